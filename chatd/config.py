@@ -1,0 +1,167 @@
+"""What an operator can set: one frozen struct per section of `chatd.toml`, with every default.
+
+Units are in the names: `_ms` milliseconds, `_bytes` bytes, all other times are seconds. The doc line of a field is the
+comment that `chatd init` writes above it. Where the values come from is the business of `settings.py`.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[section]` of the file."""
+
+
+def doc(text: str, *, secret: bool = False) -> Meta:
+    return Meta(description=text, extra={"secret": secret})
+
+
+class Data(Section):
+    dir: Annotated[str, doc("Where embedded Postgres, embedded Redis and uploads live.")] = "./chatd-data"
+
+
+class Gateway(Section):
+    host: Annotated[str, doc("Address of the WebSocket door.")] = "127.0.0.1"
+    port: Annotated[Port, doc("Port of the WebSocket door; 0 lets the system choose.")] = 8080
+    path: Annotated[str, doc("Path of the WebSocket door.")] = "/v1/ws"
+    origins: Annotated[
+        list[str], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')
+    ] = []
+    require_origin: Annotated[bool, doc("Refuse clients that send no Origin at all (every browser sends one).")] = False
+    trusted_proxies: Annotated[list[str], doc("Addresses or networks whose X-Forwarded-For is believed.")] = []
+    handshake_timeout: Annotated[Seconds, doc("Seconds a peer has to finish the handshake.")] = 5.0
+    close_timeout: Annotated[Seconds, doc("Seconds a peer has to answer a close.")] = 3.0
+    heartbeat: Annotated[
+        Seconds, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")
+    ] = 25.0
+    max_message_bytes: Annotated[Count, doc("Largest message.")] = 65536
+    max_frames: Annotated[Count, doc("Most frames of one message.")] = 64
+    max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
+    outbox_bytes: Annotated[Count, doc("Bytes that may wait for a slow reader.")] = 1_048_576
+    outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
+    backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
+
+
+class Http(Section):
+    host: Annotated[str, doc("Address of the HTTP door.")] = "127.0.0.1"
+    port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
+    max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
+    body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
+    cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
+
+
+class PostgresSection(Section):
+    dsn: Annotated[
+        str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.", secret=True)
+    ] = ""
+    dsn_file: Annotated[str, doc("File that holds the dsn, instead of dsn.")] = ""
+    pool: Annotated[Count, doc("Connections for everything but the journal.")] = 8
+    timeout: Annotated[Seconds, doc("Seconds a statement may take before the sender is told `timeout`.")] = 5.0
+    allow_unsafe_durability: Annotated[
+        bool, doc("Serve although fsync or synchronous_commit is off. Acked messages can be lost.")
+    ] = False
+
+
+class RedisSection(Section):
+    url: Annotated[
+        str,
+        doc("redis://user:password@host:6379/0 or rediss://...; empty uses host, or the embedded one.", secret=True),
+    ] = ""
+    url_file: Annotated[str, doc("File that holds the url, instead of url.")] = ""
+    host: Annotated[str, doc("Host, instead of a url.")] = ""
+    port: Annotated[Port, doc("Port, with host.")] = 6379
+    username: Annotated[str, doc("ACL user, with host.")] = ""
+    password: Annotated[str, doc("Password, with host.", secret=True)] = ""
+    password_file: Annotated[str, doc("File that holds the password, instead of password.")] = ""
+    tls: Annotated[bool, doc("TLS, with host.")] = False
+    prefix: Annotated[str, doc("Every key of this cluster starts with it.")] = "chatd"
+    stream_key: Annotated[str, doc("Stream that mirrors the match pool.")] = "match"
+
+
+class Auth(Section):
+    secret: Annotated[
+        str, doc("HS256 key of the default tenant, at least 32 bytes. Whoever has it can be anybody.", secret=True)
+    ] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
+    algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA. Never taken from a token.")] = "HS256"
+    jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https address), for all but HS256.")] = ""
+    issuer: Annotated[str, doc("Required `iss` of a token; empty: not looked at.")] = ""
+    audience: Annotated[str, doc("Required `aud` of a token; empty: not looked at.")] = ""
+    access_ttl: Annotated[Seconds, doc("Seconds an access token lives.")] = 900.0
+    refresh_ttl: Annotated[Seconds, doc("Seconds a refresh token lives, counted anew at each rotation.")] = 2_592_000.0
+    ticket_ttl: Annotated[Seconds, doc("Seconds a connection ticket lives.")] = 30.0
+    leeway: Annotated[Seconds, doc("Seconds of clock difference that are forgiven.")] = 5.0
+    anonymous: Annotated[bool, doc("Let anybody sign up with nothing but a device id.")] = True
+    create_users: Annotated[bool, doc("A valid token of an unknown user id makes that user.")] = True
+    query_token: Annotated[bool, doc("Accept ?token=JWT. Addresses end up in logs: prefer ?ticket=.")] = False
+
+
+class Tenant(Section):
+    secret: Annotated[str, doc("HS256 key of this tenant.", secret=True)] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
+    algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
+    jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
+    issuer: Annotated[str, doc("Required `iss`.")] = ""
+    audience: Annotated[str, doc("Required `aud`.")] = ""
+
+
+class Limits(Section):
+    connections: Annotated[Count, doc("Most connections of this process.")] = 100_000
+    connections_per_address: Annotated[Count, doc("Most connections of one address (/64 for IPv6).")] = 100
+    pending_handshakes: Annotated[Count, doc("Most unfinished handshakes of this process.")] = 1000
+    pending_per_address: Annotated[Count, doc("Most unfinished handshakes of one address.")] = 50
+    accepts_per_second: Annotated[Count, doc("Admissions per second; the burst is twice that.")] = 1000
+    commands_per_second: Annotated[Seconds, doc("Commands of one connection, by cost.")] = 50.0
+    commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200
+    user_commands_per_second: Annotated[
+        Seconds, doc("Commands of one user over all connections and REST, by cost.")
+    ] = 100.0
+    user_commands_burst: Annotated[Count, doc("Burst of one user.")] = 400
+    control_frames_per_second: Annotated[Seconds, doc("Pings and pongs of one connection.")] = 20.0
+    signups_per_minute: Annotated[Seconds, doc("Anonymous sign-ups of one address.")] = 60.0
+    auth_failures_per_minute: Annotated[
+        Seconds, doc("Refused credentials of one address before it is told to wait.")
+    ] = 120.0
+    sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
+    members: Annotated[Count, doc("Most members of a group.")] = 10_000
+    text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
+
+
+class Journal(Section):
+    flushers: Annotated[Count, doc("Connections that commit messages, each with its share of the conversations.")] = 2
+    batch: Annotated[Count, doc("Most messages of one commit.")] = 500
+    waiting: Annotated[Count, doc("Most messages that may wait for a commit; more are refused.")] = 20_000
+    deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
+
+
+class Drain(Section):
+    timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
+    spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = (
+        5.0
+    )
+
+
+class Log(Section):
+    level: Annotated[str, doc("debug, info, warning or error.")] = "info"
+    format: Annotated[str, doc("json, text, or auto: text on a terminal.")] = "auto"
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything, in the order of the file."""
+
+    data: Data = Data()
+    gateway: Gateway = Gateway()
+    http: Http = Http()
+    postgres: PostgresSection = PostgresSection()
+    redis: RedisSection = RedisSection()
+    auth: Auth = Auth()
+    tenants: dict[str, Tenant] = {}
+    limits: Limits = Limits()
+    journal: Journal = Journal()
+    drain: Drain = Drain()
+    log: Log = Log()

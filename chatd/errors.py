@@ -1,0 +1,85 @@
+"""The two tables of failures that a client can see: refusals (answers to a command) and closes (ends of a socket).
+
+Anything that is not in one of these tables is a bug: it is logged once and answered `internal`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row of the table of refusals. `retryable`: the same command may succeed later."""
+
+    code: str
+    status: int
+    retryable: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """One row of the table of closes. Codes 4000 to 4399 may come back, 4400 and up may not."""
+
+    code: int
+    name: str
+    meaning: str
+
+    @property
+    def may_return(self) -> bool:
+        return self.code == 1001 or 4000 <= self.code < 4400
+
+
+REFUSALS = {
+    row.code: row
+    for row in (
+        Refusal(
+            "bad_request",
+            400,
+            False,
+            "The command does not have the form its type declares; the message names the place.",
+        ),
+        Refusal("unknown_command", 404, False, "No command has this type."),
+        Refusal("unauthenticated", 401, False, "No credential, or one that is not valid (any more)."),
+        Refusal("forbidden", 403, False, "You may see this, but not do it."),
+        Refusal("not_found", 404, False, "There is no such thing, or you may not know of it."),
+        Refusal("conflict", 409, False, "It contradicts what is already there."),
+        Refusal("rate_limited", 429, True, "Too many; `retry_after` says when to try again."),
+        Refusal("too_large", 413, False, "Larger than a limit of this server."),
+        Refusal("unavailable", 503, True, "A database is away; nothing was promised. Retry with the same `client_id`."),
+        Refusal("timeout", 504, True, "It took too long; the outcome is unknown. Retry with the same `client_id`."),
+        Refusal("maintenance", 503, True, "The server is about to stop or under maintenance."),
+        Refusal("banned", 403, False, "You are banned; `details.until` says until when."),
+        Refusal("blocked", 403, False, "One of you has blocked the other."),
+        Refusal("internal", 500, False, "A bug in the server; it was logged under `details.incident`."),
+    )
+}
+
+CLOSES = {
+    row.name: row
+    for row in (
+        Close(1001, "going_away", "The server drains; come back after `retry_in_ms` of the reason."),
+        Close(1009, "too_big", "A message over the limit; do not send it again."),
+        Close(4000, "slow", "You do not read fast enough; come back with your position."),
+        Close(4001, "token_expired", "Come back with a fresh token."),
+        Close(4002, "replaced", "The same session was resumed elsewhere."),
+        Close(4029, "flooding", "Far too many frames; come back after `retry_in_ms` of the reason."),
+        Close(4400, "protocol_error", "What you sent is not an `[id, body]` array of the negotiated codec."),
+        Close(4403, "banned", "You are banned."),
+        Close(4404, "logged_out", "This session, or its user, was logged out."),
+    )
+}
+
+
+class Refused(Exception):
+    """A refusal on its way to whoever sent the command. `retry_after` in seconds."""
+
+    def __init__(
+        self, code: str, message: str = "", *, retry_after: float | None = None, details: dict[str, Any] | None = None
+    ) -> None:
+        self.row = REFUSALS[code]
+        self.code = code
+        self.message = message or self.row.meaning
+        self.retry_after = retry_after
+        self.details = details
+        super().__init__(f"{code}: {self.message}")

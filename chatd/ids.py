@@ -1,0 +1,15 @@
+"""Identifiers: UUIDv7 strings (RFC 9562, section 5.7), lower case, sortable by the millisecond they were made in."""
+
+import os
+
+HEX = "[0-9a-f]"
+UUID_PATTERN = f"^{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}$"
+
+
+def uuid7(now_ms: int) -> str:
+    """A new id for something made at `now_ms`, milliseconds since 1970 UTC."""
+    raw = bytearray((now_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + os.urandom(10))
+    raw[6] = 0x70 | raw[6] & 0x0F
+    raw[8] = 0x80 | raw[8] & 0x3F
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
