@@ -1,0 +1,199 @@
+"""The composition root: what the daemon is made of. Reading downward is starting, upward is stopping."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+import trio_asyncio
+
+from chatd import features, log
+from chatd.config import Config
+from chatd.errors import Refused
+from chatd.features import auth
+from chatd.gateway.admission import Admission
+from chatd.gateway.door import Door, Guest
+from chatd.gateway.listener import Listener, open_listener
+from chatd.gateway.session import Desk
+from chatd.http.app import build_app
+from chatd.http.server import serve_http
+from chatd.node import jwks, sign_in
+from chatd.node.context import Node
+from chatd.node.drain import Drain
+from chatd.node.hub import Hub
+from chatd.node.keys import Keyring, now_ms
+from chatd.node.limits import UserLimits
+from chatd.node.registry import Registry, load
+from chatd.node.timers import Wheel
+from chatd.store import migrations
+from chatd.store.embedded import locked
+from chatd.store.embedded_postgres import embedded_postgres
+from chatd.store.embedded_redis import embedded_redis
+from chatd.store.journal import open_journal
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.redis import open_redis
+from chatd.wire.codec import codecs
+
+LOG = log.get(__name__)
+SWEEP_EVERY = 3600.0
+# Seconds that HTTP requests have after everything else is done.
+LAST_REQUESTS = 2.0
+
+
+class CannotServe(Exception):
+    """The daemon would not be honest if it served; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the doors are."""
+
+    socket: str
+    http: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The listening sockets, and the addresses that they got."""
+
+    gateway: socket.socket
+    http: socket.socket
+    addresses: Addresses
+
+
+@contextmanager
+def open_doors(config: Config) -> Iterator[Doors]:
+    """Both at once, before anything else is started: a port that is taken is known in time. Raises OSError."""
+    gateway, http = config.gateway, config.http
+    with (
+        open_listener(gateway.host, gateway.port, gateway.backlog) as one,
+        open_listener(http.host, http.port, gateway.backlog) as two,
+    ):
+        yield Doors(one, two, Addresses(f"ws://{name_of(one)}{gateway.path}", f"http://{name_of(two)}"))
+
+
+def name_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@asynccontextmanager
+async def open_stores(config: Config) -> AsyncIterator[tuple[str, str]]:
+    """The dsn of Postgres and the url of Redis, embedded where none is configured."""
+    folder = Path(config.data.dir)
+    async with AsyncExitStack() as stack:
+        embedded_pg, embedded_rd = not config.postgres.dsn, not (config.redis.url or config.redis.host)
+        if embedded_pg or embedded_rd:
+            stack.enter_context(locked(folder))
+        url = await stack.enter_async_context(embedded_redis(folder)) if embedded_rd else ""
+        dsn = await stack.enter_async_context(embedded_postgres(folder)) if embedded_pg else config.postgres.dsn
+        yield dsn, url
+
+
+@asynccontextmanager
+async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
+    """Everything below the doors, ready to be used."""
+    async with (
+        open_stores(config) as (dsn, url),
+        trio_asyncio.open_loop(),
+        open_postgres(dsn, config.postgres) as db,
+        open_redis(config.redis, url) as redis,
+    ):
+        await prepare(db, config, keys)
+        async with open_journal(db, config.journal) as journal:
+            limits = config.limits
+            yield Node(
+                config=config,
+                db=db,
+                redis=redis,
+                journal=journal,
+                hub=Hub(),
+                keys=keys,
+                sign_in=sign_in.SignIn(config, keys, db),
+                sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
+                limits=UserLimits(limits),
+                clock=now_ms,
+            )
+
+
+async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
+    """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
+    problems = await migrations.server_problems(db)
+    if not config.postgres.allow_unsafe_durability:
+        problems += await migrations.durability_problems(db)
+    if problems:
+        raise CannotServe("; ".join(problems))
+    for migration in await migrations.migrate(db):
+        LOG.info("migrated", extra={"migration": migration.name})
+    await sign_in.ensure_tenants(db, keys, now_ms())
+
+
+async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
+
+    Raises CannotServe, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    """
+    registry, keys = load(features), Keyring(config)
+    with open_doors(config) as doors:
+        async with open_node(config, keys) as node, trio.open_nursery() as services:
+            wheel = Wheel()
+            services.start_soon(jwks.watch, keys)
+            services.start_soon(sweep, node)
+            services.start_soon(wheel.run)
+            await serve(doors, node, registry, wheel, ready or (lambda _: None))
+            services.cancel_scope.cancel()
+
+
+async def serve(
+    doors: Doors, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]
+) -> None:
+    """Both doors, from the first connection to the last. HTTP closes last: it is where readiness is asked for."""
+    drain, closed = Drain(node.config.drain), trio.Event()
+    desk = Desk(node, registry.commands, wheel)
+    house = Door(desk, codecs(registry.on_socket), drain).house()
+    listener = Listener(doors.gateway, node.config.gateway, Admission(node.config.limits), house)
+    app = build_app(node, registry, drain, doors.addresses.socket)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        nursery.start_soon(serve_http, app, doors.http, closed.wait)
+        ready(doors.addresses)
+        await wait_for_stop(lambda: leave(listener, drain, node))
+        closed.set()
+        nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
+
+
+async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
+    """Nobody new, everybody told, everything committed."""
+    listener.stop_accepting()
+    await drain.run(node.hub)
+    await node.journal.flush()
+
+
+async def wait_for_stop(leave_in_order: Callable[[], Awaitable[None]]) -> None:
+    """The first signal begins to leave in good order, a second one makes an end of it."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await anext(signals)
+        LOG.info("draining; a second signal hurries")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hurry, signals, nursery.cancel_scope)
+            await leave_in_order()
+            nursery.cancel_scope.cancel()
+
+
+async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    await anext(signals)
+    LOG.warning("hurrying")
+    scope.cancel()
+
+
+async def sweep(node: Node) -> None:
+    """Forget expired tokens and tickets, every hour. A database that is away is tried again."""
+    while True:
+        try:
+            await auth.sweep(node.db, node.clock())
+        except Refused:
+            LOG.warning("the sweep was put off: the database is away")
+        await trio.sleep(SWEEP_EVERY)

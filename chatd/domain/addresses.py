@@ -1,0 +1,57 @@
+"""Whose address a connection has, and what counts as one address.
+
+X-Forwarded-For is a claim. It is believed only from proxies that the operator named, read from the right, and the first
+address that is not such a proxy is the client's. One IPv6 customer has a /64, so that is what limits count.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# A longer chain is nobody's real path.
+LONGEST_CHAIN = 32
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Addresses or networks. Raises ValueError."""
+    return tuple(ip_network(text, strict=False) for text in texts)
+
+
+def is_trusted(peer: str, proxies: Sequence[Network]) -> bool:
+    address = parse(peer)
+    return address is not None and any(address in network for network in proxies if network.version == address.version)
+
+
+def client_address(peer: str, forwarded: str, proxies: Sequence[Network]) -> str:
+    """The client behind `peer`, given the value of X-Forwarded-For ("" for none)."""
+    if not forwarded or not is_trusted(peer, proxies):
+        return peer
+    client = peer
+    for hop in reversed(forwarded.split(",")[-LONGEST_CHAIN:]):
+        address = parse(hop.strip())
+        if address is None:
+            break
+        client = str(address)
+        if not is_trusted(client, proxies):
+            break
+    return client
+
+
+def bucket(address: str) -> str:
+    """What limits count as one address: an IPv4 address, or the /64 of an IPv6 address."""
+    parsed = parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, 64), strict=False))
+    return address if parsed is None else str(parsed)
+
+
+def parse(text: str) -> Address | None:
+    """None for what is no address. An IPv4 address mapped into IPv6 counts as IPv4."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

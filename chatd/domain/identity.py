@@ -1,0 +1,18 @@
+"""Who somebody is, after a token was verified."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The verified claims of an access token. `login` is the family of refresh tokens it came from, "" for foreign tokens.
+
+    `expires_at` in milliseconds since 1970 UTC.
+    """
+
+    tenant: str
+    user: str
+    token_id: str
+    login: str
+    scope: str
+    expires_at: int

@@ -1,0 +1,24 @@
+"""The token bucket (Turner, "New directions in communications", 1986): a rate with a burst, in two numbers of state."""
+
+
+class TokenBucket:
+    """Fills with `rate` tokens a second up to `burst`; full in the beginning."""
+
+    __slots__ = ("_burst", "_rate", "_seen", "_tokens")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._seen = float("-inf")
+
+    def take(self, now: float, cost: float = 1) -> float:
+        """Take `cost` tokens and return 0.0, or take nothing and return the seconds until they will be there."""
+        if now > self._seen:
+            passed = now - self._seen
+            self._tokens = min(self._burst, self._tokens + passed * self._rate) if self._rate else self._tokens
+            self._seen = now
+        if self._tokens >= cost:
+            self._tokens -= cost
+            return 0.0
+        return (cost - self._tokens) / self._rate if self._rate else float("inf")

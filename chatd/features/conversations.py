@@ -1,0 +1,155 @@
+"""Opening, creating and listing conversations."""
+
+import re
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatd.errors import Refused
+from chatd.ids import UUID_PATTERN, uuid7
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Join, Reply, ToConversation
+from chatd.node.registry import command
+from chatd.node.views import conversation_for, conversations_of
+from chatd.store import queries
+from chatd.store.postgres import ForeignKeyViolation
+from chatd.wire.entities import Conversation
+from chatd.wire.messages import Command, Cursor, Event, Id, Limit, Name, Result
+
+SQL = queries.load("conversations")
+
+
+class OpenConversation(Command, tag="conversation.open"):
+    """The conversation with one other user: one per pair, for ever."""
+
+    user: Id
+
+
+class CreateConversation(Command, tag="conversation.create"):
+    """A group. Whoever creates it is a member too."""
+
+    members: Annotated[list[Id], Meta(max_length=10_000)]
+    title: Name | None = None
+
+
+class ConversationResult(Result, tag="conversation"):
+    """A conversation as the asker sees it. `created`: it was not there before."""
+
+    conversation: Conversation
+    created: bool
+
+
+class ConversationUpdate(Event, tag="conversation.update"):
+    """A conversation is new for this user, or something about it other than its messages has changed."""
+
+    conversation: Conversation
+
+
+@command(
+    OpenConversation,
+    result=ConversationResult,
+    cost=2,
+    refuses=("not_found",),
+    http="POST /v1/conversations/direct",
+)
+async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    if cmd.user == ctx.user:
+        raise Refused("bad_request", "$.user: a conversation needs somebody else")
+    low, high = sorted((ctx.user, cmd.user))
+    id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
+    if id_ is not None:
+        return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
+    return await open_new(ctx, low, high)
+
+
+async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
+    """Both may open it at once; whoever comes second gets what the first one made."""
+    try:
+        made = await ctx.node.db.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+    except ForeignKeyViolation:
+        raise Refused("not_found", "$.user: no such user") from None
+    id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
+    return await announce(ctx, id_, [low, high], created=made is not None)
+
+
+@command(
+    CreateConversation,
+    result=ConversationResult,
+    cost=5,
+    refuses=("not_found", "too_large"),
+    http="POST /v1/conversations",
+)
+async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
+    """Refused `not_found` when a member is unknown, `too_large` for too many."""
+    users = sorted({ctx.user, *cmd.members})
+    most = ctx.node.config.limits.members
+    if len(users) > most:
+        raise Refused("too_large", f"$.members: at most {most}")
+    id_ = uuid7(ctx.now)
+    try:
+        await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
+    except ForeignKeyViolation:
+        raise Refused("not_found", "$.members: no such user") from None
+    return await announce(ctx, id_, users, created=True)
+
+
+async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Effects:
+    """The sessions of all members hear it from now on, and those that did not ask are told."""
+    mine = await conversation_for(ctx, ctx.user, id_)
+    effects: Effects = [Join(id_, users), Reply(ConversationResult(conversation=mine, created=created))]
+    if not created:
+        return effects
+    return [*effects, ToConversation(id_, ConversationUpdate(conversation=mine), but=ctx.session)]
+
+
+class GetConversation(Command, tag="conversation.get"):
+    """One conversation by its id."""
+
+    conversation: Id
+
+
+@command(
+    GetConversation, result=ConversationResult, refuses=("not_found",), http="GET /v1/conversations/{conversation}"
+)
+async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
+    found = await conversation_for(ctx, ctx.user, cmd.conversation)
+    return [Reply(ConversationResult(conversation=found, created=False))]
+
+
+class ListConversations(Command, tag="conversation.list"):
+    """The conversations of the asker, the most recently active first. `cursor` from the page before."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class Conversations(Result, tag="conversations"):
+    """A page. `cursor` is null on the last one."""
+
+    items: list[Conversation]
+    cursor: str | None
+
+
+@command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
+async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
+    active_at, id_ = read_cursor(cmd.cursor)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, active_at, id_, cmd.limit + 1)
+    page = rows[: cmd.limit]
+    items = await conversations_of(ctx, ctx.user, [row["id"] for row in page])
+    more = len(rows) > cmd.limit
+    cursor = f"{page[-1]['active_at']}.{page[-1]['id']}" if more else None
+    return [Reply(Conversations(items=items, cursor=cursor))]
+
+
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})")
+
+
+def read_cursor(cursor: str | None) -> tuple[int | None, str | None]:
+    """The position of a page: the last activity and the id of the row before it."""
+    if cursor is None:
+        return None, None
+    match = CURSOR.fullmatch(cursor)
+    if match is None:
+        raise Refused("bad_request", "$.cursor: not a cursor of conversation.list")
+    return int(match[1]), match[2]

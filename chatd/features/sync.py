@@ -1,0 +1,136 @@
+"""Coming back: what has changed since, as states.
+
+`session.sync` says which conversations changed; `conversation.sync` what in one of them. The cursor of the first is the
+horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it
+may be news, and everything else is not. Unlike a timestamp or a sequence it misses nothing that was under way while it was
+taken; it may repeat a state, which does no harm. A cursor of another database (a restore) counts as none.
+"""
+
+import re
+
+from msgspec import Struct
+
+from chatd.errors import Refused
+from chatd.ids import UUID_PATTERN
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply
+from chatd.node.registry import command
+from chatd.node.views import counters_of, member_of, message_of
+from chatd.store import queries
+from chatd.wire.entities import Counters, Member, Message
+from chatd.wire.messages import Command, Cursor, Id, Limit, Result, Rev
+
+SQL = queries.load("sync")
+FIRST = "00000000-0000-0000-0000-000000000000"
+
+
+class SyncSession(Command, tag="session.sync"):
+    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 200
+
+
+class SessionState(Result, tag="session.state"):
+    """States of conversations. Keep `cursor` for the next time."""
+
+    conversations: list[Counters]
+    cursor: str
+    more: bool
+
+
+@command(SyncSession, result=SessionState, cost=2, http="GET /v1/sync")
+async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
+    position = Position.read(cmd.cursor)
+    rows = await ctx.node.db.all(
+        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1
+    )
+    found = [counters_of(row) for row in rows if row["id"] is not None]
+    more = len(found) > cmd.limit
+    next_ = position.next(rows[0]["epoch"], rows[0]["horizon"], found[cmd.limit - 1].id if more else None)
+    return [Reply(SessionState(conversations=found[: cmd.limit], cursor=str(next_), more=more))]
+
+
+FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID_PATTERN[1:-1]})")
+
+
+class Position(Struct, frozen=True):
+    """Where a session.sync stands: all before `since` is known and, within a sync of several pages, all up to `after`.
+
+    `until` is the horizon of the first page, which becomes `since` after the last one.
+    """
+
+    epoch: str = ""
+    since: str = "0"
+    until: str = ""
+    after: str = FIRST
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "Position":
+        if cursor is None:
+            return cls()
+        match = FORM.fullmatch(cursor)
+        if match is None:
+            raise Refused("bad_request", "$.cursor: not a cursor of session.sync")
+        return cls(*match.groups())
+
+    def next(self, epoch: str, horizon: str, after: str | None) -> "Position":
+        """The position after a page that ended at `after`, or after the last page."""
+        restored = self.epoch != epoch
+        until = horizon if restored or not self.until else self.until
+        if after is None:
+            return Position(epoch, since=until)
+        return Position(epoch, "0" if restored else self.since, until, after)
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.since}:{self.until}:{self.after}"
+
+
+class SyncConversation(Command, tag="conversation.sync"):
+    """What changed in a conversation after `rev`. Call again with the new rev while `more`."""
+
+    conversation: Id
+    rev: Rev
+    limit: Limit = 100
+
+
+class Changes(Result, tag="changes"):
+    """States of what changed, each in the order of its rev. Everything up to `rev` is known now."""
+
+    messages: list[Message]
+    members: list[Member]
+    rev: Rev
+    more: bool
+
+
+@command(
+    SyncConversation,
+    result=Changes,
+    cost=2,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/sync",
+)
+async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
+    """Refused `not_found` for who is no member.
+
+    The rev is read first, and only changes up to it after that: what changes in between carries a higher one.
+    """
+    top = await ctx.node.db.value(SQL.top, ctx.tenant, cmd.conversation, ctx.user)
+    if top is None:
+        raise Refused("not_found", "no such conversation")
+    window = (ctx.tenant, cmd.conversation, cmd.rev, top, cmd.limit + 1)
+    messages = [message_of(row) for row in await ctx.node.db.all(SQL.messages, *window)]
+    members = [member_of(row) for row in await ctx.node.db.all(SQL.members, *window)]
+    return [Reply(changes_of(messages, members, max(cmd.rev, top), cmd.limit))]
+
+
+def changes_of(messages: list[Message], members: list[Member], top: int, limit: int) -> Changes:
+    """Cut both lists at one rev, so that what was left out of either comes with the next page."""
+    edges = [states[limit - 1].rev for states in (messages, members) if len(states) > limit]
+    edge = min(edges, default=top)
+    return Changes(
+        messages=[message for message in messages if message.rev <= edge],
+        members=[member for member in members if member.rev <= edge],
+        rev=edge,
+        more=bool(edges),
+    )

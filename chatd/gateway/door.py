@@ -1,0 +1,91 @@
+"""Who may come in by the socket, and what happens to them: the house behind the listener."""
+
+from dataclasses import dataclass
+
+from trio_websocket import WebSocketConnection
+
+from chatd.domain.identity import Principal
+from chatd.errors import Refused
+from chatd.gateway.handshake import Handshake, Rejected
+from chatd.gateway.lane import Lane
+from chatd.gateway.listener import House
+from chatd.gateway.session import Desk, Session
+from chatd.node.drain import Drain
+from chatd.node.hub import Arrival
+from chatd.wire.codec import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody who was let in, and the conversations they hear."""
+
+    principal: Principal
+    arrival: Arrival
+
+
+class Door:
+    """Authenticates a handshake and runs the session that follows."""
+
+    def __init__(self, desk: Desk, codecs: dict[str, Codec], drain: Drain) -> None:
+        self._desk = desk
+        self._codecs = codecs
+        self._drain = drain
+
+    def house(self) -> House[Guest]:
+        return House(self.authenticate, self.choose, self.serve)
+
+    def choose(self, handshake: Handshake) -> str | None:
+        """The first offered subprotocol that is spoken here."""
+        return next((name for name in handshake.subprotocols if name in self._codecs), None)
+
+    def codec(self, handshake: Handshake) -> Codec:
+        """Of the chosen subprotocol; msgpack where none was."""
+        chosen = self.choose(handshake)
+        return self._codecs[chosen] if chosen else next(iter(self._codecs.values()))
+
+    async def authenticate(self, handshake: Handshake) -> Guest:
+        """Raises Rejected."""
+        if self._drain.under_way:
+            retry = {"Retry-After": str(self._drain.retry_after)}
+            raise Rejected(503, "maintenance", "the server is about to stop", headers=retry)
+        if handshake.subprotocols and self.choose(handshake) is None:
+            raise Rejected(400, "bad_request", f"spoken here: {', '.join(self._codecs)}")
+        try:
+            return await self._sign_in(handshake)
+        except Refused as refused:
+            raise rejection(refused) from None
+
+    async def _sign_in(self, handshake: Handshake) -> Guest:
+        node = self._desk.node
+        token, now = handshake.bearer, node.clock()
+        if token is None and node.config.auth.query_token:
+            token = handshake.query.get("token")
+        ticket = handshake.query.get("ticket")
+        principal = await node.sign_in.principal(handshake.address, token=token, ticket=ticket, now=now)
+        if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
+            raise Refused("rate_limited", "too many connections of this user", retry_after=30)
+        arrival = node.hub.expect(principal.tenant, principal.user)
+        arrival.conversations += await node.sign_in.enter(principal, now)
+        return Guest(principal, arrival)
+
+    async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
+        """From the greeting to the goodbye."""
+        desk = self._desk
+        session = Session(desk, lane, self.codec(handshake), guest.principal, handshake.address)
+        desk.node.hub.attach(session, guest.arrival.conversations)
+        session.greet(maintenance=self._drain.under_way)
+        timer = desk.wheel.schedule(0, session.beat)
+        try:
+            lane.open(session.rules())
+            await session.run(connection)
+        finally:
+            timer.cancel()
+            desk.node.hub.detach(session)
+
+
+def rejection(refused: Refused) -> Rejected:
+    """A refusal as the answer to a handshake."""
+    headers = {} if refused.retry_after is None else {"Retry-After": str(max(1, round(refused.retry_after)))}
+    if refused.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return Rejected(refused.row.status, refused.code, refused.message, headers=headers, details=refused.details)

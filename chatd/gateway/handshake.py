@@ -1,0 +1,187 @@
+"""The opening handshake (RFC 6455, section 4.2.1), read and judged before trio-websocket sees it.
+
+trio-websocket accepts what it should not (keys of any form, HTTP/1.0, bodies, endless headers) and lets one byte that is not
+ASCII end the process. So the head is read here, within bounds and by the letter, and what trio-websocket then gets is a head of
+our own making that holds nothing of the peer's but its key.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from chatd.gateway.lane import Lane
+
+MOST_HEAD = 16_384
+MOST_HEADERS = 100
+MOST_TARGET = 8192
+REQUEST = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/(\d)\.(\d)")
+HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\x20-\x7e\t]*?)[ \t]*")
+NOT_HTTP = re.compile(rb"[^\t\r\n\x20-\x7e]")
+HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
+# Sent twice, these have two meanings.
+SINGLE = frozenset({"host", "sec-websocket-key", "sec-websocket-version", "origin", "authorization", "content-length"})
+BEARER_PROTOCOL = "bearer."
+
+
+class Rejected(Exception):
+    """The handshake is answered with an HTTP error, and the connection closes."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, details: object = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+        self.details = details
+
+    def response(self) -> bytes:
+        """The whole answer."""
+        body = {"code": self.code, "message": self.message} | (self.details if isinstance(self.details, dict) else {})
+        content = msgspec.json.encode(body)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Connection": "close",
+            "Cache-Control": "no-store",
+            **self.headers,
+        }
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + content
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """A valid request to open a WebSocket. `address` is the client's, as far as it can be known."""
+
+    path: str
+    query: dict[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    address: str
+
+    def at(self, address: str) -> "Handshake":
+        return replace(self, address=address)
+
+    @property
+    def origin(self) -> str | None:
+        return self.headers.get("origin")
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """Those that were offered, without credentials."""
+        return [name for name in self._offered if not name.startswith(BEARER_PROTOCOL)]
+
+    @property
+    def _offered(self) -> list[str]:
+        return [name.strip() for name in self.headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
+
+    @property
+    def bearer(self) -> str | None:
+        """The token of the Authorization header, or of an offered subprotocol `bearer.JWT`."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return token.strip()
+        return next((name[len(BEARER_PROTOCOL) :] for name in self._offered if name.startswith(BEARER_PROTOCOL)), None)
+
+    def head_for(self, subprotocol: str | None) -> bytes:
+        """What trio-websocket gets to read."""
+        protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
+        return (
+            "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\n{protocol}\r\n"
+        ).encode("ascii")
+
+
+async def read_head(lane: Lane) -> bytes:
+    """Wait for the whole head, with its empty line. Raises Rejected; an empty one means that the peer hung up."""
+    while True:
+        data = lane.peek()
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
+        if end >= 0:
+            return bytes(data[: end + 4])
+        if len(data) >= MOST_HEAD:
+            raise Rejected(431, "too_large", "the head of the request is too large")
+        if NOT_HTTP.search(data):
+            raise Rejected(400, "bad_request", "not HTTP")
+        if not await lane.read_more():
+            return b""
+
+
+def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
+    """Request target and headers (lower-case names). Raises Rejected."""
+    request, *lines = head[:-4].split(b"\r\n")
+    match = REQUEST.fullmatch(request)
+    if match is None:
+        raise Rejected(400, "bad_request", "not an HTTP request line")
+    if len(match[2]) > MOST_TARGET or len(lines) > MOST_HEADERS:
+        raise Rejected(431, "too_large", "the head of the request is too large")
+    if (match[3], match[4]) != (b"1", b"1") or match[1] != b"GET":
+        raise Rejected(400, "bad_request", "a WebSocket opens with GET and HTTP/1.1", headers={"Allow": "GET"})
+    return match[2].decode("ascii"), parse_headers(lines)
+
+
+def parse_headers(lines: list[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        match = HEADER.fullmatch(line)
+        if match is None:
+            raise Rejected(400, "bad_request", "a header is not valid")
+        name, value = match[1].decode("ascii").lower(), match[2].decode("ascii")
+        if name in headers and name in SINGLE:
+            raise Rejected(400, "bad_request", f"{name} was sent twice")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def check_upgrade(headers: Mapping[str, str]) -> None:
+    """RFC 6455, section 4.2.1. Raises Rejected."""
+    if HOST.fullmatch(headers.get("host", "")) is None or "xn--" in headers["host"].lower():
+        raise Rejected(400, "bad_request", "the Host header is not valid")
+    if "content-length" in headers or "transfer-encoding" in headers:
+        raise Rejected(400, "bad_request", "a handshake has no body")
+    if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens(headers.get("connection", "")):
+        raise Rejected(426, "bad_request", "this is a WebSocket", headers={"Upgrade": "websocket"})
+    if headers.get("sec-websocket-version") != "13":
+        raise Rejected(426, "bad_request", "only version 13 is spoken here", headers={"Sec-WebSocket-Version": "13"})
+    if not is_key(headers.get("sec-websocket-key", "")):
+        raise Rejected(400, "bad_request", "Sec-WebSocket-Key is not 16 bytes of base64")
+
+
+def tokens(value: str) -> list[str]:
+    return [token.strip().lower() for token in value.split(",")]
+
+
+def is_key(key: str) -> bool:
+    try:
+        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def handshake_of(head: bytes, address: str) -> Handshake:
+    """A valid handshake. Raises Rejected."""
+    target, headers = parse_head(head)
+    check_upgrade(headers)
+    path, _, query = target.partition("?")
+    return Handshake(path, parse_query(query), headers, address)
+
+
+def parse_query(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, max_num_fields=20))
+    except ValueError:
+        raise Rejected(400, "bad_request", "the query is not valid") from None
+
+
+def is_allowed_origin(origin: str | None, allowed: list[str], *, required: bool) -> bool:
+    """Browsers always say where a page comes from; other clients need not. Compared to the letter: origins have one form."""
+    if origin is None:
+        return not required
+    return "*" in allowed or origin in allowed

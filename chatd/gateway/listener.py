@@ -1,0 +1,182 @@
+"""The socket door: accept, let in, guard.
+
+The guard is the first thing around every connection: whatever a peer or a bug does in there, the connection ends, it is logged
+once, and everybody else is served. (Plain `serve_websocket` ends the process from one packet.)
+"""
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
+
+from chatd import log
+from chatd.config import Gateway
+from chatd.domain.addresses import client_address, is_trusted, parse_networks
+from chatd.gateway.admission import Admission, Full
+from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
+from chatd.gateway.lane import Lane
+from chatd.gateway.outbox import Outbox
+from chatd.gateway.transport import SocketTransport
+
+LOG = log.get(__name__)
+Guest = TypeVar("Guest")
+
+# What accept may fail with while the listener itself is well (accept(2)).
+PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
+FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class House(Generic[Guest]):
+    """What the door is told: who may come in, what to speak with them, and what to do with them then.
+
+    `authenticate` raises Rejected. `choose` names the subprotocol to answer, or None. `serve` ends when the connection does.
+    """
+
+    authenticate: Callable[[Handshake], Awaitable[Guest]]
+    choose: Callable[[Handshake], str | None]
+    serve: Callable[[WebSocketConnection, Lane, Handshake, Guest], Awaitable[None]]
+
+
+def open_listener(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket. Raises OSError, with the address in its text."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+class Listener(Generic[Guest]):
+    """One listening socket, and the connections that came through it."""
+
+    def __init__(self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest]) -> None:
+        self._socket = sock
+        self._settings = settings
+        self._admission = admission
+        self._house = house
+        self._proxies = parse_networks(settings.trusted_proxies)
+        self._accepting = trio.CancelScope()
+        self._last_complaint = float("-inf")
+
+    def stop_accepting(self) -> None:
+        """Those who are connected stay."""
+        self._accepting.cancel()
+
+    async def run(self) -> None:
+        """Accept until told otherwise; return when the last connection has ended."""
+        async with trio.open_nursery() as nursery:
+            with self._accepting, self._socket:
+                while True:
+                    await self._accept(nursery)
+
+    async def _accept(self, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.wait_readable(self._socket)
+        try:
+            sock, peer = self._socket.accept()
+        except OSError as error:
+            await self._excuse(error)
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        nursery.start_soon(self._guarded, sock, peer[0])
+
+    async def _excuse(self, error: OSError) -> None:
+        """Out of descriptors or memory: wait for some, and say so, but not a thousand times a second."""
+        if isinstance(error, BlockingIOError) or error.errno in PASSING:
+            return
+        if error.errno not in FULL:
+            raise error
+        if trio.current_time() - self._last_complaint >= 1:
+            self._last_complaint = trio.current_time()
+            LOG.error("cannot accept: %s. Raise the limit of open files (ulimit -n).", error.strerror)
+        await trio.sleep(PAUSE)
+
+    async def _guarded(self, sock: socket.socket, peer: str) -> None:
+        try:
+            await self._connection(sock, peer)
+        except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            pass
+        except* Exception as group:
+            LOG.error("a connection failed", exc_info=group, extra={"peer": peer})
+        finally:
+            sock.close()
+
+    async def _connection(self, sock: socket.socket, peer: str) -> None:
+        async with trio.open_nursery() as nursery:
+            transport = SocketTransport(sock)
+            outbox = Outbox(transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames)
+            lane = Lane(transport, outbox)
+            try:
+                await self._visit(nursery, lane, peer)
+            except Rejected as rejected:
+                await refuse(lane, rejected)
+            except Full as full:
+                retry = {"Retry-After": str(full.retry_after)}
+                await refuse(lane, Rejected(503, "unavailable", str(full), headers=retry))
+            finally:
+                await trio.aclose_forcefully(lane)
+                nursery.cancel_scope.cancel()
+
+    async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
+        """From the first byte to the last."""
+        arrived = False
+        with ExitStack() as place:
+            with (
+                self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)),
+                trio.move_on_after(self._settings.handshake_timeout),
+            ):
+                handshake = await self._read(lane, peer)
+                if handshake is None:
+                    return
+                place.enter_context(self._admission.connected(handshake.address))
+                guest = await self._house.authenticate(handshake)
+                connection = await self._upgrade(nursery, lane, handshake)
+                arrived = True
+            if arrived:
+                await self._house.serve(connection, lane, handshake, guest)
+
+    async def _read(self, lane: Lane, peer: str) -> Handshake | None:
+        head = await read_head(lane)
+        if not head:
+            return None
+        handshake = handshake_of(head, peer)
+        forwarded = handshake.headers.get("x-forwarded-for", "")
+        handshake = handshake.at(client_address(peer, forwarded, self._proxies))
+        if handshake.path != self._settings.path:
+            raise Rejected(404, "not_found", f"the WebSocket is at {self._settings.path}")
+        if not is_allowed_origin(handshake.origin, self._settings.origins, required=self._settings.require_origin):
+            raise Rejected(403, "forbidden", "this origin may not connect; see gateway.origins")
+        lane.replace_head(len(head), handshake.head_for(self._house.choose(handshake)))
+        return handshake
+
+    async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
+        request = await wrap_server_stream(
+            nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes
+        )
+        return await request.accept(subprotocol=self._house.choose(handshake))
+
+
+async def refuse(lane: Lane, rejected: Rejected) -> None:
+    """Answer, and read on for a moment: closing with unread bytes would take the answer back (RFC 9112, section 9.6)."""
+    with trio.move_on_after(1):
+        lane.send_nowait(rejected.response())
+        await lane.linger()
+
+
+async def say_goodbye(connection: WebSocketConnection, code: int, reason: str, timeout: float) -> None:
+    """Close with a code; a peer that does not answer in time is left standing. A reason has at most 123 bytes."""
+    with trio.move_on_after(timeout):
+        await connection.aclose(code, reason.encode()[:120].decode(errors="ignore"))

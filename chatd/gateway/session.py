@@ -1,0 +1,218 @@
+"""One connection: who it is, what it may send, and its end.
+
+Frames come in through `receive`, which the lane calls in its own task; everything that goes out passes `send_nowait`.
+Whoever wants the session to end says `close_soon`; its own task then says goodbye with the close code and lets go.
+"""
+
+from dataclasses import dataclass
+
+import trio
+from trio_websocket import WebSocketConnection
+
+from chatd import log
+from chatd.domain.identity import Principal
+from chatd.domain.rate_limit import TokenBucket
+from chatd.errors import CLOSES, Close, Refused
+from chatd.gateway.lane import Lane, Rules
+from chatd.gateway.listener import say_goodbye
+from chatd.ids import uuid7
+from chatd.node.context import Ctx, Node
+from chatd.node.dispatch import run_command
+from chatd.node.limits import check
+from chatd.node.registry import Row
+from chatd.node.timers import Wheel
+from chatd.wire.codec import Codec, NotAFrame
+from chatd.wire.events import Connected, ConnectionLimits, TokenExpiring
+from chatd.wire.frames import encode_frame
+from chatd.wire.messages import Command, Event, Result, error_of
+
+LOG = log.get(__name__)
+
+# Frames beyond this many times the rate of commands are not answered any more: the session is flooding.
+FLOOD = 4
+# `token.expiring` is sent so many milliseconds before.
+WARNING_MS = 60_000
+PING = encode_frame(0x9, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all sessions of this process share."""
+
+    node: Node
+    rows: dict[type[Command], Row]
+    wheel: Wheel
+
+
+class Session:
+    """A connection that was let in. See `chatd.node.hub.Session` for what others may use."""
+
+    __slots__ = (
+        "_address",
+        "_bucket",
+        "_busy",
+        "_desk",
+        "_flood",
+        "_lane",
+        "_principal",
+        "_scope",
+        "_warned",
+        "codec",
+        "ending",
+        "id",
+        "login",
+        "tenant",
+        "user",
+    )
+
+    def __init__(self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str) -> None:
+        limits = desk.node.config.limits
+        self.id = uuid7(desk.node.clock())
+        self.tenant, self.user, self.login = principal.tenant, principal.user, principal.login
+        self.codec = codec
+        self.ending: tuple[Close, str] | None = None
+        self._desk = desk
+        self._lane = lane
+        self._principal = principal
+        self._address = address
+        self._scope = trio.CancelScope()
+        self._busy = False
+        self._warned = False
+        self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
+        self._flood = TokenBucket(limits.commands_per_second * FLOOD, limits.commands_burst * FLOOD)
+
+    def rules(self) -> Rules:
+        """What the lane lets through."""
+        settings = self._desk.node.config.gateway
+        rate = self._desk.node.config.limits.control_frames_per_second
+        control = TokenBucket(rate, 2 * rate)
+        opcodes = (self.codec.opcode,)
+        return Rules(self.receive, self.close_soon, opcodes, settings.max_message_bytes, settings.max_frames, control)
+
+    async def run(self, connection: WebSocketConnection) -> None:
+        """Serve until the peer hangs up or somebody says `close_soon`; then say goodbye."""
+        with self._scope:
+            await self._lane.pump(connection)
+        if self.ending is not None:
+            close, reason = self.ending
+            await say_goodbye(connection, close.code, reason, self._desk.node.config.gateway.close_timeout)
+
+    # --- in -------------------------------------------------------------------------------------------------------------
+
+    async def receive(self, opcode: int, payload: bytes) -> None:
+        """One message from the peer. Commands of one connection run one after the other, in the order they were sent."""
+        if self.ending is not None:
+            return
+        self._busy = True
+        try:
+            await self._receive(payload)
+        finally:
+            self._busy = False
+            if self.ending is not None:
+                self._scope.cancel()
+
+    async def _receive(self, payload: bytes) -> None:
+        if self._flood.take(trio.current_time()) > 0:
+            self.close_soon("flooding", "retry_in_ms=10000")
+            return
+        try:
+            frame_id, body = self.codec.open_envelope(payload)
+        except NotAFrame as error:
+            self.close_soon("protocol_error", str(error))
+            return
+        ctx = self._context(frame_id)
+        try:
+            command = self.codec.decode_command(body, self._desk.node.config.gateway.max_depth)
+            row = self._desk.rows[type(command)]
+            check(self._bucket, row.cost)
+        except Refused as refused:
+            ctx.answer(error_of(refused))
+            return
+        await run_command(row, ctx, command)
+
+    def _context(self, frame_id: int) -> Ctx:
+        node = self._desk.node
+
+        def answer(result: Result) -> None:
+            self._send_or_end(self.codec.encode_reply(frame_id, result))
+
+        return Ctx(node, self._principal, self.id, self._address, node.clock(), answer, self._renew)
+
+    def _renew(self, principal: Principal) -> None:
+        self._principal = principal
+        self.login = principal.login
+        self._warned = False
+
+    # --- out ------------------------------------------------------------------------------------------------------------
+
+    def send_nowait(self, frame: bytes, *, volatile: bool = False) -> bool:
+        """Put a whole WebSocket frame on its way; False when the outbox does not take it."""
+        return self._lane.send_nowait(frame, volatile=volatile)
+
+    def send_event(self, event: Event) -> None:
+        self._send_or_end(self.codec.encode_event(event))
+
+    def _send_or_end(self, payload: bytes) -> None:
+        if not self.send_nowait(encode_frame(self.codec.opcode, payload)):
+            self.close_soon("slow")
+
+    def greet(self, *, maintenance: bool) -> None:
+        """The first frame: what the client has to know of this connection."""
+        node = self._desk.node
+        self.send_event(
+            Connected(
+                session=self.id,
+                user=self.user,
+                tenant=self.tenant,
+                server_time=node.clock(),
+                heartbeat=node.config.gateway.heartbeat,
+                expires_at=self._principal.expires_at,
+                limits=connection_limits(node),
+                maintenance=maintenance,
+            )
+        )
+
+    # --- its end --------------------------------------------------------------------------------------------------------
+
+    def close_soon(self, close: str, reason: str = "") -> None:
+        """End the session with this row of the table of closes. A drain lets the command that is running finish."""
+        if self.ending is None:
+            self.ending = (CLOSES[close], reason or close)
+            if not (self._busy and close == "going_away"):
+                self._scope.cancel()
+
+    def hang_up(self) -> None:
+        """The peer is gone: nobody is there to say goodbye to."""
+        self._scope.cancel()
+
+    def beat(self) -> float | None:
+        """Called by the timing wheel: is the peer there, is the token valid. Returns seconds until the next look."""
+        silence = trio.current_time() - self._lane.last_activity
+        heartbeat = self._desk.node.config.gateway.heartbeat
+        if silence >= 2 * heartbeat:
+            self.hang_up()
+            return None
+        if silence >= heartbeat:
+            self.send_nowait(PING)
+        return min(heartbeat - min(silence, heartbeat / 2), self._seconds_to_expiry())
+
+    def _seconds_to_expiry(self) -> float:
+        """Warn a minute before the token ends, close when it has ended."""
+        left = self._principal.expires_at - self._desk.node.clock()
+        if left <= -self._desk.node.config.auth.leeway * 1000:
+            self.close_soon("token_expired")
+        elif left <= WARNING_MS and not self._warned:
+            self._warned = True
+            self.send_event(TokenExpiring(expires_at=self._principal.expires_at))
+        return max(0.25, (left if self._warned else left - WARNING_MS) / 1000)
+
+
+def connection_limits(node: Node) -> ConnectionLimits:
+    gateway, limits = node.config.gateway, node.config.limits
+    return ConnectionLimits(
+        max_message=gateway.max_message_bytes,
+        max_frames=gateway.max_frames,
+        max_text=limits.text_bytes,
+        commands_per_second=limits.commands_per_second,
+        commands_burst=limits.commands_burst,
+    )

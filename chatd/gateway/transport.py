@@ -1,0 +1,98 @@
+"""What is below the lane: a non-blocking socket, or any Trio stream where there is no socket (TLS, tests)."""
+
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import trio
+
+READ_SIZE = 65536
+# writev takes at most IOV_MAX buffers (1024 on Linux); more than a few dozen gain nothing.
+MOST_BUFFERS = 64
+
+
+class Transport(Protocol):
+    """Reads, and writes that may refuse. Raises OSError or trio.BrokenResourceError when the peer is gone."""
+
+    async def read(self) -> bytes:
+        """Some bytes; none at the end."""
+
+    def write_nowait(self, data: bytes) -> int:
+        """How many bytes were taken at once."""
+
+    async def write(self, frames: Sequence[bytes]) -> int:
+        """Wait until something can be written; how many bytes were."""
+
+    def finish(self) -> None:
+        """Tell the peer that nothing more will come."""
+
+    async def aclose(self) -> None: ...
+
+
+class SocketTransport:
+    """A connected, non-blocking socket of the standard library, which this object owns."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    async def read(self) -> bytes:
+        while self._socket.fileno() >= 0:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+        raise trio.ClosedResourceError
+
+    def write_nowait(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def write(self, frames: Sequence[bytes]) -> int:
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_writable(self._socket)
+        try:
+            return self._socket.sendmsg(frames)
+        except BlockingIOError:
+            return 0
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+
+class StreamTransport:
+    """Any Trio stream. It has no way to write without waiting, so the writer does all of it."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def read(self) -> bytes:
+        return bytes(await self._stream.receive_some(READ_SIZE))
+
+    def write_nowait(self, data: bytes) -> int:
+        return 0
+
+    async def write(self, frames: Sequence[bytes]) -> int:
+        data = b"".join(frames)
+        await self._stream.send_all(data)
+        return len(data)
+
+    def finish(self) -> None:
+        """A stream cannot end in one direction only."""
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self._stream)

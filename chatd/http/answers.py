@@ -1,0 +1,34 @@
+"""Results and refusals as HTTP answers."""
+
+import math
+
+import msgspec
+from quart import Response
+
+from chatd.errors import REFUSALS
+from chatd.wire.messages import Error, Result
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def answer_of(result: Result) -> Response:
+    """200 and the result, or the status of the refusal."""
+    if not isinstance(result, Error):
+        return json_response(result)
+    headers = {}
+    if isinstance(result.retry_after, float | int):
+        headers["Retry-After"] = str(max(1, math.ceil(result.retry_after)))
+    if result.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response(result, REFUSALS[result.code].status, headers)
+
+
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(value), status=status, headers={**HEADERS, **(headers or {})}, content_type="application/json"
+    )

@@ -1,0 +1,85 @@
+"""Structured logging on the standard library: one line a record, JSON for machines or text for people.
+
+Nothing that came from outside can break a line or write to a terminal: JSON escapes it, text shows it quoted. Whatever
+looks like a credential is blotted out, wherever it stands; both patterns are linear in the length of the text.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+MOST = 2000
+SECRETS = re.compile(
+    r"(eyJ[\w-]{5,4096}\.[\w-]{1,4096}(?:\.[\w-]{0,4096})?"
+    r"|(?<=[?&]token=)[^&\s\"']{1,4096}|(?<=[?&]ticket=)[^&\s\"']{1,4096}"
+    r"|(?<=Bearer )[\w.~+/=-]{1,4096}|(?<=bearer\.)[\w.~+/=-]{1,4096}"
+    r"|c[rt]_[\w-]{20,200})"
+)
+PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def get(name: str) -> logging.Logger:
+    """The logger of a module. Context goes into `extra`."""
+    return logging.getLogger(name)
+
+
+def clean(text: str) -> str:
+    """Without credentials, and not longer than a line should be."""
+    text = SECRETS.sub("[secret]", text)
+    return text if len(text) <= MOST else text[:MOST] + "[cut]"
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What the caller gave as `extra`."""
+    return {key: clean(str(value)) for key, value in vars(record).items() if key not in PLAIN}
+
+
+def trace(record: logging.LogRecord) -> str:
+    if not record.exc_info:
+        return ""
+    text = logging.Formatter().formatException(record.exc_info)
+    return SECRETS.sub("[secret]", text[-8 * MOST :])
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": clean(record.getMessage()),
+            **fields(record),
+        }
+        if record.exc_info:
+            line["trace"] = trace(record)
+        return json.dumps(line, ensure_ascii=True)
+
+
+class TextLines(logging.Formatter):
+    """For people: time, level, message, and the fields. Control characters are shown as escapes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        rest = "".join(f" {key}={printable(value)}" for key, value in fields(record).items())
+        line = f"{stamp} {record.levelname.lower():7} {printable(clean(record.getMessage()))}{rest}"
+        return f"{line}\n{trace(record)}" if record.exc_info else line
+
+
+def printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def setup(level: str, form: str) -> None:
+    """Log to standard error. `form` is json, text, or auto: text on a terminal."""
+    handler = logging.StreamHandler(sys.stderr)
+    as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handler.setFormatter(TextLines() if as_text else JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("trio-websocket", "hypercorn", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,73 @@
+"""What a handler is given: the node it runs on, and who asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatd.config import Config
+from chatd.domain.identity import Principal
+from chatd.errors import Refused
+from chatd.node.hub import Hub
+from chatd.node.keys import Keyring
+from chatd.node.limits import UserLimits
+from chatd.node.sign_in import AddressLimits, SignIn
+from chatd.store.journal import Journal
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis
+from chatd.wire.messages import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This process: what it may use. Few fields on purpose."""
+
+    config: Config
+    db: Postgres
+    redis: Redis
+    journal: Journal
+    hub: Hub
+    keys: Keyring
+    sign_in: SignIn
+    sign_ups: AddressLimits
+    limits: UserLimits
+    clock: Callable[[], int]
+
+
+def no_session(_: Principal) -> None:
+    """REST has no session that could be renewed."""
+    raise Refused("bad_request", "this command needs a socket")
+
+
+@dataclass(slots=True)
+class Ctx:
+    """One command on its way. `session` is "" over REST; `address` is the peer's, for limits and never for identity."""
+
+    node: Node
+    principal: Principal | None
+    session: str
+    address: str
+    now: int
+    answer: Callable[[Result], None]
+    renew: Callable[[Principal], None] = no_session
+
+    @property
+    def me(self) -> Principal:
+        """Who asks. Only for commands that need a user."""
+        if self.principal is None:
+            raise Refused("unauthenticated")
+        return self.principal
+
+    @property
+    def user(self) -> str:
+        return self.me.user
+
+    @property
+    def user_or_nobody(self) -> str:
+        return self.principal.user if self.principal else ""
+
+    def take(self, cost: float) -> None:
+        """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
+        self.node.limits.take(self.tenant, self.user, cost)
+
+    @property
+    def tenant(self) -> str:
+        return self.principal.tenant if self.principal else ""

@@ -1,0 +1,117 @@
+"""What this daemon can do, as plain rows. The decorators only mark a function; `load()` collects the marks.
+
+The same rows feed the socket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from types import ModuleType
+from typing import Any, TypeVar
+
+from chatd.errors import REFUSALS
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects
+from chatd.wire.codec import tag_of
+from chatd.wire.messages import Command, Event, Result
+
+Handler = Callable[[Ctx, Any], Awaitable[Effects]]
+Marked = TypeVar("Marked", bound=Callable[..., Any])
+MARK = "__chatd_command__"
+
+# Every command may be answered with these; a row declares only what is its own.
+COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
+
+
+class Needs(Enum):
+    """What dispatch checks before it calls the handler."""
+
+    NOTHING = "nobody has to be signed in"
+    USER = "a signed-in user"
+    MEMBER = "a member of `conversation`"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command: its type, who may, what it costs in tokens of the rate limit, and its place in REST ("" for none)."""
+
+    command: type[Command]
+    result: type[Result]
+    handler: Handler
+    needs: Needs
+    cost: float
+    refuses: tuple[str, ...]
+    http: str
+    socket: bool
+
+    @property
+    def tag(self) -> str:
+        return tag_of(self.command)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All commands by type, and all events by tag."""
+
+    commands: dict[type[Command], Row]
+    events: dict[str, type[Event]]
+
+    @property
+    def on_socket(self) -> tuple[type[Command], ...]:
+        return tuple(kind for kind, row in self.commands.items() if row.socket)
+
+
+def command(
+    kind: type[Command],
+    *,
+    result: type[Result],
+    needs: Needs = Needs.USER,
+    cost: float = 1,
+    refuses: tuple[str, ...] = (),
+    http: str = "",
+    socket: bool = True,
+) -> Callable[[Marked], Marked]:
+    """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command."""
+    unknown = [code for code in refuses if code not in REFUSALS]
+    if unknown:
+        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
+
+    def mark(handler: Marked) -> Marked:
+        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket))
+        return handler
+
+    return mark
+
+
+def load(features: ModuleType) -> Registry:
+    """Collect what the modules of the package declare, in the order of their names."""
+    names = sorted(info.name for info in pkgutil.iter_modules(features.__path__))
+    modules = [importlib.import_module(f"{features.__name__}.{name}") for name in names]
+    return Registry(commands=unique_rows(modules), events=declared_events(modules))
+
+
+def unique_rows(modules: Iterable[ModuleType]) -> dict[type[Command], Row]:
+    rows: dict[type[Command], Row] = {}
+    for row in (mark for module in modules for mark in marks(module)):
+        if row.tag in {other.tag for other in rows.values()}:
+            raise ValueError(f"{row.tag} is declared twice")
+        rows[row.command] = row
+    return rows
+
+
+def marks(module: ModuleType) -> Iterable[Row]:
+    for value in vars(module).values():
+        row = getattr(value, MARK, None)
+        if isinstance(row, Row) and row.handler.__module__ == module.__name__:
+            yield row
+
+
+def declared_events(modules: Iterable[ModuleType]) -> dict[str, type[Event]]:
+    found = [kind for module in modules for kind in vars(module).values() if is_event(kind)]
+    return {tag_of(kind): kind for kind in found}
+
+
+def is_event(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Event) and value is not Event

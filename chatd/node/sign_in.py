@@ -1,0 +1,106 @@
+"""From a credential to somebody who may act here. Both doors use it, and nothing else says who somebody is."""
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import trio
+
+from chatd.config import Config
+from chatd.domain.addresses import bucket
+from chatd.domain.identity import Principal
+from chatd.domain.rate_limit import TokenBucket
+from chatd.errors import Refused
+from chatd.node.keys import Keyring
+from chatd.store import queries
+from chatd.store.postgres import Postgres
+
+SQL = queries.load("sign_in")
+MOST_ADDRESSES = 10_000
+
+
+class AddressLimits:
+    """A token bucket per address, for what is refused or given to people without an identity. Bounded: the oldest go first."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._rate = per_minute / 60
+        self._burst = max(1.0, per_minute)
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def check(self, address: str, cost: float = 1) -> None:
+        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether there is anything left."""
+        key = bucket(address)
+        known = self._buckets.get(key)
+        if known is None:
+            known = self._buckets[key] = TokenBucket(self._rate, self._burst)
+            if len(self._buckets) > MOST_ADDRESSES:
+                self._buckets.popitem(last=False)
+        wait = known.take(trio.current_time(), cost)
+        if wait > 0:
+            raise Refused("rate_limited", "too many attempts from your address", retry_after=wait)
+
+
+class SignIn:
+    """Verifies credentials and looks up who they belong to."""
+
+    def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
+        self._create = config.auth.create_users
+        self._keys = keys
+        self._db = db
+        self._failures = AddressLimits(config.limits.auth_failures_per_minute)
+
+    async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
+        """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""
+        try:
+            return await self._principal(token, ticket, now)
+        except Refused as refused:
+            if refused.code == "unauthenticated":
+                self._failures.check(address)
+            raise
+
+    async def _principal(self, token: str | None, ticket: str | None, now: int) -> Principal:
+        if token is not None:
+            return self._keys.verify(token, now)
+        if ticket is not None:
+            return await self._redeem(ticket, now)
+        raise Refused("unauthenticated", "no credential")
+
+    async def _redeem(self, ticket: str, now: int) -> Principal:
+        """A ticket counts once. It is deleted by the statement that reads it."""
+        row = await self._db.one(SQL.redeem_ticket, digest(ticket), now)
+        if row is None:
+            raise Refused("unauthenticated", "the ticket is not valid (any more)")
+        return Principal(**dict(row))
+
+    async def enter(self, principal: Principal, now: int) -> list[str]:
+        """The ids of the conversations of somebody who connects. Raises Refused: `unauthenticated`."""
+        row = await self._look_up(SQL.enter, principal, now)
+        return list(row["conversations"])
+
+    async def check(self, principal: Principal, now: int) -> None:
+        """That the credential still counts. Raises Refused: `unauthenticated`."""
+        await self._look_up(SQL.check, principal, now)
+
+    async def _look_up(self, statement: str, principal: Principal, now: int) -> Any:
+        login = principal.login or None
+        row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login)
+        if row is None or row["revoked"]:
+            raise Refused("unauthenticated", "this login has ended")
+        if not row["known"]:
+            await self._make_user(principal, now)
+        return row
+
+    async def _make_user(self, principal: Principal, now: int) -> None:
+        if not self._create:
+            raise Refused("unauthenticated", "no such user")
+        await self._db.run(SQL.make_user, principal.tenant, principal.user, now)
+
+
+def digest(secret: str) -> bytes:
+    """How tickets and refresh tokens are kept."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:
+    """The tenants of the configuration, as rows."""
+    await db.run(SQL.ensure_tenants, list(keys.tenants), now)

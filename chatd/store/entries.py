@@ -1,0 +1,98 @@
+"""What the journal commits: messages and receipts, each waiting with whoever sent it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import outcome
+import trio
+
+from chatd.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A message that wants a number. `id` is made by the sender's node; `attachments` and `meta` are JSON texts."""
+
+    tenant: str
+    conversation: str
+    sender: str
+    client_id: str
+    id: str
+    text: str | None
+    attachments: str | None
+    reply_to: str | None
+    meta: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Positions that a member has reached; 0 for a position that is not meant."""
+
+    tenant: str
+    conversation: str
+    user: str
+    delivered: int
+    read: int
+
+    def merged(self, other: "Receipt") -> "Receipt":
+        delivered, read = max(self.delivered, other.delivered), max(self.read, other.read)
+        return Receipt(self.tenant, self.conversation, self.user, delivered, read)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a message. `duplicate`: it had been there already, and this is the first result again."""
+
+    id: str
+    seq: int
+    rev: int
+    created_at: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What became of a receipt. `rev` is None when nothing moved; `unread` is None when `read` did not."""
+
+    delivered_seq: int
+    read_seq: int
+    rev: int | None
+    seq: int
+    unread: int | None
+
+
+Item = Append | Receipt
+Committed = Appended | Advanced
+Tell = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One item on its way. `deadline` in trio's time."""
+
+    item: Item
+    tell: Tell
+    deadline: float
+    result: outcome.Outcome[Any] | None = None
+    waiters: list[trio.lowlevel.Task] = field(default_factory=list)
+
+    async def wait(self) -> Any:
+        """Until it is committed and told, or refused. Giving up does not take the entry back."""
+        task = trio.lowlevel.current_task()
+        self.waiters.append(task)
+
+        def give_up(_: object) -> trio.lowlevel.Abort:
+            self.waiters.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        return await trio.lowlevel.wait_task_rescheduled(give_up)
+
+    def settle(self, result: outcome.Outcome[Any]) -> None:
+        self.result = result
+        for task in self.waiters:
+            trio.lowlevel.reschedule(task, result)
+        self.waiters = []
+
+    def refuse(self, code: str, message: str = "") -> None:
+        self.settle(outcome.Error(Refused(code, message)))

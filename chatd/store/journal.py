@@ -1,0 +1,199 @@
+"""Group commit: many messages and receipts in one statement, told in the order in which they were numbered.
+
+Whoever appends while a commit is on its way is in the next one; when the system is idle a batch is one entry. Each share
+(a hash of the conversation) has its own connection, so that one conversation's entries never overtake each other.
+
+Three promises, and how they are kept:
+
+* Acked means committed: `tell` runs only after the statement has committed.
+* One order: one task per share tells what was committed, in the order of `rev`, the sender's ack included; that is why the
+  ack is written by `tell` and not by whoever waits in `append`.
+* Exactly once visible: a batch whose connection broke half way is sent again. The message table knows the `client_id`, so
+  what had been committed comes back under the id that was made here, and is told as what it is: new.
+
+Telling goes on while the next batch commits, one batch ahead at most, so that a huge audience slows its share down instead
+of filling the memory. An entry outlives the task that waits for it: a sender who hangs up cannot tear a hole.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, overload
+from zlib import crc32
+
+import outcome
+import trio
+
+from chatd import log
+from chatd.config import Journal as Settings
+from chatd.errors import Refused
+from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
+from chatd.store.postgres import Connection, Postgres
+from chatd.store.statements import Result, advance_receipts, append_messages, split
+
+LOG = log.get(__name__)
+RETRY_AFTER = 0.2
+Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
+
+
+class Journal:
+    """The way in for everything that gets a number. Opened by `open_journal`."""
+
+    def __init__(self, shares: list["Share"], settings: Settings) -> None:
+        self._shares = shares
+        self._settings = settings
+
+    @overload
+    async def append(self, item: Append, tell: Tell) -> Appended: ...
+    @overload
+    async def append(self, item: Receipt, tell: Tell) -> Advanced: ...
+    async def append(self, item: Item, tell: Tell) -> Any:
+        """Commit one item, and `tell` it in its order; returns after both.
+
+        Raises Refused: `not_found`, `conflict`, or `unavailable` after the deadline, when nothing is known to be committed.
+        """
+        if self.waiting >= self._settings.waiting:
+            raise Refused("unavailable", "too many messages wait for the database", retry_after=1)
+        share = self._shares[crc32(item.conversation.encode()) % len(self._shares)]
+        entry = share.put(item, tell, trio.current_time() + self._settings.deadline)
+        return await entry.wait()
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are not settled yet."""
+        return sum(share.waiting for share in self._shares)
+
+    async def flush(self) -> None:
+        """Wait until nothing is on its way."""
+        for share in self._shares:
+            await share.settled()
+
+    def statistics(self) -> dict[str, int]:
+        keys = ("batches", "entries", "failures")
+        return {key: sum(getattr(share, key) for share in self._shares) for key in keys} | {"waiting": self.waiting}
+
+
+class Share:
+    """The conversations of one connection: an open batch, a commit on its way, and one batch being told."""
+
+    def __init__(self, connection: Connection, batch: int) -> None:
+        self._connection = connection
+        self._batch = batch
+        self._open: list[Entry] = []
+        self._receipts: dict[tuple[str, str, str], Entry] = {}
+        self._work = trio.Event()
+        self._settled = trio.lowlevel.ParkingLot()
+        self.waiting = self.batches = self.entries = self.failures = 0
+
+    def put(self, item: Item, tell: Tell, deadline: float) -> Entry:
+        """Into the open batch. Receipts of one member are folded into one."""
+        if isinstance(item, Receipt):
+            return self._fold(item, tell, deadline)
+        return self._enter(Entry(item, tell, deadline))
+
+    def _fold(self, item: Receipt, tell: Tell, deadline: float) -> Entry:
+        key = (item.tenant, item.conversation, item.user)
+        earlier = self._receipts.get(key)
+        if earlier is not None and earlier.result is None and isinstance(earlier.item, Receipt):
+            earlier.item = earlier.item.merged(item)
+            return earlier
+        self._receipts[key] = Entry(item, tell, deadline)
+        return self._enter(self._receipts[key])
+
+    def _enter(self, entry: Entry) -> Entry:
+        self._open.append(entry)
+        self.waiting += 1
+        self._work.set()
+        return entry
+
+    async def settled(self) -> None:
+        if self.waiting:
+            await self._settled.park()
+
+    async def run(self) -> None:
+        """Commit batch after batch, and tell them in the same order."""
+        committed, to_tell = trio.open_memory_channel[list[Result]](0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_all, to_tell)
+            while True:
+                await self._work.wait()
+                for results in await self._commit(self._take()):
+                    await committed.send(results)
+
+    def _take(self) -> list[Entry]:
+        batch, self._open = self._open[: self._batch], self._open[self._batch :]
+        self._receipts.clear()
+        if not self._open:
+            self._work = trio.Event()
+        return batch
+
+    async def _commit(self, batch: list[Entry]) -> list[list[Result]]:
+        """Until every entry of the batch is committed or refused."""
+        messages, receipts = split(batch)
+        done = [await self._attempt(append_messages, messages), await self._attempt(advance_receipts, receipts)]
+        self.batches += 1
+        self.entries += len(batch)
+        return [results for results in done if results]
+
+    async def _attempt(self, statement: Statement, entries: list[Entry]) -> list[Result]:
+        while entries:
+            try:
+                return await statement(self._connection, entries)
+            except Refused as refused:
+                self.failures += 1
+                entries = self._without_expired(entries, refused)
+                await trio.sleep(RETRY_AFTER)
+            except Exception:
+                return await self._one_by_one(statement, entries)
+        return []
+
+    def _without_expired(self, entries: list[Entry], refused: Refused) -> list[Entry]:
+        """Postgres is away: those who have waited long enough are told so, here and in the open batch."""
+        now = trio.current_time()
+        for entry in [*entries, *self._open]:
+            if entry.deadline <= now:
+                self._settle(entry, outcome.Error(Refused("unavailable", refused.message, retry_after=1)))
+        self._open = [entry for entry in self._open if entry.result is None]
+        return [entry for entry in entries if entry.result is None]
+
+    async def _one_by_one(self, statement: Statement, entries: list[Entry]) -> list[Result]:
+        """One bad row fails alone."""
+        if len(entries) > 1:
+            return [result for entry in entries for result in await self._attempt(statement, [entry])]
+        LOG.exception("an entry of the journal could not be committed")
+        self._settle(entries[0], outcome.Error(Refused("internal")))
+        return []
+
+    async def _tell_all(self, batches: trio.MemoryReceiveChannel[list[Result]]) -> None:
+        async for results in batches:
+            for entry, result in results:
+                await self._tell(entry, result)
+
+    async def _tell(self, entry: Entry, result: Any) -> None:
+        if isinstance(result, str):
+            self._settle(entry, outcome.Error(Refused(result)))
+            return
+        try:
+            await entry.tell(result)
+        except Exception:
+            LOG.exception("a committed entry could not be told")
+        self._settle(entry, outcome.Value(result))
+
+    def _settle(self, entry: Entry, result: outcome.Outcome[Any]) -> None:
+        entry.settle(result)
+        self.waiting -= 1
+        if not self.waiting:
+            self._settled.unpark_all()
+
+
+@asynccontextmanager
+async def open_journal(db: Postgres, settings: Settings) -> AsyncIterator[Journal]:
+    """The journal, with a connection of its own for each share. What was appended is settled before it closes."""
+    shares = [Share(db.connection(f"journal-{number}"), settings.batch) for number in range(settings.flushers)]
+    journal = Journal(shares, settings)
+    async with trio.open_nursery() as nursery:
+        for share in shares:
+            nursery.start_soon(share.run)
+        yield journal
+        with trio.move_on_after(settings.deadline):
+            await journal.flush()
+        nursery.cancel_scope.cancel()

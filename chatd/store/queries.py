@@ -1,0 +1,53 @@
+"""sql/<name>.sql as named statements: `SQL = load("messages")`, then `SQL.history_before`.
+
+A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+HEADER = re.compile(r"^-- name: ([a-z_][a-z0-9_]*)[ \t]*$", re.MULTILINE)
+HERE = Path(__file__).parents[1]
+
+
+class Queries:
+    """The statements of one file, as attributes."""
+
+    def __init__(self, path: Path, statements: dict[str, str]) -> None:
+        self._path = path
+        self.statements = statements
+
+    def __getattr__(self, name: str) -> str:
+        try:
+            return self.statements[name]
+        except KeyError:
+            raise AttributeError(f"{self._path.name} has no statement {name!r}") from None
+
+
+def folder() -> Path:
+    """sql/: inside the package when it was installed from a wheel, beside it in a checkout."""
+    installed = HERE / "sql"
+    return installed if installed.is_dir() else HERE.parent / "sql"
+
+
+@cache
+def load(name: str) -> Queries:
+    """The statements of sql/<name>.sql."""
+    path = folder() / f"{name}.sql"
+    return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
+
+
+def parse(text: str, source: str) -> dict[str, str]:
+    _, *parts = HEADER.split(text)
+    statements: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if name in statements:
+            raise ValueError(f"{source}: statement {name!r} is there twice")
+        statements[name] = without_comments(body)
+    return statements
+
+
+def without_comments(body: str) -> str:
+    """Postgres would carry comments along in every plan and log line."""
+    return "\n".join(line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("--"))

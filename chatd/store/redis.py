@@ -1,0 +1,74 @@
+"""The door to Redis (or Valkey): redis-py behind trio-asyncio.
+
+What lives here may be lost at any time without a message being lost. A server that is away is answered `unavailable`; a command
+that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio_asyncio
+from redis.asyncio import Redis as Client
+from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry
+from redis.exceptions import RedisError
+
+from chatd.config import RedisSection
+from chatd.errors import Refused
+
+TIMEOUT = 2.0
+
+
+class Redis:
+    """Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
+
+    def __init__(self, client: "Client", prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def key(self, *parts: str) -> str:
+        return ":".join((self._prefix, *parts))
+
+    async def call(self, *command: Any) -> Any:
+        """One command. Raises Refused: `unavailable`."""
+        try:
+            return await trio_asyncio.aio_as_trio(self._call)(command)
+        except (RedisError, OSError, asyncio.TimeoutError):
+            raise Refused("unavailable", "Redis is away", retry_after=1) from None
+
+    async def _call(self, command: tuple[Any, ...]) -> Any:
+        async with asyncio.timeout(TIMEOUT):
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def client_of(settings: RedisSection, url: str) -> "Client":
+    """By url, or by host, port, username, password and TLS."""
+    common: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+        "max_connections": 16,
+        "protocol": 2,
+    }
+    if url:
+        return Client.from_url(url, **common)
+    return Client(
+        host=settings.host,
+        port=settings.port,
+        username=settings.username or None,
+        password=settings.password or None,
+        ssl=settings.tls,
+        **common,
+    )
+
+
+@asynccontextmanager
+async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
+    """The door; `url` when it is not the one in the settings. Connects when it is needed."""
+    client = client_of(settings, url or settings.url)
+    try:
+        yield Redis(client, settings.prefix)
+    finally:
+        await trio_asyncio.aio_as_trio(client.aclose)()

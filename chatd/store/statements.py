@@ -1,0 +1,50 @@
+"""The two statements of the journal: entries in, and for each entry what became of it, in the order to tell."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chatd.store import queries
+from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Receipt
+from chatd.store.postgres import Connection
+
+SQL = queries.load("journal")
+Result = tuple[Entry, Committed | str]
+
+
+async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
+    """Number and insert. A result that is a string is a refusal code."""
+    items = [entry.item for entry in entries if isinstance(entry.item, Append)]
+    columns = [[getattr(item, name) for item in items] for name in Append.__dataclass_fields__]
+    rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
+    return [(entries[row["ord"] - 1], appended(row, items)) for row in rows]
+
+
+def appended(row: Any, items: Sequence[Append]) -> Appended | str:
+    if row["outcome"] in ("not_found", "conflict"):
+        return str(row["outcome"])
+    ours = row["id"] == items[row["ord"] - 1].id
+    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours)
+
+
+async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
+    """Move positions forward. A result that is a string is a refusal code."""
+    items = [entry.item for entry in entries if isinstance(entry.item, Receipt)]
+    columns = [[getattr(item, name) for item in items] for name in Receipt.__dataclass_fields__]
+    rows = await connection.call(SQL.advance_receipts, *columns)
+    return [(entries[row["ord"] - 1], advanced(row)) for row in rows]
+
+
+def advanced(row: Any) -> Advanced | str:
+    if row["outcome"] == "not_found":
+        return "not_found"
+    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"])
+
+
+def split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Messages and receipts."""
+    messages: list[Entry] = []
+    receipts: list[Entry] = []
+    for entry in entries:
+        (messages if isinstance(entry.item, Append) else receipts).append(entry)
+    return messages, receipts

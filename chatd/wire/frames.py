@@ -1,0 +1,89 @@
+"""RFC 6455 data frames: encode one, look at one, take a whole one out of a buffer.
+
+Pure functions over bytes. A plain frame is what almost every client sends almost always: final, of the negotiated opcode, no
+reserved bit, masked, with the shortest possible length. Everything else is for the full protocol to judge.
+"""
+
+from typing import Final, NamedTuple
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+FINAL: Final = 0x80
+MASKED: Final = 0x80
+LONGEST: Final = 2**63 - 1
+
+
+class Header(NamedTuple):
+    """The beginning of a frame (RFC 6455, section 5.2). `start` is where the payload begins; sizes in bytes."""
+
+    first: int
+    masked: bool
+    length: int
+    start: int
+    minimal: bool
+
+    @property
+    def opcode(self) -> int:
+        return self.first & 0x0F
+
+    @property
+    def final(self) -> bool:
+        return bool(self.first & FINAL)
+
+    @property
+    def is_control(self) -> bool:
+        return bool(self.first & 0x08)
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+    @property
+    def valid(self) -> bool:
+        """Whether a frame from a client may begin like this. What comes before it is not looked at."""
+        if not self.masked or self.first & 0x70 or not self.minimal or self.length > LONGEST:
+            return False
+        if self.is_control:
+            return self.final and self.length <= 125 and self.opcode in (CLOSE, PING, PONG)
+        return self.opcode in (CONTINUATION, TEXT, BINARY)
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole frame from the server: final, not masked."""
+    length = len(payload)
+    if length < 126:
+        return bytes((FINAL | opcode, length)) + payload
+    if length < 65536:
+        return bytes((FINAL | opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((FINAL | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def read_header(data: bytes | bytearray, at: int = 0) -> Header | None:
+    """The header that begins at `at`, or None when its length is not known yet. The mask may still be missing."""
+    have = len(data) - at
+    if have < 2:
+        return None
+    first, second = data[at], data[at + 1]
+    masked, length = bool(second & MASKED), second & 0x7F
+    extra = {126: 2, 127: 8}.get(length, 0)
+    if have < 2 + extra:
+        return None
+    minimal = True
+    if extra:
+        length = int.from_bytes(data[at + 2 : at + 2 + extra], "big")
+        minimal = length > 125 if extra == 2 else length > 65535
+    return Header(first, masked, length, at + 2 + extra + (4 if masked else 0), minimal)
+
+
+def unmask(data: bytes | bytearray, header: Header) -> bytes:
+    """The payload of a masked frame that is complete in `data`, in one XOR of two big integers (RFC 6455, section 5.3)."""
+    length, start = header.length, header.start
+    if not length:
+        return b""
+    mask = bytes(data[start - 4 : start])
+    key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
+    return (int.from_bytes(data[start : start + length], "big") ^ key).to_bytes(length, "big")

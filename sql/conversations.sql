@@ -1,0 +1,41 @@
+-- name: find_direct
+-- The conversation of a pair: tenant, the lower and the higher user id.
+select id::text from conversations where tenant = $1 and pair_low = $2 and pair_high = $3
+
+-- name: open_direct
+-- Make the conversation of a pair; no row when it is there already: tenant, id, low, high, creator, now.
+with made as (
+    insert into conversations (
+        tenant, id, kind, pair_low, pair_high, creator, rev, members, created_at, active_at
+    )
+    values ($1, $2, 'direct', $3, $4, $5, 2, 2, $6, $6)
+    on conflict (tenant, pair_low, pair_high) do nothing
+    returning tenant, id
+),
+joined as (
+    insert into members (tenant, conversation, user_id, joined_at, rev)
+    select made.tenant, made.id, u.id, $6, u.rev
+    from made cross join unnest(array[$3, $4]::uuid[]) with ordinality as u (id, rev)
+)
+select id::text from made
+
+-- name: create_group
+-- Make a group with its members: tenant, id, title, creator, users, now.
+with made as (
+    insert into conversations (tenant, id, kind, title, creator, rev, members, created_at, active_at)
+    values ($1, $2, 'group', $3, $4, cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
+    returning tenant, id
+)
+insert into members (tenant, conversation, user_id, joined_at, rev)
+select made.tenant, made.id, u.id, $6, u.rev
+from made cross join unnest($5::uuid[]) with ordinality as u (id, rev)
+
+-- name: page
+-- Conversations of a user by activity, the latest first: tenant, user, position (activity, id; null for the first), limit.
+select c.id::text, c.active_at
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where b.tenant = $1 and b.user_id = $2
+    and ($3::bigint is null or (c.active_at, c.id) < ($3::bigint, $4::uuid))
+order by c.active_at desc, c.id desc
+limit $5

@@ -1,0 +1,9 @@
+-- name: append_messages
+-- One batch of messages: locked, checked, numbered and inserted. See migration 0003.
+select ord, outcome, id::text, seq, rev, created_at
+from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- name: advance_receipts
+-- One batch of receipts. See migration 0003.
+select ord, outcome, delivered_seq, read_seq, rev, seq, unread
+from advance_receipts($1, $2, $3, $4, $5)

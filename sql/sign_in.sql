@@ -1,0 +1,27 @@
+-- name: ensure_tenants
+-- Names, now.
+insert into tenants (id, created_at) select name, $2 from unnest($1::text[]) as t (name) on conflict do nothing
+
+-- name: make_user
+-- A user whom a valid token names for the first time: tenant, user, now.
+insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do nothing
+
+-- name: redeem_ticket
+-- Hash, now.
+delete from tickets where hash = $1 and expires_at > $2
+returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
+
+-- name: enter
+-- All that a connect has to know: tenant, user, token id, login (null for foreign tokens).
+select
+    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
+    exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    array(select b.conversation::text from members b where b.tenant = $1 and b.user_id = $2) as conversations
+
+-- name: check
+-- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens).
+select
+    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
+    exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked
