@@ -17,28 +17,24 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[section]` of the file."""
 
 
-def doc(text: str, *, secret: bool = False) -> Meta:
-    return Meta(description=text, extra={"secret": secret})
+def doc(text: str) -> Meta:
+    return Meta(description=text)
 
 
-class Data(Section):
+class Data(Section, frozen=True):
     dir: Annotated[str, doc("Where embedded Postgres, embedded Redis and uploads live.")] = "./chatd-data"
 
 
-class Gateway(Section):
+class Gateway(Section, frozen=True):
     host: Annotated[str, doc("Address of the WebSocket door.")] = "127.0.0.1"
     port: Annotated[Port, doc("Port of the WebSocket door; 0 lets the system choose.")] = 8080
     path: Annotated[str, doc("Path of the WebSocket door.")] = "/v1/ws"
-    origins: Annotated[
-        list[str], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')
-    ] = []
+    origins: Annotated[list[str], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')] = []
     require_origin: Annotated[bool, doc("Refuse clients that send no Origin at all (every browser sends one).")] = False
     trusted_proxies: Annotated[list[str], doc("Addresses or networks whose X-Forwarded-For is believed.")] = []
     handshake_timeout: Annotated[Seconds, doc("Seconds a peer has to finish the handshake.")] = 5.0
     close_timeout: Annotated[Seconds, doc("Seconds a peer has to answer a close.")] = 3.0
-    heartbeat: Annotated[
-        Seconds, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")
-    ] = 25.0
+    heartbeat: Annotated[Seconds, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")] = 25.0
     max_message_bytes: Annotated[Count, doc("Largest message.")] = 65536
     max_frames: Annotated[Count, doc("Most frames of one message.")] = 64
     max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
@@ -47,7 +43,7 @@ class Gateway(Section):
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
 
 
-class Http(Section):
+class Http(Section, frozen=True):
     host: Annotated[str, doc("Address of the HTTP door.")] = "127.0.0.1"
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
@@ -55,10 +51,8 @@ class Http(Section):
     cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 
-class PostgresSection(Section):
-    dsn: Annotated[
-        str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.", secret=True)
-    ] = ""
+class PostgresSection(Section, frozen=True):
+    dsn: Annotated[str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.")] = ""
     dsn_file: Annotated[str, doc("File that holds the dsn, instead of dsn.")] = ""
     pool: Annotated[Count, doc("Connections for everything but the journal.")] = 8
     timeout: Annotated[Seconds, doc("Seconds a statement may take before the sender is told `timeout`.")] = 5.0
@@ -67,26 +61,24 @@ class PostgresSection(Section):
     ] = False
 
 
-class RedisSection(Section):
+class RedisSection(Section, frozen=True):
     url: Annotated[
         str,
-        doc("redis://user:password@host:6379/0 or rediss://...; empty uses host, or the embedded one.", secret=True),
+        doc("redis://user:password@host:6379/0 or rediss://...; empty uses host, or the embedded one."),
     ] = ""
     url_file: Annotated[str, doc("File that holds the url, instead of url.")] = ""
     host: Annotated[str, doc("Host, instead of a url.")] = ""
     port: Annotated[Port, doc("Port, with host.")] = 6379
     username: Annotated[str, doc("ACL user, with host.")] = ""
-    password: Annotated[str, doc("Password, with host.", secret=True)] = ""
+    password: Annotated[str, doc("Password, with host.")] = ""
     password_file: Annotated[str, doc("File that holds the password, instead of password.")] = ""
     tls: Annotated[bool, doc("TLS, with host.")] = False
     prefix: Annotated[str, doc("Every key of this cluster starts with it.")] = "chatd"
     stream_key: Annotated[str, doc("Stream that mirrors the match pool.")] = "match"
 
 
-class Auth(Section):
-    secret: Annotated[
-        str, doc("HS256 key of the default tenant, at least 32 bytes. Whoever has it can be anybody.", secret=True)
-    ] = ""
+class Auth(Section, frozen=True):
+    secret: Annotated[str, doc("HS256 key of the default tenant, at least 32 bytes. Whoever has it can be anybody.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
     algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA. Never taken from a token.")] = "HS256"
     jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https address), for all but HS256.")] = ""
@@ -101,8 +93,8 @@ class Auth(Section):
     query_token: Annotated[bool, doc("Accept ?token=JWT. Addresses end up in logs: prefer ?ticket=.")] = False
 
 
-class Tenant(Section):
-    secret: Annotated[str, doc("HS256 key of this tenant.", secret=True)] = ""
+class Tenant(Section, frozen=True):
+    secret: Annotated[str, doc("HS256 key of this tenant.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
     algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
     jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
@@ -110,7 +102,7 @@ class Tenant(Section):
     audience: Annotated[str, doc("Required `aud`.")] = ""
 
 
-class Limits(Section):
+class Limits(Section, frozen=True):
     connections: Annotated[Count, doc("Most connections of this process.")] = 100_000
     connections_per_address: Annotated[Count, doc("Most connections of one address (/64 for IPv6).")] = 100
     pending_handshakes: Annotated[Count, doc("Most unfinished handshakes of this process.")] = 1000
@@ -118,35 +110,29 @@ class Limits(Section):
     accepts_per_second: Annotated[Count, doc("Admissions per second; the burst is twice that.")] = 1000
     commands_per_second: Annotated[Seconds, doc("Commands of one connection, by cost.")] = 50.0
     commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200
-    user_commands_per_second: Annotated[
-        Seconds, doc("Commands of one user over all connections and REST, by cost.")
-    ] = 100.0
+    user_commands_per_second: Annotated[Seconds, doc("Commands of one user over all connections and REST, by cost.")] = 100.0
     user_commands_burst: Annotated[Count, doc("Burst of one user.")] = 400
     control_frames_per_second: Annotated[Seconds, doc("Pings and pongs of one connection.")] = 20.0
     signups_per_minute: Annotated[Seconds, doc("Anonymous sign-ups of one address.")] = 60.0
-    auth_failures_per_minute: Annotated[
-        Seconds, doc("Refused credentials of one address before it is told to wait.")
-    ] = 120.0
+    auth_failures_per_minute: Annotated[Seconds, doc("Refused credentials of one address before it is told to wait.")] = 120.0
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
 
 
-class Journal(Section):
+class Journal(Section, frozen=True):
     flushers: Annotated[Count, doc("Connections that commit messages, each with its share of the conversations.")] = 2
     batch: Annotated[Count, doc("Most messages of one commit.")] = 500
     waiting: Annotated[Count, doc("Most messages that may wait for a commit; more are refused.")] = 20_000
     deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
 
 
-class Drain(Section):
+class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
-    spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = (
-        5.0
-    )
+    spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     level: Annotated[str, doc("debug, info, warning or error.")] = "info"
     format: Annotated[str, doc("json, text, or auto: text on a terminal.")] = "auto"
 
@@ -165,3 +151,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: Journal = Journal()
     drain: Drain = Drain()
     log: Log = Log()
+
+
+SECRETS = ("secret", "dsn", "url", "password")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a key of this name must not be shown."""
+    return name in SECRETS

@@ -3,9 +3,8 @@
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
 import trio_asyncio
@@ -29,12 +28,10 @@ from chatd.node.limits import UserLimits
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
-from chatd.store.embedded import locked
-from chatd.store.embedded_postgres import embedded_postgres
-from chatd.store.embedded_redis import embedded_redis
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
+from chatd.store.servers import open_servers
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -81,23 +78,10 @@ def name_of(listener: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def open_stores(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """The dsn of Postgres and the url of Redis, embedded where none is configured."""
-    folder = Path(config.data.dir)
-    async with AsyncExitStack() as stack:
-        embedded_pg, embedded_rd = not config.postgres.dsn, not (config.redis.url or config.redis.host)
-        if embedded_pg or embedded_rd:
-            stack.enter_context(locked(folder))
-        url = await stack.enter_async_context(embedded_redis(folder)) if embedded_rd else ""
-        dsn = await stack.enter_async_context(embedded_postgres(folder)) if embedded_pg else config.postgres.dsn
-        yield dsn, url
-
-
-@asynccontextmanager
 async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     """Everything below the doors, ready to be used."""
     async with (
-        open_stores(config) as (dsn, url),
+        open_servers(config) as (dsn, url),
         trio_asyncio.open_loop(),
         open_postgres(dsn, config.postgres) as db,
         open_redis(config.redis, url) as redis,
@@ -147,9 +131,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.cancel_scope.cancel()
 
 
-async def serve(
-    doors: Doors, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]
-) -> None:
+async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]) -> None:
     """Both doors, from the first connection to the last. HTTP closes last: it is where readiness is asked for."""
     drain, closed = Drain(node.config.drain), trio.Event()
     desk = Desk(node, registry.commands, wheel)

@@ -109,9 +109,7 @@ class GetConversation(Command, tag="conversation.get"):
     conversation: Id
 
 
-@command(
-    GetConversation, result=ConversationResult, refuses=("not_found",), http="GET /v1/conversations/{conversation}"
-)
+@command(GetConversation, result=ConversationResult, refuses=("not_found",), http="GET /v1/conversations/{conversation}")
 async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
     found = await conversation_for(ctx, ctx.user, cmd.conversation)
     return [Reply(ConversationResult(conversation=found, created=False))]

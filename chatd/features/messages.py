@@ -28,7 +28,7 @@ class SendMessage(Command, tag="message.send"):
     conversation: Id
     client_id: ClientId
     text: str | None = None
-    attachments: Annotated[list[Json], Meta(max_length=10)] = []
+    attachments: Annotated[list[Json], Meta(max_length=10)] = msgspec.field(default_factory=list)
     reply_to: Id | None = None
     meta: Json | None = None
 

@@ -41,7 +41,11 @@ class MessageRead(Event, tag="message.read"):
 
 
 @command(
-    ReceiptDelivered, result=Ok, refuses=("not_found",), cost=0.2, http="POST /v1/conversations/{conversation}/delivered"
+    ReceiptDelivered,
+    result=Ok,
+    refuses=("not_found",),
+    cost=0.2,
+    http="POST /v1/conversations/{conversation}/delivered",
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     return await advance(ctx, cmd.conversation, delivered=cmd.seq)

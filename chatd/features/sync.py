@@ -42,9 +42,7 @@ class SessionState(Result, tag="session.state"):
 @command(SyncSession, result=SessionState, cost=2, http="GET /v1/sync")
 async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     position = Position.read(cmd.cursor)
-    rows = await ctx.node.db.all(
-        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1
-    )
+    rows = await ctx.node.db.all(SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1)
     found = [counters_of(row) for row in rows if row["id"] is not None]
     more = len(found) > cmd.limit
     next_ = position.next(rows[0]["epoch"], rows[0]["horizon"], found[cmd.limit - 1].id if more else None)

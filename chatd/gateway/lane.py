@@ -36,7 +36,7 @@ Receive = Callable[[int, bytes], Awaitable[None]]
 
 
 class Rules:
-    """What one connection may send, and who gets it: `receive(opcode, payload)`. `opcodes` are those it may use; sizes in bytes."""
+    """What one connection may send, and who gets it: `receive(opcode, payload)`. Sizes in bytes."""
 
     __slots__ = ("control", "exceeded", "max_frames", "max_message", "opcodes", "receive")
 

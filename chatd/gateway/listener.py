@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import trio
@@ -131,22 +132,28 @@ class Listener(Generic[Guest]):
                 nursery.cancel_scope.cancel()
 
     async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
-        """From the first byte to the last."""
-        arrived = False
+        """From the first byte to the last. A place among the connections is kept until the end."""
         with ExitStack() as place:
+            arrived: Callable[[], Awaitable[None]] | None = None
             with (
                 self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)),
                 trio.move_on_after(self._settings.handshake_timeout),
             ):
-                handshake = await self._read(lane, peer)
-                if handshake is None:
-                    return
-                place.enter_context(self._admission.connected(handshake.address))
-                guest = await self._house.authenticate(handshake)
-                connection = await self._upgrade(nursery, lane, handshake)
-                arrived = True
-            if arrived:
-                await self._house.serve(connection, lane, handshake, guest)
+                arrived = await self._arrive(nursery, lane, peer, place)
+            if arrived is not None:
+                await arrived()
+
+    async def _arrive(
+        self, nursery: trio.Nursery, lane: Lane, peer: str, place: ExitStack
+    ) -> Callable[[], Awaitable[None]] | None:
+        """The handshake; what comes after it, or None when the peer hung up."""
+        handshake = await self._read(lane, peer)
+        if handshake is None:
+            return None
+        place.enter_context(self._admission.connected(handshake.address))
+        guest = await self._house.authenticate(handshake)
+        connection = await self._upgrade(nursery, lane, handshake)
+        return partial(self._house.serve, connection, lane, handshake, guest)
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:
         head = await read_head(lane)
@@ -163,9 +170,7 @@ class Listener(Generic[Guest]):
         return handshake
 
     async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
-        request = await wrap_server_stream(
-            nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes
-        )
+        request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes)
         return await request.accept(subprotocol=self._house.choose(handshake))
 
 

@@ -17,7 +17,16 @@ GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 class Outbox:
     """Bounded by bytes and by frames. Volatile frames are refused when it is more than half full."""
 
-    __slots__ = ("_drained", "_most_bytes", "_most_frames", "_nursery", "_queue", "_transport", "broken", "queued_bytes")
+    __slots__ = (
+        "_drained",
+        "_most_bytes",
+        "_most_frames",
+        "_nursery",
+        "_queue",
+        "_transport",
+        "broken",
+        "queued_bytes",
+    )
 
     def __init__(self, transport: Transport, nursery: trio.Nursery, most_bytes: int, most_frames: int) -> None:
         self._transport = transport

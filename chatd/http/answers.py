@@ -30,5 +30,8 @@ def answer_of(result: Result) -> Response:
 
 def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(
-        msgspec.json.encode(value), status=status, headers={**HEADERS, **(headers or {})}, content_type="application/json"
+        msgspec.json.encode(value),
+        status=status,
+        headers={**HEADERS, **(headers or {})},
+        content_type="application/json",
     )

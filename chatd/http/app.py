@@ -87,5 +87,3 @@ def add_cors(app: QuartTrio, origins: list[str]) -> None:
     async def mark(response: Response) -> Response:
         response.headers.update(allowed())
         return response
-
-

@@ -18,7 +18,6 @@ from chatd.wire.messages import Command, Result, error_of
 LOG = log.get(__name__)
 
 
-
 async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     """Run it and answer through `ctx.answer`: a result, or the error that stands for what went wrong."""
     try:
@@ -49,5 +48,3 @@ def internal_error(row: Row, ctx: Ctx) -> Result:
         extra={"incident": incident, "command": row.tag, "session": ctx.session, "user": ctx.user_or_nobody},
     )
     return error_of(Refused("internal", details={"incident": incident}))
-
-

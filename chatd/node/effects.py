@@ -5,7 +5,6 @@ There is one road for each: `deliver` in this file. A handler never writes to a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from chatd.domain.identity import Principal
 from chatd.node.context import Ctx
@@ -62,7 +61,7 @@ class CloseSessions:
     login: str | None = None
 
 
-Effect = Union[Reply, ToConversation, ToUser, Join, Renew, CloseSessions]
+Effect = Reply | ToConversation | ToUser | Join | Renew | CloseSessions
 Effects = Sequence[Effect]
 
 

@@ -127,9 +127,7 @@ class Hub:
     async def tell_everybody(self, event: Event) -> None:
         await self._fan_out(dict.fromkeys(self.sessions.values()), event, None, False)
 
-    async def _fan_out(
-        self, audience: dict[Session, None], event: Event, but: str | None, volatile: bool
-    ) -> None:
+    async def _fan_out(self, audience: dict[Session, None], event: Event, but: str | None, volatile: bool) -> None:
         shared = SharedFrame(event)
         for turn, session in enumerate(tuple(audience), start=1):
             if session.id == but:

@@ -28,7 +28,7 @@ COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "mai
 class Needs(Enum):
     """What dispatch checks before it calls the handler."""
 
-    NOTHING = "nobody has to be signed in"
+    NOTHING = "nothing"
     USER = "a signed-in user"
     MEMBER = "a member of `conversation`"
 

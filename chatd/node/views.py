@@ -1,15 +1,14 @@
 """Rows of the database as the entities of the wire."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.store import queries
+from chatd.store.postgres import Row
 from chatd.wire.entities import Conversation, Counters, Member, Message
 
 SQL = queries.load("views")
-Row = Mapping[str, Any]
 
 
 def message_of(row: Row, prefix: str = "") -> Message:
@@ -46,9 +45,9 @@ async def members_of(ctx: Ctx, ids: list[str]) -> dict[str, list[Member]]:
 
 def conversation_of(row: Row, members: list[Member]) -> Conversation:
     last = message_of(row, "last_") if row["last_id"] is not None else None
-    counters = {name: row[name] for name in Counters.__struct_fields__}
+    counters: dict[str, Any] = {name: row[name] for name in Counters.__struct_fields__}
     return Conversation(
-        **cast(dict[str, Any], counters),
+        **counters,
         member_count=row["member_count"],
         members=members,
         last_message=last,

@@ -1,7 +1,7 @@
 """The embedded Postgres: initdb once, then pg_ctl. It listens on a socket in its own folder only, and nowhere else.
 
-Postgres does not run as root. When the daemon is root, the server runs as `nobody`, with the one capability that lets it reach its
-folder even below a home directory that is closed to others (`setpriv`, util-linux).
+Postgres does not run as root. When the daemon is root, the server runs as `nobody`, with the one capability that lets it reach
+its folder even below a home directory that is closed to others (`setpriv`, util-linux).
 """
 
 import importlib.util
@@ -123,7 +123,9 @@ def unprivileged() -> list[str]:
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
-        raise EmbeddedError("Postgres does not run as root, and there is no setpriv (util-linux) to change that. Run as another user.")
+        raise EmbeddedError(
+            "Postgres does not run as root, and there is no setpriv (util-linux) to change that. Run as another user."
+        )
     capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *capability]
 

@@ -74,9 +74,13 @@ async def todo(connection: Any, migrations: Sequence[Migration]) -> list[Migrati
 def check_history(applied: dict[int, Any], known: dict[int, Migration]) -> None:
     for version, row in applied.items():
         if version not in known:
-            raise SchemaError(f"the database has migration {version:04} ({row['name']}), which this chatd does not know. Upgrade chatd.")
+            raise SchemaError(
+                f"the database has migration {version:04} ({row['name']}), which this chatd does not know. Upgrade chatd."
+            )
         if row["checksum"] != known[version].checksum:
-            raise SchemaError(f"migration {version:04}_{row['name']}.sql was changed after it had been applied. Restore the file.")
+            raise SchemaError(
+                f"migration {version:04}_{row['name']}.sql was changed after it had been applied. Restore the file."
+            )
 
 
 async def apply_all(connection: Any) -> list[Migration]:

@@ -2,7 +2,7 @@
 
 Every call crosses into asyncio once, with all it has to do there, because the crossing costs more than a small query. Foreign
 exceptions end here: what a client may see becomes a `Refused`, what a handler may expect one of the violations below,
-anything else is a bug and passes. A server that goes away is answered `unavailable` until it is back; nothing has to be restarted.
+anything else is a bug and passes. A server that goes away is answered `unavailable` until it is back.
 
 jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
 """
@@ -65,7 +65,9 @@ async def across(work: Callable[..., Awaitable[T]], *args: Any) -> T:
         return cast(T, await trio_asyncio.aio_as_trio(work)(*args))
     except Exception as error:
         ours = translated(error)
-        raise ours from None if ours is not error else error.__cause__
+        if ours is error:
+            raise
+        raise ours from None
 
 
 class Postgres:

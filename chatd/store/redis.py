@@ -11,8 +11,8 @@ from typing import Any
 
 import trio_asyncio
 from redis.asyncio import Redis as Client
-from redis.backoff import NoBackoff
 from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from chatd.config import RedisSection
@@ -35,7 +35,7 @@ class Redis:
         """One command. Raises Refused: `unavailable`."""
         try:
             return await trio_asyncio.aio_as_trio(self._call)(command)
-        except (RedisError, OSError, asyncio.TimeoutError):
+        except (TimeoutError, RedisError, OSError):
             raise Refused("unavailable", "Redis is away", retry_after=1) from None
 
     async def _call(self, command: tuple[Any, ...]) -> Any:

@@ -1,6 +1,5 @@
 """What the server itself says to a session, whatever the features are."""
 
-
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire.messages import Event, Id, Millis, Rev
@@ -51,4 +50,3 @@ class Behind(Event, tag="behind"):
 
 
 BUILT_IN: tuple[type[Event], ...] = (Connected, TokenExpiring, MaintenanceMode, Behind)
-

@@ -23,19 +23,19 @@ Cursor = Annotated[str, Meta(max_length=200, description="Opaque position from a
 Limit = Annotated[int, Meta(ge=1, le=200)]
 
 
-class Command(Struct, tag_field="t", kw_only=True, frozen=True, forbid_unknown_fields=True):
+class Command(Struct, tag_field="t", forbid_unknown_fields=True):
     """What a client asks for. Fields that are not declared are refused."""
 
 
-class Result(Struct, tag_field="t", kw_only=True, frozen=True):
+class Result(Struct, tag_field="t"):
     """An answer to one command, under its id."""
 
 
-class Event(Struct, tag_field="t", kw_only=True, frozen=True):
+class Event(Struct, tag_field="t"):
     """What the server tells without being asked, under id 0."""
 
 
-class Control(Struct, tag_field="t", kw_only=True, frozen=True):
+class Control(Struct, tag_field="t"):
     """An order from node to node. Never leaves the cluster."""
 
 

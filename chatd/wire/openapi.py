@@ -1,5 +1,75 @@
 """OpenAPI 3.1 of the commands that have a place in REST."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
-def openapi(rows: Any, version: str) -> dict[str, Any]:
-    return {}
+
+from chatd.errors import REFUSALS
+from chatd.wire.schema import Declared, Schemas, components, doc_of, in_order
+
+FIELD = re.compile(r"{(\w+)}")
+ALWAYS = ("bad_request", "rate_limited", "unavailable", "internal")
+
+
+def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
+    """The whole document. Stable: the same rows give the same text."""
+    rows = [row for row in in_order(rows) if row.http]
+    schemas = components(rows, {}, "#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        method, path = row.http.split(" ")
+        paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
+    method, path = row.http.split(" ")
+    fields = {name: value for name, value in schemas[row.command.__name__]["properties"].items() if name != "t"}
+    required = schemas[row.command.__name__].get("required", [])
+    in_path = FIELD.findall(path)
+    rest = {name: value for name, value in fields.items() if name not in in_path}
+    described: dict[str, Any] = {
+        "operationId": row.tag,
+        "summary": doc_of(row.command).partition("\n")[0],
+        "parameters": [parameter(name, fields[name], "path", True) for name in in_path],
+        "responses": responses(row),
+    }
+    if row.needs.name != "NOTHING":
+        described["security"] = [{"bearer": []}]
+    if method in ("GET", "DELETE"):
+        described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
+    elif rest:
+        described["requestBody"] = body(rest, [name for name in required if name in rest])
+    return described
+
+
+def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "schema": schema}
+
+
+def body(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
+    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+
+
+def responses(row: Declared) -> dict[str, Any]:
+    """200 and the result; for each status the refusals that have it."""
+    codes: dict[str, list[str]] = {}
+    own = row.refuses if row.needs.name == "NOTHING" else (*row.refuses, "unauthenticated")
+    for code in dict.fromkeys((*ALWAYS, *own)):
+        codes.setdefault(str(REFUSALS[code].status), []).append(code)
+    errors = {status: answer(", ".join(names), "Error") for status, names in sorted(codes.items())}
+    return {"200": answer(doc_of(row.result).partition("\n")[0], row.result.__name__), **errors}
+
+
+def answer(description: str, name: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -122,7 +122,7 @@ begin
                 limit 1000
             ) as capped
         ) end
-    from generate_series(1, cardinality(p_tenant)) as o (ord)
+    from generate_series(1::bigint, cardinality(p_tenant)) as o (ord)
     left join asked a on a.ord = o.ord
     left join moved m on m.ord = o.ord
     order by m.new_rev, o.ord;

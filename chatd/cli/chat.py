@@ -1,0 +1,186 @@
+"""chatd chat: a terminal client, for trying it."""
+
+import json
+import os
+import secrets
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import trio
+import typer
+
+from chatd.cli.common import FAILED, err, escape, out
+from chatd.client import Account, Client, Ended, Refused, Reply, connect, sign_up
+
+HELP = "/to ID or NAME: talk to somebody   /list: conversations   /history: the last messages   /me: who am I   /quit"
+
+
+def chat(
+    name: Annotated[str, typer.Option("--as", help="Who you are: each name is a user of its own on this machine.")] = "me",
+    to: Annotated[str | None, typer.Option(help="Whom to talk to: a user id, or a name used on this machine.")] = None,
+    http: Annotated[str, typer.Option(help="The HTTP door.")] = "http://127.0.0.1:8081",
+    url: Annotated[str | None, typer.Option(help="The WebSocket door; else the HTTP door is asked.")] = None,
+) -> None:
+    """Chat in the terminal. Two of these can talk to each other.
+
+    [bold]Examples[/]
+
+      chatd chat --as alice
+
+      chatd chat --as bob --to alice
+    """
+    try:
+        trio.run(Terminal(name, to, http.rstrip("/"), url).run)
+    except KeyboardInterrupt:
+        return
+    except (Refused, Ended) as error:
+        err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(FAILED) from None
+    except OSError as error:
+        err.print(
+            f"[red]chatd:[/] {escape(http)} does not answer ({escape(str(error))}). Is `chatd serve` running?",
+            highlight=False,
+        )
+        raise typer.Exit(FAILED) from None
+
+
+def state_file(name: str) -> Path:
+    """Where the identity of `name` is kept; readable by its owner only."""
+    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    safe = "".join(char if char.isalnum() else "_" for char in name)[:60]
+    return Path(home) / "chatd" / f"{safe}.json"
+
+
+def load_state(name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(state_file(name).read_text(encoding="utf8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def save_state(name: str, state: dict[str, Any]) -> None:
+    path = state_file(name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf8") as file:
+        json.dump(state, file)
+
+
+class Terminal:
+    """One person at one terminal, or a pipe."""
+
+    def __init__(self, name: str, to: str | None, http: str, url: str | None) -> None:
+        self._name = name
+        self._to = to
+        self._http = http
+        self._url = url
+        self._current: str | None = None
+        self._names: dict[str, str] = {}
+
+    async def run(self) -> None:
+        account = await self._sign_in()
+        self._say(f"You are {self._name}, {account.user}")
+        async with connect(self._url or socket_url(self._http), account) as client:
+            if self._to:
+                await self._talk_to(client, self._to)
+            else:
+                self._say(f"In another terminal: chatd chat --as bob --to {self._name}    {HELP}")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show_events, client)
+                await self._read_lines(client)
+                nursery.cancel_scope.cancel()
+
+    async def _sign_in(self) -> Account:
+        """The device id is what makes the same name the same user the next time."""
+        state = load_state(self._name)
+        device = state.get("device") or secrets.token_urlsafe(24)
+        account = await sign_up(self._http, name=self._name, device=device)
+        save_state(self._name, {"device": device, "user": account.user})
+        return account
+
+    async def _talk_to(self, client: Client, whom: str) -> None:
+        user = load_state(whom).get("user", whom)
+        try:
+            conversation = (await client.open(user)).conversation
+        except Refused as refused:
+            self._say(f"{whom}: {refused.message}")
+            return
+        self._enter(conversation)
+
+    def _enter(self, conversation: Reply) -> None:
+        self._current = conversation.id
+        self._names |= {member["user"]: member["name"] or member["user"][:8] for member in conversation["members"]}
+        self._say(f"With {', '.join(self._names[member['user']] for member in conversation['members'])}. Write a line.")
+
+    async def _read_lines(self, client: Client) -> None:
+        async for line in lines():
+            if line.startswith("/"):
+                if not await self._obey(client, *line.split(maxsplit=1)):
+                    return
+            elif line and self._current is None:
+                self._say("Nobody to talk to yet. " + HELP)
+            elif line and self._current:
+                ack = await client.send(self._current, line)
+                self._say(f"  sent, number {ack.seq}")
+
+    async def _obey(self, client: Client, command: str, argument: str = "") -> bool:
+        """False to stop."""
+        if command == "/to" and argument:
+            await self._talk_to(client, argument.strip())
+        elif command == "/list":
+            for item in (await client.conversations())["items"]:
+                self._say(f"  {item['id']}  {item['unread']} unread")
+        elif command == "/history" and self._current:
+            for message in (await client.history(self._current, limit=20))["items"]:
+                self._show_message(message)
+        elif command == "/me":
+            self._say(f"You are {self._name}, {client.user}; {client.state}")
+        elif command != "/quit":
+            self._say(HELP)
+        return command != "/quit"
+
+    async def _show_events(self, client: Client) -> None:
+        async for event in client.events:
+            if event["t"] == "conversation.update" and self._current is None:
+                self._enter(event.conversation)
+            elif event["t"] == "message.new":
+                self._current = self._current or event["conversation"]
+                self._show_message(event["message"])
+                await client.read(event["conversation"], event["message"]["seq"])
+            elif event["t"] == "message.read" and event["user"] != client.user:
+                self._say(f"  {self._who(event['user'])} has read up to number {event['seq']}")
+            elif event["t"] == "maintenance.mode":
+                self._say(f"  {event['message']}")
+
+    def _show_message(self, message: dict[str, Any]) -> None:
+        text = message["text"] or "(no text)"
+        out.print(f"[bold]{escape(self._who(message['sender']))}[/]: {escape(printable(text))}", highlight=False)
+
+    def _who(self, user: str) -> str:
+        return self._names.get(user, user[:8])
+
+    def _say(self, text: str) -> None:
+        out.print(f"[dim]{escape(text)}[/]", highlight=False)
+
+
+def printable(text: str) -> str:
+    """What somebody else wrote must not move our cursor."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def socket_url(http: str) -> str:
+    """The WebSocket door that goes with an HTTP door: what the server says of itself."""
+    with urllib.request.urlopen(f"{http}/v1/socket/ping", timeout=10) as answer:  # noqa: S310
+        return str(json.load(answer)["url"])
+
+
+async def lines() -> AsyncIterator[str]:
+    """Lines from standard input, until its end; waiting for one does not keep the program from ending."""
+    while True:
+        line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+        if not line:
+            return
+        yield line.strip()

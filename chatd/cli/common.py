@@ -1,0 +1,91 @@
+"""What the commands share: the configuration, the database, and failures that are told instead of thrown.
+
+Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong.
+"""
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import trio
+import trio_asyncio
+import typer
+from msgspec.structs import replace
+from rich.console import Console
+
+from chatd.config import Config
+from chatd.daemon import CannotServe
+from chatd.errors import Refused
+from chatd.node.keys import WeakKey
+from chatd.settings import ConfigError, Loaded, ensure_secret, load
+from chatd.store.embedded import EmbeddedError
+from chatd.store.migrations import SchemaError
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.servers import join_servers
+
+T = TypeVar("T")
+FAILED, WRONG_USE = 1, 2
+EXPECTED = (CannotServe, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
+
+
+def load_or_exit(path: Path | None) -> Loaded:
+    """The configuration, with a secret; what is wrong with it goes to standard error."""
+    with failures():
+        loaded = load(path, os.environ)
+        return Loaded(ensure_secret(loaded.config), loaded.sources, loaded.path)
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Expected failures become one clear message and an exit code; anything else is a bug, and shows itself."""
+    try:
+        yield
+    except ConfigError as error:
+        err.print(f"[red]The configuration is wrong:[/]\n{escape(str(error))}", highlight=False)
+        raise typer.Exit(WRONG_USE) from None
+    except EXPECTED as error:
+        err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(FAILED) from None
+
+
+def escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run it in Trio; an expected failure deep in a nursery is told as if it stood alone."""
+    with failures():
+        try:
+            return trio.run(work, *args)
+        except BaseExceptionGroup as group:
+            raise only_one(group) from None
+
+
+def only_one(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    return group
+
+
+@asynccontextmanager
+async def database(config: Config) -> AsyncIterator[Postgres]:
+    """Postgres, embedded or not, whether a daemon runs or not."""
+    patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
+    async with join_servers(config) as (dsn, _), trio_asyncio.open_loop(), open_postgres(dsn, patient) as db:
+        yield db
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")

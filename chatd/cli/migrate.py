@@ -1,0 +1,24 @@
+"""chatd migrate"""
+
+from chatd.cli.common import AsJson, ConfigFile, database, load_or_exit, out, print_json, run_async
+from chatd.config import Config
+from chatd.store import migrations
+
+
+def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
+    """Bring the schema of the database up to date. `chatd serve` does it too; this is for doing it before.
+
+    [bold]Example[/]
+
+      chatd migrate --config /etc/chatd.toml
+    """
+    applied = run_async(apply, load_or_exit(config).config)
+    if json:
+        print_json({"applied": applied})
+    else:
+        out.print("applied: " + ", ".join(applied) if applied else "up to date: there was nothing to apply")
+
+
+async def apply(config: Config) -> list[str]:
+    async with database(config) as db:
+        return [f"{migration.version:04}_{migration.name}" for migration in await migrations.migrate(db)]

@@ -1,0 +1,39 @@
+"""chatd schema"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatd import __version__, features
+from chatd.cli.common import AsJson, out, print_json
+from chatd.node.registry import load
+from chatd.wire.generated import generated
+from chatd.wire.reference import reference
+from chatd.wire.schema import json_schema
+
+
+def schema(
+    json: AsJson = False,
+    write: Annotated[Path | None, typer.Option(help="Write all generated files into this folder.")] = None,
+) -> None:
+    """Print the protocol: everything a client has to know, generated from the code.
+
+    [bold]Examples[/]
+
+      chatd schema | less
+
+      chatd schema --json > chatd.schema.json
+
+      chatd schema --write docs
+    """
+    registry = load(features)
+    rows = list(registry.commands.values())
+    if write is not None:
+        for name, text in generated(rows, registry.events, __version__).items():
+            (write / name).write_text(text, encoding="utf8")
+            out.print(f"wrote {write / name}")
+    elif json:
+        print_json(json_schema(rows, registry.events))
+    else:
+        print(reference(rows, registry.events), end="")

@@ -1,0 +1,68 @@
+"""Signing up, and keeping the tokens fresh, over HTTP."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from chatd.errors import REFUSALS, Refused
+
+TIMEOUT = 15.0
+
+
+class Account:
+    """Somebody's tokens. `changed` is called with this account after each rotation, so that it can be stored."""
+
+    def __init__(self, http: str, user: str, access_token: str, refresh_token: str) -> None:
+        self.http = http
+        self.user = user
+        self.access_token = access_token
+        self.refresh_token = refresh_token
+        self.changed: Callable[[Account], None] = lambda account: None
+        self._rotating = trio.Lock()
+
+    async def refresh(self, stale: str) -> str:
+        """A fresh access token instead of `stale`; whoever asks at the same time gets the same one. Raises Refused."""
+        async with self._rotating:
+            if self.access_token == stale:
+                tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
+                self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
+                self.changed(self)
+        return self.access_token
+
+
+async def sign_up(http: str, *, name: str | None = None, device: str | None = None, tenant: str = "default") -> Account:
+    """Become somebody; the same `device` is the same user again. Raises Refused, OSError."""
+    wish = {"tenant": tenant} | ({"name": name} if name else {}) | ({"device": device} if device else {})
+    tokens = await post(http, "/v1/auth/anonymous", wish)
+    return Account(http, tokens["user"], tokens["access_token"], tokens["refresh_token"])
+
+
+async def post(http: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """One request. Raises Refused, or OSError when nobody answers."""
+    return await trio.to_thread.run_sync(post_blocking, http.rstrip("/") + path, body, abandon_on_cancel=True)
+
+
+def post_blocking(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"not an http address: {url}")
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        raise refused(error.read()) from None
+
+
+def refused(body: bytes) -> Refused:
+    """The refusal that an answer stands for."""
+    try:
+        error = json.loads(body)
+        code = error["code"] if error["code"] in REFUSALS else "internal"
+        return Refused(code, error["message"], retry_after=error.get("retry_after"), details=error.get("details"))
+    except (ValueError, KeyError, TypeError):
+        return Refused("unavailable", "the server did not answer as chatd does")

@@ -1,0 +1,107 @@
+"""What an app can ask for: every command by name, and the common ones as methods."""
+
+from typing import Any
+
+import trio
+
+from chatd.client.link import Disconnected, Link
+from chatd.client.outbox import Outbox, Sending
+from chatd.client.reply import Reply
+from chatd.errors import Refused
+
+RETRY_AFTER = 1.0
+
+
+class Commands:
+    """The part of the client that talks. Each method returns the server's answer; see docs/protocol.md for its fields."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.link: Link | None = None
+        self.outbox = outbox
+        self._up = trio.Event()
+
+    def link_up(self, link: Link) -> None:
+        self.link = link
+        self._up.set()
+
+    def link_down(self) -> None:
+        self.link = None
+        self._up = trio.Event()
+
+    async def wait_connected(self) -> None:
+        """Until commands can be sent."""
+        while self.link is None:
+            await self._up.wait()
+
+    async def call(self, command: str, **fields: Any) -> Reply:
+        """Any command. Waits for a connection. Raises Refused, or Disconnected when it is not known what became of it."""
+        await self.wait_connected()
+        assert self.link is not None
+        return await self.link.call({"t": command, **{name: value for name, value in fields.items() if value is not None}})
+
+    async def ping(self, ts: int = 0) -> Reply:
+        return await self.call("ping", ts=ts)
+
+    async def open(self, user: str) -> Reply:
+        """The conversation with one other user."""
+        return await self.call("conversation.open", user=user)
+
+    async def create(self, members: list[str], title: str | None = None) -> Reply:
+        """A group."""
+        return await self.call("conversation.create", members=members, title=title)
+
+    async def conversations(self, cursor: str | None = None, limit: int | None = None) -> Reply:
+        """A page of the conversations, the most recently active first."""
+        return await self.call("conversation.list", cursor=cursor, limit=limit)
+
+    async def history(
+        self, conversation: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
+    ) -> Reply:
+        """A page of messages, in the order of `seq`."""
+        return await self.call("message.history", conversation=conversation, before=before, after=after, limit=limit)
+
+    async def delivered(self, conversation: str, seq: int) -> Reply:
+        return await self.call("receipt.delivered", conversation=conversation, seq=seq)
+
+    async def read(self, conversation: str, seq: int) -> Reply:
+        return await self.call("receipt.read", conversation=conversation, seq=seq)
+
+    async def typing(self, conversation: str, *, on: bool = True) -> Reply:
+        return await self.call("typing.start" if on else "typing.stop", conversation=conversation)
+
+    async def logout(self, *, everywhere: bool = False) -> Reply:
+        return await self.call("auth.logout", everywhere=everywhere)
+
+    # --- sending, which outlives the connection -------------------------------------------------------------------------
+
+    async def send(self, conversation: str, text: str | None = None, **fields: Any) -> Reply:
+        """Send a message and wait for its ack, over as many connections as it takes. Raises Refused for a definite no."""
+        return await self.send_nowait(conversation, text, **fields).ack()
+
+    def send_nowait(self, conversation: str, text: str | None = None, *, client_id: str | None = None, **fields: Any) -> Sending:
+        """Put a message into the outbox; it goes out in its turn. `await .ack()` on the result when it matters."""
+        if text is not None:
+            fields["text"] = text
+        sending = Sending(conversation, fields, client_id)
+        self.outbox.put(sending)
+        return sending
+
+    async def _send_outbox(self) -> None:
+        while True:
+            sending = await self.outbox.first()
+            await self._settle(sending)
+            self.outbox.done()
+
+    async def _settle(self, sending: Sending) -> None:
+        """Until the server has taken it, or has said a definite no."""
+        while True:
+            try:
+                sending.succeed(await self.call("message.send", **{k: v for k, v in sending.body.items() if k != "t"}))
+                return
+            except Disconnected:
+                continue
+            except Refused as refused:
+                if not refused.row.retryable:
+                    sending.fail(refused)
+                    return
+                await trio.sleep(refused.retry_after or RETRY_AFTER)

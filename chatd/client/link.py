@@ -1,0 +1,100 @@
+"""One connection: frames out, answers and events in. It ends once, and says why."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from chatd.client.reply import Reply
+from chatd.errors import REFUSALS, Refused
+
+OnEvent = Callable[[Reply], None]
+OnAnswer = Callable[[dict[str, Any], Reply], None]
+
+
+class Disconnected(Exception):
+    """The connection ended before the answer came: whether the command was carried out is not known."""
+
+
+class Link:
+    """`run` it; `call` works while it runs."""
+
+    def __init__(self, connection: WebSocketConnection, heartbeat: float = 25.0) -> None:
+        self._connection = connection
+        self._as_text = connection.subprotocol == "chatd.v1.json"
+        self._format: Any = msgspec.json if self._as_text else msgspec.msgpack
+        self._waiting: dict[int, tuple[dict[str, Any], trio.MemorySendChannel[Reply]]] = {}
+        self._last_id = 0
+        self._heard = trio.current_time()
+        self.heartbeat = heartbeat
+
+    async def call(self, body: dict[str, Any]) -> Reply:
+        """Send a command and wait for its answer. Raises Refused, or Disconnected."""
+        self._last_id = self._last_id % (2**32 - 1) + 1
+        frame_id = self._last_id
+        answered, answer = trio.open_memory_channel[Reply](1)
+        self._waiting[frame_id] = (body, answered)
+        try:
+            await self._send([frame_id, body])
+            reply = await answer.receive()
+        except (ConnectionClosed, trio.EndOfChannel):
+            raise Disconnected from None
+        finally:
+            self._waiting.pop(frame_id, None)
+        if reply["t"] == "error":
+            raise refusal(reply)
+        return reply
+
+    async def _send(self, frame: Any) -> None:
+        data = self._format.encode(frame)
+        await self._connection.send_message(data.decode() if self._as_text else data)
+
+    async def receive(self) -> tuple[int, Reply]:
+        """The next frame. Raises ConnectionClosed."""
+        frame_id, body = self._format.decode(await self._connection.get_message())
+        self._heard = trio.current_time()
+        return frame_id, Reply(body)
+
+    async def run(self, on_event: OnEvent, on_answer: OnAnswer) -> None:
+        """Until the connection ends, which it says by raising ConnectionClosed.
+
+        Both callbacks are called in the order of the frames; `on_answer` gets the command too, before whoever waits does.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            try:
+                while True:
+                    frame_id, body = await self.receive()
+                    self._dispatch(frame_id, body, on_event, on_answer)
+            finally:
+                nursery.cancel_scope.cancel()
+                for _, answered in self._waiting.values():
+                    answered.close()
+
+    def _dispatch(self, frame_id: int, body: Reply, on_event: OnEvent, on_answer: OnAnswer) -> None:
+        if frame_id == 0:
+            on_event(body)
+        elif frame_id in self._waiting:
+            command, answered = self._waiting.pop(frame_id)
+            on_answer(command, body)
+            answered.send_nowait(body)
+
+    async def _watch(self) -> None:
+        """A connection on which nothing comes for too long is dead, whatever the system says: ask, then let go."""
+        while True:
+            await trio.sleep_until(self._heard + self.heartbeat)
+            if trio.current_time() - self._heard < self.heartbeat:
+                continue
+            with trio.move_on_after(self.heartbeat) as patience:
+                await self.call({"t": "ping", "ts": 0})
+            if patience.cancelled_caught:
+                await trio.aclose_forcefully(self._connection)
+                return
+
+
+def refusal(reply: Reply) -> Refused:
+    """An error as the exception it stands for; a code that this version does not know counts as `internal`."""
+    code = reply["code"] if reply["code"] in REFUSALS else "internal"
+    return Refused(code, reply["message"], retry_after=reply.get("retry_after"), details=reply.get("details"))

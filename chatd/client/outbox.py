@@ -1,0 +1,77 @@
+"""Messages on their way out. Each keeps its client_id until the server has acked it, however often the connection breaks."""
+
+import uuid
+from collections import deque
+from typing import Any
+
+import trio
+
+from chatd.client.reply import Reply
+
+
+class Sending:
+    """One message. `await sending.ack()` returns the ack, or raises Refused when the server will not take it."""
+
+    def __init__(self, conversation: str, fields: dict[str, Any], client_id: str | None) -> None:
+        self.conversation = conversation
+        self.client_id = client_id or str(uuid.uuid4())
+        self.body = {"t": "message.send", "conversation": conversation, "client_id": self.client_id, **fields}
+        self._settled = trio.Event()
+        self._ack: Reply | None = None
+        self._error: Exception | None = None
+
+    def succeed(self, ack: Reply) -> None:
+        self._ack = ack
+        self._settled.set()
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self._settled.set()
+
+    async def ack(self) -> Reply:
+        await self._settled.wait()
+        if self._ack is None:
+            raise self._error or AssertionError("settled without a result")
+        return self._ack
+
+
+class Outbox:
+    """First in, first out: the next message goes when the one before it is settled, so order survives everything."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._queue: deque[Sending] = deque()
+        self._sent: dict[str, None] = {}
+        self._filled = trio.Event()
+
+    def put(self, sending: Sending) -> None:
+        """Raises OverflowError when the app has sent more than can be remembered."""
+        if len(self._queue) >= self._most:
+            raise OverflowError("too many messages wait to be sent")
+        self._queue.append(sending)
+        self._sent[sending.client_id] = None
+        if len(self._sent) > 2 * self._most:
+            self._sent.pop(next(iter(self._sent)))
+        self._filled.set()
+
+    def has_sent(self, client_id: str) -> bool:
+        """Whether a message is from here: its ack says all that its event would."""
+        return client_id in self._sent
+
+    async def first(self) -> Sending:
+        """Wait for a message, and leave it there."""
+        while not self._queue:
+            self._filled = trio.Event()
+            await self._filled.wait()
+        return self._queue[0]
+
+    def done(self) -> None:
+        """The first one is settled."""
+        self._queue.popleft()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def unsent(self) -> list[dict[str, Any]]:
+        """What an app may keep over a restart: pass each to `client.send_nowait(**fields)`."""
+        return [{name: value for name, value in sending.body.items() if name != "t"} for sending in self._queue]

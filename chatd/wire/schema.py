@@ -1,0 +1,85 @@
+"""The registered types as JSON Schema, and what the other descriptions are made of."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from chatd.wire.events import BUILT_IN
+from chatd.wire.messages import Command, Error, Event, Result
+
+
+class Declared(Protocol):
+    """A command as the registry has it. See `chatd.node.registry.Row`."""
+
+    @property
+    def tag(self) -> str: ...
+    @property
+    def command(self) -> type[Command]: ...
+    @property
+    def result(self) -> type[Result]: ...
+    @property
+    def refuses(self) -> tuple[str, ...]: ...
+    @property
+    def http(self) -> str: ...
+    @property
+    def socket(self) -> bool: ...
+    @property
+    def cost(self) -> float: ...
+    @property
+    def needs(self) -> Any: ...
+
+
+Schemas = dict[str, dict[str, Any]]
+Events = Mapping[str, type[Event]]
+
+
+def all_events(events: Events) -> list[type[Event]]:
+    """What the server itself says, then what the features say, by tag."""
+    return [*BUILT_IN, *(events[tag] for tag in sorted(events))]
+
+
+def doc_of(kind: type[Struct]) -> str:
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+def components(rows: Iterable[Declared], events: Events, template: str) -> Schemas:
+    """The schema of every wire type by the name of its struct."""
+    rows = list(rows)
+    kinds: list[type[Struct]] = [
+        *(row.command for row in rows),
+        *(row.result for row in rows),
+        Error,
+        *all_events(events),
+    ]
+    _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=template)
+    return schemas
+
+
+def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
+    """JSON Schema (2020-12): one definition per type, and unions of what either side may send as a body."""
+    rows = list(rows)
+    definitions = components(rows, events, "#/$defs/{name}")
+    commands = [row.command for row in rows if row.socket]
+    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows), Error])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chatd",
+        "description": "Bodies of frames. A frame is the array [id, body].",
+        "$defs": {
+            **definitions,
+            "AnyCommand": union(commands),
+            "AnyResult": union(results),
+            "AnyEvent": union(all_events(events)),
+        },
+    }
+
+
+def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
+
+
+def in_order(rows: Iterable[Declared]) -> list[Declared]:
+    return sorted(rows, key=lambda row: row.tag)

@@ -1,0 +1,372 @@
+// The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
+// A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
+
+/** The socket is good until `expires_at`. */
+export interface AuthRefreshed {
+  t: "auth.refreshed";
+  expires_at: number;
+}
+
+/** Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen. */
+export interface Behind {
+  t: "behind";
+  conversation: string;
+  rev: number;
+}
+
+/** States of what changed, each in the order of its rev. Everything up to `rev` is known now. */
+export interface Changes {
+  t: "changes";
+  messages: Array<Message>;
+  members: Array<Member>;
+  rev: number;
+  more: boolean;
+}
+
+/** The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone. */
+export interface Connected {
+  t: "connected";
+  session: string;
+  user: string;
+  tenant: string;
+  server_time: number;
+  heartbeat: number;
+  expires_at: number;
+  limits: ConnectionLimits;
+  maintenance: boolean;
+}
+
+/** What this connection may send. Sizes in bytes, rates in commands per second. */
+export interface ConnectionLimits {
+  max_message: number;
+  max_frames: number;
+  max_text: number;
+  commands_per_second: number;
+  commands_burst: number;
+}
+
+/** A conversation as one of its members sees it. */
+export interface Conversation {
+  id: string;
+  kind: "direct" | "group";
+  title: string | null;
+  seq: number;
+  rev: number;
+  read_seq: number;
+  delivered_seq: number;
+  unread: number;
+  member_count: number;
+  members: Array<Member>;
+  last_message: Message | null;
+  created_at: number;
+}
+
+/** A conversation as the asker sees it. `created`: it was not there before. */
+export interface ConversationResult {
+  t: "conversation";
+  conversation: Conversation;
+  created: boolean;
+}
+
+/** A conversation is new for this user, or something about it other than its messages has changed. */
+export interface ConversationUpdate {
+  t: "conversation.update";
+  conversation: Conversation;
+}
+
+/** A page. `cursor` is null on the last one. */
+export interface Conversations {
+  t: "conversations";
+  items: Array<Conversation>;
+  cursor: string | null;
+}
+
+/** The position of one member in a conversation. `unread` as in Conversation. */
+export interface Counters {
+  id: string;
+  kind: "direct" | "group";
+  title: string | null;
+  seq: number;
+  rev: number;
+  read_seq: number;
+  delivered_seq: number;
+  unread: number;
+}
+
+/** A group. Whoever creates it is a member too. */
+export interface CreateConversation {
+  t: "conversation.create";
+  members: Array<string>;
+  title?: string | null;
+}
+
+/** A refusal, from the table of refusals. `retry_after` in seconds. */
+export interface Error {
+  t: "error";
+  code: string;
+  message: string;
+  retryable: boolean;
+  retry_after?: number;
+  details?: Record<string, unknown>;
+}
+
+/** One conversation by its id. */
+export interface GetConversation {
+  t: "conversation.get";
+  conversation: string;
+}
+
+/** The conversations of the asker, the most recently active first. `cursor` from the page before. */
+export interface ListConversations {
+  t: "conversation.list";
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
+export interface Logout {
+  t: "auth.logout";
+  everywhere?: boolean;
+}
+
+/** The server is about to stop, or is back. `retry_after` in seconds: when this session may come back. */
+export interface MaintenanceMode {
+  t: "maintenance.mode";
+  enabled: boolean;
+  message: string;
+  retry_after?: number;
+}
+
+/** A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers. */
+export interface MakeTicket {
+  t: "auth.ticket";
+}
+
+/** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
+export interface Member {
+  user: string;
+  name: string | null;
+  delivered_seq: number;
+  read_seq: number;
+  joined_at: number;
+  rev: number;
+}
+
+/** A message. `seq` is its place in the conversation, `rev` the number of its last change. */
+export interface Message {
+  id: string;
+  seq: number;
+  rev: number;
+  sender: string;
+  client_id: string;
+  text: string | null;
+  attachments: Array<Record<string, unknown>>;
+  reply_to: string | null;
+  created_at: number;
+  meta: Record<string, unknown> | null;
+}
+
+/** The message is committed. `duplicate`: it had been before, and this is the first ack again. */
+export interface MessageAck {
+  t: "message.ack";
+  client_id: string;
+  message: string;
+  seq: number;
+  rev: number;
+  created_at: number;
+  duplicate: boolean;
+  status?: "sent";
+}
+
+/** A member has all messages up to `seq`. */
+export interface MessageDelivered {
+  t: "message.delivered";
+  conversation: string;
+  user: string;
+  seq: number;
+  rev: number;
+}
+
+/** Page through a conversation: the newest, those `before` a seq, or those `after` one. Always in the order of seq. */
+export interface MessageHistory {
+  t: "message.history";
+  conversation: string;
+  before?: number | null;
+  after?: number | null;
+  limit?: number;
+}
+
+/** A message was committed. For every session of every member but the one that sent it. */
+export interface MessageNew {
+  t: "message.new";
+  conversation: string;
+  rev: number;
+  message: Message;
+}
+
+/** A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000. */
+export interface MessageRead {
+  t: "message.read";
+  conversation: string;
+  user: string;
+  seq: number;
+  rev: number;
+  unread: number;
+}
+
+/** A page of messages. `more`: there are further ones in the direction that was asked for. */
+export interface Messages {
+  t: "messages";
+  items: Array<Message>;
+  more: boolean;
+}
+
+/** Done; there is nothing more to say. */
+export interface Ok {
+  t: "ok";
+}
+
+/** The conversation with one other user: one per pair, for ever. */
+export interface OpenConversation {
+  t: "conversation.open";
+  user: string;
+}
+
+/** Ask for the time. `ts` comes back as it was sent. */
+export interface Ping {
+  t: "ping";
+  ts: number;
+}
+
+/** The answer to `ping`. */
+export interface Pong {
+  t: "pong";
+  ts: number;
+  server_time: number;
+}
+
+/** This user's devices have all messages up to `seq`. */
+export interface ReceiptDelivered {
+  t: "receipt.delivered";
+  conversation: string;
+  seq: number;
+}
+
+/** This user has read all messages up to `seq`; that they were delivered goes with it. */
+export interface ReceiptRead {
+  t: "receipt.read";
+  conversation: string;
+  seq: number;
+}
+
+/** Show a fresh access token of the same user on an open socket, which then lives on. */
+export interface RefreshAuth {
+  t: "auth.refresh";
+  token: string;
+}
+
+/** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
+export interface RotateToken {
+  t: "auth.rotate";
+  refresh_token: string;
+}
+
+/** Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever. */
+export interface SendMessage {
+  t: "message.send";
+  conversation: string;
+  client_id: string;
+  text?: string | null;
+  attachments?: Array<Record<string, unknown>>;
+  reply_to?: string | null;
+  meta?: Record<string, unknown> | null;
+}
+
+/** States of conversations. Keep `cursor` for the next time. */
+export interface SessionState {
+  t: "session.state";
+  conversations: Array<Counters>;
+  cursor: string;
+  more: boolean;
+}
+
+/** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
+export interface SignUp {
+  t: "auth.anonymous";
+  tenant?: string;
+  name?: string | null;
+  device?: string | null;
+}
+
+/** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
+export interface SyncConversation {
+  t: "conversation.sync";
+  conversation: string;
+  rev: number;
+  limit?: number;
+}
+
+/** Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`. */
+export interface SyncSession {
+  t: "session.sync";
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** Connect with `?ticket=`, once, within `expires_in` seconds. */
+export interface Ticket {
+  t: "auth.ticket";
+  ticket: string;
+  expires_in: number;
+}
+
+/** The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001. */
+export interface TokenExpiring {
+  t: "token.expiring";
+  expires_at: number;
+}
+
+/** `access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once. */
+export interface Tokens {
+  t: "auth.tokens";
+  user: string;
+  access_token: string;
+  refresh_token: string;
+  expires_in: number;
+}
+
+/** I am typing. Repeat it every few seconds while it is so. */
+export interface TypingStart {
+  t: "typing.start";
+  conversation: string;
+}
+
+/** A member is typing; forget it after `expires_in` seconds. */
+export interface TypingStarted {
+  t: "typing.start";
+  conversation: string;
+  user: string;
+  expires_in: number;
+}
+
+/** I am not typing any more. Sending a message says so as well. */
+export interface TypingStop {
+  t: "typing.stop";
+  conversation: string;
+}
+
+/** A member is not typing any more. */
+export interface TypingStopped {
+  t: "typing.stop";
+  conversation: string;
+  user: string;
+  expires_in?: number;
+}
+
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | Messages | MessageAck | Pong | SessionState | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | ConversationUpdate | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
+export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
+export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
+export type ClientFrame = [number, Command];
+export type ServerFrame = [number, Answer] | [0, ServerEvent];

@@ -1,0 +1,12 @@
+-- name: add
+-- Tenant, id, name, now.
+insert into users (tenant, id, name, created_at) values ($1, $2, $3, $4) returning id::text
+
+-- name: show
+-- What is known of a user: tenant, id.
+select
+    u.id::text as user, u.tenant, u.name, u.anonymous, u.created_at,
+    (select count(*) from members b where b.tenant = u.tenant and b.user_id = u.id) as conversations,
+    (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins
+from users u
+where u.tenant = $1 and u.id = $2
