@@ -1,0 +1,53 @@
+# make run: serve, with everything it needs in .venv and ./chatd-data.    make test: the tests.    make check: what CI runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check lint types layers lock schema clean
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/chatd serve
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: lint types layers test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+# The generated files: docs/protocol.md and its neighbours, and chatd.toml.
+schema: $(VENV)/.dev
+	$(BIN)/chatd schema --write docs
+	$(BIN)/python -c "from chatd.template import template; print(template({}), end='')" > chatd.toml
+
+# Versions and hashes, for every platform, and no download addresses.
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile $(LOCK) --group build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+LOCK := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.runtime
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "chatd needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "There is no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,101 @@
+"""Real servers for everybody: one Postgres and one Redis for the whole run, one database for each test."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+import trio_asyncio
+
+from chatd.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.store import embedded_postgres, embedded_redis, migrations
+from chatd.store.postgres import Postgres, open_postgres
+from tests.support import Daemon, running
+
+# Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
+QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of this run."""
+
+    postgres: str
+    redis: str
+
+    def dsn(self, database: str) -> str:
+        return self.postgres.replace("/chatd?", f"/{database}?")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder: Path = tmp_path_factory.mktemp("servers")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    postgres = embedded_postgres.Server(folder / "postgres", QUICK)
+    redis = embedded_redis.Server(folder / "redis")
+    trio.run(start, postgres, redis)
+    try:
+        yield Servers(postgres.dsn, redis.url)
+    finally:
+        trio.run(stop, postgres, redis)
+
+
+async def start(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
+    """Both, with the schema in the database that the others are copied from."""
+    await redis.start()
+    await postgres.start()
+    async with trio_asyncio.open_loop(), open_postgres(postgres.dsn, PostgresSection()) as db:
+        await migrations.migrate(db)
+
+
+async def stop(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
+    await postgres.stop("immediate")
+    await redis.stop()
+
+
+@pytest.fixture
+async def loop() -> AsyncIterator[None]:
+    async with trio_asyncio.open_loop():
+        yield
+
+
+@pytest.fixture
+async def dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
+    """A migrated database of this test's own."""
+    name = f"test_{next(NUMBERS)}"
+    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+        await admin.run(f"create database {name} template chatd strategy file_copy")
+        yield servers.dsn(name)
+        await admin.run(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Postgres]:
+    async with open_postgres(dsn, PostgresSection()) as opened:
+        await opened.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0)")
+        yield opened
+
+
+@pytest.fixture
+def config(dsn: str, servers: Servers, tmp_path: Path) -> Config:
+    """Free ports, limits that tests do not meet by accident. Tests that want others use `msgspec.structs.replace`."""
+    return Config(
+        data=Data(dir=str(tmp_path)),
+        gateway=Gateway(port=0, origins=["https://good.test"]),
+        http=Http(port=0),
+        postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
+        redis=RedisSection(url=servers.redis),
+        auth=Auth(secret="0123456789abcdef0123456789abcdef"),
+        limits=Limits(commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6),
+    )
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """A whole daemon in this process, on ports of its own."""
+    async with running(config) as started:
+        yield started

@@ -1,0 +1,10 @@
+"""A sign of life."""
+
+from tests.support import Daemon, covers
+
+
+@covers("ping")
+async def test_the_time_comes_back(daemon: Daemon) -> None:
+    async with daemon.person() as alice:
+        pong = await alice.call("ping", ts=5)
+        assert (pong["ts"], pong["server_time"] > 1_700_000_000_000) == (5, True)

@@ -1,0 +1,224 @@
+"""People for the tests: a daemon to talk to, and somebody who talks to it."""
+
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import jwt
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, connect_websocket_url
+
+from chatd import daemon as daemon_module
+from chatd.client import Account, Refused, Reply, sign_up
+from chatd.client.link import Link
+from chatd.config import Config
+from chatd.daemon import Addresses
+
+PATIENCE = 10.0
+NOBODY = "00000000-0000-7000-8000-000000000000"
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def covers(command: str, *codes: str) -> Callable[[Test], Test]:
+    """Marks what a test is about: that a command works, or that it is refused with these codes. See test_architecture."""
+    return lambda test: test
+
+
+@dataclass
+class Daemon:
+    """A daemon that runs in this process."""
+
+    config: Config
+    addresses: Addresses
+
+    @property
+    def secret(self) -> str:
+        return self.config.auth.secret
+
+    @asynccontextmanager
+    async def person(self, name: str = "somebody", codec: str = "json", **fields: Any) -> AsyncIterator["Person"]:
+        """Somebody new who is connected."""
+        account = await sign_up(self.addresses.http, name=name, **fields)
+        async with self.connected(account, codec) as person:
+            yield person
+
+    @asynccontextmanager
+    async def connected(self, account: Account, codec: str = "json") -> AsyncIterator["Person"]:
+        headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
+        async with trio.open_nursery() as nursery:
+            connection = await connect_websocket_url(
+                nursery, self.addresses.socket, subprotocols=[f"chatd.v1.{codec}"], extra_headers=headers
+            )
+            person = Person(account, Link(connection), connection)
+            _, person.hello = await person.link.receive()
+            nursery.start_soon(person.listen)
+            try:
+                yield person
+            finally:
+                nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def pair(self) -> AsyncIterator[tuple["Person", "Person", str]]:
+        """Two people, and the conversation between them."""
+        async with self.person("alice") as alice, self.person("bob", "msgpack") as bob:
+            conversation = await alice.call("conversation.open", user=bob.user)
+            yield alice, bob, conversation["conversation"]["id"]
+
+    @asynccontextmanager
+    async def people(self, count: int) -> AsyncIterator[list["Person"]]:
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self.person(f"p{number}")) for number in range(count)]
+
+    def token(self, user: str, **claims: Any) -> str:
+        """An access token as another service would make it."""
+        body = {"sub": user, "exp": 2**31, "jti": str(uuid4()), **claims}
+        return jwt.encode(body, self.secret, algorithm="HS256")
+
+    async def rest(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> "Answer":
+        """One request, written by hand so that nothing is mended on the way."""
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        fields = {"Host": "chatd.test", "Connection": "close", "Content-Type": "application/json"}
+        if method not in ("GET", "HEAD", "TRACE") or data:
+            fields["Content-Length"] = str(len(data))
+        if token:
+            fields["Authorization"] = f"Bearer {token}"
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        host, _, port = self.addresses.http.removeprefix("http://").partition(":")
+        with trio.fail_after(PATIENCE):
+            stream = await trio.open_tcp_stream(host, int(port))
+            async with stream:
+                await stream.send_all(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+                return await Answer.receive(stream)
+
+
+@dataclass
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @classmethod
+    async def receive(cls, stream: trio.SocketStream) -> "Answer":
+        """Read one answer, by its Content-Length."""
+        data = b""
+        while not cls.is_whole(data):
+            part = await stream.receive_some()
+            if not part:
+                break
+            data += part
+        return cls.read(data)
+
+    @staticmethod
+    def is_whole(data: bytes) -> bool:
+        head, end, content = data.partition(b"\r\n\r\n")
+        length = next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"0")
+        return bool(end) and len(content) >= int(length)
+
+    @classmethod
+    def read(cls, data: bytes) -> "Answer":
+        head, _, content = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = content
+        return cls(int(lines[0].split()[1]), headers, body)
+
+
+class Person:
+    """A connection and what came over it."""
+
+    def __init__(self, account: Account, link: Link, connection: Any) -> None:
+        self.account = account
+        self.link = link
+        self.connection = connection
+        self.hello = Reply()
+        self.events: deque[Reply] = deque()
+        self.log: list[tuple[str, Reply]] = []
+        self.closed: Any = None
+        self._news = trio.Condition()
+
+    @property
+    def user(self) -> str:
+        return self.account.user
+
+    async def listen(self) -> None:
+        try:
+            await self.link.run(self._keep, self._keep_answer)
+        except ConnectionClosed as closed:
+            self.closed = closed.reason
+        async with self._news:
+            self._news.notify_all()
+
+    def _keep(self, event: Reply) -> None:
+        self.events.append(event)
+        self.log.append(("event", event))
+        trio.lowlevel.spawn_system_task(self._notify)
+
+    def _keep_answer(self, command: dict[str, Any], reply: Reply) -> None:
+        self.log.append((command.get("conversation", ""), reply))
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def call(self, command: str, **fields: Any) -> Reply:
+        with trio.fail_after(PATIENCE):
+            return await self.link.call({"t": command, **fields})
+
+    async def refused(self, command: str, **fields: Any) -> Refused:
+        """The refusal that the command must be answered with."""
+        with pytest.raises(Refused) as caught:
+            await self.call(command, **fields)
+        return caught.value
+
+    async def send(self, conversation: str, text: str = "hello", **fields: Any) -> Reply:
+        return await self.call("message.send", **{"conversation": conversation, "client_id": str(uuid4()), "text": text, **fields})
+
+    async def event(self, kind: str) -> Reply:
+        """The next event of this type; others before it are dropped."""
+        with trio.fail_after(PATIENCE):
+            async with self._news:
+                while True:
+                    while self.events:
+                        event = self.events.popleft()
+                        if event["t"] == kind:
+                            return event
+                    await self._news.wait()
+
+    async def ended(self) -> Any:
+        """The close reason, once the connection is closed."""
+        with trio.fail_after(PATIENCE):
+            async with self._news:
+                while self.closed is None:
+                    await self._news.wait()
+        return self.closed
+
+    async def is_served(self) -> bool:
+        """Whether the daemon still answers this one."""
+        return bool((await self.call("ping", ts=1))["ts"] == 1)
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon in this process as long as the block lasts."""
+    async with trio.open_nursery() as nursery:
+        send, receive = trio.open_memory_channel[Addresses](1)
+
+        async def serve() -> None:
+            await daemon_module.run(config, ready=send.send_nowait)
+
+        nursery.start_soon(serve)
+        with trio.fail_after(PATIENCE):
+            addresses = await receive.receive()
+        yield Daemon(config, addresses)
+        nursery.cancel_scope.cancel()
