@@ -1,0 +1,150 @@
+"""Rows B of the abuse suite: bad frames end their own connection, in time, and nobody else's."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config
+from tests.support import Daemon, running
+from tests.wire_client import Raw, upgrade
+
+frame = Raw.frame_of
+PING_COMMAND = b'[1,{"t":"ping","ts":1}]'
+
+
+@pytest.fixture(autouse=True)
+async def canary(daemon: Daemon) -> AsyncIterator[None]:
+    async with daemon.pair() as (alice, bob, conversation):
+        yield
+        await alice.send(conversation, "still here")
+        assert (await bob.event("message.new"))["message"]["text"] == "still here"
+
+
+CLOSED = [
+    pytest.param(frame(b"x", masked=False), {1002, None}, id="B1 not masked"),
+    pytest.param(frame(b"x", rsv=1), {1002, None}, id="B1 rsv3"),
+    pytest.param(frame(b"x", rsv=2), {1002, None}, id="B1 rsv2"),
+    pytest.param(frame(b"x", rsv=4), {1002, None}, id="B1 rsv1, B10 deflate"),
+    pytest.param(frame(b"x", opcode=3), {1002, None}, id="B1 opcode 3"),
+    pytest.param(frame(b"x", opcode=0xB), {1002, None}, id="B1 opcode 11"),
+    pytest.param(frame(b"x" * 126, opcode=9), {1002, None}, id="B2 long ping"),
+    pytest.param(frame(b"x", opcode=9, final=False), {1002, None}, id="B2 fragmented ping"),
+    pytest.param(b"\x81\xff" + b"\xff" * 8, {1002, None}, id="B3 top bit of the length"),
+    pytest.param(b"\x81\xfe\x00\x05" + bytes(4) + b"hello", {1002, None}, id="B3 length not minimal"),
+    pytest.param(frame(b"", final=False) + frame(b"", opcode=0, final=False) * 5000, {1009, None}, id="B4 empty fragments"),
+    pytest.param(frame(b"x", final=False) + frame(b"x", opcode=0, final=False) * 500, {1009, None}, id="B4 tiny fragments"),
+    pytest.param(frame(b"\xff\xfe"), {1007, None}, id="B7 not utf-8"),
+    pytest.param(frame(b"x", opcode=2), {4400}, id="B7 binary on json"),
+    pytest.param(frame(b"\x00\x00", opcode=8), {1002, None}, id="B8 code 0"),
+    pytest.param(frame(b"\x03\xe7", opcode=8), {1002, None}, id="B8 code 999"),
+    pytest.param(frame(b"\x03\xed", opcode=8), {1002, None}, id="B8 code 1005"),
+    pytest.param(frame(b"\x03", opcode=8), {1002, None}, id="B8 half a code"),
+    pytest.param(frame(b"\x03\xe8\xff", opcode=8), {1002, 1007, None}, id="B8 reason not utf-8"),
+    pytest.param(frame(b"\x03\xe8", opcode=8) + frame(PING_COMMAND) * 100, {1000}, id="B8 frames after close"),
+    pytest.param(frame(b" " * 65537), {1009, None}, id="B9 too long"),
+    pytest.param(frame(b" " * 40000, final=False) + frame(b" " * 40000, opcode=0), {1009, None}, id="B9 too long in parts"),
+    pytest.param(frame(b"{}"), {4400}, id="no array"),
+    pytest.param(frame(b"[0,{}]"), {4400}, id="id 0"),
+    pytest.param(frame(b"[4294967296,{}]"), {4400}, id="id too large"),
+    pytest.param(frame(b"[1,{},2]"), {4400}, id="array of three"),
+    pytest.param(frame(b""), {4400}, id="empty"),
+]
+
+
+@pytest.mark.parametrize(("data", "codes"), CLOSED)
+async def test_a_bad_frame_ends_the_connection(daemon: Daemon, data: bytes, codes: set[int | None]) -> None:
+    async with Raw.session(daemon) as raw:
+        await raw.send(data)
+        with trio.fail_after(5):
+            assert await raw.close_code() in codes
+
+
+async def test_an_endless_frame_is_ended_by_silence(config: Config) -> None:
+    """B3: a length of 2^63-1, and nothing."""
+    impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
+    async with running(impatient) as daemon, Raw.session(daemon) as raw:
+        await raw.send(b"\x81\xff\x7f" + b"\xff" * 7 + bytes(4))
+        with trio.fail_after(5):
+            assert await raw.close_code() in (None, 1009)
+
+
+@pytest.mark.parametrize("opcode", [9, 10])
+async def test_a_flood_of_pings_is_closed(daemon: Daemon, opcode: int) -> None:
+    """B5."""
+    async with Raw.session(daemon) as raw:
+        await raw.send(frame(b"x", opcode=opcode) * 5000)
+        with trio.fail_after(5):
+            assert await raw.close_code() in (4029, None)
+
+
+async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) -> None:
+    """B5: first `rate_limited` with a time, then 4029."""
+    limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
+    async with running(replace(config, limits=limits)) as daemon, Raw.session(daemon) as raw:
+        await raw.send(frame(b'[1,{"t":"conversation.list"}]') * 8)
+        answers = [(await raw.frame())[1] for _ in range(8)]
+        assert [b'"conversations"' in answer for answer in answers] == [True] * 5 + [False] * 3
+        assert all(b'"rate_limited"' in answer and b'"retry_after"' in answer for answer in answers[5:])
+        await raw.send(frame(PING_COMMAND) * 5000)
+        with trio.fail_after(5):
+            assert await raw.close_code() in (4029, None)
+
+
+async def test_a_ping_while_the_server_closes_harms_nobody(daemon: Daemon) -> None:
+    """B6: the server has sent its close; pings and data still come."""
+    for _ in range(20):
+        async with Raw.session(daemon) as raw:
+            await raw.send(frame(b"{}"))
+            assert await raw.close_code() == 4400
+            await raw.send(frame(b"late", opcode=9) * 10 + frame(PING_COMMAND) + frame(b"\x11\x30", opcode=8))
+            await raw.read_to_end()
+
+
+async def test_resets_in_the_middle_of_a_frame(daemon: Daemon) -> None:
+    """B11."""
+    for _ in range(100):
+        async with Raw.session(daemon) as raw:
+            await raw.send(frame(PING_COMMAND)[:9])
+            raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_no_compression_is_negotiated(daemon: Daemon) -> None:
+    """B10."""
+    async with Raw.to(daemon) as raw:
+        await raw.send(upgrade(daemon, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8"))
+        assert b"extensions" not in (await raw.read(b"\r\n\r\n")).lower()
+
+
+async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
+    async with Raw.session(daemon) as raw:
+        await raw.send(frame(PING_COMMAND[:9], final=False) + frame(b"hey", opcode=9) + frame(PING_COMMAND[9:], opcode=0))
+        first, second = await raw.frame(), await raw.frame()
+        assert {first[0], second[0]} == {0x8A, 0x81}
+        assert {b"hey"} == {payload for first, payload in (first, second) if first == 0x8A}
+
+
+async def test_a_reader_who_does_not_read_is_closed_and_the_others_are_not_kept(config: Config) -> None:
+    """F10: bounded outbox, close 4000, and nobody waits."""
+    small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, close_timeout=0.5))
+    async with running(small) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
+        raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await raw.send(upgrade(daemon))
+        await raw.read(b"\r\n\r\n")
+        slow = (await alice.call("conversation.open", user="01890a5d-ac96-774b-bcce-b302099a8057")).conversation.id
+        with trio.fail_after(20):
+            for _ in range(600):
+                await alice.send(slow, "x" * 15000)
+                if not await alice_sees(daemon, alice.user):
+                    break
+        code = await raw.close_code()
+        assert code in (4000, None)
+
+
+async def alice_sees(daemon: Daemon, user: str) -> bool:
+    """Whether the slow one is still connected."""
+    answer = await daemon.rest("GET", "/v1/socket/ping")
+    return int(answer.body["sessions"]) > 1
