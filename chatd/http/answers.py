@@ -5,9 +5,10 @@ import math
 import msgspec
 from quart import Response
 
-from chatd.errors import REFUSALS
-from chatd.wire.messages import Error, Result
+from chatd.errors import REFUSALS, Refused
+from chatd.wire.messages import Error, Result, error_of
 
+# Answers hold tokens and messages, for one person and for no page to show.
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -26,6 +27,11 @@ def answer_of(result: Result) -> Response:
     if result.code == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
     return json_response(result, REFUSALS[result.code].status, headers)
+
+
+def refusal(code: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    """An error of HTTP itself, in the form of the others; `status` is its own."""
+    return json_response(error_of(Refused(code, message)), status, headers)
 
 
 def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,22 +1,25 @@
-"""Every command as REST, from its declaration. A request becomes the same struct and takes the same road as a frame."""
+"""Every command as REST, from its declaration. A request becomes the same struct and takes the same road as a frame.
 
-from collections.abc import Mapping
+GET and DELETE have their fields in the query, the others in a JSON body; fields of the path are in neither.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import trio
-from quart import Request, Response, request
+from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import UnsupportedMediaType
 
-from chatd.domain.addresses import client_address, parse_networks
+from chatd.domain.addresses import Network, client_address, parse_networks
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
 from chatd.http.answers import answer_of
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
-from chatd.wire.codec import check_free_form
+from chatd.wire.codec import Malformed, explain
+from chatd.wire.free_form import check_fields
 from chatd.wire.messages import Command, Result, error_of
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -24,78 +27,112 @@ BODIES = ("POST", "PUT", "PATCH")
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
     """One route per command that has a place in REST."""
-    proxies = parse_networks(node.config.gateway.trusted_proxies)
-
-    def address() -> str:
-        peer = request.remote_addr or ""
-        return client_address(peer, request.headers.get("X-Forwarded-For", ""), proxies)
-
     for row in registry.commands.values():
         if row.http:
             method, path = row.http.split(" ")
-            view = view_of(row, node, address)
-            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view, methods=[method])
+            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node), methods=[method])
 
 
-def view_of(row: Row, node: Node, address: Any) -> Any:
+def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
+    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    reader = Reader(row, node.config.gateway.max_depth)
+
     async def view(**path: str) -> Response:
         results: list[Result] = []
+        address = asker(proxies)
         try:
-            principal = await sign_in(row, node, address())
-            command = await command_of(row, node, path)
-            ctx = Ctx(node, principal, "", address(), node.clock(), results.append)
+            principal = await bearer(row, node, address)
+            ctx = Ctx(node, principal, "", address, node.clock(), results.append)
+            command = await reader.command(path)
+            if principal is not None:
+                await node.sign_in.check(principal, ctx.now)
             await run_command(row, ctx, command)
         except Refused as refused:
-            results = [error_of(refused)]
+            results.append(error_of(refused))
         return answer_of(results[0])
 
     return view
 
 
-async def sign_in(row: Row, node: Node, address: str) -> Principal | None:
-    """Who asks; None where nobody has to be anybody."""
+def asker(proxies: tuple[Network, ...]) -> str:
+    """The address of the client. X-Forwarded-For may be there several times, which is the same as one long list."""
+    forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
+    return client_address(request.remote_addr or "", forwarded, proxies)
+
+
+async def bearer(row: Row, node: Node, address: str) -> Principal | None:
+    """Who the token is of; None where nobody has to be anybody. A cookie is never looked at."""
     if row.needs is Needs.NOTHING:
         return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else None
-    now = node.clock()
-    principal = await node.sign_in.principal(address, token=bearer, now=now)
-    await node.sign_in.check(principal, now)
-    return principal
+    offered = token.strip() if scheme.lower() == "bearer" else None
+    return await node.sign_in.principal(address, token=offered, now=node.clock())
 
 
-async def command_of(row: Row, node: Node, path: Mapping[str, str]) -> Command:
-    """The command that a request stands for. Raises Refused: `bad_request`, `too_large`, `timeout`."""
-    has_body = request.method in BODIES
-    fields = await read_body(request, node.config.http.body_timeout) if has_body else dict(request.args)
-    doubled = fields.keys() & (path.keys() | {"t"})
-    if doubled:
-        raise Refused("bad_request", f"$: {sorted(doubled)[0]} is in the path already")
+class Reader:
+    """From requests to commands of one type."""
+
+    def __init__(self, row: Row, max_depth: int) -> None:
+        self._kind = row.command
+        self._types = {field.encode_name: field.type for field in msgspec.structs.fields(row.command)}
+        self._max_depth = max_depth
+
+    async def command(self, path: Mapping[str, str]) -> Command:
+        """The command that the request stands for. Raises Refused: `bad_request`."""
+        if request.method in BODIES:
+            self._check_query()
+            fields = await read_body()
+        else:
+            fields = self._typed(query())
+        for name in ("t", *path):
+            if name in fields:
+                raise Refused("bad_request", f"$.{name}: the path says so already")
+        command = self._command({**fields, **self._typed(path)})
+        check_fields(command, self._kind.__struct_fields__, self._max_depth)
+        return command
+
+    def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Texts of an address as what their fields are: `limit=50` is a number."""
+        return {name: typed(name, text, self._types.get(name, str)) for name, text in texts.items()}
+
+    def _command(self, fields: dict[str, Any]) -> Command:
+        try:
+            return msgspec.convert(fields, self._kind)
+        except msgspec.ValidationError as error:
+            raise Refused("bad_request", explain(error)) from None
+
+    def _check_query(self) -> None:
+        for name in request.args:
+            raise Refused("bad_request", f"$.{name[:64]}: fields belong into the body, not into the query")
+
+
+def typed(name: str, text: str, kind: Any) -> Any:
     try:
-        command = msgspec.convert({**fields, **path}, row.command, strict=has_body)
+        return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused("bad_request", str(error)[:300]) from None
-    check_free_form(command, node.config.gateway.max_depth)
-    return command
+        raise Refused("bad_request", explain(error).replace("$", f"$.{name}", 1)) from None
 
 
-async def read_body(asked: Request, timeout: float) -> dict[str, Any]:
-    """A JSON object; an empty body is an empty one. Only application/json: what a form can send is not taken."""
-    try:
-        with trio.fail_after(timeout):
-            data = await asked.get_data()
-    except trio.TooSlowError:
-        raise Refused("timeout", "the body took too long") from None
-    except RequestEntityTooLarge:
-        raise Refused("too_large", "the body is too large") from None
+def query() -> dict[str, str]:
+    """Each name once."""
+    fields = request.args.to_dict(flat=False)
+    for name, texts in fields.items():
+        if len(texts) > 1:
+            raise Refused("bad_request", f"$.{name[:64]}: given more than once")
+    return {name: texts[0] for name, texts in fields.items()}
+
+
+async def read_body() -> dict[str, Any]:
+    """A JSON object; none at all is an empty one. Only application/json: what a form of another site can send is not taken."""
+    data = await request.get_data()
+    if request.mimetype != "application/json" and (data or request.mimetype):
+        raise UnsupportedMediaType
     if not data:
         return {}
-    if asked.mimetype != "application/json":
-        raise Refused("bad_request", "the body must be application/json")
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Refused("bad_request", "the body is not JSON") from None
+    except Malformed as error:
+        raise Refused("bad_request", explain(error)) from None
     if not isinstance(body, dict):
         raise Refused("bad_request", "$: expected object")
     return body

@@ -1,18 +1,18 @@
 """Frame payload <-> structs, in msgpack and in JSON.
 
 Decoding takes two steps, so that a body that does not fit is still answered under its id: first `[id, raw body]`, then the
-body against the union of all commands. msgspec does both in one pass over typed fields and refuses before it allocates;
-what its types cannot say (depth of free-form fields, NUL, not-a-number) is looked at only when the bytes give reason to.
+body as the command that its tag names. msgspec does both in one pass over typed fields and refuses before it allocates; what
+its types cannot say is the business of `free_form`.
 """
 
 from collections.abc import Callable, Iterable
-from math import isfinite
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, NamedTuple, NoReturn, cast
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from chatd.errors import Refused
+from chatd.wire.free_form import check_fields, loose_fields
 from chatd.wire.messages import Command, Event, Result
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
@@ -21,6 +21,7 @@ Envelope = tuple[FrameId, Raw]
 TEXT: Final = 1
 BINARY: Final = 2
 
+# A surrogate without its half, or a nesting past Python's own limit, is no DecodeError.
 Malformed = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -34,10 +35,18 @@ class Tag(Struct):
     t: str
 
 
+class Form(NamedTuple):
+    """How one type of command is read, and which of its fields have to be looked at afterwards."""
+
+    decode: Callable[[Raw], Any]
+    names: tuple[str, ...]
+    loose: tuple[str, ...]
+
+
 class Codec:
     """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
 
-    __slots__ = ("_bodies", "_encode", "_envelopes", "_nul", "_tags", "name", "opcode", "subprotocol")
+    __slots__ = ("_encode", "_forms", "_nul", "_open", "_tag", "name", "opcode", "subprotocol")
 
     def __init__(self, name: str, opcode: int, format_: Any, nul: bytes, commands: Iterable[type[Command]]) -> None:
         self.name = name
@@ -45,39 +54,41 @@ class Codec:
         self.opcode = opcode
         self._nul = nul
         self._encode: Callable[[Any], bytes] = format_.Encoder().encode
-        self._envelopes = format_.Decoder(Envelope)
-        self._tags = format_.Decoder(Tag)
-        self._bodies = {tag_of(kind): format_.Decoder(kind) for kind in commands}
+        self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
+        self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
+        self._forms = {
+            tag_of(kind): Form(format_.Decoder(kind).decode, kind.__struct_fields__, loose_fields(kind)) for kind in commands
+        }
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
         """The first step: the id and the bytes of the body. Raises NotAFrame."""
         try:
-            return cast(tuple[int, Raw], self._envelopes.decode(payload))
+            return self._open(payload)
         except Malformed as error:
-            raise NotAFrame(str(error)) from None
+            raise NotAFrame(explain(error)) from None
 
     def decode_command(self, body: Raw, max_depth: int) -> Command:
         """The second step. Raises Refused: `bad_request` with the path, or `unknown_command`."""
         try:
-            command = self._decoder_of(body).decode(body)
+            tag = self._tag(body).t
+            form = self._forms.get(tag) or unknown(tag)
+            command: Command = form.decode(body)
         except Malformed as error:
-            raise Refused("bad_request", bounded(error)) from None
-        if self._nul in bytes(body) or has_free_form(command):
-            check_free_form(command, max_depth)
-        return cast(Command, command)
-
-    def _decoder_of(self, body: Raw) -> Any:
-        tag = self._tags.decode(body).t
-        decoder = self._bodies.get(tag)
-        if decoder is None:
-            raise Refused("unknown_command", f"no command has the type {tag[:64]!r}")
-        return decoder
+            raise Refused("bad_request", explain(error)) from None
+        suspects = form.names if self._nul in bytes(body) else form.loose
+        if suspects:
+            check_fields(command, suspects, max_depth)
+        return command
 
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
         return self._encode((frame_id, result))
 
     def encode_event(self, event: Event) -> bytes:
         return self._encode((0, event))
+
+
+def unknown(tag: str) -> NoReturn:
+    raise Refused("unknown_command", f"no command has the type {tag[:64]!r}")
 
 
 def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:
@@ -95,52 +106,10 @@ def tag_of(kind: type[Struct]) -> str:
     return cast(str, kind.__struct_config__.tag)
 
 
-def bounded(error: Exception) -> str:
-    """What was wrong, without repeating what was sent at length."""
-    text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return text.replace("Object contains", "$: object contains")[:300]
-
-
-def has_free_form(command: Struct) -> bool:
-    return getattr(command, "meta", None) is not None or getattr(command, "attachments", None) is not None
-
-
-def check_free_form(value: Any, depth: int, path: str = "$") -> None:
-    """Refuse what Postgres or another client could not take: NUL, extension types, not-a-number, nesting past `depth`."""
-    if depth < 0:
-        raise Refused("bad_request", f"{path}: nested too deeply")
-    if isinstance(value, str):
-        check_text(value, path)
-    elif isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            check_free_form(getattr(value, name), depth - 1, f"{path}.{name}")
-    elif isinstance(value, dict):
-        check_map(value, depth, path)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            check_free_form(item, depth - 1, f"{path}[{index}]")
-    else:
-        check_scalar(value, path)
-
-
-def check_map(value: dict[Any, Any], depth: int, path: str) -> None:
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise Refused("bad_request", f"{path}: keys must be str")
-        check_text(key, path)
-        check_free_form(item, depth - 1, f"{path}.{key[:32]}")
-
-
-def check_text(value: str, path: str) -> None:
-    if "\x00" in value:
-        raise Refused("bad_request", f"{path}: NUL is not allowed in text")
-
-
-def check_scalar(value: Any, path: str) -> None:
-    if value is None or isinstance(value, bool) or value is msgspec.UNSET:
-        return
-    if isinstance(value, float) and isfinite(value):
-        return
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return
-    raise Refused("bad_request", f"{path}: {type(value).__name__} with this value is not allowed")
+def explain(error: Exception) -> str:
+    """What was wrong, and where: `$.text: expected str, got int`. What was sent is not repeated at length."""
+    if isinstance(error, RecursionError):
+        return "$: nested too deeply"
+    what, _, where = str(error).replace("`", "").rpartition(" - at ")
+    what, where = (what, where) if what else (where, "$")
+    return f"{where[:200]}: {what[:1].lower()}{what[1:200]}"

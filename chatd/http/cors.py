@@ -1,0 +1,37 @@
+"""Pages of other origins (the Fetch standard, section 3.2). There are no cookies, so a page always needs a token of its own."""
+
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from chatd.http.answers import HEADERS
+
+GRANTS = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def add_headers(app: QuartTrio, origins: list[str]) -> None:
+    """Let pages of these origins call the REST side; "*" for any."""
+    if not origins:
+        return
+
+    def allowed() -> dict[str, str]:
+        origin = request.headers.get("Origin", "")
+        if "*" in origins:
+            return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+        if origin not in origins:
+            return {"Vary": "Origin"}
+        return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Retry-After", "Vary": "Origin"}
+
+    @app.before_request
+    async def preflight() -> Response | None:
+        if "Access-Control-Request-Method" not in request.headers or "Access-Control-Allow-Origin" not in allowed():
+            return None
+        return Response("", status=204, headers={**HEADERS, **GRANTS}) if request.method == "OPTIONS" else None
+
+    @app.after_request
+    async def mark(response: Response) -> Response:
+        response.headers.update(allowed())
+        return response

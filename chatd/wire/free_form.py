@@ -1,0 +1,104 @@
+"""What types cannot say: NUL in texts, not-a-number, integers past a bigint, extension types, depth and size of free-form maps.
+
+Postgres or another client could not take these. Looking at every value is slow, so `loose_fields` tells once per type which
+fields can hold such a thing at all; a NUL, which any text can hold, is searched for in the bytes.
+"""
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any
+
+import msgspec
+from msgspec import Struct, inspect
+
+from chatd.errors import Refused
+
+# 64 KiB hold 60,000 empty maps, which take 20 ms to look at. Nobody means that.
+MOST_VALUES = 2000
+BIGINT = range(-(2**63), 2**63)
+
+
+def loose_fields(kind: type[Struct]) -> tuple[str, ...]:
+    """The fields of a command whose types leave something to look at."""
+    form = inspect.type_info(kind)
+    assert isinstance(form, inspect.StructType)
+    return tuple(field.name for field in form.fields if is_loose(field.type))
+
+
+def is_loose(form: inspect.Type) -> bool:
+    match form:
+        case inspect.StrType() | inspect.BoolType() | inspect.NoneType() | inspect.LiteralType():
+            return False
+        case inspect.IntType():
+            return form.ge not in BIGINT or form.le not in BIGINT
+        case inspect.ListType():
+            return is_loose(form.item_type)
+        case inspect.UnionType():
+            return any(is_loose(part) for part in form.types)
+        case inspect.StructType():
+            return any(is_loose(field.type) for field in form.fields)
+    return True
+
+
+def check_fields(command: Struct, names: Iterable[str], max_depth: int) -> None:
+    """Raises Refused: `bad_request` with the path. The command itself is the first of `max_depth` levels."""
+    look: Look | None = None
+    for name in names:
+        value = getattr(command, name)
+        if value:
+            look = look or Look()
+            look.at(value, max_depth - 1, f"$.{name}")
+
+
+class Look:
+    """One look at a command, through all of its values."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def at(self, value: Any, depth: int, path: str) -> None:
+        self._left -= 1
+        if depth < 0:
+            raise refused(path, "nested too deeply")
+        if self._left < 0:
+            raise refused(path, f"more than {MOST_VALUES} values")
+        if isinstance(value, str):
+            check_text(value, path)
+        elif isinstance(value, dict):
+            self._at_map(value, depth, path)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self.at(item, depth - 1, f"{path}[{index}]")
+        elif isinstance(value, Struct):
+            for name in value.__struct_fields__:
+                self.at(getattr(value, name), depth - 1, f"{path}.{name}")
+        else:
+            check_scalar(value, path)
+
+    def _at_map(self, value: dict[Any, Any], depth: int, path: str) -> None:
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise refused(path, "keys must be str")
+            check_text(key, path)
+            self.at(item, depth - 1, f"{path}.{key[:32]}")
+
+
+def check_text(value: str, path: str) -> None:
+    if "\x00" in value:
+        raise refused(path, "NUL is not allowed in text")
+
+
+def check_scalar(value: Any, path: str) -> None:
+    if value is None or isinstance(value, bool) or value is msgspec.UNSET:
+        return
+    if isinstance(value, float) and isfinite(value):
+        return
+    if isinstance(value, int) and value in BIGINT:
+        return
+    raise refused(path, f"{type(value).__name__} with this value is not allowed")
+
+
+def refused(path: str, why: str) -> Refused:
+    return Refused("bad_request", f"{path[:200]}: {why}")
