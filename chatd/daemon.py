@@ -87,14 +87,14 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         open_redis(config.redis, url) as redis,
     ):
         await prepare(db, config, keys)
-        async with open_journal(db, config.journal) as journal:
-            limits = config.limits
+        hub, limits = Hub(), config.limits
+        async with open_journal(db, config.journal, hub.tell_behind) as journal:
             yield Node(
                 config=config,
                 db=db,
                 redis=redis,
                 journal=journal,
-                hub=Hub(),
+                hub=hub,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
                 sign_ups=sign_in.AddressLimits(limits.signups_per_minute),

@@ -7,3 +7,8 @@ from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 -- One batch of receipts. See migration 0003.
 select ord, outcome, delivered_seq, read_seq, rev, seq, unread
 from advance_receipts($1, $2, $3, $4, $5)
+
+-- name: revs
+-- Where conversations stand: tenants, ids, pairwise.
+select c.tenant, c.id::text, c.rev from conversations c
+where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))

@@ -182,7 +182,9 @@ class Person:
         return caught.value
 
     async def send(self, conversation: str, text: str = "hello", **fields: Any) -> Reply:
-        return await self.call("message.send", **{"conversation": conversation, "client_id": str(uuid4()), "text": text, **fields})
+        return await self.call(
+            "message.send", **{"conversation": conversation, "client_id": str(uuid4()), "text": text, **fields}
+        )
 
     async def event(self, kind: str) -> Reply:
         """The next event of this type; others before it are dropped."""

@@ -16,7 +16,7 @@ from chatd.client.account import Account, refused
 from chatd.client.backoff import Backoff
 from chatd.client.commands import Commands
 from chatd.client.events import EventQueue
-from chatd.client.link import Disconnected, Link
+from chatd.client.link import Disconnected, Link, unwrapped
 from chatd.client.outbox import Outbox
 from chatd.client.reply import Reply
 from chatd.client.timeline import Timeline
@@ -79,11 +79,12 @@ class Client(Commands):
             self.state = "connecting"
 
     async def _one_connection(self) -> None:
-        async with trio.open_nursery() as nursery:
-            try:
-                await self._use_connection(nursery)
-            finally:
-                nursery.cancel_scope.cancel()
+        with unwrapped():
+            async with trio.open_nursery() as nursery:
+                try:
+                    await self._use_connection(nursery)
+                finally:
+                    nursery.cancel_scope.cancel()
 
     async def _use_connection(self, nursery: trio.Nursery) -> None:
         headers = [(b"Authorization", f"Bearer {self._token()}".encode())]
@@ -224,12 +225,11 @@ async def connect(
     """
     client = Client(url, who, codec, position)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.run, nursery)
-            await client.wait_connected()
-            yield client
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise (group.exceptions[0] if len(group.exceptions) == 1 else group) from None
+        with unwrapped():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.run, nursery)
+                await client.wait_connected()
+                yield client
+                nursery.cancel_scope.cancel()
     finally:
         client.state = "closed"

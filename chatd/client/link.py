@@ -1,6 +1,7 @@
 """One connection: frames out, answers and events in. It ends once, and says why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -16,6 +17,18 @@ OnAnswer = Callable[[dict[str, Any], Reply], None]
 
 class Disconnected(Exception):
     """The connection ended before the answer came: whether the command was carried out is not known."""
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """A nursery wraps what fails in it; where only one thing can, it is told as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
 
 
 class Link:
@@ -62,16 +75,17 @@ class Link:
 
         Both callbacks are called in the order of the frames; `on_answer` gets the command too, before whoever waits does.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            try:
-                while True:
-                    frame_id, body = await self.receive()
-                    self._dispatch(frame_id, body, on_event, on_answer)
-            finally:
-                nursery.cancel_scope.cancel()
-                for _, answered in self._waiting.values():
-                    answered.close()
+        with unwrapped():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch)
+                try:
+                    while True:
+                        frame_id, body = await self.receive()
+                        self._dispatch(frame_id, body, on_event, on_answer)
+                finally:
+                    nursery.cancel_scope.cancel()
+                    for _, answered in self._waiting.values():
+                        answered.close()
 
     def _dispatch(self, frame_id: int, body: Reply, on_event: OnEvent, on_answer: OnAnswer) -> None:
         if frame_id == 0:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 import trio
 
 from chatd.wire.codec import Codec
+from chatd.wire.events import Behind
 from chatd.wire.frames import encode_frame
 from chatd.wire.messages import Event
 
@@ -123,6 +124,10 @@ class Hub:
         audience = self._users.get((tenant, user))
         if audience:
             await self._fan_out(audience, event, but, False)
+
+    async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
+        """Something up to `rev` may have been missed: whoever hears the conversation has to sync."""
+        await self.tell_conversation(tenant, conversation, Behind(conversation=conversation, rev=rev))
 
     async def tell_everybody(self, event: Event) -> None:
         await self._fan_out(dict.fromkeys(self.sessions.values()), event, None, False)

@@ -3,11 +3,13 @@
 Whoever appends while a commit is on its way is in the next one; when the system is idle a batch is one entry. Each share
 (a hash of the conversation) has its own connection, so that one conversation's entries never overtake each other.
 
-Three promises, and how they are kept:
+Four promises, and how they are kept:
 
 * Acked means committed: `tell` runs only after the statement has committed.
 * One order: one task per share tells what was committed, in the order of `rev`, the sender's ack included; that is why the
   ack is written by `tell` and not by whoever waits in `append`.
+* No silent gap: when nobody can say whether an entry was committed (its sender was told `unavailable`), whoever hears the
+  conversation is told `behind` before anything later of it.
 * Exactly once visible: a batch whose connection broke half way is sent again. The message table knows the `client_id`, so
   what had been committed comes back under the id that was made here, and is told as what it is: new.
 
@@ -28,10 +30,13 @@ from chatd.config import Journal as Settings
 from chatd.errors import Refused
 from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.store.postgres import Connection, Postgres
-from chatd.store.statements import Result, advance_receipts, append_messages, split
+from chatd.store.statements import SQL, Result, advance_receipts, append_messages, split
 
 LOG = log.get(__name__)
 RETRY_AFTER = 0.2
+Gap = tuple[str, str, int]
+Telling = tuple[list[Gap], list[Result]]
+OnGap = Callable[[str, str, int], Awaitable[None]]
 Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
 
@@ -75,9 +80,11 @@ class Journal:
 class Share:
     """The conversations of one connection: an open batch, a commit on its way, and one batch being told."""
 
-    def __init__(self, connection: Connection, batch: int) -> None:
+    def __init__(self, connection: Connection, batch: int, on_gap: OnGap) -> None:
         self._connection = connection
         self._batch = batch
+        self._on_gap = on_gap
+        self._doubtful: set[tuple[str, str]] = set()
         self._open: list[Entry] = []
         self._receipts: dict[tuple[str, str, str], Entry] = {}
         self._work = trio.Event()
@@ -111,28 +118,40 @@ class Share:
 
     async def run(self) -> None:
         """Commit batch after batch, and tell them in the same order."""
-        committed, to_tell = trio.open_memory_channel[list[Result]](0)
+        committed, to_tell = trio.open_memory_channel[Telling](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_all, to_tell)
             while True:
                 await self._work.wait()
-                for results in await self._commit(self._take()):
-                    await committed.send(results)
+                results = await self._commit(self._take())
+                await committed.send((await self._gaps(), results))
 
     def _take(self) -> list[Entry]:
         batch, self._open = self._open[: self._batch], self._open[self._batch :]
         self._receipts.clear()
-        if not self._open:
+        if not self._open and not self._doubtful:
             self._work = trio.Event()
         return batch
 
-    async def _commit(self, batch: list[Entry]) -> list[list[Result]]:
+    async def _gaps(self) -> list[Gap]:
+        """The conversations of which something may have been committed that nobody was told."""
+        if not self._doubtful:
+            return []
+        tenants, ids = zip(*self._doubtful, strict=True)
+        try:
+            rows = await self._connection.call(SQL.revs, tenants, ids)
+        except Refused:
+            await trio.sleep(RETRY_AFTER)
+            return []
+        self._doubtful.clear()
+        return [(row["tenant"], row["id"], row["rev"]) for row in rows]
+
+    async def _commit(self, batch: list[Entry]) -> list[Result]:
         """Until every entry of the batch is committed or refused."""
         messages, receipts = split(batch)
-        done = [await self._attempt(append_messages, messages), await self._attempt(advance_receipts, receipts)]
         self.batches += 1
         self.entries += len(batch)
-        return [results for results in done if results]
+        return await self._attempt(append_messages, messages) + await self._attempt(advance_receipts, receipts)
 
     async def _attempt(self, statement: Statement, entries: list[Entry]) -> list[Result]:
         while entries:
@@ -149,6 +168,7 @@ class Share:
     def _without_expired(self, entries: list[Entry], refused: Refused) -> list[Entry]:
         """Postgres is away: those who have waited long enough are told so, here and in the open batch."""
         now = trio.current_time()
+        self._doubtful |= {(entry.item.tenant, entry.item.conversation) for entry in entries if entry.deadline <= now}
         for entry in [*entries, *self._open]:
             if entry.deadline <= now:
                 self._settle(entry, outcome.Error(Refused("unavailable", refused.message, retry_after=1)))
@@ -163,8 +183,10 @@ class Share:
         self._settle(entries[0], outcome.Error(Refused("internal")))
         return []
 
-    async def _tell_all(self, batches: trio.MemoryReceiveChannel[list[Result]]) -> None:
-        async for results in batches:
+    async def _tell_all(self, batches: trio.MemoryReceiveChannel[Telling]) -> None:
+        async for gaps, results in batches:
+            for gap in gaps:
+                await self._on_gap(*gap)
             for entry, result in results:
                 await self._tell(entry, result)
 
@@ -186,9 +208,12 @@ class Share:
 
 
 @asynccontextmanager
-async def open_journal(db: Postgres, settings: Settings) -> AsyncIterator[Journal]:
-    """The journal, with a connection of its own for each share. What was appended is settled before it closes."""
-    shares = [Share(db.connection(f"journal-{number}"), settings.batch) for number in range(settings.flushers)]
+async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap) -> AsyncIterator[Journal]:
+    """The journal, with a connection of its own for each share. What was appended is settled before it closes.
+
+    `on_gap(tenant, conversation, rev)`: something up to `rev` may be there that was not told.
+    """
+    shares = [Share(db.connection(f"journal-{number}"), settings.batch, on_gap) for number in range(settings.flushers)]
     journal = Journal(shares, settings)
     async with trio.open_nursery() as nursery:
         for share in shares:

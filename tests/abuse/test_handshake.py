@@ -26,7 +26,14 @@ async def canary(daemon: Daemon) -> AsyncIterator[None]:
         assert before < 200
 
 
-GOOD = ("GET /v1/ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13")
+GOOD = (
+    "GET /v1/ws HTTP/1.1",
+    "Host: x",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    f"Sec-WebSocket-Key: {KEY}",
+    "Sec-WebSocket-Version: 13",
+)
 
 
 def head(*lines: str | bytes, without: str = "") -> bytes:

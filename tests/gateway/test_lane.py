@@ -172,9 +172,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(chunked())
-@settings(
-    max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
     assert trio.run(observe, through_lane, chunks) == trio.run(observe, plain, chunks)
 
@@ -198,5 +196,3 @@ def test_what_the_server_sends_is_what_the_rfc_says() -> None:
         protocol = FrameProtocol(client=True, extensions=[])
         protocol.receive_bytes(encode_frame(BINARY, b"x" * size))
         assert sum(len(received.payload) for received in protocol.received_frames()) == size
-
-

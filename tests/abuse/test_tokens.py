@@ -1,0 +1,221 @@
+"""Rows D of the abuse suite: which tokens count, and for how long."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from msgspec.structs import replace
+
+from chatd.config import Auth, Config, Tenant
+from chatd.errors import Refused
+from chatd.node.jwks import refresh
+from chatd.node.keys import Keyring, WeakKey, read_jwks
+from tests.support import Daemon, running
+from tests.wire_client import Raw, upgrade
+
+SECRET = "0123456789abcdef0123456789abcdef"
+USER = "01890a5d-ac96-774b-bcce-b302099a8057"
+NOW = 1_800_000_000_000
+CLAIMS: dict[str, Any] = {"sub": USER, "exp": NOW // 1000 + 60, "jti": "j"}
+
+
+def keyring(**auth: Any) -> Keyring:
+    return Keyring(Config(auth=Auth(secret=SECRET, leeway=5.0, **auth), tenants={"acme": Tenant(secret=SECRET[::-1])}))
+
+
+def token(claims: dict[str, Any], secret: str = SECRET, **header: Any) -> str:
+    algorithm = header.pop("alg", "HS256")
+    return jwt.encode(claims, secret, algorithm=algorithm, headers=header)
+
+
+def by_hand(header: Any, claims: Any, signature: bytes = b"") -> str:
+    parts = [json.dumps(header).encode(), json.dumps(claims).encode(), signature]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def refused(text: str, ring: Keyring | None = None) -> bool:
+    try:
+        (ring or keyring()).verify(text, NOW)
+    except Refused as error:
+        return error.code == "unauthenticated"
+    return False
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in CLAIMS.items() if key != name}
+
+
+def test_a_good_token_says_who_it_is() -> None:
+    principal = keyring().verify(token(CLAIMS), NOW)
+    assert (principal.tenant, principal.user, principal.token_id) == ("default", USER, "j")
+    assert principal.expires_at == CLAIMS["exp"] * 1000
+
+
+@pytest.mark.parametrize("alg", ["none", "NoNe", "NONE", "", "HS512", "RS256"])
+def test_the_algorithm_is_not_the_tokens_to_choose(alg: str) -> None:
+    """D1, D4."""
+    assert refused(by_hand({"alg": alg, "typ": "JWT"}, CLAIMS))
+    good = token(CLAIMS)
+    assert refused(good.rpartition(".")[0] + ".")
+
+
+def test_hs512_with_the_right_secret_is_refused() -> None:
+    assert refused(token(CLAIMS, SECRET * 2, alg="HS512"))
+
+
+@pytest.mark.parametrize("header", [{"crit": ["x"], "x": 1}, {"typ": "refresh"}, {"typ": 5}])
+def test_headers_that_ask_for_more(header: dict[str, Any]) -> None:
+    """D4."""
+    encoded = by_hand({"alg": "HS256", **header}, CLAIMS)
+    signed = jwt.api_jws.encode(
+        json.dumps(CLAIMS).encode(),
+        SECRET,
+        "HS256",
+        headers={k: v for k, v in header.items() if k != "typ"} | {"typ": str(header.get("typ", "JWT"))},
+    )
+    assert refused(encoded)
+    assert refused(signed)
+
+
+@pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1=1--", "k" * 3000, ""])
+def test_kid_is_an_exact_match_and_addresses_are_not_followed(kid: str) -> None:
+    """D3: a foreign key in the header changes nothing."""
+    ring = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    key = ec.generate_private_key(ec.SECP256R1())
+    ring.set_keys("default", {"right": key.public_key()})
+    bad = jwt.encode(
+        CLAIMS, key, algorithm="ES256", headers={"kid": kid, "jku": "http://127.0.0.1:9/", "x5u": "http://127.0.0.1:9/"}
+    )
+    assert refused(bad, ring)
+    good = jwt.encode(CLAIMS, key, algorithm="ES256", headers={"kid": "right", "jku": "http://127.0.0.1:9/"})
+    assert ring.verify(good, NOW).user == USER
+
+
+def test_hmac_with_the_public_key_is_refused() -> None:
+    """D2."""
+    key = rsa.generate_private_key(65537, 2048)
+    ring = Keyring(Config(auth=Auth(algorithm="RS256", jwks="keys.json")))
+    ring.set_keys("default", {"": key.public_key()})
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    head = by_hand({"alg": "HS256", "typ": "JWT"}, CLAIMS).rpartition(".")[0]
+    forged = head + "." + base64.urlsafe_b64encode(hmac.new(pem, head.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
+    assert refused(forged, ring)
+    assert ring.verify(jwt.encode(CLAIMS, key, algorithm="RS256"), NOW).user == USER
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        without("exp"), without("sub"),
+        CLAIMS | {"exp": str(CLAIMS["exp"])}, CLAIMS | {"exp": True}, CLAIMS | {"exp": None}, CLAIMS | {"exp": [1]}, CLAIMS | {"exp": -1}, CLAIMS | {"exp": 1e300},
+        CLAIMS | {"sub": 5}, CLAIMS | {"sub": "me"}, CLAIMS | {"sub": ""}, CLAIMS | {"sub": USER + "\n"},
+        CLAIMS | {"tid": "acme"}, CLAIMS | {"tid": "nobody"}, CLAIMS | {"tid": 5},
+        CLAIMS | {"scope": "refresh"}, CLAIMS | {"scope": "admin"}, CLAIMS | {"jti": 5}, CLAIMS | {"login": "x"},
+        CLAIMS | {"nbf": "now"}, CLAIMS | {"iat": True},
+    ],
+)  # fmt: skip
+def test_claims_that_do_not_count(claims: dict[str, Any]) -> None:
+    """D4, D5."""
+    assert refused(token(claims))
+
+
+@pytest.mark.parametrize(("claim", "offset", "ok"), [
+    ("exp", -4, True), ("exp", -5, False), ("exp", -6, False),
+    ("nbf", 5, True), ("nbf", 6, False), ("iat", 5, True), ("iat", 6, False),
+])  # fmt: skip
+def test_times_are_exact(claim: str, offset: int, ok: bool) -> None:
+    """D6: five seconds of leeway, and not one more."""
+    assert refused(token(CLAIMS | {claim: NOW // 1000 + offset})) is not ok
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "." * 10_000, "a.b.c", "", "..", "e30.e30.", by_hand([], [])])
+def test_what_has_not_the_form_of_a_token(text: str) -> None:
+    """D7."""
+    assert refused(text)
+
+
+def test_a_deeply_nested_header() -> None:
+    assert refused(base64.urlsafe_b64encode(b'{"a":' + b"[" * 2000).decode().rstrip("=") + ".e30.x")
+
+
+def test_issuer_and_audience_are_exact() -> None:
+    ring = keyring(issuer="https://id.test", audience="chat")
+    right = CLAIMS | {"iss": "https://id.test", "aud": ["x", "chat"]}
+    assert not refused(token(right), ring)
+    for wrong in ({"iss": "https://id.test/"}, {"aud": "chat2"}, {"aud": []}, {"iss": ""}):
+        assert refused(token(right | wrong), ring)
+    assert refused(token(CLAIMS), ring)
+
+
+@pytest.mark.parametrize("auth", [
+    Auth(secret="short"), Auth(), Auth(secret=SECRET, algorithm="none"), Auth(secret=SECRET, algorithm="HS512"), Auth(algorithm="RS256"),
+])  # fmt: skip
+def test_a_weak_key_is_not_served(auth: Auth) -> None:
+    """D8."""
+    with pytest.raises(WeakKey):
+        Keyring(Config(auth=auth))
+
+
+def test_one_tenants_key_opens_nothing_at_another() -> None:
+    assert refused(token(CLAIMS | {"tid": "acme"}, SECRET))
+    assert keyring().verify(token(CLAIMS | {"tid": "acme"}, SECRET[::-1]), NOW).tenant == "acme"
+
+
+async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_stay(tmp_path: Any) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    path = tmp_path / "keys.json"
+    jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key())) | {"kid": "a", "alg": "EdDSA"}
+    path.write_text(json.dumps({"keys": [jwk]}))
+    ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=str(path))))
+    good = jwt.encode(CLAIMS, key, algorithm="EdDSA", headers={"kid": "a"})
+    assert refused(good, ring)
+    await refresh(ring)
+    assert ring.verify(good, NOW).user == USER
+    path.write_text("{}")
+    await refresh(ring)
+    assert ring.verify(good, NOW).user == USER
+    with pytest.raises(ValueError, match="JWKS"):
+        read_jwks(b'{"keys":[]}', "EdDSA")
+
+
+async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:
+    """D10: 4001 at the end, after a warning; a fresh token in band keeps it open."""
+    short = replace(config, auth=replace(config.auth, access_ttl=2.0, leeway=0.0))
+    async with running(short) as daemon, daemon.person("alice") as alice, daemon.person("bob") as bob:
+        warned = await alice.event("token.expiring")
+        assert warned["expires_at"] == alice.hello["expires_at"]
+        fresh = daemon.token(alice.user)
+        assert (await alice.call("auth.refresh", token=fresh))["expires_at"] == 2**31 * 1000
+        assert (await bob.ended()).code == 4001
+        assert await alice.is_served()
+
+
+async def test_a_token_in_the_address_counts_only_where_that_is_switched_on(config: Config, daemon: Daemon) -> None:
+    """D11."""
+
+    def by_query(to: Daemon) -> bytes:
+        lines = upgrade(to).replace(b"GET /v1/ws ", f"GET /v1/ws?token={to.token(USER)} ".encode()).split(b"\r\n")
+        return b"\r\n".join(line for line in lines if not line.startswith(b"Authorization"))
+
+    async with Raw.to(daemon) as raw:
+        await raw.send(by_query(daemon))
+        assert b" 401 " in await raw.read(b"\r\n")
+    async with running(replace(config, auth=replace(config.auth, query_token=True))) as open_daemon, Raw.to(open_daemon) as raw:
+        await raw.send(by_query(open_daemon))
+        assert b" 101 " in await raw.read(b"\r\n")
+
+
+async def test_many_bad_tokens_from_one_address_have_to_wait(config: Config) -> None:
+    """D12."""
+    few = replace(config, limits=replace(config.limits, auth_failures_per_minute=5.0))
+    async with running(few) as daemon:
+        answers = [await daemon.rest("GET", "/v1/conversations", token="x.y.z") for _ in range(8)]
+        assert [answer.status for answer in answers] == [401] * 5 + [429] * 3
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert (await daemon.rest("GET", "/v1/conversations", token=daemon.token(USER))).status == 200

@@ -1,0 +1,102 @@
+"""A daemon as a process of its own, which can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+SECRET = "0123456789abcdef0123456789abcdef"
+START_TIMEOUT = 30.0
+LIMITS = {
+    "CHATD_LIMITS__COMMANDS_PER_SECOND": "1000000",
+    "CHATD_LIMITS__COMMANDS_BURST": "1000000",
+    "CHATD_LIMITS__USER_COMMANDS_PER_SECOND": "1000000",
+    "CHATD_LIMITS__USER_COMMANDS_BURST": "1000000",
+    "CHATD_LIMITS__CONNECTIONS_PER_ADDRESS": "10000",
+    "CHATD_LIMITS__PENDING_PER_ADDRESS": "1000",
+    "CHATD_LIMITS__SIGNUPS_PER_MINUTE": "100000",
+}
+
+
+class Process:
+    """`chatd serve` with embedded servers in `folder`, on the same ports each time it is started."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.socket = self.http = ""
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    async def start(self) -> None:
+        ports = [self.socket.split(":")[2].split("/")[0], self.http.split(":")[2]] if self.http else ["0", "0"]
+        environment = {
+            "CHATD_DATA__DIR": str(self.folder / "data"),
+            "CHATD_AUTH__SECRET": SECRET,
+            "CHATD_GATEWAY__PORT": ports[0],
+            "CHATD_HTTP__PORT": ports[1],
+            **LIMITS,
+            **self._environment,
+        }
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, stderr=log, env=os.environ | environment,
+                start_new_session=True,
+            )  # fmt: skip
+        await self._read_addresses()
+
+    async def _read_addresses(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with trio.fail_after(START_TIMEOUT):
+            line = (await trio.to_thread.run_sync(self._process.stdout.readline, abandon_on_cancel=True)).decode()
+        assert line.startswith("chatd is ready: "), self.log
+        self.socket, self.http = line.removeprefix("chatd is ready: ").split()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    async def wait(self) -> int:
+        """The exit code."""
+        assert self._process is not None
+        with trio.fail_after(START_TIMEOUT):
+            return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self.wait()
+
+    async def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.wait()
+
+
+@asynccontextmanager
+async def process(folder: Path, **environment: str) -> AsyncIterator[Process]:
+    """Started; stopped in the end, with its servers, whatever has happened to it."""
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    daemon = Process(folder, **environment)
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        with trio.CancelScope(shield=True):
+            if daemon._process is not None and daemon._process.poll() is not None:
+                await daemon.start()
+            daemon.signal(signal.SIGTERM)
+            daemon.signal(signal.SIGTERM)
+            await daemon.wait()
