@@ -19,42 +19,17 @@ Two limits that trio-websocket does not have are kept here, because here every h
 control frames per second. What exceeds them is reported once through `exceeded`, and dropped with everything after it.
 """
 
-from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from chatd.domain.rate_limit import TokenBucket
 from chatd.gateway.outbox import GONE, Outbox
+from chatd.gateway.rules import Rules
 from chatd.gateway.transport import Transport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, read_header, unmask
 
 FLUSH_TIMEOUT = 3.0
-
-Receive = Callable[[int, bytes], Awaitable[None]]
-
-
-class Rules:
-    """What one connection may send, and who gets it: `receive(opcode, payload)`. Sizes in bytes."""
-
-    __slots__ = ("control", "exceeded", "max_frames", "max_message", "opcodes", "receive")
-
-    def __init__(
-        self,
-        receive: Receive,
-        exceeded: Callable[[str], None],
-        opcodes: Container[int],
-        max_message: int,
-        max_frames: int,
-        control: TokenBucket,
-    ) -> None:
-        self.receive = receive
-        self.exceeded = exceeded
-        self.opcodes = opcodes
-        self.max_message = max_message
-        self.max_frames = max_frames
-        self.control = control
 
 
 class Lane(trio.abc.Stream):

@@ -13,8 +13,9 @@ from chatd import log
 from chatd.domain.identity import Principal
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import CLOSES, Close, Refused
-from chatd.gateway.lane import Lane, Rules
+from chatd.gateway.lane import Lane
 from chatd.gateway.listener import say_goodbye
+from chatd.gateway.rules import Rules
 from chatd.ids import uuid7
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command

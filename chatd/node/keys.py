@@ -89,7 +89,7 @@ class Keyring:
         if keys is None or keys.algorithm != "HS256":
             raise Refused("forbidden", "the tokens of this tenant come from its own identity provider")
         issued = now_ms // 1000
-        expires = issued + int(ttl or self._auth.access_ttl)
+        expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
         claims = {
             "sub": user,
             "tid": tenant,

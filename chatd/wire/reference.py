@@ -66,7 +66,8 @@ def default_of(schema: dict[str, Any]) -> str:
 
 def refusals() -> str:
     rows = [f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |" for row in REFUSALS.values()]
-    head = "## Refusals\n\nAny command may also be answered `bad_request`, `rate_limited`, `unavailable`, `timeout`, `maintenance` or `internal`.\n"
+    common = "`bad_request`, `rate_limited`, `unavailable`, `timeout`, `maintenance` or `internal`"
+    head = f"## Refusals\n\nAny command may also be answered {common}.\n"
     return "\n".join([head, "| code | HTTP | retry? | meaning |", "|---|---|---|---|", *rows, ""])
 
 

@@ -113,7 +113,8 @@ def test_hmac_with_the_public_key_is_refused() -> None:
     "claims",
     [
         without("exp"), without("sub"),
-        CLAIMS | {"exp": str(CLAIMS["exp"])}, CLAIMS | {"exp": True}, CLAIMS | {"exp": None}, CLAIMS | {"exp": [1]}, CLAIMS | {"exp": -1}, CLAIMS | {"exp": 1e300},
+        CLAIMS | {"exp": str(CLAIMS["exp"])}, CLAIMS | {"exp": True}, CLAIMS | {"exp": None}, CLAIMS | {"exp": [1]},
+        CLAIMS | {"exp": -1}, CLAIMS | {"exp": 1e300},
         CLAIMS | {"sub": 5}, CLAIMS | {"sub": "me"}, CLAIMS | {"sub": ""}, CLAIMS | {"sub": USER + "\n"},
         CLAIMS | {"tid": "acme"}, CLAIMS | {"tid": "nobody"}, CLAIMS | {"tid": 5},
         CLAIMS | {"scope": "refresh"}, CLAIMS | {"scope": "admin"}, CLAIMS | {"jti": 5}, CLAIMS | {"login": "x"},
@@ -154,7 +155,8 @@ def test_issuer_and_audience_are_exact() -> None:
 
 
 @pytest.mark.parametrize("auth", [
-    Auth(secret="short"), Auth(), Auth(secret=SECRET, algorithm="none"), Auth(secret=SECRET, algorithm="HS512"), Auth(algorithm="RS256"),
+    Auth(secret="short"), Auth(), Auth(secret=SECRET, algorithm="none"), Auth(secret=SECRET, algorithm="HS512"),
+    Auth(algorithm="RS256"),
 ])  # fmt: skip
 def test_a_weak_key_is_not_served(auth: Auth) -> None:
     """D8."""

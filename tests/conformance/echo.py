@@ -12,8 +12,9 @@ from chatd.config import Gateway, Limits
 from chatd.domain.rate_limit import TokenBucket
 from chatd.gateway.admission import Admission
 from chatd.gateway.handshake import Handshake
-from chatd.gateway.lane import Lane, Rules
+from chatd.gateway.lane import Lane
 from chatd.gateway.listener import House, Listener, open_listener
+from chatd.gateway.rules import Rules
 from chatd.wire.frames import BINARY, TEXT, encode_frame
 
 GENEROUS = Limits(connections_per_address=100_000, pending_per_address=100_000, accepts_per_second=100_000)

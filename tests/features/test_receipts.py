@@ -19,8 +19,8 @@ async def test_positions_move_forward_only_and_everybody_is_told(daemon: Daemon)
         await bob.call("receipt.delivered", conversation=conversation, seq=3)
         await alice.is_served()
         assert not alice.events
-        member = [m for m in (await alice.call("conversation.sync", conversation=conversation, rev=0))["members"]]
-        assert {m["user"]: (m["delivered_seq"], m["read_seq"]) for m in member}[bob.user] == (3, 3)
+        members = (await alice.call("conversation.sync", conversation=conversation, rev=0))["members"]
+        assert {m["user"]: (m["delivered_seq"], m["read_seq"]) for m in members}[bob.user] == (3, 3)
 
 
 @covers("receipt.delivered", "not_found")

@@ -13,8 +13,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.domain.rate_limit import TokenBucket
-from chatd.gateway.lane import Lane, Rules
+from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
+from chatd.gateway.rules import Rules
 from chatd.gateway.transport import StreamTransport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
 

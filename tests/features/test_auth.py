@@ -1,0 +1,152 @@
+"""Signing up, rotating, logging out."""
+
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Account
+from chatd.config import Config, Tenant
+from tests.support import NOBODY, Daemon, covers, running
+from tests.wire_client import Raw, upgrade
+
+
+async def sign_up(daemon: Daemon, **fields: str) -> dict[str, str]:
+    answer = await daemon.rest("POST", "/v1/auth/anonymous", fields)
+    assert answer.status == 200, answer.body
+    return dict(answer.body)
+
+
+async def rotate(daemon: Daemon, token: str) -> int:
+    return (await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": token})).status
+
+
+@covers("auth.anonymous")
+async def test_the_same_device_is_the_same_person(daemon: Daemon) -> None:
+    device = "a device that keeps a secret"
+    first, second = await sign_up(daemon, device=device, name="Ann"), await sign_up(daemon, device=device)
+    other = await sign_up(daemon, device=device + "!")
+    assert first["user"] == second["user"] != other["user"]
+    assert first["refresh_token"] != second["refresh_token"]
+    assert first["expires_in"] == 900
+
+
+async def test_a_device_that_signs_up_twice_at_once_is_one_person(daemon: Daemon) -> None:
+    users: set[str] = set()
+
+    async def once() -> None:
+        users.add((await sign_up(daemon, device="the very same device"))["user"])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(once)
+    assert len(users) == 1
+
+
+@covers("auth.anonymous", "not_found")
+@covers("auth.anonymous", "forbidden")
+async def test_tenants_are_apart_and_sign_up_can_be_switched_off(config: Config) -> None:
+    two = replace(config, tenants={"acme": Tenant(secret="fedcba9876543210fedcba9876543210")})
+    async with running(two) as daemon:
+        device = "a device that keeps a secret"
+        here, there = await sign_up(daemon, device=device), await sign_up(daemon, device=device, tenant="acme")
+        assert here["user"] != there["user"]
+        opened = await daemon.rest("POST", "/v1/conversations/direct", {"user": there["user"]}, here["access_token"])
+        assert (opened.status, opened.body["code"]) == (404, "not_found")
+        nobody = await daemon.rest("POST", "/v1/auth/anonymous", {"tenant": "nobody"})
+        assert (nobody.status, nobody.body["code"]) == (404, "not_found")
+    async with running(replace(config, auth=replace(config.auth, anonymous=False))) as daemon:
+        assert (await daemon.rest("POST", "/v1/auth/anonymous", {})).body["code"] == "forbidden"
+
+
+async def test_sign_ups_of_one_address_are_limited(config: Config) -> None:
+    async with running(replace(config, limits=replace(config.limits, signups_per_minute=3.0))) as daemon:
+        statuses = [(await daemon.rest("POST", "/v1/auth/anonymous", {})).status for _ in range(5)]
+        assert statuses == [200, 200, 200, 429, 429]
+
+
+@covers("auth.rotate")
+@covers("auth.rotate", "unauthenticated")
+async def test_a_refresh_token_works_once_and_a_second_time_ends_the_login(daemon: Daemon) -> None:
+    first = await sign_up(daemon)
+    answer = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
+    second = answer.body
+    assert (answer.status, second["user"]) == (200, first["user"])
+    account = Account(daemon.addresses.http, second["user"], second["access_token"], second["refresh_token"])
+    async with daemon.connected(account) as person:
+        assert await rotate(daemon, first["refresh_token"]) == 401
+        assert (await person.ended()).code == 4404
+    assert await rotate(daemon, second["refresh_token"]) == 401
+    assert (await daemon.rest("GET", "/v1/conversations", token=second["access_token"])).status == 401
+    assert await rotate(daemon, "cr_unknown") == 401
+
+
+async def test_of_two_rotations_at_once_one_wins(daemon: Daemon) -> None:
+    token = (await sign_up(daemon))["refresh_token"]
+    statuses: list[int] = []
+
+    async def once() -> None:
+        statuses.append(await rotate(daemon, token))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(once)
+    assert sorted(statuses) == [200, 401, 401, 401, 401]
+
+
+@covers("auth.refresh")
+@covers("auth.refresh", "forbidden")
+@covers("auth.refresh", "unauthenticated")
+async def test_a_socket_lives_on_with_a_fresh_token_of_the_same_user_only(daemon: Daemon) -> None:
+    async with daemon.person() as alice, daemon.person() as bob:
+        renewed = await alice.call("auth.refresh", token=daemon.token(alice.user))
+        assert renewed["expires_at"] == 2**31 * 1000
+        assert (await alice.refused("auth.refresh", token=bob.account.access_token)).code == "forbidden"
+        assert (await alice.refused("auth.refresh", token="x.y.z")).code == "unauthenticated"
+        assert await alice.is_served()
+
+
+@covers("auth.ticket")
+async def test_a_ticket_opens_one_connection(daemon: Daemon) -> None:
+    tokens = await sign_up(daemon)
+    made = await daemon.rest("POST", "/v1/auth/ticket", {}, tokens["access_token"])
+    lines = upgrade(daemon).replace(b"/v1/ws ", f"/v1/ws?ticket={made.body['ticket']} ".encode()).split(b"\r\n")
+    head = b"\r\n".join(line for line in lines if not line.startswith(b"Authorization"))
+    for status in (b" 101 ", b" 401 "):
+        async with Raw.to(daemon) as raw:
+            await raw.send(head)
+            assert status in await raw.read(b"\r\n")
+
+
+@covers("auth.logout")
+async def test_logout_ends_this_login_or_all(daemon: Daemon) -> None:
+    device = "a device that keeps a secret"
+    accounts = [Account("", **pick(await sign_up(daemon, device=device))) for _ in range(3)]
+    async with (
+        daemon.connected(accounts[0]) as phone,
+        daemon.connected(accounts[1]) as tablet,
+        daemon.connected(accounts[2]) as tv,
+    ):
+        await phone.call("auth.logout")
+        assert (await phone.ended()).code == 4404
+        assert await tablet.is_served()
+        assert (await daemon.rest("GET", "/v1/conversations", token=accounts[0].access_token)).status == 401
+        answer = await daemon.rest("POST", "/v1/auth/logout", {"everywhere": True}, accounts[1].access_token)
+        assert answer.status == 200
+        assert (await tablet.ended()).code == (await tv.ended()).code == 4404
+    for account in accounts:
+        assert await rotate(daemon, account.refresh_token) == 401
+
+
+def pick(tokens: dict[str, str]) -> dict[str, str]:
+    return {name: tokens[name] for name in ("user", "access_token", "refresh_token")}
+
+
+async def test_a_valid_token_of_an_unknown_user_makes_that_user_where_it_may(config: Config) -> None:
+    async with running(config) as daemon, daemon.person() as alice:
+        token = daemon.token(NOBODY)
+        assert (await alice.refused("conversation.open", user=NOBODY)).code == "not_found"
+        assert (await daemon.rest("GET", "/v1/conversations", token=token)).status == 200
+        assert (await alice.call("conversation.open", user=NOBODY))["created"]
+    strict = replace(config, auth=replace(config.auth, create_users=False))
+    async with running(strict) as daemon:
+        other = daemon.token(NOBODY.replace("8000", "9000"))
+        assert (await daemon.rest("GET", "/v1/conversations", token=other)).status == 401
