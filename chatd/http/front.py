@@ -1,12 +1,22 @@
-"""In front of Quart: requests that it would stumble over, and sockets, which are not served at this door."""
+"""Between Hypercorn and Quart: requests that Quart would stumble over, sockets (not at this door), and the end of an answer.
+
+When an answer is complete, Hypercorn tells the application that the exchange is over before it closes the connection or makes
+it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and cancels the task
+that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
+"""
 
 from typing import Any
 
 import msgspec
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+import trio
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
 from chatd.errors import Refused
+from chatd.http.answers import HEADERS
 from chatd.wire.messages import error_of
+
+# Seconds for the end of an answer, whose bytes have all been written.
+LAST_STEP = 5.0
 
 
 class Front:
@@ -22,11 +32,25 @@ class Front:
         elif scope["type"] == "http" and not scope["path"].startswith("/"):
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, to_the_end(send))
+
+
+def to_the_end(send: ASGISendCallable) -> ASGISendCallable:
+    """The same `send`, whose last message is not cancelled half-way."""
+
+    async def sent(message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            with trio.move_on_after(LAST_STEP, shield=True):
+                await send(message)
+        else:
+            await send(message)
+
+    return sent
 
 
 async def answer(send: Any, kind: str, status: int, refused: Refused) -> None:
     body = msgspec.json.encode(error_of(refused))
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": f"{kind}.start", "status": status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body, "more_body": False})

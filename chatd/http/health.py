@@ -1,6 +1,7 @@
 """Is it alive, is it ready, are the sockets open. For probes and load balancers, so it must cost nothing to ask."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 from msgspec import Struct
@@ -12,8 +13,10 @@ from chatd.http.answers import json_response
 from chatd.node.context import Node
 from chatd.node.drain import Drain
 
+# Seconds that an answer of the databases is repeated, and that they have for one.
 FRESH = 1.0
 TIMEOUT = 2.0
+Ask = Callable[[], Awaitable[object]]
 
 
 class Service(Struct):
@@ -23,33 +26,33 @@ class Service(Struct):
 
 
 class Readiness:
-    """Asks the databases, at most once a second."""
+    """Asks the databases, both at once, and at most once in `FRESH` seconds however many want to know."""
 
     def __init__(self, node: Node, drain: Drain) -> None:
-        self._node = node
+        self._probes: dict[str, Ask] = {
+            "postgres": lambda: node.db.value("select 1"),
+            "redis": lambda: node.redis.call("PING"),
+        }
         self._drain = drain
         self._asked = float("-inf")
-        self._services: dict[str, Service] = {}
+        self._services: dict[str, Service] = {name: Service("away") for name in self._probes}
         self._lock = trio.Lock()
 
     async def services(self) -> dict[str, Service]:
         async with self._lock:
             if trio.current_time() - self._asked >= FRESH:
-                self._services = {
-                    "postgres": await probe(lambda: self._node.db.value("select 1")),
-                    "redis": await probe(lambda: self._node.redis.call("PING")),
-                }
+                async with trio.open_nursery() as nursery:
+                    for name, ask in self._probes.items():
+                        nursery.start_soon(self._probe, name, ask)
                 self._asked = trio.current_time()
         return self._services | {"gateway": Service("draining" if self._drain.under_way else "ready")}
 
-
-async def probe(ask: Callable[[], Awaitable[object]]) -> Service:
-    try:
-        with trio.fail_after(TIMEOUT):
+    async def _probe(self, name: str, ask: Ask) -> None:
+        status = "away"
+        with trio.move_on_after(TIMEOUT), suppress(Refused):
             await ask()
-    except (Refused, trio.TooSlowError):
-        return Service("away")
-    return Service("ready")
+            status = "ready"
+        self._services[name] = Service(status)
 
 
 def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> None:

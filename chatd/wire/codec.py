@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from chatd.errors import Refused
+from chatd.ids import UUID_PATTERN
 from chatd.wire.free_form import check_fields, loose_fields
 from chatd.wire.messages import Command, Event, Result
 
@@ -112,4 +113,5 @@ def explain(error: Exception) -> str:
         return "$: nested too deeply"
     what, _, where = str(error).replace("`", "").rpartition(" - at ")
     what, where = (what, where) if what else (where, "$")
+    what = what.replace(f"str matching regex '{UUID_PATTERN}'", "UUID")
     return f"{where[:200]}: {what[:1].lower()}{what[1:200]}"
