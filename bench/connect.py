@@ -1,0 +1,47 @@
+"""Authenticated connects, and what a session costs that says nothing.
+
+python -m bench.connect --peer
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from bench.report import Bench, Figures, Goal, main, percentiles
+from bench.servers import Server, settle
+
+
+def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
+    users = [str(uuid4()) for _ in range(options.connections)]
+    warm = [server.connect(user) for user in users]
+    for peer in warm:
+        peer.close()
+    settle()
+    peers, times = [], []
+    memory, before = server.resident(), server.cpu()
+    for number, user in enumerate(users):
+        started = time.perf_counter()
+        peers.append(server.connect(user))
+        times.append(time.perf_counter() - started)
+        if number % 20 == 0:
+            step()
+    used = server.cpu().since(before)
+    settle()
+    kept = server.resident() - memory
+    for peer in peers:
+        peer.close()
+    count = len(users)
+    return {
+        "server us per connect": used.total / count * 1e6,
+        "kernel share %": used.kernel / used.total * 100,
+        "KB per idle session": kept / count / 1024,
+        **percentiles(times),
+    }
+
+
+
+
+if __name__ == "__main__":
+    goals = [Goal("server us per connect", ratio=1.5), Goal("KB per idle session", most=20)]
+    main(Bench("connect", run, lambda options: options.connections // 20, goals, {"connections": 1500}))

@@ -1,0 +1,72 @@
+"""Servers as processes, each on a core of its own, and what they use of it."""
+
+import os
+import resource
+import subprocess
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+CORES = sorted(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """Processor time in seconds; `kernel` is part of `total`."""
+
+    total: float
+    kernel: float
+
+    def since(self, earlier: "Cpu") -> "Cpu":
+        return Cpu(self.total - earlier.total, self.kernel - earlier.kernel)
+
+
+def cpu_of(pids: Iterable[int]) -> Cpu:
+    """Of these processes with all their threads, without their children."""
+    user = kernel = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        user, kernel = user + int(fields[11]), kernel + int(fields[12])
+    return Cpu((user + kernel) / TICKS, kernel / TICKS)
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children: a postmaster and its backends."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *map(int, children)]
+
+
+def resident(pid: int) -> int:
+    """Bytes of RSS."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, and what it starts from now on, on one core; on a machine with one core nothing happens."""
+    if len(CORES) > 1:
+        os.sched_setaffinity(pid, {CORES[core % len(CORES)]})
+
+
+def raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
