@@ -103,7 +103,7 @@ export interface CreateConversation {
 /** A refusal, from the table of refusals. `retry_after` in seconds. */
 export interface Error {
   t: "error";
-  code: string;
+  code: "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
   message: string;
   retryable: boolean;
   retry_after?: number;
@@ -175,7 +175,7 @@ export interface MessageAck {
   rev: number;
   created_at: number;
   duplicate: boolean;
-  status?: "sent";
+  status: "sent";
 }
 
 /** A member has all messages up to `seq`. */
@@ -360,7 +360,27 @@ export interface TypingStopped {
   t: "typing.stop";
   conversation: string;
   user: string;
-  expires_in?: number;
+  expires_in: number;
+}
+
+/** What each command is answered with, when it is not refused. */
+export interface ResultOf {
+  "auth.logout": Ok;
+  "auth.refresh": AuthRefreshed;
+  "auth.ticket": Ticket;
+  "conversation.create": ConversationResult;
+  "conversation.get": ConversationResult;
+  "conversation.list": Conversations;
+  "conversation.open": ConversationResult;
+  "conversation.sync": Changes;
+  "message.history": Messages;
+  "message.send": MessageAck;
+  "ping": Pong;
+  "receipt.delivered": Ok;
+  "receipt.read": Ok;
+  "session.sync": SessionState;
+  "typing.start": Ok;
+  "typing.stop": Ok;
 }
 
 export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;

@@ -24,7 +24,8 @@ def in_words(schema: dict[str, Any]) -> str:
         return {"object": "map", "null": "null"}.get(schema.get("type", ANY), ANY)
     if schema.get("pattern", "").startswith("^[0-9a-f]{8}"):
         return "UUID"
-    return kind + limits(schema, "Length", "characters") + bounds(schema)
+    matching = f", matching `{schema['pattern']}`" if "pattern" in schema else ""
+    return kind + limits(schema, "Length", "characters") + bounds(schema) + matching
 
 
 def limits(schema: dict[str, Any], suffix: str, unit: str) -> str:

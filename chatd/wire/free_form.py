@@ -15,7 +15,7 @@ from chatd.errors import Refused
 
 # 64 KiB hold 60,000 empty maps, which take 20 ms to look at. Nobody means that.
 MOST_VALUES = 2000
-BIGINT = range(-(2**63), 2**63)
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
 def loose_fields(kind: type[Struct]) -> tuple[str, ...]:
@@ -29,8 +29,10 @@ def is_loose(form: inspect.Type) -> bool:
     match form:
         case inspect.StrType() | inspect.BoolType() | inspect.NoneType() | inspect.LiteralType():
             return False
+        case inspect.Metadata():
+            return is_loose(form.type)
         case inspect.IntType():
-            return form.ge not in BIGINT or form.le not in BIGINT
+            return form.ge is None or form.le is None or form.ge < SMALLEST or form.le > LARGEST
         case inspect.ListType():
             return is_loose(form.item_type)
         case inspect.UnionType():
@@ -95,7 +97,7 @@ def check_scalar(value: Any, path: str) -> None:
         return
     if isinstance(value, float) and isfinite(value):
         return
-    if isinstance(value, int) and value in BIGINT:
+    if isinstance(value, int) and SMALLEST <= value <= LARGEST:
         return
     raise refused(path, f"{type(value).__name__} with this value is not allowed")
 

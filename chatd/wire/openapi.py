@@ -1,14 +1,14 @@
 """OpenAPI 3.1 of the commands that have a place in REST."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from chatd.errors import REFUSALS
-from chatd.wire.schema import Declared, Schemas, components, doc_of, in_order
+from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, summary_of
 
-FIELD = re.compile(r"{(\w+)}")
-ALWAYS = ("bad_request", "rate_limited", "unavailable", "internal")
+ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "internal")
+# What HTTP refuses by itself where there is a body.
+OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
 
 def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
@@ -38,13 +38,15 @@ def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
     rest = {name: value for name, value in fields.items() if name not in in_path}
     described: dict[str, Any] = {
         "operationId": row.tag,
-        "summary": doc_of(row.command).partition("\n")[0],
+        "tags": [row.tag.partition(".")[0]],
+        "summary": summary_of(row.command),
+        "description": f"{doc_of(row.command)}\n\n{summary_of(row.handler)}".strip(),
         "parameters": [parameter(name, fields[name], "path", True) for name in in_path],
         "responses": responses(row),
     }
     if row.needs.name != "NOTHING":
         described["security"] = [{"bearer": []}]
-    if method in ("GET", "DELETE"):
+    if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
     elif rest:
         described["requestBody"] = body(rest, [name for name in required if name in rest])
@@ -63,11 +65,14 @@ def body(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
 def responses(row: Declared) -> dict[str, Any]:
     """200 and the result; for each status the refusals that have it."""
     codes: dict[str, list[str]] = {}
+    if row.http.split(" ")[0] not in WITH_QUERY:
+        codes = {status: list(names) for status, names in OF_BODIES.items()}
     own = row.refuses if row.needs.name == "NOTHING" else (*row.refuses, "unauthenticated")
     for code in dict.fromkeys((*ALWAYS, *own)):
-        codes.setdefault(str(REFUSALS[code].status), []).append(code)
+        names = codes.setdefault(str(REFUSALS[code].status), [])
+        names += [] if code in names else [code]
     errors = {status: answer(", ".join(names), "Error") for status, names in sorted(codes.items())}
-    return {"200": answer(doc_of(row.result).partition("\n")[0], row.result.__name__), **errors}
+    return {"200": answer(summary_of(row.result), row.result.__name__), **errors}
 
 
 def answer(description: str, name: str) -> dict[str, Any]:

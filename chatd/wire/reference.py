@@ -4,47 +4,103 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from chatd.errors import CLOSES, REFUSALS
 from chatd.wire.codec import tag_of
+from chatd.wire.examples import example, example_body
 from chatd.wire.fields import in_words
+from chatd.wire.messages import Error
 from chatd.wire.prose import HEAD, SYNC
-from chatd.wire.schema import Declared, Events, Schemas, all_events, components, doc_of, in_order
+from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Events, Schemas, all_events, components, doc_of, in_order, summary_of
+
+COMMANDS = """\
+## Commands
+
+Optional fields may be left out. Each may also be refused with one of those that [any command](#refusals) may be refused with.
+"""
+EVENTS = """\
+## Events
+
+Always under id 0. Events that are not listed here may come; ignore them.
+"""
+ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
 
 
 def reference(rows: Iterable[Declared], events: Events) -> str:
     """The whole document, in Markdown."""
     rows = in_order(rows)
     schemas = components(rows, events, "{name}")
-    parts = [HEAD, "## Commands\n"]
-    parts += [command_text(row, schemas) for row in rows]
-    parts.append("## Results\n")
-    results = sorted({row.result for row in rows}, key=lambda kind: kind.__name__)
-    parts += [type_text(f"`{tag_of(kind)}`", kind.__name__, schemas) for kind in results]
-    parts.append("## Events\n\nAlways under id 0. Events that are not listed here may come; ignore them.\n")
-    parts += [type_text(f"`{tag_of(kind)}`", kind.__name__, schemas) for kind in all_events(events)]
-    tagged = {kind.__name__ for kind in [*all_events(events), *results]} | {row.command.__name__ for row in rows}
-    parts.append("## Parts\n\nWhat results and events are made of.\n")
-    parts += [type_text(name, name, schemas) for name in sorted(schemas) if name not in tagged]
+    results = sorted({row.result for row in rows} | {Error}, key=lambda kind: kind.__name__)
+    tagged = {kind.__name__ for kind in [*all_events(events), *results, *(row.command for row in rows)]}
+    parts = [
+        HEAD,
+        COMMANDS,
+        *(command_text(row, schemas) for row in rows),
+        "## Results\n",
+        *(told_text(kind, 7, schemas) for kind in results),
+        EVENTS,
+        *(told_text(kind, 0, schemas) for kind in all_events(events)),
+        "## Parts\n\nWhat results and events are made of.\n",
+        *(type_text(name, name, schemas) for name in sorted(schemas) if name not in tagged),
+    ]
     return "\n".join([*parts, SYNC, refusals(), closes()])
 
 
 def command_text(row: Declared, schemas: Schemas) -> str:
     doors = [f"`{row.http}`"] if row.http else []
     doors += ["socket"] if row.socket else []
-    refuses = ", ".join(f"`{code}`" for code in row.refuses) or "nothing of its own"
     about = [
         f"### `{row.tag}`\n",
         f"{doc_of(row.command)}\n",
-        f"* by {' and '.join(doors)}; needs {row.needs.value}; costs {row.cost:g}",
+        f"* by {' and '.join(doors)}; needs {needed(row)}; costs {row.cost:g}",
         f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()})",
-        f"* refuses: {refuses}\n",
+        f"* refuses: {', '.join(f'`{code}`' for code in row.refuses) or 'nothing of its own'}. {summary_of(row.handler)}".rstrip()
+        + "\n",
     ]
-    return "\n".join([*about, fields_text(schemas[row.command.__name__])])
+    return "\n".join([*about, shown(row), fields_text(schemas[row.command.__name__])])
 
 
-def type_text(title: str, name: str, schemas: Schemas) -> str:
+def shown(row: Declared) -> str:
+    """The command as it is written at each door."""
+    lines = [f"    > {as_json((7, example_body(row.command)))}\n"] if row.socket else []
+    lines += [f"    {request(row)}\n"] if row.http else []
+    return "".join(lines)
+
+
+def request(row: Declared) -> str:
+    """Method, path, and the body or the query."""
+    method, path = row.http.split(" ")
+    body = example_body(row.command)
+    del body["t"]
+    for name in FIELD.findall(path):
+        path = path.replace(f"{{{name}}}", body.pop(name))
+    if method in WITH_QUERY:
+        return f"{method} {path}{'?' * bool(body)}{'&'.join(f'{name}={value}' for name, value in body.items())}"
+    return f"{method} {path} {as_json(body)}"
+
+
+def needed(row: Declared) -> str:
+    return "nobody to be signed in" if row.needs.name == "NOTHING" else str(row.needs.value)
+
+
+def told_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
+    """A result or an event, with an example."""
+    return type_text(f"`{tag_of(kind)}`", kind.__name__, schemas, frame(frame_id, example(kind), "<"))
+
+
+def type_text(title: str, name: str, schemas: Schemas, shown: str = "") -> str:
     schema = schemas[name]
-    return f'### <a id="{name.lower()}"></a>{title}\n\n{schema.get("description", "")}\n\n{fields_text(schema)}'
+    return f'### <a id="{name.lower()}"></a>{title}\n\n{schema["description"]}\n\n{shown}{fields_text(schema)}'
+
+
+def frame(frame_id: int, body: Any, direction: str) -> str:
+    return f"    {direction} {as_json((frame_id, body))}\n\n"
+
+
+def as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def fields_text(schema: dict[str, Any]) -> str:
@@ -54,24 +110,31 @@ def fields_text(schema: dict[str, Any]) -> str:
         return "No fields.\n"
     lines = ["| field | type | | |", "|---|---|---|---|"]
     for name, kind in fields.items():
-        needed = "required" if name in schema.get("required", []) else f"default `{default_of(kind)}`"
-        lines.append(f"| `{name}` | {in_words(kind)} | {needed} | {kind.get('description', '')} |")
+        presence = "required" if name in schema.get("required", []) else default_of(kind)
+        lines.append(f"| `{name}` | {in_words(kind)} | {presence} | {note_of(kind)} |")
     return "\n".join(lines) + "\n"
+
+
+def note_of(schema: dict[str, Any]) -> str:
+    """What is said of a field; of an id its type says it all."""
+    text = str(schema.get("description", ""))
+    return "" if in_words(schema) == "UUID" else text
 
 
 def default_of(schema: dict[str, Any]) -> str:
     """As it is written in JSON."""
-    return json.dumps(schema["default"]) if "default" in schema else "absent"
+    return f"default `{json.dumps(schema['default'])}`" if "default" in schema else "may be absent"
 
 
 def refusals() -> str:
     rows = [f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |" for row in REFUSALS.values()]
-    common = "`bad_request`, `rate_limited`, `unavailable`, `timeout`, `maintenance` or `internal`"
-    head = f"## Refusals\n\nAny command may also be answered {common}.\n"
+    head = f"## Refusals\n\nAny command may be answered {', '.join(f'`{code}`' for code in ANY)}.\n"
     return "\n".join([head, "| code | HTTP | retry? | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def closes() -> str:
     rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
-    head = "## Close codes\n\n4000 to 4399 may come back, 4400 and up may not.\n"
+    head = (
+        "## Close codes\n\n4000 to 4399 may come back, 4400 and up may not. 1002, 1003 and 1007 are errors of WebSocket itself.\n"
+    )
     return "\n".join([head, "| code | name | come back? | meaning |", "|---|---|---|---|", *rows, ""])

@@ -1,12 +1,14 @@
 """The registered types as JSON Schema, and what the other descriptions are made of."""
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, structs
 
+from chatd.errors import REFUSALS
 from chatd.wire.events import BUILT_IN
 from chatd.wire.messages import Command, Error, Event, Result
 
@@ -30,8 +32,13 @@ class Declared(Protocol):
     def cost(self) -> float: ...
     @property
     def needs(self) -> Any: ...
+    @property
+    def handler(self) -> Any: ...
 
 
+# The fields in the path of a route, and the methods that have the others in the query.
+FIELD = re.compile(r"{(\w+)}")
+WITH_QUERY = ("GET", "DELETE")
 Schemas = dict[str, dict[str, Any]]
 Events = Mapping[str, type[Event]]
 
@@ -41,21 +48,31 @@ def all_events(events: Events) -> list[type[Event]]:
     return [*BUILT_IN, *(events[tag] for tag in sorted(events))]
 
 
-def doc_of(kind: type[Struct]) -> str:
+def doc_of(kind: Any) -> str:
     return inspect.cleandoc(kind.__doc__ or "")
+
+
+def summary_of(kind: Any) -> str:
+    return doc_of(kind).partition("\n")[0]
 
 
 def components(rows: Iterable[Declared], events: Events, template: str) -> Schemas:
     """The schema of every wire type by the name of its struct."""
     rows = list(rows)
-    kinds: list[type[Struct]] = [
-        *(row.command for row in rows),
-        *(row.result for row in rows),
-        Error,
-        *all_events(events),
-    ]
-    _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=template)
+    told: list[type[Struct]] = [*(row.result for row in rows), Error, *all_events(events)]
+    kinds = dict.fromkeys([*(row.command for row in rows), *told])
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
+    for kind in told:
+        schemas[kind.__name__]["required"] = always_sent(kind)
+    for schema in schemas.values():
+        schema["description"] = inspect.cleandoc(schema.get("description", ""))
+    schemas[Error.__name__]["properties"]["code"]["enum"] = list(REFUSALS)
     return schemas
+
+
+def always_sent(kind: type[Struct]) -> list[str]:
+    """The fields of what the server sends: all but those that may be absent. Defaults are for commands."""
+    return ["t", *(field.encode_name for field in structs.fields(kind) if field.default is not UNSET)]
 
 
 def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:

@@ -27,10 +27,13 @@ def typescript(rows: Iterable[Declared], events: Events) -> str:
         "RefusalCode": [f'"{code}"' for code in REFUSALS],
         "CloseCode": [str(row.code) for row in CLOSES.values()],
     }
+    results = "".join(f'  "{row.tag}": {row.result.__name__};\n' for row in rows if row.socket)
     tail = "".join(f"export type {name} = {' | '.join(dict.fromkeys(parts))};\n" for name, parts in unions.items())
     return (
         HEAD
         + interfaces
+        + "/** What each command is answered with, when it is not refused. */\n"
+        + f"export interface ResultOf {{\n{results}}}\n\n"
         + tail
         + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, ServerEvent];\n"
     )
