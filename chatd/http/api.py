@@ -19,7 +19,7 @@ from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.free_form import check_fields
+from chatd.wire.free_form import LooseEnds
 from chatd.wire.messages import Command, Result, error_of
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -75,6 +75,7 @@ class Reader:
     def __init__(self, row: Row, max_depth: int) -> None:
         self._kind = row.command
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(row.command)}
+        self._ends = LooseEnds(row.command)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:
@@ -88,7 +89,7 @@ class Reader:
             if name in fields:
                 raise Refused("bad_request", f"$.{name}: the path says so already")
         command = self._command({**fields, **self._typed(path)})
-        check_fields(command, self._kind.__struct_fields__, self._max_depth)
+        self._ends.check(command, self._max_depth, nul=True)
         return command
 
     def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:

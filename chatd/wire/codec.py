@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
-from chatd.wire.free_form import check_fields, loose_fields
+from chatd.wire.free_form import LooseEnds
 from chatd.wire.messages import Command, Event, Result
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
@@ -37,11 +37,10 @@ class Tag(Struct):
 
 
 class Form(NamedTuple):
-    """How one type of command is read, and which of its fields have to be looked at afterwards."""
+    """How one type of command is read, and what has to be looked at afterwards."""
 
     decode: Callable[[Raw], Any]
-    names: tuple[str, ...]
-    loose: tuple[str, ...]
+    ends: LooseEnds
 
 
 class Codec:
@@ -57,9 +56,7 @@ class Codec:
         self._encode: Callable[[Any], bytes] = format_.Encoder().encode
         self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
-        self._forms = {
-            tag_of(kind): Form(format_.Decoder(kind).decode, kind.__struct_fields__, loose_fields(kind)) for kind in commands
-        }
+        self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, LooseEnds(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
         """The first step: the id and the bytes of the body. Raises NotAFrame."""
@@ -76,9 +73,7 @@ class Codec:
             command: Command = form.decode(body)
         except Malformed as error:
             raise Refused("bad_request", explain(error)) from None
-        suspects = form.names if self._nul in bytes(body) else form.loose
-        if suspects:
-            check_fields(command, suspects, max_depth)
+        form.ends.check(command, max_depth, nul=self._nul in bytes(body))
         return command
 
     def encode_reply(self, frame_id: int, result: Result) -> bytes:

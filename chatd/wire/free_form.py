@@ -1,11 +1,10 @@
 """What types cannot say: NUL in texts, not-a-number, integers past a bigint, extension types, depth and size of free-form maps.
 
-Postgres or another client could not take these. Looking at every value is slow, so `loose_fields` tells once per type which
-fields can hold such a thing at all; a NUL, which any text can hold, is searched for in the bytes.
+Postgres or another client could not take these. Looking at every value is slow, so for each type of command it is known
+which fields can hold such a thing at all; a NUL, which any text can hold, is searched for in the bytes first.
 """
 
-from collections.abc import Iterable
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -18,11 +17,29 @@ MOST_VALUES = 2000
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
-def loose_fields(kind: type[Struct]) -> tuple[str, ...]:
-    """The fields of a command whose types leave something to look at."""
-    form = inspect.type_info(kind)
-    assert isinstance(form, inspect.StructType)
-    return tuple(field.name for field in form.fields if is_loose(field.type))
+class LooseEnds:
+    """What the type of a command leaves open."""
+
+    __slots__ = ("loose", "typed")
+
+    def __init__(self, kind: type[Struct]) -> None:
+        form = inspect.type_info(kind)
+        assert isinstance(form, inspect.StructType)
+        self.loose = tuple(field.name for field in form.fields if is_loose(field.type))
+        self.typed = tuple(field.name for field in form.fields if not is_loose(field.type))
+
+    def check(self, command: Struct, max_depth: int, *, nul: bool) -> None:
+        """Raises Refused: `bad_request` with the path. The command itself is the first of `max_depth` levels.
+
+        With `nul` there may be one in any text, so all fields are looked at.
+        """
+        for name in self.loose:
+            value = getattr(command, name)
+            if value:
+                Look(MOST_VALUES).at(value, max_depth - 1, f"$.{name}")
+        if nul:
+            for name in self.typed:
+                Look(inf).at(getattr(command, name), max_depth - 1, f"$.{name}")
 
 
 def is_loose(form: inspect.Type) -> bool:
@@ -42,23 +59,13 @@ def is_loose(form: inspect.Type) -> bool:
     return True
 
 
-def check_fields(command: Struct, names: Iterable[str], max_depth: int) -> None:
-    """Raises Refused: `bad_request` with the path. The command itself is the first of `max_depth` levels."""
-    look: Look | None = None
-    for name in names:
-        value = getattr(command, name)
-        if value:
-            look = look or Look()
-            look.at(value, max_depth - 1, f"$.{name}")
-
-
 class Look:
-    """One look at a command, through all of its values."""
+    """One look through all values of a field, of which there may be so many."""
 
     __slots__ = ("_left",)
 
-    def __init__(self) -> None:
-        self._left = MOST_VALUES
+    def __init__(self, most: float) -> None:
+        self._left = most
 
     def at(self, value: Any, depth: int, path: str) -> None:
         self._left -= 1

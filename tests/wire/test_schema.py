@@ -1,0 +1,182 @@
+"""The descriptions of the wire are complete, stable, and refer to nothing that is not there."""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from chatd.errors import CLOSES, REFUSALS
+from chatd.wire.codec import codecs, tag_of
+from chatd.wire.examples import example, example_body
+from chatd.wire.generated import generated
+from chatd.wire.messages import Command, Event, Ok, Result
+from chatd.wire.openapi import openapi
+from chatd.wire.reference import reference
+from chatd.wire.schema import json_schema
+from chatd.wire.typescript import typescript
+from tests.golden.vectors import COMMANDS, EVENTS, REGISTRY, RESULTS
+
+ROWS = list(REGISTRY.commands.values())
+SCHEMA = json_schema(ROWS, REGISTRY.events)
+OPENAPI = openapi(ROWS, "1.2.3")
+TEXT = reference(ROWS, REGISTRY.events)
+TYPES = typescript(ROWS, REGISTRY.events)
+ALL = [*COMMANDS, *RESULTS, *EVENTS]
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (item for key, item in value.items() if key == "$ref")
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def find(document: Any, reference: str) -> Any:
+    for part in reference.removeprefix("#/").split("/"):
+        document = document[part]
+    return document
+
+
+@pytest.mark.parametrize("document", [SCHEMA, OPENAPI], ids=["json schema", "openapi"])
+def test_all_references_lead_somewhere(document: Any) -> None:
+    found = set(references(document))
+    assert found
+    for place in found:
+        assert find(document, place)["type"] == "object"
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_type_is_described_as_it_is_sent(kind: type[Struct]) -> None:
+    schema = SCHEMA["$defs"][kind.__name__]
+    body = msgspec.to_builtins(example(kind))
+    assert list(schema["properties"]) == list(body)
+    assert schema["properties"]["t"] == {"enum": [tag_of(kind)]}
+    assert schema["description"]
+    if issubclass(kind, Command):
+        assert set(schema["required"]) <= set(example_body(kind))
+        assert schema["additionalProperties"] is False
+    else:
+        assert set(schema["required"]) == set(msgspec.to_builtins(with_nothing_optional(kind)))
+
+
+def with_nothing_optional(kind: type[Struct]) -> Struct:
+    """An example without what may be absent."""
+    absent = {field.name: msgspec.UNSET for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+    return msgspec.structs.replace(example(kind), **absent)
+
+
+def test_the_order_of_the_features_does_not_matter() -> None:
+    mixed = random.Random(1).sample(ROWS, len(ROWS))
+    events = dict(random.Random(1).sample(list(REGISTRY.events.items()), len(REGISTRY.events)))
+    assert generated(mixed, events, "1") == generated(ROWS, REGISTRY.events, "1")
+
+
+def test_every_route_is_in_openapi() -> None:
+    declared = {row.tag: row for row in ROWS if row.http}
+    described = {
+        operation["operationId"]: (method, path) for path, at in OPENAPI["paths"].items() for method, operation in at.items()
+    }
+    assert {tag: f"{method.upper()} {path}" for tag, (method, path) in described.items()} == {
+        t: r.http for t, r in declared.items()
+    }
+    for tag, (method, path) in described.items():
+        operation = OPENAPI["paths"][path][method]
+        in_path = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
+        assert in_path == re.findall(r"{(\w+)}", path)
+        assert ("security" in operation) is (declared[tag].needs.name != "NOTHING")
+        assert {"200", "400", "429", "500", "503"} <= set(operation["responses"])
+        assert ("401" in operation["responses"]) or declared[tag].needs.name == "NOTHING"
+
+
+def test_every_field_has_its_place_in_a_request() -> None:
+    for row in ROWS:
+        if row.http:
+            method, path = row.http.split(" ")
+            operation = OPENAPI["paths"][path][method.lower()]
+            body = operation.get("requestBody", {"content": {"application/json": {"schema": {"properties": {}}}}})
+            names = {parameter["name"] for parameter in operation["parameters"]}
+            names |= set(body["content"]["application/json"]["schema"]["properties"])
+            assert names == set(row.command.__struct_fields__)
+
+
+def test_the_documents_are_json() -> None:
+    for document in (SCHEMA, OPENAPI):
+        assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.tag)
+def test_the_reference_says_all_of_a_command(row: Any) -> None:
+    section = TEXT.partition(f"### `{row.tag}`\n")[2].partition("\n### ")[0]
+    for name in row.command.__struct_fields__:
+        assert f"| `{name}` |" in section
+    for code in row.refuses:
+        assert f"`{code}`" in section
+    assert row.http in section
+    assert f"(#{row.result.__name__.lower()})" in section
+
+
+def test_the_reference_has_both_tables_and_no_dead_link() -> None:
+    for code in REFUSALS:
+        assert f"| `{code}` |" in TEXT
+    for close in CLOSES.values():
+        assert f"| {close.code} | {close.name} |" in TEXT
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in TEXT.splitlines() if line.startswith("##")
+    }
+    anchors = headings | set(re.findall(r'<a id="(\w+)">', TEXT))
+    assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) - anchors == set()
+
+
+def test_every_frame_in_the_reference_is_one() -> None:
+    """What can be pasted into a client must be what a client can send."""
+    codec = codecs(REGISTRY.on_socket)["chatd.v1.json"]
+    sent = [line[6:] for line in TEXT.splitlines() if line.startswith("    > [7,")]
+    assert len(sent) == len(REGISTRY.on_socket)
+    for line in sent:
+        _, body = codec.open_envelope(line.encode())
+        codec.decode_command(body, 16)
+
+
+def test_typescript_has_every_type_once() -> None:
+    names = re.findall(r"^export (?:interface|type) (\w+)", TYPES, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert {kind.__name__ for kind in ALL} <= set(names)
+    used = set(re.findall(r"\b[A-Z]\w+", re.sub(r"/\*\*.*?\*/|//.*|\"[^\"]*\"", "", TYPES)))
+    assert used - set(names) == {"Array", "Record"}
+    assert TYPES.count("{") == TYPES.count("}")
+
+
+class Lonely(Command, tag="lonely"):
+    """A command of somebody who writes a feature: nothing else is known of it."""
+
+    what: dict[str, Any]
+    often: float = 1.5
+
+
+class Told(Event, tag="told"):
+    """An event likewise."""
+
+    lists: list[list[int]]
+    maybe: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def test_a_new_feature_needs_nothing_here() -> None:
+    class Row:
+        tag, command, refuses, http, socket, cost = "lonely", Lonely, (), "", True, 1.0
+        result: type[Result] = Ok
+        needs = ROWS[0].needs
+
+        def handler(self) -> None:
+            """Refused never."""
+
+    files = generated([Row()], {"told": Told}, "1")
+    assert "### `lonely`" in files["protocol.md"]
+    assert '{"t":"told","lists":[[1]],"maybe":"maybe"}' in files["protocol.md"]
+    assert "  maybe?: string;" in files["chatd.d.ts"]
