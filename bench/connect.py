@@ -40,8 +40,6 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     }
 
 
-
-
 if __name__ == "__main__":
     goals = [Goal("server us per connect", ratio=1.5), Goal("KB per idle session", most=20)]
     main(Bench("connect", run, lambda options: options.connections // 20, goals, {"connections": 1500}))

@@ -45,7 +45,11 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     for _, peer in people:
         peer.close()
     count = options.messages * len(others)
-    return {"server us per delivery": used.total / count * 1e6, "kernel share %": used.kernel / used.total * 100, **percentiles(times)}
+    return {
+        "server us per delivery": used.total / count * 1e6,
+        "kernel share %": used.kernel / used.total * 100,
+        **percentiles(times),
+    }
 
 
 def send_one(server: Server, load: Load, sender: Peer, room: str, state: dict[str, int], audience: int) -> None:

@@ -3,7 +3,6 @@
 import os
 import resource
 import subprocess
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,5 +67,3 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-

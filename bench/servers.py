@@ -62,7 +62,9 @@ class Chatd:
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in LIMITS.items()}
         environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
-        self.process = subprocess.Popen([sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, env=os.environ | environment)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, env=os.environ | environment
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode().split()
         self.socket, self.http = line[-2], line[-1]

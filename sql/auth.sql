@@ -15,7 +15,7 @@ renamed as (
 device as (
     insert into devices (tenant, key_hash, user_id, created_at)
     select $1, $4::bytea, id, $5 from made where $4::bytea is not null
-    on conflict (tenant, key_hash) do update set created_at = devices.created_at
+    on conflict (key_hash, tenant) do update set created_at = devices.created_at
     returning user_id
 )
 select coalesce((select user_id from known), (select user_id from device), (select id from made))::text

@@ -9,7 +9,7 @@ with made as (
         tenant, id, kind, pair_low, pair_high, creator, rev, members, created_at, active_at
     )
     values ($1, $2, 'direct', $3, $4, $5, 2, 2, $6, $6)
-    on conflict (tenant, pair_low, pair_high) do nothing
+    on conflict (pair_low, pair_high, tenant) do nothing
     returning tenant, id
 ),
 joined as (

@@ -35,6 +35,10 @@ AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+# For the journal: one plan for ever, through indexes, whatever the tables looked like when it was made.
+NESTED = (
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
+)
 SLOW = (asyncio.TimeoutError, asyncpg.QueryCanceledError)
 
 
@@ -130,7 +134,7 @@ class Connection:
         async with asyncio.timeout(self._settings.timeout):
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, self._settings, self._name)
-                await self._connection.execute("set plan_cache_mode = force_generic_plan; set enable_seqscan = off")
+                await self._connection.execute(NESTED)
             return await self._connection.fetch(sql, *args)
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 -- Tenants, people, and how they sign in.
 -- Every row has a tenant, and every reference contains it: a row of one tenant cannot point at another's.
+-- In the keys it stands last: nearly all rows may be of one tenant, and an index that begins with it finds nothing fast.
 
 create table tenants (
     id text primary key check (id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
@@ -12,7 +13,7 @@ create table users (
     name text check (length(name) between 1 and 100),
     anonymous boolean not null default false,
     created_at bigint not null,
-    primary key (tenant, id)
+    primary key (id, tenant)
 );
 
 -- A device that signed up, by the hash of the key it keeps: the same device comes back as the same person.
@@ -21,7 +22,7 @@ create table devices (
     key_hash bytea not null,
     user_id uuid not null,
     created_at bigint not null,
-    primary key (tenant, key_hash),
+    primary key (key_hash, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 
@@ -32,10 +33,10 @@ create table logins (
     user_id uuid not null,
     created_at bigint not null,
     ended_at bigint,
-    primary key (tenant, id),
+    primary key (id, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
-create index logins_user on logins (tenant, user_id);
+create index logins_user on logins (user_id, tenant);
 
 create table refresh_tokens (
     hash bytea primary key,
@@ -45,7 +46,7 @@ create table refresh_tokens (
     used_at bigint,
     foreign key (tenant, login) references logins (tenant, id) on delete cascade
 );
-create index refresh_tokens_login on refresh_tokens (tenant, login);
+create index refresh_tokens_login on refresh_tokens (login, tenant);
 create index refresh_tokens_expiry on refresh_tokens (expires_at);
 
 -- Access tokens that must not be accepted although they have not expired. Rows past `expires_at` are swept.
@@ -53,7 +54,7 @@ create table revoked_tokens (
     tenant text not null references tenants (id),
     token_id text not null,
     expires_at bigint not null,
-    primary key (tenant, token_id)
+    primary key (token_id, tenant)
 );
 create index revoked_tokens_expiry on revoked_tokens (expires_at);
 

@@ -19,8 +19,8 @@ create table conversations (
     created_at bigint not null,
     active_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),
-    primary key (tenant, id),
-    unique (tenant, pair_low, pair_high),
+    primary key (id, tenant),
+    unique (pair_low, pair_high, tenant),
     check ((kind = 'direct') = (pair_low is not null and pair_high is not null and pair_low < pair_high))
 ) with (fillfactor = 70);
 
@@ -32,12 +32,12 @@ create table members (
     delivered_seq bigint not null default 0,
     read_seq bigint not null default 0,
     rev bigint not null,
-    primary key (tenant, conversation, user_id),
+    primary key (conversation, user_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade,
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade,
     check (0 <= read_seq and read_seq <= delivered_seq)
 ) with (fillfactor = 70);
-create index members_user on members (tenant, user_id);
+create index members_user on members (user_id, tenant);
 
 create table messages (
     tenant text not null,
@@ -52,9 +52,9 @@ create table messages (
     reply_to uuid,
     meta jsonb,
     created_at bigint not null,
-    primary key (tenant, conversation, seq),
-    unique (tenant, sender, client_id),
+    primary key (conversation, seq, tenant),
+    unique (sender, client_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade
 );
-create index messages_rev on messages (tenant, conversation, rev);
-create unique index messages_id on messages (tenant, conversation, id);
+create index messages_rev on messages (conversation, rev, tenant);
+create unique index messages_id on messages (conversation, id, tenant);
