@@ -1,8 +1,8 @@
 """Between Hypercorn and Quart: requests that Quart would stumble over, sockets (not at this door), and the end of an answer.
 
-When an answer is complete, Hypercorn tells the application that the exchange is over before it closes the connection or makes
-it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and cancels the task
-that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
+When an answer over HTTP/1 is complete, Hypercorn tells the application that the exchange is over, and then closes the
+connection or makes it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and
+cancels the task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
 """
 
 from typing import Any
@@ -31,8 +31,10 @@ class Front:
             await answer(send, "websocket.http.response", 404, self._elsewhere)
         elif scope["type"] == "http" and not scope["path"].startswith("/"):
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
-        else:
+        elif scope["type"] == "http" and scope["http_version"] < "2":
             await self._app(scope, receive, to_the_end(send))
+        else:
+            await self._app(scope, receive, send)
 
 
 def to_the_end(send: ASGISendCallable) -> ASGISendCallable:

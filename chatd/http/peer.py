@@ -13,13 +13,18 @@ LINGER = 1.0
 
 
 class Peer:
-    """As much of a trio.SocketStream as Hypercorn uses."""
+    """As much of a trio.SocketStream as Hypercorn uses.
 
-    __slots__ = ("_lingering", "_reading", "_stream")
+    `connection` is the scope that Hypercorn runs in. Once one direction is closed it ends within `LINGER` seconds. By itself
+    Hypercorn would keep the connection until its keep-alive is over, and behind pipelined requests for ever.
+    """
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    __slots__ = ("_connection", "_lingering", "_reading", "_stream")
+
+    def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope) -> None:
         self._stream = stream
-        self._reading: trio.CancelScope | None = None
+        self._connection = connection
+        self._reading = False
         self._lingering = False
 
     @property
@@ -28,35 +33,44 @@ class Peer:
 
     async def receive_some(self, most: int) -> bytes:
         """As in trio; what comes after `aclose` is dropped."""
+        self._reading = True
+        data = b""
         try:
-            with trio.CancelScope() as self._reading:
-                data = await self._stream.receive_some(most)
-                while data and self._lingering:
-                    data = await self._stream.receive_some(most)
+            data = bytes(await self._stream.receive_some(most))
+            while data and self._lingering:
+                data = bytes(await self._stream.receive_some(most))
         finally:
-            self._reading = None
-        if self._lingering:
-            raise trio.ClosedResourceError
-        return bytes(data)
+            self._reading = False
+            if not data:
+                self._end_soon()
+        return data
 
     async def send_all(self, data: bytes) -> None:
-        """Raises trio.BrokenResourceError for a peer that does not read."""
+        """Raises trio.BrokenResourceError, also for a peer that does not read."""
         parts = memoryview(data)
-        for start in range(0, len(parts), PART):
-            with trio.move_on_after(WRITE_TIMEOUT) as patience:
-                await self._stream.send_all(parts[start : start + PART])
-            if patience.cancelled_caught:
-                raise trio.BrokenResourceError
+        try:
+            for start in range(0, len(parts), PART):
+                with trio.fail_after(WRITE_TIMEOUT):
+                    await self._stream.send_all(parts[start : start + PART])
+        except trio.TooSlowError:
+            self._end_soon()
+            raise trio.BrokenResourceError from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end_soon()
+            raise
 
     async def send_eof(self) -> None:
         await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        """Close; while somebody reads, that one reads on for a moment first, and closes then."""
-        if self._reading is None:
+        """Close; while somebody reads, that one reads on for a moment first."""
+        self._end_soon()
+        if not self._reading:
             await self._stream.aclose()
         elif not self._lingering:
             self._lingering = True
-            self._reading.deadline = trio.current_time() + LINGER
             with suppress(trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError):
                 await self._stream.send_eof()
+
+    def _end_soon(self) -> None:
+        self._connection.deadline = min(self._connection.deadline, trio.current_time() + LINGER)

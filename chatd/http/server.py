@@ -73,6 +73,7 @@ async def serve_http(
                 await server.finish()
         finally:
             server.cut()
+            connections.cancel_scope.cancel()
 
 
 class Server:
@@ -136,14 +137,15 @@ class Server:
             return
         self._per_address[key] += 1
         try:
-            await self._serve(Peer(stream))
+            with trio.CancelScope() as scope:
+                await self._serve(Peer(stream, scope))
         finally:
             self._per_address[key] -= 1
             if not self._per_address[key]:
                 del self._per_address[key]
 
     async def _serve(self, peer: Peer) -> None:
-        await TCPServer(self._app, self._hypercorn, self._context, ConnectionState({}), cast(Any, peer))
+        await TCPServer(self._app, self._hypercorn, self._context, ConnectionState({}), cast(Any, peer)).run()
 
     async def finish(self) -> None:
         """Let requests end, and those who are idle go; returns when nobody is left."""

@@ -1,0 +1,71 @@
+"""Requests as bytes, and a server for an application of the test's own."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from hypercorn.typing import ASGIFramework
+
+from chatd.config import Config
+from chatd.gateway.listener import open_listener
+from chatd.http.server import serve_http
+from tests.support import PATIENCE, Answer, Daemon
+
+
+class Door:
+    """Where an HTTP server listens."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+
+    @classmethod
+    def of(cls, daemon: Daemon) -> "Door":
+        host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
+        return cls(host, int(port))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[trio.SocketStream]:
+        async with await trio.open_tcp_stream(self.host, self.port) as stream:
+            yield stream
+
+    async def send(self, data: bytes) -> bytes:
+        """All that comes back until the server closes or says no more for a while; a reset is an end like any other."""
+        answer = b""
+        async with self.connected() as stream:
+            with trio.move_on_after(PATIENCE):
+                try:
+                    await stream.send_all(data)
+                    async for part in stream:
+                        answer += part
+                except trio.BrokenResourceError:
+                    pass
+        return answer
+
+    async def ask(self, head: str, body: bytes = b"") -> Answer:
+        """One request: the first line and headers, without Host and Connection."""
+        lines = [*head.splitlines(), "Host: chatd.test", "Connection: close"]
+        return Answer.read(await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body))
+
+    async def is_served(self, path: str = "/healthz") -> bool:
+        return (await self.ask(f"GET {path} HTTP/1.1")).status == 200
+
+
+@asynccontextmanager
+async def served(app: ASGIFramework, config: Config | None = None) -> AsyncIterator[Door]:
+    """This application behind the production server."""
+    listener = open_listener("127.0.0.1", 0, 100)
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_http, app, listener, stop.wait, config)
+        try:
+            yield Door(*listener.getsockname())
+            stop.set()
+        finally:
+            close(listener)
+            if not stop.is_set():
+                nursery.cancel_scope.cancel()
+
+
+def close(listener: socket.socket) -> None:
+    listener.close()

@@ -1,0 +1,182 @@
+"""What HTTP refuses by itself, and what goes wrong inside: the same form as every other refusal."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chatd.config import Config
+from chatd.errors import Refused
+from chatd.http.app import quart_app
+from chatd.http.front import Front
+from chatd.node.context import Ctx
+from chatd.node.drain import Drain
+from chatd.node.effects import Effects
+from chatd.node.registry import Needs, Registry, Row
+from chatd.wire.messages import Command, Ok
+from tests.http.raw import Door, served
+from tests.support import NOBODY, Daemon, running
+
+ORIGIN = "https://good.test"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing/here", 404, "not_found"),
+        ("GET", "/v1/conversations/", 404, "not_found"),
+        ("GET", "//evil.test/%2e%2e", 404, "not_found"),
+        ("GET", "/\\evil.test", 404, "not_found"),
+        ("GET", "/admin", 404, "not_found"),
+        ("GET", "/static/../app.py", 404, "not_found"),
+        ("TRACE", "/healthz", 405, "bad_request"),
+        ("BREW", "/healthz", 405, "bad_request"),
+        ("DELETE", "/v1/auth/logout", 405, "bad_request"),
+        ("GET", "/v1/auth/logout", 405, "bad_request"),
+        ("PUT", "/v1/conversations", 405, "bad_request"),
+        ("GET", "http://evil.test/healthz", 400, "bad_request"),
+        ("GET", "http://[evil", 400, "bad_request"),
+        ("GET", "?", 400, "bad_request"),
+        ("OPTIONS", "*", 400, "bad_request"),
+        ("CONNECT", "evil.test:443", 400, "bad_request"),
+    ],
+)
+async def test_a_request_for_nothing_is_answered_in_our_form(
+    daemon: Daemon, method: str, path: str, status: int, code: str
+) -> None:
+    """E10, E12. Nothing is redirected, and no state changes through GET."""
+    answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
+    assert (answer.status, answer.body["t"], answer.body["code"]) == (status, "error", code)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "location" not in answer.headers
+    assert ("allow" in answer.headers) is (status == 405)
+
+
+async def test_the_host_is_nothing_to_us(daemon: Daemon) -> None:
+    """E12."""
+    for path in ("/", "/openapi.json", "/v1/socket/ping", "/nothing"):
+        answer = await Door.of(daemon).send(
+            f"GET {path} HTTP/1.1\r\nHost: evil.test\r\nX-Forwarded-Host: evil.test\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b"evil.test" not in answer
+
+
+async def test_head_and_options(daemon: Daemon) -> None:
+    door = Door.of(daemon)
+    head = await door.ask("HEAD /healthz HTTP/1.1")
+    assert (head.status, head.body) == (200, b"")
+    options = await door.ask("OPTIONS /v1/conversations HTTP/1.1")
+    assert (options.status, set(options.headers["allow"].split(", "))) == (200, {"GET", "HEAD", "OPTIONS", "POST"})
+
+
+async def test_a_body_may_not_take_for_ever(config: Config) -> None:
+    async with running(replace(config, http=replace(config.http, body_timeout=0.05))) as daemon:
+        head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\nContent-Length: 50"
+        answer = await Door.of(daemon).ask(head, b"{")
+        assert (answer.status, answer.body["code"]) == (408, "timeout")
+        assert await Door.of(daemon).is_served()
+
+
+async def test_a_body_over_the_limit_is_refused_however_it_comes(daemon: Daemon) -> None:
+    """F4. The answer arrives though the body was never read."""
+    door = Door.of(daemon)
+    head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\n"
+    for _ in range(5):
+        assert (await door.ask(f"{head}Content-Length: 3000000", b"x" * 3_000_000)).status == 413
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        assert (await door.ask(f"{head}Transfer-Encoding: chunked", chunk * 30)).status == 413
+
+
+async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
+    head = "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    answer = await Door.of(daemon).send(f"{head}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert daemon.addresses.socket.encode() in answer
+
+
+# --- CORS -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.test", "null", "https://good.test.evil.test", "http://good.test", "HTTPS://GOOD.TEST"]
+)
+async def test_a_foreign_page_is_granted_nothing(config: Config, origin: str) -> None:
+    async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
+        for method in ("GET", "OPTIONS"):
+            answer = await Door.of(daemon).ask(
+                f"{method} /healthz HTTP/1.1\nOrigin: {origin}\nAccess-Control-Request-Method: GET"
+            )
+            assert not [name for name in answer.headers if name.startswith("access-control")]
+            assert answer.headers["vary"] == "Origin"
+
+
+async def test_a_named_page_may_call(config: Config) -> None:
+    async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
+        door = Door.of(daemon)
+        preflight = await door.ask(f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST")
+        assert preflight.status == 204
+        assert preflight.headers["access-control-allow-origin"] == ORIGIN
+        assert "Authorization" in preflight.headers["access-control-allow-headers"]
+        assert "access-control-allow-credentials" not in preflight.headers
+        answer = await door.ask(f"GET /v1/conversations HTTP/1.1\nOrigin: {ORIGIN}\nAuthorization: Bearer {daemon.token(NOBODY)}")
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
+        assert (await door.ask("OPTIONS /v1/ping HTTP/1.1")).status == 200
+
+
+async def test_any_page_may_call_where_that_is_set(config: Config) -> None:
+    async with running(replace(config, http=replace(config.http, cors_origins=["*"]))) as daemon:
+        answer = await Door.of(daemon).ask("GET /nothing HTTP/1.1\nOrigin: https://any.test")
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (404, "*")
+
+
+async def test_no_page_may_call_where_nothing_is_set(daemon: Daemon) -> None:
+    answer = await Door.of(daemon).ask(f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+# --- what goes wrong inside -----------------------------------------------------------------------------------------------
+
+
+class Try(Command, tag="try"):
+    """What the handlers below are asked."""
+
+
+async def breaks(ctx: Ctx, cmd: Try) -> Effects:
+    raise RuntimeError("select secret from somewhere")
+
+
+async def says_nothing(ctx: Ctx, cmd: Try) -> Effects:
+    return []
+
+
+async def refuses(ctx: Ctx, cmd: Try) -> Effects:
+    raise Refused("unavailable", retry_after=0.2)
+
+
+def app_with(handler: Any) -> Front:
+    """An application with one command, which needs nobody."""
+    row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False)
+    node: Any = SimpleNamespace(config=Config(), clock=lambda: 0)
+    return Front(quart_app(node, Registry({Try: row}, {}), Drain(Config().drain), "ws://x"), "ws://x")
+
+
+@pytest.mark.parametrize("handler", [breaks, says_nothing])
+async def test_a_bug_is_logged_once_and_not_told(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """H6."""
+    with caplog.at_level(logging.INFO):
+        async with served(app_with(handler)) as door:
+            answer = await door.ask("POST /v1/try HTTP/1.1\nContent-Length: 0")
+    assert (answer.status, answer.body["code"]) == (500, "internal")
+    assert [record.__dict__["incident"] for record in caplog.records if record.levelno >= logging.WARNING] == [
+        answer.body["details"]["incident"]
+    ]
+    assert "select" not in str(answer.body)
+
+
+async def test_a_retry_is_never_told_to_come_at_once() -> None:
+    async with served(app_with(refuses)) as door:
+        answer = await door.ask("POST /v1/try HTTP/1.1\nContent-Length: 0")
+    assert (answer.status, answer.headers["retry-after"], answer.body["retry_after"]) == (503, "1", 0.2)

@@ -1,0 +1,235 @@
+"""Every command as REST: the same struct, the same road, the same answer as over the socket."""
+
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd import features
+from chatd.config import Config
+from chatd.node.registry import Needs, Row, load
+from chatd.wire.codec import tag_of
+from chatd.wire.examples import example_body
+from chatd.wire.schema import FIELD, WITH_QUERY
+from tests.http.raw import Door
+from tests.support import NOBODY, Answer, Daemon, Person, running
+
+ROWS = [row for row in load(features).commands.values() if row.http]
+NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping")
+IN_ORDER = sorted(ROWS, key=lambda row: row.tag == "auth.logout")
+
+
+def request_of(row: Row, **known: str) -> tuple[str, str, Any]:
+    """Method, path with query, body: the example of the command, with ids that exist."""
+    method, path = row.http.split(" ")
+    fields = {**example_body(row.command), **known}
+    fields = {name: value for name, value in fields.items() if name in row.command.__struct_fields__}
+    for name in FIELD.findall(path):
+        path = path.replace(f"{{{name}}}", fields.pop(name))
+    if method in WITH_QUERY:
+        return method, f"{path}?{'&'.join(f'{name}={value}' for name, value in fields.items())}", None
+    return method, path, fields
+
+
+async def test_every_route_answers_with_its_result(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation)
+        known: dict[str, Any] = {"conversation": conversation, "user": bob.user, "members": [bob.user], "seq": 1, "rev": 0}
+        known |= {"refresh_token": alice.account.refresh_token}
+        for row in IN_ORDER:
+            answer = await daemon.rest(*request_of(row, **known), alice.account.access_token)
+            assert (answer.status, answer.body["t"]) == (200, tag_of(row.result)), (row.tag, answer.body)
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+            assert "server" not in answer.headers
+
+
+async def test_the_socket_says_the_same(daemon: Daemon) -> None:
+    """For all that can be asked twice."""
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, client_id="phone-17")
+        known: dict[str, Any] = {"conversation": conversation, "user": bob.user, "seq": 1, "rev": 0}
+        for row in ROWS:
+            if row.socket and row.tag not in NEVER_TWICE:
+                over_rest = await daemon.rest(*request_of(row, **known), alice.account.access_token)
+                names = {name: known[name] for name in known if name in row.command.__struct_fields__}
+                body = {**example_body(row.command), **names}
+                over_socket = await alice.call(body.pop("t"), **body)
+                assert {**over_rest.body, "cursor": 0} == {**over_socket, "cursor": 0}, row.tag
+
+
+async def test_nobody_gets_in_without_a_token(config: Config) -> None:
+    """E10: any command, and none by a cookie or by the query."""
+    limits = replace(config.limits, auth_failures_per_minute=1e6)
+    async with running(replace(config, limits=limits)) as daemon:
+        token = daemon.token(NOBODY)
+        for row in ROWS:
+            if row.needs is not Needs.NOTHING:
+                method, path, body = request_of(row)
+                for headers in (
+                    {},
+                    {"Authorization": f"Basic {token}"},
+                    {"Authorization": "Bearer"},
+                    {"Cookie": f"token={token}"},
+                ):
+                    answer = await daemon.rest(method, path, body, **headers)
+                    assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
+                    assert answer.headers["www-authenticate"] == "Bearer"
+                assert (await daemon.rest(method, f"{path.partition('?')[0]}?token={token}", body)).status == 401
+                assert (await daemon.rest(method, path, body, daemon.token(NOBODY, exp=1))).status == 401
+
+
+class Bad:
+    """A message that is sent in a wrong way."""
+
+    def __init__(self, status: int, message: str, body: Any = None, query: str = "", **headers: str) -> None:
+        self.status, self.message, self.body, self.query, self.headers = status, message, body, query, headers
+
+
+GOOD = {"client_id": "x", "text": "hi"}
+FORM = "application/x-www-form-urlencoded"
+BAD = [
+    Bad(400, "$: object missing required field client_id", {}),
+    Bad(400, "$: object missing required field client_id"),
+    Bad(400, "$: object contains unknown field sender", {**GOOD, "sender": NOBODY}),
+    Bad(400, "$.text: expected str | null, got int", {**GOOD, "text": 5}),
+    Bad(400, "$.text: NUL is not allowed in text", {**GOOD, "text": "a\x00b"}),
+    Bad(400, "$.meta.a: int with this value is not allowed", {**GOOD, "meta": {"a": 2**63}}),
+    Bad(400, "$.conversation: the path says so already", {**GOOD, "conversation": NOBODY}),
+    Bad(400, "$.t: the path says so already", {**GOOD, "t": "message.send"}),
+    Bad(400, "$.x: fields belong into the body", GOOD, query="?x=1"),
+    Bad(400, "$: expected object", [GOOD]),
+    Bad(400, "$: expected object", b"null"),
+    Bad(400, "$: JSON is malformed", b"nonsense"),
+    Bad(400, "$: ", b'{"client_id":"x","text":"\xff"}'),
+    Bad(400, "$: nested too deeply", b'{"client_id":"x","meta":' + b"[" * 30_000 + b"]" * 30_000 + b"}"),
+    Bad(400, "$.meta.a.a", b'{"client_id":"x","meta":' + b'{"a":' * 16 + b"1" + b"}" * 17),
+    Bad(413, "the body is too large", b'{"text":"' + b"x" * 70_000 + b'"}'),
+    Bad(415, "the body must be application/json", GOOD, Content_Type="text/plain"),
+    Bad(415, "the body must be application/json", b"client_id=x&text=hi", Content_Type=FORM),
+    Bad(415, "the body must be application/json", b"", Content_Type=FORM),
+    Bad(415, "the body must be application/json", GOOD, Content_Type="multipart/form-data; boundary=x"),
+]
+
+
+async def test_what_does_not_fit_is_refused_with_the_place(daemon: Daemon) -> None:
+    """E11 too: what a page of another site can send without asking is not taken."""
+    async with daemon.pair() as (alice, _, conversation):
+        path = f"/v1/conversations/{conversation}/messages"
+        for bad in BAD:
+            answer = await daemon.rest("POST", path + bad.query, bad.body, alice.account.access_token, **bad.headers)
+            assert (answer.status, answer.body["message"][: len(bad.message)].lower()) == (bad.status, bad.message.lower())
+            assert (answer.body["t"], answer.body["retryable"]) == ("error", False)
+        utf8 = {"Content_Type": "application/json; charset=utf-8"}
+        assert (await daemon.rest("POST", path, GOOD, alice.account.access_token, **utf8)).body["seq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=-1", "$.limit: expected int >= 1"),
+        ("limit=1000000000", "$.limit: expected int <= 200"),
+        ("limit=1;drop", "$.limit: expected int, got str"),
+        ("limit=", "$.limit: expected int, got str"),
+        ("limit=1&limit=2", "$.limit: given more than once"),
+        ("limit=true", "$.limit: expected int, got str"),
+        ("before=18446744073709551616", "$.before: "),
+        ("sort=seq", "$: object contains unknown field sort"),
+        ("t=ping", "$.t: the path says so already"),
+        (f"conversation={NOBODY}", "$.conversation: the path says so already"),
+        ("%00=1", "$: object contains unknown field "),
+    ],
+)
+async def test_a_query_is_read_by_the_types_of_its_fields(daemon: Daemon, query: str, message: str) -> None:
+    """H2."""
+    path = f"/v1/conversations/{NOBODY}/messages?{query}"
+    answer = await daemon.rest("GET", path, token=daemon.token(NOBODY))
+    assert (answer.status, answer.body["code"]) == (400, "bad_request")
+    assert answer.body["message"].startswith(message)
+
+
+async def test_numbers_and_absence_in_a_query(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, _, conversation):
+        for _ in range(3):
+            await alice.send(conversation)
+        path = f"/v1/conversations/{conversation}/messages"
+        page = await daemon.rest("GET", f"{path}?limit=2&before=3", token=alice.account.access_token)
+        assert [message["seq"] for message in page.body["items"]] == [1, 2]
+        page = await daemon.rest("GET", f"{path}?after=2", token=alice.account.access_token)
+        assert [message["seq"] for message in page.body["items"]] == [3]
+
+
+@pytest.mark.parametrize("id_", ["x", "..", "%2e%2e", NOBODY.upper().replace("0", "A"), NOBODY + "%00", "a%2fb", "' or 1=1--"])
+async def test_what_is_no_id_finds_nothing(daemon: Daemon, id_: str) -> None:
+    answer = await daemon.rest("GET", f"/v1/conversations/{id_.replace(' ', '%20')}", token=daemon.token(NOBODY))
+    assert answer.status in (400, 404)
+
+
+async def test_a_message_over_rest_reaches_all_sockets_of_its_sender(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        path = f"/v1/conversations/{conversation}/messages"
+        ack = (await daemon.rest("POST", path, GOOD, alice.account.access_token)).body
+        for person in (alice, bob):
+            assert (await person.event("message.new"))["message"]["id"] == ack["message"]
+
+
+async def test_refusals_have_their_status_and_when_to_come_back(config: Config) -> None:
+    limits = replace(config.limits, user_commands_per_second=0.1, user_commands_burst=2)
+    async with running(replace(config, limits=limits)) as daemon:
+        token = daemon.token(NOBODY)
+        answers = [await daemon.rest("GET", "/v1/conversations", token=token) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 429]
+        assert answers[1].body["retryable"] is True
+        assert 1 <= int(answers[1].headers["retry-after"]) <= 20
+
+
+@pytest.mark.parametrize(("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")])
+async def test_the_client_behind_a_proxy_is_who_the_proxy_says(config: Config, chain: str, client: str) -> None:
+    """A12: only a proxy that the operator named is believed, and it is read from the right."""
+    limits = replace(config.limits, signups_per_minute=1)
+    believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
+    async with running(replace(config, limits=limits, gateway=believed)) as daemon:
+        assert (await sign_up(daemon, chain)).status == 200
+        assert (await sign_up(daemon, client)).status == 429
+        assert (await sign_up(daemon, "8.8.8.8")).status == 200
+    async with running(replace(config, limits=limits)) as daemon:
+        assert [(await sign_up(daemon, f"7.7.7.{number}")).status for number in range(2)] == [200, 429]
+
+
+async def sign_up(daemon: Daemon, *forwarded: str) -> Answer:
+    lines = "".join(f"\nX-Forwarded-For: {address}" for address in forwarded)
+    spoofed = "Remote-Addr: 5.5.5.5\nX-Real-IP: 5.5.5.5\nForwarded: for=5.5.5.5"
+    head = f"POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\nContent-Length: 2\n{spoofed}{lines}"
+    return await Door.of(daemon).ask(head, b"{}")
+
+
+async def test_forwarded_twice_is_one_chain(config: Config) -> None:
+    limits = replace(config.limits, signups_per_minute=1)
+    believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
+    async with running(replace(config, limits=limits, gateway=believed)) as daemon:
+        assert (await sign_up(daemon, "6.6.6.6", "9.9.9.9")).status == 200
+        assert (await sign_up(daemon, "5.5.5.5", "9.9.9.9")).status == 429
+
+
+async def test_a_peer_that_hangs_up_ends_only_its_own_request(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        head = f"POST /v1/conversations/{conversation}/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head += f"Authorization: Bearer {alice.account.access_token}\r\nContent-Length: 32\r\n\r\n"
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(hang_up, daemon, head.encode() + b'{"client_id":"%02d","text":"hello"}' % number)
+        assert await served_both(alice, bob)
+        history = await alice.call("message.history", conversation=conversation)
+        assert [message["seq"] for message in history["items"]] == list(range(1, len(history["items"]) + 1))
+
+
+async def hang_up(daemon: Daemon, data: bytes) -> None:
+    async with Door.of(daemon).connected() as stream:
+        await stream.send_all(data)
+
+
+async def served_both(*people: Person) -> bool:
+    return all([await person.is_served() for person in people])

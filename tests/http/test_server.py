@@ -1,0 +1,321 @@
+"""The HTTP server as a whole: no peer can stop it, none can make it wait for ever, and it stops when it is told to."""
+
+import errno
+import logging
+import random
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.typing import ASGIFramework
+from msgspec.structs import replace
+from quart import Response
+from quart_trio import QuartTrio
+
+from chatd.config import Config, Limits
+from chatd.http import peer, server
+from chatd.http.front import Front
+from chatd.http.server import Server
+from tests.http.raw import Door, served
+from tests.support import PATIENCE, Daemon
+
+BIG = 30_000_000
+KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" + KEY
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+def h2_headers(block: bytes) -> bytes:
+    return len(block).to_bytes(3, "big") + b"\x01\x05\x00\x00\x00\x01" + block
+
+
+# Each of the first six ends the process behind Hypercorn's own `serve`.
+PROBES = {
+    "non-ASCII connection": UPGRADE + b"Connection: Upgrade, \xff\r\n\r\n\x81\x85",
+    "non-ASCII subprotocol": UPGRADE
+    + b"Connection: Upgrade\r\nSec-WebSocket-Protocol: \xff\r\nSec-WebSocket-Extensions: \xff\r\n\r\n",
+    "frames before the answer": UPGRADE + b"Connection: Upgrade\r\n\r\n\x88\x80abcd\x89\x80abcd\xff\xff\xff",
+    "upgrade with a body": UPGRADE + b"Connection: Upgrade\r\nContent-Length: 5\r\n\r\nhello",
+    "http/2 with a non-ASCII path": PREFACE + h2_headers(b"\x82\x86\x04\x03\xff\xfe\xfd"),
+    "http/2 without a path": PREFACE + h2_headers(b"\x02\x07CONNECT\x01\x05a:443"),
+    "http/2 nonsense": PREFACE + b"\xff" * 100,
+    "http/2 window": PREFACE + b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\xff\xff" * 3,
+    "h2c": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: !\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "noise": random.Random(1).randbytes(500),
+    "host": b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n",
+    "punycode": b"GET / HTTP/1.1\r\nHost: xn--a\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "bad chunk": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "gzip and chunked": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "huge header": b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+    "huge length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "nonsense after a request": b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGARBAGE\r\n\r\n",
+    "pipeline": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 50,
+    "a request in a body": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "expectation": b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    "odd headers": b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: \xff\r\nCookie: \xff=\xff\r\nRange: \xff\r\n\r\n",
+}
+
+
+class Hall:
+    """An application that answers at once, holds on until it is told, or says very much."""
+
+    def __init__(self) -> None:
+        self.entered = trio.Event()
+        self.leave = trio.Event()
+        self.app = QuartTrio("hall", static_folder=None)
+        self.app.add_url_rule("/", "hello", self.hello, methods=["GET", "POST"])
+        self.app.add_url_rule("/hold", "hold", self.hold)
+        self.app.add_url_rule("/big", "big", self.big)
+
+    async def hello(self) -> str:
+        return "hello"
+
+    async def hold(self) -> str:
+        self.entered.set()
+        await self.leave.wait()
+        return "held"
+
+    async def big(self) -> Response:
+        self.entered.set()
+        return Response(b"x" * BIG)
+
+    @property
+    def front(self) -> ASGIFramework:
+        return Front(self.app, "ws://elsewhere")
+
+
+@pytest.fixture
+def hall() -> Hall:
+    return Hall()
+
+
+@pytest.fixture
+async def door(hall: Hall) -> AsyncIterator[Door]:
+    async with served(hall.front) as door:
+        yield door
+
+
+async def visit(door: Door, data: bytes, manner: str) -> None:
+    """Send it and: read what comes, hang up, hang up with a reset, or say that no more comes."""
+    async with door.connected() as stream:
+        try:
+            await stream.send_all(data)
+            if manner == "reset":
+                stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if manner == "finish":
+                await stream.send_eof()
+            if manner in ("read", "finish"):
+                with trio.move_on_after(0.05):
+                    async for _ in stream:
+                        pass
+        except trio.BrokenResourceError:
+            pass
+
+
+@pytest.mark.parametrize("probe", PROBES)
+async def test_no_bytes_end_the_server(door: Door, probe: str) -> None:
+    for manner in ("read", "hang up", "reset", "finish"):
+        await visit(door, PROBES[probe], manner)
+        assert await door.is_served("/")
+
+
+async def test_no_damaged_request_ends_the_server(hall: Hall) -> None:
+    chance = random.Random(7)
+    async with served(hall.front, Config(limits=Limits(connections_per_address=1000))) as door:
+        for _ in range(150):
+            data = bytearray(chance.choice(list(PROBES.values()))[:2000])
+            for _ in range(chance.randrange(1, 8)):
+                data[chance.randrange(len(data))] = chance.choice((0, 10, 13, 32, 58, 255, chance.randrange(256)))
+            await visit(door, bytes(data), "hang up")
+        assert await door.is_served("/")
+
+
+async def test_what_fails_is_logged_in_one_record(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        await visit(door, PROBES["non-ASCII connection"], "read")
+        assert await door.is_served("/")
+    assert [record.getMessage() for record in caplog.records] == ["a connection failed"]
+
+
+async def test_the_daemon_survives_what_would_end_hypercorn(daemon: Daemon) -> None:
+    async with daemon.person() as alice:
+        for probe in list(PROBES)[:6]:
+            await visit(Door.of(daemon), PROBES[probe], "read")
+        assert await Door.of(daemon).is_served()
+        assert await alice.is_served()
+
+
+@pytest.mark.parametrize("head", ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "POST / HTTP/1.1\nContent-Length: 0"])
+async def test_a_connection_that_is_to_be_closed_is_closed(door: Door, head: str) -> None:
+    with trio.fail_after(PATIENCE / 2):
+        for _ in range(10):
+            assert (await door.ask(head)).status == 200
+            assert (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
+
+
+async def test_a_connection_is_used_again(door: Door) -> None:
+    async with door.connected() as stream:
+        for _ in range(20):
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await read_until(stream, b"hello")
+
+
+async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
+    data = b""
+    with trio.fail_after(PATIENCE):
+        while not data.endswith(end):
+            part = await stream.receive_some()
+            assert part, "closed too early"
+            data += part
+    return data
+
+
+async def ended(stream: trio.SocketStream) -> None:
+    """Read until the server has closed."""
+    with trio.fail_after(PATIENCE):
+        try:
+            async for _ in stream:
+                pass
+        except trio.BrokenResourceError:
+            pass
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+async def test_who_says_nothing_more_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """A8: a head that never ends too, though another byte comes now and then."""
+    monkeypatch.setattr(server, "KEEP_ALIVE", 0.3)
+    async with served(hall.front) as door, door.connected() as stream, trio.open_nursery() as nursery:
+        await stream.send_all(sent)
+        if sent.endswith(b"1.1\r\n"):
+            nursery.start_soon(drip, stream)
+        await ended(stream)
+        nursery.cancel_scope.cancel()
+
+
+async def drip(stream: trio.SocketStream) -> None:
+    while True:
+        await trio.sleep(0.02)
+        try:
+            await stream.send_all(b"X")
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+
+async def test_who_does_not_read_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "WRITE_TIMEOUT", 0.2)
+    async with served(hall.front) as door, door.connected() as stream:
+        before = trio.lowlevel.current_statistics().tasks_living
+        await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        await hall.entered.wait()
+        await tasks_back_to(before)
+        assert await door.is_served("/")
+
+
+async def tasks_back_to(count: int) -> None:
+    with trio.fail_after(PATIENCE):
+        while trio.lowlevel.current_statistics().tasks_living > count:
+            await trio.sleep(0.01)
+
+
+async def test_nothing_is_left_of_connections_that_are_over(hall: Hall) -> None:
+    async with served(hall.front, Config(limits=Limits(connections_per_address=1000))) as door:
+        assert await door.is_served("/")
+        before = trio.lowlevel.current_statistics().tasks_living
+        for number, probe in enumerate([*PROBES.values()] * 3):
+            await visit(door, probe, ("hang up", "reset", "finish")[number % 3])
+        await tasks_back_to(before)
+
+
+async def test_one_address_has_so_many_places(hall: Hall) -> None:
+    config = Config(limits=Limits(connections_per_address=3))
+    async with served(hall.front, config) as door, door.connected() as first:
+        async with door.connected() as second, door.connected() as third, door.connected() as fourth:
+            await ended(fourth)
+            for stream in (first, second, third):
+                await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                await read_until(stream, b"hello")
+        with trio.fail_after(PATIENCE):
+            while not await is_let_in(door):
+                await trio.sleep(0.01)
+
+
+async def is_let_in(door: Door) -> bool:
+    return (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
+
+
+async def test_a_proxy_is_many_people(hall: Hall) -> None:
+    config = Config(limits=Limits(connections_per_address=1))
+    config = replace(config, gateway=replace(config.gateway, trusted_proxies=["127.0.0.0/8"]))
+    async with served(hall.front, config) as door, door.connected(), door.connected():
+        assert await door.is_served("/")
+
+
+async def test_stopping_lets_requests_finish_and_the_idle_go(hall: Hall) -> None:
+    async with served(hall.front) as door:
+        idle, busy = await trio.open_tcp_stream(door.host, door.port), await trio.open_tcp_stream(door.host, door.port)
+        await idle.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await read_until(idle, b"hello")
+        await busy.send_all(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+        await hall.entered.wait()
+        trio.lowlevel.spawn_system_task(let_go_when, idle, hall)
+    await read_until(busy, b"held")
+    await ended(busy)
+
+
+async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
+    """The idle one is gone while the busy one still waits."""
+    await ended(idle)
+    await idle.aclose()
+    hall.leave.set()
+
+
+@pytest.mark.parametrize("path", ["/hold", "/big"])
+async def test_stopping_waits_so_long_and_no_longer(hall: Hall, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Not even for a peer that does not read, though Hypercorn shields its writes."""
+    monkeypatch.setattr(server, "GRACE", 0.1)
+    with trio.fail_after(PATIENCE):
+        async with served(hall.front) as door:
+            stream = await trio.open_tcp_stream(door.host, door.port)
+            await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            await hall.entered.wait()
+    await stream.aclose()
+
+
+async def test_being_cancelled_ends_it_too(hall: Hall) -> None:
+    with trio.fail_after(PATIENCE), trio.CancelScope() as scope:
+        async with served(hall.front) as door, door.connected() as stream:
+            await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+            await hall.entered.wait()
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+
+
+class Exhausted:
+    """A listening socket of a process that has no descriptors left, for a while."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def accept(self) -> Any:
+        self.asked += 1
+        if self.asked < 30:
+            raise OSError(errno.EMFILE, "Too many open files")
+        await trio.sleep_forever()
+
+
+async def test_out_of_descriptors_it_waits_and_says_so_once_a_second(
+    hall: Hall, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A13."""
+    door: Any = Exhausted()
+    with trio.move_on_after(60):
+        async with trio.open_nursery() as nursery:
+            await Server(hall.front, Config()).accept(door, nursery)
+    assert door.asked == 30
+    assert 2 <= len(caplog.records) <= 4
+    assert "ulimit" in caplog.text
