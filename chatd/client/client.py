@@ -23,7 +23,7 @@ from chatd.client.timeline import Timeline
 from chatd.errors import Refused
 
 CONNECT_TIMEOUT = 15.0
-DOWN = (OSError, HandshakeError, ConnectionClosed, Disconnected, trio.TooSlowError)
+DOWN = (OSError, HandshakeError, Disconnected, trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError)
 TOKEN_EXPIRED = 4001
 NO_RETURN = range(4400, 5000)
 

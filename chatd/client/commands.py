@@ -26,7 +26,8 @@ class Commands:
 
     def link_down(self) -> None:
         self.link = None
-        self._up = trio.Event()
+        if self._up.is_set():
+            self._up = trio.Event()
 
     async def wait_connected(self) -> None:
         """Until commands can be sent."""

@@ -21,14 +21,23 @@ class Disconnected(Exception):
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """A nursery wraps what fails in it; where only one thing can, it is told as itself."""
+    """A nursery wraps what fails in it. Of several failures of one connection the close tells most; a bug goes before all."""
     try:
         yield
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from None
+        raise min(leaves(group), key=rank) from None
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in leaves(part)]
+    return [error]
+
+
+def rank(error: BaseException) -> int:
+    if isinstance(error, ConnectionClosed):
+        return 1
+    return 2 if isinstance(error, OSError | Disconnected | trio.BrokenResourceError | trio.ClosedResourceError) else 0
 
 
 class Link:

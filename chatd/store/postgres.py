@@ -26,6 +26,8 @@ AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg says when its connection is shut down in the middle of its own housekeeping.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
@@ -135,7 +137,11 @@ class Connection:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, self._settings, self._name)
                 await self._connection.execute(NESTED)
-            return await self._connection.fetch(sql, *args)
+            try:
+                return await self._connection.fetch(sql, *args)
+            except (*AWAY, *SLOW):
+                self._connection.terminate()
+                raise
 
     async def close(self) -> None:
         if self._connection is not None:

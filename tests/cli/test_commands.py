@@ -1,0 +1,92 @@
+"""The command line, as a person or a script uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def chatd(tmp_path: Path, servers: Servers, dsn: str):  # type: ignore[no-untyped-def]
+    """Run a command in an empty folder, against this test's database."""
+    environment = os.environ | {
+        "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET,
+        "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
+        "HOME": str(tmp_path),
+    }  # fmt: skip
+
+    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "chatd", *arguments],
+            cwd=tmp_path,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+async def test_init_writes_once(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert chatd("init").returncode == 0
+    path = tmp_path / "chatd.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    again = chatd("init")
+    assert (again.returncode, "there already" in again.stderr) == (1, True)
+    assert path.read_text() == text
+
+
+async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: ignore[no-untyped-def]
+    good = chatd("check", "--json")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert {"Postgres", "Redis", "schema", "durability", "keys", "open files"} <= {
+        line["what"] for line in json.loads(good.stdout)
+    }
+    weak = chatd("check", CHATD_AUTH__SECRET="short")
+    assert (weak.returncode, "at least 32 bytes" in weak.stdout, "->" in weak.stdout) == (1, True, True)
+    away = chatd("check", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x", CHATD_REDIS__URL="redis://127.0.0.1:1")
+    assert (away.returncode, away.stdout.count("FAIL")) == (1, 2)
+    wrong = chatd("check", CHATD_GATEWAY__PROT="1")
+    assert (wrong.returncode, "did you mean gateway.port?" in wrong.stderr) == (2, True)
+    shown = chatd("check", "--show")
+    assert SECRET not in shown.stdout
+    assert "auth.secret = [secret]" in shown.stdout
+
+
+async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    shown = json.loads(chatd("users", "show", user, "--json").stdout)
+    assert (shown["user"], shown["name"], shown["conversations"]) == (user, "Ann", 0)
+    assert chatd("users", "token", user).stdout.count(".") == 2
+    nobody = chatd("users", "show", "nobody")
+    assert (nobody.returncode, "there is no user" in nobody.stderr, "Traceback" in nobody.stderr) == (1, True, False)
+    assert chatd("users", "add", "X", "--tenant", "none").returncode == 1
+
+
+async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-untyped-def]
+    assert chatd("schema").stdout.startswith("# The protocol of chatd")
+    assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
+    assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
+    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users"):
+        shown = chatd(command, "--help")
+        assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
+    assert chatd("nonsense").returncode == 2
+
+
+async def test_serve_refuses_what_it_could_not_be_honest_on(chatd) -> None:  # type: ignore[no-untyped-def]
+    unsafe = chatd("serve", CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY="false")
+    assert (unsafe.returncode, "fsync is off" in unsafe.stderr, "Traceback" in unsafe.stderr) == (1, True, False)
+    taken = chatd("serve", CHATD_AUTH__SECRET="short")
+    assert (taken.returncode, "at least 32 bytes" in taken.stderr) == (1, True)
+    away = chatd("serve", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x")
+    assert (away.returncode, "Traceback" in away.stderr) == (1, False)

@@ -1,0 +1,131 @@
+"""The client against a whole daemon, over a line that breaks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Client, Ended, Refused, connect, sign_up
+from chatd.config import Config
+from tests.support import PATIENCE, Daemon, running
+
+
+class Line:
+    """A TCP line to the daemon that can be cut."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
+        self._target = (host, int(rest.partition("/")[0]))
+        self._scopes: set[trio.CancelScope] = set()
+        self.url = ""
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        self.url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1/ws"
+        task_status.started()
+        await trio.serve_listeners(self._carry, listeners)
+
+    async def _carry(self, near: trio.SocketStream) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            async with await trio.open_tcp_stream(*self._target) as far, trio.open_nursery() as nursery:
+                nursery.start_soon(self._pipe, near, far)
+                await self._pipe(far, near)
+                nursery.cancel_scope.cancel()
+
+    async def _pipe(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        try:
+            async for part in source:
+                await sink.send_all(part)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def cut(self) -> None:
+        for scope in self._scopes:
+            scope.cancel()
+        self._scopes.clear()
+
+
+@asynccontextmanager
+async def line_to(daemon: Daemon) -> AsyncIterator[Line]:
+    async with trio.open_nursery() as nursery:
+        line = Line(daemon)
+        await nursery.start(line.serve)
+        yield line
+        nursery.cancel_scope.cancel()
+
+
+async def texts(client: Client, count: int) -> list[str]:
+    """The next messages."""
+    found: list[str] = []
+    with trio.fail_after(3 * PATIENCE):
+        async for event in client.events:
+            if event["t"] == "message.new":
+                found.append(event["message"]["text"])
+                if len(found) == count:
+                    return found
+    raise AssertionError
+
+
+async def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(daemon: Daemon) -> None:
+    http = daemon.addresses.http
+    alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
+    async with line_to(daemon) as line, connect(line.url, alice) as a, connect(line.url, bob, codec="json") as b:
+        for client in (a, b):
+            client._backoff._most = 0.05
+        conversation = (await a.open(bob.user)).conversation.id
+        wanted = [f"m{number}" for number in range(60)]
+        sendings = [a.send_nowait(conversation, text) for text in wanted]
+        for number in range(0, 60, 15):
+            await sendings[number].ack()
+            line.cut()
+        seqs = [(await sending.ack()).seq for sending in sendings]
+        assert seqs == list(range(1, 61))
+        assert await texts(b, 60) == wanted
+
+
+async def test_a_later_client_with_the_position_is_told_what_came_in_between(daemon: Daemon) -> None:
+    http, socket = daemon.addresses.http, daemon.addresses.socket
+    alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
+    async with connect(socket, alice) as a:
+        conversation = (await a.open(bob.user)).conversation.id
+        async with connect(socket, bob) as b:
+            await a.send(conversation, "one")
+            assert await texts(b, 1) == ["one"]
+            position = b.position
+        await a.send(conversation, "two")
+        await a.send(conversation, "three")
+        async with connect(socket, bob, position=position) as b:
+            assert await texts(b, 2) == ["two", "three"]
+
+
+async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> None:
+    short = replace(config, auth=replace(config.auth, access_ttl=1.5, leeway=0.0))
+    async with running(short) as daemon:
+        account = await sign_up(daemon.addresses.http)
+        first = account.access_token
+        async with connect(daemon.addresses.socket, account) as client:
+            await trio.sleep(2.5)
+            assert (await client.ping(7))["ts"] == 7
+            assert account.access_token != first
+
+
+async def test_a_definite_no_is_raised(daemon: Daemon) -> None:
+    account = await sign_up(daemon.addresses.http)
+    async with connect(daemon.addresses.socket, account) as client:
+        with pytest.raises(Refused) as caught:
+            await client.send(account.user, "to nobody")
+        assert caught.value.code == "not_found"
+    with pytest.raises(Refused):
+        async with connect(daemon.addresses.socket, "x.y.z"):
+            pass
+
+
+async def test_who_is_logged_out_does_not_come_back(daemon: Daemon) -> None:
+    account = await sign_up(daemon.addresses.http)
+    with pytest.raises(Ended), trio.fail_after(PATIENCE):  # noqa: PT012
+        async with connect(daemon.addresses.socket, account) as client:
+            await client.logout()
+            await trio.sleep_forever()

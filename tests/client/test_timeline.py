@@ -1,0 +1,95 @@
+"""The timeline: whatever comes in whatever way, each message is told once, in order."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatd.client.backoff import Backoff
+from chatd.client.timeline import Timeline
+
+CONVERSATION = "c"
+
+
+def message(number: int) -> dict[str, Any]:
+    return {"seq": number, "rev": number, "client_id": str(number)}
+
+
+def event(number: int) -> dict[str, Any]:
+    return {"t": "message.new", "conversation": CONVERSATION, "rev": number, "message": message(number)}
+
+
+def changes(after: int, top: int, limit: int) -> dict[str, Any]:
+    """What the server answers to conversation.sync."""
+    found = list(range(after + 1, top + 1))
+    more = len(found) > limit
+    found = found[:limit]
+    return {"messages": [message(n) for n in found], "members": [], "rev": found[-1] if more else max(after, top), "more": more}
+
+
+@given(st.lists(st.sampled_from(["live", "lost", "twice", "sync", "reconnect", "restart"]), max_size=40), st.integers(1, 3))
+def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
+    timeline = Timeline()
+    timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
+    timeline.states_end("first")
+    top, told = 0, []
+
+    def tell(events: list[Any]) -> None:
+        told.extend(found["message"]["seq"] for found in events)
+
+    def sync() -> None:
+        more = CONVERSATION in timeline.behind()
+        while more:
+            page = changes(timeline.places[CONVERSATION].rev, top, limit)
+            tell(timeline.take_changes(CONVERSATION, page))
+            more = page["more"]
+
+    for step in [*steps, "reconnect"]:
+        if step == "live":
+            top += 1
+            tell(timeline.take(event(top)))
+        elif step == "lost":
+            top += 1
+        elif step == "twice" and top:
+            tell(timeline.take(event(top)))
+        elif step == "sync":
+            sync()
+        elif step in ("reconnect", "restart"):
+            if step == "restart":
+                timeline = Timeline(timeline.position)
+            timeline.connected()
+            timeline.take_states([{"id": CONVERSATION, "seq": top, "rev": top}])
+            tell(timeline.states_end("next"))
+            sync()
+    assert told == list(range(1, top + 1))
+
+
+def test_an_event_that_the_app_had_no_room_for_comes_again() -> None:
+    timeline = Timeline()
+    timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
+    timeline.states_end("x")
+    for number in (1, 2, 3):
+        timeline.take(event(number))
+    timeline.lost(event(2))
+    told = timeline.take_changes(CONVERSATION, changes(timeline.places[CONVERSATION].rev, 3, 10))
+    assert [found["message"]["seq"] for found in told] == [2, 3]
+
+
+def test_a_cursor_counts_only_when_all_before_it_was_told() -> None:
+    timeline = Timeline({"cursor": "old", "conversations": {CONVERSATION: [1, 1]}})
+    timeline.connected()
+    timeline.take_states([{"id": CONVERSATION, "seq": 5, "rev": 5}])
+    timeline.states_end("new")
+    assert timeline.position["cursor"] == "old"
+    timeline.take_changes(CONVERSATION, changes(1, 5, 100))
+    assert timeline.position == {"cursor": "new", "conversations": {CONVERSATION: [5, 5]}}
+
+
+def test_backoff_forgets_only_after_a_stable_half_minute() -> None:
+    backoff = Backoff(lambda: 1.0)
+    assert [backoff.next_wait(0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    backoff.connected(100)
+    assert backoff.next_wait(129) == 30
+    backoff.connected(200)
+    assert backoff.next_wait(230) == 0.5
+    assert 7 <= backoff.next_wait(231, asked=7) <= 7.5
