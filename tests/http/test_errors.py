@@ -22,37 +22,35 @@ from tests.support import NOBODY, Daemon, running
 ORIGIN = "https://good.test"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [
-        ("GET", "/nothing/here", 404, "not_found"),
-        ("GET", "/v1/conversations/", 404, "not_found"),
-        ("GET", "//evil.test/%2e%2e", 404, "not_found"),
-        ("GET", "/\\evil.test", 404, "not_found"),
-        ("GET", "/admin", 404, "not_found"),
-        ("GET", "/static/../app.py", 404, "not_found"),
-        ("TRACE", "/healthz", 405, "bad_request"),
-        ("BREW", "/healthz", 405, "bad_request"),
-        ("DELETE", "/v1/auth/logout", 405, "bad_request"),
-        ("GET", "/v1/auth/logout", 405, "bad_request"),
-        ("PUT", "/v1/conversations", 405, "bad_request"),
-        ("GET", "http://evil.test/healthz", 400, "bad_request"),
-        ("GET", "http://[evil", 400, "bad_request"),
-        ("GET", "?", 400, "bad_request"),
-        ("OPTIONS", "*", 400, "bad_request"),
-        ("CONNECT", "evil.test:443", 400, "bad_request"),
-    ],
-)
-async def test_a_request_for_nothing_is_answered_in_our_form(
-    daemon: Daemon, method: str, path: str, status: int, code: str
-) -> None:
+NOTHING = [
+    ("GET", "/nothing/here", 404, "not_found"),
+    ("GET", "/v1/conversations/", 404, "not_found"),
+    ("GET", "//evil.test/%2e%2e", 404, "not_found"),
+    ("GET", "/\\evil.test", 404, "not_found"),
+    ("GET", "/admin", 404, "not_found"),
+    ("GET", "/static/../app.py", 404, "not_found"),
+    ("TRACE", "/healthz", 405, "bad_request"),
+    ("BREW", "/healthz", 405, "bad_request"),
+    ("DELETE", "/v1/auth/logout", 405, "bad_request"),
+    ("GET", "/v1/auth/logout", 405, "bad_request"),
+    ("PUT", "/v1/conversations", 405, "bad_request"),
+    ("GET", "http://evil.test/healthz", 400, "bad_request"),
+    ("GET", "http://[evil", 400, "bad_request"),
+    ("GET", "?", 400, "bad_request"),
+    ("OPTIONS", "*", 400, "bad_request"),
+    ("CONNECT", "evil.test:443", 400, "bad_request"),
+]
+
+
+async def test_a_request_for_nothing_is_answered_in_our_form(daemon: Daemon) -> None:
     """E10, E12. Nothing is redirected, and no state changes through GET."""
-    answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
-    assert (answer.status, answer.body["t"], answer.body["code"]) == (status, "error", code)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "location" not in answer.headers
-    assert ("allow" in answer.headers) is (status == 405)
+    for method, path, status, code in NOTHING:
+        answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
+        assert (answer.status, answer.body["t"], answer.body["code"]) == (status, "error", code), (method, path)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "location" not in answer.headers
+        assert ("allow" in answer.headers) is (status == 405)
 
 
 async def test_the_host_is_nothing_to_us(daemon: Daemon) -> None:
@@ -100,15 +98,13 @@ async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
 # --- CORS -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://evil.test", "null", "https://good.test.evil.test", "http://good.test", "HTTPS://GOOD.TEST"]
-)
-async def test_a_foreign_page_is_granted_nothing(config: Config, origin: str) -> None:
+FOREIGN = ("https://evil.test", "null", "https://good.test.evil.test", "http://good.test", "HTTPS://GOOD.TEST")
+
+
+async def test_a_foreign_page_is_granted_nothing(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
-        for method in ("GET", "OPTIONS"):
-            answer = await Door.of(daemon).ask(
-                f"{method} /healthz HTTP/1.1\nOrigin: {origin}\nAccess-Control-Request-Method: GET"
-            )
+        for head in (f"{method} /healthz HTTP/1.1\nOrigin: {origin}" for method in ("GET", "OPTIONS") for origin in FOREIGN):
+            answer = await Door.of(daemon).ask(f"{head}\nAccess-Control-Request-Method: GET")
             assert not [name for name in answer.headers if name.startswith("access-control")]
             assert answer.headers["vary"] == "Origin"
 
