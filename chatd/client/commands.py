@@ -10,6 +10,8 @@ from chatd.client.reply import Reply
 from chatd.errors import Refused
 
 RETRY_AFTER = 1.0
+# A connection that has just ended may not be known as such yet.
+SOON = 0.02
 
 
 class Commands:
@@ -100,7 +102,7 @@ class Commands:
                 sending.succeed(await self.call("message.send", **{k: v for k, v in sending.body.items() if k != "t"}))
                 return
             except Disconnected:
-                continue
+                await trio.sleep(SOON)
             except Refused as refused:
                 if not refused.row.retryable:
                     sending.fail(refused)
