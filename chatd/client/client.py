@@ -149,8 +149,10 @@ class Client(Commands):
             self.link_up(link)
             self.state = "connected"
             await self._sync_all(link)
-        except (Disconnected, Refused):
+        except Disconnected:
             return
+        except Refused:
+            await link.close()
 
     async def _take_states(self, link: Link) -> None:
         cursor, more = self._timeline.cursor, True

@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from chatd.client.link import Disconnected
 from chatd.client.reply import Reply
 from chatd.errors import Refused
 
@@ -50,6 +51,6 @@ class EventQueue:
         self._has_lost = False
         try:
             await self._catch_up()
-        except Refused:
+        except (Disconnected, Refused):
             self._has_lost = True
             await trio.sleep(1)

@@ -1,7 +1,7 @@
 """One connection: frames out, answers and events in. It ends once, and says why."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -69,6 +69,10 @@ class Link:
             raise refusal(reply)
         return reply
 
+    async def close(self) -> None:
+        """Give this connection up; the next one may fare better."""
+        await trio.aclose_forcefully(self._connection)
+
     async def _send(self, frame: Any) -> None:
         data = self._format.encode(frame)
         await self._connection.send_message(data.decode() if self._as_text else data)
@@ -111,9 +115,10 @@ class Link:
             if trio.current_time() - self._heard < self.heartbeat:
                 continue
             with trio.move_on_after(self.heartbeat) as patience:
-                await self.call({"t": "ping", "ts": 0})
+                with suppress(Refused, Disconnected):
+                    await self.call({"t": "ping", "ts": 0})
             if patience.cancelled_caught:
-                await trio.aclose_forcefully(self._connection)
+                await self.close()
                 return
 
 
