@@ -140,7 +140,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     app = build_app(node, registry, drain, doors.addresses.socket)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
-        nursery.start_soon(serve_http, app, doors.http, closed.wait)
+        nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
         ready(doors.addresses)
         await wait_for_stop(lambda: leave(listener, drain, node))
         closed.set()

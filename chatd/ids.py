@@ -3,7 +3,9 @@
 import os
 
 HEX = "[0-9a-f]"
-UUID_PATTERN = f"^{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}$"
+# In Python `$` lets a final newline pass, which is not part of an id.
+PYTHON_END = r"(?!\n)$"
+UUID_PATTERN = f"^{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}{PYTHON_END}"
 
 
 def uuid7(now_ms: int) -> str:

@@ -108,5 +108,5 @@ def explain(error: Exception) -> str:
         return "$: nested too deeply"
     what, _, where = str(error).replace("`", "").rpartition(" - at ")
     what, where = (what, where) if what else (where, "$")
-    what = what.replace(f"str matching regex '{UUID_PATTERN}'", "UUID")
+    what = what.replace(f"str matching regex {UUID_PATTERN!r}", "UUID")
     return f"{where[:200]}: {what[:1].lower()}{what[1:200]}"

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, structs
 
 from chatd.errors import REFUSALS
+from chatd.ids import PYTHON_END
 from chatd.wire.events import BUILT_IN
 from chatd.wire.messages import Command, Error, Event, Result
 
@@ -66,8 +67,18 @@ def components(rows: Iterable[Declared], events: Events, template: str) -> Schem
         schemas[kind.__name__]["required"] = always_sent(kind)
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
+        schema["properties"] = portable(schema["properties"])
     schemas[Error.__name__]["properties"]["code"]["enum"] = list(REFUSALS)
     return schemas
+
+
+def portable(value: Any) -> Any:
+    """A schema whose patterns any language understands: elsewhere `$` is the end, and needs no help."""
+    if isinstance(value, dict):
+        return {name: portable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [portable(part) for part in value]
+    return value.replace(PYTHON_END, "$") if isinstance(value, str) else value
 
 
 def always_sent(kind: type[Struct]) -> list[str]:

@@ -85,6 +85,7 @@ def test_sixty_four_kilobytes_of_empty_maps() -> None:
         {**SEND, "client_id": ""},
         {**SEND, "client_id": "x" * 65},
         {**SEND, "conversation": NOBODY.replace("-7", "-G")},
+        {**SEND, "conversation": NOBODY + "\n"},
         {**SEND, "conversation": NOBODY.upper().replace("0", "A")},
         {"t": "receipt.read", "conversation": NOBODY, "seq": True},
         {"t": "receipt.read", "conversation": NOBODY, "seq": 1.5},
