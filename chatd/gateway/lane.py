@@ -49,11 +49,14 @@ class Lane(trio.abc.Stream):
         "_skipping",
         "_transport",
         "last_activity",
+        "send_nowait",
     )
 
     def __init__(self, transport: Transport, outbox: Outbox) -> None:
         self._transport = transport
         self._outbox = outbox
+        # A whole frame; False when it is refused. See Outbox.
+        self.send_nowait = outbox.send_nowait
         self._rules: Rules | None = None
         self._data: bytes | bytearray = b""
         self._at = 0
@@ -238,10 +241,6 @@ class Lane(trio.abc.Stream):
             self._long_way = None
 
     # --- out ------------------------------------------------------------------------------------------------------------
-
-    def send_nowait(self, frame: bytes, *, volatile: bool = False) -> bool:
-        """A whole frame; False when it is refused. See Outbox."""
-        return self._outbox.send_nowait(frame, volatile=volatile)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """For trio-websocket: in turn with the frames."""

@@ -24,12 +24,14 @@ class Outbox:
         "_nursery",
         "_queue",
         "_transport",
+        "_write",
         "broken",
         "queued_bytes",
     )
 
     def __init__(self, transport: Transport, nursery: trio.Nursery, most_bytes: int, most_frames: int) -> None:
         self._transport = transport
+        self._write = transport.write_nowait
         self._nursery = nursery
         self._most_bytes = most_bytes
         self._most_frames = most_frames
@@ -38,7 +40,7 @@ class Outbox:
         self.queued_bytes = 0
         self.broken = False
 
-    def send_nowait(self, frame: bytes, *, volatile: bool = False) -> bool:
+    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool:
         """Write or queue it; False when it is refused, because the outbox is full or the peer is gone."""
         if self.broken:
             return False
@@ -55,7 +57,7 @@ class Outbox:
 
     def _write_or_queue(self, frame: bytes) -> bool:
         try:
-            written = self._transport.write_nowait(frame)
+            written = self._write(frame)
         except GONE:
             self.give_up()
             return False

@@ -29,7 +29,7 @@ from chatd.wire.messages import Command, Event, Result, error_of
 
 LOG = log.get(__name__)
 
-# Frames beyond this many times the rate of commands are not answered any more: the session is flooding.
+# Commands refused at this many times the rate that is allowed are not answered any more: the session is flooding.
 FLOOD = 4
 # `token.expiring` is sent so many milliseconds before.
 WARNING_MS = 60_000
@@ -55,6 +55,7 @@ class Session:
         "_desk",
         "_flood",
         "_lane",
+        "_node",
         "_principal",
         "_scope",
         "_warned",
@@ -62,6 +63,7 @@ class Session:
         "ending",
         "id",
         "login",
+        "send_nowait",
         "tenant",
         "user",
     )
@@ -73,7 +75,10 @@ class Session:
         self.codec = codec
         self.ending: tuple[Close, str] | None = None
         self._desk = desk
+        self._node = desk.node
         self._lane = lane
+        # Put a whole WebSocket frame on its way; False when the outbox does not take it. Every delivery passes here.
+        self.send_nowait = lane.send_nowait
         self._principal = principal
         self._address = address
         self._scope = trio.CancelScope()
@@ -84,8 +89,8 @@ class Session:
 
     def rules(self) -> Rules:
         """What the lane lets through."""
-        settings = self._desk.node.config.gateway
-        rate = self._desk.node.config.limits.control_frames_per_second
+        settings = self._node.config.gateway
+        rate = self._node.config.limits.control_frames_per_second
         control = TokenBucket(rate, 2 * rate)
         opcodes = (self.codec.opcode,)
         return Rules(self.receive, self.close_soon, opcodes, settings.max_message_bytes, settings.max_frames, control)
@@ -96,7 +101,7 @@ class Session:
             await self._lane.pump(connection)
         if self.ending is not None:
             close, reason = self.ending
-            await say_goodbye(connection, close.code, reason, self._desk.node.config.gateway.close_timeout)
+            await say_goodbye(connection, close.code, reason, self._node.config.gateway.close_timeout)
 
     # --- in -------------------------------------------------------------------------------------------------------------
 
@@ -113,9 +118,6 @@ class Session:
                 self._scope.cancel()
 
     async def _receive(self, payload: bytes) -> None:
-        if self._flood.take(trio.current_time()) > 0:
-            self.close_soon("flooding", "retry_in_ms=10000")
-            return
         try:
             frame_id, body = self.codec.open_envelope(payload)
         except NotAFrame as error:
@@ -123,21 +125,26 @@ class Session:
             return
         ctx = self._context(frame_id)
         try:
-            command = self.codec.decode_command(body, self._desk.node.config.gateway.max_depth)
+            command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
             row = self._desk.rows[type(command)]
-            check(self._bucket, row.cost)
+            check(self._bucket, row.cost, self._lane.last_activity)
         except Refused as refused:
-            ctx.answer(error_of(refused))
+            self._refuse(ctx, refused)
             return
         await run_command(row, ctx, command)
 
-    def _context(self, frame_id: int) -> Ctx:
-        node = self._desk.node
+    def _refuse(self, ctx: Ctx, refused: Refused) -> None:
+        """Say no, but not without end."""
+        if self._flood.take(self._lane.last_activity) > 0:
+            self.close_soon("flooding", "retry_in_ms=10000")
+        else:
+            ctx.answer(error_of(refused))
 
+    def _context(self, frame_id: int) -> Ctx:
         def answer(result: Result) -> None:
             self._send_or_end(self.codec.encode_reply(frame_id, result))
 
-        return Ctx(node, self._principal, self.id, self._address, node.clock(), answer, self._renew)
+        return Ctx(self._node, self._principal, self.id, self._address, self._node.clock(), answer, self._renew)
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
@@ -145,10 +152,6 @@ class Session:
         self._warned = False
 
     # --- out ------------------------------------------------------------------------------------------------------------
-
-    def send_nowait(self, frame: bytes, *, volatile: bool = False) -> bool:
-        """Put a whole WebSocket frame on its way; False when the outbox does not take it."""
-        return self._lane.send_nowait(frame, volatile=volatile)
 
     def send_event(self, event: Event) -> None:
         self._send_or_end(self.codec.encode_event(event))
@@ -159,7 +162,7 @@ class Session:
 
     def greet(self, *, maintenance: bool) -> None:
         """The first frame: what the client has to know of this connection."""
-        node = self._desk.node
+        node = self._node
         self.send_event(
             Connected(
                 session=self.id,
@@ -189,7 +192,7 @@ class Session:
     def beat(self) -> float | None:
         """Called by the timing wheel: is the peer there, is the token valid. Returns seconds until the next look."""
         silence = trio.current_time() - self._lane.last_activity
-        heartbeat = self._desk.node.config.gateway.heartbeat
+        heartbeat = self._node.config.gateway.heartbeat
         if silence >= 2 * heartbeat:
             self.hang_up()
             return None
@@ -199,8 +202,8 @@ class Session:
 
     def _seconds_to_expiry(self) -> float:
         """Warn a minute before the token ends, close when it has ended."""
-        left = self._principal.expires_at - self._desk.node.clock()
-        if left <= -self._desk.node.config.auth.leeway * 1000:
+        left = self._principal.expires_at - self._node.clock()
+        if left <= -self._node.config.auth.leeway * 1000:
             self.close_soon("token_expired")
         elif left <= WARNING_MS and not self._warned:
             self._warned = True

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
@@ -37,8 +39,7 @@ def no_session(_: Principal) -> None:
     raise Refused("bad_request", "this command needs a socket")
 
 
-@dataclass(slots=True)
-class Ctx:
+class Ctx(Struct):
     """One command on its way. `session` is "" over REST; `address` is the peer's, for limits and never for identity."""
 
     node: Node

@@ -4,22 +4,21 @@ There is one road for each: `deliver` in this file. A handler never writes to a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from chatd.domain.identity import Principal
 from chatd.node.context import Ctx
 from chatd.wire.messages import Event, Result
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The answer to the command."""
 
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
-class ToConversation:
+class ToConversation(Struct, frozen=True):
     """An event for every session of every member, but the one with the id `but`. Volatile ones are dropped for slow readers."""
 
     conversation: str
@@ -28,8 +27,7 @@ class ToConversation:
     volatile: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToUser:
+class ToUser(Struct, frozen=True):
     """An event for every session of one user, but the one with the id `but`."""
 
     user: str
@@ -37,23 +35,20 @@ class ToUser:
     but: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(Struct, frozen=True):
     """From now on the sessions of these users hear the conversation."""
 
     conversation: str
     users: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(Struct, frozen=True):
     """The session that asked goes on under a fresh token of the same user."""
 
     principal: Principal
 
 
-@dataclass(frozen=True, slots=True)
-class CloseSessions:
+class CloseSessions(Struct, frozen=True):
     """Close the sessions of a user: all, or those that were signed in as `login` (the family of their refresh token)."""
 
     user: str

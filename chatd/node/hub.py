@@ -31,24 +31,21 @@ class Session(Protocol):
     login: str
     codec: Codec
 
-    def send_nowait(self, frame: bytes, *, volatile: bool = False) -> bool: ...
+    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...
 
     def close_soon(self, close: str, reason: str = "") -> None: ...
 
 
-class SharedFrame:
+class SharedFrame(dict[Codec, bytes]):
     """One event as whole WebSocket frames, built once for each codec that somebody here speaks."""
 
-    __slots__ = ("_event", "_frames")
+    __slots__ = ("_event",)
 
     def __init__(self, event: Event) -> None:
         self._event = event
-        self._frames: dict[str, bytes] = {}
 
-    def of(self, codec: Codec) -> bytes:
-        frame = self._frames.get(codec.name)
-        if frame is None:
-            frame = self._frames[codec.name] = encode_frame(codec.opcode, codec.encode_event(self._event))
+    def __missing__(self, codec: Codec) -> bytes:
+        frame = self[codec] = encode_frame(codec.opcode, codec.encode_event(self._event))
         return frame
 
 
@@ -137,7 +134,7 @@ class Hub:
         for turn, session in enumerate(tuple(audience), start=1):
             if session.id == but:
                 continue
-            if not session.send_nowait(shared.of(session.codec), volatile=volatile) and not volatile:
+            if not session.send_nowait(shared[session.codec], volatile) and not volatile:
                 session.close_soon("slow")
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()

@@ -28,11 +28,11 @@ class UserLimits:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end((tenant, user))
-        check(bucket, cost)
+        check(bucket, cost, trio.current_time())
 
 
-def check(bucket: TokenBucket, cost: float) -> None:
+def check(bucket: TokenBucket, cost: float, now: float) -> None:
     """Raises Refused: `rate_limited` with `retry_after` in seconds."""
-    wait = bucket.take(trio.current_time(), cost)
+    wait = bucket.take(now, cost)
     if wait > 0:
         raise Refused("rate_limited", retry_after=wait)

@@ -1,17 +1,16 @@
 """What the journal commits: messages and receipts, each waiting with whoever sent it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import outcome
 import trio
+from msgspec import Struct
 
 from chatd.errors import Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True):
     """A message that wants a number. `id` is made by the sender's node; `attachments` and `meta` are JSON texts."""
 
     tenant: str
@@ -25,8 +24,7 @@ class Append:
     meta: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Positions that a member has reached; 0 for a position that is not meant."""
 
     tenant: str
@@ -40,8 +38,7 @@ class Receipt:
         return Receipt(self.tenant, self.conversation, self.user, delivered, read)
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Struct, frozen=True):
     """What became of a message. `duplicate`: it had been there already, and this is the first result again."""
 
     id: str
@@ -51,8 +48,7 @@ class Appended:
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(Struct, frozen=True):
     """What became of a receipt. `rev` is None when nothing moved; `unread` is None when `read` did not."""
 
     delivered_seq: int
@@ -67,15 +63,14 @@ Committed = Appended | Advanced
 Tell = Callable[[Any], Awaitable[None]]
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """One item on its way. `deadline` in trio's time."""
 
     item: Item
     tell: Tell
     deadline: float
     result: outcome.Outcome[Any] | None = None
-    waiters: list[trio.lowlevel.Task] = field(default_factory=list)
+    waiters: list[trio.lowlevel.Task] = []
 
     async def wait(self) -> Any:
         """Until it is committed and told, or refused. Giving up does not take the entry back."""

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import astuple
+
 from chatd.store import queries
-from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Receipt
+from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
 from chatd.store.postgres import Connection
 
 SQL = queries.load("journal")
@@ -15,7 +17,7 @@ Result = tuple[Entry, Committed | str]
 async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
     """Number and insert. A result that is a string is a refusal code."""
     items = [entry.item for entry in entries if isinstance(entry.item, Append)]
-    columns = [[getattr(item, name) for item in items] for name in Append.__dataclass_fields__]
+    columns = transposed(items)
     rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
     return [(entries[row["ord"] - 1], appended(row, items)) for row in rows]
 
@@ -30,7 +32,7 @@ def appended(row: Any, items: Sequence[Append]) -> Appended | str:
 async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
     """Move positions forward. A result that is a string is a refusal code."""
     items = [entry.item for entry in entries if isinstance(entry.item, Receipt)]
-    columns = [[getattr(item, name) for item in items] for name in Receipt.__dataclass_fields__]
+    columns = transposed(items)
     rows = await connection.call(SQL.advance_receipts, *columns)
     return [(entries[row["ord"] - 1], advanced(row)) for row in rows]
 
@@ -39,6 +41,12 @@ def advanced(row: Any) -> Advanced | str:
     if row["outcome"] == "not_found":
         return "not_found"
     return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"])
+
+
+def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
+    """A column per field, as the arrays of a statement. One without a value is none at all: unnest fills it up."""
+    columns = [list(column) for column in zip(*map(astuple, items), strict=True)]
+    return [column if any(value is not None for value in column) else None for column in columns]
 
 
 def split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
