@@ -19,15 +19,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """One row of the table of closes. Codes 4000 to 4399 may come back, 4400 and up may not."""
+    """One row of the table of closes. `may_return`: the client is welcome to connect again."""
 
     code: int
     name: str
+    may_return: bool
     meaning: str
-
-    @property
-    def may_return(self) -> bool:
-        return self.code == 1001 or 4000 <= self.code < 4400
 
 
 REFUSALS = {
@@ -58,17 +55,23 @@ REFUSALS = {
 CLOSES = {
     row.name: row
     for row in (
-        Close(1001, "going_away", "The server drains; come back after `retry_in_ms` of the reason."),
-        Close(1009, "too_big", "A message over the limit; do not send it again."),
-        Close(4000, "slow", "You do not read fast enough; come back with your position."),
-        Close(4001, "token_expired", "Come back with a fresh token."),
-        Close(4002, "replaced", "The same session was resumed elsewhere."),
-        Close(4029, "flooding", "Far too many frames; come back after `retry_in_ms` of the reason."),
-        Close(4400, "protocol_error", "What you sent is not an `[id, body]` array of the negotiated codec."),
-        Close(4403, "banned", "You are banned."),
-        Close(4404, "logged_out", "This session, or its user, was logged out."),
+        Close(1001, "going_away", True, "The server drains; come back after `retry_in_ms` of the reason."),
+        Close(1009, "too_big", False, "A message over the limit; do not send it again."),
+        Close(4000, "slow", True, "You do not read fast enough; come back with your position."),
+        Close(4001, "token_expired", True, "Come back with a fresh token."),
+        Close(4002, "replaced", False, "The same session was resumed elsewhere."),
+        Close(4029, "flooding", True, "Far too many frames; come back after `retry_in_ms` of the reason."),
+        Close(4400, "protocol_error", False, "What you sent is not an `[id, body]` array of the negotiated codec."),
+        Close(4403, "banned", False, "You are banned."),
+        Close(4404, "logged_out", False, "This session, or its user, was logged out."),
     )
 }
+
+
+def may_return(code: int) -> bool:
+    """Whether a client may connect again after this close code (RFC 6455, section 7.4). Of codes to come 4400 and up say no."""
+    known = {row.code: row.may_return for row in CLOSES.values()}
+    return known.get(code, code < 4400)
 
 
 class Refused(Exception):

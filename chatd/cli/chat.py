@@ -1,20 +1,27 @@
 """chatd chat: a terminal client, for trying it."""
 
 import json
-import os
 import secrets
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import suppress
 from typing import Annotated, Any
 
 import trio
 import typer
 
 from chatd.cli.common import FAILED, err, escape, out
-from chatd.client import Account, Client, Ended, Refused, Reply, connect, sign_up
+from chatd.cli.identities import StateLost, load_state, save_state
+from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
 
+# What is said of an event.
+TOLD = {
+    "message.delivered": "{who} has received up to number {seq}",
+    "message.read": "{who} has read up to number {seq}",
+    "typing.start": "{who} is typing ...",
+    "maintenance.mode": "{message}",
+}
 HELP = "/to ID or NAME: talk to somebody   /list: conversations   /history: the last messages   /me: who am I   /quit"
 
 
@@ -36,7 +43,7 @@ def chat(
         trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
         return
-    except (Refused, Ended) as error:
+    except (Refused, Ended, StateLost) as error:
         err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(FAILED) from None
     except OSError as error:
@@ -45,28 +52,6 @@ def chat(
             highlight=False,
         )
         raise typer.Exit(FAILED) from None
-
-
-def state_file(name: str) -> Path:
-    """Where the identity of `name` is kept; readable by its owner only."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    safe = "".join(char if char.isalnum() else "_" for char in name)[:60]
-    return Path(home) / "chatd" / f"{safe}.json"
-
-
-def load_state(name: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(state_file(name).read_text(encoding="utf8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def save_state(name: str, state: dict[str, Any]) -> None:
-    path = state_file(name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf8") as file:
-        json.dump(state, file)
 
 
 class Terminal:
@@ -87,7 +72,8 @@ class Terminal:
             if self._to:
                 await self._talk_to(client, self._to)
             else:
-                self._say(f"In another terminal: chatd chat --as bob --to {self._name}    {HELP}")
+                self._say(f"In another terminal: chatd chat --as bob --to {self._name} (elsewhere: --to {client.user})")
+                self._say(HELP)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show_events, client)
                 await self._read_lines(client)
@@ -104,27 +90,38 @@ class Terminal:
     async def _talk_to(self, client: Client, whom: str) -> None:
         user = load_state(whom).get("user", whom)
         try:
-            conversation = (await client.open(user)).conversation
+            self._enter((await client.open(user)).conversation)
         except Refused as refused:
             self._say(f"{whom}: {refused.message}")
-            return
-        self._enter(conversation)
+        except Disconnected:
+            self._say("the connection broke; try again: /to " + whom)
 
     def _enter(self, conversation: Reply) -> None:
         self._current = conversation.id
-        self._names |= {member["user"]: member["name"] or member["user"][:8] for member in conversation["members"]}
-        self._say(f"With {', '.join(self._names[member['user']] for member in conversation['members'])}. Write a line.")
+        members = conversation["members"]
+        self._names |= {member["user"]: printable(member["name"] or member["user"][:8]) for member in members}
+        self._say(f"With {', '.join(self._names[member['user']] for member in members)}. Write a line.")
 
     async def _read_lines(self, client: Client) -> None:
         async for line in lines():
-            if line.startswith("/"):
-                if not await self._obey(client, *line.split(maxsplit=1)):
+            try:
+                if not await self._read(client, line):
                     return
-            elif line and self._current is None:
-                self._say("Nobody to talk to yet. " + HELP)
-            elif line and self._current:
-                ack = await client.send(self._current, line)
-                self._say(f"  sent, number {ack.seq}")
+            except Refused as refused:
+                self._say(f"  {refused.message}")
+            except Disconnected:
+                self._say("  the connection broke; try again")
+
+    async def _read(self, client: Client, line: str) -> bool:
+        """False to stop."""
+        if line.startswith("/"):
+            return await self._obey(client, *line.split(maxsplit=1))
+        if line and self._current is None:
+            self._say("Nobody to talk to yet. " + HELP)
+        elif line and self._current:
+            ack = await client.send(self._current, line)
+            self._say(f"  sent, number {ack.seq}")
+        return True
 
     async def _obey(self, client: Client, command: str, argument: str = "") -> bool:
         """False to stop."""
@@ -149,11 +146,12 @@ class Terminal:
             elif event["t"] == "message.new":
                 self._current = self._current or event["conversation"]
                 self._show_message(event["message"])
-                await client.read(event["conversation"], event["message"]["seq"])
-            elif event["t"] == "message.read" and event["user"] != client.user:
-                self._say(f"  {self._who(event['user'])} has read up to number {event['seq']}")
-            elif event["t"] == "maintenance.mode":
-                self._say(f"  {event['message']}")
+                with suppress(Refused, Disconnected):
+                    await client.read(event["conversation"], event["message"]["seq"])
+            elif event["t"] in TOLD and event.get("user") != client.user:
+                self._say("  " + TOLD[event["t"]].format(who=self._who(event.get("user", "")), **event))
+            elif event["t"] == "client.state" and event["state"] != "connecting":
+                self._say("  connected" if event["state"] == "connected" else "  the connection is gone; trying again ...")
 
     def _show_message(self, message: dict[str, Any]) -> None:
         text = message["text"] or "(no text)"

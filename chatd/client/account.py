@@ -1,5 +1,6 @@
 """Signing up, and keeping the tokens fresh, over HTTP."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -56,6 +57,8 @@ def post_blocking(url: str, body: dict[str, Any]) -> dict[str, Any]:
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
         raise refused(error.read()) from None
+    except (http.client.HTTPException, ValueError, TypeError) as error:
+        raise OSError(f"{url} does not answer as chatd does: {error}") from error
 
 
 def refused(body: bytes) -> Refused:

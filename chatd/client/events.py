@@ -5,52 +5,49 @@ lost, and synced from the server once the app has caught up: it comes late, but 
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import trio
 
-from chatd.client.link import Disconnected
 from chatd.client.reply import Reply
-from chatd.errors import Refused
 
 MOST = 5000
 
 
 class EventQueue:
-    """`async for event in client.events`. For one reader at a time."""
+    """`async for event in client.events`. For one reader at a time. `client.state` is the client's own word for its state."""
 
-    def __init__(self, lost: Callable[[dict[str, Any]], None], catch_up: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, lost: Callable[[dict[str, Any]], None], most: int = MOST) -> None:
         self._queue: deque[Reply] = deque()
         self._lost = lost
-        self._catch_up = catch_up
-        self._has_lost = False
+        self._most = most
         self._filled = trio.Event()
+        self._emptied = trio.Event()
 
     def put(self, event: Reply) -> None:
-        if len(self._queue) < MOST:
+        if len(self._queue) < self._most:
             self._queue.append(event)
             self._filled.set()
         elif "rev" in event and "conversation" in event:
-            self._has_lost = True
             self._lost(event)
+
+    def untaken(self) -> list[Reply]:
+        """What the app has not had yet, in order."""
+        return list(self._queue)
+
+    async def room(self) -> None:
+        """Until the app has caught up so far that fetching more makes sense."""
+        while len(self._queue) > self._most // 2:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
 
     def __aiter__(self) -> "EventQueue":
         return self
 
     async def __anext__(self) -> Reply:
         while not self._queue:
-            if self._has_lost:
-                await self._fetch_lost()
-                continue
             self._filled = trio.Event()
             await self._filled.wait()
+        self._emptied.set()
         return self._queue.popleft()
-
-    async def _fetch_lost(self) -> None:
-        self._has_lost = False
-        try:
-            await self._catch_up()
-        except (Disconnected, Refused):
-            self._has_lost = True
-            await trio.sleep(1)

@@ -11,6 +11,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from chatd.client.reply import Reply
 from chatd.errors import REFUSALS, Refused
 
+# Until the server has said what it wants.
+HEARTBEAT, LONGEST = 25.0, 65_536
 OnEvent = Callable[[Reply], None]
 OnAnswer = Callable[[dict[str, Any], Reply], None]
 
@@ -20,18 +22,23 @@ class Disconnected(Exception):
 
 
 @contextmanager
-def unwrapped() -> Iterator[None]:
-    """A nursery wraps what fails in it. Of several failures of one connection the close tells most; a bug goes before all."""
+def alone() -> Iterator[None]:
+    """A nursery wraps what fails in it. What failed alone comes out as it was."""
     try:
         yield
     except BaseExceptionGroup as group:
-        raise min(leaves(group), key=rank) from None
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from None
 
 
-def leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in leaves(part)]
-    return [error]
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Of several failures of one connection the close tells most; a bug goes before all."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise min(group.exceptions, key=rank) from None
 
 
 def rank(error: BaseException) -> int:
@@ -43,14 +50,20 @@ def rank(error: BaseException) -> int:
 class Link:
     """`run` it; `call` works while it runs."""
 
-    def __init__(self, connection: WebSocketConnection, heartbeat: float = 25.0) -> None:
+    def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection
         self._as_text = connection.subprotocol == "chatd.v1.json"
         self._format: Any = msgspec.json if self._as_text else msgspec.msgpack
         self._waiting: dict[int, tuple[dict[str, Any], trio.MemorySendChannel[Reply]]] = {}
         self._last_id = 0
         self._heard = trio.current_time()
-        self.heartbeat = heartbeat
+        self._heartbeat = HEARTBEAT
+        self._longest = LONGEST
+
+    def obey(self, hello: Reply) -> None:
+        """What the server said of this connection in its first frame."""
+        self._heartbeat = hello["heartbeat"]
+        self._longest = hello["limits"]["max_message"]
 
     async def call(self, body: dict[str, Any]) -> Reply:
         """Send a command and wait for its answer. Raises Refused, or Disconnected."""
@@ -74,7 +87,10 @@ class Link:
         await trio.aclose_forcefully(self._connection)
 
     async def _send(self, frame: Any) -> None:
+        """Raises Refused for what the server would hang up for, ConnectionClosed."""
         data = self._format.encode(frame)
+        if len(data) > self._longest:
+            raise Refused("too_large", f"{len(data)} bytes, where {self._longest} are allowed")
         await self._connection.send_message(data.decode() if self._as_text else data)
 
     async def receive(self) -> tuple[int, Reply]:
@@ -111,10 +127,10 @@ class Link:
     async def _watch(self) -> None:
         """A connection on which nothing comes for too long is dead, whatever the system says: ask, then let go."""
         while True:
-            await trio.sleep_until(self._heard + self.heartbeat)
-            if trio.current_time() - self._heard < self.heartbeat:
+            await trio.sleep_until(self._heard + self._heartbeat)
+            if trio.current_time() - self._heard < self._heartbeat:
                 continue
-            with trio.move_on_after(self.heartbeat) as patience:
+            with trio.move_on_after(self._heartbeat) as patience:
                 with suppress(Refused, Disconnected):
                     await self.call({"t": "ping", "ts": 0})
             if patience.cancelled_caught:

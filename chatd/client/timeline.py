@@ -2,7 +2,8 @@
 
 Every durable event has a `rev`, the next one of its conversation. What comes twice is dropped; what comes too early shows a gap,
 which a sync closes before anything later is told. So the app sees each message once, in the order of `seq`, whatever the
-connection does. Positions only move when what lies before them has been told: a position that is saved misses nothing.
+connection does. What was returned from here but has not been taken by the app is not part of a position: a position that is
+saved misses nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,39 +12,40 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+# Events that wait for the sync of their conversation; what is more than that is synced once more.
+MOST_HELD = 256
+
 
 @dataclass
 class Place:
-    """One conversation. Everything up to `rev` has been told; `seq` is the last message of it."""
+    """One conversation. Everything up to `rev` has been told; `seq` is the last message of it, `top` the last rev heard of."""
 
     seq: int = 0
     rev: int = 0
-    behind: bool = False
+    top: int = 0
     held: list[Json] = field(default_factory=list)
 
 
 class Timeline:
-    """All conversations. `take` and `take_changes` return what is to be told, in order."""
+    """All conversations. `take` and `take_changes` return what is to be told, in order; `behind` are those that need a sync."""
 
     def __init__(self, position: Json | None = None) -> None:
         saved = (position or {}).get("conversations", {})
-        self.places = {id_: Place(seq, rev) for id_, (seq, rev) in saved.items()}
+        self.places = {id_: Place(seq, rev) for id_, (seq, rev, _) in saved.items()}
+        self.behind = {id_ for id_, (_, _, behind) in saved.items() if behind}
         self.cursor: str | None = (position or {}).get("cursor")
-        self._next_cursor: str | None = None
         self._fresh = self.cursor is None
         self._waiting: list[Json] | None = []
+        self._resets: list[Json] = []
 
-    @property
-    def position(self) -> dict[str, Any]:
-        """What to keep, so that a later client misses nothing."""
-        return {
-            "cursor": self.cursor,
-            "conversations": {id_: [place.seq, place.rev] for id_, place in self.places.items()},
-        }
-
-    def behind(self) -> list[str]:
-        """Conversations that need a sync."""
-        return [id_ for id_, place in self.places.items() if place.behind]
+    def position(self, untaken: Iterable[Json] = ()) -> dict[str, Any]:
+        """What to keep, so that a later client misses nothing. `untaken`: events from here that the app has not had yet."""
+        kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
+        for event in untaken:
+            if is_durable(event) and event["conversation"] in kept:
+                seq, rev, _ = kept[event["conversation"]]
+                kept[event["conversation"]] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
+        return {"cursor": self.cursor, "conversations": kept}
 
     # --- a connection begins --------------------------------------------------------------------------------------------
 
@@ -59,23 +61,33 @@ class Timeline:
             place = self.places.get(state["id"])
             if place is None and self._fresh:
                 self.places[state["id"]] = Place(state["seq"], state["rev"])
-            elif place is None:
-                self.places[state["id"]] = Place(behind=True)
-            elif state["rev"] > place.rev:
-                place.behind = True
+            elif place is None or state["rev"] > place.rev:
+                self._fall_behind(state["id"], state["rev"])
+            elif state["rev"] < place.rev:
+                self._reset(state)
+
+    def _reset(self, state: Json) -> None:
+        """The server stands before where it was: it has been restored from a backup. Its state counts, and the app is told."""
+        self.places[state["id"]] = Place(state["seq"], state["rev"])
+        self._resets.append({"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]})
 
     def states_end(self, cursor: str) -> list[Json]:
         """All states have come. Returns the events that waited for it."""
         self._fresh = False
-        self._next_cursor = cursor
+        self.cursor = cursor
         waiting, self._waiting = self._waiting or [], None
-        self._keep_cursor()
-        return [event for waited in waiting for event in self.take(waited)]
+        resets, self._resets = self._resets, []
+        return resets + [event for waited in waiting for event in self.take(waited)]
 
-    def _keep_cursor(self) -> None:
-        """A cursor counts once everything before it has been told."""
-        if self._next_cursor is not None and not self.behind():
-            self.cursor, self._next_cursor = self._next_cursor, None
+    def _place(self, id_: str) -> Place:
+        return self.places.setdefault(id_, Place())
+
+    def _fall_behind(self, id_: str, rev: int) -> Place:
+        """There is something up to `rev` that was not told."""
+        place = self._place(id_)
+        place.top = max(place.top, rev)
+        self.behind.add(id_)
+        return place
 
     # --- events ---------------------------------------------------------------------------------------------------------
 
@@ -84,61 +96,54 @@ class Timeline:
         if self._waiting is not None and "conversation" in event:
             self._waiting.append(event)
             return []
-        if event["t"] == "conversation.update":
-            return self._take_update(event)
         if event["t"] == "behind":
-            self._place(event["conversation"]).behind = True
+            self._fall_behind(event["conversation"], event["rev"])
             return []
-        if "rev" not in event or "conversation" not in event:
-            return [event]
-        return self._take_durable(event)
-
-    def _place(self, id_: str) -> Place:
-        return self.places.setdefault(id_, Place())
-
-    def _take_update(self, event: Json) -> list[Json]:
-        """A new conversation, or news about one that are not messages."""
-        self.learn(event["conversation"])
-        return [event]
+        if event["t"] == "conversation.update":
+            self.learn(event["conversation"])
+        return self._take_durable(event) if is_durable(event) else [event]
 
     def learn(self, conversation: Json) -> None:
         """A conversation that may be new. One without messages has nothing to catch up with."""
-        if conversation["id"] not in self.places:
-            new = conversation["seq"] == 0
-            self.places[conversation["id"]] = Place(rev=conversation["rev"]) if new else Place(behind=True)
+        if conversation["id"] in self.places:
+            return
+        if conversation["seq"] == 0:
+            self.places[conversation["id"]] = Place(rev=conversation["rev"])
+        else:
+            self._fall_behind(conversation["id"], conversation["rev"])
 
     def _take_durable(self, event: Json) -> list[Json]:
-        place = self._place(event["conversation"])
+        id_ = event["conversation"]
+        place = self._place(id_)
         if event["rev"] <= place.rev:
             return []
-        if place.behind or event["rev"] > place.rev + 1:
-            place.behind = True
-            place.held.append(event)
+        if id_ in self.behind or event["rev"] > place.rev + 1:
+            self._fall_behind(id_, event["rev"])
+            if len(place.held) < MOST_HELD:
+                place.held.append(event)
             return []
-        self._advance(place, event)
-        return [event]
-
-    def _advance(self, place: Place, event: Json) -> None:
         place.rev = event["rev"]
         if event["t"] == "message.new":
             place.seq = event["message"]["seq"]
+        return [event]
 
     def acked(self, conversation: str, seq: int, rev: int) -> None:
         """A message of our own was committed: its place in the order is taken, and there is nothing to tell."""
         place = self._place(conversation)
-        if self._waiting is None and not place.behind and rev == place.rev + 1:
+        if self._waiting is None and conversation not in self.behind and rev == place.rev + 1:
             place.rev, place.seq = rev, seq
         elif rev > place.rev:
-            place.behind = True
+            self._fall_behind(conversation, rev)
 
     def lost(self, event: Json) -> None:
         """An event could not be told (the app does not keep up): its conversation has to be synced later."""
-        place = self._place(event["conversation"])
-        place.rev = min(place.rev, event["rev"] - 1)
-        if event["t"] == "message.new":
-            place.seq = min(place.seq, event["message"]["seq"] - 1)
-        place.behind = True
-        place.held = []
+        place = self._fall_behind(event["conversation"], event["rev"])
+        place.rev, place.seq = min(place.rev, event["rev"] - 1), min(place.seq, seq_before(event))
+
+    def forget(self, id_: str) -> None:
+        """A conversation that is ours no more."""
+        self.behind.discard(id_)
+        self.places.pop(id_, None)
 
     # --- syncs ----------------------------------------------------------------------------------------------------------
 
@@ -149,10 +154,11 @@ class Timeline:
         place.rev = max(place.rev, changes["rev"])
         if changes["more"]:
             return told
-        place.behind = False
+        self.behind.discard(id_)
         held, place.held = place.held, []
         told += [event for kept in held for event in self._take_durable(kept)]
-        self._keep_cursor()
+        if place.rev < place.top:
+            self.behind.add(id_)
         return told
 
     def _missed_messages(self, id_: str, place: Place, changes: Json) -> list[Json]:
@@ -160,6 +166,16 @@ class Timeline:
         for message in missed:
             place.seq = max(place.seq, message["seq"])
         return [{"t": "message.new", "conversation": id_, "rev": message["rev"], "message": message} for message in missed]
+
+
+def is_durable(event: Json) -> bool:
+    """Whether it has a place in the order of its conversation."""
+    return "rev" in event and "conversation" in event
+
+
+def seq_before(event: Json) -> int:
+    """The last message that somebody has who lacks this event, as far as it tells."""
+    return int(event["message"]["seq"]) - 1 if event["t"] == "message.new" else 2**63
 
 
 def moved(id_: str, changes: Json) -> list[Json]:

@@ -17,9 +17,10 @@ from chatd.wire.codec import Codec
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Somebody who was let in, and the conversations they hear."""
+    """Somebody who was let in, what they speak, and the conversations they hear."""
 
     principal: Principal
+    codec: Codec
     arrival: Arrival
 
 
@@ -38,24 +39,29 @@ class Door:
         """The first offered subprotocol that is spoken here."""
         return next((name for name in handshake.subprotocols if name in self._codecs), None)
 
-    def codec(self, handshake: Handshake) -> Codec:
-        """Of the chosen subprotocol; msgpack where none was."""
-        chosen = self.choose(handshake)
-        return self._codecs[chosen] if chosen else next(iter(self._codecs.values()))
+    def codec(self, handshake: Handshake) -> Codec | None:
+        """Of the chosen subprotocol; where none was offered of `?codec=`, else msgpack. None: not spoken here."""
+        if handshake.subprotocols:
+            chosen = self.choose(handshake)
+            return self._codecs[chosen] if chosen else None
+        default = next(iter(self._codecs.values()))
+        wanted = handshake.query.get("codec", default.name)
+        return next((codec for codec in self._codecs.values() if codec.name == wanted), None)
 
     async def authenticate(self, handshake: Handshake) -> Guest:
         """Raises Rejected."""
         if self._drain.under_way:
             retry = {"Retry-After": str(self._drain.retry_after)}
             raise Rejected(503, "maintenance", "the server is about to stop", headers=retry)
-        if handshake.subprotocols and self.choose(handshake) is None:
+        codec = self.codec(handshake)
+        if codec is None:
             raise Rejected(400, "bad_request", f"spoken here: {', '.join(self._codecs)}")
         try:
-            return await self._sign_in(handshake)
+            return await self._sign_in(handshake, codec)
         except Refused as refused:
             raise rejection(refused) from None
 
-    async def _sign_in(self, handshake: Handshake) -> Guest:
+    async def _sign_in(self, handshake: Handshake, codec: Codec) -> Guest:
         node = self._desk.node
         token, now = handshake.bearer, node.clock()
         if token is None and node.config.auth.query_token:
@@ -66,12 +72,12 @@ class Door:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
         arrival.conversations += await node.sign_in.enter(principal, now)
-        return Guest(principal, arrival)
+        return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
         """From the greeting to the goodbye."""
         desk = self._desk
-        session = Session(desk, lane, self.codec(handshake), guest.principal, handshake.address)
+        session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
         desk.node.hub.attach(session, guest.arrival.conversations)
         session.greet(maintenance=self._drain.under_way)
         timer = desk.wheel.schedule(0, session.beat)

@@ -30,7 +30,7 @@ from chatd.config import Journal as Settings
 from chatd.errors import Refused
 from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.store.postgres import Connection, Postgres
-from chatd.store.statements import SQL, Result, advance_receipts, append_messages, split
+from chatd.store.statements import NESTED, SQL, Result, advance_receipts, append_messages, split
 
 LOG = log.get(__name__)
 RETRY_AFTER = 0.2
@@ -213,7 +213,8 @@ async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap) -> Async
 
     `on_gap(tenant, conversation, rev)`: something up to `rev` may be there that was not told.
     """
-    shares = [Share(db.connection(f"journal-{number}"), settings.batch, on_gap) for number in range(settings.flushers)]
+    connections = [db.connection(f"journal-{number}", NESTED) for number in range(settings.flushers)]
+    shares = [Share(connection, settings.batch, on_gap) for connection in connections]
     journal = Journal(shares, settings)
     async with trio.open_nursery() as nursery:
         for share in shares:

@@ -1,4 +1,4 @@
-"""The door to Postgres: asyncpg behind trio-asyncio, a pool for everybody and connections of one's own for the journal.
+"""The door to Postgres: asyncpg behind trio-asyncio, connections for everybody and connections of one's own for the journal.
 
 Every call crosses into asyncio once, with all it has to do there, because the crossing costs more than a small query. Foreign
 exceptions end here: what a client may see becomes a `Refused`, what a handler may expect one of the violations below,
@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import asyncpg
 import msgspec
+import trio
 import trio_asyncio
 
 from chatd.config import PostgresSection
@@ -21,6 +22,7 @@ from chatd.errors import Refused
 
 T = TypeVar("T")
 Row = asyncpg.Record
+Work = Callable[[Any], Awaitable[T]]
 
 AWAY = (
     OSError,
@@ -37,11 +39,8 @@ AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
-# For the journal: one plan for ever, through indexes, whatever the tables looked like when it was made.
-NESTED = (
-    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
-)
 SLOW = (asyncio.TimeoutError, asyncpg.QueryCanceledError)
+TOO_SLOW = "the database took too long"
 
 
 class UniqueViolation(Exception):
@@ -59,7 +58,7 @@ def translated(error: Exception) -> Exception:
     if isinstance(error, asyncpg.ForeignKeyViolationError):
         return ForeignKeyViolation(error.constraint_name)
     if isinstance(error, SLOW):
-        return Refused("timeout", "the database took too long")
+        return Refused("timeout", TOO_SLOW)
     if isinstance(error, AWAY):
         return Refused("unavailable", "the database is away", retry_after=1)
     return error
@@ -77,12 +76,16 @@ async def across(work: Callable[..., Awaitable[T]], *args: Any) -> T:
 
 
 class Postgres:
-    """A pool of connections. Opened by `open_postgres`."""
+    """Connections that are lent to one call each. Opened by `open_postgres`.
 
-    def __init__(self, pool: "asyncpg.Pool[Row]", dsn: str, settings: PostgresSection) -> None:
-        self._pool = pool
+    Lent here and not by asyncpg's pool: each step of asyncio costs a step of Trio, and its pool takes ten to lend and take back.
+    """
+
+    def __init__(self, dsn: str, settings: PostgresSection) -> None:
         self._dsn = dsn
         self._settings = settings
+        self._free = trio.Semaphore(settings.pool)
+        self._idle: list[Connection] = []
 
     async def one(self, sql: str, *args: Any) -> Row | None:
         """The first row, or None."""
@@ -100,50 +103,75 @@ class Postgres:
         """Nothing comes back."""
         await self.within(lambda connection: connection.execute(sql, *args))
 
-    async def within(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def within(self, work: Work[T]) -> T:
         """Run `work(connection)` in asyncio: for several statements on one connection.
 
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
-        return await across(self._within, work)
+        with trio.move_on_after(self._settings.timeout):
+            async with self._free:
+                connection = self._idle.pop() if self._idle else self.connection("pool")
+                try:
+                    return await connection.within(work)
+                finally:
+                    self._idle.append(connection)
+        raise Refused("timeout", TOO_SLOW)
 
-    async def _within(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        async with asyncio.timeout(self._settings.timeout), self._pool.acquire() as connection:
-            return await work(connection)
+    def connection(self, name: str, prelude: str = "") -> "Connection":
+        """A connection of one's own, which begins with the statements of the prelude."""
+        return Connection(self._dsn, self._settings, name, prelude)
 
-    def connection(self, name: str) -> "Connection":
-        """A connection of one's own."""
-        return Connection(self._dsn, self._settings, name)
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.close()
 
     def statistics(self) -> dict[str, int]:
-        return {"size": self._pool.get_size(), "idle": self._pool.get_idle_size()}
+        lent = self._settings.pool - self._free.value
+        return {"size": len(self._idle) + lent, "idle": len(self._idle)}
 
 
 class Connection:
-    """One connection outside the pool, which opens when it is needed and again after it broke. For one task at a time."""
+    """One connection, which opens when it is needed and again after it broke. For one task at a time."""
 
-    def __init__(self, dsn: str, settings: PostgresSection, name: str) -> None:
+    def __init__(self, dsn: str, settings: PostgresSection, name: str, prelude: str = "") -> None:
         self._dsn = dsn
         self._settings = settings
         self._name = name
+        self._prelude = prelude
         self._connection: asyncpg.Connection[Row] | None = None
 
     async def call(self, sql: str, *args: Any) -> Sequence[Row]:
-        """All rows. Raises as `Postgres.within` does."""
-        return await across(self._call, sql, args)
+        """All rows. Raises as `within` does."""
+        return await self.within(lambda connection: connection.fetch(sql, *args))
 
-    async def _call(self, sql: str, args: Sequence[Any]) -> Sequence[Row]:
-        async with asyncio.timeout(self._settings.timeout):
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, self._settings, self._name)
-                await self._connection.execute(NESTED)
-            try:
-                return await self._connection.fetch(sql, *args)
-            except (*AWAY, *SLOW):
-                self._connection.terminate()
-                raise
+    async def within(self, work: Work[T]) -> T:
+        """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
+        with trio.move_on_after(self._settings.timeout):
+            return await across(self._within, work)
+        self.close()
+        raise Refused("timeout", TOO_SLOW)
 
-    async def close(self) -> None:
+    async def _within(self, work: Work[T]) -> T:
+        connection = await self._opened()
+        try:
+            return await work(connection)
+        except (*AWAY, *SLOW):
+            connection.terminate()
+            raise
+        finally:
+            # Cancelled in the midst of it: nobody may go on where somebody else has stopped.
+            if not connection.is_closed() and connection.is_in_transaction():
+                connection.terminate()
+
+    async def _opened(self) -> "asyncpg.Connection[Row]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn, self._settings, self._name)
+            if self._prelude:
+                await self._connection.execute(self._prelude)
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of it, whatever it is doing."""
         if self._connection is not None:
             self._connection.terminate()
 
@@ -175,26 +203,11 @@ async def prepare(connection: Any) -> None:
     )
 
 
-async def tidy(connection: Any) -> None:
-    """What happens before a connection goes back into the pool. Nothing of ours outlives a transaction, so mostly nothing."""
-    if connection.is_in_transaction():
-        await connection.reset()
-
-
 @asynccontextmanager
 async def open_postgres(dsn: str, settings: PostgresSection) -> AsyncIterator[Postgres]:
     """The door. Opens no connection by itself: a server that is away now may be there later."""
-    pool = asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=settings.pool,
-        server_settings=server_settings(settings, "pool"),
-        timeout=settings.timeout,
-        init=prepare,
-        reset=tidy,
-    )
-    await across(pool.__aenter__)
+    db = Postgres(dsn, settings)
     try:
-        yield Postgres(pool, dsn, settings)
+        yield db
     finally:
-        pool.terminate()
+        db.close()

@@ -4,11 +4,11 @@ What lives here may be lost at any time without a message being lost. A server t
 that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import trio
 import trio_asyncio
 from redis.asyncio import Redis as Client
 from redis.asyncio.retry import Retry
@@ -33,14 +33,9 @@ class Redis:
 
     async def call(self, *command: Any) -> Any:
         """One command. Raises Refused: `unavailable`."""
-        try:
-            return await trio_asyncio.aio_as_trio(self._call)(command)
-        except (TimeoutError, RedisError, OSError):
-            raise Refused("unavailable", "Redis is away", retry_after=1) from None
-
-    async def _call(self, command: tuple[Any, ...]) -> Any:
-        async with asyncio.timeout(TIMEOUT):
-            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        with suppress(TimeoutError, RedisError, OSError), trio.move_on_after(TIMEOUT):
+            return await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
+        raise Refused("unavailable", "Redis is away", retry_after=1)
 
 
 def client_of(settings: RedisSection, url: str) -> "Client":

@@ -11,6 +11,10 @@ from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, It
 from chatd.store.postgres import Connection
 
 SQL = queries.load("journal")
+# One plan for ever, through indexes, whatever the tables looked like when it was made.
+NESTED = (
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
+)
 Result = tuple[Entry, Committed | str]
 
 

@@ -55,11 +55,11 @@ The same in Python with the package `websockets`:
         socket.send(json.dumps([1, {"t": "ping", "ts": 0}]))
         print(socket.recv())
 
-Where neither headers nor subprotocols can be given, as with `python -m websockets 'ws://127.0.0.1:8080/v1/ws?ticket=ct_...'`, a ticket opens the socket, and the frames are msgpack.
+Where neither headers nor subprotocols can be given, a ticket opens the socket and `codec=json` asks for text: `python -m websockets 'ws://127.0.0.1:8080/v1/ws?codec=json&ticket=ct_...'`.
 
 ## Connecting
 
-* Subprotocols: `chatd.v1.msgpack` (binary frames) and `chatd.v1.json` (text frames). None offered: msgpack. A codec never changes within a connection. There is no compression.
+* Subprotocols: `chatd.v1.msgpack` (binary frames) and `chatd.v1.json` (text frames). None offered: `?codec=msgpack` or `?codec=json`, else msgpack. A codec never changes within a connection. There is no compression.
 * Credentials, the first that is present: `Authorization: Bearer JWT`; an offered subprotocol `bearer.JWT` beside the codec (for browsers; never echoed); `?ticket=` (works once, for
   half a minute, from `POST /v1/auth/ticket`); `?token=JWT` where `auth.query_token` is on.
 * Refused before the upgrade, with a JSON body that has `code` and `message`: 401 no or a bad credential; 403 banned, or a foreign `Origin`; 404 another path; 400, 426 and 431 not a

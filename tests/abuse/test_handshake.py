@@ -112,6 +112,27 @@ async def test_the_subprotocol_is_the_first_one_spoken_and_the_token_is_not_echo
         assert first[0] == (0x81 if codec.endswith("json") else 0x82)
 
 
+@pytest.mark.parametrize(
+    ("lines", "query", "first"),
+    [
+        ((), "codec=json", 0x81),
+        ((), "codec=msgpack", 0x82),
+        (("Sec-WebSocket-Protocol: chatd.v1.msgpack",), "codec=json", 0x82),
+        ((), "codec=xml", None),
+    ],
+)
+async def test_a_codec_of_the_query_counts_where_no_subprotocol_was_offered(
+    daemon: Daemon, lines: tuple[str, ...], query: str, first: int | None
+) -> None:
+    async with Raw.to(daemon) as raw:
+        bearer = f"Authorization: Bearer {daemon.token('01890a5d-ac96-774b-bcce-b302099a8057')}"
+        await raw.send(head(bearer, *lines).replace(b"/v1/ws ", f"/v1/ws?{query} ".encode()))
+        answer = await raw.read(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 " if first else b"HTTP/1.1 400 ")
+        if first:
+            assert (await raw.frame())[0] == first
+
+
 async def test_a_frame_in_the_same_segment_as_the_handshake_is_handled(daemon: Daemon) -> None:
     """A14."""
     async with Raw.to(daemon) as raw:

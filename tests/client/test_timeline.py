@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.client.backoff import Backoff
-from chatd.client.timeline import Timeline
+from chatd.client.timeline import MOST_HELD, Timeline
 
 CONVERSATION = "c"
 
@@ -38,11 +38,9 @@ def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
         told.extend(found["message"]["seq"] for found in events)
 
     def sync() -> None:
-        more = CONVERSATION in timeline.behind()
-        while more:
+        while CONVERSATION in timeline.behind:
             page = changes(timeline.places[CONVERSATION].rev, top, limit)
             tell(timeline.take_changes(CONVERSATION, page))
-            more = page["more"]
 
     for step in [*steps, "reconnect"]:
         if step == "live":
@@ -56,7 +54,7 @@ def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
             sync()
         elif step in ("reconnect", "restart"):
             if step == "restart":
-                timeline = Timeline(timeline.position)
+                timeline = Timeline(timeline.position())
             timeline.connected()
             timeline.take_states([{"id": CONVERSATION, "seq": top, "rev": top}])
             tell(timeline.states_end("next"))
@@ -75,14 +73,27 @@ def test_an_event_that_the_app_had_no_room_for_comes_again() -> None:
     assert [found["message"]["seq"] for found in told] == [2, 3]
 
 
-def test_a_cursor_counts_only_when_all_before_it_was_told() -> None:
-    timeline = Timeline({"cursor": "old", "conversations": {CONVERSATION: [1, 1]}})
+def test_a_position_remembers_what_is_behind() -> None:
+    timeline = Timeline({"cursor": "old", "conversations": {CONVERSATION: [1, 1, False]}})
     timeline.connected()
     timeline.take_states([{"id": CONVERSATION, "seq": 5, "rev": 5}])
     timeline.states_end("new")
-    assert timeline.position["cursor"] == "old"
-    timeline.take_changes(CONVERSATION, changes(1, 5, 100))
-    assert timeline.position == {"cursor": "new", "conversations": {CONVERSATION: [5, 5]}}
+    assert timeline.position() == {"cursor": "new", "conversations": {CONVERSATION: [1, 1, True]}}
+    assert Timeline(timeline.position()).behind == {CONVERSATION}
+    told = timeline.take_changes(CONVERSATION, changes(1, 5, 100))
+    assert timeline.position() == {"cursor": "new", "conversations": {CONVERSATION: [5, 5, False]}}
+    assert timeline.position(told[1:]) == {"cursor": "new", "conversations": {CONVERSATION: [2, 2, True]}}
+
+
+def test_more_events_than_can_be_held_are_synced_once_more() -> None:
+    timeline = Timeline()
+    timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
+    timeline.states_end("x")
+    for number in range(2, MOST_HELD + 10):
+        assert timeline.take(event(number)) == []
+    told = timeline.take_changes(CONVERSATION, changes(0, 1, 10))
+    assert [found["rev"] for found in told] == list(range(1, MOST_HELD + 2))
+    assert timeline.behind == {CONVERSATION}
 
 
 def test_backoff_forgets_only_after_a_stable_half_minute() -> None:

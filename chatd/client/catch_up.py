@@ -1,0 +1,64 @@
+"""Learning what was missed: all states when a connection begins, then each gap as it is found.
+
+One task per connection does it, conversation after conversation, so that two syncs of one conversation never cross.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from chatd.client.events import EventQueue
+from chatd.client.link import Link
+from chatd.client.timeline import Timeline
+from chatd.errors import Refused
+
+RETRY_AFTER = 1.0
+
+
+class CatchUp:
+    """`states` once, then `close_gaps` until the connection ends; `look` when there may be a gap."""
+
+    def __init__(self, timeline: Timeline, events: EventQueue, tell: Callable[[list[Any]], None]) -> None:
+        self._timeline = timeline
+        self._events = events
+        self._tell = tell
+        self._gap = trio.Event()
+
+    def look(self) -> None:
+        """Called after everything that may have shown a gap."""
+        if self._timeline.behind:
+            self._gap.set()
+
+    async def states(self, link: Link) -> None:
+        """Which conversations changed since the last connection. Raises Disconnected, Refused."""
+        cursor, more = self._timeline.cursor, True
+        while more:
+            page = await link.call({"t": "session.sync", **({"cursor": cursor} if cursor else {})})
+            self._timeline.take_states(page["conversations"])
+            cursor, more = page["cursor"], page["more"]
+        assert cursor is not None
+        self._tell(self._timeline.states_end(cursor))
+
+    async def close_gaps(self, link: Link) -> None:
+        """Sync what is behind, now and whenever something falls behind. Raises Disconnected."""
+        while True:
+            for id_ in tuple(self._timeline.behind):
+                await self._close_gap(link, id_)
+            if not self._timeline.behind:
+                self._gap = trio.Event()
+                await self._gap.wait()
+
+    async def _close_gap(self, link: Link, id_: str) -> None:
+        """One conversation. A refusal does not keep the others waiting; a definite one means that it is ours no more."""
+        try:
+            while id_ in self._timeline.behind:
+                await self._events.room()
+                rev = self._timeline.places[id_].rev
+                changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
+                self._tell(self._timeline.take_changes(id_, changes))
+        except Refused as refused:
+            if refused.row.retryable:
+                await trio.sleep(refused.retry_after or RETRY_AFTER)
+            else:
+                self._timeline.forget(id_)

@@ -1,0 +1,88 @@
+"""`chatd chat`, as two people at two terminals use it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from tests.support import PATIENCE, Daemon
+
+
+class Person:
+    """A terminal: `type` a line, `sees` waits until a text was shown."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self.shown = ""
+
+    async def type(self, line: str) -> None:
+        assert self._process.stdin is not None
+        await self._process.stdin.send_all(line.encode() + b"\n")
+
+    async def sees(self, text: str) -> str:
+        assert self._process.stdout is not None
+        with trio.fail_after(3 * PATIENCE):
+            while text not in self.shown:
+                self.shown += (await self._process.stdout.receive_some()).decode()
+        return self.shown
+
+
+def command(daemon: Daemon, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "chatd", "chat", "--http", daemon.addresses.http, *arguments]
+
+
+@asynccontextmanager
+async def terminal(daemon: Daemon, home: Path, *arguments: str) -> AsyncIterator[Person]:
+    environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "200"}
+    process = await trio.lowlevel.open_process(
+        command(daemon, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    try:
+        yield Person(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
+    async with terminal(daemon, tmp_path, "--as", "alice") as alice:
+        await alice.sees("--to alice")
+        async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
+            await bob.sees("With")
+            await bob.type("hello [bold]there")
+            await bob.sees("sent, number 1")
+            await alice.sees("bob: hello [bold]there")
+            await bob.sees("alice has read up to number 1")
+            await alice.type("\x1b[2Jhi")
+            assert "\x1b[2J" not in await bob.sees("[2Jhi")
+            await alice.type("/history")
+            await alice.sees("alice: ")
+            await alice.type("/list")
+            await alice.sees("unread")
+            await alice.type("/to nobody-known")
+            await alice.sees("nobody-known: ")
+
+
+async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) -> None:
+    seen = []
+    for _ in range(2):
+        async with terminal(daemon, tmp_path, "--as", "alice") as alice:
+            seen.append((await alice.sees("--to alice")).splitlines()[0])
+    assert seen[0] == seen[1]
+
+
+async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for home, arguments, said in (
+        (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME"),
+        (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?"),
+    ):
+        environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
+        done = await trio.run_process(
+            command(daemon, *arguments), env=environment, capture_stderr=True, capture_stdout=True, check=False
+        )
+        assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (1, True, False)

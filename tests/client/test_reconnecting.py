@@ -1,0 +1,227 @@
+"""When the client comes back, when it does not, and with what. Against a scripted server, in time that only seems to pass."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import ConnectionRejected
+
+from chatd.client import Account, Client, Ended, Refused, Reply, connect
+from tests.client.scripted import Server, ack, changes, error, news, state
+
+
+@asynccontextmanager
+async def client_of(server: Server, who: Account | str = "token", **options: Any) -> AsyncIterator[Client]:
+    async with connect("ws://nowhere", who, codec="json", dial=server.dial, **options) as client:
+        yield client
+
+
+async def told(client: Client) -> Reply:
+    """The next event that the server told."""
+    while True:
+        event = await anext(client.events)
+        if event["t"] != "client.state":
+            return event
+
+
+class Tokens(Account):
+    """An account whose refreshes come from a list; what is no text is raised."""
+
+    def __init__(self, *tokens: str | Exception) -> None:
+        super().__init__("http://nowhere", "me", "first", "refresh")
+        self._tokens = list(tokens)
+
+    async def refresh(self, stale: str) -> str:
+        await trio.lowlevel.checkpoint()
+        token = self._tokens.pop(0)
+        if isinstance(token, Exception):
+            raise token
+        self.access_token = token
+        return token
+
+
+def rejected(status: int, code: str, *headers: tuple[bytes, bytes]) -> ConnectionRejected:
+    return ConnectionRejected(status, headers, f'{{"code": "{code}", "message": "no"}}'.encode())
+
+
+UNAUTHENTICATED = rejected(401, "unauthenticated")
+
+
+async def test_a_server_that_is_away_is_tried_with_growing_patience(autojump_clock: MockClock) -> None:
+    server = Server(*[OSError()] * 12)
+    async with client_of(server):
+        assert len(server.dialled) == 13
+        assert all(wait <= min(30, 0.5 * 2**turn) for turn, wait in enumerate(server.waits))
+        assert max(server.waits) > 5
+
+
+async def test_a_drained_client_comes_back_when_it_was_told_to(autojump_clock: MockClock) -> None:
+    server = Server()
+    async with client_of(server) as client:
+        server.wires[0].end(1001, "retry_in_ms=7000")
+        await trio.sleep(0.1)
+        assert client.state == "waiting"
+        await trio.sleep(8)
+        states = [(await anext(client.events))["state"] for _ in range(4)]
+        assert states == ["connected", "waiting", "connecting", "connected"]
+        assert 7 <= server.waits[0] <= 7.5
+
+
+async def test_retry_after_of_a_full_server_is_obeyed(autojump_clock: MockClock) -> None:
+    server = Server(rejected(503, "maintenance", (b"Retry-After", b"12")))
+    async with client_of(server):
+        assert 12 <= server.waits[0] <= 12.5
+
+
+@pytest.mark.parametrize("code", [1009, 4002, 4400, 4403, 4404, 4999])
+async def test_who_is_told_not_to_come_back_does_not(code: int, autojump_clock: MockClock) -> None:
+    server = Server()
+    with pytest.raises(Ended, match=str(code)):  # noqa: PT012
+        async with client_of(server):
+            server.wires[0].end(code)
+            await trio.sleep(100)
+    assert len(server.dialled) == 1
+
+
+@pytest.mark.parametrize("code", [1001, 1006, 1011, 4000, 4029, 4100])
+async def test_after_any_other_end_it_does(code: int, autojump_clock: MockClock) -> None:
+    server = Server()
+    async with client_of(server) as client:
+        server.wires[0].end(code)
+        await trio.sleep(3)
+        assert (client.state, len(server.dialled)) == ("connected", 2)
+
+
+async def test_an_expired_token_is_replaced(autojump_clock: MockClock) -> None:
+    server = Server()
+    async with client_of(server, Tokens("second")):
+        server.wires[0].end(4001)
+        await trio.sleep(3)
+        assert server.tokens == ["first", "second"]
+
+
+async def test_a_fresh_token_that_is_refused_too_ends_it(autojump_clock: MockClock) -> None:
+    server = Server(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED)
+    with pytest.raises(Refused, match="unauthenticated"):
+        async with client_of(server, Tokens("second", "third")):
+            pass
+    assert server.tokens == ["first", "second"]
+
+
+@pytest.mark.parametrize("trouble", [OSError(), Refused("unavailable"), Refused("rate_limited")])
+async def test_a_refresh_that_cannot_be_had_now_is_tried_again(trouble: Exception, autojump_clock: MockClock) -> None:
+    server = Server(UNAUTHENTICATED, UNAUTHENTICATED)
+    async with client_of(server, Tokens(trouble, "second")):
+        assert server.tokens == ["first", "first", "second"]
+
+
+async def test_a_token_that_ends_soon_is_renewed_on_the_open_connection(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.handlers["auth.refresh"] = lambda body: {"t": "auth.refreshed", "expires_at": 1}
+    async with client_of(server, Tokens("second")):
+        server.wires[0].tell({"t": "token.expiring", "expires_at": 0})
+        await trio.sleep(1)
+        assert [body["token"] for body in server.asked_for("auth.refresh")] == ["second"]
+        assert len(server.dialled) == 1
+
+
+async def test_a_dead_line_is_noticed_and_left(autojump_clock: MockClock) -> None:
+    server = Server()
+    async with client_of(server) as client:
+        await trio.sleep(60)
+        assert server.asked_for("ping")
+        assert (client.state, len(server.dialled)) == ("connected", 2)
+
+
+async def test_a_message_keeps_its_client_id_over_connections(autojump_clock: MockClock) -> None:
+    server = Server()
+    async with client_of(server) as client:
+        first, second = client.send_nowait("c", "one"), client.send_nowait("c", "two")
+        await trio.sleep(0.1)
+        server.wires[0].end(1006)
+        server.handlers["message.send"] = lambda body: ack(body, len(server.asked_for("message.send")) - 1)
+        assert (await first.ack()).client_id == first.client_id
+        assert (await second.ack()).client_id == second.client_id
+        assert [body["text"] for body in server.asked_for("message.send")] == ["one", "one", "two"]
+
+
+async def test_a_message_that_is_too_long_fails_alone(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.handlers["message.send"] = lambda body: ack(body, 1)
+    async with client_of(server) as client:
+        too_long, good = client.send_nowait("c", "x" * 1001), client.send_nowait("c", "y")
+        with pytest.raises(Refused, match="too_large"):
+            await too_long.ack()
+        assert (await good.ack()).seq == 1
+        assert len(server.dialled) == 1
+
+
+async def test_a_refused_sync_does_not_keep_the_others_waiting(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state(id_, 5) for id_ in ("gone", "busy", "fine")]
+    tries: list[str] = []
+
+    def sync(body: dict[str, Any]) -> dict[str, Any]:
+        tries.append(body["conversation"])
+        if body["conversation"] == "gone":
+            return error("not_found")
+        return error("rate_limited", retry_after=3) if tries.count("busy") == 1 else changes(body["rev"], 5)
+
+    server.handlers["conversation.sync"] = sync
+    position = {"cursor": "old", "conversations": {id_: [4, 4, False] for id_ in ("gone", "busy", "fine")}}
+    async with client_of(server, position=position) as client:
+        seen = [(await told(client))["conversation"] for _ in range(2)]
+        assert set(seen) == {"busy", "fine"}
+        assert "gone" not in client.position["conversations"]
+
+
+async def test_a_position_has_what_the_app_has_taken(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 0)]
+    async with client_of(server) as client:
+        for number in (1, 2, 3):
+            server.wires[0].tell(news("c", number))
+        await trio.sleep(0.1)
+        await told(client)
+        assert client.position["conversations"]["c"] == [1, 1, True]
+        await told(client)
+        assert client.position["conversations"]["c"] == [2, 2, True]
+        await told(client)
+        assert client.position["conversations"]["c"] == [3, 3, False]
+
+
+async def test_what_did_not_fit_comes_later_and_in_order(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 0)]
+    server.handlers["conversation.sync"] = lambda body: changes(body["rev"], 50)
+    async with client_of(server) as client:
+        client.events._most = 10
+        for number in range(1, 51):
+            server.wires[0].tell(news("c", number))
+        await trio.sleep(1)
+        client.events._most = 100
+        assert [(await told(client))["rev"] for _ in range(50)] == list(range(1, 51))
+
+
+async def test_a_server_restored_from_a_backup_says_so(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 3)]
+    async with client_of(server, position={"cursor": "old", "conversations": {"c": [9, 9, False]}}) as client:
+        assert (await told(client)) == {"t": "conversation.reset", "conversation": "c", "seq": 3}
+        server.wires[0].tell(news("c", 4))
+        assert (await told(client))["rev"] == 4
+
+
+class AppError(Exception): ...
+
+
+async def test_what_the_app_raises_comes_out_as_it_was(autojump_clock: MockClock) -> None:
+    with pytest.raises(AppError):
+        async with client_of(Server()):
+            raise AppError
+    with pytest.raises(ExceptionGroup, match="of the app"):
+        async with client_of(Server()):
+            raise ExceptionGroup("of the app", [AppError(), ValueError()])
