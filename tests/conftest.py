@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +67,22 @@ async def loop() -> AsyncIterator[None]:
 @pytest.fixture
 async def dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
     """A migrated database of this test's own."""
+    async with database(servers, "chatd") as name:
+        yield name
+
+
+@pytest.fixture
+async def empty_dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
+    """A database with nothing in it."""
+    async with database(servers, "template0") as name:
+        yield name
+
+
+@asynccontextmanager
+async def database(servers: Servers, template: str) -> AsyncIterator[str]:
     name = f"test_{next(NUMBERS)}"
     async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
-        await admin.run(f"create database {name} template chatd strategy file_copy")
+        await admin.run(f"create database {name} template {template} strategy file_copy")
         yield servers.dsn(name)
         await admin.run(f"drop database {name} with (force)")
 

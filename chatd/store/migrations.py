@@ -7,6 +7,7 @@ refused, and so is a database that is newer than this program.
 import hashlib
 import re
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ async def pending(db: Postgres) -> list[Migration]:
 
 async def migrate(db: Postgres) -> list[Migration]:
     """Apply what is pending; returns it. Raises SchemaError."""
-    return await db.within(apply_all)
+    return await db.within(apply_all, timeout=inf)
 
 
 async def todo(connection: Any, migrations: Sequence[Migration]) -> list[Migration]:

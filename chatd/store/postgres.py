@@ -103,16 +103,17 @@ class Postgres:
         """Nothing comes back."""
         await self.within(lambda connection: connection.execute(sql, *args))
 
-    async def within(self, work: Work[T]) -> T:
-        """Run `work(connection)` in asyncio: for several statements on one connection.
+    async def within(self, work: Work[T], timeout: float | None = None) -> T:
+        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds.
 
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
-        with trio.move_on_after(self._settings.timeout):
+        timeout = self._settings.timeout if timeout is None else timeout
+        with trio.move_on_after(timeout):
             async with self._free:
                 connection = self._idle.pop() if self._idle else self.connection("pool")
                 try:
-                    return await connection.within(work)
+                    return await connection.within(work, timeout)
                 finally:
                     self._idle.append(connection)
         raise Refused("timeout", TOO_SLOW)
@@ -142,11 +143,11 @@ class Connection:
 
     async def call(self, sql: str, *args: Any) -> Sequence[Row]:
         """All rows. Raises as `within` does."""
-        return await self.within(lambda connection: connection.fetch(sql, *args))
+        return await self.within(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
 
-    async def within(self, work: Work[T]) -> T:
+    async def within(self, work: Work[T], timeout: float) -> T:
         """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
-        with trio.move_on_after(self._settings.timeout):
+        with trio.move_on_after(timeout):
             return await across(self._within, work)
         self.close()
         raise Refused("timeout", TOO_SLOW)

@@ -1,0 +1,84 @@
+"""The door to Postgres: whatever is cancelled or cut, nobody gets somebody else's answer."""
+
+import random
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import PostgresSection
+from chatd.errors import Refused
+from chatd.store.postgres import Postgres, UniqueViolation, open_postgres
+
+SECTION = PostgresSection(pool=4)
+
+
+async def test_a_storm_of_cancellations_mixes_up_no_answers(dsn: str) -> None:
+    """Trap 13."""
+    rng = random.Random(1)
+    answered = 0
+
+    async def ask(db: Postgres, number: int) -> None:
+        nonlocal answered
+        with trio.move_on_after(rng.random() * 0.05):
+            sql = "select $1::int, pg_sleep($2)" if number % 3 else "select $1::int, $2::float"
+            assert await db.value(sql, number, rng.random() * 0.01) == number
+            answered += 1
+
+    async with open_postgres(dsn, SECTION) as db:
+        async with trio.open_nursery() as nursery:
+            for number in range(800):
+                nursery.start_soon(ask, db, number)
+                await trio.sleep(rng.random() * 0.002)
+        assert 100 < answered < 800
+        assert await db.value("select 7") == 7
+        assert db.statistics()["size"] <= SECTION.pool
+
+
+async def test_who_is_cancelled_in_a_transaction_leaves_none_behind(dsn: str) -> None:
+    async def work(connection) -> None:  # type: ignore[no-untyped-def]
+        async with connection.transaction():
+            await connection.execute("create table half (x int)")
+            await connection.execute("select pg_sleep(10)")
+
+    async with open_postgres(dsn, replace(SECTION, pool=1)) as db:
+        with trio.move_on_after(0.3):
+            await db.within(work)
+        assert await db.value("select to_regclass('half')") is None
+        assert await db.value("select pg_current_xact_id_if_assigned()") is None
+
+
+async def test_a_slow_statement_is_a_timeout_and_the_next_one_works(dsn: str) -> None:
+    async with open_postgres(dsn, replace(SECTION, pool=1, timeout=0.3)) as db:
+        with pytest.raises(Refused) as caught:
+            await db.run("select pg_sleep(5)")
+        assert caught.value.code == "timeout"
+        assert await db.value("select 1") == 1
+
+
+async def test_waiting_for_a_connection_has_an_end(dsn: str) -> None:
+    async with open_postgres(dsn, replace(SECTION, pool=1, timeout=0.5)) as db:
+        codes = []
+
+        async def ask() -> None:
+            try:
+                await db.value("select pg_sleep(0.4)")
+            except Refused as refused:
+                codes.append(refused.code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert codes == ["timeout", "timeout"]
+
+
+async def test_errors_have_names_of_ours(dsn: str) -> None:
+    async with open_postgres(dsn, SECTION) as db:
+        await db.run("create table one (x int primary key)")
+        await db.run("insert into one values (1)")
+        with pytest.raises(UniqueViolation):
+            await db.run("insert into one values (1)")
+    async with open_postgres("postgresql://u@127.0.0.1:1/x", SECTION) as db:
+        with pytest.raises(Refused) as caught:
+            await db.value("select 1")
+        assert caught.value.code == "unavailable"

@@ -1,0 +1,59 @@
+"""What may stand in a log, and what may not."""
+
+import json
+import logging
+
+import pytest
+
+from chatd.log import JsonLines, TextLines, clean
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+
+def record(message: str, **extra: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": message, "levelname": "INFO", "name": "chatd.test"})
+    vars(made).update(extra)
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {JWT}",
+        f"GET /v1/ws?token={JWT}&x=1",
+        "GET /v1/ws?ticket=ct_abcdefghijklmnopqrstuvwxyz123456",
+        f"Sec-WebSocket-Protocol: chatd.v1.json, bearer.{JWT}",
+        "refresh cr_abcdefghijklmnopqrstuvwxyz123456",
+        "Bearer opaque-but-secret",
+    ],
+)
+def test_credentials_are_blotted_out_wherever_they_stand(text: str) -> None:
+    secret = text.split()[-1].rpartition("=")[2].removeprefix("bearer.") if "&" not in text else JWT
+    for line in (clean(text), JsonLines().format(record(text)), JsonLines().format(record("x", header=text))):
+        assert secret not in line
+        assert "[secret]" in line
+
+
+def test_a_failure_with_a_credential_in_it() -> None:
+    try:
+        raise ValueError(JWT)
+    except ValueError as error:
+        made = record("failed", exc_info=(ValueError, error, error.__traceback__))
+    for form in (JsonLines(), TextLines()):
+        shown = form.format(made)
+        assert JWT not in shown
+        assert "ValueError" in shown
+
+
+def test_nothing_breaks_a_line_or_moves_a_cursor() -> None:
+    evil = 'x\n{"level":"error"}\x1b[2J\u2028\x00'
+    line = JsonLines().format(record(evil, field=evil))
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert json.loads(line)["message"] == evil
+    assert "\n" not in TextLines().format(record(evil, field=evil))
+    assert "\x1b" not in TextLines().format(record(evil, field=evil))
+
+
+def test_a_line_has_an_end() -> None:
+    assert len(JsonLines().format(record("x" * 10**6, field="y" * 10**6))) < 5000
