@@ -19,7 +19,9 @@ from chatd.gateway.listener import Listener, open_listener
 from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
+from chatd.ids import uuid7
 from chatd.node import jwks, sign_in
+from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
 from chatd.node.hub import Hub
@@ -28,16 +30,19 @@ from chatd.node.limits import UserLimits
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
+from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import open_redis
-from chatd.store.servers import open_servers
+from chatd.store.redis import Redis, open_redis
+from chatd.store.servers import open_servers, uses_embedded_redis
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
 SWEEP_EVERY = 3600.0
 # Seconds that HTTP requests have after everything else is done.
 LAST_REQUESTS = 2.0
+# Seconds for the other nodes to say that they have heard of us, and to tell them what is still on its way to them.
+INTRODUCTION, LAST_WORDS = 3.0, 2.0
 
 
 class CannotServe(Exception):
@@ -88,19 +93,41 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     ):
         await prepare(db, config, keys)
         hub, limits = Hub(), config.limits
-        async with open_journal(db, config.journal, hub.tell_behind) as journal:
+        async with (
+            open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
+            open_journal(db, config.journal, cluster.tell_behind) as journal,
+        ):
             yield Node(
                 config=config,
                 db=db,
                 redis=redis,
                 journal=journal,
                 hub=hub,
+                cluster=cluster,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
                 sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
                 limits=UserLimits(limits),
                 clock=now_ms,
             )
+
+
+@asynccontextmanager
+async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) -> AsyncIterator[Cluster]:
+    """In touch with the other nodes: they know of us, and we have heard them from here on."""
+    bus = Bus(redis, uuid7(now_ms()))
+    cluster = Cluster(hub, bus, db)
+    await cluster.begin()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bus.read, cluster.obey, cluster.resync)
+        nursery.start_soon(bus.write)
+        nursery.start_soon(bus.watch, cluster.resync)
+        nursery.start_soon(cluster.mend)
+        await bus.introduce(patience)
+        yield cluster
+        with trio.move_on_after(LAST_WORDS):
+            await bus.leave()
+        nursery.cancel_scope.cancel()
 
 
 async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:

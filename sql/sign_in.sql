@@ -17,7 +17,13 @@ select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
-    array(select b.conversation::text from members b where b.tenant = $1 and b.user_id = $2) as conversations
+    p.conversations, p.revs
+from (
+    select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs
+    from members b
+    join conversations c on c.tenant = b.tenant and c.id = b.conversation
+    where b.tenant = $1 and b.user_id = $2
+) as p
 
 -- name: check
 -- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens).

@@ -102,7 +102,7 @@ def config(dsn: str, servers: Servers, tmp_path: Path) -> Config:
         gateway=Gateway(port=0, origins=["https://good.test"]),
         http=Http(port=0),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
-        redis=RedisSection(url=servers.redis),
+        redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
         auth=Auth(secret="0123456789abcdef0123456789abcdef"),
         limits=Limits(commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6),
     )

@@ -186,9 +186,9 @@ class Person:
             "message.send", **{"conversation": conversation, "client_id": str(uuid4()), "text": text, **fields}
         )
 
-    async def event(self, kind: str) -> Reply:
+    async def event(self, kind: str, patience: float = PATIENCE) -> Reply:
         """The next event of this type; others before it are dropped."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(patience):
             async with self._news:
                 while True:
                     while self.events:
@@ -197,9 +197,9 @@ class Person:
                             return event
                     await self._news.wait()
 
-    async def ended(self) -> Any:
+    async def ended(self, patience: float = PATIENCE) -> Any:
         """The close reason, once the connection is closed."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(patience):
             async with self._news:
                 while self.closed is None:
                     await self._news.wait()

@@ -29,7 +29,9 @@ class Account:
         """A fresh access token instead of `stale`; whoever asks at the same time gets the same one. Raises Refused."""
         async with self._rotating:
             if self.access_token == stale:
-                tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
+                # Once it is used up the new one must be known: whoever shows an old one loses the login.
+                with trio.CancelScope(shield=True):
+                    tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
                 self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
                 self.changed(self)
         return self.access_token

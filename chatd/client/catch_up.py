@@ -14,6 +14,7 @@ from chatd.client.timeline import Timeline
 from chatd.errors import Refused
 
 RETRY_AFTER = 1.0
+NOT_OURS = ("not_found", "forbidden")
 
 
 class CatchUp:
@@ -50,7 +51,7 @@ class CatchUp:
                 await self._gap.wait()
 
     async def _close_gap(self, link: Link, id_: str) -> None:
-        """One conversation. A refusal does not keep the others waiting; a definite one means that it is ours no more."""
+        """One conversation. A refusal does not keep the others waiting; one means that it is ours no more."""
         try:
             while id_ in self._timeline.behind:
                 await self._events.room()
@@ -58,7 +59,7 @@ class CatchUp:
                 changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
                 self._tell(self._timeline.take_changes(id_, changes))
         except Refused as refused:
-            if refused.row.retryable:
-                await trio.sleep(refused.retry_after or RETRY_AFTER)
-            else:
+            if refused.code in NOT_OURS:
                 self._timeline.forget(id_)
+            else:
+                await trio.sleep(refused.retry_after or RETRY_AFTER)

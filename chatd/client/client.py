@@ -110,6 +110,7 @@ class Client(Commands):
             link = Link(connection)
             _, self.hello = await link.receive()
         link.obey(self.hello)
+        self._fresh = ""
         self._timeline.connected()
         self._backoff.connected(trio.current_time())
         nursery.start_soon(self._catch_up, link)
@@ -190,9 +191,14 @@ class Client(Commands):
 
     def _tell(self, events: list[Any]) -> None:
         for event in events:
-            if event["t"] != "message.new" or not self.outbox.has_sent(event["message"]["client_id"]):
+            if not self._is_ours(event):
                 self.events.put(Reply(event))
         self._missed.look()
+
+    def _is_ours(self, event: dict[str, Any]) -> bool:
+        """A message that was sent from here: its ack says all that its event would."""
+        message = event["message"] if event["t"] == "message.new" else {}
+        return message.get("sender") == self.user and self.outbox.has_sent(message["client_id"])
 
     async def _renew(self) -> None:
         """Show the server a fresh token before the old one ends."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import trio
 
 from chatd.client.link import Disconnected, Link
@@ -103,6 +104,9 @@ class Commands:
                 return
             except Disconnected:
                 await trio.sleep(SOON)
+            except (TypeError, ValueError, OverflowError, msgspec.EncodeError) as error:
+                sending.fail(error)
+                return
             except Refused as refused:
                 if not refused.row.retryable:
                     sending.fail(refused)

@@ -179,15 +179,13 @@ def seq_before(event: Json) -> int:
 
 
 def moved(id_: str, changes: Json) -> list[Json]:
-    """Receipts that came as states of members."""
+    """Receipts that came as states of members: how far somebody has read, and received beyond that."""
     return [
-        {
-            "t": "message.read" if member["read_seq"] else "message.delivered",
-            "conversation": id_,
-            "user": member["user"],
-            "seq": member["read_seq"] or member["delivered_seq"],
-            "rev": member["rev"],
-        }
+        {"t": tag, "conversation": id_, "user": member["user"], "seq": seq, "rev": member["rev"]}
         for member in changes["members"]
-        if member["delivered_seq"]
+        for tag, seq, known in (
+            ("message.read", member["read_seq"], 0),
+            ("message.delivered", member["delivered_seq"], member["read_seq"]),
+        )
+        if seq > known
     ]

@@ -97,7 +97,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
 async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Effects:
     """The sessions of all members hear it from now on, and those that did not ask are told."""
     mine = await conversation_for(ctx, ctx.user, id_)
-    effects: Effects = [Join(id_, users), Reply(ConversationResult(conversation=mine, created=created))]
+    effects: Effects = [Join(id_, users, mine.rev), Reply(ConversationResult(conversation=mine, created=created))]
     if not created:
         return effects
     return [*effects, ToConversation(id_, ConversationUpdate(conversation=mine), but=ctx.session)]

@@ -66,9 +66,9 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
         await check_original(ctx, cmd.conversation, cmd.reply_to)
 
     async def tell(done: Appended) -> None:
-        ack = Reply(ack_of(cmd, done))
-        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done), but=ctx.session)
-        await deliver(ctx, [ack] if done.duplicate else [news, ack])
+        ack = ack_of(cmd, done)
+        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done), but=ctx.session, ack=ack)
+        await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
     await ctx.node.journal.append(entry_of(ctx, cmd), tell)
     return []

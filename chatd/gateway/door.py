@@ -71,14 +71,14 @@ class Door:
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
-        arrival.conversations += await node.sign_in.enter(principal, now)
+        arrival.places += await node.sign_in.enter(principal, now)
         return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
         """From the greeting to the goodbye."""
         desk = self._desk
         session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
-        desk.node.hub.attach(session, guest.arrival.conversations)
+        desk.node.hub.attach(session, guest.arrival)
         session.greet(maintenance=self._drain.under_way)
         timer = desk.wheel.schedule(0, session.beat)
         try:

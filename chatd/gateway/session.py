@@ -99,6 +99,7 @@ class Session:
         """Serve until the peer hangs up or somebody says `close_soon`; then say goodbye."""
         with self._scope:
             await self._lane.pump(connection)
+        self.send_nowait = unheard
         if self.ending is not None:
             close, reason = self.ending
             await say_goodbye(connection, close.code, reason, self._node.config.gateway.close_timeout)
@@ -182,6 +183,8 @@ class Session:
         """End the session with this row of the table of closes. A drain lets the command that is running finish."""
         if self.ending is None:
             self.ending = (CLOSES[close], reason or close)
+            if close != "going_away":
+                self.send_nowait = unheard
             if not (self._busy and close == "going_away"):
                 self._scope.cancel()
 
@@ -209,6 +212,11 @@ class Session:
             self._warned = True
             self.send_event(TokenExpiring(expires_at=self._principal.expires_at))
         return max(0.25, (left if self._warned else left - WARNING_MS) / 1000)
+
+
+def unheard(_: bytes, __: bool = False, /) -> bool:
+    """In place of `send_nowait`: after a message that did not fit, or after the goodbye, nothing may follow."""
+    return True
 
 
 def connection_limits(node: Node) -> ConnectionLimits:

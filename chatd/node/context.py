@@ -8,6 +8,7 @@ from msgspec import Struct
 from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
+from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
@@ -27,6 +28,7 @@ class Node:
     redis: Redis
     journal: Journal
     hub: Hub
+    cluster: Cluster
     keys: Keyring
     sign_in: SignIn
     sign_ups: AddressLimits

@@ -3,7 +3,7 @@
 There is one road for each: `deliver` in this file. A handler never writes to a socket.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -19,12 +19,16 @@ class Reply(Struct, frozen=True):
 
 
 class ToConversation(Struct, frozen=True):
-    """An event for every session of every member, but the one with the id `but`. Volatile ones are dropped for slow readers."""
+    """An event for every session of every member, but the one with the id `but`. Volatile ones are dropped for slow readers.
+
+    `ack` is for who asked, in the same place of the order: nobody hears of their own second message before somebody's first.
+    """
 
     conversation: str
     event: Event
     but: str | None = None
     volatile: bool = False
+    ack: Result | None = None
 
 
 class ToUser(Struct, frozen=True):
@@ -36,10 +40,11 @@ class ToUser(Struct, frozen=True):
 
 
 class Join(Struct, frozen=True):
-    """From now on the sessions of these users hear the conversation."""
+    """From now on, that is after `rev`, the sessions of these users hear the conversation."""
 
     conversation: str
     users: Sequence[str]
+    rev: int
 
 
 class Renew(Struct, frozen=True):
@@ -62,18 +67,27 @@ Effects = Sequence[Effect]
 
 async def deliver(ctx: Ctx, effects: Effects) -> None:
     """Carry out the effects in their order."""
-    hub, tenant = ctx.node.hub, ctx.tenant
+    cluster, tenant = ctx.node.cluster, ctx.tenant
     for effect in effects:
         match effect:
             case Reply(result):
                 ctx.answer(result)
-            case ToConversation(conversation, event, but, volatile):
-                await hub.tell_conversation(tenant, conversation, event, but=but, volatile=volatile)
+            case ToConversation(conversation, event, but, volatile, ack):
+                then = answering(ctx, ack) if ack is not None else None
+                await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then)
             case ToUser(user, event, but):
-                await hub.tell_user(tenant, user, event, but=but)
-            case Join(conversation, users):
-                hub.join(tenant, conversation, users)
+                await cluster.tell_user(tenant, user, event, but=but)
+            case Join(conversation, users, rev):
+                cluster.join(tenant, conversation, users, rev)
             case Renew(principal):
                 ctx.renew(principal)
             case CloseSessions(user, close, login):
-                hub.close_sessions(tenant, user, close, login=login)
+                cluster.close_sessions(tenant, user, close, login=login)
+
+
+def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
+    """The answer in its place of the order; over REST, which hears no events, at once."""
+    if ctx.session:
+        return lambda: ctx.answer(ack)
+    ctx.answer(ack)
+    return None

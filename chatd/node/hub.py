@@ -1,62 +1,33 @@
-"""The sessions of this process, by id, user and conversation, and the fan-out of ready-made frames.
+"""The sessions of this process, by id, user and conversation.
 
 Two rules keep it fast and fair. A frame is built once per codec and the same bytes go to everybody. And nobody waits for
 a slow reader: what its outbox does not take is dropped when it is volatile; otherwise the session is closed as `slow`, and
 comes back with its position.
 """
 
-from collections.abc import Hashable, Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
 from weakref import WeakSet
 
 import trio
 
-from chatd.wire.codec import Codec
-from chatd.wire.events import Behind
-from chatd.wire.frames import encode_frame
+from chatd.node.audience import Audience, News, Session, SharedFrame, fan_out
 from chatd.wire.messages import Event
 
-Key = TypeVar("Key", bound=Hashable)
-
-# After so many writes in a row the other tasks get a turn.
-WRITES_PER_TURN = 250
-
-
-class Session(Protocol):
-    """What the hub needs of a connection."""
-
-    id: str
-    tenant: str
-    user: str
-    login: str
-    codec: Codec
-
-    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...
-
-    def close_soon(self, close: str, reason: str = "") -> None: ...
-
-
-class SharedFrame(dict[Codec, bytes]):
-    """One event as whole WebSocket frames, built once for each codec that somebody here speaks."""
-
-    __slots__ = ("_event",)
-
-    def __init__(self, event: Event) -> None:
-        self._event = event
-
-    def __missing__(self, codec: Codec) -> bytes:
-        frame = self[codec] = encode_frame(codec.opcode, codec.encode_event(self._event))
-        return frame
+Place = tuple[str, int]
 
 
 class Arrival:
-    """Somebody whose conversations are being looked up. One that they join meanwhile is added here, so that none is missed."""
+    """Somebody whose conversations are being looked up: `places` are their ids, and the rev each had.
 
-    __slots__ = ("__weakref__", "conversations", "key")
+    What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
+    """
+
+    __slots__ = ("__weakref__", "closes", "key", "places")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
-        self.conversations: list[str] = []
+        self.places: list[Place] = []
+        self.closes: list[tuple[str, str | None]] = []
 
 
 class Hub:
@@ -64,10 +35,14 @@ class Hub:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
+        self.waiting: dict[tuple[str, str], float] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
-        self._conversations: dict[tuple[str, str], dict[Session, None]] = {}
+        self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
+        self._passed: dict[tuple[str, str], int] = {}
+
+    # --- who is here ----------------------------------------------------------------------------------------------------
 
     def expect(self, tenant: str, user: str) -> Arrival:
         """Call it before the conversations are looked up; `attach` with what it has gathered after that."""
@@ -75,83 +50,119 @@ class Hub:
         self._arrivals.add(arrival)
         return arrival
 
-    def attach(self, session: Session, conversations: Iterable[str]) -> None:
+    def attach(self, session: Session, arrival: Arrival) -> None:
+        """From here on the session hears its conversations. What was told before that, it learns by session.sync."""
+        self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
         self._joined[session] = []
-        for conversation in conversations:
-            self._enter(session, conversation)
+        for conversation, rev in arrival.places:
+            self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
+        for close, login in arrival.closes:
+            if login in (None, session.login):
+                session.close_soon(close)
+        if not self._arrivals:
+            self._passed.clear()
 
     def detach(self, session: Session) -> None:
         self.sessions.pop(session.id, None)
-        discard(self._users, (session.tenant, session.user), session)
+        of_user = self._users.get((session.tenant, session.user), {})
+        of_user.pop(session, None)
+        if not of_user:
+            self._users.pop((session.tenant, session.user), None)
         for conversation in self._joined.pop(session, ()):
-            discard(self._conversations, (session.tenant, conversation), session)
+            self._leave(session, conversation)
 
-    def join(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
+    def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
         for user in users:
             for session in self._users.get((tenant, user), ()):
-                self._enter(session, conversation)
+                self._enter(session, conversation, rev)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
-                    arrival.conversations.append(conversation)
+                    arrival.places.append((conversation, rev))
 
-    def _enter(self, session: Session, conversation: str) -> None:
-        audience = self._conversations.setdefault((session.tenant, conversation), {})
-        if session not in audience:
-            audience[session] = None
+    def _enter(self, session: Session, conversation: str, rev: int) -> None:
+        key = (session.tenant, conversation)
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(conversation, rev)
+        if session not in audience.sessions:
+            audience.sessions[session] = None
             self._joined[session].append(conversation)
+
+    def _leave(self, session: Session, conversation: str) -> None:
+        key = (session.tenant, conversation)
+        audience = self._audiences.get(key)
+        if audience is not None:
+            audience.sessions.pop(session, None)
+            if not audience.sessions:
+                del self._audiences[key]
+                self.waiting.pop(key, None)
 
     def is_member(self, session: str, conversation: str) -> bool:
         """Whether a session that is connected here hears the conversation."""
         found = self.sessions.get(session)
-        return found is not None and found in self._conversations.get((found.tenant, conversation), ())
+        if found is None:
+            return False
+        audience = self._audiences.get((found.tenant, conversation))
+        return audience is not None and found in audience.sessions
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
 
-    async def tell_conversation(
-        self, tenant: str, conversation: str, event: Event, *, but: str | None = None, volatile: bool = False
-    ) -> None:
-        audience = self._conversations.get((tenant, conversation))
-        if audience:
-            await self._fan_out(audience, event, but, volatile)
+    def users(self) -> list[tuple[str, str]]:
+        """Tenants and ids of those who are connected here."""
+        return list(self._users)
 
-    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
-        audience = self._users.get((tenant, user))
-        if audience:
-            await self._fan_out(audience, event, but, False)
+    def rev_of(self, tenant: str, conversation: str) -> int | None:
+        """How far the conversation was told here; None when nobody here hears it."""
+        audience = self._audiences.get((tenant, conversation))
+        return audience.rev if audience else None
+
+    # --- telling them ---------------------------------------------------------------------------------------------------
+
+    async def tell_conversation(self, tenant: str, conversation: str, news: News) -> None:
+        key = (tenant, conversation)
+        audience = self._audiences.get(key)
+        if audience is None:
+            if self._arrivals:
+                self._passed[key] = max(news.rev, self._passed.get(key, 0))
+            news.told()
+            return
+        await audience.tell(news)
+        self._note(key, audience)
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Something up to `rev` may have been missed: whoever hears the conversation has to sync."""
-        await self.tell_conversation(tenant, conversation, Behind(conversation=conversation, rev=rev))
+        key = (tenant, conversation)
+        audience = self._audiences.get(key)
+        if audience is not None:
+            await audience.skip_to(rev)
+            self._note(key, audience)
+
+    def _note(self, key: tuple[str, str], audience: Audience) -> None:
+        """Remember since when something is missing. See `Cluster.mend`."""
+        if not audience.waiting:
+            if self.waiting:
+                self.waiting.pop(key, None)
+        elif key in self._audiences:
+            self.waiting.setdefault(key, trio.current_time())
+
+    async def tell_user(self, tenant: str, user: str, news: News) -> None:
+        sessions = self._users.get((tenant, user))
+        if sessions:
+            await fan_out(sessions, news)
 
     async def tell_everybody(self, event: Event) -> None:
-        await self._fan_out(dict.fromkeys(self.sessions.values()), event, None, False)
-
-    async def _fan_out(self, audience: dict[Session, None], event: Event, but: str | None, volatile: bool) -> None:
-        shared = SharedFrame(event)
-        for turn, session in enumerate(tuple(audience), start=1):
-            if session.id == but:
-                continue
-            if not session.send_nowait(shared[session.codec], volatile) and not volatile:
-                session.close_soon("slow")
-            if turn % WRITES_PER_TURN == 0:
-                await trio.lowlevel.checkpoint()
+        await fan_out(self.sessions.values(), News(SharedFrame(event)))
 
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
+        for arrival in self._arrivals:
+            if arrival.key == (tenant, user):
+                arrival.closes.append((close, login))
         for session in tuple(self._users.get((tenant, user), ())):
             if login is None or session.login == login:
                 session.close_soon(close)
 
     def statistics(self) -> dict[str, int]:
-        return {"sessions": len(self.sessions), "users": len(self._users), "conversations": len(self._conversations)}
-
-
-def discard(index: dict[Key, dict[Session, None]], key: Key, session: Session) -> None:
-    """Take the session out of the index, and the key too when it was the last."""
-    audience = index.get(key)
-    if audience is not None:
-        audience.pop(session, None)
-        if not audience:
-            del index[key]
+        return {"sessions": len(self.sessions), "users": len(self._users), "conversations": len(self._audiences)}

@@ -72,10 +72,10 @@ class SignIn:
             raise Refused("unauthenticated", "the ticket is not valid (any more)")
         return Principal(**dict(row))
 
-    async def enter(self, principal: Principal, now: int) -> list[str]:
-        """The ids of the conversations of somebody who connects. Raises Refused: `unauthenticated`."""
+    async def enter(self, principal: Principal, now: int) -> list[tuple[str, int]]:
+        """The conversations of somebody who connects, each with its rev. Raises Refused: `unauthenticated`."""
         row = await self._look_up(SQL.enter, principal, now)
-        return list(row["conversations"])
+        return list(zip(row["conversations"], row["revs"], strict=True))
 
     async def check(self, principal: Principal, now: int) -> None:
         """That the credential still counts. Raises Refused: `unauthenticated`."""

@@ -1,7 +1,7 @@
 """What the journal commits: messages and receipts, each waiting with whoever sent it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import outcome
 import trio
@@ -23,6 +23,8 @@ class Append(Struct, frozen=True):
     reply_to: str | None
     meta: str | None
 
+    member: ClassVar[tuple[str, str, str] | None] = None
+
 
 class Receipt(Struct, frozen=True):
     """Positions that a member has reached; 0 for a position that is not meant."""
@@ -33,9 +35,10 @@ class Receipt(Struct, frozen=True):
     delivered: int
     read: int
 
-    def merged(self, other: "Receipt") -> "Receipt":
-        delivered, read = max(self.delivered, other.delivered), max(self.read, other.read)
-        return Receipt(self.tenant, self.conversation, self.user, delivered, read)
+    @property
+    def member(self) -> tuple[str, str, str]:
+        """Whose position it is."""
+        return self.tenant, self.conversation, self.user
 
 
 class Appended(Struct, frozen=True):

@@ -29,7 +29,7 @@ from chatd import log
 from chatd.config import Journal as Settings
 from chatd.errors import Refused
 from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
-from chatd.store.postgres import Connection, Postgres
+from chatd.store.postgres import Connection, Postgres, Row
 from chatd.store.statements import NESTED, SQL, Result, advance_receipts, append_messages, split
 
 LOG = log.get(__name__)
@@ -86,27 +86,13 @@ class Share:
         self._on_gap = on_gap
         self._doubtful: set[tuple[str, str]] = set()
         self._open: list[Entry] = []
-        self._receipts: dict[tuple[str, str, str], Entry] = {}
         self._work = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()
         self.waiting = self.batches = self.entries = self.failures = 0
 
     def put(self, item: Item, tell: Tell, deadline: float) -> Entry:
-        """Into the open batch. Receipts of one member are folded into one."""
-        if isinstance(item, Receipt):
-            return self._fold(item, tell, deadline)
-        return self._enter(Entry(item, tell, deadline))
-
-    def _fold(self, item: Receipt, tell: Tell, deadline: float) -> Entry:
-        key = (item.tenant, item.conversation, item.user)
-        earlier = self._receipts.get(key)
-        if earlier is not None and earlier.result is None and isinstance(earlier.item, Receipt):
-            earlier.item = earlier.item.merged(item)
-            return earlier
-        self._receipts[key] = Entry(item, tell, deadline)
-        return self._enter(self._receipts[key])
-
-    def _enter(self, entry: Entry) -> Entry:
+        """Into the open batch."""
+        entry = Entry(item, tell, deadline)
         self._open.append(entry)
         self.waiting += 1
         self._work.set()
@@ -127,23 +113,32 @@ class Share:
                 await committed.send((await self._gaps(), results))
 
     def _take(self) -> list[Entry]:
-        batch, self._open = self._open[: self._batch], self._open[self._batch :]
-        self._receipts.clear()
-        if not self._open and not self._doubtful:
+        """The next batch. A member's second receipt waits for the one after it: a row can change only once in a statement."""
+        batch, rest, members = [], self._open[self._batch :], set()
+        late = []
+        for entry in self._open[: self._batch]:
+            member = entry.item.member
+            if member is not None and member in members:
+                late.append(entry)
+            else:
+                batch.append(entry)
+                members.add(member)
+        self._open = late + rest
+        if not self._open:
             self._work = trio.Event()
         return batch
 
     async def _gaps(self) -> list[Gap]:
-        """The conversations of which something may have been committed that nobody was told."""
-        if not self._doubtful:
-            return []
-        tenants, ids = zip(*self._doubtful, strict=True)
-        try:
-            rows = await self._connection.call(SQL.revs, tenants, ids)
-        except Refused:
-            await trio.sleep(RETRY_AFTER)
-            return []
-        self._doubtful.clear()
+        """The conversations of which something may have been committed that nobody was told. Nothing later goes before it."""
+        rows: Sequence[Row] = []
+        while self._doubtful:
+            tenants, ids = zip(*self._doubtful, strict=True)
+            try:
+                rows = await self._connection.call(SQL.revs, tenants, ids)
+                self._doubtful.clear()
+            except Refused as refused:
+                self._without_expired([], refused)
+                await trio.sleep(RETRY_AFTER)
         return [(row["tenant"], row["id"], row["rev"]) for row in rows]
 
     async def _commit(self, batch: list[Entry]) -> list[Result]:
@@ -154,16 +149,25 @@ class Share:
         return await self._attempt(append_messages, messages) + await self._attempt(advance_receipts, receipts)
 
     async def _attempt(self, statement: Statement, entries: list[Entry]) -> list[Result]:
+        again = False
         while entries:
             try:
-                return await statement(self._connection, entries)
+                results = await statement(self._connection, entries)
+                return self._with_doubt(results) if again else results
             except Refused as refused:
+                again = True
                 self.failures += 1
                 entries = self._without_expired(entries, refused)
                 await trio.sleep(RETRY_AFTER)
             except Exception:
                 return await self._one_by_one(statement, entries)
         return []
+
+    def _with_doubt(self, results: list[Result]) -> list[Result]:
+        """Sent once more: a receipt that moves nothing now may have moved something the first time, which nobody was told."""
+        items = [entry.item for entry, result in results if isinstance(result, Advanced) and result.rev is None]
+        self._doubtful |= {(item.tenant, item.conversation) for item in items}
+        return results
 
     def _without_expired(self, entries: list[Entry], refused: Refused) -> list[Entry]:
         """Postgres is away: those who have waited long enough are told so, here and in the open batch."""

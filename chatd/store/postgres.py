@@ -109,12 +109,14 @@ class Postgres:
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
-        with trio.move_on_after(timeout):
+        with trio.move_on_after(timeout) as patience:
             async with self._free:
                 connection = self._idle.pop() if self._idle else self.connection("pool")
                 try:
                     return await connection.within(work, timeout)
                 finally:
+                    if patience.cancel_called:
+                        connection.close()
                     self._idle.append(connection)
         raise Refused("timeout", TOO_SLOW)
 

@@ -13,6 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
+from chatd.wire.frames import encode_frame
 from chatd.wire.free_form import LooseEnds
 from chatd.wire.messages import Command, Event, Result
 
@@ -81,6 +82,10 @@ class Codec:
 
     def encode_event(self, event: Event) -> bytes:
         return self._encode((0, event))
+
+    def frame_of(self, body: Any) -> bytes:
+        """An event, given as a map or as bytes of this codec, as a whole WebSocket frame."""
+        return encode_frame(self.opcode, self._encode((0, body)))
 
 
 def unknown(tag: str) -> NoReturn:

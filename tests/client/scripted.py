@@ -100,7 +100,7 @@ def state(id_: str, rev: int) -> dict[str, Any]:
 
 
 def message(number: int) -> dict[str, Any]:
-    return {"seq": number, "rev": number, "client_id": f"theirs-{number}", "text": str(number)}
+    return {"seq": number, "rev": number, "sender": "somebody", "client_id": f"theirs-{number}", "text": str(number)}
 
 
 def news(id_: str, number: int) -> dict[str, Any]:

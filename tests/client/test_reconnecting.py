@@ -215,6 +215,44 @@ async def test_a_server_restored_from_a_backup_says_so(autojump_clock: MockClock
         assert (await told(client))["rev"] == 4
 
 
+async def test_a_token_that_worked_is_replaced_again_when_it_is_old(autojump_clock: MockClock) -> None:
+    server = Server(UNAUTHENTICATED, None, UNAUTHENTICATED)
+    async with client_of(server, Tokens("second", "third")):
+        server.wires[0].end(1006)
+        await trio.sleep(10)
+        assert server.tokens == ["first", "second", "second", "third"]
+
+
+async def test_the_client_id_of_somebody_else_is_theirs(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 0)]
+    server.handlers["message.send"] = lambda body: ack(body, 1)
+    async with client_of(server) as client:
+        await client.send("c", "mine", client_id="theirs-2")
+        server.wires[0].tell(news("c", 2))
+        assert (await told(client))["message"]["seq"] == 2
+
+
+async def test_a_message_that_cannot_be_written_down_fails_alone(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.handlers["message.send"] = lambda body: ack(body, 1)
+    async with client_of(server) as client:
+        odd = [client.send_nowait("c", "half \ud83d"), client.send_nowait("c", meta={"x": object()})]
+        for sending in odd:
+            with pytest.raises((TypeError, ValueError)):
+                await sending.ack()
+        assert (await client.send("c", "good"))["seq"] == 1
+
+
+async def test_a_bug_of_the_server_does_not_make_history_new(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 12)]
+    answers = [error("internal"), changes(10, 12)]
+    server.handlers["conversation.sync"] = lambda body: answers.pop(0)
+    async with client_of(server, position={"cursor": "old", "conversations": {"c": [10, 10, False]}}) as client:
+        assert [(await told(client))["rev"] for _ in range(2)] == [11, 12]
+
+
 class AppError(Exception): ...
 
 

@@ -104,3 +104,10 @@ def test_backoff_forgets_only_after_a_stable_half_minute() -> None:
     backoff.connected(200)
     assert backoff.next_wait(230) == 0.5
     assert 7 <= backoff.next_wait(231, asked=7) <= 7.5
+
+
+def test_what_was_received_beyond_what_was_read_is_told_too() -> None:
+    timeline = Timeline({"cursor": "x", "conversations": {CONVERSATION: [9, 9, True]}})
+    member = {"user": "u", "read_seq": 5, "delivered_seq": 9, "rev": 10}
+    told = timeline.take_changes(CONVERSATION, {"messages": [], "members": [member], "rev": 10, "more": False})
+    assert [(found["t"], found["seq"]) for found in told] == [("message.read", 5), ("message.delivered", 9)]

@@ -1,6 +1,9 @@
 """Delivered and read."""
 
-from tests.support import NOBODY, Daemon, covers
+import trio
+
+from chatd.client import Refused
+from tests.support import NOBODY, Daemon, Person, covers
 
 
 @covers("receipt.delivered")
@@ -39,3 +42,26 @@ async def test_another_device_of_the_reader_is_told_too(daemon: Daemon) -> None:
         await alice.send(conversation)
         await bob.call("receipt.read", conversation=conversation, seq=1)
         assert (await tablet.event("message.read"))["unread"] == 0
+
+
+@covers("receipt.read")
+async def test_devices_that_tell_at_the_same_moment_are_answered_each(daemon: Daemon) -> None:
+    """One batch may hold several receipts of one member; one that is wrong does not spoil the others."""
+    async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
+        for number in range(5):
+            await alice.send(conversation, str(number))
+        results: list[str] = []
+
+        async def tell(person: Person, seq: int) -> None:
+            try:
+                results.append((await person.call("receipt.read", conversation=conversation, seq=seq))["t"])
+            except Refused as refused:
+                results.append(refused.code)
+
+        async with trio.open_nursery() as nursery:
+            for seq in (1, 2, 3, 4, 5):
+                nursery.start_soon(tell, bob, seq)
+                nursery.start_soon(tell, also_bob, seq + 2)
+        assert sorted(results) == ["not_found"] * 2 + ["ok"] * 8
+        state = await alice.call("conversation.get", conversation=conversation)
+        assert {member["user"]: member["read_seq"] for member in state["conversation"]["members"]}[bob.user] == 5

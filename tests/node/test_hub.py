@@ -1,14 +1,26 @@
 """The hub, with sessions that only note what they get."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from chatd.node.hub import WRITES_PER_TURN, Hub
+from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
+from chatd.node.hub import Arrival, Hub
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.events import Behind
 
 JSON = codecs([])["chatd.v1.json"]
 MSGPACK = codecs([])["chatd.v1.msgpack"]
 EVENT = Behind(conversation="c", rev=1)
+
+
+def news(rev: int = 0, **fields: Any) -> News:
+    return News(SharedFrame(EVENT), rev, **fields)
+
+
+def attach(hub: Hub, session: "Session", *places: tuple[str, int]) -> None:
+    arrival = Arrival(session.tenant, session.user)
+    arrival.places += places
+    hub.attach(session, arrival)
 
 
 @dataclass(eq=False)
@@ -35,8 +47,8 @@ async def test_each_codec_is_encoded_once_and_the_bytes_are_shared() -> None:
     hub = Hub()
     people = [Session(str(n), "u", codec=(JSON, MSGPACK)[n % 2]) for n in range(4)]
     for session in people:
-        hub.attach(session, ["c"])
-    await hub.tell_conversation("t", "c", EVENT, but="3")
+        attach(hub, session, ("c", 1))
+    await hub.tell_conversation("t", "c", news(but="3"))
     assert [len(session.frames) for session in people] == [1, 1, 1, 0]
     assert people[0].frames[0] is people[2].frames[0]
     assert people[0].frames[0] != people[1].frames[0]
@@ -45,10 +57,10 @@ async def test_each_codec_is_encoded_once_and_the_bytes_are_shared() -> None:
 async def test_tenants_do_not_hear_each_other() -> None:
     hub = Hub()
     ours, theirs = Session("1", "u"), Session("2", "u", tenant="other")
-    hub.attach(ours, ["c"])
-    hub.attach(theirs, ["c"])
-    await hub.tell_conversation("t", "c", EVENT)
-    await hub.tell_user("t", "u", EVENT)
+    attach(hub, ours, ("c", 1))
+    attach(hub, theirs, ("c", 1))
+    await hub.tell_conversation("t", "c", news())
+    await hub.tell_user("t", "u", news())
     hub.close_sessions("t", "u", "banned")
     assert (len(ours.frames), ours.closed, theirs.frames, theirs.closed) == (2, ["banned"], [], [])
 
@@ -57,21 +69,21 @@ async def test_a_slow_reader_is_closed_unless_it_was_volatile() -> None:
     hub = Hub()
     slow, fast = Session("1", "u", room=False), Session("2", "v")
     for session in (slow, fast):
-        hub.attach(session, ["c"])
-    await hub.tell_conversation("t", "c", EVENT, volatile=True)
+        attach(hub, session, ("c", 1))
+    await hub.tell_conversation("t", "c", news(volatile=True))
     assert slow.closed == []
-    await hub.tell_conversation("t", "c", EVENT)
+    await hub.tell_conversation("t", "c", news())
     assert (slow.closed, len(fast.frames)) == (["slow"], 2)
 
 
 async def test_whoever_joins_while_connecting_misses_nothing() -> None:
     hub = Hub()
     arrival = hub.expect("t", "u")
-    hub.join("t", "c", ["u"])
+    hub.join("t", "c", ["u"], 1)
     session = Session("1", "u")
-    hub.attach(session, arrival.conversations)
+    hub.attach(session, arrival)
     assert hub.is_member("1", "c")
-    await hub.tell_conversation("t", "c", EVENT)
+    await hub.tell_conversation("t", "c", news())
     assert len(session.frames) == 1
 
 
@@ -79,18 +91,30 @@ async def test_a_huge_audience_may_leave_in_the_middle_of_it() -> None:
     hub = Hub()
     people = [Session(str(n), str(n)) for n in range(2 * WRITES_PER_TURN + 1)]
     for session in people:
-        hub.attach(session, ["c"])
+        attach(hub, session, ("c", 1))
     people[0].send_nowait = lambda frame, volatile=False: hub.detach(people[1]) or True  # type: ignore[method-assign, func-returns-value]
-    await hub.tell_conversation("t", "c", EVENT)
+    await hub.tell_conversation("t", "c", news())
     assert sum(len(session.frames) for session in people) == len(people) - 1
 
 
 async def test_nothing_is_left_of_who_has_gone() -> None:
     hub = Hub()
     session = Session("1", "u")
-    hub.attach(session, ["a", "b", "a"])
-    hub.join("t", "c", ["u"])
+    attach(hub, session, ("a", 1), ("b", 1), ("a", 1))
+    hub.join("t", "c", ["u"], 1)
     hub.detach(session)
     hub.detach(session)
     assert hub.statistics() == {"sessions": 0, "users": 0, "conversations": 0}
     assert not hub.is_member("1", "a")
+
+
+async def test_a_close_reaches_whoever_is_just_arriving() -> None:
+    hub = Hub()
+    arrival = hub.expect("t", "u")
+    hub.close_sessions("t", "u", "logged_out", login="l")
+    hub.close_sessions("t", "u", "banned", login="another login")
+    session = Session("1", "u")
+    hub.attach(session, arrival)
+    assert session.closed == ["logged_out"]
+    hub.close_sessions("t", "v", "banned")
+    assert session.closed == ["logged_out"]

@@ -1,6 +1,10 @@
 """The door to Postgres: whatever is cancelled or cut, nobody gets somebody else's answer."""
 
 import random
+import re
+import socket
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import trio
@@ -82,3 +86,39 @@ async def test_errors_have_names_of_ours(dsn: str) -> None:
         with pytest.raises(Refused) as caught:
             await db.value("select 1")
         assert caught.value.code == "unavailable"
+
+
+async def test_a_connection_that_leads_nowhere_is_given_up(dsn: str, tmp_path: Path) -> None:
+    """A failover without a reset: nothing comes back any more, on the connections that were open."""
+    folder = re.search(r"host=([^&]+)", dsn)
+    assert folder is not None
+    (tmp_path / "pg").mkdir()
+
+    async def carry(near: trio.SocketStream) -> None:
+        async with await trio.open_unix_socket(f"{unquote(folder[1])}/.s.PGSQL.5432") as far, trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                nursery.start_soon(copy, near, far)
+                await copy(far, near)
+            await trio.sleep_forever()
+
+    async def copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        async for part in source:
+            await sink.send_all(part)
+
+    scopes: list[trio.CancelScope] = []
+    listener = trio.socket.socket(socket.AF_UNIX)
+    await listener.bind(str(tmp_path / "pg" / ".s.PGSQL.5432"))
+    listener.listen()
+    section = replace(SECTION, pool=1, timeout=0.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, carry, [trio.SocketListener(listener)])
+        async with open_postgres(dsn.replace(folder[1], str(tmp_path / "pg")), section) as db:
+            assert await db.value("select 1") == 1
+            for scope in scopes:
+                scope.cancel()
+            with pytest.raises(Refused) as caught:
+                await db.value("select 2")
+            assert caught.value.code == "timeout"
+            assert await db.value("select 3") == 3
+        nursery.cancel_scope.cancel()

@@ -7,6 +7,9 @@ from msgspec import Struct, inspect
 
 from chatd.ids import UUID_PATTERN
 
+# Made here, at the bottom of the stack: Python 3.11 compiles wrongly high up on it.
+st.randoms().validate()
+
 T = TypeVar("T", bound=Struct)
 TEXT = st.characters(codec="utf-8", exclude_characters="\x00")
 BIGINT = st.integers(-(2**63), 2**63 - 1)

@@ -1,0 +1,133 @@
+"""The sessions here that hear one conversation, told in the order of `rev`.
+
+Changes of one conversation may be committed by several nodes, and reach this one in any order: those committed here at once,
+the others over the bus. So what comes early is held until what is missing has come, or until somebody has looked into Postgres
+and says how far the conversation is (`skip_to`): then everybody is told `behind`, which is a gap that says so.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import trio
+from msgspec import Struct
+
+from chatd.wire.codec import Codec
+from chatd.wire.events import Behind
+from chatd.wire.messages import Event
+
+# After so many writes in a row the other tasks get a turn.
+WRITES_PER_TURN = 250
+MOST_HELD = 1000
+
+
+class Session(Protocol):
+    """What the hub needs of a connection."""
+
+    id: str
+    tenant: str
+    user: str
+    login: str
+    codec: Codec
+
+    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...
+
+    def close_soon(self, close: str, reason: str = "") -> None: ...
+
+
+class SharedFrame(dict[Codec, bytes]):
+    """One event as whole WebSocket frames, built once for each codec that somebody here speaks."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    def __missing__(self, codec: Codec) -> bytes:
+        frame = self[codec] = codec.frame_of(self._event)
+        return frame
+
+
+class News(Struct):
+    """An event for all but the session `but`. `rev` 0: it has no place in the order. `then` is called once it was told."""
+
+    frames: SharedFrame
+    rev: int = 0
+    but: str | None = None
+    volatile: bool = False
+    then: Callable[[], None] | None = None
+
+    def told(self) -> None:
+        if self.then is not None:
+            self.then()
+
+
+async def fan_out(sessions: Iterable[Session], news: News) -> None:
+    """The same bytes to everybody. Nobody waits for a slow reader."""
+    frames, but, volatile = news.frames, news.but, news.volatile
+    for turn, session in enumerate(tuple(sessions), start=1):
+        if session.id == but:
+            continue
+        if not session.send_nowait(frames[session.codec], volatile) and not volatile:
+            session.close_soon("slow")
+        if turn % WRITES_PER_TURN == 0:
+            await trio.lowlevel.checkpoint()
+
+
+class Audience:
+    """Those who hear the conversation, and the last `rev` they were told."""
+
+    __slots__ = ("_held", "_id", "_telling", "_top", "rev", "sessions")
+
+    def __init__(self, id_: str, rev: int) -> None:
+        self._id = id_
+        self.rev = rev
+        self.sessions: dict[Session, None] = {}
+        self._held: dict[int, News] = {}
+        self._top = 0
+        self._telling = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is missing between what was told and what has come."""
+        return bool(self._held)
+
+    async def tell(self, news: News) -> None:
+        """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
+        if not news.rev:
+            await fan_out(self.sessions, news)
+        elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
+            news.told()
+        else:
+            self._held[news.rev] = news
+            await self._tell_what_is_next()
+
+    async def skip_to(self, rev: int) -> None:
+        """What lies between may have been missed here for good: say so, and go on behind it."""
+        self._top = max(self._top, rev)
+        await self._tell_what_is_next()
+
+    async def _tell_what_is_next(self) -> None:
+        """One task at a time: a huge audience takes several turns, and nothing may overtake within them."""
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while await self._tell_one():
+                pass
+        finally:
+            self._telling = False
+
+    async def _tell_one(self) -> bool:
+        news = self._held.pop(self.rev + 1, None)
+        if news is not None:
+            self.rev += 1
+            await fan_out(self.sessions, news)
+            news.told()
+            return True
+        if self._top > self.rev:
+            self.rev = self._top
+            await fan_out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
+            for rev in sorted(rev for rev in self._held if rev <= self.rev):
+                self._held.pop(rev).told()
+            return True
+        return False

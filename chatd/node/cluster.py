@@ -1,0 +1,160 @@
+"""This node and the others: what is told here is told there, and what may have been missed is looked up in Postgres.
+
+Every order has one road: it is carried out here, and put on the bus; there `obey` carries it out in the same way. Events carry
+their `rev`, orders can be obeyed twice, and whoever missed one finds the truth in Postgres (`resync`), so the bus may lose what
+it likes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+from msgspec import Raw, msgpack
+
+from chatd import log
+from chatd.errors import Refused
+from chatd.node import orders
+from chatd.node.audience import News, SharedFrame
+from chatd.node.hub import Hub
+from chatd.store import queries
+from chatd.store.bus import Bus
+from chatd.store.postgres import Postgres, Row
+from chatd.wire.codec import Codec
+from chatd.wire.messages import Event
+
+LOG = log.get(__name__)
+SQL = queries.load("cluster")
+
+# Seconds that an event may be late before Postgres is asked what is missing.
+PATIENCE = 0.3
+USERS_AT_ONCE = 500
+ENCODE = msgpack.Encoder().encode
+
+
+class RawFrame(SharedFrame):
+    """An event that another node has sent, as its body in msgpack. Only who speaks something else makes it be read."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Raw) -> None:
+        self._body = body
+
+    def __missing__(self, codec: Codec) -> bytes:
+        body: Any = self._body if codec.name == "msgpack" else msgpack.decode(self._body)
+        frame = self[codec] = codec.frame_of(body)
+        return frame
+
+
+class Cluster:
+    """See the module. `read`, `write` and `watch` of the bus, and `mend`, run beside it."""
+
+    def __init__(self, hub: Hub, bus: Bus, db: Postgres) -> None:
+        self._hub = hub
+        self._bus = bus
+        self._db = db
+        self._horizon: str | None = None
+        self._resyncing = trio.Lock()
+
+    # --- telling --------------------------------------------------------------------------------------------------------
+
+    async def tell_conversation(
+        self,
+        tenant: str,
+        conversation: str,
+        event: Event,
+        *,
+        but: str | None = None,
+        volatile: bool = False,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        rev = getattr(event, "rev", 0)
+        if not self._bus.alone:
+            self._publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
+        await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, then))
+
+    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
+        if not self._bus.alone:
+            self._publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event))))
+        await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
+
+    async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
+        """Nobody knows whether changes up to `rev` were told to anybody."""
+        self._publish(orders.TellBehind(tenant, conversation, rev))
+        await self._hub.tell_behind(tenant, conversation, rev)
+
+    def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int) -> None:
+        self._publish(orders.Joined(tenant, conversation, list(users), rev))
+        self._hub.join(tenant, conversation, users, rev)
+
+    def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
+        self._publish(orders.CloseUser(tenant, user, close, login))
+        self._hub.close_sessions(tenant, user, close, login=login)
+
+    def _publish(self, order: orders.Order) -> None:
+        if not self._bus.alone:
+            self._bus.publish(orders.encode_order(order))
+
+    # --- being told -----------------------------------------------------------------------------------------------------
+
+    async def obey(self, data: bytes) -> None:
+        """Carry out what another node has told."""
+        hub = self._hub
+        match orders.decode_order(data):
+            case orders.TellConversation(tenant, conversation, rev, but, volatile, event):
+                await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile))
+            case orders.TellBehind(tenant, conversation, rev):
+                await hub.tell_behind(tenant, conversation, rev)
+            case orders.TellUser(tenant, user, but, event):
+                await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
+            case orders.Joined(tenant, conversation, users, rev):
+                hub.join(tenant, conversation, users, rev)
+            case orders.CloseUser(tenant, user, close, login):
+                hub.close_sessions(tenant, user, close, login=login)
+
+    # --- what was missed ------------------------------------------------------------------------------------------------
+
+    async def mend(self) -> None:
+        """For ever: where something is missing for too long, say how far the conversation is."""
+        while True:
+            await trio.sleep(PATIENCE / 3)
+            late = trio.current_time() - PATIENCE
+            keys = [key for key, since in self._hub.waiting.items() if since <= late]
+            if keys:
+                try:
+                    await self._skip_to_truth(await self._db.all(SQL.revs, *map(list, zip(*keys, strict=True))))
+                except Refused:
+                    continue
+
+    async def _skip_to_truth(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            await self._hub.tell_behind(row["tenant"], row["id"], row["rev"])
+
+    async def begin(self) -> None:
+        """Call it before anybody is let in: what changes from now on is heard, or found by `resync`."""
+        self._horizon = await self._db.value(SQL.horizon)
+
+    async def resync(self) -> None:
+        """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
+        async with self._resyncing:
+            try:
+                await self._resync()
+            except Refused:
+                LOG.warning("resync put off: the database is away")
+
+    async def _resync(self) -> None:
+        horizon = await self._db.value(SQL.horizon)
+        users = self._hub.users()
+        for at in range(0, len(users), USERS_AT_ONCE):
+            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
+            for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
+                await self._learn(row)
+            for row in await self._db.all(SQL.ended_logins, tenants, ids):
+                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"])
+        self._horizon = horizon
+
+    async def _learn(self, row: Row) -> None:
+        """A conversation that has changed: its members hear it, and are told that they are behind when they are."""
+        tenant, id_, rev = row["tenant"], row["id"], row["rev"]
+        before = self._hub.rev_of(tenant, id_)
+        self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
+        await self._hub.tell_behind(tenant, id_, rev)

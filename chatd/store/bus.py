@@ -1,0 +1,260 @@
+"""Node to node: one Redis stream that every node writes to and reads, batch by batch.
+
+What is published while one write is on its way leaves together as the next entry. Each node reads all entries, its own too, on
+a connection of its own, and remembers its last position, so that a hiccup of Redis loses nothing.
+
+Entries can still be lost: the stream is trimmed, flushed, or Redis starts again empty. So every node numbers its entries, and
+writes one every second even when it has nothing to say; a number that is missing, a stream that has gone back, or silence says
+that something may have been lost, and `lost` is called: the truth is in Postgres.
+
+A node with nobody to talk to publishes nothing. Whoever comes new says so, and waits until each of the others has written
+something after hearing it (`introduce`): from then on it is told everything.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Raw, Struct
+
+from chatd import log
+from chatd.errors import Refused
+from chatd.store.redis import Redis
+
+LOG = log.get(__name__)
+
+BEAT = 1.0
+LEASE = 10
+# Seconds without any entry after which nobody can be sure to have heard everything, and between looks into Postgres then.
+SILENCE = 4.0
+POLL = 5.0
+MOST_WAITING = 50_000
+MOST_IN_ENTRY = 2_000
+MOST_ENTRIES = 20_000
+AT_ONCE = 200
+BLOCK_MS = 1000
+START = b"0-0"
+Obey = Callable[[bytes], Awaitable[None]]
+Lost = Callable[[], Awaitable[None]]
+
+
+class Entry(Struct, array_like=True):
+    """One entry of the stream: the `number`th of this node.
+
+    `welcome`: nodes that it has heard of for the first time. `leaves`: it is the last one.
+    """
+
+    node: str
+    number: int
+    welcome: list[str]
+    orders: list[Raw]
+    leaves: bool = False
+
+
+DECODE = msgspec.msgpack.Decoder(Entry).decode
+ENCODE = msgspec.msgpack.Encoder().encode
+
+
+class Bus:
+    """`publish`, and be told what the others publish. `name` is this node's, never used twice."""
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self.name = name
+        self.published = self.heard = self.gaps = 0
+        self._redis = redis
+        self._key = redis.key("bus")
+        self._open: list[Raw] = []
+        self._new: list[str] = []
+        self._welcomed_by: set[str] = set()
+        self._work = trio.Event()
+        self._number = 0
+        self._writing = False
+        self._last: bytes | None = None
+        self._numbers: dict[str, int] = {}
+        self._seen: dict[str, float] = {}
+        self._heard_at = trio.current_time()
+
+    # --- out ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """Whether certainly nobody else listens."""
+        return self.well and not self.peers()
+
+    @property
+    def well(self) -> bool:
+        """Whether entries come in: one's own do every second."""
+        return trio.current_time() - self._heard_at < SILENCE
+
+    def peers(self) -> list[str]:
+        """The other nodes that have been heard of lately."""
+        now = trio.current_time()
+        return [name for name, at in self._seen.items() if name != self.name and now - at < LEASE]
+
+    def publish(self, order: bytes) -> None:
+        """Put an order on its way to the others; nothing waits. When too many wait they are dropped, and the others notice."""
+        if self.alone:
+            return
+        if len(self._open) >= MOST_WAITING:
+            LOG.warning("the bus is behind: orders were dropped", extra={"orders": len(self._open)})
+            self._open.clear()
+            self._number += 1
+        self._open.append(Raw(order))
+        self._work.set()
+
+    async def write(self) -> None:
+        """Write for ever: what is waiting, or once a second that we are here."""
+        while True:
+            with trio.move_on_after(BEAT):
+                await self._work.wait()
+            self._work = trio.Event()
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        """At least one entry. The same entry is written until it has arrived; who hears it twice knows it by its number."""
+        while True:
+            batch, self._open = self._open[:MOST_IN_ENTRY], self._open[MOST_IN_ENTRY:]
+            self._number += 1
+            welcome, self._new = self._new, []
+            await self._write(ENCODE(Entry(self.name, self._number, welcome, batch)))
+            self.published += len(batch)
+            if not self._open:
+                return
+
+    async def _write(self, entry: bytes) -> None:
+        self._writing = True
+        while self._writing:
+            try:
+                await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
+                self._writing = False
+            except Refused:
+                await trio.sleep(0.2)
+
+    async def leave(self) -> None:
+        """Wait until nothing is on its way to the others, and say goodbye. Nothing must be published after it."""
+        while self._open or self._writing:
+            await trio.sleep(0.01)
+        await self._write(ENCODE(Entry(self.name, self._number + 1, [], [], leaves=True)))
+
+    async def introduce(self, patience: float = 3.0) -> None:
+        """Returns when every node that is there knows of us, at the latest after `patience` seconds."""
+        with trio.move_on_after(patience), suppress(Refused):
+            here = {entry.node for entry in await self._recent()} - {self.name}
+            self._work.set()
+            while not here <= self._welcomed_by:
+                await trio.sleep(0.02)
+
+    async def _recent(self) -> list[Entry]:
+        """The last entries of those who wrote in the last seconds, by the clock of Redis, and have not left."""
+        seconds, _ = await self._redis.call("TIME")
+        rows = await self._redis.call("XRANGE", self._key, (int(seconds) - 3) * 1000, "+", "COUNT", 10_000)
+        last = {entry.node: entry for entry in (DECODE(fields[b"b"]) for _, fields in pairs(rows))}
+        return [entry for entry in last.values() if not entry.leaves]
+
+    # --- in -------------------------------------------------------------------------------------------------------------
+
+    async def read(self, obey: Obey, lost: Lost) -> None:
+        """Read for ever. `obey` is called for each order of the others, `lost` when some may have been missed."""
+        while True:
+            try:
+                if self._last is None:
+                    self._last = await self._newest()
+                rows = await self._redis.call("XREAD", "COUNT", AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
+                if rows:
+                    await self._take(entries_of(rows), obey, lost)
+                elif await self._has_gone_back():
+                    self._last = START
+                    await self._miss(lost)
+            except Refused:
+                await trio.sleep(0.2)
+
+    async def _take(self, entries: list[tuple[bytes, bytes]], obey: Obey, lost: Lost) -> None:
+        for id_, data in entries:
+            self._last, self._heard_at = id_, trio.current_time()
+            try:
+                entry = DECODE(data)
+            except msgspec.DecodeError:
+                LOG.warning("an entry of the bus could not be read", extra={"entry": id_})
+                continue
+            known = self._numbers.get(entry.node)
+            self._seen[entry.node] = self._heard_at
+            if known is not None and entry.number <= known:
+                continue
+            self._numbers[entry.node] = entry.number
+            if entry.leaves:
+                self._seen.pop(entry.node)
+            if entry.node != self.name:
+                await self._obey_all(entry, obey)
+                if known is None or entry.number > known + 1:
+                    await self._miss(lost)
+                if known is None:
+                    self._new.append(entry.node)
+                    self._work.set()
+                if self.name in entry.welcome:
+                    self._welcomed_by.add(entry.node)
+
+    async def _obey_all(self, entry: Entry, obey: Obey) -> None:
+        for order in entry.orders:
+            self.heard += 1
+            try:
+                await obey(bytes(order))
+            except Exception:
+                LOG.exception("an order could not be carried out", extra={"node": entry.node})
+
+    async def _miss(self, lost: Lost) -> None:
+        self.gaps += 1
+        await lost()
+
+    async def _newest(self) -> bytes:
+        rows = await self._redis.call("XREVRANGE", self._key, "+", "-", "COUNT", 1)
+        return pairs(rows)[0][0] if rows else START
+
+    async def _has_gone_back(self) -> bool:
+        """Whether the stream ends before where we have read: it is another one."""
+        assert self._last is not None
+        return order_of(await self._newest()) < order_of(self._last)
+
+    async def watch(self, lost: Lost) -> None:
+        """While nothing is heard, ask Postgres every few seconds, and once more when it is over. Forget who has gone."""
+        while True:
+            await trio.sleep(1.0)
+            self._forget()
+            was_away = not self.well
+            while not self.well:
+                await self._miss(lost)
+                with trio.move_on_after(POLL):
+                    while not self.well:
+                        await trio.sleep(0.1)
+            if was_away:
+                # The others may have thought that we were gone, until they heard of us again just now.
+                await self._miss(lost)
+                await trio.sleep(2 * BEAT)
+                await self._miss(lost)
+
+    def _forget(self) -> None:
+        old = trio.current_time() - 60 * LEASE
+        for name in [name for name, at in self._seen.items() if at < old]:
+            self._seen.pop(name)
+        for name in self._numbers.keys() - self._seen.keys():
+            self._numbers.pop(name)
+
+    def statistics(self) -> dict[str, int]:
+        return {"published": self.published, "heard": self.heard, "gaps": self.gaps, "peers": len(self.peers())}
+
+
+def entries_of(rows: Any) -> list[tuple[bytes, bytes]]:
+    """The answer of XREAD for one stream, in the forms of RESP2 and of redis-py."""
+    found = next(iter(rows.values())) if isinstance(rows, dict) else rows[0][1]
+    return [(id_, fields[b"b"]) for id_, fields in pairs(found)]
+
+
+def pairs(rows: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    return [(id_, fields) for id_, fields in rows]
+
+
+def order_of(id_: bytes) -> tuple[int, int]:
+    """Ids of a stream as what they are compared by."""
+    milliseconds, _, number = id_.partition(b"-")
+    return int(milliseconds), int(number or 0)

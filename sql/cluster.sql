@@ -1,0 +1,24 @@
+-- name: horizon
+-- Whatever commits from now on has a transaction id at or above this.
+select pg_snapshot_xmin(pg_current_snapshot())::text
+
+-- name: revs
+-- Where conversations stand: tenants, ids, pairwise.
+select c.tenant, c.id::text, c.rev from conversations c
+where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))
+
+-- name: changed
+-- Conversations of these users that were changed at or after a horizon: tenants, users, pairwise; horizon.
+select c.tenant, c.id::text, c.rev, array_agg(b.user_id::text) as users
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+join members b on b.tenant = u.tenant and b.user_id = u.id
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where c.changed >= $3::text::xid8
+group by c.tenant, c.id, c.rev
+
+-- name: ended_logins
+-- Logins of these users that have been ended: tenants, users, pairwise.
+select l.tenant, l.user_id::text, l.id::text
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+join logins l on l.tenant = u.tenant and l.user_id = u.id
+where l.ended_at is not null

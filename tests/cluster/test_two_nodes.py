@@ -1,0 +1,158 @@
+"""Two nodes that share one Postgres and one Redis, in one process: whoever is where makes no difference."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Reply
+from chatd.config import Config
+from chatd.store import embedded_redis
+from tests.support import PATIENCE, Daemon, Person, running
+
+
+@asynccontextmanager
+async def nodes(config: Config, count: int = 2) -> AsyncIterator[list[Daemon]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(running(config)) for _ in range(count)]
+
+
+@asynccontextmanager
+async def pair_on(one: Daemon, two: Daemon) -> AsyncIterator[tuple[Person, Person, str]]:
+    async with one.person("alice") as alice, two.person("bob", "msgpack") as bob:
+        conversation = await alice.call("conversation.open", user=bob.user)
+        yield alice, bob, conversation["conversation"]["id"]
+
+
+@pytest.fixture
+async def own_redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
+    folder = tmp_path / "redis"
+    for parent in folder.parents[:3]:
+        parent.chmod(0o755)
+    server = embedded_redis.Server(folder)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def empty(server: embedded_redis.Server) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(server.socket))
+        peer.sendall(b"FLUSHALL\r\n")
+        assert peer.recv(100).startswith(b"+OK")
+
+
+async def eventually(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+    with trio.fail_after(patience):
+        while not holds():
+            await trio.sleep(0.02)
+
+
+def seen(person: Person, conversation: str) -> list[int]:
+    """Numbers of messages as they came over the wire, own acks included; every jump must have been said (I4)."""
+    last, found = 0, []
+    for _, body in person.log:
+        if body["t"] == "behind" and body["conversation"] == conversation:
+            last = -1
+        seq = seq_of(body)
+        if seq:
+            assert last == -1 or seq == last + 1, (last, seq)
+            last = seq
+            found.append(seq)
+    return found
+
+
+def seq_of(body: Reply) -> int:
+    if body["t"] == "message.new":
+        return int(body["message"]["seq"])
+    return int(body["seq"]) if body["t"] == "message.ack" and not body["duplicate"] else 0
+
+
+async def test_what_happens_on_one_node_is_told_on_the_other(config: Config) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        assert (await bob.event("conversation.update"))["conversation"]["id"] == conversation
+        ack = await alice.send(conversation, "over there")
+        message = (await bob.event("message.new"))["message"]
+        assert (message["id"], message["seq"], message["text"]) == (ack["message"], 1, "over there")
+        await bob.call("receipt.read", conversation=conversation, seq=1)
+        assert (await alice.event("message.read"))["user"] == bob.user
+        await bob.call("typing.start", conversation=conversation)
+        assert (await alice.event("typing.start"))["user"] == bob.user
+        await bob.send(conversation, "back")
+        assert (await alice.event("message.new"))["message"]["seq"] == 2
+
+
+async def test_who_sends_on_both_nodes_at_once_is_heard_in_one_order(config: Config) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+
+        async def write(person: Person) -> None:
+            for number in range(100):
+                await person.send(conversation, str(number))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, alice)
+            nursery.start_soon(write, bob)
+        for person in (alice, bob):
+            await eventually(lambda person=person: len(seen(person, conversation)) >= 200)  # type: ignore[misc]
+            assert seen(person, conversation) == list(range(1, 201))
+
+
+async def test_logging_out_everywhere_closes_the_sockets_on_every_node(config: Config) -> None:
+    async with nodes(config) as (one, two), one.person("alice") as here, two.connected(here.account) as there:
+        await here.call("auth.logout", everywhere=True)
+        assert (await there.ended()).code == 4404
+
+
+async def test_a_node_that_comes_later_is_told_everything(config: Config) -> None:
+    async with (
+        nodes(config) as (one, two),
+        pair_on(one, two) as (alice, bob, conversation),
+        running(config) as three,
+        three.connected(bob.account) as also_bob,
+    ):
+        await alice.send(conversation)
+        await also_bob.event("message.new")
+        await bob.event("message.new")
+
+
+async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        for number in range(60):
+            await alice.send(conversation, str(number))
+            if number % 20 == 10:
+                empty(own_redis)
+        await bob.send(conversation, "the last one")
+        await eventually(lambda: bool(seen(bob, conversation)) and seen(bob, conversation)[-1] == 61)
+        await eventually(lambda: seen(alice, conversation)[-1] == 61)
+        history = await bob.call("message.history", conversation=conversation, limit=200)
+        assert [message["seq"] for message in history["items"]] == list(range(1, 62))
+
+
+async def test_without_redis_messages_are_acked_and_others_learn_of_them(
+    config: Config, own_redis: embedded_redis.Server
+) -> None:
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        await own_redis.stop()
+        ack = await alice.send(conversation, "nobody carries it")
+        behind = await bob.event("behind", 2 * PATIENCE)
+        assert (behind["conversation"], behind["rev"]) == (conversation, ack["rev"])
+        changes = await bob.call("conversation.sync", conversation=conversation, rev=0)
+        assert [message["text"] for message in changes["messages"]] == ["nobody carries it"]
+        await own_redis.start()
+        await trio.sleep(3)
+        await alice.send(conversation, "live again")
+        assert (await bob.event("message.new"))["message"]["text"] == "live again"
+
+
+async def test_a_login_that_ended_while_the_bus_was_down_is_closed(config: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    async with nodes(shared) as (one, two), one.person("alice") as here, two.connected(here.account) as there:
+        await own_redis.stop()
+        await here.call("auth.logout", everywhere=True)
+        assert (await there.ended(2 * PATIENCE)).code == 4404
