@@ -41,6 +41,7 @@ class Gateway(Section, frozen=True):
     outbox_bytes: Annotated[Count, doc("Bytes that may wait for a slow reader.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
+    reuse_port: Annotated[bool, doc("Let other processes listen on both ports too (SO_REUSEPORT). `--workers` sets it.")] = False
 
 
 class Http(Section, frozen=True):

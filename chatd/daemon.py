@@ -71,8 +71,8 @@ def open_doors(config: Config) -> Iterator[Doors]:
     """Both at once, before anything else is started: a port that is taken is known in time. Raises OSError."""
     gateway, http = config.gateway, config.http
     with (
-        open_listener(gateway.host, gateway.port, gateway.backlog) as one,
-        open_listener(http.host, http.port, gateway.backlog) as two,
+        open_listener(gateway.host, gateway.port, gateway.backlog, reuse_port=gateway.reuse_port) as one,
+        open_listener(http.host, http.port, gateway.backlog, reuse_port=gateway.reuse_port) as two,
     ):
         yield Doors(one, two, Addresses(f"ws://{name_of(one)}{gateway.path}", f"http://{name_of(two)}"))
 

@@ -4,11 +4,15 @@ import gc
 import os
 import resource
 import sys
+from typing import Annotated
 
+import trio
+import typer
 from rich.panel import Panel
 
 from chatd import daemon, log
 from chatd.cli.common import ConfigFile, err, load_or_exit, out, run_async
+from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.config import Config
 from chatd.daemon import Addresses
 
@@ -24,7 +28,11 @@ The protocol:  {chatd} schema      Is all well?  {chatd} check
 Stop with ^C; a second ^C hurries."""
 
 
-def serve(config: ConfigFile = None) -> None:
+def serve(
+    config: ConfigFile = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the ports, one for each core.")] = 1,
+    supervised: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
     """Serve, until SIGTERM or ^C. The first one drains, a second one hurries.
 
     With nothing configured it brings its own Postgres and Redis and keeps everything in ./chatd-data.
@@ -35,20 +43,29 @@ def serve(config: ConfigFile = None) -> None:
 
       chatd serve --config /etc/chatd.toml
 
+      chatd serve --workers 4
+
       CHATD_GATEWAY__PORT=9000 chatd serve
     """
     settings = load_or_exit(config).config
     log.setup(settings.log.level, settings.log.format)
     raise_file_limit()
-    run_async(run, settings)
+    if workers > 1:
+        run_async(Supervisor(settings, config, workers, lambda addresses: announce(settings, addresses)).run)
+    else:
+        run_async(run, settings, supervised)
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, supervised: bool) -> None:
     def ready(addresses: Addresses) -> None:
         settle_memory()
         announce(config, addresses)
 
-    await daemon.run(config, ready=ready)
+    async with trio.open_nursery() as nursery:
+        if supervised:
+            nursery.start_soon(end_with_supervisor)
+        await daemon.run(config, ready=ready)
+        nursery.cancel_scope.cancel()
 
 
 def announce(config: Config, addresses: Addresses) -> None:

@@ -45,18 +45,26 @@ class House(Generic[Guest]):
     serve: Callable[[WebSocketConnection, Lane, Handshake, Guest], Awaitable[None]]
 
 
-def open_listener(host: str, port: int, backlog: int) -> socket.socket:
+def open_listener(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:
     """A listening socket. Raises OSError, with the address in its text."""
+    listener = bound(host, port, reuse_port=reuse_port)
+    listener.listen(backlog)
+    listener.setblocking(False)
+    return listener
+
+
+def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """A socket that has the address, but does not listen. With `reuse_port` others may have it too. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
-    listener.setblocking(False)
     return listener
 
 

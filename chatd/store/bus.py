@@ -118,6 +118,7 @@ class Bus:
             batch, self._open = self._open[:MOST_IN_ENTRY], self._open[MOST_IN_ENTRY:]
             self._number += 1
             welcome, self._new = self._new, []
+            self._writing = True
             await self._write(ENCODE(Entry(self.name, self._number, welcome, batch)))
             self.published += len(batch)
             if not self._open:
@@ -134,17 +135,20 @@ class Bus:
 
     async def leave(self) -> None:
         """Wait until nothing is on its way to the others, and say goodbye. Nothing must be published after it."""
-        while self._open or self._writing:
-            await trio.sleep(0.01)
+        await until(lambda: not self._open and not self._writing)
         await self._write(ENCODE(Entry(self.name, self._number + 1, [], [], leaves=True)))
 
-    async def introduce(self, patience: float = 3.0) -> None:
-        """Returns when every node that is there knows of us, at the latest after `patience` seconds."""
+    async def introduce(self, patience: float) -> None:
+        """Returns when every node that is there knows of us, at the latest after `patience` seconds.
+
+        First we say that we are here, then we look who else is. Of two that come at once the later one sees the other.
+        """
         with trio.move_on_after(patience), suppress(Refused):
-            here = {entry.node for entry in await self._recent()} - {self.name}
+            await until(lambda: self._last is not None)
             self._work.set()
-            while not here <= self._welcomed_by:
-                await trio.sleep(0.02)
+            await until(lambda: self._number > 0 and not self._writing)
+            here = {entry.node for entry in await self._recent()} - {self.name}
+            await until(lambda: here <= self._welcomed_by)
 
     async def _recent(self) -> list[Entry]:
         """The last entries of those who wrote in the last seconds, by the clock of Redis, and have not left."""
@@ -242,6 +246,11 @@ class Bus:
 
     def statistics(self) -> dict[str, int]:
         return {"published": self.published, "heard": self.heard, "gaps": self.gaps, "peers": len(self.peers())}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await trio.sleep(0.005)
 
 
 def entries_of(rows: Any) -> list[tuple[bytes, bytes]]:

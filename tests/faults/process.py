@@ -26,8 +26,9 @@ LIMITS = {
 class Process:
     """`chatd serve` with embedded servers in `folder`, on the same ports each time it is started."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
+        self._arguments = arguments
         self.socket = self.http = ""
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,8 +53,9 @@ class Process:
             **self._environment,
         }
         with (self.folder / "log").open("ab") as log:
+            command = [sys.executable, "-m", "chatd", "serve", *self._arguments]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, stderr=log, env=os.environ | environment,
+                command, stdout=subprocess.PIPE, stderr=log, env=os.environ | environment,
                 start_new_session=True,
             )  # fmt: skip
         await self._read_addresses()
@@ -85,11 +87,11 @@ class Process:
 
 
 @asynccontextmanager
-async def process(folder: Path, **environment: str) -> AsyncIterator[Process]:
+async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     """Started; stopped in the end, with its servers, whatever has happened to it."""
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o755)
-    daemon = Process(folder, **environment)
+    daemon = Process(folder, *arguments, **environment)
     await daemon.start()
     try:
         yield daemon

@@ -1,0 +1,162 @@
+"""`chatd serve --workers N`: one process for each core, on the same two ports.
+
+The kernel shares out the connections (SO_REUSEPORT); the workers are nodes like any others, and talk over the bus. Here are
+only the embedded servers, the reservation of the ports, and the rule that a worker which dies is started again. A worker that
+loses its supervisor drains by itself: its standard input ends.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from chatd import log
+from chatd.config import Config
+from chatd.daemon import Addresses, CannotServe
+from chatd.gateway.listener import bound
+from chatd.store.servers import open_servers, uses_embedded_postgres, uses_embedded_redis
+
+LOG = log.get(__name__)
+# Seconds before a worker that died is started again, and that workers have beyond the time of their drain.
+AGAIN, GRACE = 1.0, 10.0
+READY = b"chatd is ready: "
+
+
+class CannotStart(CannotServe):
+    """A worker ended before it was ready."""
+
+
+class Supervisor:
+    """`run` returns when all workers have ended."""
+
+    def __init__(self, config: Config, path: Path | None, count: int, ready: Callable[[Addresses], None]) -> None:
+        self._config = config
+        self._path = path
+        self._count = count
+        self._ready = ready
+        self._processes: dict[int, trio.Process] = {}
+        self._addresses: Addresses | None = None
+        self._leaving = False
+
+    async def run(self) -> None:
+        with reserved(self._config) as ports:
+            async with open_servers(self._config) as (dsn, url), trio.open_nursery() as nursery:
+                try:
+                    await self._start_all(nursery, environment_of(self._config, ports, dsn, url))
+                    assert self._addresses is not None
+                    self._ready(self._addresses)
+                    await self._follow_signals()
+                finally:
+                    self._send(signal.SIGKILL)
+
+    async def _start_all(self, nursery: trio.Nursery, environment: dict[str, str]) -> None:
+        """One after the other: the first one brings the schema up to date."""
+        for number in range(self._count):
+            await nursery.start(self._keep, number, environment)
+
+    async def _keep(
+        self, number: int, environment: dict[str, str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """One worker, again and again until we leave."""
+        await self._launch(number, environment)
+        task_status.started()
+        while True:
+            code = await self._processes[number].wait()
+            if self._leaving:
+                return
+            LOG.error("a worker has ended and is started again", extra={"worker": number, "code": code})
+            await trio.sleep(AGAIN)
+            try:
+                await self._launch(number, environment)
+            except CannotStart:
+                continue
+
+    async def _launch(self, number: int, environment: dict[str, str]) -> None:
+        config = ["--config", str(self._path)] if self._path else []
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "chatd", "serve", "--supervised", *config],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+        self._processes[number] = process
+        line = await first_line(process)
+        if not line.startswith(READY):
+            await process.wait()
+            raise CannotStart(f"worker {number} did not start; see above")
+        self._addresses = Addresses(*line.removeprefix(READY).decode().split())
+
+    async def _follow_signals(self) -> None:
+        """Each signal is passed on: the first one drains, a second one hurries. Returns when all workers have ended."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await anext(signals)
+            self._leaving = True
+            self._send(signal.SIGTERM)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hurry, signals)
+                with trio.move_on_after(self._config.drain.timeout + GRACE):
+                    for process in self._processes.values():
+                        await process.wait()
+                nursery.cancel_scope.cancel()
+
+    async def _hurry(self, signals: AsyncIterator[int]) -> None:
+        await anext(signals)
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: signal.Signals) -> None:
+        """To all workers that are still there."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
+
+async def first_line(process: trio.Process) -> bytes:
+    """What a worker says first; nothing when it ends instead."""
+    assert process.stdout is not None
+    line = b""
+    async for part in process.stdout:
+        line += part
+        if b"\n" in line:
+            break
+    return line.partition(b"\n")[0]
+
+
+@contextmanager
+def reserved(config: Config) -> Iterator[tuple[int, int]]:
+    """Both ports, bound so that nobody else takes them, and not listening: only workers get connections. Raises OSError."""
+    with (
+        bound(config.gateway.host, config.gateway.port, reuse_port=True) as one,
+        bound(config.http.host, config.http.port, reuse_port=True) as two,
+    ):
+        yield port_of(one), port_of(two)
+
+
+def port_of(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
+def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -> dict[str, str]:
+    """What a worker has to know that the file does not say."""
+    found = {
+        "CHATD_GATEWAY__PORT": str(ports[0]),
+        "CHATD_HTTP__PORT": str(ports[1]),
+        "CHATD_GATEWAY__REUSE_PORT": "true",
+    }
+    if uses_embedded_postgres(config):
+        found["CHATD_POSTGRES__DSN"] = dsn
+    if uses_embedded_redis(config):
+        found["CHATD_REDIS__URL"] = url
+    return found
+
+
+async def end_with_supervisor() -> None:
+    """Standard input ends when whoever started us is gone: then drain."""
+    await trio.to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,63 @@
+"""`chatd serve --workers`: several processes behind one port."""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from chatd.client import Client, connect, sign_up
+from tests.faults.process import Process, process
+from tests.support import PATIENCE
+
+
+def workers_of(daemon: Process) -> list[int]:
+    """By process id. A child belongs to the thread that made it."""
+    found = []
+    for children in Path(f"/proc/{daemon.pid}/task").glob("*/children"):
+        with suppress(OSError):
+            pids = children.read_text().split()
+            found += [int(pid) for pid in pids if b"--supervised" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found
+
+
+async def texts(client: Client, count: int) -> list[str]:
+    found: list[str] = []
+    with trio.fail_after(3 * PATIENCE):
+        async for event in client.events:
+            if event["t"] == "message.new":
+                found.append(event["message"]["text"])
+                if len(found) == count:
+                    return found
+    raise AssertionError
+
+
+async def test_they_are_one_server_and_one_that_dies_is_replaced(tmp_path: Path) -> None:
+    async with process(tmp_path, "--workers", "3") as daemon:
+        workers = workers_of(daemon)
+        assert len(workers) == 3
+        alice, bob = await sign_up(daemon.http, name="alice"), await sign_up(daemon.http, name="bob")
+        async with connect(daemon.socket, alice) as a, connect(daemon.socket, bob) as b:
+            a._backoff._most = b._backoff._most = 0.2
+            conversation = (await a.open(bob.user)).conversation.id
+            wanted = [f"m{number}" for number in range(90)]
+            for number, text in enumerate(wanted):
+                await a.send(conversation, text)
+                if number % 30 == 15:
+                    os.kill(workers[number // 30], signal.SIGKILL)
+            assert await texts(b, len(wanted)) == wanted
+        with trio.fail_after(3 * PATIENCE):
+            while len(workers_of(daemon)) < 3:
+                await trio.sleep(0.1)
+        assert not set(workers_of(daemon)) & set(workers)
+        assert await daemon.stop() == 0
+
+
+async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    async with process(tmp_path, "--workers", "2") as daemon:
+        workers = workers_of(daemon)
+        await daemon.kill()
+        with trio.fail_after(3 * PATIENCE):
+            while any(Path(f"/proc/{pid}").exists() for pid in workers):
+                await trio.sleep(0.1)
