@@ -1,0 +1,217 @@
+"""The match pool: who waits, and who is paired with whom. Pure: the time is an argument, and so is every id.
+
+It is an event-sourced machine: what is asked of it (`find`, `leave`, `tick`, ...) decides, and answers with steps; `apply` is
+the only thing that changes it, so the pool is exactly the replay of its journal. Pairs are made on arrival; a tick only serves
+those whose demands have loosened since. Looking for a partner takes a bounded number of looks in the smallest index that must
+hold them, oldest first, so that a match costs the same among a hundred and among a hundred thousand.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush
+from itertools import islice
+
+from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
+from chatd.domain.match_lines import Lines
+from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Settled, Step
+
+MOST_LOOKS = 256
+# Waiting times of the last pairs, for the estimate.
+REMEMBERED = 32
+TAGS = RELAXED.index("tags") + 1
+
+
+class Pool:
+    """All queues of all tenants. `queues` by name; an unknown one has the default rules. `make_id` makes ids of matches."""
+
+    def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
+        self.tickets: dict[str, Ticket] = {}
+        self.by_user: dict[tuple[str, str], str] = {}
+        self.pairs: dict[str, Paired] = {}
+        self._queues = queues
+        self._make_id = make_id
+        self._in_pair: dict[str, str] = {}
+        self._confirmed: dict[str, set[str]] = {}
+        self.lines = Lines()
+        self._alarms: list[tuple[int, str]] = []
+        self._waits: dict[tuple[str, str], list[int]] = {}
+
+    def rules(self, queue: str) -> Queue:
+        return self._queues.get(queue) or DEFAULT
+
+    # --- what is asked of it --------------------------------------------------------------------------------------------
+
+    def find(self, ticket: Ticket, now: int) -> list[Step]:
+        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one."""
+        if ticket.id in self.tickets:
+            return []
+        earlier = self.by_user.get((ticket.tenant, ticket.user))
+        steps = self.leave(earlier, "replaced", now) if earlier else []
+        steps += self._do(Queued(ticket))
+        return steps + self._pair(ticket, now)
+
+    def leave(self, id_: str, reason: str, now: int) -> list[Step]:
+        """A ticket is given up. Whoever it was paired with waits on, and is looked after at once."""
+        if id_ not in self.tickets:
+            return []
+        match = self._in_pair.get(id_)
+        others = [other for other in self.pairs[match].tickets if other != id_] if match else []
+        steps = self._do(Broken(match, reason)) if match else []
+        steps += self._do(Gone(id_, reason))
+        return steps + [step for other in others for step in self._pair_again(other, now)]
+
+    def confirm(self, match: str, user: tuple[str, str]) -> list[Step]:
+        """One of a pair wants it."""
+        id_ = self.by_user.get(user, "")
+        if self._in_pair.get(id_) != match or id_ in self._confirmed[match]:
+            return []
+        return self._do(Confirmed(match, id_))
+
+    def is_confirmed(self, match: str) -> bool:
+        """Whether it can be settled."""
+        pair = self.pairs.get(match)
+        return pair is not None and (not pair.until or len(self._confirmed[match]) == len(pair.tickets))
+
+    def settle(self, match: str) -> list[Step]:
+        """It stands: everybody was told."""
+        return self._do(Settled(match)) if match in self.pairs else []
+
+    def give_back(self, match: str, reason: str) -> list[Step]:
+        """It could not be made to stand, by no fault of theirs: all wait on."""
+        return self._do(Broken(match, reason)) if match in self.pairs else []
+
+    def tick(self, now: int) -> list[Step]:
+        """What the passing of time does: demands loosen, confirmations and tickets expire."""
+        steps: list[Step] = []
+        for match in [pair.match for pair in self.pairs.values() if pair.until and pair.until <= now]:
+            steps += self._expire_pair(match, now)
+        while self._alarms and self._alarms[0][0] <= now:
+            steps += self._wake(heappop(self._alarms)[1], now)
+        return steps
+
+    def _expire_pair(self, match: str, now: int) -> list[Step]:
+        """Whoever has not confirmed is out; the others return."""
+        late = [id_ for id_ in self.pairs[match].tickets if id_ not in self._confirmed[match]]
+        kept = [id_ for id_ in self.pairs[match].tickets if id_ not in late]
+        steps = self._do(Broken(match, "not confirmed"))
+        for id_ in late:
+            steps += self._do(Gone(id_, "not confirmed"))
+        return steps + [step for id_ in kept for step in self._pair_again(id_, now)]
+
+    def _wake(self, id_: str, now: int) -> list[Step]:
+        ticket = self.tickets.get(id_)
+        if ticket is None:
+            return []
+        if now - ticket.since >= self.rules(ticket.queue).longest and id_ not in self._in_pair:
+            return self._do(Gone(id_, "expired"))
+        self._set_alarm(ticket, now)
+        return self._pair_again(id_, now, newest=True)
+
+    def _set_alarm(self, ticket: Ticket, now: int) -> None:
+        """When its demands loosen next, or its time is over."""
+        rules = self.rules(ticket.queue)
+        level = self.level(ticket, now)
+        loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
+        heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
+
+    # --- pairing --------------------------------------------------------------------------------------------------------
+
+    def level(self, ticket: Ticket, now: int) -> int:
+        """How much of RELAXED has been given up by waiting."""
+        return min(len(RELAXED), max(0, now - ticket.since) // self.rules(ticket.queue).relax)
+
+    def _pair_again(self, id_: str, now: int, *, newest: bool = False) -> list[Step]:
+        ticket = self.tickets.get(id_)
+        return self._pair(ticket, now, newest=newest) if ticket and id_ not in self._in_pair else []
+
+    def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[Step]:
+        """With whom it can be paired now. Who was not found among the oldest may be among the newest, looked at later."""
+        group = [ticket]
+        rules = self.rules(ticket.queue)
+        others = self.lines.others(ticket, tags=self.level(ticket, now) < TAGS, newest=newest)
+        for other in islice(others, MOST_LOOKS):
+            if all(self._would_meet(one, other, now) for one in group):
+                group.append(other)
+                if len(group) == rules.size:
+                    return self._do(self._paired(group, now))
+        return []
+
+    def _would_meet(self, one: Ticket, other: Ticket, now: int) -> bool:
+        return accepts(one, other, self.level(one, now)) and accepts(other, one, self.level(other, now))
+
+    def _paired(self, group: list[Ticket], now: int) -> Paired:
+        relaxed = {
+            one.id: sorted({name for other in group for name in objections(one, other) if other is not one}) for one in group
+        }
+        confirm = self.rules(group[0].queue).confirm
+        until = now + confirm if confirm else 0
+        return Paired(self._make_id(), [one.id for one in group], now, in_common(group), relaxed, until)
+
+    # --- the only thing that changes it -----------------------------------------------------------------------------------
+
+    def _do(self, step: Step) -> list[Step]:
+        self.apply(step)
+        return [step]
+
+    def apply(self, step: Step) -> None:
+        """One step, made here just now or read from a journal."""
+        match step:
+            case Queued(ticket):
+                self.tickets[ticket.id] = ticket
+                self.by_user[ticket.tenant, ticket.user] = ticket.id
+                self.lines.enter(ticket)
+                self._set_alarm(ticket, ticket.since)
+            case Gone(id_, _):
+                self._remove(id_)
+            case Paired():
+                self._bind(step)
+            case Confirmed(id_, ticket_id):
+                self._confirmed[id_].add(ticket_id)
+            case Broken(id_, _):
+                for ticket in self._unbind(id_):
+                    self.lines.enter(ticket, first=True)
+            case Settled(id_):
+                self._remember(self.pairs[id_])
+                for ticket in self._unbind(id_):
+                    self._remove(ticket.id)
+
+    def _bind(self, pair: Paired) -> None:
+        self.pairs[pair.match] = pair
+        self._confirmed[pair.match] = set()
+        for id_ in pair.tickets:
+            self._in_pair[id_] = pair.match
+            self.lines.leave(self.tickets[id_])
+
+    def _unbind(self, match: str) -> list[Ticket]:
+        pair = self.pairs.pop(match)
+        self._confirmed.pop(match)
+        for id_ in pair.tickets:
+            self._in_pair.pop(id_)
+        return [self.tickets[id_] for id_ in pair.tickets]
+
+    def _remove(self, id_: str) -> None:
+        ticket = self.tickets.pop(id_)
+        if self.by_user.get((ticket.tenant, ticket.user)) == id_:
+            del self.by_user[ticket.tenant, ticket.user]
+        self.lines.leave(ticket)
+
+    # --- what is told to those who wait ---------------------------------------------------------------------------------
+
+    def _remember(self, pair: Paired) -> None:
+        for id_ in pair.tickets:
+            ticket = self.tickets[id_]
+            waits = self._waits.setdefault((ticket.tenant, ticket.queue), [])
+            waits.append(pair.at - ticket.since)
+            del waits[:-REMEMBERED]
+
+    def estimate(self, tenant: str, queue: str) -> int | None:
+        """Milliseconds that the last ones waited, in the median; None when there were too few to say."""
+        waits = sorted(self._waits.get((tenant, queue), ()))
+        return waits[len(waits) // 2] if len(waits) >= 4 else None
+
+
+def replay(steps: Iterable[Step], queues: Mapping[str, Queue], make_id: Callable[[], str]) -> Pool:
+    """The pool that these steps have led to."""
+    pool = Pool(queues, make_id)
+    for step in steps:
+        pool.apply(step)
+    return pool

@@ -1,0 +1,226 @@
+"""The match pool as a machine: whatever is asked of it in whatever order, nobody is in two pairs and nobody is forgotten."""
+
+import os
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from chatd.domain.criteria import Accept, Ticket, accepts, fits
+from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Settled, Step
+from chatd.domain.matchmaking import Pool, replay
+
+EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
+USERS = [f"u{number}" for number in range(8)]
+LANGUAGES = ["de", "en"]
+QUEUES = {"plain": Queue(), "three": Queue(size=3), "asking": Queue(confirm=3000), "short": Queue(longest=20_000)}
+VALUES = st.fixed_dictionaries({}, optional={"language": st.sampled_from(LANGUAGES), "age": st.integers(18, 22)})
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "language": st.sampled_from(LANGUAGES) | st.lists(st.sampled_from(LANGUAGES), max_size=2),
+        "age": st.fixed_dictionaries({}, optional={"min": st.integers(18, 22), "max": st.integers(18, 22)}),
+    },
+)
+ACCEPTS = st.builds(Accept, must=CONDITIONS, should=CONDITIONS, must_not=CONDITIONS)
+
+
+def new_pool() -> Pool:
+    numbers = count()
+    return Pool(QUEUES, lambda: f"m{next(numbers)}")
+
+
+class Machine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = new_pool()
+        self.journal: list[Step] = []
+        self.now = 1_000_000
+        self.numbers = count()
+        self.since: dict[str, int] = {}
+
+    def note(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self.journal.append(step)
+            if isinstance(step, Paired):
+                self.check_pair(step)
+            if isinstance(step, Queued):
+                self.since[step.ticket.id] = step.ticket.since
+
+    def check_pair(self, pair: Paired) -> None:
+        """Both directions, with what each had given up by then, and no more than it was told."""
+        tickets = [self.pool.tickets[id_] for id_ in pair.tickets]
+        rules = self.pool.rules(tickets[0].queue)
+        assert len(tickets) == rules.size
+        assert len({ticket.user for ticket in tickets}) == rules.size
+        assert len({(ticket.tenant, ticket.queue) for ticket in tickets}) == 1
+        for one in tickets:
+            for other in tickets:
+                if one is not other:
+                    assert accepts(one, other, self.pool.level(one, pair.at))
+                    assert pair.relaxed[one.id] or accepts(one, other, 0)
+
+    @rule(
+        user=st.sampled_from(USERS), queue=st.sampled_from(sorted(QUEUES)), tenant=st.sampled_from(["t", "t", "other"]),
+        tags=st.lists(st.sampled_from("abc"), max_size=2, unique=True), attributes=VALUES, accept=ACCEPTS,
+        avoid=st.lists(st.sampled_from(USERS), max_size=2), recent=st.lists(st.sampled_from(USERS), max_size=2),
+    )  # fmt: skip
+    def find(self, user: str, queue: str, tenant: str, tags: list[str], **fields: Any) -> None:
+        fields["avoid"], fields["recent"] = tuple(fields["avoid"]), tuple(fields["recent"])
+        ticket = Ticket(f"t{next(self.numbers)}", tenant, user, queue, self.now, tuple(tags), **fields)
+        self.note(self.pool.find(ticket, self.now))
+
+    @precondition(lambda self: self.pool.tickets)
+    @rule(data=st.data(), reason=st.sampled_from(["cancelled", "disconnected", "banned", "declined"]))
+    def leave(self, data: st.DataObject, reason: str) -> None:
+        self.note(self.pool.leave(data.draw(st.sampled_from(sorted(self.pool.tickets))), reason, self.now))
+
+    @precondition(lambda self: self.pool.pairs)
+    @rule(data=st.data(), fails=st.booleans())
+    def settle(self, data: st.DataObject, fails: bool) -> None:
+        match = data.draw(st.sampled_from(sorted(self.pool.pairs)))
+        if fails:
+            self.note(self.pool.give_back(match, "unavailable"))
+        elif self.pool.is_confirmed(match):
+            self.note(self.pool.settle(match))
+
+    @precondition(lambda self: self.pool.pairs)
+    @rule(data=st.data())
+    def confirm(self, data: st.DataObject) -> None:
+        match = data.draw(st.sampled_from(sorted(self.pool.pairs)))
+        ticket = self.pool.tickets[data.draw(st.sampled_from(self.pool.pairs[match].tickets))]
+        self.note(self.pool.confirm(match, (ticket.tenant, ticket.user)))
+        self.note(self.pool.confirm(match, ("t", "nobody")))
+
+    @rule(passed=st.sampled_from([100, 1000, 5000, 30_000]))
+    def time_passes(self, passed: int) -> None:
+        self.now += passed
+        self.note(self.pool.tick(self.now))
+        if passed == 30_000:
+            self.check_that_nobody_waits_beside_a_partner()
+
+    def check_that_nobody_waits_beside_a_partner(self) -> None:
+        """Everybody was looked after in that time, and with so few people everybody was looked at."""
+        ids = self.pool.lines.snapshot().get(("t", "plain"), set())
+        waiting = [self.pool.tickets[id_] for id_ in ids]
+        for one in waiting:
+            for other in waiting:
+                levels = [self.pool.level(ticket, self.now) for ticket in (one, other)]
+                assert not (accepts(one, other, levels[0]) and accepts(other, one, levels[1]))
+
+    @invariant()
+    def everybody_is_in_one_place(self) -> None:
+        paired = [id_ for pair in self.pool.pairs.values() for id_ in pair.tickets]
+        waiting = {id_ for key, ids in self.pool.lines.snapshot().items() if len(key) == 2 for id_ in ids}
+        assert len(paired) == len(set(paired))
+        assert set(paired) | waiting == set(self.pool.tickets)
+        assert not set(paired) & waiting
+        assert {(t.tenant, t.user): t.id for t in self.pool.tickets.values()} == self.pool.by_user
+
+    @invariant()
+    def nobody_is_forgotten_and_all_keep_their_time(self) -> None:
+        ended = {step.ticket for step in self.journal if isinstance(step, Gone)}
+        pairs = {step.match: step.tickets for step in self.journal if isinstance(step, Paired)}
+        ended |= {id_ for step in self.journal if isinstance(step, Settled) for id_ in pairs[step.match]}
+        assert {step.ticket.id for step in self.journal if isinstance(step, Queued)} - ended == set(self.pool.tickets)
+        assert all(ticket.since == self.since[id_] for id_, ticket in self.pool.tickets.items())
+
+    @invariant()
+    def the_pool_is_the_replay_of_its_journal(self) -> None:
+        again = replay(self.journal, QUEUES, lambda: "unused")
+        assert (again.tickets, again.by_user, again.pairs) == (self.pool.tickets, self.pool.by_user, self.pool.pairs)
+        assert again.lines.snapshot() == self.pool.lines.snapshot()
+        assert [again.is_confirmed(match) for match in again.pairs] == [
+            self.pool.is_confirmed(match) for match in self.pool.pairs
+        ]
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+
+
+def ticket(user: str, since: int = 0, **fields: Any) -> Ticket:
+    return Ticket(f"of-{user}", "t", user, "plain", since, **fields)
+
+
+def paired(steps: list[Step]) -> list[list[str]]:
+    return [step.tickets for step in steps if isinstance(step, Paired)]
+
+
+def test_two_who_fit_are_paired_on_arrival() -> None:
+    pool = new_pool()
+    assert paired(pool.find(ticket("a"), 0)) == []
+    assert paired(pool.find(ticket("b"), 5)) == [["of-b", "of-a"]]
+
+
+def test_the_oldest_goes_first_and_a_survivor_goes_before_all() -> None:
+    pool = new_pool()
+    for name in "abc":
+        pool.find(ticket(name, avoid=tuple("abc")), 0)
+    steps = pool.find(ticket("d", 10), 10)
+    assert paired(steps) == [["of-d", "of-a"]]
+    pool.leave("of-d", "disconnected", 20)
+    assert paired(pool.find(ticket("e", 30), 30)) == [["of-e", "of-a"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "after"),
+    [
+        ({"accept": Accept(should={"language": "en"})}, "should", 5000),
+        ({"tags": ("chess",)}, "tags", 10_000),
+        ({"recent": ("b",)}, "recent", 15_000),
+    ],
+)
+def test_demands_loosen_with_waiting_in_their_order_and_it_is_told(fields: Any, name: str, after: int) -> None:
+    pool = new_pool()
+    pool.find(ticket("a", **fields), 0)
+    pool.find(ticket("b"), 0)
+    assert paired(pool.tick(after - 1)) == []
+    steps = [step for step in pool.tick(after + 1) if isinstance(step, Paired)]
+    assert steps[0].relaxed == {"of-a": [name], "of-b": []}
+
+
+def test_must_and_blocks_never_loosen() -> None:
+    pool = new_pool()
+    pool.find(ticket("a", accept=Accept(must={"language": "en"})), 0)
+    pool.find(ticket("b", avoid=("a",), attributes={"language": "en"}), 0)
+    pool.find(ticket("c", attributes={"language": "de"}, avoid=("b",)), 0)
+    assert [step for step in pool.tick(10**5) if isinstance(step, Paired)] == []
+
+
+def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
+    pool = new_pool()
+    pool.find(Ticket("1", "t", "a", "asking", 0), 0)
+    match = pool.find(Ticket("2", "t", "b", "asking", 10), 10)[-1]
+    assert isinstance(match, Paired)
+    assert not pool.is_confirmed(match.match)
+    pool.confirm(match.match, ("t", "a"))
+    steps = pool.tick(3011)
+    assert [type(step) for step in steps] == [Broken, Gone]
+    assert list(pool.tickets) == ["1"]
+    assert pool.tickets["1"].since == 0
+
+
+def test_the_estimate_is_the_median_of_the_last() -> None:
+    pool = new_pool()
+    assert pool.estimate("t", "plain") is None
+    for number in range(4):
+        pool.find(ticket(f"x{number}", 0), 0)
+        pool.settle(pool.find(ticket(f"y{number}", 1000), 1000)[-1].match)  # type: ignore[union-attr]
+    assert pool.estimate("t", "plain") in (0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "fit"),
+    [
+        ("en", "en", True), ("en", "de", False), ("en", None, False), (["en", "de"], "de", True), ([], "de", False),
+        ({"min": 18}, 18, True), ({"max": 18}, 18.5, False), ({"min": 1}, "x", False), ({"min": 0}, True, False),
+        (1, True, False), (True, True, True), (1, 1.0, True), ({}, 5, True),
+    ],
+)  # fmt: skip
+def test_conditions(condition: Any, value: Any, fit: bool) -> None:
+    assert fits(condition, value) is fit
