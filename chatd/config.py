@@ -128,6 +128,23 @@ class Journal(Section, frozen=True):
     deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
 
 
+class Match(Section, frozen=True):
+    relax: Annotated[
+        Seconds, doc("Seconds of waiting after which `should` is given up; twice that tags, then recent partners.")
+    ] = 5.0
+    confirm: Annotated[Seconds, doc("Seconds that both have to confirm a pair; 0: nobody has to.")] = 0.0
+    longest: Annotated[Seconds, doc("Seconds after which a ticket expires.")] = 600.0
+    grace: Annotated[Seconds, doc("Seconds that somebody who lost the connection keeps the ticket, or the match.")] = 10.0
+    recent: Annotated[int, doc("Last partners that are not met again as long as there is somebody else.")] = 20
+
+
+class Queue(Section, frozen=True):
+    size: Annotated[int, Meta(ge=2, le=20), doc("How many are brought together.")] = 2
+    relax: Annotated[Seconds | None, doc("As in [match].")] = None
+    confirm: Annotated[Seconds | None, doc("As in [match].")] = None
+    longest: Annotated[Seconds | None, doc("As in [match].")] = None
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -150,10 +167,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: dict[str, Tenant] = {}
     limits: Limits = Limits()
     journal: Journal = Journal()
+    match: Match = Match()
+    queues: dict[str, Queue] = {}
     drain: Drain = Drain()
     log: Log = Log()
 
 
+# Sections of which there may be several, each with a name.
+NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue}
 SECRETS = ("secret", "dsn", "url", "password")
 
 

@@ -27,6 +27,7 @@ from chatd.node.drain import Drain
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
+from chatd.node.matcher import Matcher
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
@@ -97,6 +98,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,
         ):
+            matcher = Matcher(config, db, hub, cluster, now_ms)
             yield Node(
                 config=config,
                 db=db,
@@ -104,6 +106,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 journal=journal,
                 hub=hub,
                 cluster=cluster,
+                matcher=matcher,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
                 sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
@@ -154,6 +157,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(jwks.watch, keys)
             services.start_soon(sweep, node)
             services.start_soon(wheel.run)
+            services.start_soon(node.matcher.run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 

@@ -15,11 +15,11 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec.structs import replace
 
-from chatd.config import Config, Section, Tenant, is_secret
+from chatd.config import NAMED, Config, Section, is_secret
 
 PREFIX = "CHATD_"
 FILE_VARIABLE = "CHATD_CONFIG"
-SECTIONS: dict[str, type[Section]] = {name: kind for name, kind in get_type_hints(Config).items() if name != "tenants"}
+SECTIONS: dict[str, type[Section]] = {name: kind for name, kind in get_type_hints(Config).items() if name not in NAMED}
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 
 @dataclass
 class Found:
-    """Values by `section.key` (tenants: `tenants.name.key`), where each came from, and what was wrong."""
+    """Values by `section.key` (of named sections: `tenants.name.key`), where each came from, and what was wrong."""
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
@@ -84,14 +84,14 @@ def read_file(path: Path, found: Found) -> None:
 
 
 def flat(tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """`section.key` and its value; one level more below `tenants`."""
+    """`section.key` and its value; one level more below `tenants` and its like."""
     for section, table in tables.items():
         if not isinstance(table, dict):
             yield section, table
-        elif section == "tenants":
-            for name, tenant in table.items():
-                pairs = tenant.items() if isinstance(tenant, dict) else [("", tenant)]
-                yield from ((f"tenants.{name}.{key}", value) for key, value in pairs)
+        elif section in NAMED:
+            for name, one in table.items():
+                pairs = one.items() if isinstance(one, dict) else [("", one)]
+                yield from ((f"{section}.{name}.{key}", value) for key, value in pairs)
         else:
             yield from ((f"{section}.{key}", value) for key, value in table.items())
 
@@ -118,8 +118,14 @@ def read_environment(environment: Mapping[str, str], found: Found) -> None:
 def type_of(key: str) -> Any:
     """The declared type of a key, or None when there is none."""
     section, _, name = key.rpartition(".")
-    kind = Tenant if section.startswith("tenants.") else SECTIONS.get(section)
+    kind = kind_of(section)
     return get_type_hints(kind).get(name) if kind else None
+
+
+def kind_of(section: str) -> type[Section] | None:
+    """The struct of a section, by its name or by `tenants.name` and its like."""
+    family, dot, _ = section.partition(".")
+    return NAMED.get(family) if dot else SECTIONS.get(section)
 
 
 def from_text(text: str, kind: Any) -> Any:
@@ -151,24 +157,24 @@ def read_secret_files(found: Found) -> None:
 def build(found: Found) -> Config | None:
     """The structs, with every problem noted."""
     tables: dict[str, dict[str, Any]] = {}
-    tenants: dict[str, dict[str, Any]] = {}
     for key, value in found.values.items():
         problem = problem_with(key, value)
         if problem:
             found.problems.append(f"{key} = {shown(key, value)} ({found.sources[key]}): {problem}")
             continue
         section, _, name = key.rpartition(".")
-        home = tenants if section.startswith("tenants.") else tables
-        home.setdefault(section.removeprefix("tenants."), {})[name] = value
+        family, _, one = section.partition(".")
+        home = tables.setdefault(family, {})
+        (home.setdefault(one, {}) if one else home)[name] = value
     if found.problems:
         return None
-    return msgspec.convert({**tables, "tenants": tenants}, Config)
+    return msgspec.convert(tables, Config)
 
 
 def problem_with(key: str, value: Any) -> str:
     """Why this value cannot be; empty when it can."""
     section, _, name = key.rpartition(".")
-    kind = Tenant if section.startswith("tenants.") else SECTIONS.get(section)
+    kind = kind_of(section)
     if kind is None or name not in kind.__struct_fields__:
         close = difflib.get_close_matches(key, known_keys(), n=1)
         return f"there is no such setting{f'; did you mean {close[0]}?' if close else ''}"
@@ -190,9 +196,9 @@ def shown(key: str, value: Any) -> str:
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """Key, value and source of every setting; secrets hidden."""
-    tenants = {f"tenants.{name}": tenant for name, tenant in loaded.config.tenants.items()}
     sections = {section: getattr(loaded.config, section) for section in SECTIONS}
-    for section, struct in {**sections, **tenants}.items():
+    named = {f"{family}.{name}": one for family in NAMED for name, one in getattr(loaded.config, family).items()}
+    for section, struct in {**sections, **named}.items():
         for name in struct.__struct_fields__:
             key = f"{section}.{name}"
             yield key, shown(key, getattr(struct, name)), loaded.sources.get(key, "default")

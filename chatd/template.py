@@ -18,6 +18,10 @@ TENANTS = """
 # More tenants, each with its own users and its own key:
 # [tenants.acme]
 # secret = "at least 32 bytes"
+
+# Queues with rules of their own; any other name of a queue has those of [match]:
+# [queues.trios]
+# size = 3
 """
 
 

@@ -1,6 +1,13 @@
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
 // A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
 
+/** Conditions on the attributes of the others: a value, a list of values, or `{"min": 18, "max": 30}`. */
+export interface Accepts {
+  must?: Record<string, unknown>;
+  should?: Record<string, unknown>;
+  must_not?: Record<string, unknown>;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -14,6 +21,12 @@ export interface Behind {
   rev: number;
 }
 
+/** Stop waiting. With `ticket` only when it is this one. */
+export interface CancelMatch {
+  t: "match.cancel";
+  ticket?: string | null;
+}
+
 /** States of what changed, each in the order of its rev. Everything up to `rev` is known now. */
 export interface Changes {
   t: "changes";
@@ -21,6 +34,12 @@ export interface Changes {
   members: Array<Member>;
   rev: number;
   more: boolean;
+}
+
+/** Yes to what was proposed. */
+export interface ConfirmMatch {
+  t: "match.confirm";
+  match: string;
 }
 
 /** The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone. */
@@ -48,7 +67,7 @@ export interface ConnectionLimits {
 /** A conversation as one of its members sees it. */
 export interface Conversation {
   id: string;
-  kind: "direct" | "group";
+  kind: "direct" | "group" | "match";
   title: string | null;
   seq: number;
   rev: number;
@@ -84,7 +103,7 @@ export interface Conversations {
 /** The position of one member in a conversation. `unread` as in Conversation. */
 export interface Counters {
   id: string;
-  kind: "direct" | "group";
+  kind: "direct" | "group" | "match";
   title: string | null;
   seq: number;
   rev: number;
@@ -110,10 +129,30 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
+/** Find somebody to talk to. Whoever asks again replaces what they asked before. */
+export interface FindMatch {
+  t: "match.find";
+  queue?: string;
+  tags?: Array<string>;
+  attributes?: Record<string, unknown>;
+  accept?: Accepts;
+}
+
 /** One conversation by its id. */
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
+}
+
+/** Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over. */
+export interface KeepMatch {
+  t: "match.keep";
+}
+
+/** End the match; the others are told. */
+export interface LeaveMatch {
+  t: "match.leave";
+  ticket?: string | null;
 }
 
 /** The conversations of the asker, the most recently active first. `cursor` from the page before. */
@@ -140,6 +179,61 @@ export interface MaintenanceMode {
 /** A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers. */
 export interface MakeTicket {
   t: "auth.ticket";
+}
+
+/** The match is over: left, skipped, disconnected, kept. Nobody can write in its conversation any more, unless it was kept. */
+export interface MatchEnded {
+  t: "match.ended";
+  match: string;
+  reason: string;
+}
+
+/** Nobody was found, or you did not confirm: the ticket is no more. */
+export interface MatchExpired {
+  t: "match.expired";
+  ticket: string;
+  reason: string;
+}
+
+/** You have been brought together, and can write to each other. */
+export interface MatchFound {
+  t: "match.found";
+  match: string;
+  conversation: string;
+  partner: Partner;
+  partners: Array<Partner>;
+  matched_on: Array<string>;
+  relaxed: Array<string>;
+  waited_ms: number;
+}
+
+/** All want to keep in touch: the conversation stays. */
+export interface MatchKept {
+  t: "match.kept";
+  match: string;
+  conversation: string;
+}
+
+/** Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it. */
+export interface MatchProposed {
+  t: "match.proposed";
+  match: string;
+  expires_in: number;
+}
+
+/** You wait. `waiting`: how many do in this queue, you included. `eta_ms`: what the last ones waited, where that is known. */
+export interface MatchQueued {
+  t: "match.queued";
+  ticket: string;
+  waiting: number;
+  eta_ms?: number;
+}
+
+/** The other one did not confirm, or has gone: you wait on, from when you began. */
+export interface MatchRequeued {
+  t: "match.requeued";
+  ticket: string;
+  reason: string;
 }
 
 /** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
@@ -232,6 +326,13 @@ export interface OpenConversation {
   user: string;
 }
 
+/** Somebody whom one has been brought together with. */
+export interface Partner {
+  id: string;
+  name: string | null;
+  attributes: Record<string, unknown>;
+}
+
 /** Ask for the time. `ts` comes back as it was sent. */
 export interface Ping {
   t: "ping";
@@ -296,6 +397,12 @@ export interface SignUp {
   tenant?: string;
   name?: string | null;
   device?: string | null;
+}
+
+/** End the match and look for the next one, with what was asked for last. */
+export interface SkipMatch {
+  t: "match.skip";
+  ticket?: string | null;
 }
 
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
@@ -373,6 +480,12 @@ export interface ResultOf {
   "conversation.list": Conversations;
   "conversation.open": ConversationResult;
   "conversation.sync": Changes;
+  "match.cancel": Ok;
+  "match.confirm": Ok;
+  "match.find": MatchQueued;
+  "match.keep": Ok;
+  "match.leave": Ok;
+  "match.skip": Ok;
   "message.history": Messages;
   "message.send": MessageAck;
   "ping": Pong;
@@ -383,9 +496,9 @@ export interface ResultOf {
   "typing.stop": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | Messages | MessageAck | Pong | SessionState | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | ConversationUpdate | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | SessionState | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -60,6 +60,8 @@ class Daemon:
             try:
                 yield person
             finally:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(connection)
                 nursery.cancel_scope.cancel()
 
     @asynccontextmanager

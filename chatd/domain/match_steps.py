@@ -25,6 +25,7 @@ class Gone(Struct, frozen=True, tag="gone"):
 
     ticket: str
     reason: str
+    user: tuple[str, str]
 
 
 class Paired(Struct, frozen=True, tag="paired"):
@@ -46,10 +47,12 @@ class Confirmed(Struct, frozen=True, tag="confirmed"):
 
 
 class Broken(Struct, frozen=True, tag="broken"):
-    """It fell through. Those who are not gone wait on, from when they began."""
+    """It fell through. Those who are not gone wait on, from when they began. `announced`: they had heard of it."""
 
     match: str
     reason: str
+    users: list[tuple[str, str]]
+    announced: bool
 
 
 class Settled(Struct, frozen=True, tag="settled"):

@@ -21,7 +21,7 @@ TAGS = RELAXED.index("tags") + 1
 
 
 class Pool:
-    """All queues of all tenants. `queues` by name; an unknown one has the default rules. `make_id` makes ids of matches."""
+    """All queues of all tenants. `queues` by name; an unknown one has the rules of "". `make_id` makes ids of matches."""
 
     def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
         self.tickets: dict[str, Ticket] = {}
@@ -36,7 +36,7 @@ class Pool:
         self._waits: dict[tuple[str, str], list[int]] = {}
 
     def rules(self, queue: str) -> Queue:
-        return self._queues.get(queue) or DEFAULT
+        return self._queues.get(queue) or self._queues.get("") or DEFAULT
 
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
@@ -55,16 +55,29 @@ class Pool:
             return []
         match = self._in_pair.get(id_)
         others = [other for other in self.pairs[match].tickets if other != id_] if match else []
-        steps = self._do(Broken(match, reason)) if match else []
-        steps += self._do(Gone(id_, reason))
+        steps = self._do(self._broken(match, reason)) if match else []
+        steps += self._do(self._gone(id_, reason))
         return steps + [step for other in others for step in self._pair_again(other, now)]
+
+    def _gone(self, id_: str, reason: str) -> Gone:
+        ticket = self.tickets[id_]
+        return Gone(id_, reason, (ticket.tenant, ticket.user))
+
+    def _broken(self, match: str, reason: str) -> Broken:
+        pair = self.pairs[match]
+        tickets = [self.tickets[id_] for id_ in pair.tickets]
+        return Broken(match, reason, [(ticket.tenant, ticket.user) for ticket in tickets], pair.until > 0)
 
     def confirm(self, match: str, user: tuple[str, str]) -> list[Step]:
         """One of a pair wants it."""
         id_ = self.by_user.get(user, "")
-        if self._in_pair.get(id_) != match or id_ in self._confirmed[match]:
+        if not self.is_in(match, user) or id_ in self._confirmed[match]:
             return []
         return self._do(Confirmed(match, id_))
+
+    def is_in(self, match: str, user: tuple[str, str]) -> bool:
+        """Whether the user is one of this pair."""
+        return self._in_pair.get(self.by_user.get(user, "")) == match
 
     def is_confirmed(self, match: str) -> bool:
         """Whether it can be settled."""
@@ -77,7 +90,7 @@ class Pool:
 
     def give_back(self, match: str, reason: str) -> list[Step]:
         """It could not be made to stand, by no fault of theirs: all wait on."""
-        return self._do(Broken(match, reason)) if match in self.pairs else []
+        return self._do(self._broken(match, reason)) if match in self.pairs else []
 
     def tick(self, now: int) -> list[Step]:
         """What the passing of time does: demands loosen, confirmations and tickets expire."""
@@ -92,9 +105,9 @@ class Pool:
         """Whoever has not confirmed is out; the others return."""
         late = [id_ for id_ in self.pairs[match].tickets if id_ not in self._confirmed[match]]
         kept = [id_ for id_ in self.pairs[match].tickets if id_ not in late]
-        steps = self._do(Broken(match, "not confirmed"))
+        steps = self._do(self._broken(match, "not confirmed"))
         for id_ in late:
-            steps += self._do(Gone(id_, "not confirmed"))
+            steps += self._do(self._gone(id_, "not confirmed"))
         return steps + [step for id_ in kept for step in self._pair_again(id_, now)]
 
     def _wake(self, id_: str, now: int) -> list[Step]:
@@ -102,7 +115,7 @@ class Pool:
         if ticket is None:
             return []
         if now - ticket.since >= self.rules(ticket.queue).longest and id_ not in self._in_pair:
-            return self._do(Gone(id_, "expired"))
+            return self._do(self._gone(id_, "expired"))
         self._set_alarm(ticket, now)
         return self._pair_again(id_, now, newest=True)
 
@@ -160,13 +173,13 @@ class Pool:
                 self.by_user[ticket.tenant, ticket.user] = ticket.id
                 self.lines.enter(ticket)
                 self._set_alarm(ticket, ticket.since)
-            case Gone(id_, _):
+            case Gone(id_):
                 self._remove(id_)
             case Paired():
                 self._bind(step)
             case Confirmed(id_, ticket_id):
                 self._confirmed[id_].add(ticket_id)
-            case Broken(id_, _):
+            case Broken(id_):
                 for ticket in self._unbind(id_):
                     self.lines.enter(ticket, first=True)
             case Settled(id_):

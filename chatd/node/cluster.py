@@ -86,6 +86,11 @@ class Cluster:
         self._publish(orders.Joined(tenant, conversation, list(users), rev))
         self._hub.join(tenant, conversation, users, rev)
 
+    def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
+        """From here on they do not hear it."""
+        self._publish(orders.Parted(tenant, conversation, list(users)))
+        self._hub.part(tenant, conversation, users)
+
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
         self._publish(orders.CloseUser(tenant, user, close, login))
         self._hub.close_sessions(tenant, user, close, login=login)
@@ -108,6 +113,8 @@ class Cluster:
                 await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
             case orders.Joined(tenant, conversation, users, rev):
                 hub.join(tenant, conversation, users, rev)
+            case orders.Parted(tenant, conversation, users):
+                hub.part(tenant, conversation, users)
             case orders.CloseUser(tenant, user, close, login):
                 hub.close_sessions(tenant, user, close, login=login)
 

@@ -12,6 +12,7 @@ from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
+from chatd.node.matcher import Matcher
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
@@ -28,6 +29,7 @@ class Node:
     redis: Redis
     journal: Journal
     hub: Hub
+    matcher: Matcher
     cluster: Cluster
     keys: Keyring
     sign_in: SignIn

@@ -5,7 +5,7 @@ a slow reader: what its outbox does not take is dropped when it is volatile; oth
 comes back with its position.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from weakref import WeakSet
 
 import trio
@@ -41,6 +41,8 @@ class Hub:
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed: dict[tuple[str, str], int] = {}
+        # Told whenever a user comes (each session) or has gone (the last one).
+        self.watcher: Callable[[str, str, bool], None] = lambda tenant, user, here: None
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -55,6 +57,7 @@ class Hub:
         self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
+        self.watcher(session.tenant, session.user, True)
         self._joined[session] = []
         for conversation, rev in arrival.places:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
@@ -68,8 +71,8 @@ class Hub:
         self.sessions.pop(session.id, None)
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
-        if not of_user:
-            self._users.pop((session.tenant, session.user), None)
+        if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
+            self.watcher(session.tenant, session.user, False)
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
 
@@ -80,6 +83,16 @@ class Hub:
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
+
+    def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
+        for user in users:
+            for session in tuple(self._users.get((tenant, user), ())):
+                self._leave(session, conversation)
+                if conversation in self._joined.get(session, ()):
+                    self._joined[session].remove(conversation)
+            for arrival in self._arrivals:
+                if arrival.key == (tenant, user):
+                    arrival.places = [place for place in arrival.places if place[0] != conversation]
 
     def _enter(self, session: Session, conversation: str, rev: int) -> None:
         key = (session.tenant, conversation)

@@ -42,6 +42,14 @@ class Joined(Control, array_like=True, tag="join"):
     rev: int
 
 
+class Parted(Control, array_like=True, tag="part"):
+    """These users hear the conversation no more."""
+
+    tenant: str
+    conversation: str
+    users: list[str]
+
+
 class CloseUser(Control, array_like=True, tag="close"):
     """Close the sessions of a user, all or those of one login."""
 
@@ -51,6 +59,6 @@ class CloseUser(Control, array_like=True, tag="close"):
     login: str | None
 
 
-Order = TellConversation | TellBehind | TellUser | Joined | CloseUser
+Order = TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

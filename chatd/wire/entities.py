@@ -42,7 +42,7 @@ class Conversation(Struct, kw_only=True, frozen=True):
     """
 
     id: Id
-    kind: Literal["direct", "group"]
+    kind: Literal["direct", "group", "match"]
     title: str | None
     seq: Seq
     rev: Rev
@@ -59,7 +59,7 @@ class Counters(Struct, kw_only=True, frozen=True):
     """The position of one member in a conversation. `unread` as in Conversation."""
 
     id: Id
-    kind: Literal["direct", "group"]
+    kind: Literal["direct", "group", "match"]
     title: str | None
     seq: Seq
     rev: Rev

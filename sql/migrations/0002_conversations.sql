@@ -8,7 +8,7 @@
 create table conversations (
     tenant text not null references tenants (id),
     id uuid not null,
-    kind text not null check (kind in ('direct', 'group')),
+    kind text not null check (kind in ('direct', 'group', 'match')),
     title text check (length(title) between 1 and 100),
     creator uuid,
     pair_low uuid,

@@ -32,11 +32,17 @@ def values_of(form: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.ListType():
             return st.lists(values_of(form.item_type), max_size=min(form.max_length or 4, 4))
         case inspect.DictType():
-            return st.dictionaries(st.text(TEXT, max_size=5), free_form(), max_size=4)
+            return st.dictionaries(values_of(form.key_type), values_of(form.value_type), max_size=4)
         case inspect.IntType():
             return st.integers(-(2**63) if form.ge is None else form.ge, 2**63 - 1 if form.le is None else form.le)
         case inspect.StrType():
             return texts(form)
+        case inspect.FloatType():
+            return st.floats(allow_nan=False, allow_infinity=False)
+        case inspect.AnyType():
+            return free_form()
+        case inspect.StructType():
+            return anything(form.cls)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():

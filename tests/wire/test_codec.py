@@ -170,6 +170,7 @@ def test_lists_of_a_declared_type_are_as_long_as_their_type_says() -> None:
 def test_only_what_a_type_leaves_open_is_looked_at() -> None:
     assert LooseEnds(Odd).loose == ("anything", "number", "count", "places")
     assert {tag_of(kind): ends for kind in COMMANDS if (ends := LooseEnds(kind).loose)} == {
+        "match.find": ("attributes", "accept"),
         "message.send": ("attachments", "meta"),
         "ping": ("ts",),
     }

@@ -1,0 +1,95 @@
+"""Matches as they stand in the database, and what is told of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chatd.domain.criteria import Ticket
+from chatd.domain.match_steps import Paired
+from chatd.node.cluster import Cluster
+from chatd.store import queries
+from chatd.store.postgres import Postgres, Row
+from chatd.wire.matches import MatchEnded, MatchFound, Partner
+
+SQL = queries.load("matching")
+User = tuple[str, str]
+
+
+class Meetings:
+    """Made, told, ended. `among` are those who are in one, as far as this node knows."""
+
+    def __init__(self, db: Postgres, cluster: Cluster, clock: Callable[[], int]) -> None:
+        self.among: set[User] = set()
+        self._db = db
+        self._cluster = cluster
+        self._clock = clock
+
+    async def load(self) -> None:
+        """After a restart: who is in a match."""
+        self.among |= {(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches)}
+
+    async def active(self, tenant: str, user: str) -> Row | None:
+        """The match somebody is in."""
+        return await self._db.one(SQL.active, tenant, user)
+
+    async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> dict[str, str | None]:
+        """Commit a match; returns the names of its people.
+
+        Raises UniqueViolation when one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
+        """
+        users = sorted(ticket.user for ticket in tickets)
+        first = tickets[0]
+        rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock())
+        return {row["user"]: row["name"] for row in rows}
+
+    async def tell_found(
+        self, pair: Paired, tickets: Sequence[Ticket], conversation: str, names: Mapping[str, str | None]
+    ) -> None:
+        """To each of them, who the others are."""
+        tenant = tickets[0].tenant
+        users = [ticket.user for ticket in tickets]
+        self.among |= {(tenant, user) for user in users}
+        self._cluster.join(tenant, conversation, users, len(users))
+        for ticket in tickets:
+            partners = [
+                Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
+                for other in tickets
+                if other is not ticket
+            ]
+            found = MatchFound(
+                match=pair.match,
+                conversation=conversation,
+                partner=partners[0],
+                partners=partners,
+                matched_on=pair.matched_on,
+                relaxed=pair.relaxed.get(ticket.id, []),
+                waited_ms=max(0, pair.at - ticket.since),
+            )
+            await self._cluster.tell_user(tenant, ticket.user, found)
+
+    async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
+        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed."""
+        self.among.add((tenant, user))
+        self._cluster.join(tenant, row["conversation"], [user], row["rev"])
+        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
+        partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
+        found = MatchFound(
+            match=row["match"],
+            conversation=row["conversation"],
+            partner=partners[0],
+            partners=partners,
+            matched_on=[],
+            relaxed=[],
+            waited_ms=0,
+        )
+        await self._cluster.tell_user(tenant, user, found)
+
+    async def end(self, tenant: str, match: str, reason: str, *, but: str | None = None, silent: bool = False) -> bool:
+        """End a match and tell everybody but the user `but`. False when it had ended already."""
+        row = await self._db.one(SQL.end, tenant, match, reason, self._clock())
+        if row is None:
+            return False
+        self._cluster.part(tenant, row["conversation"], row["users"])
+        for user in row["users"]:
+            self.among.discard((tenant, user))
+            if user != but and not silent:
+                await self._cluster.tell_user(tenant, user, MatchEnded(match=match, reason=reason))
+        return True

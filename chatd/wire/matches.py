@@ -1,0 +1,62 @@
+"""What is told of matches. The commands are in `features/matching`; the matcher tells on its own."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from chatd.wire.messages import Event, Id
+
+
+class Partner(Struct, kw_only=True, frozen=True):
+    """Somebody whom one has been brought together with."""
+
+    id: Id
+    name: str | None
+    attributes: dict[str, Any]
+
+
+class MatchProposed(Event, tag="match.proposed"):
+    """Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it."""
+
+    match: Id
+    expires_in: float
+
+
+class MatchFound(Event, tag="match.found"):
+    """You have been brought together, and can write to each other.
+
+    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
+    `tags` and `recent`. `partner` is the first of `partners`.
+    """
+
+    match: Id
+    conversation: Id
+    partner: Partner
+    partners: list[Partner]
+    matched_on: list[str]
+    relaxed: list[str]
+    waited_ms: int
+
+
+class MatchEnded(Event, tag="match.ended"):
+    """The match is over: left, skipped, disconnected, kept. Nobody can write in its conversation any more, unless it was kept."""
+
+    match: Id
+    reason: str
+
+
+class MatchRequeued(Event, tag="match.requeued"):
+    """The other one did not confirm, or has gone: you wait on, from when you began."""
+
+    ticket: Id
+    reason: str
+
+
+class MatchExpired(Event, tag="match.expired"):
+    """Nobody was found, or you did not confirm: the ticket is no more."""
+
+    ticket: Id
+    reason: str
+
+
+TOLD: tuple[type[Event], ...] = (MatchProposed, MatchFound, MatchEnded, MatchRequeued, MatchExpired)

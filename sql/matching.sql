@@ -1,0 +1,105 @@
+-- name: make
+-- A match, its conversation and its members: tenant, match, queue, conversation, users, now.
+-- The unique index on who is in a match right now refuses whoever is in another one.
+with talk as (
+    insert into conversations (tenant, id, kind, rev, members, created_at, active_at)
+    values ($1, $4, 'match', cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
+    returning tenant, id
+),
+made as (
+    insert into matches (tenant, id, queue, conversation, created_at)
+    select talk.tenant, $2, $3, talk.id, $6 from talk
+    returning tenant, id
+),
+joined as (
+    insert into members (tenant, conversation, user_id, joined_at, rev)
+    select talk.tenant, talk.id, u.id, $6, u.rev from talk cross join unnest($5::uuid[]) with ordinality as u (id, rev)
+),
+paired as (
+    insert into match_members (tenant, match, user_id, created_at)
+    select made.tenant, made.id, u.id, $6 from made cross join unnest($5::uuid[]) as u (id)
+)
+select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($5::uuid[])
+
+-- name: active
+-- The match somebody is in: tenant, user.
+select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev,
+    array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
+from match_members b
+join matches m on m.tenant = b.tenant and m.id = b.match
+join conversations c on c.tenant = m.tenant and c.id = m.conversation
+where b.tenant = $1 and b.user_id = $2 and b.ended_at is null
+
+-- name: recent
+-- Those somebody met last: tenant, user, how many matches.
+select distinct o.user_id::text as user
+from (
+    select b.tenant, b.match from match_members b
+    where b.tenant = $1 and b.user_id = $2 order by b.created_at desc limit $3
+) as l
+join match_members o on o.tenant = l.tenant and o.match = l.match
+where o.user_id <> $2
+
+-- name: end
+-- End a match for all: tenant, match, reason, now. No row when it has ended already, or was kept.
+-- The conversation's row is locked first, as the journal does: a message is either before the end or refused.
+with over as (
+    update matches m set ended_at = $4, reason = $3
+    where m.tenant = $1 and m.id = $2 and m.ended_at is null
+    returning m.tenant, m.id, m.conversation
+),
+closed as (
+    update conversations c set rev = c.rev + 1, members = 0, changed = pg_current_xact_id()
+    from over where c.tenant = over.tenant and c.id = over.conversation
+    returning c.tenant, c.id
+),
+parted as (
+    delete from members b using closed where b.tenant = closed.tenant and b.conversation = closed.id
+),
+freed as (
+    update match_members b set ended_at = $4
+    from over where b.tenant = over.tenant and b.match = over.id
+    returning b.user_id
+)
+select over.conversation::text, array(select user_id::text from freed) as users from over
+
+-- name: hold
+-- One at a time may decide about a match: tenant, match.
+select 1 from matches m where m.tenant = $1 and m.id = $2 for update
+
+-- name: in_matches
+-- Everybody who is in a match.
+select b.tenant, b.user_id::text as user from match_members b where b.ended_at is null
+
+-- name: keep
+-- One more of them wants to keep in touch: tenant, match, user. Whether all do.
+with wish as (
+    update match_members b set keep = true
+    where b.tenant = $1 and b.match = $2 and b.user_id = $3 and b.ended_at is null
+    returning b.user_id
+)
+select exists (select 1 from wish) as wished, not exists (
+    select 1 from match_members o where o.tenant = $1 and o.match = $2 and o.user_id <> $3 and not o.keep
+) as all_wish
+
+-- name: make_ordinary
+-- A match of two becomes their direct conversation, one of more a group: tenant, match, now, lower and higher user (null for more).
+-- No row when the two have a direct conversation already, or the match has ended.
+with over as (
+    update matches m set ended_at = $3, reason = 'kept'
+    where m.tenant = $1 and m.id = $2 and m.ended_at is null
+        and not exists (select 1 from conversations d where d.tenant = $1 and d.pair_low = $4 and d.pair_high = $5)
+    returning m.tenant, m.id, m.conversation
+),
+freed as (
+    update match_members b set ended_at = $3 from over where b.tenant = over.tenant and b.match = over.id
+)
+update conversations c
+set kind = case when $4::uuid is null then 'group' else 'direct' end, pair_low = $4, pair_high = $5,
+    changed = pg_current_xact_id()
+from over where c.tenant = over.tenant and c.id = over.conversation
+returning c.id::text
+
+-- name: people
+-- Names: tenant, users.
+select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($2::uuid[])

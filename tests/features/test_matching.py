@@ -1,0 +1,212 @@
+"""Meeting strangers, over real sockets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, Match, Queue
+from tests.support import NOBODY, Daemon, Person, covers, running
+
+QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
+
+
+@pytest.fixture
+async def quick(config: Config) -> AsyncIterator[Daemon]:
+    """Where little time is long."""
+    async with running(replace(config, match=QUICK, queues={"asking": Queue(confirm=1.0), "trio": Queue(size=3)})) as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def matched(daemon: Daemon, **fields: Any) -> AsyncIterator[tuple[Person, Person, str, str]]:
+    """Two who have met."""
+    async with daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
+        await alice.call("match.find", **fields)
+        await bob.call("match.find", **fields)
+        found = await alice.event("match.found")
+        assert (await bob.event("match.found"))["match"] == found["match"]
+        yield alice, bob, found["match"], found["conversation"]
+
+
+@covers("match.find")
+async def test_two_meet_and_write_to_each_other(daemon: Daemon) -> None:
+    async with daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
+        queued = await alice.call("match.find", tags=["chess", "tea"], attributes={"language": "en", "age": 30})
+        assert (queued["waiting"], len(queued["ticket"])) == (1, 36)
+        await bob.call("match.find", tags=["chess"], accept={"must": {"language": "en", "age": {"min": 18}}})
+        of_bob = await alice.event("match.found")
+        of_alice = await bob.event("match.found")
+        assert of_bob["partner"] == {"id": bob.user, "name": "bob", "attributes": {}}
+        assert of_alice["partner"] == {"id": alice.user, "name": "alice", "attributes": {"language": "en", "age": 30}}
+        assert (of_bob["matched_on"], of_bob["relaxed"], of_alice["matched_on"]) == (["chess"], [], ["chess"])
+        await alice.send(of_bob["conversation"], "hello stranger")
+        assert (await bob.event("message.new"))["message"]["text"] == "hello stranger"
+
+
+@covers("match.find", "conflict")
+async def test_nobody_is_in_two_matches(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, _, _, _):
+        assert (await alice.refused("match.find")).code == "conflict"
+
+
+async def test_who_does_not_fit_is_not_met(quick: Daemon) -> None:
+    async with quick.people(3) as (ann, ben, eve):
+        await ann.call("match.find", attributes={"language": "de"}, accept={"must": {"language": "de"}})
+        await ben.call("match.find", attributes={"language": "en"})
+        await eve.call("match.find", attributes={"language": "de"}, accept={"must_not": {"language": ["en", "fr"]}})
+        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        assert (await ben.event("match.expired"))["reason"] == "expired"
+
+
+async def test_what_is_given_up_is_told(quick: Daemon) -> None:
+    async with quick.person("a") as ann, quick.person("b") as ben:
+        await ann.call("match.find", tags=["chess"], accept={"should": {"language": "en"}})
+        await ben.call("match.find", tags=["go"])
+        assert (await ann.event("match.found"))["relaxed"] == ["should", "tags"]
+        assert (await ben.event("match.found"))["relaxed"] == ["tags"]
+
+
+async def test_groups_of_three(quick: Daemon) -> None:
+    async with quick.people(3) as people:
+        for person in people:
+            await person.call("match.find", queue="trio")
+        for person in people:
+            found = await person.event("match.found")
+            assert {partner["id"] for partner in found["partners"]} == {other.user for other in people} - {person.user}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        {"must": {"a": None}}, {"must": {"a": {"min": "x"}}}, {"must": {"a": {"least": 1}}}, {"must": {"a": [[1]]}},
+        {"must": {"a": list(range(21))}}, {"may": {}}, {"must": {f"k{n}": 1 for n in range(21)}},
+        {"should": {"a": {"max": True}}},
+    ],
+)  # fmt: skip
+async def test_conditions_that_are_none(daemon: Daemon, accept: Any) -> None:
+    async with daemon.person() as person:
+        assert (await person.refused("match.find", accept=accept)).code == "bad_request"
+        assert (await person.refused("match.find", attributes={"a": [1]})).code == "bad_request"
+        assert await person.is_served()
+
+
+@covers("match.cancel")
+@covers("match.cancel", "not_found")
+async def test_who_cancels_is_not_met(daemon: Daemon) -> None:
+    async with daemon.people(3) as (ann, ben, eve):
+        ticket = (await ann.call("match.find"))["ticket"]
+        assert (await ann.refused("match.cancel", ticket=NOBODY)).code == "not_found"
+        await ann.call("match.cancel", ticket=ticket)
+        assert (await ann.refused("match.cancel")).code == "not_found"
+        await ben.call("match.find")
+        await eve.call("match.find")
+        assert (await ben.event("match.found"))["partner"]["id"] == eve.user
+        assert not [event for event in ann.events if event["t"] == "match.found"]
+
+
+@covers("match.leave")
+@covers("match.leave", "not_found")
+async def test_after_the_end_nobody_hears_the_other(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, bob, match, conversation):
+        await alice.call("match.leave")
+        ended = await bob.event("match.ended")
+        assert (ended["match"], ended["reason"]) == (match, "left")
+        for person in (alice, bob):
+            for command in ("message.history", "typing.start"):
+                assert (await person.refused(command, conversation=conversation)).code == "not_found"
+            late = await person.refused("message.send", conversation=conversation, client_id="late", text="still there?")
+            assert late.code == "not_found"
+            assert (await person.refused("match.leave")).code == "not_found"
+
+
+@covers("match.skip")
+@covers("match.skip", "not_found")
+async def test_skipping_finds_somebody_else_first(daemon: Daemon) -> None:
+    async with matched(daemon, tags=["tea"]) as (alice, bob, _, _), daemon.person("eve") as eve:
+        await alice.call("match.skip")
+        assert (await bob.event("match.ended"))["reason"] == "skipped"
+        await bob.call("match.find", tags=["tea"])
+        await eve.call("match.find", tags=["tea"])
+        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        assert (await bob.refused("match.skip")).code == "not_found"
+
+
+async def test_when_there_is_nobody_else_one_meets_the_same_again_and_is_told(quick: Daemon) -> None:
+    async with matched(quick) as (alice, bob, _, _):
+        await alice.call("match.skip")
+        await bob.event("match.ended")
+        await bob.call("match.find")
+        again = await alice.event("match.found")
+        assert (again["partner"]["id"], again["relaxed"]) == (bob.user, ["recent"])
+
+
+@covers("match.confirm")
+@covers("match.confirm", "not_found")
+async def test_both_have_to_confirm_where_a_queue_asks_for_it(quick: Daemon) -> None:
+    async with quick.people(3) as (ann, ben, eve):
+        await ann.call("match.find", queue="asking")
+        await ben.call("match.find", queue="asking")
+        match = (await ann.event("match.proposed"))["match"]
+        assert (await ann.refused("match.confirm", match=NOBODY)).code == "not_found"
+        await ann.call("match.confirm", match=match)
+        assert (await ann.event("match.requeued"))["reason"] == "not confirmed"
+        assert (await ben.event("match.expired"))["reason"] == "not confirmed"
+        await eve.call("match.find", queue="asking")
+        match = (await ann.event("match.proposed"))["match"]
+        for person in (ann, eve):
+            await person.call("match.confirm", match=match)
+        found = await ann.event("match.found")
+        assert (found["match"], found["waited_ms"] >= 1000) == (match, True)
+
+
+@covers("match.keep")
+@covers("match.keep", "not_found")
+async def test_keeping_in_touch_makes_an_ordinary_conversation(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, bob, _, conversation):
+        await alice.send(conversation, "before")
+        await alice.call("match.keep")
+        await bob.call("match.keep")
+        assert (await alice.event("match.kept"))["conversation"] == conversation
+        await bob.event("match.kept")
+        opened = await bob.call("conversation.open", user=alice.user)
+        assert (opened["conversation"]["id"], opened["created"]) == (conversation, False)
+        await bob.send(conversation, "after")
+        assert (await alice.event("message.new"))["message"]["seq"] == 2
+        assert (await alice.refused("match.keep")).code == "not_found"
+        await alice.call("match.find")
+
+
+async def test_a_lost_connection_keeps_the_place_for_a_while(quick: Daemon) -> None:
+    async with quick.person("bob") as bob:
+        async with quick.person("alice") as alice:
+            await alice.call("match.find")
+        async with quick.connected(alice.account) as alice:
+            await bob.call("match.find")
+            assert (await alice.event("match.found"))["partner"]["id"] == bob.user
+
+
+async def test_who_does_not_come_back_is_not_met_and_a_partner_is_told(quick: Daemon) -> None:
+    async with quick.person("bob") as bob, quick.person("eve") as eve:
+        async with quick.person("alice") as alice:
+            await alice.call("match.find")
+            await bob.call("match.find")
+            await bob.event("match.found")
+        assert (await bob.event("match.ended"))["reason"] == "disconnected"
+        async with quick.person("ann") as ann:
+            await ann.call("match.find")
+        await trio.sleep(1)
+        await eve.call("match.find")
+        assert (await eve.event("match.expired"))["reason"] == "expired"
+
+
+async def test_forty_at_once_are_twenty_pairs(daemon: Daemon) -> None:
+    async with daemon.people(40) as people:
+        async with trio.open_nursery() as nursery:
+            for person in people:
+                nursery.start_soon(person.call, "match.find")
+        partners = {person.user: (await person.event("match.found"))["partner"]["id"] for person in people}
+        assert all(partners[partners[user]] == user != partners[user] for user in partners)
