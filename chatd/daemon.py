@@ -98,7 +98,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,
         ):
-            matcher = Matcher(config, db, hub, cluster, now_ms)
+            matcher = Matcher(config, db, redis, hub, cluster, now_ms)
             yield Node(
                 config=config,
                 db=db,
@@ -181,6 +181,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
 async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     """Nobody new, everybody told, everything committed."""
     listener.stop_accepting()
+    await node.matcher.leave()
     await drain.run(node.hub)
     await node.journal.flush()
 

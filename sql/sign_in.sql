@@ -17,6 +17,7 @@ select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
     p.conversations, p.revs
 from (
     select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs

@@ -39,6 +39,11 @@ class Lines:
     def _length(self, key: Key) -> int:
         return len(self._lines.get(key, ()))
 
+    def longest(self, count: int) -> list[tuple[tuple[str, str], int]]:
+        """Tenant and queue of the longest lines, and how many stand there."""
+        queues = [((key[0], key[1]), len(line)) for key, line in self._lines.items() if len(key) == 2]
+        return sorted(queues, key=lambda found: -found[1])[:count]
+
     def others(self, ticket: Ticket, *, tags: bool, newest: bool) -> Iterator[Ticket]:
         """Those among whom a partner must be, from the shortest line that has them all; with `tags` only who shares one."""
         for key in self._where(ticket, tags):

@@ -58,7 +58,7 @@ async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
     check_conditions(cmd.accept)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")
-    return [Reply(await queue_up(ctx, await ticket_of(ctx, cmd)))]
+    return [Reply(queue_up(ctx, await ticket_of(ctx, cmd)))]
 
 
 def check_conditions(accepts: Accepts) -> None:
@@ -88,12 +88,11 @@ async def ticket_of(ctx: Ctx, cmd: FindMatch) -> Ticket:
     return Ticket(uuid7(ctx.now), ctx.tenant, ctx.user, cmd.queue, ctx.now, tags, cmd.attributes, accept, (), met)
 
 
-async def queue_up(ctx: Ctx, ticket: Ticket) -> MatchQueued:
-    pool = ctx.node.matcher.pool
-    ctx.node.matcher.find(ticket)
-    waiting = max(1, pool.lines.length(ticket.tenant, ticket.queue))
-    eta = pool.estimate(ticket.tenant, ticket.queue)
-    return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
+def queue_up(ctx: Ctx, ticket: Ticket) -> MatchQueued:
+    matcher = ctx.node.matcher
+    matcher.find(ticket)
+    waiting, eta = matcher.line(ticket.tenant, ticket.queue)
+    return MatchQueued(ticket=ticket.id, waiting=max(1, waiting), eta_ms=UNSET if eta is None else eta)
 
 
 async def active(ctx: Ctx) -> Row | None:
@@ -119,7 +118,7 @@ class CancelMatch(Command, tag="match.cancel"):
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
     """Refused `not_found` for who does not wait."""
     matcher = ctx.node.matcher
-    other = cmd.ticket is not None and matcher.pool.by_user.get((ctx.tenant, ctx.user), cmd.ticket) != cmd.ticket
+    other = cmd.ticket is not None and matcher.ticket_of(ctx.tenant, ctx.user) != cmd.ticket
     if other or not matcher.cancel(ctx.tenant, ctx.user):
         raise Refused("not_found", "you do not wait for anybody")
     return [Reply(Ok())]

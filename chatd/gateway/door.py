@@ -71,7 +71,7 @@ class Door:
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
-        arrival.places += await node.sign_in.enter(principal, now)
+        await node.sign_in.enter(principal, now, arrival)
         return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
@@ -79,6 +79,8 @@ class Door:
         desk = self._desk
         session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
         desk.node.hub.attach(session, guest.arrival)
+        if guest.arrival.in_match:
+            desk.node.matcher.meetings.among.add((session.tenant, session.user))
         session.greet(maintenance=self._drain.under_way)
         timer = desk.wheel.schedule(0, session.beat)
         try:

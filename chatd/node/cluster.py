@@ -28,6 +28,8 @@ SQL = queries.load("cluster")
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
 USERS_AT_ONCE = 500
+# Seconds that other nodes have to say whether they know somebody.
+SEEK = 1.5
 ENCODE = msgpack.Encoder().encode
 
 
@@ -54,6 +56,22 @@ class Cluster:
         self._db = db
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
+        self._sought: dict[tuple[str, str], trio.Event] = {}
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {}
+        self._on_resync: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        """This node's."""
+        return self._bus.name
+
+    def on(self, kind: type[Any], handle: Callable[[Any], None]) -> None:
+        """Who carries out orders of this kind."""
+        self._handlers[kind] = handle
+
+    def on_resync(self, call: Callable[[], None]) -> None:
+        """What else to do when orders may have been lost."""
+        self._on_resync = call
 
     # --- telling --------------------------------------------------------------------------------------------------------
 
@@ -69,33 +87,34 @@ class Cluster:
     ) -> None:
         rev = getattr(event, "rev", 0)
         if not self._bus.alone:
-            self._publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
+            self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, then))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
-            self._publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event))))
+            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event))))
         await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Nobody knows whether changes up to `rev` were told to anybody."""
-        self._publish(orders.TellBehind(tenant, conversation, rev))
+        self.publish(orders.TellBehind(tenant, conversation, rev))
         await self._hub.tell_behind(tenant, conversation, rev)
 
     def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int) -> None:
-        self._publish(orders.Joined(tenant, conversation, list(users), rev))
+        self.publish(orders.Joined(tenant, conversation, list(users), rev))
         self._hub.join(tenant, conversation, users, rev)
 
     def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
         """From here on they do not hear it."""
-        self._publish(orders.Parted(tenant, conversation, list(users)))
+        self.publish(orders.Parted(tenant, conversation, list(users)))
         self._hub.part(tenant, conversation, users)
 
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
-        self._publish(orders.CloseUser(tenant, user, close, login))
+        self.publish(orders.CloseUser(tenant, user, close, login))
         self._hub.close_sessions(tenant, user, close, login=login)
 
-    def _publish(self, order: orders.Order) -> None:
+    def publish(self, order: orders.Order) -> None:
+        """To all other nodes."""
         if not self._bus.alone:
             self._bus.publish(orders.encode_order(order))
 
@@ -117,6 +136,27 @@ class Cluster:
                 hub.part(tenant, conversation, users)
             case orders.CloseUser(tenant, user, close, login):
                 hub.close_sessions(tenant, user, close, login=login)
+            case orders.Seek(tenant, user, asker):
+                if hub.sessions_of(tenant, user):
+                    self.publish(orders.Seen(tenant, user, asker))
+            case orders.Seen(tenant, user, asker):
+                if asker == self.name and (tenant, user) in self._sought:
+                    self._sought[tenant, user].set()
+            case other:
+                self._handlers[type(other)](other)
+
+    async def is_anywhere(self, tenant: str, user: str) -> bool:
+        """Whether the user is connected, here or on another node."""
+        if self._hub.sessions_of(tenant, user):
+            return True
+        if self._bus.alone:
+            return False
+        answer = self._sought[tenant, user] = trio.Event()
+        self.publish(orders.Seek(tenant, user, self.name))
+        with trio.move_on_after(SEEK):
+            await answer.wait()
+        del self._sought[tenant, user]
+        return answer.is_set()
 
     # --- what was missed ------------------------------------------------------------------------------------------------
 
@@ -143,6 +183,7 @@ class Cluster:
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
         async with self._resyncing:
+            self._on_resync()
             try:
                 await self._resync()
             except Refused:

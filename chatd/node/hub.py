@@ -22,12 +22,13 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "closes", "key", "places")
+    __slots__ = ("__weakref__", "closes", "in_match", "key", "places")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         self.places: list[Place] = []
         self.closes: list[tuple[str, str | None]] = []
+        self.in_match = False
 
 
 class Hub:

@@ -2,6 +2,7 @@
 
 from msgspec import Raw, msgpack
 
+from chatd.domain.criteria import Ticket
 from chatd.wire.messages import Control
 
 
@@ -59,6 +60,61 @@ class CloseUser(Control, array_like=True, tag="close"):
     login: str | None
 
 
-Order = TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
+class MatchFind(Control, array_like=True, tag="find"):
+    """For the node that owns the match pool: somebody waits."""
+
+    ticket: Ticket
+
+
+class MatchLeave(Control, array_like=True, tag="leave"):
+    """For the owner: the ticket of this user is given up."""
+
+    tenant: str
+    user: str
+    reason: str
+
+
+class MatchConfirm(Control, array_like=True, tag="confirm"):
+    """For the owner: one of a pair wants it."""
+
+    tenant: str
+    user: str
+    match: str
+
+
+class MatchOwner(Control, array_like=True, tag="owner"):
+    """From the owner, every second: who it is, its number, and its longest lines (tenant, queue, waiting, estimate)."""
+
+    node: str
+    fence: int
+    lines: list[tuple[str, str, int, int | None]]
+
+
+class MatchOver(Control, array_like=True, tag="over"):
+    """From the owner: the tickets of these users are no more; `met`: because they have met."""
+
+    tenant: str
+    users: list[str]
+    met: bool
+
+
+class Seek(Control, array_like=True, tag="seek"):
+    """Is this user connected to anybody? Whoever has them answers the asker."""
+
+    tenant: str
+    user: str
+    asker: str
+
+
+class Seen(Control, array_like=True, tag="seen"):
+    """The answer."""
+
+    tenant: str
+    user: str
+    asker: str
+
+
+ForPool = MatchFind | MatchLeave | MatchConfirm | MatchOwner | MatchOver
+Order = ForPool | Seek | Seen | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

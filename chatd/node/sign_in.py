@@ -11,6 +11,7 @@ from chatd.domain.addresses import bucket
 from chatd.domain.identity import Principal
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
+from chatd.node.hub import Arrival
 from chatd.node.keys import Keyring
 from chatd.store import queries
 from chatd.store.postgres import Postgres
@@ -72,10 +73,11 @@ class SignIn:
             raise Refused("unauthenticated", "the ticket is not valid (any more)")
         return Principal(**dict(row))
 
-    async def enter(self, principal: Principal, now: int) -> list[tuple[str, int]]:
-        """The conversations of somebody who connects, each with its rev. Raises Refused: `unauthenticated`."""
+    async def enter(self, principal: Principal, now: int, arrival: Arrival) -> None:
+        """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`."""
         row = await self._look_up(SQL.enter, principal, now)
-        return list(zip(row["conversations"], row["revs"], strict=True))
+        arrival.places += zip(row["conversations"], row["revs"], strict=True)
+        arrival.in_match = row["in_match"]
 
     async def check(self, principal: Principal, now: int) -> None:
         """That the credential still counts. Raises Refused: `unauthenticated`."""

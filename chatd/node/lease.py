@@ -1,0 +1,73 @@
+"""One node at a time: a lease in Redis, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
+
+Whoever cannot reach Redis stays what they are: with Redis away nobody can take a lease over either. Whoever never could takes
+it to be theirs. Two holders are possible for
+a moment (a process that was stopped and goes on), so what a holder decides must be guarded by the database as well.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from chatd.errors import Refused
+from chatd.store.redis import Redis
+
+TTL = 3.0
+# After so many attempts a Redis that has never answered is taken for one that is away for all.
+NOBODY_THERE = 4
+# Ours still, free, or somebody else's. KEYS: the lease, the fence; ARGV: our name, milliseconds.
+TAKE = """
+local holder = redis.call('get', KEYS[1])
+if holder == ARGV[1] then
+    redis.call('pexpire', KEYS[1], ARGV[2])
+    return tonumber(redis.call('get', KEYS[2]) or 0)
+elseif not holder then
+    redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+    return redis.call('incr', KEYS[2])
+end
+return 0
+"""
+RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
+
+
+class Lease:
+    """`held` while it is ours; `fence` is its number then."""
+
+    def __init__(self, redis: Redis, name: str, holder: str) -> None:
+        self.held = False
+        self.fence = 0
+        self._wanted = True
+        self._failures = 0
+        self._answered = False
+        self._redis = redis
+        self._keys = (redis.key("lease", name), redis.key("fence", name))
+        self._holder = holder
+
+    async def run(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Take it when it is free and keep it; `changed` is called whenever `held` has changed."""
+        while self._wanted:
+            before = self.held
+            await self._take()
+            if self.held != before:
+                await changed()
+            await trio.sleep(TTL / 4)
+
+    async def _take(self) -> None:
+        try:
+            fence = await self._redis.call("EVAL", TAKE, 2, *self._keys, self._holder, int(TTL * 1000))
+        except Refused:
+            self._failures += 1
+            self.held |= self._failures == NOBODY_THERE and not self._answered
+            return
+        self._answered = True
+        self.held, self.fence = fence > 0, fence or self.fence
+
+    async def release(self) -> None:
+        """Let somebody else have it at once, for good."""
+        self._wanted = False
+        if self.held:
+            self.held = False
+            try:
+                await self._redis.call("EVAL", RELEASE, 1, self._keys[0], self._holder)
+            except Refused:
+                return

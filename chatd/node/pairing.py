@@ -1,0 +1,185 @@
+"""The match pool at work, on the one node that owns it.
+
+The pool (`domain/matchmaking`) decides; here its steps are carried out. A pair stands when it is committed: the database refuses
+whoever is in another match already, whatever the pool believes.
+"""
+
+from collections.abc import Callable, Iterable
+
+import trio
+
+from chatd import log
+from chatd.config import Config, Match
+from chatd.config import Queue as QueueSection
+from chatd.domain.criteria import Ticket
+from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Step
+from chatd.domain.matchmaking import Pool
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.node.cluster import Cluster
+from chatd.node.meetings import Meetings, User
+from chatd.store.postgres import ForeignKeyViolation, UniqueViolation
+from chatd.wire.matches import MatchExpired, MatchProposed, MatchRequeued
+
+LOG = log.get(__name__)
+
+TICK = 0.25
+MOST_AT_ONCE = 8
+MOST_STEPS = 1_000_000
+# Why a ticket ended, where its user knows already, or is not there to be told.
+UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched")
+
+
+class Pairing:
+    """`run` it. `over(users, met)` is called for tickets that are no more, `mirror` with every step."""
+
+    def __init__(
+        self,
+        config: Config,
+        meetings: Meetings,
+        cluster: Cluster,
+        clock: Callable[[], int],
+        over: Callable[[str, list[str], bool], None],
+        mirror: Callable[[Step], None],
+    ) -> None:
+        self.paused = False
+        self._queues = queues_of(config)
+        self._meetings = meetings
+        self._cluster = cluster
+        self._clock = clock
+        self._over = over
+        self._mirror = mirror
+        self._send, self._steps = trio.open_memory_channel[Step](MOST_STEPS)
+        self.pool = self.new_pool()
+
+    def new_pool(self) -> Pool:
+        return Pool(self._queues, lambda: uuid7(self._clock()))
+
+    # --- what is asked of it --------------------------------------------------------------------------------------------
+
+    def find(self, ticket: Ticket) -> None:
+        self._take(self.pool.find(ticket, self._clock()))
+
+    def leave(self, tenant: str, user: str, reason: str) -> None:
+        id_ = self.pool.by_user.get((tenant, user))
+        if id_ is not None:
+            self._take(self.pool.leave(id_, reason, self._clock()))
+
+    def confirm(self, tenant: str, user: str, match: str) -> bool:
+        """Whether there is such a pair for this user to confirm."""
+        if not self.pool.is_in(match, (tenant, user)):
+            return False
+        self._take(self.pool.confirm(match, (tenant, user)))
+        if self.pool.is_confirmed(match):
+            self._send.send_nowait(self.pool.pairs[match])
+        return True
+
+    def _take(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self._mirror(step)
+            self._send.send_nowait(step)
+
+    # --- carrying it out ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """For ever: let time pass, and carry out what the pool has decided."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tick)
+            for _ in range(MOST_AT_ONCE):
+                nursery.start_soon(self._carry_out_all)
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(TICK)
+            if not self.paused:
+                self._take(self.pool.tick(self._clock()))
+
+    async def _carry_out_all(self) -> None:
+        async for step in self._steps:
+            try:
+                await self._carry_out(step)
+            except Refused as refused:
+                LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
+
+    async def _carry_out(self, step: Step) -> None:
+        match step:
+            case Paired() if step.match not in self.pool.pairs:
+                return
+            case Paired() if self.pool.is_confirmed(step.match):
+                await self._settle(step)
+            case Paired():
+                await self._propose(step)
+            case Gone(id_, reason, user):
+                await self._tell_gone(id_, reason, user)
+            case Broken() if step.announced:
+                await self._tell_requeued(step)
+
+    async def _propose(self, pair: Paired) -> None:
+        left = max(0.0, (pair.until - self._clock()) / 1000)
+        for ticket in [self.pool.tickets[id_] for id_ in pair.tickets]:
+            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left))
+
+    async def _tell_gone(self, id_: str, reason: str, user: User) -> None:
+        if reason not in UNTOLD:
+            self._over(user[0], [user[1]], False)
+            await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
+
+    async def _tell_requeued(self, step: Broken) -> None:
+        """To those who are still there."""
+        for user in step.users:
+            id_ = self.pool.by_user.get(user)
+            if id_ is not None:
+                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=step.reason))
+
+    # --- a pair becomes a match -----------------------------------------------------------------------------------------
+
+    async def _settle(self, pair: Paired) -> None:
+        tickets = [self.pool.tickets[id_] for id_ in pair.tickets]
+        conversation = uuid7(self._clock())
+        try:
+            names = await self._meetings.make(pair, tickets, conversation)
+        except UniqueViolation:
+            await self._drop_who_is_matched(pair, tickets)
+        except ForeignKeyViolation:
+            for ticket in tickets:
+                self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
+        except Refused:
+            self._take(self.pool.give_back(pair.match, "unavailable"))
+            raise
+        else:
+            await self._stand(pair, tickets, conversation, names)
+
+    async def _stand(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
+        """It is committed. Somebody may have left in that moment: then it is over at once, and the others wait on."""
+        if pair.match in self.pool.pairs:
+            self._take(self.pool.settle(pair.match))
+            self._over(tickets[0].tenant, [ticket.user for ticket in tickets], True)
+            await self._meetings.tell_found(pair, tickets, conversation, names)
+        else:
+            await self._meetings.end(tickets[0].tenant, pair.match, "left", silent=True)
+
+    async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
+        """Another node was faster, or an earlier attempt whose outcome nobody knew."""
+        for ticket in tickets:
+            row = await self._meetings.active(ticket.tenant, ticket.user)
+            if row is not None:
+                self._take(self.pool.leave(ticket.id, "matched", self._clock()))
+                self._over(ticket.tenant, [ticket.user], True)
+                await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+        self._take(self.pool.give_back(pair.match, "matched"))
+
+    def lines(self) -> list[tuple[str, str, int, int | None]]:
+        """Tenant, queue, how many wait, and the estimate, of the longest lines."""
+        return [(*key, waiting, self.pool.estimate(*key)) for key, waiting in self.pool.lines.longest(100)]
+
+
+def queues_of(config: Config) -> dict[str, Queue]:
+    """The rules of the queues that have their own, and of all others under ""."""
+    own = {name: rules_of(config.match, queue.size, queue) for name, queue in config.queues.items()}
+    return {"": rules_of(config.match, 2, config.match), **own}
+
+
+def rules_of(usual: Match, size: int, own: Match | QueueSection) -> Queue:
+    """What a queue does not say for itself is as usual."""
+    times = (getattr(usual if getattr(own, name) is None else own, name) for name in ("relax", "confirm", "longest"))
+    return Queue(size, *(round(seconds * 1000) for seconds in times))

@@ -1,0 +1,102 @@
+"""Strangers on different nodes: one pool, whoever owns it, and nobody lost when its owner dies."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, Match
+from chatd.store import embedded_redis
+from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.support import Daemon, Person, running
+
+__all__ = ["own_redis"]
+
+
+@pytest.fixture
+def quick(config: Config) -> Config:
+    return replace(config, match=Match(relax=0.3, grace=1.0))
+
+
+async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
+    """They look for somebody, and find each other; returns the conversation."""
+    for person in (one, two):
+        await person.call("match.find")
+    found = await one.event("match.found", patience)
+    assert found["partner"]["id"] == two.user
+    assert (await two.event("match.found"))["match"] == found["match"]
+    return str(found["conversation"])
+
+
+async def test_they_meet_and_talk_and_part(quick: Config) -> None:
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+        conversation = await meet(ann, ben)
+        await ann.send(conversation, "hello over there")
+        assert (await ben.event("message.new"))["message"]["text"] == "hello over there"
+        await ben.call("match.leave")
+        assert (await ann.event("match.ended"))["reason"] == "left"
+        assert (await ann.refused("typing.start", conversation=conversation)).code == "not_found"
+
+
+async def test_cancelling_works_from_any_node(quick: Config) -> None:
+    async with nodes(quick) as (one, two), AsyncExitStack() as stack:
+        first = [await stack.enter_async_context(node.person()) for node in (one, two)]
+        tickets = [(await person.call("match.find", tags=[person.user[-8:]]))["ticket"] for person in first]
+        for person, ticket in zip(first, tickets, strict=True):
+            await person.call("match.cancel", ticket=ticket)
+        others = [await stack.enter_async_context(node.person()) for node in (one, two)]
+        await meet(*others)
+
+
+async def mortal(config: Config, task_status: trio.TaskStatus[tuple[Daemon, trio.CancelScope]]) -> None:
+    """A node that can be ended from outside, without a word to the others about its lease."""
+    with trio.CancelScope() as scope:
+        async with running(config) as daemon:
+            task_status.started((daemon, scope))
+            await trio.sleep_forever()
+
+
+async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) -> None:
+    async with trio.open_nursery() as nursery:
+        dying, scope = await nursery.start(mortal, quick)
+        await own_the_pool(dying)
+        async with nodes(quick) as (two, three), two.person("eve") as eve, three.person("sam") as sam:
+            await eve.call("match.find", tags=["waiting"])
+            scope.cancel()
+            await sam.call("match.find", tags=["waiting"])
+            found = await sam.event("match.found", 6.0)
+            assert found["partner"]["id"] == eve.user
+            assert (await eve.event("match.found"))["waited_ms"] > 0
+
+
+async def own_the_pool(daemon: Daemon) -> None:
+    """Until it matches, so that a node which comes later does not."""
+    async with daemon.person() as one, daemon.person() as two:
+        await meet(one, two)
+
+
+async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config) -> None:
+    async with nodes(quick) as (one, two), two.person("ben") as ben:
+        async with one.person("ann") as ann:
+            conversation = await meet(ann, ben)
+        async with two.connected(ann.account) as back:
+            await trio.sleep(2.5)
+            await back.send(conversation, "still here")
+            assert (await ben.event("message.new"))["message"]["text"] == "still here"
+        assert (await ben.event("match.ended"))["reason"] == "disconnected"
+
+
+async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
+    async with running(shared) as daemon:
+        await own_the_pool(daemon)
+        await own_redis.stop()
+        async with daemon.person() as one, daemon.person() as two:
+            await meet(one, two)
+
+
+async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> None:
+    alone = replace(quick, redis=replace(quick.redis, url="redis://127.0.0.1:1"))
+    async with running(alone) as daemon, daemon.person() as one, daemon.person() as two:
+        await meet(one, two, 15.0)
