@@ -1,6 +1,7 @@
 """Rules that nobody has to remember: they run."""
 
 import ast
+import gc
 import re
 import subprocess
 import sys
@@ -27,11 +28,20 @@ def test_rooms_import_only_from_the_rooms_below() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def parsed(text: str) -> ast.Module:
+    """A collection in the midst of it can run code that parses too, which Python 3.11 takes for an error of its own."""
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_one_room(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= LONGEST
-    tree = ast.parse(text)
+    tree = parsed(text)
     if path.name == "__init__.py" and path.parent.name not in ("chatd", "client"):
         assert text == ""
     for node in ast.walk(tree):

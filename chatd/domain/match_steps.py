@@ -61,7 +61,18 @@ class Settled(Struct, frozen=True, tag="settled"):
     match: str
 
 
-Step = Queued | Gone | Paired | Confirmed | Broken | Settled
+class Ended(Struct, frozen=True, tag="ended"):
+    """A match that had stood is over. For readers of the journal: the pool knows no matches that stand."""
+
+    match: str
+    reason: str
+
+
+class Reset(Struct, frozen=True, tag="reset"):
+    """What follows is the whole pool."""
+
+
+Step = Reset | Ended | Queued | Gone | Paired | Confirmed | Broken | Settled
 
 
 DEFAULT = Queue()

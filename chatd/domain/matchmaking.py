@@ -12,7 +12,7 @@ from itertools import islice
 
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
-from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Settled, Step
+from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
 
 MOST_LOOKS = 256
 # Waiting times of the last pairs, for the estimate.
@@ -24,16 +24,19 @@ class Pool:
     """All queues of all tenants. `queues` by name; an unknown one has the rules of "". `make_id` makes ids of matches."""
 
     def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
+        self._queues = queues
+        self._make_id = make_id
+        self._waits: dict[tuple[str, str], list[int]] = {}
+        self._clear()
+
+    def _clear(self) -> None:
         self.tickets: dict[str, Ticket] = {}
         self.by_user: dict[tuple[str, str], str] = {}
         self.pairs: dict[str, Paired] = {}
-        self._queues = queues
-        self._make_id = make_id
+        self.lines = Lines()
         self._in_pair: dict[str, str] = {}
         self._confirmed: dict[str, set[str]] = {}
-        self.lines = Lines()
         self._alarms: list[tuple[int, str]] = []
-        self._waits: dict[tuple[str, str], list[int]] = {}
 
     def rules(self, queue: str) -> Queue:
         return self._queues.get(queue) or self._queues.get("") or DEFAULT
@@ -186,6 +189,8 @@ class Pool:
                 self._remember(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
+            case Reset():
+                self._clear()
 
     def _bind(self, pair: Paired) -> None:
         self.pairs[pair.match] = pair
@@ -206,6 +211,12 @@ class Pool:
         if self.by_user.get((ticket.tenant, ticket.user)) == id_:
             del self.by_user[ticket.tenant, ticket.user]
         self.lines.leave(ticket)
+
+    def snapshot(self) -> list[Step]:
+        """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
+        queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=lambda ticket: ticket.since)]
+        confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
+        return [*queued, *self.pairs.values(), *confirmed]
 
     # --- what is told to those who wait ---------------------------------------------------------------------------------
 

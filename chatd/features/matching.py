@@ -194,7 +194,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
         # They know each other already: their own conversation is where they keep in touch.
         await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "kept")
         return [Reply(Ok())]
-    ctx.node.matcher.meetings.among -= {(ctx.tenant, user) for user in row["users"]}
+    ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], row["users"])
     return [Reply(Ok()), ToConversation(kept, MatchKept(match=row["match"], conversation=kept))]
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import trio
 
+from chatd import log
 from chatd.config import Config
 from chatd.domain.criteria import Ticket
-from chatd.domain.match_steps import Step
+from chatd.domain.match_steps import Ended, Step
+from chatd.domain.matchmaking import Pool
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.cluster import Cluster
@@ -20,9 +22,11 @@ from chatd.node.hub import Hub
 from chatd.node.lease import Lease
 from chatd.node.meetings import Meetings, User
 from chatd.node.pairing import Pairing
+from chatd.store.mirror import Mirror
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
+LOG = log.get(__name__)
 BEAT = 1.0
 MOST_REMEMBERED = 20_000
 
@@ -31,9 +35,11 @@ class Matcher:
     """`run` it; `find` and its like may be called at any time."""
 
     def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
-        self.meetings = Meetings(db, cluster, clock)
+        self.meetings = Meetings(db, cluster, clock, self._note_end)
         self.pairing = Pairing(config, self.meetings, cluster, clock, self._announce_over, self._mirror)
         self.lease = Lease(redis, "match", cluster.name)
+        self.mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
+        self._unclaimed: dict[User, float] = {}
         self._grace = config.match.grace * 1000
         self._hub = hub
         self._cluster = cluster
@@ -71,6 +77,7 @@ class Matcher:
     def _give(self, ticket: Ticket) -> None:
         """To the owner, wherever it is."""
         if self.lease.held:
+            self._unclaimed.pop((ticket.tenant, ticket.user), None)
             self.pairing.find(ticket)
         else:
             self._cluster.publish(orders.MatchFind(ticket))
@@ -112,17 +119,39 @@ class Matcher:
         waiting, estimate = self._lines.get((tenant, queue), (0, None))
         return waiting + 1, estimate
 
+    def _note_end(self, match: str, reason: str) -> None:
+        self._mirror(Ended(match, reason))
+
     # --- the owner and the others ---------------------------------------------------------------------------------------
 
     def _mirror(self, step: Step) -> None:
-        """Every step of the pool comes by here."""
+        self.mirror.note(step, self.lease.fence)
+
+    def _snapshot(self) -> tuple[int, list[Step]]:
+        return self.lease.fence, self.pairing.pool.snapshot() if self.lease.held else []
 
     async def _owner_changed(self) -> None:
         """We are it, or are it no more: a pool that is not ours is nobody's."""
-        self.pairing.pool = self.pairing.new_pool()
+        self.pairing.pool = await self._replayed() if self.lease.held else self.pairing.new_pool()
+        self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
         self._tell_owner()
         if self.lease.held:
+            self.mirror.stale = True
+            self.pairing.resume()
             self._give_again()
+
+    async def _replayed(self) -> Pool:
+        """The pool of the owner before us, from its journal. Whoever is in it and does not come is let go after the grace."""
+        pool = self.pairing.new_pool()
+        try:
+            for line in await self.mirror.latest():
+                pool.apply(line.step)
+        except Refused:
+            return self.pairing.new_pool()
+        except Exception:
+            LOG.exception("the journal of the match pool cannot be replayed; waiting users are taken from their nodes")
+            return self.pairing.new_pool()
+        return pool
 
     def _tell_owner(self) -> None:
         if self.lease.held:
@@ -143,6 +172,7 @@ class Matcher:
 
     def _obey_find(self, order: orders.MatchFind) -> None:
         if self.lease.held:
+            self._unclaimed.pop((order.ticket.tenant, order.ticket.user), None)
             self.pairing.find(order.ticket)
 
     def _obey_leave(self, order: orders.MatchLeave) -> None:
@@ -175,10 +205,12 @@ class Matcher:
             nursery.start_soon(self.lease.run, self._owner_changed)
             nursery.start_soon(self.pairing.run)
             nursery.start_soon(self._load)
+            nursery.start_soon(self.mirror.run)
             while True:
                 await trio.sleep(BEAT / 4)
                 self._tell_owner()
                 await self._time_passes(self._clock())
+                await self._let_go(self._clock())
 
     async def _load(self) -> None:
         """After a restart: whoever does not come back within the grace leaves a partner, who has to be told."""
@@ -199,6 +231,13 @@ class Matcher:
             del self._away[user]
             if not await self._cluster.is_anywhere(*user):
                 await self._end_of(user)
+
+    async def _let_go(self, now: int) -> None:
+        """Of an earlier owner's pool: whoever is connected to nobody."""
+        for user in [user for user, until in self._unclaimed.items() if until <= now]:
+            del self._unclaimed[user]
+            if not await self._cluster.is_anywhere(*user):
+                self.pairing.leave(*user, "disconnected")
 
     async def _end_of(self, user: User) -> None:
         """Somebody in a match has not come back."""

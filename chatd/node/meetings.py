@@ -16,11 +16,12 @@ User = tuple[str, str]
 class Meetings:
     """Made, told, ended. `among` are those who are in one, as far as this node knows."""
 
-    def __init__(self, db: Postgres, cluster: Cluster, clock: Callable[[], int]) -> None:
+    def __init__(self, db: Postgres, cluster: Cluster, clock: Callable[[], int], note_end: Callable[[str, str], None]) -> None:
         self.among: set[User] = set()
         self._db = db
         self._cluster = cluster
         self._clock = clock
+        self._note_end = note_end
 
     async def load(self) -> None:
         """After a restart: who is in a match."""
@@ -87,9 +88,15 @@ class Meetings:
         row = await self._db.one(SQL.end, tenant, match, reason, self._clock())
         if row is None:
             return False
+        self._note_end(match, reason)
         self._cluster.part(tenant, row["conversation"], row["users"])
         for user in row["users"]:
             self.among.discard((tenant, user))
             if user != but and not silent:
                 await self._cluster.tell_user(tenant, user, MatchEnded(match=match, reason=reason))
         return True
+
+    def keep(self, tenant: str, match: str, users: Sequence[str]) -> None:
+        """A match has become an ordinary conversation."""
+        self._note_end(match, "kept")
+        self.among -= {(tenant, user) for user in users}

@@ -79,6 +79,11 @@ class Pairing:
             self._mirror(step)
             self._send.send_nowait(step)
 
+    def resume(self) -> None:
+        """After the pool of an earlier owner was put here: what it had not carried out yet."""
+        for pair in self.pool.pairs.values():
+            self._send.send_nowait(pair)
+
     # --- carrying it out ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

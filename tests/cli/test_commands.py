@@ -63,6 +63,23 @@ async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: 
     assert "auth.secret = [secret]" in shown.stdout
 
 
+async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert chatd("match", "export", CHATD_REDIS__PREFIX="nobody").stdout == ""
+    ticket = {"id": "1", "tenant": "t", "user": "a", "queue": "q", "since": 0}
+    lines = [
+        {"at": at, "fence": 1, "step": {"type": "queued", "ticket": ticket | {"id": user, "user": user, "since": at}}}
+        for at, user in ((0, "a"), (500, "b"))
+    ]
+    journal = tmp_path / "journal.jsonl"
+    journal.write_text("\n".join(map(json.dumps, lines)))
+    done = chatd("match", "replay", str(journal), "--relax", "1", "--json")
+    assert json.loads(done.stdout)["changed rules"]["met"] == 2, done.stderr
+    assert "met somebody" in chatd("match", "replay", str(journal)).stdout
+    journal.write_text("not a journal")
+    wrong = chatd("match", "replay", str(journal))
+    assert (wrong.returncode, "no journal" in wrong.stderr, "Traceback" in wrong.stderr) == (1, True, False)
+
+
 async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     user = chatd("users", "add", "Ann").stdout.strip()
     shown = json.loads(chatd("users", "show", user, "--json").stdout)
@@ -77,7 +94,7 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users"):
+    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match"):
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2

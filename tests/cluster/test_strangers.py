@@ -70,6 +70,25 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
             assert (await eve.event("match.found"))["waited_ms"] > 0
 
 
+async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config) -> None:
+    """Nobody but the journal knows of the ticket."""
+    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    async with trio.open_nursery() as nursery:
+        dying, scope = await nursery.start(mortal, patient)
+        await own_the_pool(dying)
+        async with running(patient) as two, two.person("sam") as sam:
+            async with dying.person("eve") as eve:
+                await eve.call("match.find", tags=["waiting"])
+                await trio.sleep(0.3)
+                scope.cancel()
+                await eve.ended()
+            async with two.connected(eve.account) as back:
+                await trio.sleep(4)
+                await sam.call("match.find", tags=["waiting"])
+                found = await back.event("match.found")
+                assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
+
+
 async def own_the_pool(daemon: Daemon) -> None:
     """Until it matches, so that a node which comes later does not."""
     async with daemon.person() as one, daemon.person() as two:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chatd.domain.criteria import Accept, Ticket, accepts, fits
-from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Settled, Step
+from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
 from chatd.domain.matchmaking import Pool, replay
 
 EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
@@ -131,7 +131,13 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_pool_is_the_replay_of_its_journal(self) -> None:
-        again = replay(self.journal, QUEUES, lambda: "unused")
+        self.check_same(replay(self.journal, QUEUES, lambda: "unused"))
+
+    @invariant()
+    def the_pool_is_the_replay_of_a_snapshot(self) -> None:
+        self.check_same(replay([*self.journal, Reset(), *self.pool.snapshot()], QUEUES, lambda: "unused"))
+
+    def check_same(self, again: Pool) -> None:
         assert (again.tickets, again.by_user, again.pairs) == (self.pool.tickets, self.pool.by_user, self.pool.pairs)
         assert again.lines.snapshot() == self.pool.lines.snapshot()
         assert [again.is_confirmed(match) for match in again.pairs] == [

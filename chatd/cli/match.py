@@ -1,0 +1,90 @@
+"""chatd match"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio_asyncio
+import typer
+from msgspec.structs import replace
+from rich.table import Table
+
+from chatd.cli.common import FAILED, AsJson, ConfigFile, err, load_or_exit, out, print_json, run_async
+from chatd.config import Config
+from chatd.domain.match_replay import Summary, Timed, as_it_was, under
+from chatd.node.pairing import queues_of
+from chatd.store.mirror import Line, Mirror
+from chatd.store.redis import open_redis
+from chatd.store.servers import join_servers
+
+app = typer.Typer(no_args_is_help=True, help="The match pool: its journal, and what other rules would have made of it.")
+NAMES = {
+    "asked": "asked", "met": "met somebody", "left": "gave up or expired", "median_wait": "median wait, ms",
+    "p95_wait": "95 % waited less, ms", "longest_wait": "longest wait, ms", "relaxed": "gave something up",
+    "in_common": "tags and attributes in common",
+}  # fmt: skip
+
+
+@app.command()
+def export(config: ConfigFile = None) -> None:
+    """Print the journal of the match pool, a step a line, as JSON.
+
+    [bold]Examples[/]
+
+      chatd match export > journal.jsonl
+    """
+    run_async(print_journal, load_or_exit(config).config)
+
+
+async def print_journal(config: Config) -> None:
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
+        for line in await mirror.everything():
+            print(msgspec.json.encode(line).decode())
+
+
+@app.command("replay")
+def replay_journal(
+    file: Annotated[Path, typer.Argument(help="A journal, from chatd match export.")],
+    relax: Annotated[float | None, typer.Option(help="Seconds of waiting until demands loosen.", min=0.001)] = None,
+    longest: Annotated[float | None, typer.Option(help="Seconds until a ticket expires.", min=0.001)] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a journal again, under the rules of the configuration or others, and compare waiting times and quality.
+
+    [bold]Examples[/]
+
+      chatd match replay journal.jsonl --relax 2
+    """
+    journal = read_journal(file)
+    rules = queues_of(load_or_exit(config).config)
+    changes = {"relax": relax, "longest": longest}
+    own = {name: round(seconds * 1000) for name, seconds in changes.items() if seconds is not None}
+    summaries = {"as it was": as_it_was(journal), "these rules": under(journal, rules)}
+    if own:
+        summaries["changed rules"] = under(journal, {name: replace(queue, **own) for name, queue in rules.items()})
+    if as_json:
+        print_json({name: msgspec.to_builtins(summary) for name, summary in summaries.items()})
+    else:
+        out.print(table_of(summaries))
+
+
+def read_journal(file: Path) -> list[Timed]:
+    try:
+        lines = [msgspec.json.decode(text, type=Line) for text in file.read_bytes().splitlines() if text.strip()]
+    except OSError as error:
+        err.print(f"[red]chatd:[/] {file}: {error.strerror}", highlight=False)
+        raise typer.Exit(FAILED) from None
+    except msgspec.DecodeError as error:
+        err.print(f"[red]chatd:[/] {file} is no journal of chatd match export: {error}", highlight=False)
+        raise typer.Exit(FAILED) from None
+    return [(line.at, line.step) for line in lines]
+
+
+def table_of(summaries: dict[str, Summary]) -> Table:
+    table = Table("", *summaries)
+    for name, title in NAMES.items():
+        values = (getattr(summary, name) for summary in summaries.values())
+        table.add_row(title, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values))
+    return table

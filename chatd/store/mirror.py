@@ -1,0 +1,139 @@
+"""The journal of the match pool, as a Redis stream: every step in its order, for whoever takes the pool over, and for reading.
+
+An entry has `f`, the number of its owner's lease, `at` in milliseconds, and `s`, steps as a JSON array. The stream is bounded; so
+now and then, and whenever something was lost because Redis was away, an entry begins with a reset and holds the whole pool.
+Matching never waits for it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from chatd import log
+from chatd.domain.match_steps import Reset, Step
+from chatd.errors import Refused
+from chatd.store.redis import Redis
+
+LOG = log.get(__name__)
+
+MOST_WAITING = 20_000
+MOST_ENTRIES = 50_000
+SNAPSHOT_EVERY = 5_000
+PAGE = 200
+
+
+class Line(Struct):
+    """One step, when it was taken, and under which lease."""
+
+    at: int
+    fence: int
+    step: Step
+
+
+DECODE = msgspec.json.Decoder(list[Step]).decode
+
+
+class Mirror:
+    """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or nothing when it is not ours."""
+
+    def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Callable[[], tuple[int, list[Step]]]) -> None:
+        self.stale = False
+        self._redis = redis
+        self._key = redis.key(key)
+        self._clock = clock
+        self._snapshot = snapshot
+        self._waiting: list[Line] = []
+        self._work = trio.Event()
+        self._since_snapshot = 0
+
+    def note(self, step: Step, fence: int) -> None:
+        """Put a step on its way. When too many wait they are dropped, and the whole pool is written later."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.clear()
+            self.stale = True
+        self._waiting.append(Line(self._clock(), fence, step))
+        self._work.set()
+
+    async def run(self) -> None:
+        """Write for ever, and mend what was lost."""
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            try:
+                await self._write_all()
+            except Refused:
+                self.stale = True
+                self._waiting.clear()
+                LOG.warning("the mirror of the match pool is stale: Redis is away")
+                await trio.sleep(1)
+                self._work.set()
+
+    async def _write_all(self) -> None:
+        if self.stale or self._since_snapshot >= SNAPSHOT_EVERY:
+            await self._write_snapshot()
+        lines, self._waiting = self._waiting, []
+        self._since_snapshot += len(lines)
+        for at in range(0, len(lines), PAGE):
+            page = lines[at : at + PAGE]
+            await self._write(page[-1].fence, [line.step for line in page])
+
+    async def _write_snapshot(self) -> None:
+        """The pool as it is: what still waits to be written is part of it."""
+        fence, steps = self._snapshot()
+        self._waiting.clear()
+        if steps:
+            await self._write(fence, [Reset(), *steps])
+        self.stale = False
+        self._since_snapshot = 0
+
+    async def _write(self, fence: int, steps: list[Step]) -> None:
+        data = msgspec.json.encode(steps)
+        await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", "f", fence, "at", self._clock(), "s", data)
+
+    # --- reading it back ------------------------------------------------------------------------------------------------
+
+    async def latest(self) -> list[Line]:
+        """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused."""
+        pages: list[list[Line]] = []
+        until = "+"
+        while True:
+            rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE)
+            for id_, fields in rows:
+                pages.append(list(lines_of(fields)))
+                until = f"({id_.decode()}"
+                if pages[-1] and isinstance(pages[-1][0].step, Reset):
+                    return in_order(pages)
+            if len(rows) < PAGE:
+                return in_order(pages)
+
+    async def everything(self) -> list[Line]:
+        """All that the stream holds. Raises Refused."""
+        found: list[Line] = []
+        since = "-"
+        while True:
+            rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
+            for id_, fields in rows:
+                found += lines_of(fields)
+                since = f"({id_.decode()}"
+            if len(rows) < PAGE:
+                return found
+
+
+def lines_of(fields: dict[bytes, Any]) -> Iterator[Line]:
+    for step in DECODE(fields[b"s"]):
+        yield Line(int(fields[b"at"]), int(fields[b"f"]), step)
+
+
+def in_order(pages: list[list[Line]]) -> list[Line]:
+    """From the oldest page to the newest; what an owner wrote after it had been replaced does not count."""
+    found: list[Line] = []
+    fence = 0
+    for page in reversed(pages):
+        for line in page:
+            if line.fence >= fence:
+                fence = line.fence
+                found.append(line)
+    return found

@@ -1,0 +1,89 @@
+"""The journal of the match pool in Redis."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+import trio
+
+from chatd.config import RedisSection
+from chatd.domain.criteria import Ticket
+from chatd.domain.match_steps import Gone, Queued, Reset, Step
+from chatd.store import embedded_redis
+from chatd.store.mirror import Mirror
+from chatd.store.redis import open_redis
+from tests.conftest import Servers
+from tests.support import PATIENCE
+
+KEYS = count()
+
+
+def queued(number: int) -> Queued:
+    return Queued(Ticket(f"t{number}", "default", f"u{number}", "q", number, ("tea",), {"age": 3, "ok": True}))
+
+
+@pytest.fixture
+async def mirror(servers: Servers, loop: None) -> AsyncIterator[Mirror]:
+    """A mirror whose pool is what `pool` says."""
+    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
+        made = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, [queued(100)]))
+        nursery.start_soon(made.run)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def written(mirror: Mirror, count: int) -> list[Step]:
+    with trio.fail_after(PATIENCE):
+        while len(lines := await mirror.everything()) < count:
+            await trio.sleep(0.01)
+    return [line.step for line in lines]
+
+
+async def test_every_step_is_there_in_its_order(mirror: Mirror) -> None:
+    steps: list[Step] = [queued(number) for number in range(500)]
+    steps.append(Gone("t1", "cancelled", ("default", "u1")))
+    for step in steps:
+        mirror.note(step, 3)
+    assert await written(mirror, 501) == steps
+    assert [line.step for line in await mirror.latest()] == steps
+    assert {(line.at, line.fence) for line in await mirror.latest()} == {(7, 3)}
+
+
+async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
+    mirror.note(queued(1), 3)
+    await written(mirror, 1)
+    mirror.stale = True
+    mirror.note(queued(2), 3)
+    assert await written(mirror, 3) == [queued(1), Reset(), queued(100)]
+    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
+    mirror.note(queued(3), 3)
+    await written(mirror, 4)
+    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(3)]
+
+
+async def test_what_a_replaced_owner_still_writes_does_not_count(mirror: Mirror) -> None:
+    for number, fence in ((1, 3), (2, 4), (3, 3), (4, 4)):
+        mirror.note(queued(number), fence)
+        await written(mirror, number)
+    assert [line.step for line in await mirror.latest()] == [queued(1), queued(2), queued(4)]
+
+
+async def test_redis_away_and_back(tmp_path: Path, loop: None) -> None:
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    server = embedded_redis.Server(tmp_path / "redis")
+    await server.start()
+    async with open_redis(RedisSection(), server.url) as redis, trio.open_nursery() as nursery:
+        mirror = Mirror(redis, "mirror", lambda: 7, lambda: (3, [queued(100)]))
+        nursery.start_soon(mirror.run)
+        await server.stop()
+        mirror.note(queued(1), 3)
+        with trio.fail_after(PATIENCE):
+            while not mirror.stale:
+                await trio.sleep(0.01)
+        await server.start()
+        assert await written(mirror, 2) == [Reset(), queued(100)]
+        assert not mirror.stale
+        nursery.cancel_scope.cancel()
+    await server.stop()
