@@ -16,8 +16,9 @@ from tests.http.raw import Door
 from tests.support import NOBODY, Answer, Daemon, Person, running
 
 ROWS = [row for row in load(features).commands.values() if row.http]
-NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping")
-IN_ORDER = sorted(ROWS, key=lambda row: row.tag == "auth.logout")
+MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
+NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping", *MATCHING)
+IN_ORDER = sorted((row for row in ROWS if row.tag not in MATCHING), key=lambda row: row.tag == "auth.logout")
 
 
 def request_of(row: Row, **known: str) -> tuple[str, str, Any]:
@@ -59,6 +60,29 @@ async def test_the_socket_says_the_same(daemon: Daemon) -> None:
                 body = {**example_body(row.command), **names}
                 over_socket = await alice.call(body.pop("t"), **body)
                 assert {**over_rest.body, "cursor": 0} == {**over_socket, "cursor": 0}, row.tag
+
+
+async def test_a_match_over_rest(daemon: Daemon) -> None:
+    """What is asked over REST is told on the socket."""
+    async with daemon.person() as alice, daemon.person() as bob:
+
+        async def ask(person: Person, method: str, path: str, body: Any = None) -> Any:
+            answer = await daemon.rest(method, path, body, person.account.access_token)
+            return answer.status, answer.body["t"]
+
+        assert await ask(alice, "POST", "/v1/match", {"tags": ["tea"]}) == (200, "match.queued")
+        assert await ask(alice, "DELETE", "/v1/match") == (200, "ok")
+        for again in (False, True):
+            assert await ask(alice, "POST", "/v1/match") == ((200, "match.queued") if not again else (409, "error"))
+            assert await ask(bob, "POST", "/v1/match") == ((200, "match.queued") if not again else (409, "error"))
+            if not again:
+                await alice.event("match.found")
+                await bob.event("match.found")
+        assert await ask(alice, "POST", "/v1/match/confirm", {"match": NOBODY}) == (404, "error")
+        assert await ask(alice, "POST", "/v1/match/keep") == (200, "ok")
+        assert await ask(alice, "POST", "/v1/match/skip") == (200, "ok")
+        assert (await bob.event("match.ended"))["reason"] == "skipped"
+        assert await ask(bob, "POST", "/v1/match/leave") == (404, "error")
 
 
 async def test_nobody_gets_in_without_a_token(config: Config) -> None:
