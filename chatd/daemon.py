@@ -119,7 +119,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
 async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) -> AsyncIterator[Cluster]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
     bus = Bus(redis, uuid7(now_ms()))
-    cluster = Cluster(hub, bus, db)
+    cluster = Cluster(hub, bus, db, now_ms)
     await cluster.begin()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bus.read, cluster.obey, cluster.resync)

@@ -22,3 +22,10 @@ select l.tenant, l.user_id::text, l.id::text
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join logins l on l.tenant = u.tenant and l.user_id = u.id
 where l.ended_at is not null
+
+-- name: banned
+-- Those of these users who are banned: tenants, users, pairwise; now.
+select distinct b.tenant, b.user_id::text
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+join bans b on b.tenant = u.tenant and b.user_id = u.id
+where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)

@@ -12,11 +12,16 @@ delete from tickets where hash = $1 and expires_at > $2
 returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
 
 -- name: enter
--- All that a connect has to know: tenant, user, token id, login (null for foreign tokens).
+-- All that a connect has to know: tenant, user, token id, login (null for foreign tokens), address hashes, now.
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    (
+        select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
+        where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
+            and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    ) as banned_until,
     exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
     p.conversations, p.revs
 from (
@@ -27,8 +32,13 @@ from (
 ) as p
 
 -- name: check
--- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens).
+-- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens), address hashes, now.
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
-    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked
+    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    (
+        select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
+        where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
+            and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    ) as banned_until

@@ -3,7 +3,7 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import chat, check, init, match, migrate, schema, serve, users
+from chatd.cli import bans, chat, check, init, match, migrate, schema, serve, users
 
 app = typer.Typer(
     name="chatd",
@@ -21,6 +21,7 @@ app.command()(schema.schema)
 app.command()(chat.chat)
 app.add_typer(users.app, name="users")
 app.add_typer(match.app, name="match")
+app.add_typer(bans.app, name="bans")
 
 
 @app.callback(invoke_without_command=True)

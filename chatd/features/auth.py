@@ -13,6 +13,7 @@ from msgspec import Meta
 from chatd.domain.tokens import DEFAULT_TENANT, TENANT
 from chatd.errors import Refused
 from chatd.ids import uuid7
+from chatd.node import bans
 from chatd.node.context import Ctx
 from chatd.node.effects import CloseSessions, Effects, Renew, Reply
 from chatd.node.registry import Needs, command
@@ -65,6 +66,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     if cmd.tenant not in ctx.node.keys.tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
     key = device_key(cmd.tenant, cmd.device) if cmd.device else None
+    await bans.check_arrival(ctx.node.db, ctx.node.config, cmd.tenant, key, ctx.address, ctx.now)
     user = await ctx.node.db.value(SQL.sign_up, cmd.tenant, uuid7(ctx.now), cmd.name, key, ctx.now)
     login = uuid7(ctx.now)
     await ctx.node.db.run(SQL.begin_login, cmd.tenant, login, user, ctx.now)
@@ -107,7 +109,7 @@ async def end_stolen_login(ctx: Ctx, hash_: bytes) -> None:
     """A token that was used before ends its login, wherever that is open."""
     row = await ctx.node.db.one(SQL.end_login_of_used_token, hash_, ctx.now)
     if row is not None:
-        ctx.node.hub.close_sessions(row["tenant"], row["user"], "logged_out", login=row["login"])
+        ctx.node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", login=row["login"])
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
@@ -128,7 +130,7 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
     fresh = await ctx.node.sign_in.principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
-    await ctx.node.sign_in.check(fresh, ctx.now)
+    await ctx.node.sign_in.check(fresh, ctx.address, ctx.now)
     return [Renew(fresh), Reply(AuthRefreshed(expires_at=fresh.expires_at))]
 
 

@@ -71,7 +71,7 @@ class Door:
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
-        await node.sign_in.enter(principal, now, arrival)
+        await node.sign_in.enter(principal, handshake.address, now, arrival)
         return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:

@@ -45,7 +45,7 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
             ctx = Ctx(node, principal, "", address, node.clock(), results.append)
             command = await reader.command(path)
             if principal is not None:
-                await node.sign_in.check(principal, ctx.now)
+                await node.sign_in.check(principal, address, ctx.now)
             await run_command(row, ctx, command)
         except Refused as refused:
             results.append(error_of(refused))

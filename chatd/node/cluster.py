@@ -50,10 +50,11 @@ class RawFrame(SharedFrame):
 class Cluster:
     """See the module. `read`, `write` and `watch` of the bus, and `mend`, run beside it."""
 
-    def __init__(self, hub: Hub, bus: Bus, db: Postgres) -> None:
+    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub
         self._bus = bus
         self._db = db
+        self._clock = clock
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
         self._sought: dict[tuple[str, str], trio.Event] = {}
@@ -196,6 +197,8 @@ class Cluster:
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
                 await self._learn(row)
+            for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
+                self._hub.close_sessions(row["tenant"], row["user_id"], "banned")
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"])
         self._horizon = horizon

@@ -22,7 +22,7 @@ Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
 
 # Every command may be answered with these; a row declares only what is its own.
-COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
+COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "banned", "internal")
 
 
 class Needs(Enum):

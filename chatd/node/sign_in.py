@@ -11,6 +11,7 @@ from chatd.domain.addresses import bucket
 from chatd.domain.identity import Principal
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
+from chatd.node import bans
 from chatd.node.hub import Arrival
 from chatd.node.keys import Keyring
 from chatd.store import queries
@@ -45,6 +46,7 @@ class SignIn:
     """Verifies credentials and looks up who they belong to."""
 
     def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
+        self._config = config
         self._create = config.auth.create_users
         self._keys = keys
         self._db = db
@@ -73,19 +75,21 @@ class SignIn:
             raise Refused("unauthenticated", "the ticket is not valid (any more)")
         return Principal(**dict(row))
 
-    async def enter(self, principal: Principal, now: int, arrival: Arrival) -> None:
-        """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`."""
-        row = await self._look_up(SQL.enter, principal, now)
+    async def enter(self, principal: Principal, address: str, now: int, arrival: Arrival) -> None:
+        """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`, `banned`."""
+        row = await self._look_up(SQL.enter, principal, address, now)
         arrival.places += zip(row["conversations"], row["revs"], strict=True)
         arrival.in_match = row["in_match"]
 
-    async def check(self, principal: Principal, now: int) -> None:
-        """That the credential still counts. Raises Refused: `unauthenticated`."""
-        await self._look_up(SQL.check, principal, now)
+    async def check(self, principal: Principal, address: str, now: int) -> None:
+        """That the credential still counts. Raises Refused: `unauthenticated`, `banned`."""
+        await self._look_up(SQL.check, principal, address, now)
 
-    async def _look_up(self, statement: str, principal: Principal, now: int) -> Any:
-        login = principal.login or None
-        row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login)
+    async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
+        login, hashes = principal.login or None, bans.address_hashes(self._config, address)
+        row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
+        if row is not None:
+            bans.refuse_until(row["banned_until"])
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["known"]:

@@ -191,9 +191,9 @@ class Bus:
                 self._seen.pop(entry.node)
             if entry.node != self.name:
                 await self._obey_all(entry, obey)
-                if known is None or entry.number > known + 1:
+                if (known is None and entry.number > 1) or (known is not None and entry.number > known + 1):
                     await self._miss(lost)
-                if known is None:
+                if known is None and not entry.leaves:
                     self._new.append(entry.node)
                     self._work.set()
                 if self.name in entry.welcome:
@@ -246,6 +246,12 @@ class Bus:
 
     def statistics(self) -> dict[str, int]:
         return {"published": self.published, "heard": self.heard, "gaps": self.gaps, "peers": len(self.peers())}
+
+
+async def announce(redis: Redis, name: str, order: bytes) -> None:
+    """One order to all nodes, from somebody who is none, such as a command. `name` must be new. Raises Refused."""
+    entry = ENCODE(Entry(name, 1, [], [Raw(order)], leaves=True))
+    await redis.call("XADD", redis.key("bus"), "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
 
 
 async def until(holds: Callable[[], bool]) -> None:

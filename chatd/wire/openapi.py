@@ -6,7 +6,7 @@ from typing import Any
 from chatd.errors import REFUSALS
 from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, summary_of
 
-ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "internal")
+ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
 # What HTTP refuses by itself where there is a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 

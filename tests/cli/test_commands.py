@@ -63,6 +63,27 @@ async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: 
     assert "auth.secret = [secret]" in shown.stdout
 
 
+async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    ban = chatd("bans", "add", user, "--reason", "spam", "--for", "7d").stdout.strip()
+    chatd("bans", "add", "--address", "203.0.113.0/24")
+    shown = json.loads(chatd("bans", "list", "--json").stdout)
+    assert [(row["kind"], row["user"], row["reason"]) for row in shown] == [
+        ("address", None, "no reason given"),
+        ("user", user, "spam"),
+    ]
+    assert shown[1]["expires_at"] - shown[1]["created_at"] > 6 * 86_400_000
+    assert chatd("bans", "lift", ban).returncode == 0
+    assert chatd("bans", "lift", ban).returncode == 1
+    assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 1
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift", "ban.add", "ban.add"]
+    for arguments in ((), ("x",), (user, "--address", "1.2.3.4"), (user, "--for", "soon")):
+        assert chatd("bans", "add", *arguments).returncode == 2
+    for arguments in (("--address", "10.0.0.0/7"), ("01890a5d-ac96-774b-bcce-b302099a8057",)):
+        done = chatd("bans", "add", *arguments)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
 async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert chatd("match", "export", CHATD_REDIS__PREFIX="nobody").stdout == ""
     ticket = {"id": "1", "tenant": "t", "user": "a", "queue": "q", "since": 0}
@@ -94,7 +115,7 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match"):
+    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans"):
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2

@@ -1,0 +1,148 @@
+"""chatd bans"""
+
+import getpass
+import time
+from typing import Annotated, Any
+
+import trio
+import trio_asyncio
+import typer
+from rich.table import Table
+
+from chatd.cli.common import FAILED, WRONG_USE, AsJson, ConfigFile, database, err, load_or_exit, out, print_json, run_async
+from chatd.config import Config
+from chatd.domain.tokens import USER
+from chatd.ids import uuid7
+from chatd.node import bans, orders
+from chatd.node.bans import BadRange
+from chatd.node.keys import now_ms
+from chatd.store.bus import announce
+from chatd.store.postgres import ForeignKeyViolation
+from chatd.store.redis import open_redis
+from chatd.store.servers import join_servers
+
+app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+UNITS = {"m": 60, "h": 3600, "d": 86_400}
+
+
+@app.command()
+def add(
+    user: Annotated[str | None, typer.Argument(help="The user's id.")] = None,
+    address: Annotated[str | None, typer.Option(help="An address, or a range such as 203.0.113.0/24.")] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="The devices of the user as well.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; for the audit log.")] = "",
+    lasts: Annotated[str | None, typer.Option("--for", help="How long, such as 30m, 12h or 7d; else for ever.")] = None,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+) -> None:
+    """Ban somebody. Their sockets are closed on every node at once, and their logins end.
+
+    [bold]Examples[/]
+
+      chatd bans add 01890a5d-ac96-774b-bcce-b302099a8057 --reason spam --for 7d
+
+      chatd bans add --address 203.0.113.0/24 --reason flood
+    """
+    if (user is None) == (address is None) or (user is not None and not USER.fullmatch(user)):
+        raise wrong("give the id of a user, or --address")
+    run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
+
+
+def end_of(lasts: str | None) -> int | None:
+    """When a ban that begins now is over, in milliseconds."""
+    if lasts is None:
+        return None
+    if lasts[-1:] not in UNITS or not lasts[:-1].isdigit():
+        raise wrong(f"{lasts} is no time: 30m, 12h or 7d")
+    return now_ms() + int(lasts[:-1]) * UNITS[lasts[-1]] * 1000
+
+
+async def add_ban(
+    config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
+) -> None:
+    actor, now = getpass.getuser(), now_ms()
+    async with database(config) as db:
+        try:
+            if address is not None:
+                print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
+            elif user is not None:
+                print(await bans.ban_user(db, tenant, user, reason, actor, now, until))
+                if devices:
+                    await bans.ban_devices(db, tenant, user, reason, actor, now, until)
+        except ForeignKeyViolation:
+            raise failed(f"there is no user {user} in tenant {tenant}") from None
+        except BadRange as error:
+            raise failed(str(error)) from None
+    if user is not None:
+        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None))
+
+
+async def tell_nodes(config: Config, order: orders.Order) -> None:
+    """All nodes that run."""
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        with trio.move_on_after(5):
+            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
+
+
+@app.command("list")
+def list_bans(
+    every: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """The bans that are in force, the latest first."""
+    rows = run_async(find_bans, load_or_exit(config).config, tenant, not every)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "whom", "reason", "by", "since", "until")
+    for row in rows:
+        whom = row["user"] or row["kind"]
+        table.add_row(row["id"], whom, row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
+    out.print(table)
+
+
+def moment(at: int | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "for ever"
+
+
+async def find_bans(config: Config, tenant: str, in_force: bool) -> list[dict[str, Any]]:
+    async with database(config) as db:
+        return await bans.page(db, tenant, now_ms(), in_force=in_force)
+
+
+@app.command()
+def lift(
+    ban: Annotated[str, typer.Argument(help="The ban's id.")], tenant: TenantOption = "default", config: ConfigFile = None
+) -> None:
+    """End a ban before its time."""
+    if not USER.fullmatch(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
+        raise failed(f"there is no ban {ban} in force in tenant {tenant}")
+
+
+async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
+    async with database(config) as db:
+        return await bans.lift(db, tenant, ban, getpass.getuser(), now_ms())
+
+
+@app.command()
+def audit(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+    """The latest acts of moderation, as JSON."""
+    print_json(run_async(find_acts, load_or_exit(config).config, tenant))
+
+
+async def find_acts(config: Config, tenant: str) -> list[dict[str, Any]]:
+    async with database(config) as db:
+        return await bans.audit(db, tenant)
+
+
+def failed(message: str) -> typer.Exit:
+    err.print(f"[red]chatd:[/] {message}", highlight=False)
+    return typer.Exit(FAILED)
+
+
+def wrong(message: str) -> typer.Exit:
+    err.print(f"[red]chatd:[/] {message}", highlight=False)
+    return typer.Exit(WRONG_USE)

@@ -1,0 +1,106 @@
+"""Who may not come in: users, devices, ranges of addresses.
+
+An address is never stored: only an HMAC of its prefixes, with a key derived from the secret of this installation (RFC 2104).
+So a ban on a range is a comparison like one on a single address, and a stolen database names no addresses.
+"""
+
+import hashlib
+import hmac
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from chatd.config import Config
+from chatd.domain.addresses import parse
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.store import queries
+from chatd.store.postgres import Postgres
+
+SQL = queries.load("bans")
+FOR_EVER = 2**63 - 1
+# The lengths of prefixes that can be banned.
+LENGTHS = {4: (32, 24, 16, 8), 6: (128, 64, 56, 48, 32)}
+
+
+class BadRange(Exception):
+    """What was given is no address, and no range that can be banned."""
+
+
+def address_hashes(config: Config, address: str) -> list[bytes]:
+    """What a ban on this address, or on a range around it, would be kept as. None when the peer has no address."""
+    parsed = parse(address)
+    if parsed is None:
+        return []
+    return [hash_of(config, str(ip_network((parsed, length), strict=False))) for length in LENGTHS[parsed.version]]
+
+
+def range_hash(config: Config, text: str) -> bytes:
+    """How a ban on an address or a range is kept. Raises BadRange."""
+    try:
+        network = ip_network(text if "/" in text else str(parse(text) or ip_address(text)), strict=False)
+    except ValueError:
+        raise BadRange(f"{text} is no address and no range") from None
+    if network.prefixlen not in LENGTHS[network.version]:
+        lengths = ", ".join(f"/{length}" for length in LENGTHS[network.version])
+        raise BadRange(f"{text}: only ranges of the lengths {lengths} can be banned")
+    return hash_of(config, str(network))
+
+
+def hash_of(config: Config, text: str) -> bytes:
+    key = hashlib.sha256(b"addresses\x00" + config.auth.secret.encode()).digest()
+    return hmac.digest(key, text.encode(), "sha256")
+
+
+def refuse_until(until: int | None) -> None:
+    """Raises Refused: `banned`, with `until` in milliseconds (null: for ever). Nothing for None."""
+    if until is not None:
+        raise Refused("banned", details={"until": None if until == FOR_EVER else until})
+
+
+async def check_arrival(db: Postgres, config: Config, tenant: str, device: bytes | None, address: str, now: int) -> None:
+    """Before somebody signs up. Raises Refused: `banned`."""
+    row = await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now)
+    refuse_until(row["until"] if row is not None else None)
+
+
+async def ban_user(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> str:
+    """Ban a user and end all their logins. Raises ForeignKeyViolation for an unknown one."""
+    id_ = uuid7(now)
+
+    async def work(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.execute(SQL.add, tenant, id_, user, None, None, reason, actor, now, until)
+            await connection.execute(SQL.end_logins, tenant, user, now)
+
+    await db.within(work)
+    return id_
+
+
+async def ban_devices(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> int:
+    """Ban the devices that a user has signed up with; how many there are."""
+    rows = await db.all(SQL.devices, tenant, user)
+    for row in rows:
+        await db.run(SQL.add, tenant, uuid7(now), None, row["key_hash"], None, reason, actor, now, until)
+    return len(rows)
+
+
+async def ban_range(db: Postgres, tenant: str, hash_: bytes, reason: str, actor: str, now: int, until: int | None) -> str:
+    """Ban an address or a range; see `range_hash`."""
+    id_ = uuid7(now)
+    await db.run(SQL.add, tenant, id_, None, None, hash_, reason, actor, now, until)
+    return id_
+
+
+async def lift(db: Postgres, tenant: str, ban: str, actor: str, now: int) -> bool:
+    """End a ban; False when there is none in force."""
+    return await db.value(SQL.lift, tenant, ban, now, actor, uuid7(now)) is not None
+
+
+async def page(db: Postgres, tenant: str, now: int, *, in_force: bool = True, limit: int = 1000) -> list[dict[str, Any]]:
+    """Bans, the latest first."""
+    return [dict(row) for row in await db.all(SQL.page, tenant, in_force, now, limit)]
+
+
+async def audit(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, Any]]:
+    """The latest acts of moderation."""
+    return [dict(row) for row in await db.all(SQL.audit, tenant, limit)]

@@ -1,0 +1,50 @@
+-- name: add
+-- A ban and the line in the audit log: tenant, id, user, device hash, address hash (one of the three), reason, actor, now, end (null: for ever).
+with made as (
+    insert into bans (tenant, id, user_id, device_hash, address_hash, reason, actor, created_at, expires_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+)
+insert into audit_log (tenant, id, at, actor, act, subject, details)
+values ($1, $2, $8, $7, 'ban.add', coalesce($3::uuid::text, 'a device or a range of addresses'),
+    jsonb_build_object('reason', $6::text, 'expires_at', $9::bigint))
+
+-- name: end_logins
+-- What a banned user was signed in with: tenant, user, now.
+update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at is null
+
+-- name: devices
+-- The devices of a user: tenant, user.
+select key_hash from devices where tenant = $1 and user_id = $2
+
+-- name: lift
+-- End a ban: tenant, id, now, actor, id of the line in the audit log.
+with lifted as (
+    update bans set lifted_at = $3 where tenant = $1 and id = $2 and lifted_at is null
+    returning tenant, id
+),
+noted as (
+    insert into audit_log (tenant, id, at, actor, act, subject)
+    select lifted.tenant, $5, $3, $4, 'ban.lift', lifted.id::text from lifted
+)
+select id::text from lifted
+
+-- name: page
+-- Bans, the latest first: tenant, only those in force, now, limit.
+select b.id::text, b.user_id::text as user,
+    case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
+    b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
+from bans b
+where b.tenant = $1 and (not $2::boolean or (b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)))
+order by b.created_at desc limit $4
+
+-- name: in_force
+-- The end of the longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.
+select max(coalesce(b.expires_at, 9223372036854775807)) as until
+from bans b
+where b.tenant = $1 and (b.device_hash = $2 or b.address_hash = any($3::bytea[]))
+    and b.lifted_at is null and (b.expires_at is null or b.expires_at > $4)
+having count(*) > 0
+
+-- name: audit
+-- The latest acts: tenant, limit.
+select at, actor, act, subject, details from audit_log where tenant = $1 order by at desc limit $2
