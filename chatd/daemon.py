@@ -27,7 +27,9 @@ from chatd.node.drain import Drain
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
+from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
+from chatd.node.orders import DrainNodes
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
@@ -99,6 +101,8 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             open_journal(db, config.journal, cluster.tell_behind) as journal,
         ):
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
+            maintenance = Maintenance(db, hub, cluster, matcher.pause)
+            await maintenance.look()
             yield Node(
                 config=config,
                 db=db,
@@ -107,6 +111,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 hub=hub,
                 cluster=cluster,
                 matcher=matcher,
+                maintenance=maintenance,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
                 sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
@@ -127,6 +132,7 @@ async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) ->
         nursery.start_soon(bus.watch, cluster.resync)
         nursery.start_soon(cluster.mend)
         await bus.introduce(patience)
+        LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
         yield cluster
         with trio.move_on_after(LAST_WORDS):
             await bus.leave()
@@ -165,6 +171,12 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
 async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]) -> None:
     """Both doors, from the first connection to the last. HTTP closes last: it is where readiness is asked for."""
     drain, closed = Drain(node.config.drain), trio.Event()
+
+    async def obey_drain(order: DrainNodes) -> None:
+        if order.node in ("", node.cluster.name):
+            drain.ask(order.over)
+
+    node.cluster.on(DrainNodes, obey_drain)
     desk = Desk(node, registry.commands, wheel)
     house = Door(desk, codecs(registry.on_socket), drain).house()
     listener = Listener(doors.gateway, node.config.gateway, Admission(node.config.limits), house)
@@ -173,7 +185,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
         ready(doors.addresses)
-        await wait_for_stop(lambda: leave(listener, drain, node))
+        await wait_for_stop(drain.asked, lambda: leave(listener, drain, node))
         closed.set()
         nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
 
@@ -186,15 +198,22 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.journal.flush()
 
 
-async def wait_for_stop(leave_in_order: Callable[[], Awaitable[None]]) -> None:
-    """The first signal begins to leave in good order, a second one makes an end of it."""
+async def wait_for_stop(asked: trio.Event, leave_in_order: Callable[[], Awaitable[None]]) -> None:
+    """The first signal, or an order, begins to leave in good order; another signal makes an end of it."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        await anext(signals)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_with, nursery.cancel_scope, asked.wait)
+            nursery.start_soon(end_with, nursery.cancel_scope, signals.__anext__)
         LOG.info("draining; a second signal hurries")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hurry, signals, nursery.cancel_scope)
             await leave_in_order()
             nursery.cancel_scope.cancel()
+
+
+async def end_with(scope: trio.CancelScope, wait: Callable[[], Awaitable[object]]) -> None:
+    await wait()
+    scope.cancel()
 
 
 async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

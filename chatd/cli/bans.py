@@ -4,26 +4,32 @@ import getpass
 import time
 from typing import Annotated, Any
 
-import trio
-import trio_asyncio
 import typer
 from rich.table import Table
 
-from chatd.cli.common import FAILED, WRONG_USE, AsJson, ConfigFile, database, err, load_or_exit, out, print_json, run_async
+from chatd.cli.common import (
+    FAILED,
+    WRONG_USE,
+    AsJson,
+    ConfigFile,
+    database,
+    err,
+    load_or_exit,
+    out,
+    print_json,
+    run_async,
+    seconds_of,
+    tell_nodes,
+)
 from chatd.config import Config
 from chatd.domain.tokens import USER
-from chatd.ids import uuid7
 from chatd.node import bans, orders
 from chatd.node.bans import BadRange
 from chatd.node.keys import now_ms
-from chatd.store.bus import announce
 from chatd.store.postgres import ForeignKeyViolation
-from chatd.store.redis import open_redis
-from chatd.store.servers import join_servers
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
-UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
 @app.command()
@@ -51,11 +57,7 @@ def add(
 
 def end_of(lasts: str | None) -> int | None:
     """When a ban that begins now is over, in milliseconds."""
-    if lasts is None:
-        return None
-    if lasts[-1:] not in UNITS or not lasts[:-1].isdigit():
-        raise wrong(f"{lasts} is no time: 30m, 12h or 7d")
-    return now_ms() + int(lasts[:-1]) * UNITS[lasts[-1]] * 1000
+    return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
 
 
 async def add_ban(
@@ -76,13 +78,6 @@ async def add_ban(
             raise failed(str(error)) from None
     if user is not None:
         await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None))
-
-
-async def tell_nodes(config: Config, order: orders.Order) -> None:
-    """All nodes that run."""
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        with trio.move_on_after(5):
-            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
 
 
 @app.command("list")

@@ -20,15 +20,20 @@ from rich.console import Console
 from chatd.config import Config
 from chatd.daemon import CannotServe
 from chatd.errors import Refused
-from chatd.node.keys import WeakKey
+from chatd.ids import uuid7
+from chatd.node import orders
+from chatd.node.keys import WeakKey, now_ms
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
+from chatd.store.bus import announce
 from chatd.store.embedded import EmbeddedError
 from chatd.store.migrations import SchemaError
 from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.redis import open_redis
 from chatd.store.servers import join_servers
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 EXPECTED = (CannotServe, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
 
 out = Console(soft_wrap=True)
@@ -89,3 +94,18 @@ async def database(config: Config) -> AsyncIterator[Postgres]:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+async def tell_nodes(config: Config, order: orders.Order) -> None:
+    """All nodes that run."""
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        with trio.move_on_after(5):
+            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
+
+
+def seconds_of(text: str) -> int:
+    """A time as people write it: 90s, 30m, 12h, 7d."""
+    if text[-1:] not in UNITS or not text[:-1].isdigit():
+        err.print(f"[red]chatd:[/] {escape(text)} is no time: write 90s, 30m, 12h or 7d", highlight=False)
+        raise typer.Exit(WRONG_USE)
+    return int(text[:-1]) * UNITS[text[-1]]

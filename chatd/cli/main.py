@@ -3,7 +3,7 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, match, migrate, schema, serve, users
+from chatd.cli import bans, chat, check, init, maintenance, match, migrate, schema, serve, users
 
 app = typer.Typer(
     name="chatd",
@@ -19,9 +19,11 @@ app.command()(check.check)
 app.command()(migrate.migrate)
 app.command()(schema.schema)
 app.command()(chat.chat)
+app.command()(maintenance.drain)
 app.add_typer(users.app, name="users")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
+app.add_typer(maintenance.app, name="maintenance")
 
 
 @app.callback(invoke_without_command=True)

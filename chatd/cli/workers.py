@@ -18,7 +18,7 @@ import trio
 
 from chatd import log
 from chatd.config import Config
-from chatd.daemon import Addresses, CannotServe
+from chatd.daemon import Addresses, CannotServe, end_with
 from chatd.gateway.listener import bound
 from chatd.store.servers import open_servers, uses_embedded_postgres, uses_embedded_redis
 
@@ -43,6 +43,8 @@ class Supervisor:
         self._processes: dict[int, trio.Process] = {}
         self._addresses: Addresses | None = None
         self._leaving = False
+        self._staying = count
+        self._all_gone = trio.Event()
 
     async def run(self) -> None:
         with reserved(self._config) as ports:
@@ -68,7 +70,8 @@ class Supervisor:
         task_status.started()
         while True:
             code = await self._processes[number].wait()
-            if self._leaving:
+            if self._leaving or code == 0:
+                self._note_gone()
                 return
             LOG.error("a worker has ended and is started again", extra={"worker": number, "code": code})
             await trio.sleep(AGAIN)
@@ -76,6 +79,12 @@ class Supervisor:
                 await self._launch(number, environment)
             except CannotStart:
                 continue
+
+    def _note_gone(self) -> None:
+        """One that ended well was told to, and is not started again."""
+        self._staying -= 1
+        if not self._staying:
+            self._all_gone.set()
 
     async def _launch(self, number: int, environment: dict[str, str]) -> None:
         config = ["--config", str(self._path)] if self._path else []
@@ -96,7 +105,9 @@ class Supervisor:
     async def _follow_signals(self) -> None:
         """Each signal is passed on: the first one drains, a second one hurries. Returns when all workers have ended."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            await anext(signals)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end_with, nursery.cancel_scope, self._all_gone.wait)
+                nursery.start_soon(end_with, nursery.cancel_scope, signals.__anext__)
             self._leaving = True
             self._send(signal.SIGTERM)
             async with trio.open_nursery() as nursery:
@@ -148,6 +159,8 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),
         "CHATD_GATEWAY__REUSE_PORT": "true",
+        # It may have been made here, by the first start on this folder.
+        "CHATD_AUTH__SECRET": config.auth.secret,
     }
     if uses_embedded_postgres(config):
         found["CHATD_POSTGRES__DSN"] = dsn
@@ -158,5 +171,9 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
 
 async def end_with_supervisor() -> None:
     """Standard input ends when whoever started us is gone: then drain."""
-    await trio.to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+    descriptor = sys.stdin.fileno()
+    ended = False
+    while not ended:
+        await trio.lowlevel.wait_readable(descriptor)
+        ended = not os.read(descriptor, 100)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -55,6 +55,7 @@ class MatchQueued(Result, tag="match.queued"):
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict",), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
     """Refused `conflict` for who is in a match."""
+    ctx.node.maintenance.check()
     check_conditions(cmd.accept)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")

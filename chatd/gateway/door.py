@@ -81,7 +81,7 @@ class Door:
         desk.node.hub.attach(session, guest.arrival)
         if guest.arrival.in_match:
             desk.node.matcher.meetings.among.add((session.tenant, session.user))
-        session.greet(maintenance=self._drain.under_way)
+        session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
         timer = desk.wheel.schedule(0, session.beat)
         try:
             lane.open(session.rules())

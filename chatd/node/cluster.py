@@ -5,7 +5,7 @@ their `rev`, orders can be obeyed twice, and whoever missed one finds the truth 
 it likes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import trio
@@ -58,21 +58,21 @@ class Cluster:
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
         self._sought: dict[tuple[str, str], trio.Event] = {}
-        self._handlers: dict[type[Any], Callable[[Any], None]] = {}
-        self._on_resync: Callable[[], None] = lambda: None
+        self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
+        self._on_resync: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def name(self) -> str:
         """This node's."""
         return self._bus.name
 
-    def on(self, kind: type[Any], handle: Callable[[Any], None]) -> None:
+    def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
 
-    def on_resync(self, call: Callable[[], None]) -> None:
+    def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
         """What else to do when orders may have been lost."""
-        self._on_resync = call
+        self._on_resync.append(call)
 
     # --- telling --------------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Cluster:
                 if asker == self.name and (tenant, user) in self._sought:
                     self._sought[tenant, user].set()
             case other:
-                self._handlers[type(other)](other)
+                await self._handlers[type(other)](other)
 
     async def is_anywhere(self, tenant: str, user: str) -> bool:
         """Whether the user is connected, here or on another node."""
@@ -184,8 +184,9 @@ class Cluster:
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
         async with self._resyncing:
-            self._on_resync()
             try:
+                for call in self._on_resync:
+                    await call()
                 await self._resync()
             except Refused:
                 LOG.warning("resync put off: the database is away")

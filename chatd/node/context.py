@@ -12,6 +12,7 @@ from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
+from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.journal import Journal
@@ -30,6 +31,7 @@ class Node:
     journal: Journal
     hub: Hub
     matcher: Matcher
+    maintenance: Maintenance
     cluster: Cluster
     keys: Keyring
     sign_in: SignIn

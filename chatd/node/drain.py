@@ -18,11 +18,18 @@ class Drain:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.under_way = False
+        self.asked = trio.Event()
+        self._spread = settings.spread
+
+    def ask(self, over: float) -> None:
+        """Somebody wants this process to leave, with its people coming back within `over` seconds."""
+        self._spread = over
+        self.asked.set()
 
     @property
     def retry_after(self) -> int:
         """Seconds after which to try again."""
-        return max(1, round(self._settings.spread))
+        return max(1, round(self._spread))
 
     async def run(self, hub: Hub) -> None:
         """Tell everybody and close every session; returns when all are gone, or at the deadline."""
@@ -36,7 +43,7 @@ class Drain:
 
     async def _close_all(self, hub: Hub) -> None:
         for number, session in enumerate(list(hub.sessions.values()), start=1):
-            moment = random.uniform(0, self._settings.spread)  # noqa: S311
+            moment = random.uniform(0, self._spread)  # noqa: S311
             session.close_soon("going_away", f"retry_in_ms={round(moment * 1000)}")
             if number % BATCH == 0:
                 await trio.lowlevel.checkpoint()

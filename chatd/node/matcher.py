@@ -51,12 +51,12 @@ class Matcher:
         self._away: dict[User, float] = {}
         self._asked: OrderedDict[User, Ticket] = OrderedDict()
         hub.watcher = self._watch
-        cluster.on_resync(self._give_again)
+        cluster.on_resync(self._resync)
         cluster.on(orders.MatchFind, self._obey_find)
         cluster.on(orders.MatchLeave, self._obey_leave)
         cluster.on(orders.MatchConfirm, self._obey_confirm)
         cluster.on(orders.MatchOwner, self._obey_owner)
-        cluster.on(orders.MatchOver, lambda order: self._forget(order.tenant, order.users, order.met))
+        cluster.on(orders.MatchOver, self._obey_over)
 
     # --- what users ask -------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Matcher:
         if self.lease.held:
             self._cluster.publish(orders.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
 
-    def _obey_owner(self, order: orders.MatchOwner) -> None:
+    async def _obey_owner(self, order: orders.MatchOwner) -> None:
         """Whoever is owner now gets the tickets of our users. Word of an earlier owner that comes late counts for nothing."""
         if order.fence >= self._owner[0]:
             is_new = (order.fence, order.node) != self._owner
@@ -166,22 +166,28 @@ class Matcher:
             if is_new:
                 self._give_again()
 
+    async def _resync(self) -> None:
+        self._give_again()
+
     def _give_again(self) -> None:
         for ticket in self._mine.values():
             self._give(ticket)
 
-    def _obey_find(self, order: orders.MatchFind) -> None:
+    async def _obey_find(self, order: orders.MatchFind) -> None:
         if self.lease.held:
             self._unclaimed.pop((order.ticket.tenant, order.ticket.user), None)
             self.pairing.find(order.ticket)
 
-    def _obey_leave(self, order: orders.MatchLeave) -> None:
+    async def _obey_leave(self, order: orders.MatchLeave) -> None:
         if self.lease.held:
             self.pairing.leave(order.tenant, order.user, order.reason)
 
-    def _obey_confirm(self, order: orders.MatchConfirm) -> None:
+    async def _obey_confirm(self, order: orders.MatchConfirm) -> None:
         if self.lease.held:
             self.pairing.confirm(order.tenant, order.user, order.match)
+
+    async def _obey_over(self, order: orders.MatchOver) -> None:
+        self._forget(order.tenant, order.users, order.met)
 
     def _announce_over(self, tenant: str, users: list[str], met: bool) -> None:
         self._cluster.publish(orders.MatchOver(tenant, users, met))
@@ -192,6 +198,10 @@ class Matcher:
             self._mine.pop((tenant, user), None)
             if met and self._hub.sessions_of(tenant, user):
                 self.meetings.among.add((tenant, user))
+
+    def pause(self, paused: bool) -> None:
+        """Nobody is paired while it is paused; tickets are kept."""
+        self.pairing.paused = paused
 
     async def leave(self) -> None:
         """This node stops: nobody is paired here any more, and another one may own the pool at once."""

@@ -114,7 +114,19 @@ class Seen(Control, array_like=True, tag="seen"):
     asker: str
 
 
+class MaintenanceChanged(Control, array_like=True, tag="maintenance"):
+    """Look into Postgres whether the cluster is under maintenance."""
+
+
+class DrainNodes(Control, array_like=True, tag="drain"):
+    """Stop in good order: the node of this name, or all where it is empty. Everybody comes back within `over` seconds."""
+
+    node: str
+    over: float
+
+
 ForPool = MatchFind | MatchLeave | MatchConfirm | MatchOwner | MatchOver
-Order = ForPool | Seek | Seen | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
+ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen
+Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

@@ -84,6 +84,13 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
+async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
+    assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
+    assert chatd("maintenance", "off").returncode == 0
+    assert chatd("drain", "--over", "1s").returncode == 0
+    assert chatd("drain", "--over", "soon").returncode == 2
+
+
 async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert chatd("match", "export", CHATD_REDIS__PREFIX="nobody").stdout == ""
     ticket = {"id": "1", "tenant": "t", "user": "a", "queue": "q", "since": 0}
@@ -115,7 +122,7 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans"):
+    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans", "maintenance", "drain"):
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2

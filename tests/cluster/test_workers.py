@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,3 +62,10 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
         with trio.fail_after(3 * PATIENCE):
             while any(Path(f"/proc/{pid}").exists() for pid in workers):
                 await trio.sleep(0.1)
+
+
+async def test_an_order_to_drain_ends_all_of_them(tmp_path: Path) -> None:
+    async with process(tmp_path, "--workers", "2") as daemon:
+        environment = os.environ | {"CHATD_DATA__DIR": str(tmp_path / "data")}
+        await trio.run_process([sys.executable, "-m", "chatd", "drain", "--over", "1s"], env=environment)
+        assert await daemon.wait() == 0

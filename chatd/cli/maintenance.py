@@ -1,0 +1,54 @@
+"""chatd maintenance, chatd drain"""
+
+from typing import Annotated
+
+import typer
+
+from chatd.cli.common import ConfigFile, database, load_or_exit, run_async, seconds_of, tell_nodes
+from chatd.config import Config
+from chatd.node import orders
+from chatd.node.keys import now_ms
+from chatd.node.maintenance import change
+
+app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)
+
+
+@app.command()
+def on(
+    message: Annotated[str, typer.Option(help="What people are told.")] = "",
+    lasts: Annotated[str | None, typer.Option("--for", help="How long it will take, such as 10m.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Begin it, on all nodes.
+
+    [bold]Example[/]
+
+      chatd maintenance on --message "Back at noon" --for 30m
+    """
+    run_async(switch, load_or_exit(config).config, True, message, None if lasts is None else float(seconds_of(lasts)))
+
+
+@app.command()
+def off(config: ConfigFile = None) -> None:
+    """End it, on all nodes."""
+    run_async(switch, load_or_exit(config).config, False, "", None)
+
+
+async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
+    async with database(config) as db:
+        await change(db, enabled, message, retry_after, now_ms())
+    await tell_nodes(config, orders.MaintenanceChanged())
+
+
+def drain(
+    over: Annotated[str, typer.Option(help="Everybody comes back within this time, each at a moment of their own.")] = "5s",
+    node: Annotated[str, typer.Option(help="Only the node of this name; see the field `node` in the log.")] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Stop the nodes that run, in good order: nobody new, everybody told when to come back, everything committed.
+
+    [bold]Example[/]
+
+      chatd drain --over 60s
+    """
+    run_async(tell_nodes, load_or_exit(config).config, orders.DrainNodes(node, float(seconds_of(over))))

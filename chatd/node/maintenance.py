@@ -1,0 +1,56 @@
+"""Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
+
+from collections.abc import Callable
+
+from msgspec import UNSET
+
+from chatd.errors import Refused
+from chatd.node import orders
+from chatd.node.cluster import Cluster
+from chatd.node.hub import Hub
+from chatd.store import queries
+from chatd.store.postgres import Postgres
+from chatd.wire.events import MaintenanceMode
+
+SQL = queries.load("maintenance")
+MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
+OVER = "The maintenance is over."
+
+
+class Maintenance:
+    """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
+
+    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster, pause: Callable[[bool], None]) -> None:
+        self.enabled = False
+        self.message = MESSAGE
+        self.retry_after: float | None = None
+        self._db = db
+        self._hub = hub
+        self._pause = pause
+        cluster.on(orders.MaintenanceChanged, self.look)
+        cluster.on_resync(self.look)
+
+    def check(self) -> None:
+        """Raises Refused: `maintenance`."""
+        if self.enabled:
+            raise Refused("maintenance", self.message, retry_after=self.retry_after)
+
+    async def look(self, _: object = None) -> None:
+        """Read how it stands, and tell everybody when it has changed. Raises Refused."""
+        row = await self._db.one(SQL.get)
+        before, self.enabled = self.enabled, bool(row and row["enabled"])
+        if row is not None:
+            self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
+        self._pause(self.enabled)
+        if self.enabled != before:
+            await self._hub.tell_everybody(self.notice())
+
+    def notice(self) -> MaintenanceMode:
+        """What is told to people."""
+        again = UNSET if self.retry_after is None else self.retry_after
+        return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
+
+
+async def change(db: Postgres, enabled: bool, message: str, retry_after: float | None, now: int) -> None:
+    """Write how it stands from now on; the nodes have to be told to look."""
+    await db.run(SQL.set, enabled, message, retry_after, now)

@@ -1,0 +1,70 @@
+"""Maintenance and drain, as an operator orders them: for all nodes, while they run."""
+
+import trio
+
+from chatd.client import connect, sign_up
+from chatd.config import Config
+from chatd.node import orders
+from chatd.node.keys import now_ms
+from chatd.node.maintenance import change
+from chatd.store.bus import announce
+from chatd.store.postgres import Postgres
+from chatd.store.redis import open_redis
+from tests.cluster.test_bans import moderator
+from tests.cluster.test_two_nodes import nodes
+from tests.support import NOBODY, PATIENCE
+
+__all__ = ["moderator"]
+
+
+async def order(config: Config, what: orders.Order, name: str) -> None:
+    async with open_redis(config.redis) as redis:
+        await announce(redis, name, orders.encode_order(what))
+
+
+async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Config, moderator: Postgres) -> None:
+    async with nodes(config) as (one, two), one.person() as ann, two.person() as ben:
+        await change(moderator, True, "back at noon", 60.0, now_ms())
+        await order(config, orders.MaintenanceChanged(), "first")
+        for person in (ann, ben):
+            notice = await person.event("maintenance.mode")
+            assert (notice["enabled"], notice["message"], notice["retry_after"]) == (True, "back at noon", 60.0)
+        refused = await ann.refused("match.find")
+        assert (refused.code, refused.row.retryable, refused.retry_after) == ("maintenance", True, 60.0)
+        conversation = (await ann.call("conversation.open", user=ben.user))["conversation"]["id"]
+        await ann.send(conversation, "messages arrive")
+        await ben.event("message.new")
+        async with two.person() as late:
+            assert late.hello["maintenance"] is True
+        await change(moderator, False, "", None, now_ms())
+        await order(config, orders.MaintenanceChanged(), "second")
+        assert (await ben.event("maintenance.mode"))["enabled"] is False
+        await ann.event("maintenance.mode")
+        for person in (ann, ben):
+            await person.call("match.find")
+        await ann.event("match.found")
+
+
+async def test_a_node_that_starts_under_maintenance_knows_it(config: Config, moderator: Postgres) -> None:
+    await change(moderator, True, "", None, now_ms())
+    async with nodes(config, 1) as (one,), one.person() as ann:
+        assert ann.hello["maintenance"] is True
+        assert (await ann.refused("match.find")).code == "maintenance"
+
+
+async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> None:
+    async with nodes(config) as (one, two):
+        account, other = await sign_up(one.addresses.http), await sign_up(two.addresses.http)
+        async with two.connected(other) as listener, connect(one.addresses.socket, account) as client:
+            conversation = (await client.open(other.user)).conversation.id
+            await client.send(conversation, "before")
+            await order(config, orders.DrainNodes(NOBODY, 1.0), "not meant")
+            await client.send(conversation, "still here")
+            await order(config, orders.DrainNodes("", 7.0), "meant")
+            assert (await listener.event("maintenance.mode"))["enabled"] is True
+            closed = await listener.ended()
+            assert closed.code == 1001
+            assert 0 <= int(closed.reason.removeprefix("retry_in_ms=")) <= 7000
+            with trio.fail_after(PATIENCE):
+                while client.state != "waiting":
+                    await trio.sleep(0.02)
