@@ -14,7 +14,7 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
-from chatd.client import Account, Refused, Reply, sign_up
+from chatd.client import Account, Client, Refused, Reply, sign_up
 from chatd.client.link import Link
 from chatd.config import Config
 from chatd.daemon import Addresses
@@ -210,6 +210,18 @@ class Person:
     async def is_served(self) -> bool:
         """Whether the daemon still answers this one."""
         return bool((await self.call("ping", ts=1))["ts"] == 1)
+
+
+async def texts(client: Client, count: int) -> list[str]:
+    """The next messages."""
+    found: list[str] = []
+    with trio.fail_after(3 * PATIENCE):
+        async for event in client.events:
+            if event["t"] == "message.new":
+                found.append(event["message"]["text"])
+                if len(found) == count:
+                    return found
+    raise AssertionError
 
 
 @asynccontextmanager

@@ -7,9 +7,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Client, Ended, Refused, connect, sign_up
+from chatd.client import Ended, Refused, connect, sign_up
 from chatd.config import Config
-from tests.support import PATIENCE, Daemon, running
+from tests.support import PATIENCE, Daemon, running, texts
 
 
 class Line:
@@ -55,18 +55,6 @@ async def line_to(daemon: Daemon) -> AsyncIterator[Line]:
         await nursery.start(line.serve)
         yield line
         nursery.cancel_scope.cancel()
-
-
-async def texts(client: Client, count: int) -> list[str]:
-    """The next messages."""
-    found: list[str] = []
-    with trio.fail_after(3 * PATIENCE):
-        async for event in client.events:
-            if event["t"] == "message.new":
-                found.append(event["message"]["text"])
-                if len(found) == count:
-                    return found
-    raise AssertionError
 
 
 async def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(daemon: Daemon) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import trio
 
-from chatd.client import Client, connect, sign_up
+from chatd.client import connect, sign_up
 from tests.faults.process import Process, process
-from tests.support import PATIENCE
+from tests.support import PATIENCE, texts
 
 
 def workers_of(daemon: Process) -> list[int]:
@@ -21,17 +21,6 @@ def workers_of(daemon: Process) -> list[int]:
             pids = children.read_text().split()
             found += [int(pid) for pid in pids if b"--supervised" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     return found
-
-
-async def texts(client: Client, count: int) -> list[str]:
-    found: list[str] = []
-    with trio.fail_after(3 * PATIENCE):
-        async for event in client.events:
-            if event["t"] == "message.new":
-                found.append(event["message"]["text"])
-                if len(found) == count:
-                    return found
-    raise AssertionError
 
 
 async def test_they_are_one_server_and_one_that_dies_is_replaced(tmp_path: Path) -> None:
