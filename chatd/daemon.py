@@ -131,6 +131,7 @@ async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) ->
         nursery.start_soon(bus.write)
         nursery.start_soon(bus.watch, cluster.resync)
         nursery.start_soon(cluster.mend)
+        nursery.start_soon(cluster.patrol)
         await bus.introduce(patience)
         LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
         yield cluster

@@ -56,6 +56,7 @@ class Supervisor:
                     await self._follow_signals()
                 finally:
                     self._send(signal.SIGKILL)
+                    nursery.cancel_scope.cancel()
 
     async def _start_all(self, nursery: trio.Nursery, environment: dict[str, str]) -> None:
         """One after the other: the first one brings the schema up to date."""
@@ -75,10 +76,18 @@ class Supervisor:
                 return
             LOG.error("a worker has ended and is started again", extra={"worker": number, "code": code})
             await trio.sleep(AGAIN)
-            try:
-                await self._launch(number, environment)
-            except CannotStart:
-                continue
+            if self._leaving:
+                self._note_gone()
+                return
+            await self._launch_again(number, environment)
+
+    async def _launch_again(self, number: int, environment: dict[str, str]) -> None:
+        try:
+            await self._launch(number, environment)
+        except CannotStart:
+            return
+        if self._leaving:
+            self._processes[number].send_signal(signal.SIGTERM)
 
     def _note_gone(self) -> None:
         """One that ended well was told to, and is not started again."""

@@ -6,6 +6,7 @@ those whose demands have loosened since. Looking for a partner takes a bounded n
 hold them, oldest first, so that a match costs the same among a hundred and among a hundred thousand.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import islice
@@ -15,6 +16,9 @@ from chatd.domain.match_lines import Lines
 from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
 
 MOST_LOOKS = 256
+MOST_SPENT = 50_000
+# Why a ticket may go and come back.
+MAY_RETURN = ("held", "disconnected")
 # Waiting times of the last pairs, for the estimate.
 REMEMBERED = 32
 TAGS = RELAXED.index("tags") + 1
@@ -27,6 +31,8 @@ class Pool:
         self._queues = queues
         self._make_id = make_id
         self._waits: dict[tuple[str, str], list[int]] = {}
+        self._spent: OrderedDict[str, None] = OrderedDict()
+        self.paused = False
         self._clear()
 
     def _clear(self) -> None:
@@ -45,7 +51,7 @@ class Pool:
 
     def find(self, ticket: Ticket, now: int) -> list[Step]:
         """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one."""
-        if ticket.id in self.tickets:
+        if ticket.id in self.tickets or ticket.id in self._spent:
             return []
         earlier = self.by_user.get((ticket.tenant, ticket.user))
         steps = self.leave(earlier, "replaced", now) if earlier else []
@@ -129,6 +135,10 @@ class Pool:
         loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
         heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
 
+    def look_again(self, now: int) -> list[Step]:
+        """After a pause: everybody who waits is looked after."""
+        return [step for id_ in list(self.tickets) for step in self._pair_again(id_, now)]
+
     # --- pairing --------------------------------------------------------------------------------------------------------
 
     def level(self, ticket: Ticket, now: int) -> int:
@@ -141,6 +151,8 @@ class Pool:
 
     def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[Step]:
         """With whom it can be paired now. Who was not found among the oldest may be among the newest, looked at later."""
+        if self.paused:
+            return []
         group = [ticket]
         rules = self.rules(ticket.queue)
         others = self.lines.others(ticket, tags=self.level(ticket, now) < TAGS, newest=newest)
@@ -176,8 +188,10 @@ class Pool:
                 self.by_user[ticket.tenant, ticket.user] = ticket.id
                 self.lines.enter(ticket)
                 self._set_alarm(ticket, ticket.since)
-            case Gone(id_):
+            case Gone(id_, reason):
                 self._remove(id_)
+                if reason not in MAY_RETURN:
+                    self._spend(id_)
             case Paired():
                 self._bind(step)
             case Confirmed(id_, ticket_id):
@@ -189,6 +203,7 @@ class Pool:
                 self._remember(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
+                    self._spend(ticket.id)
             case Reset():
                 self._clear()
 
@@ -205,6 +220,12 @@ class Pool:
         for id_ in pair.tickets:
             self._in_pair.pop(id_)
         return [self.tickets[id_] for id_ in pair.tickets]
+
+    def _spend(self, id_: str) -> None:
+        """It counts no more, whoever may still send it."""
+        self._spent[id_] = None
+        if len(self._spent) > MOST_SPENT:
+            self._spent.popitem(last=False)
 
     def _remove(self, id_: str) -> None:
         ticket = self.tickets.pop(id_)

@@ -6,6 +6,7 @@ it likes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -30,6 +31,8 @@ PATIENCE = 0.3
 USERS_AT_ONCE = 500
 # Seconds that other nodes have to say whether they know somebody.
 SEEK = 1.5
+# Seconds between two looks at who must go.
+PATROL = 10
 ENCODE = msgpack.Encoder().encode
 
 
@@ -57,7 +60,8 @@ class Cluster:
         self._clock = clock
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
-        self._sought: dict[tuple[str, str], trio.Event] = {}
+        self._sought: dict[tuple[str, str], set[trio.Event]] = {}
+        self._owes_resync = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
 
@@ -65,6 +69,11 @@ class Cluster:
     def name(self) -> str:
         """This node's."""
         return self._bus.name
+
+    @property
+    def alone(self) -> bool:
+        """Whether certainly no other node is there."""
+        return self._bus.alone
 
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
@@ -141,8 +150,8 @@ class Cluster:
                 if hub.sessions_of(tenant, user):
                     self.publish(orders.Seen(tenant, user, asker))
             case orders.Seen(tenant, user, asker):
-                if asker == self.name and (tenant, user) in self._sought:
-                    self._sought[tenant, user].set()
+                for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
+                    answer.set()
             case other:
                 await self._handlers[type(other)](other)
 
@@ -152,11 +161,14 @@ class Cluster:
             return True
         if self._bus.alone:
             return False
-        answer = self._sought[tenant, user] = trio.Event()
+        answer, asked = trio.Event(), self._sought.setdefault((tenant, user), set())
+        asked.add(answer)
         self.publish(orders.Seek(tenant, user, self.name))
         with trio.move_on_after(SEEK):
             await answer.wait()
-        del self._sought[tenant, user]
+        asked.discard(answer)
+        if not asked:
+            self._sought.pop((tenant, user), None)
         return answer.is_set()
 
     # --- what was missed ------------------------------------------------------------------------------------------------
@@ -188,7 +200,9 @@ class Cluster:
                 for call in self._on_resync:
                     await call()
                 await self._resync()
+                self._owes_resync = False
             except Refused:
+                self._owes_resync = True
                 LOG.warning("resync put off: the database is away")
 
     async def _resync(self) -> None:
@@ -198,11 +212,27 @@ class Cluster:
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
                 await self._learn(row)
+        await self._close_who_must_go(users)
+        self._horizon = horizon
+
+    async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
+        """Who is banned, and whose login has ended."""
+        for at in range(0, len(users), USERS_AT_ONCE):
+            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "banned")
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"])
-        self._horizon = horizon
+
+    async def patrol(self) -> None:
+        """For ever: an order can be lost without a trace, a ban must not be. And a resync that was put off is made up for."""
+        while True:
+            for _ in range(PATROL):
+                await trio.sleep(1)
+                if self._owes_resync:
+                    await self.resync()
+            with suppress(Refused):
+                await self._close_who_must_go(self._hub.users())
 
     async def _learn(self, row: Row) -> None:
         """A conversation that has changed: its members hear it, and are told that they are behind when they are."""

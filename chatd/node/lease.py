@@ -15,7 +15,8 @@ from chatd.store.redis import Redis
 TTL = 3.0
 # After so many attempts a Redis that has never answered is taken for one that is away for all.
 NOBODY_THERE = 4
-# Ours still, free, or somebody else's. KEYS: the lease, the fence; ARGV: our name, milliseconds.
+# Ours still, free, or somebody else's. The number is at least the time: it grows even when Redis has forgotten the last one.
+# KEYS: the lease, the fence; ARGV: our name, milliseconds.
 TAKE = """
 local holder = redis.call('get', KEYS[1])
 if holder == ARGV[1] then
@@ -23,7 +24,10 @@ if holder == ARGV[1] then
     return tonumber(redis.call('get', KEYS[2]) or 0)
 elseif not holder then
     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-    return redis.call('incr', KEYS[2])
+    local time = redis.call('time')
+    local fence = math.max(tonumber(redis.call('get', KEYS[2]) or 0) + 1, time[1] * 1000 + math.floor(time[2] / 1000))
+    redis.call('set', KEYS[2], string.format('%.0f', fence))
+    return fence
 end
 return 0
 """

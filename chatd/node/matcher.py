@@ -10,11 +10,9 @@ from collections.abc import Callable
 
 import trio
 
-from chatd import log
 from chatd.config import Config
 from chatd.domain.criteria import Ticket
 from chatd.domain.match_steps import Ended, Step
-from chatd.domain.matchmaking import Pool
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.cluster import Cluster
@@ -26,7 +24,6 @@ from chatd.store.mirror import Mirror
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
-LOG = log.get(__name__)
 BEAT = 1.0
 MOST_REMEMBERED = 20_000
 
@@ -45,6 +42,7 @@ class Matcher:
         self._cluster = cluster
         self._clock = clock
         self._owner = (0, "")
+        self._paused = self._leaving = False
         self._lines: dict[tuple[str, str], tuple[int, int | None]] = {}
         self._mine: dict[User, Ticket] = {}
         self._held: dict[User, tuple[float, Ticket]] = {}
@@ -54,6 +52,9 @@ class Matcher:
         cluster.on_resync(self._resync)
         cluster.on(orders.MatchFind, self._obey_find)
         cluster.on(orders.MatchLeave, self._obey_leave)
+        cluster.on(orders.MatchHere, self._obey_here)
+        cluster.on(orders.MatchHeld, self._obey_held)
+        cluster.on(orders.MatchDrop, self._obey_drop)
         cluster.on(orders.MatchConfirm, self._obey_confirm)
         cluster.on(orders.MatchOwner, self._obey_owner)
         cluster.on(orders.MatchOver, self._obey_over)
@@ -73,6 +74,7 @@ class Matcher:
             self._give(ticket)
         else:
             self._held[user] = (self._clock() + self._grace, ticket)
+            self._cluster.publish(orders.MatchHeld(ticket))
 
     def _give(self, ticket: Ticket) -> None:
         """To the owner, wherever it is."""
@@ -83,11 +85,12 @@ class Matcher:
             self._cluster.publish(orders.MatchFind(ticket))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
-        """Whether there was a ticket."""
+        """Whether there may have been a ticket: another node may have it, which drops it then."""
         held, mine = self._held.pop((tenant, user), None), self._mine.pop((tenant, user), None)
+        self._cluster.publish(orders.MatchDrop(tenant, user, reason))
         if mine is not None:
             self._take_back(tenant, user, reason)
-        return bool(held or mine)
+        return bool(held or mine) or not self._cluster.alone
 
     def _take_back(self, tenant: str, user: str, reason: str) -> None:
         if self.lease.held:
@@ -127,31 +130,19 @@ class Matcher:
     def _mirror(self, step: Step) -> None:
         self.mirror.note(step, self.lease.fence)
 
-    def _snapshot(self) -> tuple[int, list[Step]]:
-        return self.lease.fence, self.pairing.pool.snapshot() if self.lease.held else []
+    def _snapshot(self) -> tuple[int, list[Step]] | None:
+        return (self.lease.fence, self.pairing.pool.snapshot()) if self.lease.held else None
 
     async def _owner_changed(self) -> None:
         """We are it, or are it no more: a pool that is not ours is nobody's."""
-        self.pairing.pool = await self._replayed() if self.lease.held else self.pairing.new_pool()
+        self.pairing.pool = await self.pairing.replayed(self.mirror) if self.lease.held else self.pairing.new_pool()
         self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
+        self.pairing.pause(self._paused)
         self._tell_owner()
         if self.lease.held:
             self.mirror.stale = True
             self.pairing.resume()
-            self._give_again()
-
-    async def _replayed(self) -> Pool:
-        """The pool of the owner before us, from its journal. Whoever is in it and does not come is let go after the grace."""
-        pool = self.pairing.new_pool()
-        try:
-            for line in await self.mirror.latest():
-                pool.apply(line.step)
-        except Refused:
-            return self.pairing.new_pool()
-        except Exception:
-            LOG.exception("the journal of the match pool cannot be replayed; waiting users are taken from their nodes")
-            return self.pairing.new_pool()
-        return pool
+        self._give_again()
 
     def _tell_owner(self) -> None:
         if self.lease.held:
@@ -178,6 +169,28 @@ class Matcher:
             self._unclaimed.pop((order.ticket.tenant, order.ticket.user), None)
             self.pairing.find(order.ticket)
 
+    async def _obey_here(self, order: orders.MatchHere) -> None:
+        """Somebody has come to another node: what is kept of them here goes there."""
+        user = (order.tenant, order.user)
+        _, ticket = self._held.get(user, (0, None))
+        if ticket is None and self.lease.held:
+            ticket = self.pairing.pool.tickets.get(self.pairing.pool.by_user.get(user, ""))
+        if ticket is not None and user not in self._mine:
+            self._cluster.publish(orders.MatchHeld(ticket))
+
+    async def _obey_held(self, order: orders.MatchHeld) -> None:
+        """A ticket whose user is elsewhere: perhaps here."""
+        user = (order.ticket.tenant, order.ticket.user)
+        if self._hub.sessions_of(*user) and user not in self._mine:
+            self.find(order.ticket)
+
+    async def _obey_drop(self, order: orders.MatchDrop) -> None:
+        user = (order.tenant, order.user)
+        self._held.pop(user, None)
+        self._mine.pop(user, None)
+        if self.lease.held:
+            self.pairing.leave(order.tenant, order.user, order.reason)
+
     async def _obey_leave(self, order: orders.MatchLeave) -> None:
         if self.lease.held:
             self.pairing.leave(order.tenant, order.user, order.reason)
@@ -195,17 +208,24 @@ class Matcher:
 
     def _forget(self, tenant: str, users: list[str], met: bool) -> None:
         for user in users:
-            self._mine.pop((tenant, user), None)
+            key = (tenant, user)
+            self._mine.pop(key, None)
             if met and self._hub.sessions_of(tenant, user):
-                self.meetings.among.add((tenant, user))
+                self.meetings.among.add(key)
+            elif met and key in self._held:
+                # They had just lost the connection: the grace goes on, for the match now.
+                self._away[key] = self._held.pop(key)[0]
+                self.meetings.among.add(key)
 
     def pause(self, paused: bool) -> None:
         """Nobody is paired while it is paused; tickets are kept."""
-        self.pairing.paused = paused
+        self._paused = paused or self._leaving
+        self.pairing.pause(self._paused)
 
     async def leave(self) -> None:
         """This node stops: nobody is paired here any more, and another one may own the pool at once."""
-        self.pairing.paused = True
+        self._leaving = True
+        self.pause(True)
         await self.lease.release()
 
     # --- for ever -------------------------------------------------------------------------------------------------------
@@ -219,40 +239,34 @@ class Matcher:
             while True:
                 await trio.sleep(BEAT / 4)
                 self._tell_owner()
-                await self._time_passes(self._clock())
-                await self._let_go(self._clock())
+                self._time_passes(self._clock(), nursery)
 
     async def _load(self) -> None:
         """After a restart: whoever does not come back within the grace leaves a partner, who has to be told."""
-        while True:
-            try:
-                await self.meetings.load()
-                break
-            except Refused:
-                await trio.sleep(1)
+        await self.meetings.load()
         for user in self.meetings.among:
             if not self._hub.sessions_of(*user):
                 self._away[user] = self._clock() + self._grace
 
-    async def _time_passes(self, now: int) -> None:
+    def _time_passes(self, now: int, nursery: trio.Nursery) -> None:
         for user in [user for user, (until, _) in self._held.items() if until <= now]:
             del self._held[user]
         for user in [user for user, until in self._away.items() if until <= now]:
             del self._away[user]
-            if not await self._cluster.is_anywhere(*user):
-                await self._end_of(user)
-
-    async def _let_go(self, now: int) -> None:
-        """Of an earlier owner's pool: whoever is connected to nobody."""
+            nursery.start_soon(self._end_of, user)
         for user in [user for user, until in self._unclaimed.items() if until <= now]:
             del self._unclaimed[user]
-            if not await self._cluster.is_anywhere(*user):
-                self.pairing.leave(*user, "disconnected")
+            nursery.start_soon(self._let_go, user)
+
+    async def _let_go(self, user: User) -> None:
+        """Of an earlier owner's pool: whoever is connected to nobody."""
+        if not await self._cluster.is_anywhere(*user) and self.lease.held:
+            self.pairing.leave(*user, "disconnected")
 
     async def _end_of(self, user: User) -> None:
         """Somebody in a match has not come back."""
         try:
-            row = await self.meetings.active(*user)
+            row = None if await self._cluster.is_anywhere(*user) else await self.meetings.active(*user)
             if row is not None:
                 await self.meetings.end(user[0], row["match"], "disconnected", but=user[1])
         except Refused:
@@ -266,6 +280,8 @@ class Matcher:
             _, ticket = self._held.pop(key, (0, None))
             if ticket is not None:
                 self.find(ticket)
+            elif key not in self._mine:
+                self._cluster.publish(orders.MatchHere(tenant, user))
             return
         until = self._clock() + self._grace
         ticket = self._mine.pop(key, None)

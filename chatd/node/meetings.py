@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import trio
+
 from chatd.domain.criteria import Ticket
 from chatd.domain.match_steps import Paired
+from chatd.errors import Refused
 from chatd.node.cluster import Cluster
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
@@ -24,8 +27,13 @@ class Meetings:
         self._note_end = note_end
 
     async def load(self) -> None:
-        """After a restart: who is in a match."""
-        self.among |= {(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches)}
+        """After a restart: who is in a match. A database that is away is asked until it answers."""
+        while True:
+            try:
+                self.among |= {(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches)}
+                return
+            except Refused:
+                await trio.sleep(1)
 
     async def active(self, tenant: str, user: str) -> Row | None:
         """The match somebody is in."""

@@ -74,6 +74,27 @@ class MatchLeave(Control, array_like=True, tag="leave"):
     reason: str
 
 
+class MatchDrop(Control, array_like=True, tag="drop"):
+    """Whoever has a ticket of this user forgets it, and the owner gives it up."""
+
+    tenant: str
+    user: str
+    reason: str
+
+
+class MatchHere(Control, array_like=True, tag="here"):
+    """This user has connected here: is there a ticket of theirs?"""
+
+    tenant: str
+    user: str
+
+
+class MatchHeld(Control, array_like=True, tag="held"):
+    """A ticket for the node that its user is connected to."""
+
+    ticket: Ticket
+
+
 class MatchConfirm(Control, array_like=True, tag="confirm"):
     """For the owner: one of a pair wants it."""
 
@@ -125,7 +146,7 @@ class DrainNodes(Control, array_like=True, tag="drain"):
     over: float
 
 
-ForPool = MatchFind | MatchLeave | MatchConfirm | MatchOwner | MatchOver
+ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchConfirm | MatchOwner | MatchOver
 ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen
 Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
 decode_order = msgpack.Decoder(Order).decode

@@ -18,6 +18,7 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.cluster import Cluster
 from chatd.node.meetings import Meetings, User
+from chatd.store.mirror import Mirror
 from chatd.store.postgres import ForeignKeyViolation, UniqueViolation
 from chatd.wire.matches import MatchExpired, MatchProposed, MatchRequeued
 
@@ -42,7 +43,6 @@ class Pairing:
         over: Callable[[str, list[str], bool], None],
         mirror: Callable[[Step], None],
     ) -> None:
-        self.paused = False
         self._queues = queues_of(config)
         self._meetings = meetings
         self._cluster = cluster
@@ -54,6 +54,19 @@ class Pairing:
 
     def new_pool(self) -> Pool:
         return Pool(self._queues, lambda: uuid7(self._clock()))
+
+    async def replayed(self, mirror: Mirror) -> Pool:
+        """The pool of the owner before us, from its journal. Without one the nodes give their tickets again anyway."""
+        pool = self.new_pool()
+        try:
+            for line in await mirror.latest():
+                pool.apply(line.step)
+        except Refused:
+            return self.new_pool()
+        except Exception:
+            LOG.exception("the journal of the match pool cannot be replayed; waiting users are taken from their nodes")
+            return self.new_pool()
+        return pool
 
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
@@ -79,6 +92,12 @@ class Pairing:
             self._mirror(step)
             self._send.send_nowait(step)
 
+    def pause(self, paused: bool) -> None:
+        """Nobody is paired while it is paused."""
+        before, self.pool.paused = self.pool.paused, paused
+        if before and not paused:
+            self._take(self.pool.look_again(self._clock()))
+
     def resume(self) -> None:
         """After the pool of an earlier owner was put here: what it had not carried out yet."""
         for pair in self.pool.pairs.values():
@@ -96,8 +115,7 @@ class Pairing:
     async def _tick(self) -> None:
         while True:
             await trio.sleep(TICK)
-            if not self.paused:
-                self._take(self.pool.tick(self._clock()))
+            self._take(self.pool.tick(self._clock()))
 
     async def _carry_out_all(self) -> None:
         async for step in self._steps:

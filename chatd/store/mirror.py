@@ -33,13 +33,14 @@ class Line(Struct):
     step: Step
 
 
+Snapshot = Callable[[], tuple[int, list[Step]] | None]
 DECODE = msgspec.json.Decoder(list[Step]).decode
 
 
 class Mirror:
-    """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or nothing when it is not ours."""
+    """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or None when it is not ours."""
 
-    def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Callable[[], tuple[int, list[Step]]]) -> None:
+    def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Snapshot) -> None:
         self.stale = False
         self._redis = redis
         self._key = redis.key(key)
@@ -72,20 +73,20 @@ class Mirror:
                 self._work.set()
 
     async def _write_all(self) -> None:
-        if self.stale or self._since_snapshot >= SNAPSHOT_EVERY:
-            await self._write_snapshot()
         lines, self._waiting = self._waiting, []
         self._since_snapshot += len(lines)
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
+        if self.stale or self._since_snapshot >= SNAPSHOT_EVERY:
+            await self._write_snapshot()
 
     async def _write_snapshot(self) -> None:
-        """The pool as it is: what still waits to be written is part of it."""
-        fence, steps = self._snapshot()
-        self._waiting.clear()
-        if steps:
-            await self._write(fence, [Reset(), *steps])
+        """The pool as it is, with what still waits to be written; even when nobody is in it."""
+        found = self._snapshot()
+        if found is not None:
+            self._waiting.clear()
+            await self._write(found[0], [Reset(), *found[1]])
         self.stale = False
         self._since_snapshot = 0
 

@@ -89,6 +89,33 @@ async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config
                 assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
 
 
+async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
+    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    async with nodes(patient) as (one, two), two.person("sam") as sam:
+        async with one.person("eve") as eve:
+            await eve.call("match.find", tags=["waiting"])
+        async with two.connected(eve.account) as back:
+            await trio.sleep(0.5)
+            await sam.call("match.find", tags=["waiting"])
+            assert (await back.event("match.found"))["partner"]["id"] == sam.user
+
+
+async def test_asked_over_rest_of_a_node_that_does_not_have_the_socket(quick: Config) -> None:
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+        for person, node in ((ann, two), (ben, one)):
+            answer = await node.rest("POST", "/v1/match", {}, person.account.access_token)
+            assert answer.body["t"] == "match.queued"
+        assert (await ann.event("match.found"))["partner"]["id"] == ben.user
+        await ann.call("match.leave")
+        await ben.event("match.ended")
+        await ann.call("match.find")
+        assert (await two.rest("DELETE", "/v1/match", token=ann.account.access_token)).status == 200
+        await ben.call("match.find")
+        with trio.move_on_after(1.5):
+            await ben.event("match.found")
+            raise AssertionError
+
+
 async def own_the_pool(daemon: Daemon) -> None:
     """Until it matches, so that a node which comes later does not."""
     async with daemon.person() as one, daemon.person() as two:

@@ -230,3 +230,26 @@ def test_the_estimate_is_the_median_of_the_last() -> None:
 )  # fmt: skip
 def test_conditions(condition: Any, value: Any, fit: bool) -> None:
     assert fits(condition, value) is fit
+
+
+def test_a_ticket_that_is_used_up_counts_no_more() -> None:
+    pool = new_pool()
+    pool.find(ticket("a"), 0)
+    pair = pool.find(ticket("b"), 0)[-1]
+    assert isinstance(pair, Paired)
+    pool.settle(pair.match)
+    assert pool.find(ticket("a"), 1) == []
+    pool.find(ticket("c"), 2)
+    pool.leave("of-c", "cancelled", 3)
+    assert pool.find(ticket("c"), 4) == []
+    pool.find(ticket("d"), 5)
+    pool.leave("of-d", "held", 6)
+    assert len(pool.find(ticket("d"), 7)) == 1
+
+
+def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
+    pool = new_pool()
+    pool.paused = True
+    assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
+    pool.paused = False
+    assert len(paired(pool.look_again(60_001))) == 1

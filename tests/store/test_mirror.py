@@ -55,10 +55,10 @@ async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
     await written(mirror, 1)
     mirror.stale = True
     mirror.note(queued(2), 3)
-    assert await written(mirror, 3) == [queued(1), Reset(), queued(100)]
+    assert await written(mirror, 4) == [queued(1), queued(2), Reset(), queued(100)]
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
     mirror.note(queued(3), 3)
-    await written(mirror, 4)
+    await written(mirror, 5)
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(3)]
 
 
