@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check lint types layers lock schema clean
+.PHONY: soak run test check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Workers are killed under load for minutes; everybody's own log is judged.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.cluster.soak
 
 check: lint types layers test
 
