@@ -11,15 +11,21 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 SOMEBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
+# A good head, but for who it is.
+GOOD = (
+    "GET /v1/ws HTTP/1.1",
+    "Host: x",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    f"Sec-WebSocket-Key: {KEY}",
+    "Sec-WebSocket-Version: 13",
+)
+
+
 def upgrade(daemon: Daemon, *lines: str, codec: str = "json", user: str = SOMEBODY) -> bytes:
     """A good handshake of somebody with a good token."""
     head = [
-        "GET /v1/ws HTTP/1.1",
-        "Host: x",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {KEY}",
-        "Sec-WebSocket-Version: 13",
+        *GOOD,
         f"Sec-WebSocket-Protocol: chatd.v1.{codec}",
         f"Authorization: Bearer {daemon.token(user)}",
         *lines,

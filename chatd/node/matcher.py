@@ -24,7 +24,8 @@ from chatd.store.mirror import Mirror
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
-BEAT = 1.0
+# Seconds between two words of the owner, and between two looks at who has been away for too long.
+BEAT, TICK = 1.0, 0.25
 MOST_REMEMBERED = 20_000
 
 
@@ -86,17 +87,15 @@ class Matcher:
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
-        held, mine = self._held.pop((tenant, user), None), self._mine.pop((tenant, user), None)
         self._cluster.publish(orders.MatchDrop(tenant, user, reason))
-        if mine is not None:
-            self._take_back(tenant, user, reason)
-        return bool(held or mine) or not self._cluster.alone
+        return self._drop(tenant, user, reason) or not self._cluster.alone
 
-    def _take_back(self, tenant: str, user: str, reason: str) -> None:
+    def _drop(self, tenant: str, user: str, reason: str) -> bool:
+        """Forget the ticket, and give it up where the pool is ours; whether there was one here."""
+        held, mine = self._held.pop((tenant, user), None), self._mine.pop((tenant, user), None)
         if self.lease.held:
             self.pairing.leave(tenant, user, reason)
-        else:
-            self._cluster.publish(orders.MatchLeave(tenant, user, reason))
+        return bool(held or mine)
 
     def confirm(self, tenant: str, user: str, match: str) -> bool:
         """Whether there may be such a pair for this user to confirm."""
@@ -145,7 +144,7 @@ class Matcher:
         self._give_again()
 
     def _tell_owner(self) -> None:
-        if self.lease.held:
+        if self.lease.held and not self._cluster.alone:
             self._cluster.publish(orders.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
 
     async def _obey_owner(self, order: orders.MatchOwner) -> None:
@@ -166,8 +165,7 @@ class Matcher:
 
     async def _obey_find(self, order: orders.MatchFind) -> None:
         if self.lease.held:
-            self._unclaimed.pop((order.ticket.tenant, order.ticket.user), None)
-            self.pairing.find(order.ticket)
+            self._give(order.ticket)
 
     async def _obey_here(self, order: orders.MatchHere) -> None:
         """Somebody has come to another node: what is kept of them here goes there."""
@@ -185,11 +183,7 @@ class Matcher:
             self.find(order.ticket)
 
     async def _obey_drop(self, order: orders.MatchDrop) -> None:
-        user = (order.tenant, order.user)
-        self._held.pop(user, None)
-        self._mine.pop(user, None)
-        if self.lease.held:
-            self.pairing.leave(order.tenant, order.user, order.reason)
+        self._drop(order.tenant, order.user, order.reason)
 
     async def _obey_leave(self, order: orders.MatchLeave) -> None:
         if self.lease.held:
@@ -236,10 +230,16 @@ class Matcher:
             nursery.start_soon(self.pairing.run)
             nursery.start_soon(self._load)
             nursery.start_soon(self.mirror.run)
+            nursery.start_soon(self._beat)
             while True:
-                await trio.sleep(BEAT / 4)
-                self._tell_owner()
+                await trio.sleep(TICK)
                 self._time_passes(self._clock(), nursery)
+
+    async def _beat(self) -> None:
+        """For ever: say that the pool is ours, while it is."""
+        while True:
+            await trio.sleep(BEAT)
+            self._tell_owner()
 
     async def _load(self) -> None:
         """After a restart: whoever does not come back within the grace leaves a partner, who has to be told."""
@@ -272,6 +272,13 @@ class Matcher:
         except Refused:
             self._away[user] = self._clock() + 1000
 
+    def _take_back(self, tenant: str, user: str) -> None:
+        """Out of the pool, as long as the user is away."""
+        if self.lease.held:
+            self.pairing.leave(tenant, user, "held")
+        else:
+            self._cluster.publish(orders.MatchLeave(tenant, user, "held"))
+
     def _watch(self, tenant: str, user: str, here: bool) -> None:
         """Called by the hub when a user comes, and when the last session of one has gone."""
         key = (tenant, user)
@@ -287,10 +294,6 @@ class Matcher:
         ticket = self._mine.pop(key, None)
         if ticket is not None:
             self._held[key] = (until, ticket)
-            self._take_back(tenant, user, "held")
+            self._take_back(tenant, user)
         if key in self.meetings.among:
             self._away[key] = until
-
-    def statistics(self) -> dict[str, int]:
-        pool = self.pairing.pool
-        return {"mine": len(self._mine), "held": len(self._held), "tickets": len(pool.tickets), "pairs": len(pool.pairs)}

@@ -118,7 +118,6 @@ class Bus:
             batch, self._open = self._open[:MOST_IN_ENTRY], self._open[MOST_IN_ENTRY:]
             self._number += 1
             welcome, self._new = self._new, []
-            self._writing = True
             await self._write(ENCODE(Entry(self.name, self._number, welcome, batch)))
             self.published += len(batch)
             if not self._open:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chatd.config import Config
 from tests.support import Daemon, running
-from tests.wire_client import KEY, Raw, upgrade
+from tests.wire_client import GOOD, KEY, Raw, upgrade
 
 
 @pytest.fixture
@@ -24,16 +24,6 @@ async def canary(daemon: Daemon) -> AsyncIterator[None]:
         await alice.send(conversation, "still here")
         assert (await bob.event("message.new"))["message"]["text"] == "still here"
         assert before < 200
-
-
-GOOD = (
-    "GET /v1/ws HTTP/1.1",
-    "Host: x",
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    f"Sec-WebSocket-Key: {KEY}",
-    "Sec-WebSocket-Version: 13",
-)
 
 
 def head(*lines: str | bytes, without: str = "") -> bytes:

@@ -89,6 +89,23 @@ async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config
                 assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
 
 
+async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: Config) -> None:
+    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    async with trio.open_nursery() as nursery:
+        first, scope = await nursery.start(mortal, patient)
+        async with first.person("eve") as eve:
+            await own_the_pool(first)
+            await eve.call("match.find", tags=["waiting"])
+            await trio.sleep(0.3)
+            scope.cancel()
+            await eve.ended()
+        async with running(patient) as again, again.connected(eve.account) as back, again.person("sam") as sam:
+            await trio.sleep(4)
+            await sam.call("match.find", tags=["waiting"])
+            found = await back.event("match.found")
+            assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
+
+
 async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
     patient = replace(quick, match=replace(quick.match, grace=8.0))
     async with nodes(patient) as (one, two), two.person("sam") as sam:
