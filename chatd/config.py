@@ -4,7 +4,7 @@ Units are in the names: `_ms` milliseconds, `_bytes` bytes, all other times are 
 comment that `chatd init` writes above it. Where the values come from is the business of `settings.py`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -145,6 +145,14 @@ class Queue(Section, frozen=True):
     longest: Annotated[Seconds | None, doc("As in [match].")] = None
 
 
+class Messages(Section, frozen=True):
+    edit_window: Annotated[Seconds, doc("Seconds in which a message can be edited; 0: for ever.")] = 0.0
+    edit_history: Annotated[
+        Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
+    ] = "members"
+    reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -169,6 +177,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: Journal = Journal()
     match: Match = Match()
     queues: dict[str, Queue] = {}
+    messages: Messages = Messages()
     drain: Drain = Drain()
     log: Log = Log()
 

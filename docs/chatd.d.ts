@@ -32,8 +32,10 @@ export interface Changes {
   t: "changes";
   messages: Array<Message>;
   members: Array<Member>;
+  departures: Array<Departure>;
   rev: number;
   more: boolean;
+  info?: Info;
 }
 
 /** Yes to what was proposed. */
@@ -64,17 +66,27 @@ export interface ConnectionLimits {
   commands_burst: number;
 }
 
-/** A conversation as one of its members sees it. */
+/** A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all. */
 export interface Conversation {
+  title: string | null;
+  description: string | null;
+  picture: string | null;
+  announce: boolean;
+  disappear: number;
+  joining: "closed" | "invite" | "open" | "request";
+  history: "all" | "joined";
+  member_count: number;
   id: string;
   kind: "direct" | "group" | "match";
-  title: string | null;
   seq: number;
   rev: number;
-  read_seq: number;
-  delivered_seq: number;
-  unread: number;
-  member_count: number;
+  role?: "admin" | "member" | "moderator" | "owner";
+  first_seq?: number;
+  read_seq?: number;
+  delivered_seq?: number;
+  unread?: number;
+  mentions?: number;
+  settings?: Settings;
   members: Array<Member>;
   last_message: Message | null;
   created_at: number;
@@ -91,6 +103,7 @@ export interface ConversationResult {
 export interface ConversationUpdate {
   t: "conversation.update";
   conversation: Conversation;
+  rev?: number;
 }
 
 /** A page. `cursor` is null on the last one. */
@@ -100,16 +113,27 @@ export interface Conversations {
   cursor: string | null;
 }
 
-/** The position of one member in a conversation. `unread` as in Conversation. */
+/** A conversation, and the position of one member in it. */
 export interface Counters {
+  title: string | null;
+  description: string | null;
+  picture: string | null;
+  announce: boolean;
+  disappear: number;
+  joining: "closed" | "invite" | "open" | "request";
+  history: "all" | "joined";
+  member_count: number;
   id: string;
   kind: "direct" | "group" | "match";
-  title: string | null;
   seq: number;
   rev: number;
-  read_seq: number;
-  delivered_seq: number;
-  unread: number;
+  role?: "admin" | "member" | "moderator" | "owner";
+  first_seq?: number;
+  read_seq?: number;
+  delivered_seq?: number;
+  unread?: number;
+  mentions?: number;
+  settings?: Settings;
 }
 
 /** A group. Whoever creates it is a member too. */
@@ -117,6 +141,42 @@ export interface CreateConversation {
   t: "conversation.create";
   members: Array<string>;
   title?: string | null;
+}
+
+/** Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices). */
+export interface DeleteMessage {
+  t: "message.delete";
+  conversation: string;
+  message: string;
+  scope?: "all" | "me";
+}
+
+/** Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it. */
+export interface Departure {
+  user: string;
+  rev: number;
+  left_at: number;
+  actor: string | null;
+}
+
+/** What a message said until `until`. */
+export interface Edit {
+  text: string | null;
+  until: number;
+}
+
+/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one. */
+export interface EditMessage {
+  t: "message.edit";
+  conversation: string;
+  message: string;
+  text: string;
+}
+
+/** The earlier forms of a message. */
+export interface Edits {
+  t: "message.edits";
+  items: Array<Edit>;
 }
 
 /** A refusal, from the table of refusals. `retry_after` in seconds. */
@@ -142,6 +202,18 @@ export interface FindMatch {
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
+}
+
+/** What all members share of a conversation, but for who is in it. */
+export interface Info {
+  title: string | null;
+  description: string | null;
+  picture: string | null;
+  announce: boolean;
+  disappear: number;
+  joining: "closed" | "invite" | "open" | "request";
+  history: "all" | "joined";
+  member_count: number;
 }
 
 /** Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over. */
@@ -240,6 +312,7 @@ export interface MatchRequeued {
 export interface Member {
   user: string;
   name: string | null;
+  role: "admin" | "member" | "moderator" | "owner";
   delivered_seq: number;
   read_seq: number;
   joined_at: number;
@@ -258,6 +331,18 @@ export interface Message {
   reply_to: string | null;
   created_at: number;
   meta: Record<string, unknown> | null;
+  quote?: Quote;
+  system?: Record<string, unknown>;
+  mentions?: Array<string>;
+  mentions_everybody?: boolean;
+  forwarded?: Record<string, unknown>;
+  reactions?: Record<string, unknown>;
+  mine?: Array<string>;
+  starred_at?: number;
+  edited_at?: number;
+  deleted_at?: number;
+  expires_at?: number;
+  pinned_at?: number;
 }
 
 /** The message is committed. `duplicate`: it had been before, and this is the first ack again. */
@@ -279,6 +364,14 @@ export interface MessageDelivered {
   user: string;
   seq: number;
   rev: number;
+}
+
+/** What a message said before, the oldest first, for those whom `messages.edit_history` lets see it. */
+export interface MessageEdits {
+  t: "message.edits";
+  conversation: string;
+  message: string;
+  limit?: number;
 }
 
 /** Page through a conversation: the newest, those `before` a seq, or those `after` one. Always in the order of seq. */
@@ -306,6 +399,24 @@ export interface MessageRead {
   seq: number;
   rev: number;
   unread: number;
+}
+
+/** A message as it is now. */
+export interface MessageResult {
+  t: "message";
+  message: Message;
+}
+
+/** A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has. */
+export interface MessageUpdate {
+  t: "message.update";
+  conversation: string;
+  rev: number;
+  message: Message;
+  change: "delete" | "edit" | "expire" | "pin" | "reaction";
+  by?: string;
+  emoji?: string;
+  on?: boolean;
 }
 
 /** A page of messages. `more`: there are further ones in the direction that was asked for. */
@@ -346,6 +457,15 @@ export interface Pong {
   server_time: number;
 }
 
+/** What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters. */
+export interface Quote {
+  message: string;
+  seq: number;
+  sender: string;
+  text: string | null;
+  deleted: boolean;
+}
+
 /** This user's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
@@ -383,12 +503,29 @@ export interface SendMessage {
   meta?: Record<string, unknown> | null;
 }
 
-/** States of conversations. Keep `cursor` for the next time. */
+/** Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`. */
+export interface SessionBehind {
+  t: "session.behind";
+}
+
+/** States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more. */
 export interface SessionState {
   t: "session.state";
   conversations: Array<Counters>;
+  gone: Array<string>;
   cursor: string;
   more: boolean;
+}
+
+/** What one member has set for themselves: nobody else sees it, and all their devices do. */
+export interface Settings {
+  muted_until: number | null;
+  archived: boolean;
+  pinned_at: number | null;
+  hidden: boolean;
+  draft: string | null;
+  draft_at: number | null;
+  notify: "all" | "mentions" | "none" | null;
 }
 
 /** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
@@ -486,6 +623,9 @@ export interface ResultOf {
   "match.keep": Ok;
   "match.leave": Ok;
   "match.skip": Ok;
+  "message.delete": Ok;
+  "message.edit": MessageResult;
+  "message.edits": Edits;
   "message.history": Messages;
   "message.send": MessageAck;
   "ping": Pong;
@@ -496,9 +636,9 @@ export interface ResultOf {
   "typing.stop": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | SessionState | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | DeleteMessage | EditMessage | MessageEdits | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | MessageResult | Edits | Messages | MessageAck | Pong | SessionState | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -26,8 +26,8 @@ with made as (
     values ($1, $2, 'group', $3, $4, cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
     returning tenant, id
 )
-insert into members (tenant, conversation, user_id, joined_at, rev)
-select made.tenant, made.id, u.id, $6, u.rev
+insert into members (tenant, conversation, user_id, joined_at, rev, role)
+select made.tenant, made.id, u.id, $6, u.rev, case when u.id = $4 then 'owner' else 'member' end
 from made cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 
 -- name: page

@@ -1,11 +1,11 @@
 -- name: append_messages
--- One batch of messages: locked, checked, numbered and inserted. See migration 0003.
+-- One batch of messages: locked, checked, numbered and inserted. See migration 0012.
 select ord, outcome, id::text, seq, rev, created_at
-from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: advance_receipts
--- One batch of receipts. See migration 0003.
-select ord, outcome, delivered_seq, read_seq, rev, seq, unread
+-- One batch of receipts. See migration 0012.
+select ord, outcome, delivered_seq, read_seq, rev, seq, unread, mentions
 from advance_receipts($1, $2, $3, $4, $5)
 
 -- name: revs

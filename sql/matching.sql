@@ -51,10 +51,16 @@ with over as (
 closed as (
     update conversations c set rev = c.rev + 1, members = 0, changed = pg_current_xact_id()
     from over where c.tenant = over.tenant and c.id = over.conversation
-    returning c.tenant, c.id
+    returning c.tenant, c.id, c.rev, c.seq
 ),
 parted as (
     delete from members b using closed where b.tenant = closed.tenant and b.conversation = closed.id
+    returning b.tenant, b.conversation, b.user_id
+),
+noted as (
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at)
+    select parted.tenant, parted.conversation, parted.user_id, closed.rev, closed.seq, $4 from parted cross join closed
+    on conflict (conversation, user_id, tenant) do nothing
 ),
 freed as (
     update match_members b set ended_at = $4

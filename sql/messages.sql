@@ -1,19 +1,18 @@
--- name: exists
--- A row when the message is in the conversation and the user is too: tenant, conversation, message, user.
-select 1 from messages m
+-- name: quoted
+-- A message that somebody wants to reply to, when they may see it: tenant, conversation, message, user.
+select m.seq, m.sender::text, left(m.text, 200) as text, m.deleted_at is not null as deleted
+from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
-where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
 
 -- name: history_before
--- The newest messages before a seq, newest first; all when the seq is null: tenant, conversation, seq, limit.
-select id::text, seq, rev, sender::text, client_id, text, attachments, reply_to::text, created_at, meta
-from messages
-where tenant = $1 and conversation = $2 and seq < coalesce($3::bigint, 9223372036854775807)
-order by seq desc limit $4
+-- The newest messages before a seq, newest first; all when the seq is null: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq < coalesce($4::bigint, 9223372036854775807)
+order by f.seq desc limit $5
 
 -- name: history_after
--- The oldest messages after a seq: tenant, conversation, seq, limit.
-select id::text, seq, rev, sender::text, client_id, text, attachments, reply_to::text, created_at, meta
-from messages
-where tenant = $1 and conversation = $2 and seq > $3::bigint
-order by seq limit $4
+-- The oldest messages after a seq: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq > $4::bigint
+order by f.seq limit $5

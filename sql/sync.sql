@@ -14,44 +14,41 @@ asked as (
         case when epoch = $3::text then $5::uuid else '00000000-0000-0000-0000-000000000000'::uuid end as after
     from here
 )
-select
-    a.epoch, a.horizon::text as horizon,
-    f.id::text, f.kind, f.title, f.seq, f.rev, f.read_seq, f.delivered_seq, f.unread
+select a.epoch, a.horizon::text as horizon, f.*,
+    case when $5::uuid = '00000000-0000-0000-0000-000000000000' then array(
+        select d.conversation::text from former_members d
+        where d.tenant = $1 and d.user_id = $2 and d.changed >= a.since and a.since > '0'::xid8
+    ) else '{}' end as gone
 from asked a
 left join lateral (
-    select c.id, c.kind, c.title, c.seq, c.rev, b.read_seq, b.delivered_seq, u.unread
-    from members b
-    join conversations c on c.tenant = b.tenant and c.id = b.conversation
-    cross join lateral (
-        select count(*) as unread from (
-            select 1 from messages x
-            where x.tenant = b.tenant and x.conversation = b.conversation
-                and x.seq > b.read_seq and x.sender <> b.user_id
-            limit 1000
-        ) as capped
-    ) as u
-    where b.tenant = $1 and b.user_id = $2 and c.changed >= a.since and c.id > a.after
-    order by c.id
+    select v.* from own_conversations v
+    where v.tenant = $1 and v.user_id = $2 and (v.changed >= a.since or v.own_changed >= a.since) and v.conversation > a.after
+    order by v.conversation
     limit $6
 ) as f on true
 
 -- name: top
--- The rev of a conversation, when the user is in it: tenant, conversation, user.
-select c.rev from conversations c
-join members b on b.tenant = c.tenant and b.conversation = c.id
-where c.tenant = $1 and c.id = $2 and b.user_id = $3
+-- A conversation as the user sees it, when they are in it: tenant, conversation, user.
+select v.* from own_conversations v
+where v.tenant = $1 and v.conversation = $2 and v.user_id = $3
 
 -- name: messages
--- Messages by their last change: tenant, conversation, after this rev, up to this rev, limit.
-select id::text, seq, rev, sender::text, client_id, text, attachments, reply_to::text, created_at, meta
-from messages
-where tenant = $1 and conversation = $2 and rev > $3 and rev <= $4
-order by rev limit $5
+-- Messages by their last change: tenant, conversation, user, after this rev, up to this rev, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.rev > $4 and f.rev <= $5
+order by f.rev limit $6
 
 -- name: members
 -- Members by their last change: tenant, conversation, after this rev, up to this rev, limit.
-select b.user_id::text as user, p.name, b.delivered_seq, b.read_seq, b.joined_at, b.rev
+select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
 from members b
 join users p on p.tenant = b.tenant and p.id = b.user_id
 where b.tenant = $1 and b.conversation = $2 and b.rev > $3 and b.rev <= $4
 order by b.rev limit $5
+
+-- name: departures
+-- Who has gone, by the rev of that: tenant, conversation, after this rev, up to this rev, limit.
+select d.user_id::text as user, d.rev, d.left_at, d.actor::text
+from former_members d
+where d.tenant = $1 and d.conversation = $2 and d.rev > $3 and d.rev <= $4
+order by d.rev limit $5

@@ -42,9 +42,9 @@ class Timeline:
         """What to keep, so that a later client misses nothing. `untaken`: events from here that the app has not had yet."""
         kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
         for event in untaken:
-            if is_durable(event) and event["conversation"] in kept:
-                seq, rev, _ = kept[event["conversation"]]
-                kept[event["conversation"]] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
+            if is_durable(event) and conversation_of(event) in kept:
+                seq, rev, _ = kept[conversation_of(event)]
+                kept[conversation_of(event)] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
         return {"cursor": self.cursor, "conversations": kept}
 
     # --- a connection begins --------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class Timeline:
             self._fall_behind(conversation["id"], conversation["rev"])
 
     def _take_durable(self, event: Json) -> list[Json]:
-        id_ = event["conversation"]
+        id_ = conversation_of(event)
         place = self._place(id_)
         if event["rev"] <= place.rev:
             return []
@@ -137,7 +137,7 @@ class Timeline:
 
     def lost(self, event: Json) -> None:
         """An event could not be told (the app does not keep up): its conversation has to be synced later."""
-        place = self._fall_behind(event["conversation"], event["rev"])
+        place = self._fall_behind(conversation_of(event), event["rev"])
         place.rev, place.seq = min(place.rev, event["rev"] - 1), min(place.seq, seq_before(event))
 
     def forget(self, id_: str) -> None:
@@ -162,15 +162,24 @@ class Timeline:
         return told
 
     def _missed_messages(self, id_: str, place: Place, changes: Json) -> list[Json]:
-        missed = [message for message in changes["messages"] if message["seq"] > place.seq]
-        for message in missed:
-            place.seq = max(place.seq, message["seq"])
-        return [{"t": "message.new", "conversation": id_, "rev": message["rev"], "message": message} for message in missed]
+        """New ones, and what has become of those that are known."""
+        told: list[Json] = []
+        for message in changes["messages"]:
+            tag = "message.new" if message["seq"] > place.seq else "message.update"
+            told.append({"t": tag, "conversation": id_, "rev": message["rev"], "message": message})
+        place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])
+        return told
 
 
 def is_durable(event: Json) -> bool:
     """Whether it has a place in the order of its conversation."""
     return "rev" in event and "conversation" in event
+
+
+def conversation_of(event: Json) -> str:
+    """Of which conversation it is: some name it, some hold it."""
+    conversation = event["conversation"]
+    return str(conversation["id"] if isinstance(conversation, Mapping) else conversation)
 
 
 def seq_before(event: Json) -> int:

@@ -10,11 +10,12 @@ from chatd.ids import UUID_PATTERN, uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
 from chatd.node.registry import command
-from chatd.node.views import conversation_for, conversations_of
+from chatd.node.views import conversation_for, conversations_of, shared
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation
+from chatd.wire.changes import ConversationUpdate
 from chatd.wire.entities import Conversation
-from chatd.wire.messages import Command, Cursor, Event, Id, Limit, Name, Result
+from chatd.wire.messages import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations")
 
@@ -37,12 +38,6 @@ class ConversationResult(Result, tag="conversation"):
 
     conversation: Conversation
     created: bool
-
-
-class ConversationUpdate(Event, tag="conversation.update"):
-    """A conversation is new for this user, or something about it other than its messages has changed."""
-
-    conversation: Conversation
 
 
 @command(
@@ -100,7 +95,7 @@ async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Ef
     effects: Effects = [Join(id_, users, mine.rev), Reply(ConversationResult(conversation=mine, created=created))]
     if not created:
         return effects
-    return [*effects, ToConversation(id_, ConversationUpdate(conversation=mine), but=ctx.session)]
+    return [*effects, ToConversation(id_, ConversationUpdate(conversation=shared(mine)), but=ctx.session)]
 
 
 class GetConversation(Command, tag="conversation.get"):

@@ -3,18 +3,20 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
+from chatd.node.messages import check_text
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
-from chatd.wire.entities import Json, Message
-from chatd.wire.messages import ClientId, Command, Event, Id, Limit, Millis, Result, Rev, Seq
+from chatd.wire.changes import MessageNew
+from chatd.wire.entities import Json, Message, Quote
+from chatd.wire.messages import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("messages")
 
@@ -45,14 +47,6 @@ class MessageAck(Result, tag="message.ack"):
     status: Literal["sent"] = "sent"
 
 
-class MessageNew(Event, tag="message.new"):
-    """A message was committed. For every session of every member but the one that sent it."""
-
-    conversation: Id
-    rev: Rev
-    message: Message
-
-
 @command(
     SendMessage,
     result=MessageAck,
@@ -62,12 +56,11 @@ class MessageNew(Event, tag="message.new"):
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation."""
     check_content(ctx, cmd)
-    if cmd.reply_to is not None:
-        await check_original(ctx, cmd.conversation, cmd.reply_to)
+    quote = UNSET if cmd.reply_to is None else await quote_of(ctx, cmd.conversation, cmd.reply_to)
 
     async def tell(done: Appended) -> None:
         ack = ack_of(cmd, done)
-        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done), but=ctx.session, ack=ack)
+        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done, quote), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
     await ctx.node.journal.append(entry_of(ctx, cmd), tell)
@@ -77,14 +70,16 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
 def check_content(ctx: Ctx, cmd: SendMessage) -> None:
     if not cmd.text and not cmd.attachments:
         raise Refused("bad_request", "$: a message needs a text or an attachment")
-    most = ctx.node.config.limits.text_bytes
-    if cmd.text and len(cmd.text) * 4 > most and len(cmd.text.encode()) > most:
-        raise Refused("too_large", f"$.text: at most {most} bytes")
+    if cmd.text:
+        check_text(ctx.node.config, cmd.text)
 
 
-async def check_original(ctx: Ctx, conversation: str, message: str) -> None:
-    if await ctx.node.db.one(SQL.exists, ctx.tenant, conversation, message, ctx.user) is None:
+async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote:
+    """Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
+    if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
+    return Quote(message=message, **dict(row))
 
 
 def entry_of(ctx: Ctx, cmd: SendMessage) -> Append:
@@ -116,7 +111,7 @@ def ack_of(cmd: SendMessage, done: Appended) -> MessageAck:
     )
 
 
-def news_of(sender: str, cmd: SendMessage, done: Appended) -> MessageNew:
+def news_of(sender: str, cmd: SendMessage, done: Appended, quote: Quote | UnsetType) -> MessageNew:
     message = Message(
         id=done.id,
         seq=done.seq,
@@ -128,6 +123,7 @@ def news_of(sender: str, cmd: SendMessage, done: Appended) -> MessageNew:
         reply_to=cmd.reply_to,
         created_at=done.created_at,
         meta=cmd.meta,
+        quote=quote,
     )
     return MessageNew(conversation=cmd.conversation, rev=done.rev, message=message)
 
@@ -160,6 +156,6 @@ async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
         raise Refused("bad_request", "$: before and after exclude each other")
     statement = SQL.history_before if cmd.after is None else SQL.history_after
     edge = cmd.before if cmd.after is None else cmd.after
-    rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, edge, cmd.limit + 1)
+    rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, ctx.user, edge, cmd.limit + 1)
     items = sorted((message_of(row) for row in rows[: cmd.limit]), key=lambda message: message.seq)
     return [Reply(Messages(items=items, more=len(rows) > cmd.limit))]

@@ -8,16 +8,16 @@ taken; it may repeat a state, which does no harm. A cursor of another database (
 
 import re
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
 from chatd.node.registry import command
-from chatd.node.views import counters_of, member_of, message_of
+from chatd.node.views import counters_of, departure_of, info_of, member_of, message_of
 from chatd.store import queries
-from chatd.wire.entities import Counters, Member, Message
+from chatd.wire.entities import Counters, Departure, Info, Member, Message
 from chatd.wire.messages import Command, Cursor, Id, Limit, Result, Rev
 
 SQL = queries.load("sync")
@@ -32,9 +32,10 @@ class SyncSession(Command, tag="session.sync"):
 
 
 class SessionState(Result, tag="session.state"):
-    """States of conversations. Keep `cursor` for the next time."""
+    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more."""
 
     conversations: list[Counters]
+    gone: list[Id]
     cursor: str
     more: bool
 
@@ -46,7 +47,7 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     found = [counters_of(row) for row in rows if row["id"] is not None]
     more = len(found) > cmd.limit
     next_ = position.next(rows[0]["epoch"], rows[0]["horizon"], found[cmd.limit - 1].id if more else None)
-    return [Reply(SessionState(conversations=found[: cmd.limit], cursor=str(next_), more=more))]
+    return [Reply(SessionState(conversations=found[: cmd.limit], gone=rows[0]["gone"], cursor=str(next_), more=more))]
 
 
 FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID_PATTERN[1:-1]})")
@@ -93,12 +94,17 @@ class SyncConversation(Command, tag="conversation.sync"):
 
 
 class Changes(Result, tag="changes"):
-    """States of what changed, each in the order of its rev. Everything up to `rev` is known now."""
+    """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
+
+    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed.
+    """
 
     messages: list[Message]
     members: list[Member]
+    departures: list[Departure]
     rev: Rev
     more: bool
+    info: Info | UnsetType = UNSET
 
 
 @command(
@@ -113,22 +119,37 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
 
     The rev is read first, and only changes up to it after that: what changes in between carries a higher one.
     """
-    top = await ctx.node.db.value(SQL.top, ctx.tenant, cmd.conversation, ctx.user)
-    if top is None:
+    here = await ctx.node.db.one(SQL.top, ctx.tenant, cmd.conversation, ctx.user)
+    if here is None:
         raise Refused("not_found", "no such conversation")
-    window = (ctx.tenant, cmd.conversation, cmd.rev, top, cmd.limit + 1)
-    messages = [message_of(row) for row in await ctx.node.db.all(SQL.messages, *window)]
-    members = [member_of(row) for row in await ctx.node.db.all(SQL.members, *window)]
-    return [Reply(changes_of(messages, members, max(cmd.rev, top), cmd.limit))]
+    window = (cmd.rev, here["rev"], cmd.limit + 1)
+    db, place = ctx.node.db, (ctx.tenant, cmd.conversation)
+    messages = [message_of(row) for row in await db.all(SQL.messages, *place, ctx.user, *window)]
+    members = [member_of(row) for row in await db.all(SQL.members, *place, *window)]
+    departures = [departure_of(row) for row in await db.all(SQL.departures, *place, *window)]
+    info = info_of(here) if here["info_rev"] > cmd.rev else UNSET
+    return [Reply(changes_of(Found(messages, members, departures, info), max(cmd.rev, here["rev"]), cmd.limit))]
 
 
-def changes_of(messages: list[Message], members: list[Member], top: int, limit: int) -> Changes:
-    """Cut both lists at one rev, so that what was left out of either comes with the next page."""
-    edges = [states[limit - 1].rev for states in (messages, members) if len(states) > limit]
+class Found(Struct, frozen=True):
+    """What has changed: at least one more of each than is told, where there is more."""
+
+    messages: list[Message]
+    members: list[Member]
+    departures: list[Departure]
+    info: Info | UnsetType
+
+
+def changes_of(found: Found, top: int, limit: int) -> Changes:
+    """Cut all lists at one rev, so that what was left out of either comes with the next page."""
+    lists = (found.messages, found.members, found.departures)
+    edges = [states[limit - 1].rev for states in lists if len(states) > limit]
     edge = min(edges, default=top)
     return Changes(
-        messages=[message for message in messages if message.rev <= edge],
-        members=[member for member in members if member.rev <= edge],
+        messages=[message for message in found.messages if message.rev <= edge],
+        members=[member for member in found.members if member.rev <= edge],
+        departures=[departure for departure in found.departures if departure.rev <= edge],
+        info=found.info,
         rev=edge,
         more=bool(edges),
     )

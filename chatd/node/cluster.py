@@ -95,7 +95,7 @@ class Cluster:
         volatile: bool = False,
         then: Callable[[], None] | None = None,
     ) -> None:
-        rev = getattr(event, "rev", 0)
+        rev = getattr(event, "rev", 0) or 0
         if not self._bus.alone:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, then))

@@ -1,37 +1,65 @@
 """Rows of the database as the entities of the wire."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from msgspec import UNSET, Struct, convert
+from msgspec.structs import replace
 
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.entities import Conversation, Counters, Member, Message
+from chatd.wire.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 
 SQL = queries.load("views")
+Entity = TypeVar("Entity", bound=Struct)
+# Fields of a message that are absent when the row has nothing.
+OPTIONAL = tuple(name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True))
+FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
 
 
-def message_of(row: Row, prefix: str = "") -> Message:
-    fields = {name: row[prefix + name] for name in Message.__struct_fields__}
+def entity_of(kind: type[Entity], row: Row, **more: Any) -> Entity:
+    """The fields of the row that the entity has, and `more`."""
+    return kind(**{name: row[name] for name in kind.__struct_fields__ if name not in more}, **more)
+
+
+def message_of(row: Row) -> Message:
+    """A row of `message_states` or of `messages_for`."""
+    fields = {name: row[name] for name in FIXED}
     fields["attachments"] = fields["attachments"] or []
+    for name in OPTIONAL:
+        value = row.get(name)
+        if value is not None and value != []:
+            fields[name] = convert(value, Quote) if name == "quote" else value
     return Message(**fields)
 
 
 def member_of(row: Row) -> Member:
-    return Member(**{name: row[name] for name in Member.__struct_fields__})
+    return entity_of(Member, row)
+
+
+def departure_of(row: Row) -> Departure:
+    return entity_of(Departure, row)
+
+
+def info_of(row: Row) -> Info:
+    return entity_of(Info, row)
 
 
 def counters_of(row: Row) -> Counters:
-    return Counters(**{name: row[name] for name in Counters.__struct_fields__})
+    """A row of `own_conversations`."""
+    return entity_of(Counters, row, settings=entity_of(Settings, row))
 
 
 async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
     """Conversations as `user` sees them, in the order of `ids`; those that user is not in are left out."""
     if not ids:
         return []
-    rows = await ctx.node.db.all(SQL.conversations, ctx.tenant, user, ids)
-    members = await members_of(ctx, ids)
-    found = {row["id"]: conversation_of(row, members.get(row["id"], [])) for row in rows}
+    rows = await ctx.node.db.all(SQL.counters, ctx.tenant, user, ids)
+    members = await members_of(ctx, [row["id"] for row in rows])
+    last = {row["of"]: message_of(row) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
+    found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
 
 
@@ -43,16 +71,18 @@ async def members_of(ctx: Ctx, ids: list[str]) -> dict[str, list[Member]]:
     return members
 
 
-def conversation_of(row: Row, members: list[Member]) -> Conversation:
-    last = message_of(row, "last_") if row["last_id"] is not None else None
-    counters: dict[str, Any] = {name: row[name] for name in Counters.__struct_fields__}
-    return Conversation(
-        **counters,
-        member_count=row["member_count"],
-        members=members,
-        last_message=last,
-        created_at=row["created_at"],
-    )
+def conversation_of(row: Row, members: list[Member], last: Message | None) -> Conversation:
+    return entity_of(Conversation, row, settings=entity_of(Settings, row), members=members, last_message=last)
+
+
+def shared(conversation: Conversation) -> Conversation:
+    """Without what is one member's own: to be told to all of them."""
+    return replace(conversation, **dict.fromkeys(PERSONAL, UNSET))
+
+
+def without_own(messages: Iterable[Message]) -> list[Message]:
+    """Without the asker's own star and reactions."""
+    return [replace(message, mine=UNSET, starred_at=UNSET) for message in messages]
 
 
 async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:

@@ -11,7 +11,10 @@ from chatd.errors import Refused
 
 
 class Append(Struct, frozen=True):
-    """A message that wants a number. `id` is made by the sender's node; `attachments` and `meta` are JSON texts."""
+    """A message that wants a number. `id` is made by the sender's node; `attachments`, `meta` and `extra` are JSON texts.
+
+    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`.
+    """
 
     tenant: str
     conversation: str
@@ -22,6 +25,7 @@ class Append(Struct, frozen=True):
     attachments: str | None
     reply_to: str | None
     meta: str | None
+    extra: str | None = None
 
     member: ClassVar[tuple[str, str, str] | None] = None
 
@@ -52,13 +56,14 @@ class Appended(Struct, frozen=True):
 
 
 class Advanced(Struct, frozen=True):
-    """What became of a receipt. `rev` is None when nothing moved; `unread` is None when `read` did not."""
+    """What became of a receipt. `rev` is None when nothing moved; `unread` and `mentions` are None when `read` did not."""
 
     delivered_seq: int
     read_seq: int
     rev: int | None
     seq: int
     unread: int | None
+    mentions: int | None
 
 
 Item = Append | Receipt

@@ -27,7 +27,7 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
 
 
 def appended(row: Any, items: Sequence[Append]) -> Appended | str:
-    if row["outcome"] in ("not_found", "conflict"):
+    if row["outcome"] not in ("new", "duplicate"):
         return str(row["outcome"])
     ours = row["id"] == items[row["ord"] - 1].id
     return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours)
@@ -44,7 +44,7 @@ async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> 
 def advanced(row: Any) -> Advanced | str:
     if row["outcome"] == "not_found":
         return "not_found"
-    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"])
+    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"], row["mentions"])
 
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:

@@ -1,16 +1,37 @@
-"""What several commands and events speak of: messages, members, conversations. States, as they are now."""
+"""What several commands and events speak of: messages, members, conversations. States, as they are now.
+
+A field that may be absent says nothing when it is: no reaction, not edited, not pinned.
+"""
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire.messages import ClientId, Id, Millis, Rev, Seq
 
 Json = dict[str, Any]
+Role = Literal["owner", "admin", "moderator", "member"]
+Notify = Literal["all", "mentions", "none"]
+Joining = Literal["closed", "invite", "request", "open"]
+
+
+class Quote(Struct, kw_only=True, frozen=True):
+    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters."""
+
+    message: Id
+    seq: Seq
+    sender: Id
+    text: str | None
+    deleted: bool
 
 
 class Message(Struct, kw_only=True, frozen=True):
-    """A message. `seq` is its place in the conversation, `rev` the number of its last change."""
+    """A message. `seq` is its place in the conversation, `rev` the number of its last change.
+
+    One with `deleted_at` is a tombstone: its place stays, its content is gone. One with `system` says what has happened, and
+    nobody wrote it: `sender` has done it. `reactions` counts them by emoji; `mine` are the asker's own, and `starred_at` the
+    asker's star: neither is in what is told to all.
+    """
 
     id: Id
     seq: Seq
@@ -22,6 +43,18 @@ class Message(Struct, kw_only=True, frozen=True):
     reply_to: Id | None
     created_at: Millis
     meta: Json | None
+    quote: Quote | UnsetType = UNSET
+    system: Json | UnsetType = UNSET
+    mentions: list[Id] | UnsetType = UNSET
+    mentions_everybody: bool | UnsetType = UNSET
+    forwarded: Json | UnsetType = UNSET
+    reactions: dict[str, int] | UnsetType = UNSET
+    mine: list[str] | UnsetType = UNSET
+    starred_at: Millis | UnsetType = UNSET
+    edited_at: Millis | UnsetType = UNSET
+    deleted_at: Millis | UnsetType = UNSET
+    expires_at: Millis | UnsetType = UNSET
+    pinned_at: Millis | UnsetType = UNSET
 
 
 class Member(Struct, kw_only=True, frozen=True):
@@ -29,40 +62,80 @@ class Member(Struct, kw_only=True, frozen=True):
 
     user: Id
     name: str | None
+    role: Role
     delivered_seq: Seq
     read_seq: Seq
     joined_at: Millis
     rev: Rev
 
 
-class Conversation(Struct, kw_only=True, frozen=True):
-    """A conversation as one of its members sees it.
+class Departure(Struct, kw_only=True, frozen=True):
+    """Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it."""
 
-    `unread` counts the messages of others after `read_seq`, up to 1000. `members` holds at most 50, `member_count` all.
+    user: Id
+    rev: Rev
+    left_at: Millis
+    actor: Id | None
+
+
+class Info(Struct, kw_only=True, frozen=True):
+    """What all members share of a conversation, but for who is in it.
+
+    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `joining`: who
+    may come in by themselves. `history`: whether those who join late see what was said before.
+    """
+
+    title: str | None
+    description: str | None
+    picture: Id | None
+    announce: bool
+    disappear: int
+    joining: Joining
+    history: Literal["all", "joined"]
+    member_count: int
+
+
+class Settings(Struct, kw_only=True, frozen=True):
+    """What one member has set for themselves: nobody else sees it, and all their devices do.
+
+    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever. `notify` null: as in the user's own.
+    """
+
+    muted_until: Millis | None
+    archived: bool
+    pinned_at: Millis | None
+    hidden: bool
+    draft: str | None
+    draft_at: Millis | None
+    notify: Notify | None
+
+
+class Counters(Info, kw_only=True, frozen=True):
+    """A conversation, and the position of one member in it.
+
+    `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
+    everybody. What is one member's own, from `role` on, is absent in what is told to all of them.
     """
 
     id: Id
     kind: Literal["direct", "group", "match"]
-    title: str | None
     seq: Seq
     rev: Rev
-    read_seq: Seq
-    delivered_seq: Seq
-    unread: int
-    member_count: int
+    role: Role | UnsetType = UNSET
+    first_seq: Seq | UnsetType = UNSET
+    read_seq: Seq | UnsetType = UNSET
+    delivered_seq: Seq | UnsetType = UNSET
+    unread: int | UnsetType = UNSET
+    mentions: int | UnsetType = UNSET
+    settings: Settings | UnsetType = UNSET
+
+
+class Conversation(Counters, kw_only=True, frozen=True):
+    """A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all."""
+
     members: list[Member]
     last_message: Message | None
     created_at: Millis
 
 
-class Counters(Struct, kw_only=True, frozen=True):
-    """The position of one member in a conversation. `unread` as in Conversation."""
-
-    id: Id
-    kind: Literal["direct", "group", "match"]
-    title: str | None
-    seq: Seq
-    rev: Rev
-    read_seq: Seq
-    delivered_seq: Seq
-    unread: int
+PERSONAL = ("role", "first_seq", "read_seq", "delivered_seq", "unread", "mentions", "settings")

@@ -1,0 +1,157 @@
+"""Changing what was said: edits with their history, deletion for everybody or for oneself, and pins.
+
+A deleted message leaves a tombstone: its place in the order stays, and everything it held is gone from the database, what it said
+before edits too. Who comes back later gets the tombstone as its state.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from chatd.domain.permissions import Right
+from chatd.errors import Refused
+from chatd.node.changes import Change, change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToConversation, ToUser
+from chatd.node.messages import check_text, message_in
+from chatd.node.registry import Needs, command
+from chatd.node.views import message_of
+from chatd.store import queries
+from chatd.store.postgres import Row
+from chatd.wire.changes import MessageUpdate, SessionBehind
+from chatd.wire.entities import Message
+from chatd.wire.messages import Command, Id, Limit, Millis, Ok, Result
+
+SQL = queries.load("edits")
+
+
+class MessageResult(Result, tag="message"):
+    """A message as it is now."""
+
+    message: Message
+
+
+class EditMessage(Command, tag="message.edit"):
+    """Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one."""
+
+    conversation: Id
+    message: Id
+    text: Annotated[str, Meta(min_length=1)]
+
+
+@command(
+    EditMessage,
+    result=MessageResult,
+    refuses=("not_found", "forbidden", "conflict", "too_large"),
+    http="PATCH /v1/conversations/{conversation}/messages/{message}",
+)
+async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
+    """Refused `forbidden` for a message of somebody else or too old a one, `conflict` for a deleted one."""
+    check_text(ctx.node.config, cmd.text)
+
+    async def work(here: Change) -> Message:
+        row = await message_in(here, cmd.message)
+        check_edit(ctx, row)
+        await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
+        await here.run(SQL.edit, row["seq"], here.next_rev(), cmd.text, here.now)
+        return message_of(await message_in(here, cmd.message))
+
+    return told(cmd.conversation, await change(ctx, cmd.conversation, work), "edit", ctx.user)
+
+
+def check_edit(ctx: Ctx, row: Row) -> None:
+    """Raises Refused."""
+    if row["sender"] != ctx.user or row["system"] is not None:
+        raise Refused("forbidden", "only who wrote a message can edit it")
+    if row["deleted_at"] is not None:
+        raise Refused("conflict", "the message was deleted")
+    window = ctx.node.config.messages.edit_window
+    if window and ctx.now - row["created_at"] > window * 1000:
+        raise Refused("forbidden", "the message is too old to be edited")
+
+
+def told(conversation: str, message: Message, why: Literal["edit", "delete"], by: str) -> Effects:
+    """To all members, the asker's session too: what it is now is the answer as well."""
+    event = MessageUpdate(conversation=conversation, rev=message.rev, message=message, change=why, by=by)
+    return [ToConversation(conversation, event), Reply(MessageResult(message=message))]
+
+
+class DeleteMessage(Command, tag="message.delete"):
+    """Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices)."""
+
+    conversation: Id
+    message: Id
+    scope: Literal["all", "me"] = "all"
+
+
+@command(
+    DeleteMessage,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="DELETE /v1/conversations/{conversation}/messages/{message}",
+)
+async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
+    """Refused `forbidden` for a message of somebody else, but for those with the right. Deleting it again is fine."""
+    if cmd.scope == "me":
+        return await hide(ctx, cmd)
+
+    async def work(here: Change) -> Message | None:
+        row = await message_in(here, cmd.message)
+        if row["sender"] != ctx.user:
+            here.check(Right.DELETE_ANY)
+        if row["deleted_at"] is not None:
+            return None
+        await here.run(SQL.delete, row["seq"], here.next_rev(), here.now)
+        return message_of(await message_in(here, cmd.message))
+
+    message = await change(ctx, cmd.conversation, work)
+    tell = told(cmd.conversation, message, "delete", ctx.user)[:1] if message is not None else []
+    return [*tell, Reply(Ok())]
+
+
+async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
+    """From the asker alone."""
+    seq = await ctx.node.db.value(SQL.hide, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
+    if seq is None:
+        raise Refused("not_found", "no such message")
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+
+
+class Edit(Struct, kw_only=True, frozen=True):
+    """What a message said until `until`."""
+
+    text: str | None
+    until: Millis
+
+
+class MessageEdits(Command, tag="message.edits"):
+    """What a message said before, the oldest first, for those whom `messages.edit_history` lets see it."""
+
+    conversation: Id
+    message: Id
+    limit: Limit = 50
+
+
+class Edits(Result, tag="message.edits"):
+    """The earlier forms of a message."""
+
+    items: list[Edit]
+
+
+@command(
+    MessageEdits,
+    result=Edits,
+    needs=Needs.MEMBER,
+    refuses=("not_found", "forbidden"),
+    http="GET /v1/conversations/{conversation}/messages/{message}/edits",
+)
+async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
+    """Refused `forbidden` where earlier forms are not for the asker."""
+    sender = await ctx.node.db.value(SQL.sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
+    if sender is None:
+        raise Refused("not_found", "no such message")
+    seen_by = ctx.node.config.messages.edit_history
+    if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
+        raise Refused("forbidden", "earlier forms of messages are not shown here")
+    rows = await ctx.node.db.all(SQL.edits, ctx.tenant, cmd.conversation, cmd.message, cmd.limit)
+    return [Reply(Edits(items=[Edit(text=row["text"], until=row["until"]) for row in rows]))]

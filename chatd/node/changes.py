@@ -1,0 +1,137 @@
+"""The one road for changes of a conversation that are not messages or receipts: edits, roles, members, titles, pins.
+
+The conversation's row is locked first, as the journal does, so that all numbers of a conversation are given one after the other;
+then `work` looks, decides and writes, taking a `rev` for each row it changes; then the counters are written and all is committed.
+What it returns is told afterwards. Whoever may not do it is refused before anything is written.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from chatd.domain.permissions import Right, may
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.node.context import Ctx
+from chatd.store import queries
+from chatd.store.postgres import Row
+from chatd.wire.entities import Json, Message
+
+SQL = queries.load("changes")
+T = TypeVar("T")
+
+
+class Place(Struct, frozen=True):
+    """The conversation as it was when its row was locked. `role` None: who asks is no member."""
+
+    kind: str
+    creator: str | None
+    pair_low: str | None
+    pair_high: str | None
+    title: str | None
+    announce: bool
+    blocked: bool
+    disappear: int
+    joining: str
+    history: str
+    members: int
+    seq: int
+    rev: int
+    role: str | None
+    first_seq: int | None
+
+
+class Change:
+    """One transaction on one conversation. Statements run one after the other on `connection` (asyncpg's)."""
+
+    def __init__(self, connection: Any, tenant: str, conversation: str, user: str, now: int, place: Place) -> None:
+        self.tenant = tenant
+        self.conversation = conversation
+        self.user = user
+        self.now = now
+        self.place = place
+        self.members = place.members
+        self._connection = connection
+        self._seq, self._rev = place.seq, place.rev
+        self._info_rev: int | None = None
+
+    @property
+    def rev(self) -> int:
+        """The last one that was given."""
+        return self._rev
+
+    def next_rev(self, *, info: bool = False) -> int:
+        """The number of one more change; `info`: of what the row of the conversation itself says."""
+        self._rev += 1
+        if info:
+            self._info_rev = self._rev
+        return self._rev
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        row: Row | None = await self._connection.fetchrow(sql, self.tenant, self.conversation, *args)
+        return row
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        """All rows. Tenant and conversation are the first two arguments of every statement."""
+        rows: list[Row] = await self._connection.fetch(sql, self.tenant, self.conversation, *args)
+        return rows
+
+    async def run(self, sql: str, *args: Any) -> None:
+        await self._connection.execute(sql, self.tenant, self.conversation, *args)
+
+    async def say(self, system: Json) -> Message:
+        """A message that says what happened, in its place of the order. Tell it as `message.new`."""
+        self._seq += 1
+        id_ = uuid7(self.now)
+        message = Message(
+            id=id_,
+            seq=self._seq,
+            rev=self.next_rev(),
+            sender=self.user,
+            client_id=f"system-{id_}",
+            text=None,
+            attachments=[],
+            reply_to=None,
+            created_at=self.now,
+            meta=None,
+            system=system,
+        )
+        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
+        return message
+
+    def check(self, right: Right) -> None:
+        """Raises Refused: `forbidden`."""
+        if self.place.role is None or not may(self.place.kind, self.place.role, right):
+            raise Refused("forbidden", f"you may not {right.value} here")
+
+    async def finish(self) -> None:
+        """Write the counters, when anything has changed."""
+        if self._rev != self.place.rev:
+            said = self.now if self._seq != self.place.seq else None
+            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said)
+
+
+async def change(
+    ctx: Ctx, conversation: str, work: Callable[[Change], Awaitable[T]], needs: Right | None = None, *, stranger: bool = False
+) -> T:
+    """Run `work` on the conversation as one transaction; what it returns.
+
+    Raises Refused: `not_found` for who is no member (but where a `stranger` may come), `forbidden` without the right, and
+    whatever `work` raises: then nothing has happened. `work` runs in asyncio: it awaits nothing but the change.
+    """
+    tenant, user, now = ctx.tenant, ctx.user, ctx.now
+
+    async def transaction(connection: Any) -> T:
+        async with connection.transaction():
+            row = await connection.fetchrow(SQL.hold, tenant, conversation, user)
+            if row is None or (row["role"] is None and not stranger):
+                raise Refused("not_found", "no such conversation")
+            one = Change(connection, tenant, conversation, user, now, Place(**dict(row)))
+            if needs is not None:
+                one.check(needs)
+            result = await work(one)
+            await one.finish()
+            return result
+
+    return await ctx.node.db.within(transaction)
