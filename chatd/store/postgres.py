@@ -183,8 +183,8 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     """What every session of ours sets. Times in milliseconds.
 
     A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
-    that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its order
-    and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
+    that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its
+    order and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
     """
     limit = str(int(settings.timeout * 1000))
     return {

@@ -98,7 +98,8 @@ class Info(Struct, kw_only=True, frozen=True):
 class Settings(Struct, kw_only=True, frozen=True):
     """What one member has set for themselves: nobody else sees it, and all their devices do.
 
-    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever. `notify` null: as in the user's own.
+    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever.
+    `notify` null: as the user has set it.
     """
 
     muted_until: Millis | None

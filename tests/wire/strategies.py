@@ -43,6 +43,8 @@ def values_of(form: inspect.Type) -> st.SearchStrategy[Any]:
             return free_form()
         case inspect.StructType():
             return anything(form.cls)
+        case inspect.LiteralType():
+            return st.sampled_from(form.values)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():
