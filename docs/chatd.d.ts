@@ -8,6 +8,13 @@ export interface Accepts {
   must_not?: Record<string, unknown>;
 }
 
+/** Add people to a group. Those who are in it already stay as they are. */
+export interface AddMembers {
+  t: "member.add";
+  conversation: string;
+  users: Array<string>;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -92,6 +99,19 @@ export interface Conversation {
   created_at: number;
 }
 
+/** The conversation is no more. Who was away learns it by `gone` of session.sync. */
+export interface ConversationGone {
+  t: "conversation.gone";
+  conversation: string;
+  reason: "dissolved";
+}
+
+/** The conversation as it is now. */
+export interface ConversationInfo {
+  t: "conversation.info";
+  conversation: Conversation;
+}
+
 /** A conversation as the asker sees it. `created`: it was not there before. */
 export interface ConversationResult {
   t: "conversation";
@@ -143,6 +163,22 @@ export interface CreateConversation {
   title?: string | null;
 }
 
+/** A link into a group. `expires_in` in seconds, `uses`: how many may come by it; without them there is no limit. */
+export interface CreateInvite {
+  t: "invite.create";
+  conversation: string;
+  expires_in?: number | null;
+  uses?: number | null;
+}
+
+/** Let somebody in who asked, or do not. */
+export interface DecideRequest {
+  t: "join.decide";
+  conversation: string;
+  user: string;
+  approve: boolean;
+}
+
 /** Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices). */
 export interface DeleteMessage {
   t: "message.delete";
@@ -159,10 +195,30 @@ export interface Departure {
   actor: string | null;
 }
 
+/** End a group for all: nobody is a member any more, and nobody sees anything of it. */
+export interface DissolveConversation {
+  t: "conversation.dissolve";
+  conversation: string;
+}
+
 /** What a message said until `until`. */
 export interface Edit {
   text: string | null;
   until: number;
+}
+
+/** Change what is given. An empty text empties the field. `disappear` in seconds; `keep_days` 0: as configured. */
+export interface EditConversation {
+  t: "conversation.edit";
+  conversation: string;
+  title?: string | null;
+  description?: string | null;
+  picture?: string | null;
+  announce?: boolean | null;
+  disappear?: number | null;
+  joining?: "closed" | "invite" | "open" | "request" | null;
+  history?: "all" | "joined" | null;
+  keep_days?: number | null;
 }
 
 /** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one. */
@@ -216,9 +272,67 @@ export interface Info {
   member_count: number;
 }
 
+/** A link, without its secret. */
+export interface Invite {
+  id: string;
+  creator: string;
+  created_at: number;
+  expires_at: number | null;
+  uses_left: number | null;
+}
+
+/** `secret` is shown this once. */
+export interface InviteCreated {
+  t: "invite.created";
+  invite: string;
+  secret: string;
+  expires_at: number | null;
+}
+
+/** The latest first. */
+export interface Invites {
+  t: "invites";
+  items: Array<Invite>;
+}
+
+/** Come into a group: by the `secret` of a link, or by its id where it is open. `text` goes with a request. */
+export interface JoinConversation {
+  t: "conversation.join";
+  conversation?: string | null;
+  secret?: string | null;
+  text?: string | null;
+}
+
+/** You are not let in. */
+export interface JoinDeclined {
+  t: "join.declined";
+  conversation: string;
+  user: string;
+}
+
+/** Somebody asks to come in. For those who may decide. */
+export interface JoinRequested {
+  t: "join.requested";
+  conversation: string;
+  user: string;
+}
+
+/** The group; or null, when somebody has to let the asker in first. */
+export interface Joined {
+  t: "conversation.joined";
+  conversation: Conversation | null;
+  requested: boolean;
+}
+
 /** Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over. */
 export interface KeepMatch {
   t: "match.keep";
+}
+
+/** Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner. */
+export interface LeaveConversation {
+  t: "conversation.leave";
+  conversation: string;
 }
 
 /** End the match; the others are told. */
@@ -232,6 +346,26 @@ export interface ListConversations {
   t: "conversation.list";
   cursor?: string | null;
   limit?: number;
+}
+
+/** The links into a group. */
+export interface ListInvites {
+  t: "invite.list";
+  conversation: string;
+}
+
+/** The members of a conversation, by their id. `cursor` from the page before. */
+export interface ListMembers {
+  t: "member.list";
+  conversation: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** Who asks to come in. */
+export interface ListRequests {
+  t: "join.list";
+  conversation: string;
 }
 
 /** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
@@ -317,6 +451,19 @@ export interface Member {
   read_seq: number;
   joined_at: number;
   rev: number;
+}
+
+/** A member as they are now. */
+export interface MemberResult {
+  t: "member";
+  member: Member;
+}
+
+/** Members of a conversation. `cursor` is null on the last page. */
+export interface Members {
+  t: "members";
+  items: Array<Member>;
+  cursor: string | null;
 }
 
 /** A message. `seq` is its place in the conversation, `rev` the number of its last change. */
@@ -457,6 +604,17 @@ export interface Pong {
   server_time: number;
 }
 
+/** A group as somebody sees it who has a link. `asks`: one has to ask to be let in. */
+export interface Preview {
+  t: "invite.preview";
+  conversation: string;
+  title: string | null;
+  description: string | null;
+  picture: string | null;
+  member_count: number;
+  asks: boolean;
+}
+
 /** What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters. */
 export interface Quote {
   message: string;
@@ -484,6 +642,34 @@ export interface ReceiptRead {
 export interface RefreshAuth {
   t: "auth.refresh";
   token: string;
+}
+
+/** Remove somebody from a group. From then on they see nothing of it. */
+export interface RemoveMember {
+  t: "member.remove";
+  conversation: string;
+  user: string;
+}
+
+/** Somebody who asks to come in. */
+export interface Request {
+  user: string;
+  name: string | null;
+  text: string | null;
+  created_at: number;
+}
+
+/** The first ones first, at most 200. */
+export interface Requests {
+  t: "join.requests";
+  items: Array<Request>;
+}
+
+/** A link that lets nobody in any more. */
+export interface RevokeInvite {
+  t: "invite.revoke";
+  conversation: string;
+  invite: string;
 }
 
 /** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
@@ -517,6 +703,14 @@ export interface SessionState {
   more: boolean;
 }
 
+/** Give a member another role. Both the role before and the one after must be below the asker's own. */
+export interface SetRole {
+  t: "member.role";
+  conversation: string;
+  user: string;
+  role: "admin" | "member" | "moderator";
+}
+
 /** What one member has set for themselves: nobody else sees it, and all their devices do. */
 export interface Settings {
   muted_until: number | null;
@@ -526,6 +720,12 @@ export interface Settings {
   draft: string | null;
   draft_at: number | null;
   notify: "all" | "mentions" | "none" | null;
+}
+
+/** Where a link leads to, before one follows it. */
+export interface ShowInvite {
+  t: "invite.show";
+  secret: string;
 }
 
 /** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
@@ -579,6 +779,13 @@ export interface Tokens {
   expires_in: number;
 }
 
+/** Hand a group over to another member. The asker becomes an admin. */
+export interface TransferConversation {
+  t: "conversation.transfer";
+  conversation: string;
+  user: string;
+}
+
 /** I am typing. Repeat it every few seconds while it is so. */
 export interface TypingStart {
   t: "typing.start";
@@ -613,16 +820,31 @@ export interface ResultOf {
   "auth.refresh": AuthRefreshed;
   "auth.ticket": Ticket;
   "conversation.create": ConversationResult;
+  "conversation.dissolve": Ok;
+  "conversation.edit": ConversationInfo;
   "conversation.get": ConversationResult;
+  "conversation.join": Joined;
+  "conversation.leave": Ok;
   "conversation.list": Conversations;
   "conversation.open": ConversationResult;
   "conversation.sync": Changes;
+  "conversation.transfer": Ok;
+  "invite.create": InviteCreated;
+  "invite.list": Invites;
+  "invite.revoke": Ok;
+  "invite.show": Preview;
+  "join.decide": Ok;
+  "join.list": Requests;
   "match.cancel": Ok;
   "match.confirm": Ok;
   "match.find": MatchQueued;
   "match.keep": Ok;
   "match.leave": Ok;
   "match.skip": Ok;
+  "member.add": Members;
+  "member.list": Members;
+  "member.remove": Ok;
+  "member.role": MemberResult;
   "message.delete": Ok;
   "message.edit": MessageResult;
   "message.edits": Edits;
@@ -636,9 +858,9 @@ export interface ResultOf {
   "typing.stop": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | DeleteMessage | EditMessage | MessageEdits | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | MessageResult | Edits | Messages | MessageAck | Pong | SessionState | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | MessageAck | Pong | SessionState | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -16,6 +16,13 @@ join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where c.changed >= $3::text::xid8
 group by c.tenant, c.id, c.rev
 
+-- name: parted
+-- Who of these users has left or lost a conversation at or after a horizon: tenants, users, pairwise; horizon.
+select d.tenant, d.conversation::text, d.user_id::text
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+join former_members d on d.tenant = u.tenant and d.user_id = u.id
+where d.changed >= $3::text::xid8
+
 -- name: ended_logins
 -- Logins of these users that have been ended: tenants, users, pairwise.
 select l.tenant, l.user_id::text, l.id::text

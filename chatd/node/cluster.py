@@ -94,11 +94,17 @@ class Cluster:
         but: str | None = None,
         volatile: bool = False,
         then: Callable[[], None] | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
         rev = getattr(event, "rev", 0) or 0
         if not self._bus.alone:
-            self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
-        await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, then))
+            self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
+        after = self._parting(tenant, conversation, parts) if parts else then
+        await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
+
+    def _parting(self, tenant: str, conversation: str, users: Sequence[str]) -> Callable[[], None]:
+        """What comes after the last event that these users hear, and before the next one."""
+        return lambda: self._hub.part(tenant, conversation, users)
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
@@ -134,8 +140,9 @@ class Cluster:
         """Carry out what another node has told."""
         hub = self._hub
         match orders.decode_order(data):
-            case orders.TellConversation(tenant, conversation, rev, but, volatile, event):
-                await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile))
+            case orders.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
+                after = self._parting(tenant, conversation, parts) if parts else None
+                await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)
             case orders.TellUser(tenant, user, but, event):
@@ -212,6 +219,8 @@ class Cluster:
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
                 await self._learn(row)
+            for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
+                self._hub.part(row["tenant"], row["conversation"], [row["user_id"]])
         await self._close_who_must_go(users)
         self._horizon = horizon
 

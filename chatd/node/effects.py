@@ -22,6 +22,7 @@ class ToConversation(Struct, frozen=True):
     """An event for every session of every member, but the one with the id `but`. Volatile ones are dropped for slow readers.
 
     `ack` is for who asked, in the same place of the order: nobody hears of their own second message before somebody's first.
+    `parts` are those whose membership this event ends: it is the last one of the conversation that they hear.
     """
 
     conversation: str
@@ -29,6 +30,7 @@ class ToConversation(Struct, frozen=True):
     but: str | None = None
     volatile: bool = False
     ack: Result | None = None
+    parts: Sequence[str] = ()
 
 
 class ToUser(Struct, frozen=True):
@@ -72,9 +74,9 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
         match effect:
             case Reply(result):
                 ctx.answer(result)
-            case ToConversation(conversation, event, but, volatile, ack):
+            case ToConversation(conversation, event, but, volatile, ack, parts):
                 then = answering(ctx, ack) if ack is not None else None
-                await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then)
+                await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)
             case ToUser(user, event, but):
                 await cluster.tell_user(tenant, user, event, but=but)
             case Join(conversation, users, rev):

@@ -1,5 +1,7 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
+from collections.abc import Sequence
+
 from msgspec import Raw, msgpack
 
 from chatd.domain.criteria import Ticket
@@ -7,7 +9,10 @@ from chatd.wire.messages import Control
 
 
 class TellConversation(Control, array_like=True, tag="event"):
-    """An event of a conversation; `rev` 0 when it has no place in the order. `event` is its body in msgpack."""
+    """An event of a conversation; `rev` 0 when it has no place in the order. `event` is its body in msgpack.
+
+    After it the users in `parts` hear the conversation no more.
+    """
 
     tenant: str
     conversation: str
@@ -15,6 +20,7 @@ class TellConversation(Control, array_like=True, tag="event"):
     but: str | None
     volatile: bool
     event: Raw
+    parts: Sequence[str] = ()
 
 
 class TellBehind(Control, array_like=True, tag="behind"):

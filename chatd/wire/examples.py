@@ -6,7 +6,7 @@ A new type needs nothing here; names that are known below only make it nicer to 
 from typing import Any, TypeVar
 from zlib import crc32
 
-from msgspec import Struct, inspect
+from msgspec import UNSET, Struct, inspect, structs
 
 from chatd.ids import UUID_PATTERN
 
@@ -39,6 +39,13 @@ VALUES: dict[str, Any] = {
     "access_token": "eyJ...",
     "refresh_token": "cr_...",
     "ticket": "ct_...",
+    "secret": "ci_8Jb1uRrSxkY0oNfTq3mZpA",
+    "system": {"act": "member.joined", "users": [ALICE], "count": 1},
+    "reactions": {"👍": 2},
+    "emoji": "👍",
+    "forwarded": {"sender": ALICE, "created_at": 1_770_000_000_000},
+    "disappear": 0,
+    "muted_until": None,
     "seq": 42,
     "rev": 57,
     "read_seq": 41,
@@ -67,6 +74,7 @@ VALUES: dict[str, Any] = {
 }
 # Optional fields that are worth showing.
 SHOWN = ("text", "title", "name", "device", "limit")
+WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
 TIMES = ("ts", "server_time")
 MILLIS = 1_770_000_000_000
 
@@ -74,6 +82,20 @@ MILLIS = 1_770_000_000_000
 def example(kind: type[T]) -> T:
     """With every field set."""
     return kind(**{field.name: value_of(field.name, field.type, kind) for field in fields_of(kind)})
+
+
+def usual(value: Any) -> Any:
+    """An example as it mostly is: without what may be absent, but for what is worth showing."""
+    if isinstance(value, list):
+        return [usual(part) for part in value]
+    if not isinstance(value, Struct):
+        return value
+    fields = {field.name: getattr(value, field.name) for field in structs.fields(value) if is_usual(field)}
+    return type(value)(**{name: usual(part) for name, part in fields.items()})
+
+
+def is_usual(field: structs.FieldInfo) -> bool:
+    return field.default is not UNSET or field.name in WORTH_SHOWING
 
 
 def example_body(kind: type[Struct]) -> dict[str, Any]:

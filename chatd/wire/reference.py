@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from chatd.errors import CLOSES, REFUSALS
 from chatd.wire.codec import tag_of
-from chatd.wire.examples import example, example_body
+from chatd.wire.examples import example, example_body, usual
 from chatd.wire.fields import in_words
 from chatd.wire.messages import Error
 from chatd.wire.prose import HEAD, SYNC
@@ -87,7 +87,7 @@ def needed(row: Declared) -> str:
 
 def told_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
     """A result or an event, with an example."""
-    return type_text(f"`{tag_of(kind)}`", kind.__name__, schemas, frame(frame_id, example(kind), "<"))
+    return type_text(f"`{tag_of(kind)}`", kind.__name__, schemas, frame(frame_id, usual(example(kind)), "<"))
 
 
 def type_text(title: str, name: str, schemas: Schemas, shown: str = "") -> str:

@@ -1,0 +1,222 @@
+"""Who is in a group: adding and removing, leaving, roles, handing over, dissolving."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from chatd.domain.permissions import Right, may_give, stands_above
+from chatd.errors import Refused
+from chatd.node.changes import Change, change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToConversation
+from chatd.node.membership import enter, leave, member_in, named, tell_entered, told_left, told_members
+from chatd.node.registry import Needs, command
+from chatd.node.views import member_of
+from chatd.store import queries
+from chatd.wire.changes import MessageNew
+from chatd.wire.entities import Departure, Member, Message
+from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result
+
+SQL = queries.load("groups")
+MOST_AT_ONCE = 50
+
+
+class AddMembers(Command, tag="member.add"):
+    """Add people to a group. Those who are in it already stay as they are."""
+
+    conversation: Id
+    users: Annotated[list[Id], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class Members(Result, tag="members"):
+    """Members of a conversation. `cursor` is null on the last page."""
+
+    items: list[Member]
+    cursor: Id | None = None
+
+
+@command(
+    AddMembers,
+    result=Members,
+    cost=5,
+    refuses=("not_found", "forbidden", "too_large"),
+    http="POST /v1/conversations/{conversation}/members",
+)
+async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
+    """Refused `not_found` when somebody does not exist, `too_large` for too many. The answer names those who are new."""
+    users = list(dict.fromkeys(cmd.users))
+
+    async def work(here: Change) -> tuple[list[Member], Message | None]:
+        members = await enter(here, users, ctx.node.config.limits.members)
+        return members, await here.say(named("member.added", [one.user for one in members])) if members else None
+
+    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
+    told = await tell_entered(ctx, cmd.conversation, members, said) if said else []
+    return [*told, Reply(Members(items=members))]
+
+
+class RemoveMember(Command, tag="member.remove"):
+    """Remove somebody from a group. From then on they see nothing of it."""
+
+    conversation: Id
+    user: Id
+
+
+@command(
+    RemoveMember,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="DELETE /v1/conversations/{conversation}/members/{user}",
+)
+async def remove_member(ctx: Ctx, cmd: RemoveMember) -> Effects:
+    """Refused `forbidden` for a member who does not stand below the asker."""
+
+    async def work(here: Change) -> tuple[Departure, Message]:
+        other = await member_in(here, cmd.user)
+        if not stands_above(here.place.role or "", other.role):
+            raise Refused("forbidden", "only members below your own role")
+        return await leave(here, cmd.user), await here.say(named("member.removed", [cmd.user]))
+
+    return [*told_left(cmd.conversation, *await change(ctx, cmd.conversation, work, Right.REMOVE)), Reply(Ok())]
+
+
+class LeaveConversation(Command, tag="conversation.leave"):
+    """Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner."""
+
+    conversation: Id
+
+
+@command(LeaveConversation, result=Ok, refuses=("not_found", "forbidden"), http="POST /v1/conversations/{conversation}/leave")
+async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
+    """Refused `forbidden` for what is no group: a direct conversation is hidden, a match is left by match.leave."""
+
+    async def work(here: Change) -> tuple[Departure, list[Member], Message | None]:
+        if here.place.kind != "group":
+            raise Refused("forbidden", "only groups can be left")
+        departure = await leave(here, ctx.user)
+        heir = await here.one(SQL.heir) if here.place.role == "owner" else None
+        heirs = [await give_role(here, heir["user"], "owner")] if heir is not None else []
+        return departure, heirs, await here.say(named("member.left", [ctx.user])) if here.members else None
+
+    departure, heirs, said = await change(ctx, cmd.conversation, work)
+    first, *rest = told_left(cmd.conversation, departure, said)
+    return [first, *told_members(cmd.conversation, heirs), *rest, Reply(Ok())]
+
+
+async def give_role(here: Change, user: str, role: str) -> Member:
+    """What the member is then."""
+    await here.run(SQL.set_role, user, role, here.next_rev())
+    return await member_in(here, user)
+
+
+class SetRole(Command, tag="member.role"):
+    """Give a member another role. Both the role before and the one after must be below the asker's own."""
+
+    conversation: Id
+    user: Id
+    role: Literal["admin", "moderator", "member"]
+
+
+class MemberResult(Result, tag="member"):
+    """A member as they are now."""
+
+    member: Member
+
+
+@command(
+    SetRole,
+    result=MemberResult,
+    refuses=("not_found", "forbidden"),
+    http="PUT /v1/conversations/{conversation}/members/{user}/role",
+)
+async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
+    async def work(here: Change) -> tuple[Member, Message | None]:
+        other = await member_in(here, cmd.user)
+        if not may_give(here.place.role or "", other.role, cmd.role):
+            raise Refused("forbidden", "only roles below your own, of members below it")
+        if other.role == cmd.role:
+            return other, None
+        member = await give_role(here, cmd.user, cmd.role)
+        return member, await here.say({**named("member.role", [cmd.user]), "role": cmd.role})
+
+    member, said = await change(ctx, cmd.conversation, work, Right.ROLES)
+    return [*told_roles(cmd.conversation, [member], said), Reply(MemberResult(member=member))]
+
+
+def told_roles(conversation: str, members: list[Member], said: Message | None) -> Effects:
+    if said is None:
+        return []
+    news = MessageNew(conversation=conversation, rev=said.rev, message=said)
+    return [*told_members(conversation, members), ToConversation(conversation, news)]
+
+
+class TransferConversation(Command, tag="conversation.transfer"):
+    """Hand a group over to another member. The asker becomes an admin."""
+
+    conversation: Id
+    user: Id
+
+
+@command(
+    TransferConversation,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="POST /v1/conversations/{conversation}/transfer",
+)
+async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
+    if cmd.user == ctx.user:
+        raise Refused("bad_request", "$.user: it is yours already")
+
+    async def work(here: Change) -> tuple[list[Member], Message]:
+        await member_in(here, cmd.user)
+        members = [await give_role(here, ctx.user, "admin"), await give_role(here, cmd.user, "owner")]
+        return members, await here.say(named("conversation.transferred", [cmd.user]))
+
+    members, said = await change(ctx, cmd.conversation, work, Right.OWN)
+    return [*told_roles(cmd.conversation, members, said), Reply(Ok())]
+
+
+class DissolveConversation(Command, tag="conversation.dissolve"):
+    """End a group for all: nobody is a member any more, and nobody sees anything of it."""
+
+    conversation: Id
+
+
+class ConversationGone(Event, tag="conversation.gone"):
+    """The conversation is no more. Who was away learns it by `gone` of session.sync."""
+
+    conversation: Id
+    reason: Literal["dissolved"]
+
+
+@command(DissolveConversation, result=Ok, refuses=("not_found", "forbidden"), http="DELETE /v1/conversations/{conversation}")
+async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
+    async def work(here: Change) -> list[str]:
+        here.members = 0
+        rows = await here.all(SQL.dissolve, here.next_rev(), here.place.seq, here.now, here.user)
+        return [row["user"] for row in rows]
+
+    users = await change(ctx, cmd.conversation, work, Right.OWN)
+    gone = ConversationGone(conversation=cmd.conversation, reason="dissolved")
+    return [Reply(Ok()), ToConversation(cmd.conversation, gone, parts=users)]
+
+
+class ListMembers(Command, tag="member.list"):
+    """The members of a conversation, by their id. `cursor` from the page before."""
+
+    conversation: Id
+    cursor: Id | None = None
+    limit: Limit = 100
+
+
+@command(
+    ListMembers,
+    result=Members,
+    needs=Needs.MEMBER,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/members",
+)
+async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, cmd.cursor, cmd.limit + 1)
+    items = [member_of(row) for row in rows[: cmd.limit]]
+    return [Reply(Members(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]

@@ -1,0 +1,155 @@
+"""Coming into a group by oneself, or asking to be let in. Whoever was removed does not come back by a link."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from chatd.domain.permissions import Right
+from chatd.errors import Refused
+from chatd.node.changes import Change, change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToUser
+from chatd.node.invites import Secret, behind
+from chatd.node.membership import enter, named, tell_entered
+from chatd.node.registry import command
+from chatd.node.sign_in import digest
+from chatd.node.views import conversation_for
+from chatd.store import queries
+from chatd.wire.entities import Conversation, Member, Message
+from chatd.wire.messages import Command, Event, Id, Millis, Ok, Result
+
+SQL = queries.load("joining")
+MOST_REQUESTS = 1000
+Words = Annotated[str, Meta(max_length=500)]
+
+
+class JoinConversation(Command, tag="conversation.join"):
+    """Come into a group: by the `secret` of a link, or by its id where it is open. `text` goes with a request."""
+
+    conversation: Id | None = None
+    secret: Secret | None = None
+    text: Words | None = None
+
+
+class Joined(Result, tag="conversation.joined"):
+    """The group; or null, when somebody has to let the asker in first."""
+
+    conversation: Conversation | None
+    requested: bool
+
+
+@command(JoinConversation, result=Joined, cost=5, refuses=("not_found", "forbidden", "too_large"), http="POST /v1/join")
+async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
+    """Refused `not_found` for what lets nobody in, `forbidden` for who was removed, `too_large` for a group that is full."""
+    if (cmd.conversation is None) == (cmd.secret is None):
+        raise Refused("bad_request", "$: conversation or secret")
+    id_ = cmd.conversation or str((await behind(ctx, cmd.secret or ""))["id"])
+
+    async def work(here: Change) -> tuple[list[Member], Message | None] | None:
+        if here.place.role is not None:
+            return [], None
+        await check_way_in(here, cmd)
+        if here.place.joining == "request":
+            await ask(here, cmd.text)
+            return None
+        members = await enter(here, [here.user], ctx.node.config.limits.members)
+        return members, await here.say(named("member.joined", [here.user]))
+
+    done = await change(ctx, id_, work, stranger=True)
+    if done is None:
+        deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_)
+        event = JoinRequested(conversation=id_, user=ctx.user)
+        return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
+    told = await tell_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
+    return [*told, Reply(Joined(conversation=await conversation_for(ctx, ctx.user, id_), requested=False))]
+
+
+async def check_way_in(here: Change, cmd: JoinConversation) -> None:
+    """Raises Refused."""
+    if here.place.kind != "group" or here.place.joining == "closed" or (cmd.secret is None and here.place.joining != "open"):
+        raise Refused("not_found", "no such conversation")
+    if await here.one(SQL.was_removed, here.user) is not None:
+        raise Refused("forbidden", "you were removed: a member has to add you")
+    if cmd.secret is not None and await here.one(SQL.use, digest(cmd.secret), here.now) is None:
+        raise Refused("not_found", "$.secret: no such link")
+
+
+async def ask(here: Change, text: str | None) -> None:
+    """Raises Refused: `too_large` when too many do."""
+    found = await here.one(SQL.request_count)
+    if found is not None and found["found"] >= MOST_REQUESTS:
+        raise Refused("too_large", "too many ask to come in")
+    await here.run(SQL.ask, here.user, text, here.now)
+
+
+class JoinRequested(Event, tag="join.requested"):
+    """Somebody asks to come in. For those who may decide."""
+
+    conversation: Id
+    user: Id
+
+
+class JoinDeclined(Event, tag="join.declined"):
+    """You are not let in."""
+
+    conversation: Id
+    user: Id
+
+
+class Request(Struct, kw_only=True, frozen=True):
+    """Somebody who asks to come in."""
+
+    user: Id
+    name: str | None
+    text: str | None
+    created_at: Millis
+
+
+class ListRequests(Command, tag="join.list"):
+    """Who asks to come in."""
+
+    conversation: Id
+
+
+class Requests(Result, tag="join.requests"):
+    """The first ones first, at most 200."""
+
+    items: list[Request]
+
+
+@command(ListRequests, result=Requests, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/requests")
+async def list_requests(ctx: Ctx, cmd: ListRequests) -> Effects:
+    async def work(here: Change) -> list[Request]:
+        return [Request(**dict(row)) for row in await here.all(SQL.requests, 200)]
+
+    return [Reply(Requests(items=await change(ctx, cmd.conversation, work, Right.ADD)))]
+
+
+class DecideRequest(Command, tag="join.decide"):
+    """Let somebody in who asked, or do not."""
+
+    conversation: Id
+    user: Id
+    approve: bool
+
+
+@command(
+    DecideRequest,
+    result=Ok,
+    refuses=("not_found", "forbidden", "too_large"),
+    http="POST /v1/conversations/{conversation}/requests/{user}",
+)
+async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
+    """Refused `not_found` for who has not asked."""
+
+    async def work(here: Change) -> tuple[list[Member], Message | None]:
+        if await here.one(SQL.decline, cmd.user) is None:
+            raise Refused("not_found", "$.user: has not asked to come in")
+        members = await enter(here, [cmd.user], ctx.node.config.limits.members) if cmd.approve else []
+        return members, await here.say(named("member.approved", [cmd.user])) if members else None
+
+    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
+    if said is not None:
+        return [*await tell_entered(ctx, cmd.conversation, members, said), Reply(Ok())]
+    declined = [] if cmd.approve else [ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
+    return [Reply(Ok()), *declined]

@@ -1,0 +1,21 @@
+"""The group behind a link, for who shows it and for who follows it."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from chatd.errors import Refused
+from chatd.node.context import Ctx
+from chatd.node.sign_in import digest
+from chatd.store import queries
+
+SQL = queries.load("invites")
+Secret = Annotated[str, Meta(min_length=16, max_length=64)]
+
+
+async def behind(ctx: Ctx, secret: str) -> dict[str, Any]:
+    """Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.find, ctx.tenant, digest(secret), ctx.now)
+    if row is None:
+        raise Refused("not_found", "$.secret: no such link")
+    return dict(row)

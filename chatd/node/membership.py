@@ -1,0 +1,81 @@
+"""Becoming and ceasing to be a member of a group, within a change, and what is told of it."""
+
+from collections.abc import Sequence
+
+from chatd.errors import Refused
+from chatd.node.changes import Change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Join, ToConversation, ToUser
+from chatd.node.views import conversation_for, member_of, shared
+from chatd.store import queries
+from chatd.wire.changes import ConversationUpdate, MemberLeft, MemberUpdate, MessageNew
+from chatd.wire.entities import Departure, Json, Member, Message
+
+SQL = queries.load("membership")
+# So many are named in the message that says who was added.
+MOST_NAMED = 20
+
+
+async def member_in(here: Change, user: str) -> Member:
+    """One member. Raises Refused: `not_found`."""
+    row = await here.one(SQL.member, user)
+    if row is None:
+        raise Refused("not_found", "$.user: no such member")
+    return member_of(row)
+
+
+async def enter(here: Change, users: Sequence[str], most: int) -> list[Member]:
+    """Make them members, each with a rev of its own; those who are members already stay as they are.
+
+    Raises Refused: `not_found` when one does not exist, `too_large` for more than `most` members.
+    """
+    found = await here.one(SQL.known, users)
+    if found is None or found["found"] != len(set(users)):
+        raise Refused("not_found", "$.users: no such user")
+    new = [row["id"] for row in await here.all(SQL.strangers, users)]
+    here.members += len(new)
+    if here.members > most:
+        raise Refused("too_large", f"a group has at most {most} members")
+    first = here.place.seq + 1 if here.place.history == "joined" else 1
+    for user in new:
+        await here.run(SQL.enter, user, here.next_rev(), here.place.seq, first, here.now)
+    return [await member_in(here, user) for user in new]
+
+
+async def leave(here: Change, user: str) -> Departure:
+    """End a membership."""
+    rev = here.next_rev()
+    here.members -= 1
+    await here.run(SQL.leave, user, rev, here.place.seq, here.now, here.user)
+    return Departure(user=user, rev=rev, left_at=here.now, actor=here.user)
+
+
+def named(act: str, users: Sequence[str]) -> Json:
+    """What a message of the system says: what was done to whom. Of many only the first ones are named."""
+    return {"act": act, "users": list(users[:MOST_NAMED]), "count": len(users)}
+
+
+async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
+    """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come."""
+    users = [member.user for member in members]
+    view = shared(await conversation_for(ctx, users[0], conversation))
+    return [
+        Join(conversation, users, said.rev - len(users) - 1),
+        *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),
+        *told_members(conversation, members),
+        ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said)),
+    ]
+
+
+def told_members(conversation: str, members: Sequence[Member]) -> Effects:
+    """What they are now."""
+    return [ToConversation(conversation, MemberUpdate(conversation=conversation, rev=one.rev, member=one)) for one in members]
+
+
+def told_left(conversation: str, departure: Departure, said: Message | None) -> Effects:
+    """Everybody hears who has gone, the one who has gone as the last thing; what is said of it is for those who stay."""
+    left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
+    told: Effects = [ToConversation(conversation, left, parts=[departure.user])]
+    if said is None:
+        return told
+    return [*told, ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said))]

@@ -1,0 +1,31 @@
+-- name: set_role
+-- Tenant, conversation, user, role, rev.
+update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
+
+-- name: heir
+-- Who becomes owner when the owner leaves: the highest role, the longest membership, once the owner has gone: tenant, conversation.
+select b.user_id::text as user from members b
+where b.tenant = $1 and b.conversation = $2
+order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
+
+-- name: dissolve
+-- End all memberships: tenant, conversation, rev, seq, now, who has done it. All share one rev: nobody is left who syncs.
+with gone as (
+    delete from members where tenant = $1 and conversation = $2
+    returning tenant, conversation, user_id
+),
+noted as (
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor)
+    select tenant, conversation, user_id, $3, $4, $5, $6 from gone
+    on conflict (conversation, user_id, tenant)
+    do update set rev = $3, seq = $4, left_at = $5, actor = $6, changed = pg_current_xact_id()
+)
+select user_id::text as user from gone
+
+-- name: page
+-- Members by their id: tenant, conversation, after this user (null: from the first), limit.
+select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
+from members b
+join users p on p.tenant = b.tenant and p.id = b.user_id
+where b.tenant = $1 and b.conversation = $2 and b.user_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
+order by b.user_id limit $4

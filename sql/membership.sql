@@ -1,0 +1,40 @@
+-- name: strangers
+-- Those of these users who exist and are no members: tenant, conversation, users.
+select u.id::text from users u
+where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
+    and not exists (select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id)
+order by u.id
+
+-- name: known
+-- How many of these users exist: tenant, conversation, users.
+select count(*) as found from users u
+where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
+
+-- name: enter
+-- Make somebody a member, who has read what was said before: tenant, conversation, user, rev, seq so far, first seq to be seen, now.
+with back as (
+    delete from former_members where tenant = $1 and conversation = $2 and user_id = $3
+),
+asked as (
+    delete from join_requests where tenant = $1 and conversation = $2 and user_id = $3
+)
+insert into members (tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq)
+values ($1, $2, $3, $7, $4, $5, $5, $6)
+
+-- name: leave
+-- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
+with gone as (
+    delete from members where tenant = $1 and conversation = $2 and user_id = $3
+    returning tenant, conversation, user_id
+)
+insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor)
+select tenant, conversation, user_id, $4, $5, $6, $7 from gone
+on conflict (conversation, user_id, tenant)
+do update set rev = $4, seq = $5, left_at = $6, actor = $7, changed = pg_current_xact_id()
+
+-- name: member
+-- One member: tenant, conversation, user.
+select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
+from members b
+join users p on p.tenant = b.tenant and p.id = b.user_id
+where b.tenant = $1 and b.conversation = $2 and b.user_id = $3

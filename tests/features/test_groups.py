@@ -1,0 +1,190 @@
+"""Groups: who is in them, and who may do what."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from msgspec.structs import replace
+
+from chatd.client import Reply
+from chatd.config import Config
+from tests.support import NOBODY, Daemon, Person, covers, running
+
+
+@asynccontextmanager
+async def group(daemon: Daemon, count: int = 3, **fields: object) -> AsyncIterator[tuple[str, list[Person]]]:
+    """A group of so many; the first one owns it."""
+    async with daemon.people(count) as people:
+        made = await people[0].call("conversation.create", title="Us", members=[other.user for other in people[1:]])
+        if fields:
+            await people[0].call("conversation.edit", conversation=made.conversation.id, **fields)
+        for person in people[1:]:
+            await person.event("conversation.update")
+        yield made.conversation.id, people
+
+
+async def members(person: Person, conversation: str) -> dict[str, str]:
+    """Roles by user."""
+    found = await person.call("member.list", conversation=conversation)
+    return {member["user"]: member["role"] for member in found["items"]}
+
+
+async def synced(person: Person, conversation: str, rev: int = 0) -> Reply:
+    return await person.call("conversation.sync", conversation=conversation, rev=rev, limit=200)
+
+
+@covers("member.add")
+@covers("member.list")
+async def test_who_is_added_hears_everything_from_then_on(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)), daemon.person("eve") as eve:
+        await ann.send(id_, "before")
+        added = await ann.call("member.add", conversation=id_, users=[eve.user, ben.user])
+        assert [(one["user"], one["role"]) for one in added["items"]] == [(eve.user, "member")]
+        assert (await eve.event("conversation.update"))["conversation"]["id"] == id_
+        assert (await ben.event("member.update"))["member"]["user"] == eve.user
+        said = (await ben.event("message.new"))["message"]
+        assert said["system"] == {"act": "member.added", "users": [eve.user], "count": 1}
+        await ben.send(id_, "hello eve")
+        while (await eve.event("message.new"))["message"]["text"] != "hello eve":
+            pass
+        history = await eve.call("message.history", conversation=id_)
+        assert [item["text"] for item in history["items"]] == ["before", None, "hello eve"]
+        assert (await members(eve, id_))[ann.user] == "owner"
+        state = (await eve.call("conversation.get", conversation=id_)).conversation
+        assert (state["unread"], state["member_count"]) == (1, 4)
+
+
+@covers("member.add", "not_found")
+@covers("member.add", "forbidden")
+@covers("member.list", "not_found")
+async def test_who_may_not_add(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
+        assert (await ben.refused("member.add", conversation=id_, users=[eve.user])).code == "forbidden"
+        assert (await eve.refused("member.add", conversation=id_, users=[eve.user])).code == "not_found"
+        assert (await ann.refused("member.add", conversation=id_, users=[eve.user, NOBODY])).code == "not_found"
+        assert (await eve.refused("member.list", conversation=id_)).code == "not_found"
+        assert eve.user not in await members(ann, id_)
+
+
+@covers("member.add", "too_large")
+@covers("conversation.join", "too_large")
+@covers("join.decide", "too_large")
+async def test_a_full_group(config: Config) -> None:
+    small = replace(config, limits=replace(config.limits, members=3))
+    async with running(small) as daemon, group(daemon, joining="open") as (id_, (ann, *_)), daemon.people(2) as (eve, sam):
+        assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "too_large"
+        assert (await eve.refused("conversation.join", conversation=id_)).code == "too_large"
+        await ann.call("conversation.edit", conversation=id_, joining="request")
+        secret = (await ann.call("invite.create", conversation=id_))["secret"]
+        await sam.call("conversation.join", secret=secret)
+        decided = await ann.refused("join.decide", conversation=id_, user=sam.user, approve=True)
+        assert (decided.code, len(await members(ann, id_))) == ("too_large", 3)
+        assert len((await ann.call("join.list", conversation=id_))["items"]) == 1
+
+
+@covers("member.remove")
+@covers("member.remove", "not_found")
+@covers("member.remove", "forbidden")
+async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        cursor = (await eve.call("session.sync"))["cursor"]
+        rev = (await synced(ben, id_))["rev"]
+        assert (await ben.refused("member.remove", conversation=id_, user=eve.user)).code == "forbidden"
+        assert (await ann.refused("member.remove", conversation=id_, user=NOBODY)).code == "not_found"
+        await ann.call("member.remove", conversation=id_, user=eve.user)
+        left = await eve.event("member.left")
+        assert (left["departure"]["user"], left["departure"]["actor"]) == (eve.user, ann.user)
+        await ann.send(id_, "about eve")
+        for command in ("message.history", "typing.start", "conversation.get"):
+            assert (await eve.refused(command, conversation=id_)).code == "not_found"
+        assert (await eve.refused("message.send", conversation=id_, client_id="x", text="hi")).code == "not_found"
+        assert not [event for event in eve.events if event["t"] == "message.new"]
+        assert (await eve.call("session.sync", cursor=cursor))["gone"] == [id_]
+        changes = await synced(ben, id_, rev)
+        assert [one["user"] for one in changes["departures"]] == [eve.user]
+        assert (await ann.refused("member.remove", conversation=id_, user=ann.user)).code == "forbidden"
+
+
+@covers("conversation.leave")
+@covers("conversation.leave", "not_found")
+@covers("conversation.leave", "forbidden")
+async def test_when_the_owner_leaves_somebody_else_owns_it(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        await ann.call("member.role", conversation=id_, user=eve.user, role="moderator")
+        direct = (await ann.call("conversation.open", user=ben.user)).conversation.id
+        assert (await ann.refused("conversation.leave", conversation=direct)).code == "forbidden"
+        await ann.call("conversation.leave", conversation=id_)
+        assert (await ben.event("member.left"))["departure"]["user"] == ann.user
+        assert (
+            await members(ben, id_) == {ben.user: "owner", eve.user: "moderator"}
+            or (await members(ben, id_))[eve.user] == "owner"
+        )
+        assert (await ann.refused("conversation.leave", conversation=id_)).code == "not_found"
+
+
+@covers("member.role")
+@covers("member.role", "not_found")
+@covers("member.role", "forbidden")
+async def test_roles_are_given_by_those_above(daemon: Daemon) -> None:
+    async with group(daemon, 4) as (id_, (ann, ben, eve, sam)):
+        made = await ann.call("member.role", conversation=id_, user=ben.user, role="admin")
+        assert made["member"]["role"] == "admin"
+        assert (await sam.event("member.update"))["member"]["role"] == "admin"
+        await ben.call("member.role", conversation=id_, user=eve.user, role="moderator")
+        for person, user, role in ((ben, eve, "admin"), (ben, ann, "member"), (eve, sam, "moderator"), (sam, sam, "admin")):
+            refused = await person.refused("member.role", conversation=id_, user=user.user, role=role)
+            assert refused.code == "forbidden"
+        assert (await ann.refused("member.role", conversation=id_, user=NOBODY, role="admin")).code == "not_found"
+        assert (await members(sam, id_))[eve.user] == "moderator"
+        await eve.call("member.remove", conversation=id_, user=sam.user)
+        assert (await eve.refused("member.remove", conversation=id_, user=ben.user)).code == "forbidden"
+
+
+@covers("conversation.transfer")
+@covers("conversation.transfer", "not_found")
+@covers("conversation.transfer", "forbidden")
+async def test_a_group_is_handed_over(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        assert (await ben.refused("conversation.transfer", conversation=id_, user=eve.user)).code == "forbidden"
+        assert (await ann.refused("conversation.transfer", conversation=id_, user=NOBODY)).code == "not_found"
+        assert (await ann.refused("conversation.transfer", conversation=id_, user=ann.user)).code == "bad_request"
+        await ann.call("conversation.transfer", conversation=id_, user=ben.user)
+        assert await members(eve, id_) == {ann.user: "admin", ben.user: "owner", eve.user: "member"}
+
+
+@covers("conversation.dissolve")
+@covers("conversation.dissolve", "not_found")
+@covers("conversation.dissolve", "forbidden")
+async def test_a_dissolved_group_is_gone_for_all(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        cursor = (await eve.call("session.sync"))["cursor"]
+        assert (await ben.refused("conversation.dissolve", conversation=id_)).code == "forbidden"
+        await ann.call("conversation.dissolve", conversation=id_)
+        assert (await ben.event("conversation.gone"))["conversation"] == id_
+        for person in (ann, ben, eve):
+            assert (await person.refused("conversation.get", conversation=id_)).code == "not_found"
+        assert (await ann.refused("conversation.dissolve", conversation=id_)).code == "not_found"
+        assert (await eve.call("session.sync", cursor=cursor))["gone"] == [id_]
+
+
+async def test_announcements_are_for_those_who_may(daemon: Daemon) -> None:
+    async with group(daemon, announce=True) as (id_, (ann, ben, eve)):
+        assert (await ben.refused("message.send", conversation=id_, client_id="x", text="hi")).code == "forbidden"
+        await ann.send(id_, "heard")
+        await ann.call("member.role", conversation=id_, user=eve.user, role="moderator")
+        await eve.send(id_, "and this")
+        await ann.call("conversation.edit", conversation=id_, announce=False)
+        await ben.send(id_, "at last")
+
+
+async def test_who_joins_late_sees_what_the_group_lets_them(daemon: Daemon) -> None:
+    async with group(daemon, history="joined") as (id_, (ann, *_)), daemon.person() as eve:
+        first = await ann.send(id_, "private")
+        await ann.call("member.add", conversation=id_, users=[eve.user])
+        await ann.send(id_, "public")
+        history = await eve.call("message.history", conversation=id_)
+        assert "private" not in [item["text"] for item in history["items"]]
+        assert history["items"][-1]["text"] == "public"
+        texts = [message["text"] for message in (await synced(eve, id_))["messages"]]
+        assert ("private" in texts, "public" in texts) == (False, True)
+        refused = await eve.refused("message.send", conversation=id_, client_id="x", text="?", reply_to=first.message)
+        assert refused.code == "not_found"
