@@ -15,6 +15,14 @@ export interface AddMembers {
   users: Array<string>;
 }
 
+/** React to a message. The same emoji twice is once; where only one is allowed it takes the place of the one before. */
+export interface AddReaction {
+  t: "reaction.add";
+  conversation: string;
+  message: string;
+  emoji: string;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -362,10 +370,33 @@ export interface ListMembers {
   limit?: number;
 }
 
+/** What is pinned. */
+export interface ListPins {
+  t: "message.pins";
+  conversation: string;
+}
+
+/** Who has reacted to a message, with this emoji or with any. `cursor` from the page before. */
+export interface ListReactions {
+  t: "reaction.list";
+  conversation: string;
+  message: string;
+  emoji?: string | null;
+  cursor?: string | null;
+  limit?: number;
+}
+
 /** Who asks to come in. */
 export interface ListRequests {
   t: "join.list";
   conversation: string;
+}
+
+/** One's starred messages in all conversations, the latest star first. */
+export interface ListStarred {
+  t: "message.starred";
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
@@ -591,10 +622,23 @@ export interface Partner {
   attributes: Record<string, unknown>;
 }
 
+/** Pin a message for all members. */
+export interface PinMessage {
+  t: "message.pin";
+  conversation: string;
+  message: string;
+}
+
 /** Ask for the time. `ts` comes back as it was sent. */
 export interface Ping {
   t: "ping";
   ts: number;
+}
+
+/** Pinned messages, the latest pin first. */
+export interface Pins {
+  t: "message.pins";
+  items: Array<Message>;
 }
 
 /** The answer to `ping`. */
@@ -624,6 +668,20 @@ export interface Quote {
   deleted: boolean;
 }
 
+/** By user id. `cursor` is null on the last page. */
+export interface Reactions {
+  t: "reactions";
+  items: Array<Reactor>;
+  cursor: string | null;
+}
+
+/** Somebody who has reacted, and with what, the first one first. */
+export interface Reactor {
+  user: string;
+  name: string | null;
+  emoji: Array<string>;
+}
+
 /** This user's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
@@ -649,6 +707,14 @@ export interface RemoveMember {
   t: "member.remove";
   conversation: string;
   user: string;
+}
+
+/** Take a reaction back. */
+export interface RemoveReaction {
+  t: "reaction.remove";
+  conversation: string;
+  message: string;
+  emoji: string;
 }
 
 /** Somebody who asks to come in. */
@@ -742,6 +808,26 @@ export interface SkipMatch {
   ticket?: string | null;
 }
 
+/** Star a message, for oneself. */
+export interface StarMessage {
+  t: "message.star";
+  conversation: string;
+  message: string;
+}
+
+/** A starred message and where it is. */
+export interface Starred {
+  conversation: string;
+  message: Message;
+}
+
+/** A page. `cursor` is null on the last one. */
+export interface StarredMessages {
+  t: "message.starred";
+  items: Array<Starred>;
+  cursor: string | null;
+}
+
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
 export interface SyncConversation {
   t: "conversation.sync";
@@ -814,6 +900,20 @@ export interface TypingStopped {
   expires_in: number;
 }
 
+/** Take the pin back. */
+export interface UnpinMessage {
+  t: "message.unpin";
+  conversation: string;
+  message: string;
+}
+
+/** Take the star back. */
+export interface UnstarMessage {
+  t: "message.unstar";
+  conversation: string;
+  message: string;
+}
+
 /** What each command is answered with, when it is not refused. */
 export interface ResultOf {
   "auth.logout": Ok;
@@ -849,8 +949,17 @@ export interface ResultOf {
   "message.edit": MessageResult;
   "message.edits": Edits;
   "message.history": Messages;
+  "message.pin": Ok;
+  "message.pins": Pins;
   "message.send": MessageAck;
+  "message.star": Ok;
+  "message.starred": StarredMessages;
+  "message.unpin": Ok;
+  "message.unstar": Ok;
   "ping": Pong;
+  "reaction.add": Ok;
+  "reaction.list": Reactions;
+  "reaction.remove": Ok;
   "receipt.delivered": Ok;
   "receipt.read": Ok;
   "session.sync": SessionState;
@@ -858,8 +967,8 @@ export interface ResultOf {
   "typing.stop": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | MessageAck | Pong | SessionState | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

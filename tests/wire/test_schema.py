@@ -178,5 +178,5 @@ def test_a_new_feature_needs_nothing_here() -> None:
 
     files = generated([Row()], {"told": Told}, "1")
     assert "### `lonely`" in files["protocol.md"]
-    assert '{"t":"told","lists":[[1]],"maybe":"maybe"}' in files["protocol.md"]
+    assert '{"t":"told","lists":[[1]]}' in files["protocol.md"]
     assert "  maybe?: string;" in files["chatd.d.ts"]

@@ -1,0 +1,107 @@
+"""Messages that are pinned in a conversation, for all its members."""
+
+from chatd.domain.permissions import Right
+from chatd.errors import Refused
+from chatd.node.changes import Change, change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToConversation
+from chatd.node.messages import message_in
+from chatd.node.registry import Needs, command
+from chatd.node.views import message_of
+from chatd.store import queries
+from chatd.wire.changes import MessageNew, MessageUpdate
+from chatd.wire.entities import Message
+from chatd.wire.messages import Command, Id, Ok, Result
+
+SQL = queries.load("pins")
+MOST = 100
+
+
+class PinMessage(Command, tag="message.pin"):
+    """Pin a message for all members."""
+
+    conversation: Id
+    message: Id
+
+
+@command(
+    PinMessage,
+    result=Ok,
+    refuses=("not_found", "forbidden", "conflict", "too_large"),
+    http="PUT /v1/conversations/{conversation}/messages/{message}/pin",
+)
+async def pin_message(ctx: Ctx, cmd: PinMessage) -> Effects:
+    """Refused `conflict` for a deleted message, `too_large` for too many."""
+    return [*await set_pin(ctx, cmd.conversation, cmd.message, on=True), Reply(Ok())]
+
+
+class UnpinMessage(Command, tag="message.unpin"):
+    """Take the pin back."""
+
+    conversation: Id
+    message: Id
+
+
+@command(
+    UnpinMessage,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="DELETE /v1/conversations/{conversation}/messages/{message}/pin",
+)
+async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
+    return [*await set_pin(ctx, cmd.conversation, cmd.message, on=False), Reply(Ok())]
+
+
+async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Effects:
+    """Nothing happens where it is so already."""
+
+    async def work(here: Change) -> tuple[Message, Message | None] | None:
+        row = await message_in(here, message)
+        if (row["pinned_at"] is not None) == on:
+            return None
+        if on:
+            await check_room(here, row["deleted_at"] is not None)
+        await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None, here.user if on else None)
+        state = message_of(await message_in(here, message))
+        return state, await here.say({"act": "message.pinned", "message": message}) if on else None
+
+    done = await change(ctx, conversation, work, Right.PIN)
+    if done is None:
+        return []
+    state, said = done
+    event = MessageUpdate(conversation=conversation, rev=state.rev, message=state, change="pin", by=ctx.user, on=on)
+    news = [MessageNew(conversation=conversation, rev=said.rev, message=said)] if said else []
+    return [ToConversation(conversation, told) for told in (event, *news)]
+
+
+async def check_room(here: Change, deleted: bool) -> None:
+    """Raises Refused."""
+    if deleted:
+        raise Refused("conflict", "the message was deleted")
+    found = await here.one(SQL.count)
+    if found is not None and found["found"] >= MOST:
+        raise Refused("too_large", f"at most {MOST} pinned messages")
+
+
+class ListPins(Command, tag="message.pins"):
+    """What is pinned."""
+
+    conversation: Id
+
+
+class Pins(Result, tag="message.pins"):
+    """Pinned messages, the latest pin first."""
+
+    items: list[Message]
+
+
+@command(
+    ListPins,
+    result=Pins,
+    needs=Needs.MEMBER,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/pins",
+)
+async def list_pins(ctx: Ctx, cmd: ListPins) -> Effects:
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, MOST)
+    return [Reply(Pins(items=[message_of(row) for row in rows]))]

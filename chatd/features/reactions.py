@@ -1,0 +1,152 @@
+"""Reactions to messages: any emoji, one or many per user as configured, counted in the message itself."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from chatd.domain.emoji import LONGEST, is_emoji
+from chatd.errors import Refused
+from chatd.node.changes import Change, change
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToConversation
+from chatd.node.messages import message_in
+from chatd.node.registry import Needs, command
+from chatd.node.views import message_of
+from chatd.store import queries
+from chatd.store.postgres import Row
+from chatd.wire.changes import MessageUpdate
+from chatd.wire.messages import Command, Id, Limit, Name, Ok, Result
+
+SQL = queries.load("reactions")
+# Different emoji of one message, and of one user on it.
+MOST_KINDS, MOST_OWN = 64, 16
+Emoji = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+
+
+class AddReaction(Command, tag="reaction.add"):
+    """React to a message. The same emoji twice is once; where only one is allowed it takes the place of the one before."""
+
+    conversation: Id
+    message: Id
+    emoji: Emoji
+
+
+@command(
+    AddReaction,
+    result=Ok,
+    refuses=("not_found", "conflict", "too_large"),
+    http="PUT /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
+)
+async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
+    """Refused `conflict` for a deleted message, `too_large` for too many different ones."""
+    if not is_emoji(cmd.emoji):
+        raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")
+
+    async def work(here: Change) -> list[MessageUpdate]:
+        row = await reactable(here, cmd.message)
+        own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
+        if cmd.emoji in own:
+            return []
+        replaced = own if ctx.node.config.messages.reactions == "one" else []
+        told = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
+        check_room(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
+        await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
+        return [*told, await update_of(here, cmd.message, cmd.emoji, on=True)]
+
+    return [*tell(await change(ctx, cmd.conversation, work)), Reply(Ok())]
+
+
+async def reactable(here: Change, message: str) -> Row:
+    """Raises Refused."""
+    row = await message_in(here, message)
+    if row["deleted_at"] is not None:
+        raise Refused("conflict", "the message was deleted")
+    return row
+
+
+def check_room(counts: dict[str, int], own: list[str], emoji: str) -> None:
+    """Raises Refused: `too_large`."""
+    if len(own) >= MOST_OWN or (emoji not in counts and len(counts) >= MOST_KINDS):
+        raise Refused("too_large", f"at most {MOST_KINDS} different reactions, and {MOST_OWN} of one user")
+
+
+async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> MessageUpdate:
+    await here.run(SQL.remove, seq, here.user, emoji, here.next_rev())
+    return await update_of(here, cmd.message, emoji, on=False)
+
+
+async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> MessageUpdate:
+    """What is told of it."""
+    state = message_of(await message_in(here, message))
+    return MessageUpdate(
+        conversation=here.conversation, rev=state.rev, message=state, change="reaction", by=here.user, emoji=emoji, on=on
+    )
+
+
+def tell(updates: list[MessageUpdate]) -> Effects:
+    return [ToConversation(update.conversation, update) for update in updates]
+
+
+class RemoveReaction(Command, tag="reaction.remove"):
+    """Take a reaction back."""
+
+    conversation: Id
+    message: Id
+    emoji: Emoji
+
+
+@command(
+    RemoveReaction,
+    result=Ok,
+    refuses=("not_found",),
+    http="DELETE /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
+)
+async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
+    """One that is not there need not be taken back."""
+
+    async def work(here: Change) -> list[MessageUpdate]:
+        row = await message_in(here, cmd.message)
+        own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
+        return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
+
+    return [*tell(await change(ctx, cmd.conversation, work)), Reply(Ok())]
+
+
+class Reactor(Struct, kw_only=True, frozen=True):
+    """Somebody who has reacted, and with what, the first one first."""
+
+    user: Id
+    name: Name | None
+    emoji: list[str]
+
+
+class ListReactions(Command, tag="reaction.list"):
+    """Who has reacted to a message, with this emoji or with any. `cursor` from the page before."""
+
+    conversation: Id
+    message: Id
+    emoji: Emoji | None = None
+    cursor: Id | None = None
+    limit: Limit = 100
+
+
+class Reactions(Result, tag="reactions"):
+    """By user id. `cursor` is null on the last page."""
+
+    items: list[Reactor]
+    cursor: Id | None
+
+
+@command(
+    ListReactions,
+    result=Reactions,
+    needs=Needs.MEMBER,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/messages/{message}/reactions",
+)
+async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
+    """Nobody for a message that is not there."""
+    window = (cmd.message, cmd.emoji, cmd.cursor, cmd.limit + 1)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, *window)
+    items = [Reactor(**dict(row)) for row in rows[: cmd.limit]]
+    return [Reply(Reactions(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]

@@ -1,0 +1,100 @@
+"""Messages that somebody has starred for themselves; nobody else knows."""
+
+import re
+
+from msgspec import Struct
+
+from chatd.errors import Refused
+from chatd.ids import UUID_PATTERN
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToUser
+from chatd.node.registry import command
+from chatd.node.views import message_of
+from chatd.store import queries
+from chatd.wire.changes import SessionBehind
+from chatd.wire.entities import Message
+from chatd.wire.messages import Command, Cursor, Id, Limit, Ok, Result
+
+SQL = queries.load("stars")
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})\.([0-9]{{1,18}})")
+
+
+class StarMessage(Command, tag="message.star"):
+    """Star a message, for oneself."""
+
+    conversation: Id
+    message: Id
+
+
+@command(
+    StarMessage,
+    result=Ok,
+    refuses=("not_found",),
+    http="PUT /v1/conversations/{conversation}/messages/{message}/star",
+)
+async def star_message(ctx: Ctx, cmd: StarMessage) -> Effects:
+    return await set_star(ctx, cmd.conversation, cmd.message, ctx.now)
+
+
+class UnstarMessage(Command, tag="message.unstar"):
+    """Take the star back."""
+
+    conversation: Id
+    message: Id
+
+
+@command(
+    UnstarMessage,
+    result=Ok,
+    refuses=("not_found",),
+    http="DELETE /v1/conversations/{conversation}/messages/{message}/star",
+)
+async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
+    return await set_star(ctx, cmd.conversation, cmd.message, None)
+
+
+async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
+    """Own devices learn it by session.sync."""
+    if await ctx.node.db.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
+        raise Refused("not_found", "no such message")
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+
+
+class Starred(Struct, kw_only=True, frozen=True):
+    """A starred message and where it is."""
+
+    conversation: Id
+    message: Message
+
+
+class ListStarred(Command, tag="message.starred"):
+    """One's starred messages in all conversations, the latest star first."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class StarredMessages(Result, tag="message.starred"):
+    """A page. `cursor` is null on the last one."""
+
+    items: list[Starred]
+    cursor: str | None
+
+
+@command(ListStarred, result=StarredMessages, cost=2, http="GET /v1/starred")
+async def list_starred(ctx: Ctx, cmd: ListStarred) -> Effects:
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *read_cursor(cmd.cursor), cmd.limit + 1)
+    page = rows[: cmd.limit]
+    items = [Starred(conversation=row["of"], message=message_of(row)) for row in page]
+    cursor = f"{page[-1]['star']}.{page[-1]['of']}.{page[-1]['seq']}" if len(rows) > cmd.limit else None
+    return [Reply(StarredMessages(items=items, cursor=cursor))]
+
+
+def read_cursor(cursor: str | None) -> tuple[int | None, str | None, int | None]:
+    """When it was starred, its conversation, its seq. Raises Refused: `bad_request`."""
+    if cursor is None:
+        return None, None, None
+    match = CURSOR.fullmatch(cursor)
+    if match is None:
+        raise Refused("bad_request", "$.cursor: not a cursor of message.starred")
+    return int(match[1]), match[2], int(match[3])

@@ -1,0 +1,18 @@
+-- name: set
+-- Star a message that the user may see, or with a null take the star back: tenant, conversation, user, message, when.
+insert into marks (tenant, user_id, conversation, seq, starred_at)
+select m.tenant, b.user_id, m.conversation, m.seq, $5
+from messages m
+join members b on b.tenant = m.tenant and b.conversation = m.conversation
+where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq and m.deleted_at is null
+on conflict (user_id, conversation, seq, tenant) do update set starred_at = $5, changed = pg_current_xact_id()
+returning seq
+
+-- name: page
+-- Starred messages of a user that they may still see, the latest star first: tenant, user, before (star, message; null: from the first), limit.
+select k.conversation::text as of, k.starred_at as star, f.*
+from marks k
+cross join lateral messages_for($1, k.conversation, $2) as f
+where k.tenant = $1 and k.user_id = $2 and k.starred_at is not null and f.seq = k.seq and f.deleted_at is null
+    and ($3::bigint is null or (k.starred_at, k.conversation, k.seq) < ($3::bigint, $4::uuid, $5::bigint))
+order by k.starred_at desc, k.conversation desc, k.seq desc limit $6

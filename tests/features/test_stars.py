@@ -1,0 +1,36 @@
+"""Starred messages."""
+
+from tests.support import NOBODY, Daemon, covers
+
+
+@covers("message.star")
+@covers("message.unstar")
+@covers("message.starred")
+async def test_a_star_is_ones_own(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
+        messages = [(await alice.send(conversation, str(number))).message for number in range(4)]
+        for message in messages[:3]:
+            await bob.call("message.star", conversation=conversation, message=message)
+        await tablet.event("session.behind")
+        first = await tablet.call("message.starred", limit=2)
+        rest = await tablet.call("message.starred", limit=2, cursor=first["cursor"])
+        assert [item["message"]["text"] for item in first["items"] + rest["items"]] == ["2", "1", "0"]
+        assert (rest["cursor"], first["items"][0]["conversation"]) == (None, conversation)
+        history = (await bob.call("message.history", conversation=conversation))["items"]
+        assert [item.get("starred_at", 0) > 0 for item in history] == [True, True, True, False]
+        assert (await alice.call("message.starred"))["items"] == []
+        await bob.call("message.unstar", conversation=conversation, message=messages[0])
+        await alice.call("message.delete", conversation=conversation, message=messages[1])
+        assert [item["message"]["text"] for item in (await bob.call("message.starred"))["items"]] == ["2"]
+
+
+@covers("message.star", "not_found")
+@covers("message.unstar", "not_found")
+async def test_stars_that_are_refused(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve:
+        message = (await alice.send(conversation)).message
+        for command in ("message.star", "message.unstar"):
+            assert (await eve.refused(command, conversation=conversation, message=message)).code == "not_found"
+            assert (await bob.refused(command, conversation=conversation, message=NOBODY)).code == "not_found"
+        for wrong in ("x", "1.2.3", f"1.{NOBODY}"):
+            assert (await bob.refused("message.starred", cursor=wrong)).code == "bad_request"
