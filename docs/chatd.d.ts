@@ -36,6 +36,26 @@ export interface Behind {
   rev: number;
 }
 
+/** Block somebody. Twice is once. */
+export interface BlockUser {
+  t: "user.block";
+  user: string;
+}
+
+/** Somebody who is blocked. */
+export interface Blocked {
+  user: string;
+  name: string | null;
+  created_at: number;
+}
+
+/** By user id. `cursor` is null on the last page. */
+export interface Blocks {
+  t: "blocks";
+  items: Array<Blocked>;
+  cursor: string | null;
+}
+
 /** Stop waiting. With `ticket` only when it is this one. */
 export interface CancelMatch {
   t: "match.cancel";
@@ -347,6 +367,13 @@ export interface LeaveConversation {
 export interface LeaveMatch {
   t: "match.leave";
   ticket?: string | null;
+}
+
+/** Whom one has blocked. */
+export interface ListBlocks {
+  t: "block.list";
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** The conversations of the asker, the most recently active first. `cursor` from the page before. */
@@ -900,6 +927,12 @@ export interface TypingStopped {
   expires_in: number;
 }
 
+/** Take it back. */
+export interface UnblockUser {
+  t: "user.unblock";
+  user: string;
+}
+
 /** Take the pin back. */
 export interface UnpinMessage {
   t: "message.unpin";
@@ -919,6 +952,7 @@ export interface ResultOf {
   "auth.logout": Ok;
   "auth.refresh": AuthRefreshed;
   "auth.ticket": Ticket;
+  "block.list": Blocks;
   "conversation.create": ConversationResult;
   "conversation.dissolve": Ok;
   "conversation.edit": ConversationInfo;
@@ -965,10 +999,12 @@ export interface ResultOf {
   "session.sync": SessionState;
   "typing.start": Ok;
   "typing.stop": Ok;
+  "user.block": Ok;
+  "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | BlockUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

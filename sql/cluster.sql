@@ -9,12 +9,12 @@ where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))
 
 -- name: changed
 -- Conversations of these users that were changed at or after a horizon: tenants, users, pairwise; horizon.
-select c.tenant, c.id::text, c.rev, array_agg(b.user_id::text) as users
+select c.tenant, c.id::text, c.rev, c.blocked, array_agg(b.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join members b on b.tenant = u.tenant and b.user_id = u.id
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where c.changed >= $3::text::xid8
-group by c.tenant, c.id, c.rev
+group by c.tenant, c.id, c.rev, c.blocked
 
 -- name: parted
 -- Who of these users has left or lost a conversation at or after a horizon: tenants, users, pairwise; horizon.

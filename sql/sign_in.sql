@@ -23,9 +23,10 @@ select
             and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
     ) as banned_until,
     exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
-    p.conversations, p.revs
+    p.conversations, p.revs, p.blocked
 from (
-    select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs
+    select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs,
+        coalesce(array_agg(b.conversation::text) filter (where c.blocked), '{}') as blocked
     from members b
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     where b.tenant = $1 and b.user_id = $2

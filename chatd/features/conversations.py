@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN, uuid7
+from chatd.node.blocks import check_not_blocked
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
 from chatd.node.registry import command
@@ -44,13 +45,14 @@ class ConversationResult(Result, tag="conversation"):
     OpenConversation,
     result=ConversationResult,
     cost=2,
-    refuses=("not_found",),
+    refuses=("not_found", "blocked"),
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker."""
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: a conversation needs somebody else")
+    await check_not_blocked(ctx, [cmd.user])
     low, high = sorted((ctx.user, cmd.user))
     id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     if id_ is not None:
@@ -72,7 +74,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     CreateConversation,
     result=ConversationResult,
     cost=5,
-    refuses=("not_found", "too_large"),
+    refuses=("not_found", "too_large", "blocked"),
     http="POST /v1/conversations",
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
@@ -81,6 +83,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     most = ctx.node.config.limits.members
     if len(users) > most:
         raise Refused("too_large", f"$.members: at most {most}")
+    await check_not_blocked(ctx, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)

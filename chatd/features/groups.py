@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from chatd.domain.permissions import Right, may_give, stands_above
 from chatd.errors import Refused
+from chatd.node.blocks import check_not_blocked
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
@@ -39,12 +40,13 @@ class Members(Result, tag="members"):
     AddMembers,
     result=Members,
     cost=5,
-    refuses=("not_found", "forbidden", "too_large"),
+    refuses=("not_found", "forbidden", "too_large", "blocked"),
     http="POST /v1/conversations/{conversation}/members",
 )
 async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
     """Refused `not_found` when somebody does not exist, `too_large` for too many. The answer names those who are new."""
     users = list(dict.fromkeys(cmd.users))
+    await check_not_blocked(ctx, users)
 
     async def work(here: Change) -> tuple[list[Member], Message | None]:
         members = await enter(here, users, ctx.node.config.limits.members)

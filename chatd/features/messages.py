@@ -50,11 +50,14 @@ class MessageAck(Result, tag="message.ack"):
 @command(
     SendMessage,
     result=MessageAck,
-    refuses=("not_found", "conflict", "too_large"),
+    refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="POST /v1/conversations/{conversation}/messages",
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
-    """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation."""
+    """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation.
+
+    `blocked` where one of two has blocked the other, `forbidden` where only announcements are allowed.
+    """
     check_content(ctx, cmd)
     quote = UNSET if cmd.reply_to is None else await quote_of(ctx, cmd.conversation, cmd.reply_to)
 

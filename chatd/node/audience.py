@@ -76,7 +76,7 @@ async def fan_out(sessions: Iterable[Session], news: News) -> None:
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
-    __slots__ = ("_held", "_id", "_telling", "_top", "rev", "sessions")
+    __slots__ = ("_held", "_id", "_telling", "_top", "hushed", "rev", "sessions")
 
     def __init__(self, id_: str, rev: int) -> None:
         self._id = id_
@@ -85,6 +85,8 @@ class Audience:
         self._held: dict[int, News] = {}
         self._top = 0
         self._telling = False
+        # Nothing volatile is told: one of two has blocked the other.
+        self.hushed = False
 
     @property
     def waiting(self) -> bool:
@@ -93,6 +95,8 @@ class Audience:
 
     async def tell(self, news: News) -> None:
         """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
+        if news.volatile and self.hushed:
+            return
         if not news.rev:
             await fan_out(self.sessions, news)
         elif news.rev <= self.rev or len(self._held) >= MOST_HELD:

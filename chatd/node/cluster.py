@@ -125,6 +125,11 @@ class Cluster:
         self.publish(orders.Parted(tenant, conversation, list(users)))
         self._hub.part(tenant, conversation, users)
 
+    def hush(self, tenant: str, conversation: str, on: bool) -> None:
+        """Nothing volatile is told there from now on, or it is again."""
+        self.publish(orders.Hushed(tenant, conversation, on))
+        self._hub.hush(tenant, conversation, on)
+
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
         self.publish(orders.CloseUser(tenant, user, close, login))
         self._hub.close_sessions(tenant, user, close, login=login)
@@ -151,6 +156,8 @@ class Cluster:
                 hub.join(tenant, conversation, users, rev)
             case orders.Parted(tenant, conversation, users):
                 hub.part(tenant, conversation, users)
+            case orders.Hushed(tenant, conversation, on):
+                hub.hush(tenant, conversation, on)
             case orders.CloseUser(tenant, user, close, login):
                 hub.close_sessions(tenant, user, close, login=login)
             case orders.Seek(tenant, user, asker):
@@ -248,4 +255,5 @@ class Cluster:
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.rev_of(tenant, id_)
         self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.hush(tenant, id_, row["blocked"])
         await self._hub.tell_behind(tenant, id_, rev)

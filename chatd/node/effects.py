@@ -49,6 +49,13 @@ class Join(Struct, frozen=True):
     rev: int
 
 
+class Hush(Struct, frozen=True):
+    """From now on nothing volatile (typing) is told there, or it is again: one of the two has blocked the other."""
+
+    conversation: str
+    on: bool
+
+
 class Renew(Struct, frozen=True):
     """The session that asked goes on under a fresh token of the same user."""
 
@@ -63,7 +70,7 @@ class CloseSessions(Struct, frozen=True):
     login: str | None = None
 
 
-Effect = Reply | ToConversation | ToUser | Join | Renew | CloseSessions
+Effect = Reply | ToConversation | ToUser | Join | Hush | Renew | CloseSessions
 Effects = Sequence[Effect]
 
 
@@ -81,6 +88,8 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 await cluster.tell_user(tenant, user, event, but=but)
             case Join(conversation, users, rev):
                 cluster.join(tenant, conversation, users, rev)
+            case Hush(conversation, on):
+                cluster.hush(tenant, conversation, on)
             case Renew(principal):
                 ctx.renew(principal)
             case CloseSessions(user, close, login):

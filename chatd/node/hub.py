@@ -22,13 +22,14 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "closes", "in_match", "key", "places")
+    __slots__ = ("__weakref__", "closes", "hushed", "in_match", "key", "places")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         self.places: list[Place] = []
         self.closes: list[tuple[str, str | None]] = []
         self.in_match = False
+        self.hushed: set[str] = set()
 
 
 class Hub:
@@ -62,6 +63,8 @@ class Hub:
         self._joined[session] = []
         for conversation, rev in arrival.places:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
+        for conversation in arrival.hushed:
+            self.hush(session.tenant, conversation, True)
         for close, login in arrival.closes:
             if login in (None, session.login):
                 session.close_soon(close)
@@ -94,6 +97,14 @@ class Hub:
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places = [place for place in arrival.places if place[0] != conversation]
+
+    def hush(self, tenant: str, conversation: str, on: bool) -> None:
+        """Nothing volatile is told there, or it is again."""
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.hushed = on
+        for arrival in self._arrivals:
+            (arrival.hushed.add if on else arrival.hushed.discard)(conversation)
 
     def _enter(self, session: Session, conversation: str, rev: int) -> None:
         key = (session.tenant, conversation)

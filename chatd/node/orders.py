@@ -57,6 +57,14 @@ class Parted(Control, array_like=True, tag="part"):
     users: list[str]
 
 
+class Hushed(Control, array_like=True, tag="hush"):
+    """Nothing volatile is told in this conversation, or it is again."""
+
+    tenant: str
+    conversation: str
+    on: bool
+
+
 class CloseUser(Control, array_like=True, tag="close"):
     """Close the sessions of a user, all or those of one login."""
 
@@ -154,6 +162,6 @@ class DrainNodes(Control, array_like=True, tag="drain"):
 
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchConfirm | MatchOwner | MatchOver
 ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen
-Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
+Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

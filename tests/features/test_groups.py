@@ -166,6 +166,7 @@ async def test_a_dissolved_group_is_gone_for_all(daemon: Daemon) -> None:
         assert (await eve.call("session.sync", cursor=cursor))["gone"] == [id_]
 
 
+@covers("message.send", "forbidden")
 async def test_announcements_are_for_those_who_may(daemon: Daemon) -> None:
     async with group(daemon, announce=True) as (id_, (ann, ben, eve)):
         assert (await ben.refused("message.send", conversation=id_, client_id="x", text="hi")).code == "forbidden"

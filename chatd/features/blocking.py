@@ -1,0 +1,89 @@
+"""Blocking somebody: they can neither open a conversation nor write, type, see whether one is there, or be matched with one.
+
+Nothing is told of it to anybody. What was said before stays, and in groups both stay.
+"""
+
+from msgspec import Struct
+
+from chatd.errors import Refused
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Hush, Reply, ToUser
+from chatd.node.registry import command
+from chatd.store import queries
+from chatd.store.postgres import ForeignKeyViolation
+from chatd.wire.changes import SessionBehind
+from chatd.wire.messages import Command, Id, Limit, Millis, Name, Ok, Result
+
+SQL = queries.load("blocking")
+
+
+class BlockUser(Command, tag="user.block"):
+    """Block somebody. Twice is once."""
+
+    user: Id
+
+
+@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}")
+async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
+    """Ends the match of the two, if they are in one."""
+    if cmd.user == ctx.user:
+        raise Refused("bad_request", "$.user: that is you")
+    try:
+        row = await ctx.node.db.one(SQL.block, ctx.tenant, ctx.user, cmd.user, ctx.now)
+    except ForeignKeyViolation:
+        raise Refused("not_found", "$.user: no such user") from None
+    await end_match(ctx, cmd.user)
+    hush = [Hush(row["conversation"], on=True)] if row is not None and row["conversation"] else []
+    return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+
+
+async def end_match(ctx: Ctx, user: str) -> None:
+    meetings = ctx.node.matcher.meetings
+    row = await meetings.active(ctx.tenant, ctx.user)
+    if row is not None and user in row["users"]:
+        await meetings.end(ctx.tenant, row["match"], "left")
+
+
+class UnblockUser(Command, tag="user.unblock"):
+    """Take it back."""
+
+    user: Id
+
+
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}")
+async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
+    """Refused `not_found` for who is not blocked."""
+    row = await ctx.node.db.one(SQL.unblock, ctx.tenant, ctx.user, cmd.user)
+    if row is None:
+        raise Refused("not_found", "$.user: not blocked")
+    hush = [Hush(row["conversation"], on=False)] if row["conversation"] else []
+    return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+
+
+class Blocked(Struct, kw_only=True, frozen=True):
+    """Somebody who is blocked."""
+
+    user: Id
+    name: Name | None
+    created_at: Millis
+
+
+class ListBlocks(Command, tag="block.list"):
+    """Whom one has blocked."""
+
+    cursor: Id | None = None
+    limit: Limit = 100
+
+
+class Blocks(Result, tag="blocks"):
+    """By user id. `cursor` is null on the last page."""
+
+    items: list[Blocked]
+    cursor: Id | None
+
+
+@command(ListBlocks, result=Blocks, http="GET /v1/blocks")
+async def list_blocks(ctx: Ctx, cmd: ListBlocks) -> Effects:
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
+    items = [Blocked(**dict(row)) for row in rows[: cmd.limit]]
+    return [Reply(Blocks(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]

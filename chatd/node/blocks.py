@@ -1,0 +1,22 @@
+"""Whether people want to have to do with each other. A block is nobody's business but the blocker's: nothing is told of it."""
+
+from collections.abc import Sequence
+
+from chatd.errors import Refused
+from chatd.node.context import Ctx
+from chatd.store import queries
+
+SQL = queries.load("blocks")
+MOST_AVOIDED = 5000
+
+
+async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
+    """Raises Refused: `blocked` when one of them has blocked the asker."""
+    if await ctx.node.db.one(SQL.between, ctx.tenant, ctx.user, users) is not None:
+        raise Refused("blocked")
+
+
+async def avoided(ctx: Ctx) -> tuple[str, ...]:
+    """Whom the asker must not be brought together with: those they have blocked, and those who have blocked them."""
+    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MOST_AVOIDED)
+    return tuple(row["user"] for row in rows)

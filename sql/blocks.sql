@@ -1,0 +1,10 @@
+-- name: between
+-- Whether one of these users has blocked the asker: tenant, asker, users.
+select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.blocked = $2 limit 1
+
+-- name: around
+-- Whom a user has blocked and who has blocked them, at most so many: tenant, user, limit.
+select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker = $2
+union
+select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
+limit $3

@@ -1,0 +1,82 @@
+"""Blocking: what the blocked one cannot do any more, and what nobody is told."""
+
+from tests.features.test_groups import group
+from tests.support import NOBODY, Daemon, covers
+
+
+@covers("user.block")
+@covers("user.unblock")
+@covers("block.list")
+@covers("message.send", "blocked")
+@covers("conversation.open", "blocked")
+async def test_the_blocked_one_cannot_write_type_or_open(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
+        await alice.send(conversation, "before")
+        for _ in range(2):
+            await bob.call("user.block", user=alice.user)
+        await tablet.event("session.behind")
+        assert [one["user"] for one in (await tablet.call("block.list"))["items"]] == [alice.user]
+        before = len(bob.log)
+        refused = await alice.refused("message.send", conversation=conversation, client_id="x", text="hello?")
+        assert refused.code == "blocked"
+        assert (await bob.refused("message.send", conversation=conversation, client_id="y", text="no")).code == "blocked"
+        await alice.call("typing.start", conversation=conversation)
+        assert (await alice.refused("conversation.open", user=bob.user)).code == "blocked"
+        assert (await bob.call("conversation.open", user=alice.user))["created"] is False
+        await bob.is_served()
+        assert not [body for kind, body in list(bob.log)[before:] if kind == "event" and body["t"] != "session.behind"]
+        assert (await alice.call("message.history", conversation=conversation))["items"][0]["text"] == "before"
+        await bob.call("user.unblock", user=alice.user)
+        await alice.send(conversation, "again")
+        await alice.call("typing.start", conversation=conversation)
+        await bob.event("typing.start")
+
+
+@covers("user.block", "not_found")
+@covers("user.unblock", "not_found")
+async def test_who_cannot_be_blocked(daemon: Daemon) -> None:
+    async with daemon.people(2) as (alice, bob):
+        assert (await alice.refused("user.block", user=NOBODY)).code == "not_found"
+        assert (await alice.refused("user.block", user=alice.user)).code == "bad_request"
+        assert (await alice.refused("user.unblock", user=bob.user)).code == "not_found"
+
+
+async def test_when_both_have_blocked_both_have_to_take_it_back(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.call("user.block", user=bob.user)
+        await bob.call("user.block", user=alice.user)
+        await alice.call("user.unblock", user=bob.user)
+        assert (await alice.refused("message.send", conversation=conversation, client_id="x", text="hi")).code == "blocked"
+        await bob.call("user.unblock", user=alice.user)
+        await alice.send(conversation, "friends")
+
+
+@covers("conversation.create", "blocked")
+@covers("member.add", "blocked")
+async def test_in_a_group_both_stay_and_nobody_drags_the_blocker_into_another(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        await ben.call("user.block", user=ann.user)
+        await ann.send(id_, "still heard")
+        assert (await ben.event("message.new"))["message"]["text"] == "still heard"
+        assert (await ann.refused("conversation.create", members=[ben.user, eve.user])).code == "blocked"
+        other = (await ann.call("conversation.create", members=[eve.user])).conversation.id
+        assert (await ann.refused("member.add", conversation=other, users=[ben.user])).code == "blocked"
+
+
+async def test_a_block_ends_the_match_of_the_two(daemon: Daemon) -> None:
+    async with daemon.people(2) as (alice, bob):
+        for person in (alice, bob):
+            await person.call("match.find")
+        await alice.event("match.found")
+        await bob.event("match.found")
+        await bob.call("user.block", user=alice.user)
+        assert (await alice.event("match.ended"))["reason"] == "left"
+
+
+async def test_a_reconnection_does_not_bring_typing_back(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await bob.call("user.block", user=alice.user)
+        async with daemon.connected(bob.account) as tablet, daemon.connected(alice.account) as phone:
+            await phone.call("typing.start", conversation=conversation)
+            await tablet.is_served()
+            assert not [event for event in tablet.events if event["t"] == "typing.start"]
