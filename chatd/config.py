@@ -153,6 +153,15 @@ class Messages(Section, frozen=True):
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
 
 
+class Presence(Section, frozen=True):
+    grace: Annotated[Seconds, doc("Seconds after the last connection of a user until others are told that they have gone.")] = (
+        20.0
+    )
+    shown_to: Annotated[
+        Literal["nobody", "contacts", "everybody"], doc("Who sees whether somebody is there, unless they say otherwise.")
+    ] = "everybody"
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -178,6 +187,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Match = Match()
     queues: dict[str, Queue] = {}
     messages: Messages = Messages()
+    presence: Presence = Presence()
     drain: Drain = Drain()
     log: Log = Log()
 

@@ -23,6 +23,11 @@ export interface AddReaction {
   emoji: string;
 }
 
+/** The number for the badge of the app. */
+export interface AskUnread {
+  t: "unread.total";
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -122,9 +127,9 @@ export interface Conversation {
   unread?: number;
   mentions?: number;
   settings?: Settings;
-  members: Array<Member>;
-  last_message: Message | null;
   created_at: number;
+  members?: Array<Member>;
+  last_message?: Message | null;
 }
 
 /** The conversation is no more. Who was away learns it by `gone` of session.sync. */
@@ -445,6 +450,15 @@ export interface MakeTicket {
   t: "auth.ticket";
 }
 
+/** What the asker has done to a message for themselves alone, as it is now. */
+export interface Mark {
+  conversation: string;
+  message: string;
+  seq: number;
+  starred_at: number | null;
+  hidden: boolean;
+}
+
 /** The match is over: left, skipped, disconnected, kept. Nobody can write in its conversation any more, unless it was kept. */
 export interface MatchEnded {
   t: "match.ended";
@@ -596,7 +610,7 @@ export interface MessageNew {
   message: Message;
 }
 
-/** A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000. */
+/** A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it. */
 export interface MessageRead {
   t: "message.read";
   conversation: string;
@@ -604,6 +618,7 @@ export interface MessageRead {
   seq: number;
   rev: number;
   unread: number;
+  mentions: number;
 }
 
 /** A message as it is now. */
@@ -640,6 +655,12 @@ export interface Ok {
 export interface OpenConversation {
   t: "conversation.open";
   user: string;
+}
+
+/** The conversation as the asker sees it now. */
+export interface OwnConversation {
+  t: "conversation.settings";
+  conversation: Conversation;
 }
 
 /** Somebody whom one has been brought together with. */
@@ -684,6 +705,13 @@ export interface Preview {
   picture: string | null;
   member_count: number;
   asks: boolean;
+}
+
+/** From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day. */
+export interface Quiet {
+  from: string;
+  to: string;
+  zone: string;
 }
 
 /** What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters. */
@@ -792,8 +820,22 @@ export interface SessionState {
   t: "session.state";
   conversations: Array<Counters>;
   gone: Array<string>;
+  marks: Array<Mark>;
+  own: boolean;
   cursor: string;
   more: boolean;
+}
+
+/** Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever). */
+export interface SetConversation {
+  t: "conversation.settings";
+  conversation: string;
+  muted_until?: number | null;
+  archived?: boolean | null;
+  pinned?: boolean | null;
+  hidden?: boolean | null;
+  draft?: string | null;
+  notify?: "all" | "mentions" | "none" | "" | null;
 }
 
 /** Give a member another role. Both the role before and the one after must be below the asker's own. */
@@ -802,6 +844,15 @@ export interface SetRole {
   conversation: string;
   user: string;
   role: "admin" | "member" | "moderator";
+}
+
+/** Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more. */
+export interface SetUser {
+  t: "user.settings";
+  notify?: "all" | "mentions" | "none" | null;
+  quiet?: Quiet | null;
+  loud?: boolean;
+  show_presence?: "contacts" | "everybody" | "nobody" | null;
 }
 
 /** What one member has set for themselves: nobody else sees it, and all their devices do. */
@@ -940,11 +991,32 @@ export interface UnpinMessage {
   message: string;
 }
 
+/** Messages of others that are unread where it is neither muted nor archived, in how many conversations, and mentions in all. */
+export interface Unread {
+  unread: number;
+  conversations: number;
+  mentions: number;
+}
+
+/** Up to 1000 count of each conversation. */
+export interface UnreadTotal {
+  t: "unread.total";
+  total: Unread;
+}
+
 /** Take the star back. */
 export interface UnstarMessage {
   t: "message.unstar";
   conversation: string;
   message: string;
+}
+
+/** How the asker wants to be notified and seen. Contacts are those one has a direct conversation with. */
+export interface UserSettings {
+  t: "user.settings";
+  notify: "all" | "mentions" | "none";
+  quiet: Quiet | null;
+  show_presence: "contacts" | "everybody" | "nobody";
 }
 
 /** What each command is answered with, when it is not refused. */
@@ -961,6 +1033,7 @@ export interface ResultOf {
   "conversation.leave": Ok;
   "conversation.list": Conversations;
   "conversation.open": ConversationResult;
+  "conversation.settings": OwnConversation;
   "conversation.sync": Changes;
   "conversation.transfer": Ok;
   "invite.create": InviteCreated;
@@ -999,12 +1072,14 @@ export interface ResultOf {
   "session.sync": SessionState;
   "typing.start": Ok;
   "typing.stop": Ok;
+  "unread.total": UnreadTotal;
   "user.block": Ok;
+  "user.settings": UserSettings;
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | BlockUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

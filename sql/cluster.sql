@@ -23,6 +23,14 @@ from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join former_members d on d.tenant = u.tenant and d.user_id = u.id
 where d.changed >= $3::text::xid8
 
+-- name: own
+-- Those of these users who have changed something of their own at or after a horizon: tenants, users, pairwise; horizon.
+select u.tenant, u.id::text as user
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8)
+    or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8)
+    or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8)
+
 -- name: ended_logins
 -- Logins of these users that have been ended: tenants, users, pairwise.
 select l.tenant, l.user_id::text, l.id::text

@@ -15,11 +15,25 @@ asked as (
     from here
 )
 select a.epoch, a.horizon::text as horizon, f.*,
-    case when $5::uuid = '00000000-0000-0000-0000-000000000000' then array(
+    -- With the first page, and only when there was one before: memberships that ended, own marks, and whether own settings have changed.
+    case when a.again then array(
         select d.conversation::text from former_members d
-        where d.tenant = $1 and d.user_id = $2 and d.changed >= a.since and a.since > '0'::xid8
-    ) else '{}' end as gone
-from asked a
+        where d.tenant = $1 and d.user_id = $2 and d.changed >= a.since
+    ) else '{}' end as gone,
+    case when a.again then array(
+        select jsonb_build_object(
+            'conversation', k.conversation, 'message', m.id, 'seq', k.seq, 'starred_at', k.starred_at, 'hidden', k.hidden
+        )
+        from marks k
+        join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m.seq = k.seq
+        where k.tenant = $1 and k.user_id = $2 and k.changed >= a.since limit 1001
+    ) else '{}' end as marks,
+    not a.again or exists (
+        select 1 from user_settings s where s.tenant = $1 and s.user_id = $2 and s.changed >= a.since
+    ) as own
+from (
+    select *, since > '0'::xid8 and after = '00000000-0000-0000-0000-000000000000' as again from asked
+) as a
 left join lateral (
     select v.* from own_conversations v
     where v.tenant = $1 and v.user_id = $2 and (v.changed >= a.since or v.own_changed >= a.since) and v.conversation > a.after

@@ -31,13 +31,14 @@ class MessageDelivered(Event, tag="message.delivered"):
 
 
 class MessageRead(Event, tag="message.read"):
-    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000."""
+    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it."""
 
     conversation: Id
     user: Id
     seq: Seq
     rev: Rev
     unread: int
+    mentions: int
 
 
 @command(
@@ -70,4 +71,6 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
 def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
     if done.unread is None:
         return MessageDelivered(conversation=conversation, user=user, seq=done.delivered_seq, rev=rev)
-    return MessageRead(conversation=conversation, user=user, seq=done.read_seq, rev=rev, unread=done.unread)
+    return MessageRead(
+        conversation=conversation, user=user, seq=done.read_seq, rev=rev, unread=done.unread, mentions=done.mentions or 0
+    )

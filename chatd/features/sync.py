@@ -8,7 +8,7 @@ taken; it may repeat a state, which does no harm. A cursor of another database (
 
 import re
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, convert
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
@@ -18,7 +18,7 @@ from chatd.node.registry import command
 from chatd.node.views import counters_of, departure_of, info_of, member_of, message_of
 from chatd.store import queries
 from chatd.wire.entities import Counters, Departure, Info, Member, Message
-from chatd.wire.messages import Command, Cursor, Id, Limit, Result, Rev
+from chatd.wire.messages import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("sync")
 FIRST = "00000000-0000-0000-0000-000000000000"
@@ -31,11 +31,27 @@ class SyncSession(Command, tag="session.sync"):
     limit: Limit = 200
 
 
+class Mark(Struct, kw_only=True, frozen=True):
+    """What the asker has done to a message for themselves alone, as it is now."""
+
+    conversation: Id
+    message: Id
+    seq: Seq
+    starred_at: Millis | None
+    hidden: bool
+
+
 class SessionState(Result, tag="session.state"):
-    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more."""
+    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
+
+    `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
+    `own`: the asker's settings or blocks may have changed: ask user.settings and block.list.
+    """
 
     conversations: list[Counters]
     gone: list[Id]
+    marks: list[Mark]
+    own: bool
     cursor: str
     more: bool
 
@@ -47,7 +63,12 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     found = [counters_of(row) for row in rows if row["id"] is not None]
     more = len(found) > cmd.limit
     next_ = position.next(rows[0]["epoch"], rows[0]["horizon"], found[cmd.limit - 1].id if more else None)
-    return [Reply(SessionState(conversations=found[: cmd.limit], gone=rows[0]["gone"], cursor=str(next_), more=more))]
+    head = rows[0]
+    marks = [convert(mark, Mark) for mark in head["marks"]]
+    state = SessionState(
+        conversations=found[: cmd.limit], gone=head["gone"], marks=marks, own=head["own"], cursor=str(next_), more=more
+    )
+    return [Reply(state)]
 
 
 FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID_PATTERN[1:-1]})")

@@ -20,6 +20,7 @@ from chatd.node.hub import Hub
 from chatd.store import queries
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres, Row
+from chatd.wire.changes import SessionBehind
 from chatd.wire.codec import Codec
 from chatd.wire.messages import Event
 
@@ -228,6 +229,8 @@ class Cluster:
                 await self._learn(row)
             for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
                 self._hub.part(row["tenant"], row["conversation"], [row["user_id"]])
+            for row in await self._db.all(SQL.own, tenants, ids, self._horizon):
+                await self._hub.tell_user(row["tenant"], row["user"], News(SharedFrame(SessionBehind())))
         await self._close_who_must_go(users)
         self._horizon = horizon
 

@@ -134,9 +134,9 @@ class Counters(Info, kw_only=True, frozen=True):
 class Conversation(Counters, kw_only=True, frozen=True):
     """A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all."""
 
-    members: list[Member]
-    last_message: Message | None
     created_at: Millis
+    members: list[Member] | UnsetType = UNSET
+    last_message: Message | UnsetType | None = UNSET
 
 
 PERSONAL = ("role", "first_seq", "read_seq", "delivered_seq", "unread", "mentions", "settings")

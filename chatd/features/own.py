@@ -1,0 +1,124 @@
+"""What somebody sets for themselves alone, per conversation and for all. Every device of theirs has it; nobody else sees it."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from chatd.errors import Refused
+from chatd.node.context import Ctx
+from chatd.node.effects import Effects, Reply, ToUser
+from chatd.node.quiet import Quiet, is_zone
+from chatd.node.registry import command
+from chatd.node.views import conversation_for
+from chatd.store import queries
+from chatd.wire.changes import ConversationUpdate, SessionBehind
+from chatd.wire.entities import Conversation, Notify
+from chatd.wire.messages import Command, Id, Result
+
+SQL = queries.load("own")
+FOR_EVER = 2**53 - 1
+
+
+class SetConversation(Command, tag="conversation.settings"):
+    """Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever).
+
+    `hidden` lasts until the next message; `draft` "" is none; `notify` "" is as set for all conversations.
+    """
+
+    conversation: Id
+    muted_until: Annotated[int, Meta(ge=0, le=FOR_EVER)] | None = None
+    archived: bool | None = None
+    pinned: bool | None = None
+    hidden: bool | None = None
+    draft: Annotated[str, Meta(max_length=20_000)] | None = None
+    notify: Notify | Literal[""] | None = None
+
+
+class OwnConversation(Result, tag="conversation.settings"):
+    """The conversation as the asker sees it now."""
+
+    conversation: Conversation
+
+
+@command(
+    SetConversation,
+    result=OwnConversation,
+    refuses=("not_found",),
+    http="PATCH /v1/conversations/{conversation}/settings",
+)
+async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
+    """Own other devices get `conversation.update`."""
+    given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify)
+    if all(value is None for value in given):
+        raise Refused("bad_request", "$: nothing to change")
+    if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
+        raise Refused("not_found", "no such conversation")
+    mine = await conversation_for(ctx, ctx.user, cmd.conversation)
+    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, ConversationUpdate(conversation=mine), but=ctx.session)]
+
+
+class SetUser(Command, tag="user.settings"):
+    """Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more."""
+
+    notify: Notify | None = None
+    quiet: Quiet | None = None
+    loud: bool = False
+    show_presence: Literal["nobody", "contacts", "everybody"] | None = None
+
+
+class UserSettings(Result, tag="user.settings"):
+    """How the asker wants to be notified and seen. Contacts are those one has a direct conversation with."""
+
+    notify: Notify
+    quiet: Quiet | None
+    show_presence: Literal["nobody", "contacts", "everybody"]
+
+
+@command(SetUser, result=UserSettings, http="PATCH /v1/me/settings")
+async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
+    if cmd.quiet is not None and not is_zone(cmd.quiet.zone):
+        raise Refused("bad_request", "$.quiet.zone: no such time zone; expected one such as Europe/Berlin")
+    told: Effects = []
+    if cmd != SetUser():
+        await ctx.node.db.run(SQL.set_user, ctx.tenant, ctx.user, cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
+        told = [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(await settings_of(ctx)), *told]
+
+
+def plain(quiet: Quiet | None) -> dict[str, str] | None:
+    return None if quiet is None else {"from": quiet.from_, "to": quiet.to, "zone": quiet.zone}
+
+
+async def settings_of(ctx: Ctx) -> UserSettings:
+    """With what is usual where nothing was set."""
+    row = await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user)
+    known = dict(row) if row is not None else {}
+    return UserSettings(
+        notify=known.get("notify") or "all",
+        quiet=Quiet.read(known.get("quiet")),
+        show_presence=known.get("show_presence") or ctx.node.config.presence.shown_to,
+    )
+
+
+class Unread(Struct, kw_only=True, frozen=True):
+    """Messages of others that are unread where it is neither muted nor archived, in how many conversations, and mentions in all."""
+
+    unread: int
+    conversations: int
+    mentions: int
+
+
+class AskUnread(Command, tag="unread.total"):
+    """The number for the badge of the app."""
+
+
+class UnreadTotal(Result, tag="unread.total"):
+    """Up to 1000 count of each conversation."""
+
+    total: Unread
+
+
+@command(AskUnread, result=UnreadTotal, cost=2, http="GET /v1/unread")
+async def unread_total(ctx: Ctx, cmd: AskUnread) -> Effects:
+    row = await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, ctx.now)
+    return [Reply(UnreadTotal(total=Unread(**dict(row or {}))))]

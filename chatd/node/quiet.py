@@ -1,0 +1,38 @@
+"""Hours in which somebody does not want to be notified, in their own time zone."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec import Meta, Struct, convert, field
+
+from chatd.ids import PYTHON_END
+
+Hour = Annotated[str, Meta(pattern=f"^([01][0-9]|2[0-3]):[0-5][0-9]{PYTHON_END}")]
+
+
+class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day."""
+
+    from_: Hour = field(name="from")
+    to: Hour
+    zone: Annotated[str, Meta(max_length=64)]
+
+    @classmethod
+    def read(cls, value: Any) -> "Quiet | None":
+        """As it was stored."""
+        return None if value is None else convert(value, cls)
+
+
+def is_zone(name: str) -> bool:
+    return name in available_timezones()
+
+
+def is_quiet(quiet: Quiet | None, now: int) -> bool:
+    """Whether it is quiet at this moment (milliseconds). Summer time is that of the zone."""
+    if quiet is None or not is_zone(quiet.zone):
+        return False
+    clock = datetime.fromtimestamp(now / 1000, ZoneInfo(quiet.zone)).strftime("%H:%M")
+    if quiet.from_ <= quiet.to:
+        return quiet.from_ <= clock < quiet.to
+    return clock >= quiet.from_ or clock < quiet.to

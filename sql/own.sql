@@ -1,0 +1,41 @@
+-- name: set_conversation
+-- What one member sets for themselves; a null leaves a field as it is. Tenant, conversation, user, muted_until (0: not muted), archived, pinned, hidden,
+-- draft ('' for none), notify ('' as the user has set it), now.
+update members b
+set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
+    archived = coalesce($5, archived),
+    pinned_at = case when $6::boolean is null then pinned_at when $6 then coalesce(pinned_at, $10) end,
+    hidden_seq = case when $7::boolean is null then hidden_seq when $7 then c.seq end,
+    draft = case when $8::text is null then draft else nullif($8, '') end,
+    draft_at = case when $8::text is null then draft_at when $8 <> '' then $10::bigint end,
+    notify = case when $9::text is null then notify else nullif($9, '') end,
+    changed = pg_current_xact_id()
+from conversations c
+where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.tenant and c.id = b.conversation
+returning b.conversation
+
+-- name: set_user
+-- What a user sets for all conversations; a null leaves a field as it is: tenant, user, notify, quiet, without quiet, who sees presence.
+insert into user_settings (tenant, user_id, notify, quiet, show_presence) values ($1, $2, $3, $4, $6)
+on conflict (user_id, tenant) do update
+set notify = coalesce($3, user_settings.notify),
+    quiet = case when $5::boolean then null else coalesce($4, user_settings.quiet) end,
+    show_presence = coalesce($6, user_settings.show_presence),
+    changed = pg_current_xact_id()
+
+-- name: user
+-- Tenant, user.
+select notify, quiet, show_presence from user_settings where tenant = $1 and user_id = $2
+
+-- name: totals
+-- What is unread in all conversations that are neither muted nor archived, and mentions in all: tenant, user, now.
+select coalesce(sum(u.unread) filter (where u.counts), 0)::bigint as unread,
+    count(*) filter (where u.counts and u.unread > 0) as conversations, coalesce(sum(u.mentions), 0)::bigint as mentions
+from (
+    select unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
+        mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
+        not b.archived and coalesce(b.muted_until <= $3, true) as counts
+    from members b
+    join conversations c on c.tenant = b.tenant and c.id = b.conversation
+    where b.tenant = $1 and b.user_id = $2 and c.seq > b.read_seq
+) as u
