@@ -287,6 +287,26 @@ export interface FindMatch {
   accept?: Accepts;
 }
 
+/** Send a `message` of the conversation `source` into another one. As with message.send, again is the same. */
+export interface ForwardMessage {
+  t: "message.forward";
+  conversation: string;
+  client_id: string;
+  source: string;
+  message: string;
+}
+
+/** As message.ack. */
+export interface Forwarded {
+  t: "message.forwarded";
+  client_id: string;
+  message: string;
+  seq: number;
+  rev: number;
+  created_at: number;
+  duplicate: boolean;
+}
+
 /** One conversation by its id. */
 export interface GetConversation {
   t: "conversation.get";
@@ -808,6 +828,8 @@ export interface SendMessage {
   attachments?: Array<Record<string, unknown>>;
   reply_to?: string | null;
   meta?: Record<string, unknown> | null;
+  mentions?: Array<string>;
+  everybody?: boolean;
 }
 
 /** Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`. */
@@ -991,7 +1013,7 @@ export interface UnpinMessage {
   message: string;
 }
 
-/** Messages of others that are unread where it is neither muted nor archived, in how many conversations, and mentions in all. */
+/** Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all. */
 export interface Unread {
   unread: number;
   conversations: number;
@@ -1055,6 +1077,7 @@ export interface ResultOf {
   "message.delete": Ok;
   "message.edit": MessageResult;
   "message.edits": Edits;
+  "message.forward": Forwarded;
   "message.history": Messages;
   "message.pin": Ok;
   "message.pins": Pins;
@@ -1078,8 +1101,8 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | UnreadTotal | UserSettings | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

@@ -9,7 +9,7 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
-from chatd.node.messages import check_text
+from chatd.node.messages import check_text, check_uploads
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
@@ -24,7 +24,8 @@ SQL = queries.load("messages")
 class SendMessage(Command, tag="message.send"):
     """Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever.
 
-    It needs a text or an attachment.
+    It needs a text or an attachment; one with `upload` names a file that the sender may read. `mentions` are members it is meant
+    for, `everybody` means all of them, for which a group asks for a right.
     """
 
     conversation: Id
@@ -33,6 +34,8 @@ class SendMessage(Command, tag="message.send"):
     attachments: Annotated[list[Json], Meta(max_length=10)] = msgspec.field(default_factory=list)
     reply_to: Id | None = None
     meta: Json | None = None
+    mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
+    everybody: bool = False
 
 
 class MessageAck(Result, tag="message.ack"):
@@ -59,6 +62,8 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     `blocked` where one of two has blocked the other, `forbidden` where only announcements are allowed.
     """
     check_content(ctx, cmd)
+    if cmd.attachments:
+        await check_uploads(ctx, cmd.attachments)
     quote = UNSET if cmd.reply_to is None else await quote_of(ctx, cmd.conversation, cmd.reply_to)
 
     async def tell(done: Appended) -> None:
@@ -96,7 +101,14 @@ def entry_of(ctx: Ctx, cmd: SendMessage) -> Append:
         json_text(cmd.attachments) if cmd.attachments else None,
         cmd.reply_to,
         json_text(cmd.meta) if cmd.meta is not None else None,
+        extra_of(cmd) if cmd.mentions or cmd.everybody else None,
     )
+
+
+def extra_of(cmd: SendMessage) -> str:
+    """What the journal keeps beside the text. `everybody` is there only when it is true."""
+    named = {"mentions": list(dict.fromkeys(cmd.mentions))} if cmd.mentions else {}
+    return json_text({**named, **({"everybody": True} if cmd.everybody else {})})
 
 
 def json_text(value: object) -> str:
@@ -127,6 +139,9 @@ def news_of(sender: str, cmd: SendMessage, done: Appended, quote: Quote | UnsetT
         created_at=done.created_at,
         meta=cmd.meta,
         quote=quote,
+        mentions=list(dict.fromkeys(cmd.mentions)) or UNSET,
+        mentions_everybody=cmd.everybody or UNSET,
+        expires_at=done.expires_at or UNSET,
     )
     return MessageNew(conversation=cmd.conversation, rev=done.rev, message=message)
 

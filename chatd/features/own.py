@@ -101,7 +101,7 @@ async def settings_of(ctx: Ctx) -> UserSettings:
 
 
 class Unread(Struct, kw_only=True, frozen=True):
-    """Messages of others that are unread where it is neither muted nor archived, in how many conversations, and mentions in all."""
+    """Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all."""
 
     unread: int
     conversations: int

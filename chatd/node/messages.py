@@ -1,12 +1,19 @@
 """What several features need of a message: its text within bounds, and the message itself within a change."""
 
+import re
+from collections.abc import Iterable
+
 from chatd.config import Config
 from chatd.errors import Refused
+from chatd.ids import UUID_PATTERN
 from chatd.node.changes import Change
+from chatd.node.context import Ctx
 from chatd.store import queries
 from chatd.store.postgres import Row
+from chatd.wire.entities import Json
 
 SQL = queries.load("message_states")
+ID = re.compile(UUID_PATTERN)
 
 
 def check_text(config: Config, text: str) -> None:
@@ -22,3 +29,12 @@ async def message_in(here: Change, message: str) -> Row:
     if row is None:
         raise Refused("not_found", "no such message")
     return row
+
+
+async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:
+    """That the asker may use the files which attachments name as `upload`. Raises Refused: `bad_request`, `not_found`."""
+    named = {one["upload"] for one in attachments if isinstance(one.get("upload"), str)}
+    if any("upload" in one and not (isinstance(one["upload"], str) and ID.match(one["upload"])) for one in attachments):
+        raise Refused("bad_request", "$.attachments: upload is the id of an upload")
+    if named and await ctx.node.db.value(SQL.readable_uploads, ctx.tenant, ctx.user, list(named)) != len(named):
+        raise Refused("not_found", "$.attachments: no such upload")

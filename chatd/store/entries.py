@@ -53,6 +53,7 @@ class Appended(Struct, frozen=True):
     rev: int
     created_at: int
     duplicate: bool
+    expires_at: int | None = None
 
 
 class Advanced(Struct, frozen=True):

@@ -30,7 +30,7 @@ def appended(row: Any, items: Sequence[Append]) -> Appended | str:
     if row["outcome"] not in ("new", "duplicate"):
         return str(row["outcome"])
     ours = row["id"] == items[row["ord"] - 1].id
-    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours)
+    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours, expires_at=row["expires_at"])
 
 
 async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> list[Result]:

@@ -9,7 +9,7 @@ drop function advance_receipts;
 create function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
-) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint)
+) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint)
 language plpgsql volatile as $$
 #variable_conflict use_column
 begin
@@ -79,7 +79,12 @@ begin
             select jsonb_array_elements_text(r.extra::jsonb -> 'mentions') as id
             union select '00000000-0000-0000-0000-000000000000' where r.extra::jsonb ? 'everybody'
         ) as who
-        where r.wins and r.extra is not null
+        where r.wins and r.extra is not null and (
+            who.id = '00000000-0000-0000-0000-000000000000' or exists (
+                select 1 from members b
+                where b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = who.id::uuid
+            )
+        )
     ),
     used as (
         insert into upload_uses (tenant, upload, conversation, seq)
@@ -90,7 +95,7 @@ begin
         where r.wins and r.attachments like '%"upload"%'
     ),
     told as (
-        select r.ord, r.conversation, r.id, r.wins, r.denied,
+        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear,
             case when r.fresh then r.first_in else r.known_in end as found_in,
             case when r.fresh then r.first_id else r.known_id end as found_id,
             case when r.fresh then first_value(r.last_seq + r.n) over same else r.known_seq end as found_seq,
@@ -106,7 +111,8 @@ begin
             when t.wins then 'new'
             else 'duplicate'
         end,
-        t.found_id, t.found_seq::bigint, t.found_rev::bigint, t.found_at
+        t.found_id, t.found_seq::bigint, t.found_rev::bigint, t.found_at,
+        case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end
     from told t
     order by t.found_rev, t.ord;
 end $$;
