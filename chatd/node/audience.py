@@ -70,17 +70,19 @@ class Fan:
     async def out(self, sessions: Iterable[Session], news: News) -> None:
         """The same bytes to everybody. Nobody waits for a slow reader."""
         frames, but, volatile = news.frames, news.but, news.volatile
-        for turn, session in enumerate(tuple(sessions), start=1):
+        everybody, spared, dropped = tuple(sessions), 0, 0
+        for turn, session in enumerate(everybody, start=1):
             if session.id == but:
+                spared += 1
                 continue
-            if session.send_nowait(frames[session.codec], volatile):
-                self.delivered += 1
-            else:
-                self.dropped += 1
+            if not session.send_nowait(frames[session.codec], volatile):
+                dropped += 1
                 if not volatile:
                     session.close_soon("slow")
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
+        self.dropped += dropped
+        self.delivered += len(everybody) - spared - dropped
 
 
 class Audience:
