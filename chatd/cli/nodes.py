@@ -30,7 +30,7 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = compact("node", "address", "version", "up since", "sessions", "state")
+    table = compact("node", "address", "version", "up since", "sessions", "state", whole="node")
     for row in rows:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"] / 1000))
         shown = (row["node"], row["address"], row["version"], since, str(row["sessions"]))
@@ -38,11 +38,11 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
     out.print(table)
 
 
-def compact(*columns: str) -> Table:
-    """Without lines, and nothing of a cell on another one: a name has to be copied as a whole."""
-    table = Table(box=None, pad_edge=False)
+def compact(*columns: str, whole: str) -> Table:
+    """Without lines. Where there is no room only what is not in the column `whole` is folded; nothing is ever cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ignore")
+        table.add_column(column, no_wrap=column == whole, overflow="fold")
     return table
 
 

@@ -82,30 +82,40 @@ def picture(view: View) -> Group:
         f"{len(view.nodes)} nodes, {view.connections} connections, "
         f"{view.messages:.1f} messages/s, {view.deliveries:.1f} deliveries/s"
     )
-    tables = (table_of_nodes(view.nodes), table_of_commands(view.commands), owner_of(view), table_of_pool(view.match))
+    tables = (
+        traffic(view.nodes),
+        delays(view.nodes),
+        table_of_commands(view.commands),
+        owner_of(view),
+        table_of_pool(view.match),
+    )
     return Group(head, *(part for table in tables for part in ("", table)))
 
 
-def table_of_nodes(nodes: list[Line]) -> Table:
-    rates = ("msg/s", "out/s", "no/s", "cmd/s")
-    table = compact("node", "state", "conn", *rates, "cmd ms", "commit", "lag", "journal", "bus", "cpu", "MiB")
+def traffic(nodes: list[Line]) -> Table:
+    table = compact("node", "state", "conn.", "msg/s", "out/s", "no/s", "cmd/s", "cpu", "MiB", whole="conn.")
     for line in nodes:
         table.add_row(
             plain(line.address),
             state_of(line.state),
             str(line.connections),
             *(f"{rate:.0f}" for rate in (line.messages, line.deliveries, line.refusals, line.commands.rate)),
-            *map(shown, (line.commands, line.commits, line.lag)),
-            str(line.journal_waiting),
-            str(line.bus_waiting),
             f"{line.cpu:.0%}",
             str(line.rss_bytes >> 20),
         )
     return table
 
 
+def delays(nodes: list[Line]) -> Table:
+    table = compact("node", "command ms", "commit ms", "lag ms", "journal waits", "bus waits", whole="command ms")
+    for line in nodes:
+        latencies = map(shown, (line.commands, line.commits, line.lag))
+        table.add_row(plain(line.address), *latencies, str(line.journal_waiting), str(line.bus_waiting))
+    return table
+
+
 def table_of_commands(commands: dict[str, Latency]) -> Table:
-    table = compact("command", "per second", "p50/p99 ms")
+    table = compact("command", "per second", "p50/p99 ms", whole="command")
     for tag, one in list(commands.items())[:MOST_COMMANDS]:
         table.add_row(plain(tag), f"{one.rate:.1f}", shown(one))
     return table
@@ -117,7 +127,7 @@ def owner_of(view: View) -> Text:
 
 
 def table_of_pool(pool: Pool) -> Table:
-    table = compact("queue", "tenant", "waiting")
+    table = compact("queue", "tenant", "waiting", whole="queue")
     for tenant, queue, waiting in pool.lines:
         table.add_row(plain(queue), plain(tenant), str(waiting))
     return table

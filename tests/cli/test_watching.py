@@ -128,6 +128,14 @@ def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone
     assert [(line.node, line.deliveries, line.commits.p99) for line in view.nodes] == [("young", 200, 1)]
 
 
+def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
+    identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
+    numbers = {"hub": Hub(0, 0, 0, 7_654_000, 0), "gateway": Gateway(98_765, 0, 0), "journal": Journal(0, 0, 0, 0, 19_999)}
+    text = drawn(view_of([], [snapshot("a", 1000, identity=identity, commits=noted(0.1, 3), **numbers)]))
+    for number in ("7654000", "98765", "19999", "100/5000"):
+        assert number in text
+
+
 def test_nothing_is_there_and_nothing_has_happened() -> None:
     assert view_of([], []).nodes == []
     same = snapshot("a", 1000)
