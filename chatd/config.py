@@ -167,6 +167,13 @@ class Drain(Section, frozen=True):
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
 
 
+class Metrics(Section, frozen=True):
+    token: Annotated[
+        str, Meta(pattern=r"^(\S{16,})?$"), doc("Token for /metrics, at least 16 bytes; without it only this machine may look.")
+    ] = ""
+    token_file: Annotated[str, doc("File that holds the token, instead of token.")] = ""
+
+
 class Log(Section, frozen=True):
     level: Annotated[str, doc("debug, info, warning or error.")] = "info"
     format: Annotated[str, doc("json, text, or auto: text on a terminal.")] = "auto"
@@ -189,12 +196,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages: Messages = Messages()
     presence: Presence = Presence()
     drain: Drain = Drain()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
 
 # Sections of which there may be several, each with a name.
 NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue}
-SECRETS = ("secret", "dsn", "url", "password")
+SECRETS = ("secret", "dsn", "url", "password", "token")
 
 
 def is_secret(name: str) -> bool:

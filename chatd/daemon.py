@@ -20,7 +20,7 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, sign_in
+from chatd.node import jwks, roster, sign_in
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -29,8 +29,10 @@ from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
+from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
 from chatd.node.registry import Registry, load
+from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
 from chatd.store import migrations
 from chatd.store.bus import Bus
@@ -116,6 +118,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 sign_in=sign_in.SignIn(config, keys, db),
                 sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
                 limits=UserLimits(limits),
+                meters=Meters(),
                 clock=now_ms,
             )
 
@@ -179,14 +182,16 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
 
     node.cluster.on(DrainNodes, obey_drain)
     desk = Desk(node, registry.commands, wheel)
-    house = Door(desk, codecs(registry.on_socket), drain).house()
-    listener = Listener(doors.gateway, node.config.gateway, Admission(node.config.limits), house)
-    app = build_app(node, registry, drain, doors.addresses.socket)
+    house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
+    listener = Listener(doors.gateway, node.config.gateway, admission, house)
+    watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
+    app = build_app(node, registry, drain, doors.addresses.socket, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
         ready(doors.addresses)
-        await wait_for_stop(drain.asked, lambda: leave(listener, drain, node))
+        async with roster.listed(node.redis, node.cluster.name, watch.snapshot):
+            await wait_for_stop(drain.asked, lambda: leave(listener, drain, node))
         closed.set()
         nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
 

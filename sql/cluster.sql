@@ -32,15 +32,16 @@ where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = 
     or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8)
 
 -- name: ended_logins
--- Logins of these users that have been ended: tenants, users, pairwise.
-select l.tenant, l.user_id::text, l.id::text
+-- Logins of these users that have been ended, and when: tenants, users, pairwise.
+select l.tenant, l.user_id::text, l.id::text, l.ended_at as at
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join logins l on l.tenant = u.tenant and l.user_id = u.id
 where l.ended_at is not null
 
 -- name: banned
--- Those of these users who are banned: tenants, users, pairwise; now.
-select distinct b.tenant, b.user_id::text
+-- Those of these users who are banned, and since when: tenants, users, pairwise; now.
+select b.tenant, b.user_id::text, max(b.created_at) as at
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join bans b on b.tenant = u.tenant and b.user_id = u.id
 where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)
+group by b.tenant, b.user_id

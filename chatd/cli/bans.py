@@ -70,6 +70,8 @@ async def add_ban(
                 print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
             elif user is not None:
                 print(await bans.ban_user(db, tenant, user, reason, actor, now, until))
+                # From here the time counts until their sockets are closed.
+                now = now_ms()
                 if devices:
                     await bans.ban_devices(db, tenant, user, reason, actor, now, until)
         except ForeignKeyViolation:
@@ -77,7 +79,7 @@ async def add_ban(
         except BadRange as error:
             raise failed(str(error)) from None
     if user is not None:
-        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None))
+        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None, now))
 
 
 @app.command("list")

@@ -3,7 +3,7 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, maintenance, match, migrate, schema, serve, users
+from chatd.cli import bans, chat, check, init, maintenance, match, migrate, nodes, schema, serve, top, users
 
 app = typer.Typer(
     name="chatd",
@@ -20,6 +20,8 @@ app.command()(migrate.migrate)
 app.command()(schema.schema)
 app.command()(chat.chat)
 app.command()(maintenance.drain)
+app.command()(nodes.nodes)
+app.command()(top.top)
 app.add_typer(users.app, name="users")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")

@@ -45,12 +45,17 @@ class Places:
 
 
 class Admission:
-    """The places of this process. A place is given back however its connection ends."""
+    """The places of this process. A place is given back however its connection ends.
+
+    `accepted` and `refused` (by code) count handshakes, for whoever watches.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._rate = TokenBucket(limits.accepts_per_second, 2 * limits.accepts_per_second)
         self._connections = Places(limits.connections, limits.connections_per_address)
         self._pending = Places(limits.pending_handshakes, limits.pending_per_address)
+        self.accepted = 0
+        self.refused: Counter[str] = Counter()
 
     @contextmanager
     def pending(self, address: str, *, is_proxy: bool) -> Iterator[None]:
@@ -67,4 +72,4 @@ class Admission:
             yield
 
     def statistics(self) -> dict[str, int]:
-        return {"connections": self._connections.taken, "pending": self._pending.taken}
+        return {"connections": self._connections.taken, "pending": self._pending.taken, "accepted": self.accepted}

@@ -12,6 +12,7 @@ from chatd.gateway.listener import House
 from chatd.gateway.session import Desk, Session
 from chatd.node.drain import Drain
 from chatd.node.hub import Arrival
+from chatd.node.meters import BY_PEER
 from chatd.wire.codec import Codec
 
 
@@ -89,6 +90,7 @@ class Door:
         finally:
             timer.cancel()
             desk.node.hub.detach(session)
+            desk.node.meters.closes[session.ending[0].name if session.ending else BY_PEER] += 1
 
 
 def rejection(refused: Refused) -> Rejected:

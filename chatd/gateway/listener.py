@@ -131,13 +131,17 @@ class Listener(Generic[Guest]):
             try:
                 await self._visit(nursery, lane, peer)
             except Rejected as rejected:
-                await refuse(lane, rejected)
+                await self._refuse(lane, rejected)
             except Full as full:
                 retry = {"Retry-After": str(full.retry_after)}
-                await refuse(lane, Rejected(503, "unavailable", str(full), headers=retry))
+                await self._refuse(lane, Rejected(503, "unavailable", str(full), headers=retry))
             finally:
                 await trio.aclose_forcefully(lane)
                 nursery.cancel_scope.cancel()
+
+    async def _refuse(self, lane: Lane, rejected: Rejected) -> None:
+        self._admission.refused[rejected.code] += 1
+        await refuse(lane, rejected)
 
     async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
         """From the first byte to the last. A place among the connections is kept until the end."""
@@ -145,9 +149,10 @@ class Listener(Generic[Guest]):
             arrived: Callable[[], Awaitable[None]] | None = None
             with (
                 self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)),
-                trio.move_on_after(self._settings.handshake_timeout),
+                trio.move_on_after(self._settings.handshake_timeout) as patience,
             ):
                 arrived = await self._arrive(nursery, lane, peer, place)
+            self._admission.refused["timeout"] += patience.cancelled_caught
             if arrived is not None:
                 await arrived()
 
@@ -161,6 +166,7 @@ class Listener(Generic[Guest]):
         place.enter_context(self._admission.connected(handshake.address))
         guest = await self._house.authenticate(handshake)
         connection = await self._upgrade(nursery, lane, handshake)
+        self._admission.accepted += 1
         return partial(self._house.serve, connection, lane, handshake, guest)
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:

@@ -18,14 +18,14 @@ from chatd.gateway.listener import say_goodbye
 from chatd.gateway.rules import Rules
 from chatd.ids import uuid7
 from chatd.node.context import Ctx, Node
-from chatd.node.dispatch import run_command
+from chatd.node.dispatch import refuse, run_command
 from chatd.node.limits import check
 from chatd.node.registry import Row
 from chatd.node.timers import Wheel
 from chatd.wire.codec import Codec, NotAFrame
 from chatd.wire.events import Connected, ConnectionLimits, TokenExpiring
 from chatd.wire.frames import encode_frame
-from chatd.wire.messages import Command, Event, Result, error_of
+from chatd.wire.messages import Command, Event, Result
 
 LOG = log.get(__name__)
 
@@ -139,7 +139,7 @@ class Session:
         if self._flood.take(self._lane.last_activity) > 0:
             self.close_soon("flooding", "retry_in_ms=10000")
         else:
-            ctx.answer(error_of(refused))
+            refuse(ctx, refused)
 
     def _context(self, frame_id: int) -> Ctx:
         def answer(result: Result) -> None:

@@ -48,6 +48,7 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
                 await node.sign_in.check(principal, address, ctx.now)
             await run_command(row, ctx, command)
         except Refused as refused:
+            node.meters.refusals[refused.code] += 1
             results.append(error_of(refused))
         return answer_of(results[0])
 

@@ -9,12 +9,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chatd import __version__, log
 from chatd.errors import Refused
-from chatd.http import api, cors, health
+from chatd.http import api, cors, health, metrics
 from chatd.http.answers import answer_of, json_response, refusal
 from chatd.http.front import Front
 from chatd.node.context import Node
 from chatd.node.drain import Drain
 from chatd.node.registry import Registry
+from chatd.node.statistics import Watch
 from chatd.wire.messages import error_of
 from chatd.wire.openapi import openapi
 
@@ -30,9 +31,11 @@ KNOWN = {
 }
 
 
-def build_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> ASGIFramework:
+def build_app(node: Node, registry: Registry, drain: Drain, socket_url: str, watch: Watch) -> ASGIFramework:
     """The application for `serve_http`. `socket_url` is told to whoever comes to the wrong door."""
-    return Front(quart_app(node, registry, drain, socket_url), socket_url)
+    app = quart_app(node, registry, drain, socket_url)
+    metrics.add_routes(app, node, watch)
+    return Front(app, socket_url)
 
 
 def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> QuartTrio:

@@ -61,25 +61,38 @@ class News(Struct):
             self.then()
 
 
-async def fan_out(sessions: Iterable[Session], news: News) -> None:
-    """The same bytes to everybody. Nobody waits for a slow reader."""
-    frames, but, volatile = news.frames, news.but, news.volatile
-    for turn, session in enumerate(tuple(sessions), start=1):
-        if session.id == but:
-            continue
-        if not session.send_nowait(frames[session.codec], volatile) and not volatile:
-            session.close_soon("slow")
-        if turn % WRITES_PER_TURN == 0:
-            await trio.lowlevel.checkpoint()
+class Fan:
+    """Tells many the same. Frames are counted: those that were `delivered` to outboxes, and those these did not take."""
+
+    def __init__(self) -> None:
+        self.delivered = self.dropped = 0
+
+    async def out(self, sessions: Iterable[Session], news: News) -> None:
+        """The same bytes to everybody. Nobody waits for a slow reader."""
+        frames, but, volatile = news.frames, news.but, news.volatile
+        everybody, spared, dropped = tuple(sessions), 0, 0
+        for turn, session in enumerate(everybody, start=1):
+            if session.id == but:
+                spared += 1
+                continue
+            if not session.send_nowait(frames[session.codec], volatile):
+                dropped += 1
+                if not volatile:
+                    session.close_soon("slow")
+            if turn % WRITES_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        self.dropped += dropped
+        self.delivered += len(everybody) - spared - dropped
 
 
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
-    __slots__ = ("_held", "_id", "_telling", "_top", "hushed", "rev", "sessions")
+    __slots__ = ("_fan", "_held", "_id", "_telling", "_top", "hushed", "rev", "sessions")
 
-    def __init__(self, id_: str, rev: int) -> None:
+    def __init__(self, id_: str, rev: int, fan: Fan) -> None:
         self._id = id_
+        self._fan = fan
         self.rev = rev
         self.sessions: dict[Session, None] = {}
         self._held: dict[int, News] = {}
@@ -98,7 +111,7 @@ class Audience:
         if news.volatile and self.hushed:
             return
         if not news.rev:
-            await fan_out(self.sessions, news)
+            await self._fan.out(self.sessions, news)
         elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
             news.told()
         else:
@@ -125,12 +138,12 @@ class Audience:
         news = self._held.pop(self.rev + 1, None)
         if news is not None:
             self.rev += 1
-            await fan_out(self.sessions, news)
+            await self._fan.out(self.sessions, news)
             news.told()
             return True
         if self._top > self.rev:
             self.rev = self._top
-            await fan_out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
+            await self._fan.out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
             for rev in sorted(rev for rev in self._held if rev <= self.rev):
                 self._held.pop(rev).told()
             return True

@@ -76,6 +76,10 @@ class Cluster:
         """Whether certainly no other node is there."""
         return self._bus.alone
 
+    def statistics(self) -> dict[str, int]:
+        """Of the bus."""
+        return self._bus.statistics()
+
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
@@ -132,8 +136,10 @@ class Cluster:
         self._hub.hush(tenant, conversation, on)
 
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
-        self.publish(orders.CloseUser(tenant, user, close, login))
-        self._hub.close_sessions(tenant, user, close, login=login)
+        """Call it when the reason is committed: from here the time counts until they are closed."""
+        now = self._clock()
+        self.publish(orders.CloseUser(tenant, user, close, login, now))
+        self._hub.close_sessions(tenant, user, close, login=login, at=now)
 
     def publish(self, order: orders.Order) -> None:
         """To all other nodes."""
@@ -159,8 +165,8 @@ class Cluster:
                 hub.part(tenant, conversation, users)
             case orders.Hushed(tenant, conversation, on):
                 hub.hush(tenant, conversation, on)
-            case orders.CloseUser(tenant, user, close, login):
-                hub.close_sessions(tenant, user, close, login=login)
+            case orders.CloseUser(tenant, user, close, login, at):
+                hub.close_sessions(tenant, user, close, login=login, at=at)
             case orders.Seek(tenant, user, asker):
                 if hub.sessions_of(tenant, user):
                     self.publish(orders.Seen(tenant, user, asker))
@@ -239,9 +245,9 @@ class Cluster:
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "banned")
+                self._hub.close_sessions(row["tenant"], row["user_id"], "banned", at=row["at"])
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"])
+                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
 
     async def patrol(self) -> None:
         """For ever: an order can be lost without a trace, a ban must not be. And a resync that was put off is made up for."""

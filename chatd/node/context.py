@@ -14,6 +14,7 @@ from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
+from chatd.node.meters import Meters
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
@@ -37,6 +38,7 @@ class Node:
     sign_in: SignIn
     sign_ups: AddressLimits
     limits: UserLimits
+    meters: Meters
     clock: Callable[[], int]
 
 

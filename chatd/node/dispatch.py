@@ -4,6 +4,7 @@ Both doors come through here, so REST and socket cannot disagree.
 """
 
 import uuid
+from time import perf_counter
 
 import trio
 
@@ -13,22 +14,29 @@ from chatd.node import members
 from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
-from chatd.wire.messages import Command, Result, error_of
+from chatd.wire.messages import Command, error_of
 
 LOG = log.get(__name__)
 
 
 async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     """Run it and answer through `ctx.answer`: a result, or the error that stands for what went wrong."""
+    began = perf_counter()
     try:
         await check_guard(row, ctx, command)
         await deliver(ctx, await row.handler(ctx, command))
     except Refused as refused:
-        ctx.answer(error_of(refused))
+        refuse(ctx, refused)
     except trio.TooSlowError:
-        ctx.answer(error_of(Refused("timeout")))
+        refuse(ctx, Refused("timeout"))
     except Exception:
-        ctx.answer(internal_error(row, ctx))
+        refuse(ctx, internal_error(row, ctx))
+    ctx.node.meters.commands[row.command].observe(perf_counter() - began)
+
+
+def refuse(ctx: Ctx, refused: Refused) -> None:
+    ctx.node.meters.refusals[refused.code] += 1
+    ctx.answer(error_of(refused))
 
 
 async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
@@ -40,11 +48,11 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         await members.check_member(ctx, getattr(command, "conversation"))  # noqa: B009
 
 
-def internal_error(row: Row, ctx: Ctx) -> Result:
+def internal_error(row: Row, ctx: Ctx) -> Refused:
     """A bug: logged once with what is needed to find it, and with nothing that was said."""
     incident = str(uuid.uuid4())
     LOG.exception(
         "a handler failed",
         extra={"incident": incident, "command": row.tag, "session": ctx.session, "user": ctx.user_or_nobody},
     )
-    return error_of(Refused("internal", details={"incident": incident}))
+    return Refused("internal", details={"incident": incident})

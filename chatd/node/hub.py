@@ -10,7 +10,9 @@ from weakref import WeakSet
 
 import trio
 
-from chatd.node.audience import Audience, News, Session, SharedFrame, fan_out
+from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
+from chatd.node.keys import now_ms
+from chatd.node.revocations import Revocation, Revocations
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
@@ -27,7 +29,7 @@ class Arrival:
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         self.places: list[Place] = []
-        self.closes: list[tuple[str, str | None]] = []
+        self.closes: list[tuple[str, str | None, Revocation]] = []
         self.in_match = False
         self.hushed: set[str] = set()
 
@@ -35,7 +37,9 @@ class Arrival:
 class Hub:
     """Who is connected here. Only sessions of members are entered under a conversation."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = now_ms) -> None:
+        self.revocations = Revocations(clock)
+        self._fan = Fan()
         self.sessions: dict[str, Session] = {}
         self.waiting: dict[tuple[str, str], float] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
@@ -65,9 +69,9 @@ class Hub:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
         for conversation in arrival.hushed:
             self.hush(session.tenant, conversation, True)
-        for close, login in arrival.closes:
+        for close, login, revocation in arrival.closes:
             if login in (None, session.login):
-                session.close_soon(close)
+                self._close(session, close, revocation)
         if not self._arrivals:
             self._passed.clear()
 
@@ -79,6 +83,7 @@ class Hub:
             self.watcher(session.tenant, session.user, False)
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
+        self.revocations.gone(session)
 
     def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
         for user in users:
@@ -110,7 +115,7 @@ class Hub:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(conversation, rev)
+            audience = self._audiences[key] = Audience(conversation, rev, self._fan)
         if session not in audience.sessions:
             audience.sessions[session] = None
             self._joined[session].append(conversation)
@@ -176,18 +181,30 @@ class Hub:
     async def tell_user(self, tenant: str, user: str, news: News) -> None:
         sessions = self._users.get((tenant, user))
         if sessions:
-            await fan_out(sessions, news)
+            await self._fan.out(sessions, news)
 
     async def tell_everybody(self, event: Event) -> None:
-        await fan_out(self.sessions.values(), News(SharedFrame(event)))
+        await self._fan.out(self.sessions.values(), News(SharedFrame(event)))
 
-    def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
+    def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None, at: int = 0) -> None:
+        """`at`: when the reason was committed, in milliseconds; 0 where nobody knows."""
+        revocation = Revocation(at)
         for arrival in self._arrivals:
             if arrival.key == (tenant, user):
-                arrival.closes.append((close, login))
+                arrival.closes.append((close, login, revocation))
         for session in tuple(self._users.get((tenant, user), ())):
             if login is None or session.login == login:
-                session.close_soon(close)
+                self._close(session, close, revocation)
+
+    def _close(self, session: Session, close: str, revocation: Revocation) -> None:
+        self.revocations.expect(session, revocation)
+        session.close_soon(close)
 
     def statistics(self) -> dict[str, int]:
-        return {"sessions": len(self.sessions), "users": len(self._users), "conversations": len(self._audiences)}
+        return {
+            "sessions": len(self.sessions),
+            "users": len(self._users),
+            "conversations": len(self._audiences),
+            "delivered": self._fan.delivered,
+            "dropped": self._fan.dropped,
+        }

@@ -66,12 +66,13 @@ class Hushed(Control, array_like=True, tag="hush"):
 
 
 class CloseUser(Control, array_like=True, tag="close"):
-    """Close the sessions of a user, all or those of one login."""
+    """Close the sessions of a user, all or those of one login. `at`: when that was committed, in milliseconds; 0: unknown."""
 
     tenant: str
     user: str
     close: str
     login: str | None
+    at: int = 0
 
 
 class MatchFind(Control, array_like=True, tag="find"):

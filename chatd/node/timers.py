@@ -10,6 +10,7 @@ from collections.abc import Callable
 import trio
 
 from chatd import log
+from chatd.domain.histogram import Histogram
 
 LOG = log.get(__name__)
 
@@ -28,12 +29,13 @@ class Timer:
 
 
 class Wheel:
-    """All timers of the process. `tick` in seconds."""
+    """All timers of the process. `tick` in seconds. `lag`: how late the event loop woke this task."""
 
     def __init__(self, tick: float = 0.25, slots: int = 1024) -> None:
         self._tick = tick
         self._slots: list[list[Timer]] = [[] for _ in range(slots)]
         self._now = 0
+        self.lag = Histogram()
 
     def schedule(self, delay: float, call: Callable[[], float | None]) -> Timer:
         """Call it after `delay` seconds or a little later."""
@@ -71,7 +73,9 @@ class Wheel:
         """Turn for ever. Ticks that were missed are made up for."""
         start, done = trio.current_time(), 0
         while True:
-            await trio.sleep_until(start + (done + 1) * self._tick)
+            wanted = start + (done + 1) * self._tick
+            await trio.sleep_until(wanted)
+            self.lag.observe(max(0.0, trio.current_time() - wanted))
             due = int((trio.current_time() - start) / self._tick)
             while done < due:
                 done += 1

@@ -244,7 +244,8 @@ class Bus:
             self._numbers.pop(name)
 
     def statistics(self) -> dict[str, int]:
-        return {"published": self.published, "heard": self.heard, "gaps": self.gaps, "peers": len(self.peers())}
+        counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps}
+        return {**counts, "peers": len(self.peers()), "waiting": len(self._open)}
 
 
 async def announce(redis: Redis, name: str, order: bytes) -> None:

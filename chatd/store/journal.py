@@ -19,6 +19,7 @@ of filling the memory. An entry outlives the task that waits for it: a sender wh
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, overload
 from zlib import crc32
 
@@ -27,6 +28,7 @@ import trio
 
 from chatd import log
 from chatd.config import Journal as Settings
+from chatd.domain.histogram import Histogram, total
 from chatd.errors import Refused
 from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.store.postgres import Connection, Postgres, Row
@@ -72,8 +74,13 @@ class Journal:
         for share in self._shares:
             await share.settled()
 
+    @property
+    def commits(self) -> Histogram:
+        """How long it took to commit a batch, all attempts together."""
+        return total(share.commits for share in self._shares)
+
     def statistics(self) -> dict[str, int]:
-        keys = ("batches", "entries", "failures")
+        keys = ("batches", "entries", "messages", "failures")
         return {key: sum(getattr(share, key) for share in self._shares) for key in keys} | {"waiting": self.waiting}
 
 
@@ -88,7 +95,8 @@ class Share:
         self._open: list[Entry] = []
         self._work = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()
-        self.waiting = self.batches = self.entries = self.failures = 0
+        self.waiting = self.batches = self.entries = self.messages = self.failures = 0
+        self.commits = Histogram()
 
     def put(self, item: Item, tell: Tell, deadline: float) -> Entry:
         """Into the open batch."""
@@ -109,7 +117,9 @@ class Share:
             nursery.start_soon(self._tell_all, to_tell)
             while True:
                 await self._work.wait()
+                began = perf_counter()
                 results = await self._commit(self._take())
+                self.commits.observe(perf_counter() - began)
                 await committed.send((await self._gaps(), results))
 
     def _take(self) -> list[Entry]:
@@ -198,6 +208,7 @@ class Share:
         if isinstance(result, str):
             self._settle(entry, outcome.Error(Refused(result)))
             return
+        self.messages += isinstance(result, Appended) and not result.duplicate
         try:
             await entry.tell(result)
         except Exception:

@@ -14,6 +14,7 @@ from chatd.http.front import Front
 from chatd.node.context import Ctx
 from chatd.node.drain import Drain
 from chatd.node.effects import Effects
+from chatd.node.meters import Meters
 from chatd.node.registry import Needs, Registry, Row
 from chatd.wire.messages import Command, Ok
 from tests.http.raw import Door, served
@@ -155,7 +156,7 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
 def app_with(handler: Any) -> Front:
     """An application with one command, which needs nobody."""
     row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False)
-    node: Any = SimpleNamespace(config=Config(), clock=lambda: 0)
+    node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, meters=Meters())
     return Front(quart_app(node, Registry({Try: row}, {}), Drain(Config().drain), "ws://x"), "ws://x")
 
 

@@ -104,7 +104,7 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
     hub.join("t", "c", ["u"], 1)
     hub.detach(session)
     hub.detach(session)
-    assert hub.statistics() == {"sessions": 0, "users": 0, "conversations": 0}
+    assert hub.statistics() == {"sessions": 0, "users": 0, "conversations": 0, "delivered": 0, "dropped": 0}
     assert not hub.is_member("1", "a")
 
 

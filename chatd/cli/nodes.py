@@ -1,0 +1,84 @@
+"""chatd nodes"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio_asyncio
+from rich.table import Table
+from rich.text import Text
+
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, out, print_json, run_async
+from chatd.config import Config
+from chatd.node import roster
+from chatd.node.statistics import Snapshot
+from chatd.store.redis import Redis, open_redis
+from chatd.store.servers import join_servers
+
+COLORS = {"ready": "green", "maintenance": "yellow", "draining": "red"}
+
+
+def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the nodes that run: the processes that share this Postgres and this Redis.
+
+    [bold]Example[/]
+
+      chatd nodes --json
+    """
+    rows = [row_of(snapshot) for snapshot in run_async(find_nodes, load_or_exit(config).config)]
+    if as_json:
+        print_json(rows)
+        return
+    table = compact("node", "address", "version", "up since", "sessions", "state", whole="node")
+    for row in rows:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"] / 1000))
+        shown = (row["node"], row["address"], row["version"], since, str(row["sessions"]))
+        table.add_row(*map(plain, shown), state_of(row["state"]))
+    out.print(table)
+
+
+def compact(*columns: str, whole: str) -> Table:
+    """Without lines. Where there is no room only what is not in the column `whole` is folded; nothing is ever cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=column == whole, overflow="fold")
+    return table
+
+
+def row_of(snapshot: Snapshot) -> dict[str, Any]:
+    """What is said of a node. Times in milliseconds."""
+    identity = snapshot.identity
+    return {
+        "node": identity.node,
+        "address": f"{identity.host}:{identity.pid}",
+        "version": identity.version,
+        "started_at": identity.started_at,
+        "sessions": snapshot.hub.sessions,
+        "state": snapshot.state,
+        "socket": identity.socket,
+        "http": identity.http,
+    }
+
+
+def plain(text: str) -> Text:
+    """Whatever stands in Redis: no markup, and nothing that a terminal would obey."""
+    return Text("".join(sign if sign.isprintable() else "?" for sign in text))
+
+
+def state_of(state: str) -> Text:
+    text = plain(state)
+    text.stylize(COLORS.get(state, ""))
+    return text
+
+
+async def find_nodes(config: Config) -> list[Snapshot]:
+    async with reached(config) as redis:
+        return await roster.read(redis)
+
+
+@asynccontextmanager
+async def reached(config: Config) -> AsyncIterator[Redis]:
+    """Redis, where the nodes write how they are."""
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        yield redis

@@ -1,0 +1,140 @@
+"""What happened between two looks at the nodes: rates, latencies, queues. Pure; shown by `chatd top`."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chatd.domain.histogram import Histogram, total
+from chatd.node.statistics import Hub, Journal, Snapshot
+
+
+class Latency(Struct):
+    """Milliseconds that half of them, and 99 of 100, did not exceed; None where there were none. `rate` per second."""
+
+    rate: float
+    p50: float | None
+    p99: float | None
+
+
+class Line(Struct, kw_only=True):
+    """One node. Rates per second since the earlier look, which for a node that is new is its start. `cpu`: 1 is a whole core."""
+
+    node: str
+    address: str
+    state: str
+    connections: int
+    sessions: int
+    messages: float
+    deliveries: float
+    refusals: float
+    commands: Latency
+    commits: Latency
+    lag: Latency
+    journal_waiting: int
+    bus_waiting: int
+    cpu: float
+    rss_bytes: int
+
+
+class Pool(Struct):
+    """The match pool: its owner (empty: nobody), who waits, and the longest lines as tenant, queue, how many."""
+
+    owner: str
+    waiting: int
+    lines: list[tuple[str, str, int]]
+
+
+class View(Struct):
+    """All nodes, all together, every command that was run, and the match pool."""
+
+    at: int
+    nodes: list[Line]
+    messages: float
+    deliveries: float
+    connections: int
+    commands: dict[str, Latency]
+    match: Pool
+
+
+def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
+    """Between two looks."""
+    before = {snapshot.identity.node: snapshot for snapshot in earlier}
+    pairs = [(before.get(snapshot.identity.node) or newborn(snapshot), snapshot) for snapshot in later]
+    nodes = [line_of(*pair) for pair in pairs]
+    return View(
+        at=max((snapshot.at for snapshot in later), default=0),
+        nodes=nodes,
+        messages=sum(line.messages for line in nodes),
+        deliveries=sum(line.deliveries for line in nodes),
+        connections=sum(line.connections for line in nodes),
+        commands=commands_of(pairs),
+        match=pool_of(later),
+    )
+
+
+def newborn(node: Snapshot) -> Snapshot:
+    """How it was when it started, with nothing done yet."""
+    return replace(
+        node,
+        at=node.identity.started_at,
+        journal=Journal(0, 0, 0, 0, 0),
+        hub=Hub(0, 0, 0, 0, 0),
+        refusals={},
+        commands={},
+        commits=Histogram(),
+        lag=Histogram(),
+        process=replace(node.process, cpu_seconds=0.0),
+    )
+
+
+def line_of(before: Snapshot, now: Snapshot) -> Line:
+    seconds = seconds_between(before, now)
+    return Line(
+        node=now.identity.node,
+        address=f"{now.identity.host}:{now.identity.pid}",
+        state=now.state,
+        connections=now.gateway.connections,
+        sessions=now.hub.sessions,
+        messages=(now.journal.messages - before.journal.messages) / seconds,
+        deliveries=(now.hub.delivered - before.hub.delivered) / seconds,
+        refusals=(sum(now.refusals.values()) - sum(before.refusals.values())) / seconds,
+        commands=latency(total(commands_between(before, now).values()), seconds),
+        commits=latency(now.commits.since(before.commits), seconds),
+        lag=latency(now.lag.since(before.lag), seconds),
+        journal_waiting=now.journal.waiting,
+        bus_waiting=now.bus.waiting,
+        cpu=(now.process.cpu_seconds - before.process.cpu_seconds) / seconds,
+        rss_bytes=now.process.rss_bytes,
+    )
+
+
+def seconds_between(before: Snapshot, now: Snapshot) -> float:
+    """Not less than a moment, for it is what is divided by."""
+    return max(0.001, (now.at - before.at) / 1000)
+
+
+def commands_between(before: Snapshot, now: Snapshot) -> dict[str, Histogram]:
+    return {tag: found.since(before.commands.get(tag, Histogram())) for tag, found in now.commands.items()}
+
+
+def commands_of(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> dict[str, Latency]:
+    """Those that were run meanwhile, the most frequent first."""
+    found = [(commands_between(*pair), seconds_between(*pair)) for pair in pairs]
+    seconds = max((seconds for _, seconds in found), default=1.0)
+    tags = {tag for histograms, _ in found for tag in histograms}
+    merged = {tag: latency(total(one[tag] for one, _ in found if tag in one), seconds) for tag in tags}
+    return dict(sorted(((tag, one) for tag, one in merged.items() if one.rate), key=lambda item: (-item[1].rate, item[0])))
+
+
+def latency(histogram: Histogram, seconds: float) -> Latency:
+    return Latency(histogram.count / seconds, milliseconds(histogram.quantile(0.5)), milliseconds(histogram.quantile(0.99)))
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def pool_of(snapshots: Sequence[Snapshot]) -> Pool:
+    owner = next((snapshot for snapshot in snapshots if snapshot.match.owner), None)
+    return Pool(owner.identity.node, owner.match.waiting, owner.match.lines) if owner else Pool("", 0, [])

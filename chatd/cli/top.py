@@ -1,0 +1,138 @@
+"""chatd top"""
+
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Annotated
+
+import msgspec
+import trio
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, out, print_json, run_async
+from chatd.cli.nodes import compact, plain, reached, state_of
+from chatd.cli.rates import Latency, Line, Pool, View, view_of
+from chatd.config import Config
+from chatd.errors import Refused
+from chatd.node import roster
+from chatd.store.redis import Redis
+
+EVERY = 1.0
+# Rates are over the last looks. Nodes write once a second, so that two looks may find the same.
+LOOKS = 4
+MOST_COMMANDS = 10
+
+
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Look for two seconds, print it, and end.")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch the nodes: connections, rates, latencies, queues, the match pool. ^C ends it.
+
+    Rates are per second: messages, event frames out, refusals (no), commands. Latencies are the bounds that half, and 99 of 100,
+    did not exceed, in milliseconds: of commands, of commits, and how late the event loop is (lag).
+
+    [bold]Examples[/]
+
+      chatd top
+
+      chatd top --json --once
+    """
+    settings = load_or_exit(config).config
+    try:
+        run_async(watch, settings, once, as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+async def watch(config: Config, once: bool, as_json: bool) -> None:
+    async with reached(config) as redis, aclosing(views(redis)) as found:
+        if once:
+            view = await anext(found)
+            print_json(msgspec.to_builtins(view)) if as_json else out.print(picture(view))
+        elif as_json:
+            async for view in found:
+                sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
+                sys.stdout.flush()
+        else:
+            with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
+                async for view in found:
+                    live.update(picture(view), refresh=True)
+
+
+async def views(redis: Redis) -> AsyncGenerator[View, None]:
+    """For ever, one each second. Redis may be away now and then, but not at first."""
+    looks = deque([await roster.read(redis)], maxlen=LOOKS)
+    await trio.sleep(EVERY)
+    while True:
+        await trio.sleep(EVERY)
+        with suppress(Refused):
+            looks.append(await roster.read(redis))
+        yield view_of(looks[0], looks[-1])
+
+
+def picture(view: View) -> Group:
+    head = Text(
+        f"{len(view.nodes)} nodes, {view.connections} connections, "
+        f"{view.messages:.1f} messages/s, {view.deliveries:.1f} deliveries/s"
+    )
+    tables = (
+        traffic(view.nodes),
+        delays(view.nodes),
+        table_of_commands(view.commands),
+        owner_of(view),
+        table_of_pool(view.match),
+    )
+    return Group(head, *(part for table in tables for part in ("", table)))
+
+
+def traffic(nodes: list[Line]) -> Table:
+    table = compact("node", "state", "conn.", "msg/s", "out/s", "no/s", "cmd/s", "cpu", "MiB", whole="conn.")
+    for line in nodes:
+        table.add_row(
+            plain(line.address),
+            state_of(line.state),
+            str(line.connections),
+            *(f"{rate:.0f}" for rate in (line.messages, line.deliveries, line.refusals, line.commands.rate)),
+            f"{line.cpu:.0%}",
+            str(line.rss_bytes >> 20),
+        )
+    return table
+
+
+def delays(nodes: list[Line]) -> Table:
+    table = compact("node", "command ms", "commit ms", "lag ms", "journal waits", "bus waits", whole="command ms")
+    for line in nodes:
+        latencies = map(shown, (line.commands, line.commits, line.lag))
+        table.add_row(plain(line.address), *latencies, str(line.journal_waiting), str(line.bus_waiting))
+    return table
+
+
+def table_of_commands(commands: dict[str, Latency]) -> Table:
+    table = compact("command", "per second", "p50/p99 ms", whole="command")
+    for tag, one in list(commands.items())[:MOST_COMMANDS]:
+        table.add_row(plain(tag), f"{one.rate:.1f}", shown(one))
+    return table
+
+
+def owner_of(view: View) -> Text:
+    owner = next((line.address for line in view.nodes if line.node == view.match.owner), "nobody")
+    return plain(f"match pool: {view.match.waiting} wait, owned by {owner}")
+
+
+def table_of_pool(pool: Pool) -> Table:
+    table = compact("queue", "tenant", "waiting", whole="queue")
+    for tenant, queue, waiting in pool.lines:
+        table.add_row(plain(queue), plain(tenant), str(waiting))
+    return table
+
+
+def shown(one: Latency) -> str:
+    """Upper bounds of p50 and p99."""
+    return "-" if one.p50 is None else f"{one.p50:g}/{one.p99:g}"

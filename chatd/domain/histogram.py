@@ -1,0 +1,56 @@
+"""How long things take: counts in fixed buckets. Plain numbers and no locks: to note one costs next to nothing. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import reduce
+from itertools import accumulate
+
+from msgspec import Struct, field
+
+# Upper bounds of the buckets in seconds, each inclusive; the last bucket has none.
+BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Histogram(Struct):
+    """Durations in seconds. `counts` by bucket, one more than there are bounds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    sum: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def copy(self) -> "Histogram":
+        return Histogram(list(self.counts), self.sum)
+
+    def plus(self, other: "Histogram") -> "Histogram":
+        return Histogram([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.sum + other.sum)
+
+    def since(self, earlier: "Histogram") -> "Histogram":
+        """What was noted after `earlier`, which is the same histogram at an earlier time."""
+        return Histogram([a - b for a, b in zip(self.counts, earlier.counts, strict=True)], self.sum - earlier.sum)
+
+    def cumulative(self) -> list[int]:
+        """How many were at most as long as each bound; the last one is all of them."""
+        return list(accumulate(self.counts))
+
+    def quantile(self, share: float) -> float | None:
+        """Seconds that this share of all did not exceed, as far as the buckets tell: the real value is not above it.
+
+        None where nothing was noted; the largest bound for what lies beyond it.
+        """
+        wanted = share * self.count
+        for bound, reached in zip(BOUNDS, self.cumulative(), strict=False):
+            if reached and reached >= wanted:
+                return bound
+        return BOUNDS[-1] if self.count else None
+
+
+def total(histograms: Iterable[Histogram]) -> Histogram:
+    """All of them together."""
+    return reduce(Histogram.plus, histograms, Histogram())

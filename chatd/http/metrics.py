@@ -1,0 +1,77 @@
+"""GET /metrics, for Prometheus: this node. GET /metrics/nodes: all of them, for workers that share one port.
+
+Denied by default. Whoever comes from this very machine may look, if nothing says that somebody else stands behind them;
+everybody else needs the token of the configuration, and without one there is nothing here.
+"""
+
+from collections.abc import Sequence
+from hmac import compare_digest
+
+from quart import Response, abort, request
+from quart_trio import QuartTrio
+
+from chatd.domain.addresses import Network, is_trusted, parse, parse_networks
+from chatd.errors import Refused
+from chatd.http.answers import HEADERS, answer_of
+from chatd.http.exposition import CONTENT_TYPE, exposition
+from chatd.node import roster
+from chatd.node.context import Node
+from chatd.node.statistics import Snapshot, Watch
+from chatd.wire.messages import error_of
+
+# What proxies add, and what a browser adds to what a page asks for.
+SOMEBODY_ELSE = ("X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via", "Origin")
+
+
+def add_routes(app: QuartTrio, node: Node, watch: Watch) -> None:
+    proxies, token = parse_networks(node.config.gateway.trusted_proxies), node.config.metrics.token
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return refusal(proxies, token) or shown([watch.snapshot()], name_nodes=False)
+
+    @app.get("/metrics/nodes")
+    async def metrics_of_all() -> Response:
+        refused = refusal(proxies, token)
+        if refused is not None:
+            return refused
+        try:
+            return shown(await roster.read(node.redis), name_nodes=True)
+        except Refused as error:
+            return answer_of(error_of(error))
+
+
+def refusal(proxies: Sequence[Network], token: str) -> Response | None:
+    """None for who may look; 404 as at any other path where nobody else may, 401 where a token would do."""
+    if is_direct(proxies) or has(token):
+        return None
+    return answer_of(error_of(Refused("unauthenticated"))) if token else abort(404)
+
+
+def is_direct(proxies: Sequence[Network]) -> bool:
+    """Whether this machine asks, for itself. A page that a browser here has open must not, by whatever name it found us."""
+    peer = request.remote_addr or ""
+    if not is_loopback(peer) or is_trusted(peer, proxies) or any(name in request.headers for name in SOMEBODY_ELSE):
+        return False
+    host = name_of(request.headers.get("Host", ""))
+    return host == "localhost" or is_loopback(host)
+
+
+def is_loopback(text: str) -> bool:
+    address = parse(text)
+    return address is not None and address.is_loopback
+
+
+def name_of(host: str) -> str:
+    """Of a Host header, without the port."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def has(token: str) -> bool:
+    """Whether the request carries the token, which is not empty."""
+    scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and compare_digest(offered.strip().encode(), token.encode())
+
+
+def shown(snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
+    return Response(exposition(snapshots, name_nodes=name_nodes), headers=HEADERS, content_type=CONTENT_TYPE)

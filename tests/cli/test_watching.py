@@ -1,0 +1,153 @@
+"""`chatd nodes` and `chatd top`, beside a daemon."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from io import StringIO
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+from rich.console import Console
+
+from chatd import __version__
+from chatd.cli.nodes import plain
+from chatd.cli.rates import View, view_of
+from chatd.cli.top import picture
+from chatd.config import Config
+from chatd.domain.histogram import Histogram
+from chatd.node.process import Process
+from chatd.node.statistics import Bus, Gateway, Hub, Identity, Journal, Match, Pool, Snapshot
+from chatd.store.redis import Redis, open_redis
+from tests.cli.test_commands import chatd
+from tests.node.test_roster import those_who
+from tests.support import Daemon
+
+__all__ = ["chatd"]
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture
+async def redis(config: Config, loop: None) -> AsyncIterator[Redis]:
+    async with open_redis(config.redis) as opened:
+        yield opened
+
+
+async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess[str]":
+    """The command, while the daemon in this process goes on."""
+    done: CompletedProcess[str] = await trio.to_thread.run_sync(
+        lambda: run(*arguments, CHATD_REDIS__PREFIX=config.redis.prefix, COLUMNS="200")
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+async def test_nodes(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
+    async with daemon.person():
+        await those_who(redis, 1)
+        await trio.sleep(1.1)
+        (row,) = json.loads((await beside(chatd, config, "nodes", "--json")).stdout)
+        assert (row["version"], row["sessions"], row["state"]) == (__version__, 1, "ready")
+        assert (row["socket"], row["http"]) == (daemon.addresses.socket, daemon.addresses.http)
+        text = (await beside(chatd, config, "nodes")).stdout
+        assert row["node"][:8] in text
+        assert row["address"].rpartition(":")[2] in text
+
+
+async def test_nobody_is_there(chatd: Run) -> None:
+    assert json.loads(chatd("nodes", "--json", CHATD_REDIS__PREFIX="nobody").stdout) == []
+    away = chatd("nodes", CHATD_REDIS__URL="redis://127.0.0.1:1")
+    assert (away.returncode, "Redis is away" in away.stderr, "Traceback" in away.stderr) == (1, True, False)
+
+
+async def test_top_once(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
+    async with daemon.pair() as (alice, bob, conversation), trio.open_nursery() as nursery:
+
+        async def talk() -> None:
+            while True:
+                await alice.send(conversation)
+                await bob.event("message.new")
+                await trio.sleep(0.02)
+
+        nursery.start_soon(talk)
+        await bob.call("match.find", queue="chess")
+        await those_who(redis, 1)
+        view = json.loads((await beside(chatd, config, "top", "--once", "--json")).stdout)
+        (node,) = view["nodes"]
+        assert view["messages"] == node["messages"] > 0
+        assert view["deliveries"] > 0
+        assert (view["connections"], node["sessions"], node["state"]) == (2, 2, "ready")
+        sends = view["commands"]["message.send"]
+        assert 0 < sends["p50"] <= sends["p99"]
+        assert view["match"] == {"owner": node["node"], "waiting": 1, "lines": [["default", "chess", 1]]}
+        nursery.cancel_scope.cancel()
+
+
+def snapshot(node: str, at: int, **fields: Any) -> Snapshot:
+    """A node that has done nothing yet."""
+    plain_one = Snapshot(
+        identity=Identity(node, "host", 1, "1", 0, "ws://x", "http://x"), at=at, state="ready", gateway=Gateway(0, 0, 0),
+        hub=Hub(0, 0, 0, 0, 0), bus=Bus(0, 0, 0, 0, 0), journal=Journal(0, 0, 0, 0, 0), postgres=Pool(0, 0),
+        match=Match(False, 0, []), timers=0, process=Process(0, 0.0, 0, 0, [0, 0, 0]), refusals={}, closes={}, rejections={},
+        commands={}, commits=Histogram(), lag=Histogram(), revocations=Histogram(),
+    )  # fmt: skip
+    return replace(plain_one, **fields)
+
+
+def noted(*durations: float) -> Histogram:
+    histogram = Histogram()
+    for seconds in durations:
+        histogram.observe(seconds)
+    return histogram
+
+
+def drawn(view: View) -> str:
+    console = Console(width=80, file=StringIO(), force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(picture(view))
+    return captured.get()
+
+
+def test_rates_are_differences() -> None:
+    before = snapshot("a", 1000, journal=Journal(5, 5, 5, 0, 0), commands={"ping": noted(9, 9, 9)})
+    now = snapshot("a", 3000, journal=Journal(9, 9, 25, 0, 7), commands={"ping": noted(9, 9, 9, 0.0002, 0.0002), "x": noted(0.2)})
+    view = view_of([before], [now])
+    (line,) = view.nodes
+    assert "1 nodes, 0 connections, 10.0 messages/s" in drawn(view)
+    assert (view.messages, line.journal_waiting, line.commands.rate) == (10, 7, 1.5)
+    assert {tag: (one.rate, one.p50, one.p99) for tag, one in view.commands.items()} == {
+        "ping": (1, 0.25, 0.25),
+        "x": (0.5, 250, 250),
+    }
+
+
+def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone() -> None:
+    young = snapshot("young", 500, hub=Hub(1, 1, 1, 100, 0), commits=noted(0.001))
+    view = view_of([snapshot("left", 400)], [young])
+    assert [(line.node, line.deliveries, line.commits.p99) for line in view.nodes] == [("young", 200, 1)]
+
+
+def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
+    identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
+    numbers = {"hub": Hub(0, 0, 0, 7_654_000, 0), "gateway": Gateway(98_765, 0, 0), "journal": Journal(0, 0, 0, 0, 19_999)}
+    text = drawn(view_of([], [snapshot("a", 1000, identity=identity, commits=noted(0.1, 3), **numbers)]))
+    for number in ("7654000", "98765", "19999", "100/5000"):
+        assert number in text
+
+
+def test_nothing_is_there_and_nothing_has_happened() -> None:
+    assert view_of([], []).nodes == []
+    same = snapshot("a", 1000)
+    view = view_of([same], [same])
+    assert (view.messages, view.nodes[0].commands.p50, view.match.owner) == (0, None, "")
+
+
+def test_what_stands_in_redis_cannot_write_to_the_terminal() -> None:
+    evil = "\x1b]0;owned\x07[red]x\r\n"
+    assert plain(evil).plain == "?]0;owned?[red]x??"
+    node = snapshot("a", 1000, state=evil, match=Match(True, 1, [(evil, evil, 1)]), commands={evil: noted(0.1)})
+    text = drawn(view_of([], [node]))
+    assert "\x1b]" not in text
+    assert "\x07" not in text
+    assert "[red]x" in text

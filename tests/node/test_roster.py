@@ -1,0 +1,138 @@
+"""Which nodes there are, and how each of them is."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd import __version__
+from chatd.config import Config
+from chatd.errors import Refused
+from chatd.node import orders, process, roster
+from chatd.node.maintenance import change
+from chatd.node.statistics import Snapshot
+from chatd.store import embedded_redis
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis, open_redis
+from tests.cluster.test_bans import moderator
+from tests.cluster.test_maintenance import order
+from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.support import NOBODY, PATIENCE, Daemon, running
+
+__all__ = ["moderator", "own_redis"]
+
+
+@pytest.fixture
+async def redis(config: Config, loop: None) -> AsyncIterator[Redis]:
+    async with open_redis(config.redis) as opened:
+        yield opened
+
+
+async def those_who(redis: Redis, are_there: int, state: str = "ready") -> list[Snapshot]:
+    """The nodes, once there are as many in this state."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            found = [snapshot for snapshot in await roster.read(redis) if snapshot.state == state]
+            if len(found) == are_there:
+                return found
+            await trio.sleep(0.05)
+
+
+async def until(redis: Redis, holds: object) -> Snapshot:
+    with trio.fail_after(PATIENCE):
+        while True:
+            for snapshot in await roster.read(redis):
+                if holds(snapshot):  # type: ignore[operator]
+                    return snapshot
+            await trio.sleep(0.05)
+
+
+async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation)
+        await bob.event("message.new")
+        await bob.refused("message.send", conversation=NOBODY, client_id=NOBODY, text="x")
+        now = await until(redis, lambda snapshot: snapshot.refusals.get("not_found"))
+        assert (now.identity.version, now.identity.http) == (__version__, daemon.addresses.http)
+        assert (now.state, now.hub.sessions, now.hub.users, now.gateway.connections) == ("ready", 2, 2, 2)
+        assert (now.gateway.accepted, now.gateway.pending, now.rejections) == (2, 0, {})
+        assert (now.journal.messages, now.journal.waiting, now.commits.count) == (1, 0, now.journal.batches)
+        assert now.hub.delivered >= 1
+        assert (now.commands["message.send"].count, now.commands["conversation.open"].count) == (2, 1)
+        assert now.match.owner
+        assert now.lag.count > 0
+        assert now.timers >= 2
+        assert 0 < now.postgres.idle <= now.postgres.size
+        used = now.process
+        assert min(used.rss_bytes, used.cpu_seconds, used.open_fds, used.tasks, *used.gc) >= 0 < used.rss_bytes
+    ended = await until(redis, lambda snapshot: not snapshot.hub.sessions)
+    assert ended.closes == {"by_peer": 2}
+
+
+async def test_who_waits_for_whom_is_in_it(daemon: Daemon, redis: Redis) -> None:
+    async with daemon.person() as person:
+        await person.call("match.find", queue="chess")
+        now = await until(redis, lambda snapshot: snapshot.match.waiting)
+        assert now.match.lines == [("default", "chess", 1)]
+
+
+async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis: Redis) -> None:
+    async with nodes(config) as (one, two):
+        found = await those_who(redis, 2)
+        assert {snapshot.identity.http for snapshot in found} == {one.addresses.http, two.addresses.http}
+        for snapshot in found:
+            assert 0 < await redis.call("PTTL", redis.key("node", snapshot.identity.node)) <= roster.LEASE_MS
+        await order(config, orders.DrainNodes(found[0].identity.node, 0.0), "drain")
+        assert await those_who(redis, 1) == await those_who(redis, 1)
+        with trio.fail_after(PATIENCE):
+            while await redis.call("EXISTS", redis.key("node", found[0].identity.node)):
+                await trio.sleep(0.05)
+        assert await redis.call("ZSCORE", redis.key("nodes"), found[0].identity.node) is None
+
+
+async def test_the_state_is_in_it(config: Config, redis: Redis, moderator: Postgres) -> None:
+    await change(moderator, True, "", None, 1)
+    async with running(config), trio.open_nursery() as nursery:
+        await those_who(redis, 1, "maintenance")
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_that_dies_is_off_the_list_when_its_lease_ends(config: Config, redis: Redis) -> None:
+    async with running(config):
+        (node,) = await those_who(redis, 1)
+    key = redis.key("node", node.identity.node)
+    assert 0 < await redis.call("PTTL", key) <= roster.LEASE_MS
+    assert 0 < await redis.call("PTTL", redis.key("nodes")) <= roster.LEASE_MS
+    await redis.call("DEL", key)
+    assert await roster.read(redis) == []
+
+
+async def test_what_cannot_be_read_is_not_on_the_list(daemon: Daemon, redis: Redis) -> None:
+    await those_who(redis, 1)
+    for name, text in (("a", "{}"), ("b", "\x1b[31m"), ("c", "")):
+        await redis.call("SET", redis.key("node", name), text)
+        await redis.call("ZADD", redis.key("nodes"), 2**52, name)
+    assert len(await roster.read(redis)) == 1
+
+
+async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    async with running(shared) as daemon, daemon.person() as person, open_redis(shared.redis) as redis:
+        (before,) = await those_who(redis, 1)
+        await own_redis.stop()
+        with pytest.raises(Refused):
+            await roster.read(redis)
+        assert await person.is_served()
+        assert (await daemon.rest("GET", "/metrics", Host="localhost")).status == 200
+        assert (await daemon.rest("GET", "/metrics/nodes", Host="localhost")).status == 503
+        await own_redis.start()
+        again = await until(redis, lambda snapshot: snapshot.at > before.at)
+        assert again.identity == before.identity
+
+
+async def test_what_is_expensive_to_count_is_counted_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    monkeypatch.setattr(process, "count_fds", lambda: counted.append(1) or len(counted))
+    meter = process.Meter()
+    assert [meter.read().open_fds for _ in range(5)] == [1] * 5
