@@ -20,7 +20,7 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, sign_in
+from chatd.node import jwks, sign_in, uploads
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -33,6 +33,7 @@ from chatd.node.orders import DrainNodes
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
+from chatd.store.blob_stores import open_blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Postgres, open_postgres
@@ -93,6 +94,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         trio_asyncio.open_loop(),
         open_postgres(dsn, config.postgres) as db,
         open_redis(config.redis, url) as redis,
+        open_blobs(config) as blobs,
     ):
         await prepare(db, config, keys)
         hub, limits = Hub(), config.limits
@@ -104,6 +106,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             maintenance = Maintenance(db, hub, cluster, matcher.pause)
             await maintenance.look()
             yield Node(
+                blobs=blobs,
                 config=config,
                 db=db,
                 redis=redis,
@@ -155,7 +158,7 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
-    Raises CannotServe, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    Raises CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
     """
     registry, keys = load(features), Keyring(config)
     with open_doors(config) as doors:
@@ -181,7 +184,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     desk = Desk(node, registry.commands, wheel)
     house = Door(desk, codecs(registry.on_socket), drain).house()
     listener = Listener(doors.gateway, node.config.gateway, Admission(node.config.limits), house)
-    app = build_app(node, registry, drain, doors.addresses.socket)
+    app = build_app(node, registry, drain, doors.addresses.socket, doors.addresses.http)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
@@ -224,10 +227,12 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
 
 
 async def sweep(node: Node) -> None:
-    """Forget expired tokens and tickets, every hour. A database that is away is tried again."""
+    """Forget expired tokens and tickets and unused uploads, every hour. A database that is away is tried again."""
+    unused = uploads.Sweep(node)
     while True:
         try:
             await auth.sweep(node.db, node.clock())
+            await unused.run(node.clock())
         except Refused:
-            LOG.warning("the sweep was put off: the database is away")
+            LOG.warning("the sweep was put off: a database, or the store of the uploads, is away")
         await trio.sleep(SWEEP_EVERY)
