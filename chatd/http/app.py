@@ -26,7 +26,7 @@ KNOWN = {
     405: ("bad_request", "this path does not take this method; see Allow"),
     408: ("timeout", "the body took too long"),
     413: ("too_large", "the body is too large"),
-    415: ("bad_request", "the body must be of another type: application/json, or multipart/form-data for a file"),
+    415: ("bad_request", "the body must be application/json"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 from quart import request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from chatd.errors import Refused
@@ -53,9 +53,9 @@ def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
 
 
 async def read_file(most: int, hold: Callable[[int], None]) -> Received:
-    """The file of this request; `hold` is told of what is kept. Raises Refused, and what Quart answers with 413 and 415."""
+    """The file of this request; `hold` is told of what is kept. Raises Refused, and what Quart answers with 413."""
     if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType
+        raise Refused("bad_request", "the body must be multipart/form-data, with a field `file`")
     form = Form(boundary_of(request.mimetype_params), most)
     async for piece in pieces(request.body):
         hold(len(piece))

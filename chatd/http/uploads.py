@@ -69,7 +69,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
 
 
 async def receive(node: Node, intake: Intake, who: Principal, base_url: str) -> Upload:
-    """Raises Refused, and what Quart answers with 408, 413 and 415."""
+    """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
     with intake.place(who) as place:
         await uploads.check_quota(node, who, node.clock())

@@ -4,6 +4,7 @@ The address is the operator's. Redirects and proxies of the environment are not 
 was asked for, and everything has a deadline. Objects are private by the bucket's own rules; nobody but chatd reads them.
 """
 
+import logging
 from datetime import UTC, datetime
 
 import httpx
@@ -16,6 +17,8 @@ from chatd.errors import Refused
 from chatd.store.blobs import BlobMissing, path_of
 
 LOG = log.get(__name__)
+# It would log each request, with the key of the file in its path.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
 STEP, TIMEOUT = 10.0, 60.0
 AWAY = "the files are away"
@@ -63,7 +66,7 @@ class Bucket:
             with trio.fail_after(TIMEOUT):
                 return await self._answer(request, good, most)
         except (httpx.HTTPError, trio.TooSlowError) as error:
-            LOG.warning("the bucket of the uploads is away", extra={"why": type(error).__name__})
+            LOG.warning("the bucket of the uploads is away: %s", repr(error)[:200])
             raise Refused("unavailable", AWAY, retry_after=5) from None
 
     def _request(self, method: str, key: str, headers: dict[str, str], body: bytes) -> httpx.Request:

@@ -61,7 +61,7 @@ POST: dict[str, Any] = {
             "description": "A file that was stored.",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Upload"}}},
         },
-        **errors(_408="timeout", _413="too_large", _415="bad_request"),
+        **errors(_408="timeout", _413="too_large"),
     },
     "security": SECURITY,
 }
