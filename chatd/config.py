@@ -145,6 +145,24 @@ class Queue(Section, frozen=True):
     longest: Annotated[Seconds | None, doc("As in [match].")] = None
 
 
+class Uploads(Section, frozen=True):
+    dir: Annotated[str, doc("Folder of the files; empty: uploads below data.dir. Nodes on several machines need a bucket.")] = ""
+    s3_endpoint: Annotated[str, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")] = ""
+    s3_bucket: Annotated[str, doc("Bucket of the files, instead of a folder.")] = ""
+    s3_region: Annotated[str, doc("Region that requests are signed for.")] = "us-east-1"
+    s3_key: Annotated[str, doc("Access key id; it needs GetObject, PutObject and DeleteObject.")] = ""
+    s3_secret: Annotated[str, doc("Secret access key.")] = ""
+    s3_secret_file: Annotated[str, doc("File that holds the secret access key, instead of s3_secret.")] = ""
+    max_bytes: Annotated[Count, doc("Largest file.")] = 10_485_760
+    max_pixels: Annotated[Count, doc("Most pixels of an image, all its frames together.")] = 25_000_000
+    timeout: Annotated[Seconds, doc("Seconds that sending a file may take.")] = 60.0
+    user_quota_bytes: Annotated[Count, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
+    user_per_minute: Annotated[Count, doc("Most uploads of one user in a minute, on each node.")] = 30
+    public_url: Annotated[
+        str, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
+    ] = ""
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -176,6 +194,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: Journal = Journal()
     match: Match = Match()
     queues: dict[str, Queue] = {}
+    uploads: Uploads = Uploads()
     drain: Drain = Drain()
     metrics: Metrics = Metrics()
     log: Log = Log()
@@ -183,7 +202,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 # Sections of which there may be several, each with a name.
 NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue}
-SECRETS = ("secret", "dsn", "url", "password", "token")
+SECRETS = ("secret", "s3_secret", "dsn", "url", "password", "token")
 
 
 def is_secret(name: str) -> bool:

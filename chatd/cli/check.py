@@ -1,5 +1,6 @@
 """chatd check"""
 
+import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from chatd.gateway.listener import open_listener
 from chatd.node.keys import Keyring, WeakKey
 from chatd.settings import Loaded, effective
 from chatd.store import migrations
+from chatd.store.blob_stores import BlobsError, open_blobs
+from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
@@ -84,7 +87,7 @@ def report(findings: list[Finding], json: bool) -> None:
 async def collect(loaded: Loaded) -> list[Finding]:
     config = loaded.config
     findings = [Finding("settings", True, str(loaded.path or "defaults; no file")), *settings(config), *machine(config)]
-    return findings + await databases(config)
+    return [*findings, await files(config), *await databases(config)]
 
 
 def settings(config: Config) -> Iterator[Finding]:
@@ -115,6 +118,21 @@ def machine(config: Config) -> Iterator[Finding]:
         f"{limit}: up to {most} connections",
         "raise the limit: ulimit -n, or LimitNOFILE= of systemd",
     )
+
+
+async def files(config: Config) -> Finding:
+    """Whether the store of the uploads would take something. A folder that is not there yet is not made."""
+    if not config.uploads.s3_bucket:
+        folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads").absolute()
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        writable = nearest.is_dir() and os.access(nearest, os.W_OK)
+        return Finding("uploads", writable, str(folder), f"nobody may write to {nearest}; set uploads.dir")
+    try:
+        async with open_blobs(config) as blobs:
+            await blobs.delete(new_key())
+    except (BlobsError, Refused) as error:
+        return Finding("uploads", False, str(error), "are endpoint, bucket, region and keys of [uploads] right?")
+    return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}")
 
 
 def port_finding(name: str, host: str, port: int, running: bool) -> Finding:

@@ -16,6 +16,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.sign_in import AddressLimits, SignIn
+from chatd.store.blobs import Blobs
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
@@ -34,6 +35,7 @@ class Node:
     matcher: Matcher
     maintenance: Maintenance
     cluster: Cluster
+    blobs: Blobs
     keys: Keyring
     sign_in: SignIn
     sign_ups: AddressLimits

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chatd.errors import REFUSALS
+from chatd.wire import uploads
 from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, summary_of
 
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
@@ -14,8 +15,8 @@ OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
     """The whole document. Stable: the same rows give the same text."""
     rows = [row for row in in_order(rows) if row.http]
-    schemas = components(rows, {}, "#/components/schemas/{name}")
-    paths: dict[str, dict[str, Any]] = {}
+    schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in uploads.PATHS.items()}
     for row in rows:
         method, path = row.http.split(" ")
         paths.setdefault(path, {})[method.lower()] = operation(row, schemas)

@@ -57,10 +57,10 @@ def summary_of(kind: Any) -> str:
     return doc_of(kind).partition("\n")[0]
 
 
-def components(rows: Iterable[Declared], events: Events, template: str) -> Schemas:
-    """The schema of every wire type by the name of its struct."""
+def components(rows: Iterable[Declared], events: Events, template: str, *more: type[Result]) -> Schemas:
+    """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
     rows = list(rows)
-    told: list[type[Struct]] = [*(row.result for row in rows), Error, *all_events(events)]
+    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(events)]
     kinds = dict.fromkeys([*(row.command for row in rows), *told])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
     for kind in told:

@@ -56,6 +56,9 @@ async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: 
     assert (weak.returncode, "at least 32 bytes" in weak.stdout, "->" in weak.stdout) == (1, True, True)
     away = chatd("check", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x", CHATD_REDIS__URL="redis://127.0.0.1:1")
     assert (away.returncode, away.stdout.count("FAIL")) == (1, 2)
+    bucket = chatd("check", CHATD_UPLOADS__S3_BUCKET="b", CHATD_UPLOADS__S3_SECRET=SECRET)
+    assert (bucket.returncode, "a bucket needs uploads.s3_endpoint, uploads.s3_key" in bucket.stdout) == (1, True)
+    assert SECRET not in bucket.stdout
     wrong = chatd("check", CHATD_GATEWAY__PROT="1")
     assert (wrong.returncode, "did you mean gateway.port?" in wrong.stderr) == (2, True)
     shown = chatd("check", "--show")

@@ -12,12 +12,13 @@ from chatd.node.registry import Needs, Row, load
 from chatd.wire.codec import tag_of
 from chatd.wire.examples import example_body
 from chatd.wire.schema import FIELD, WITH_QUERY
+from tests.files import PDF, stored
 from tests.http.raw import Door
 from tests.support import NOBODY, Answer, Daemon, Person, running
 
 ROWS = [row for row in load(features).commands.values() if row.http]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
-NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping", *MATCHING)
+NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping", "upload.delete", *MATCHING)
 IN_ORDER = sorted((row for row in ROWS if row.tag not in MATCHING), key=lambda row: row.tag == "auth.logout")
 
 
@@ -38,6 +39,7 @@ async def test_every_route_answers_with_its_result(daemon: Daemon) -> None:
         await alice.send(conversation)
         known: dict[str, Any] = {"conversation": conversation, "user": bob.user, "members": [bob.user], "seq": 1, "rev": 0}
         known |= {"refresh_token": alice.account.refresh_token}
+        known |= {"upload": (await stored(daemon, alice.account.access_token, PDF))["id"]}
         for row in IN_ORDER:
             answer = await daemon.rest(*request_of(row, **known), alice.account.access_token)
             assert (answer.status, answer.body["t"]) == (200, tag_of(row.result)), (row.tag, answer.body)
