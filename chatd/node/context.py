@@ -14,6 +14,7 @@ from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
+from chatd.node.screening import Screening
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
@@ -38,6 +39,7 @@ class Node:
     sign_ups: AddressLimits
     limits: UserLimits
     clock: Callable[[], int]
+    screening: Screening | None = None
 
 
 def no_session(_: Principal) -> None:
