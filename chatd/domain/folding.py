@@ -6,7 +6,10 @@ A character becomes NFKD, without case, without accents and what cannot be seen,
 """
 
 import unicodedata
+from collections.abc import Callable
 from itertools import chain
+
+MOST_KNOWN = 50_000
 
 # Accents, what cannot be seen, variation selectors, skin tones, and the vowel points of Arabic and Hebrew.
 DROPPED = frozenset(
@@ -32,18 +35,15 @@ UNSPACED = (
 
 
 class Table(dict[int, str]):
-    """What `str.translate` takes: each character is folded when it is first seen."""
+    """What `str.translate` takes. What becomes of a character is remembered, but not of all that there are: it is a million."""
+
+    def __init__(self, one: Callable[[str], str]) -> None:
+        self._one = one
 
     def __missing__(self, point: int) -> str:
-        folded = self[point] = fold_one(chr(point))
-        return folded
-
-
-class LeetTable(Table):
-    """Digits and signs that stand for letters are letters."""
-
-    def __missing__(self, point: int) -> str:
-        folded = self[point] = fold_one(chr(point)).translate(LEET)
+        folded = self._one(chr(point))
+        if len(self) < MOST_KNOWN:
+            self[point] = folded
         return folded
 
 
@@ -53,8 +53,13 @@ def fold_one(char: str) -> str:
     return "".join(one for one in bare if ord(one) not in DROPPED).translate(LOOK_ALIKES)
 
 
-PLAIN = Table()
-LOOSE = LeetTable()
+def fold_one_loosely(char: str) -> str:
+    """Digits and signs that stand for letters are letters."""
+    return fold_one(char).translate(LEET)
+
+
+PLAIN = Table(fold_one)
+LOOSE = Table(fold_one_loosely)
 
 
 def fold(text: str) -> str:

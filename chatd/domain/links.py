@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote
 
-from chatd.domain.folding import UNSPACED
+from chatd.domain.folding import UNSPACED, Table
 
 # Without a scheme it takes a known ending to be a link: a country, or one of these. So do the programs that show them.
 ENDINGS = (
@@ -75,7 +75,7 @@ def parents(host: str) -> Iterator[str]:
 
 def hosts(text: str) -> Iterator[str]:
     """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
-    plain = readable(text)
+    plain = text.translate(READABLE)
     for match in WITH_SCHEME.finditer(plain):
         yield from hosts_of(match[1])
     for match in BARE_IP.finditer(plain):
@@ -85,21 +85,14 @@ def hosts(text: str) -> Iterator[str]:
             yield from bare_hosts(match[0], plain[match.end() : match.end() + 1])
 
 
-def readable(text: str) -> str:
-    """Without width, case and what cannot be seen. Character by character, which is linear."""
-    return text.translate(READABLE)
+def readable(char: str) -> str:
+    """A character without width and case; none when it cannot be seen."""
+    if unicodedata.category(char) == "Cf" or char == "\u034f" or "\ufe00" <= char <= "\ufe0f":
+        return ""
+    return unicodedata.normalize("NFKC", char).lower().translate(DOTS)
 
 
-class Readable(dict[int, str]):
-    def __missing__(self, point: int) -> str:
-        char = unicodedata.normalize("NFKC", chr(point)).lower().translate(DOTS)
-        seen = self[point] = (
-            "" if unicodedata.category(chr(point)) == "Cf" or point == 0x34F or 0xFE00 <= point < 0xFE10 else char
-        )
-        return seen
-
-
-READABLE = Readable()
+READABLE = Table(readable)
 
 
 def hosts_of(authority: str) -> Iterator[str]:

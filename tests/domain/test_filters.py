@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.domain.filters import LONGEST_WORD, WordFilter
+from chatd.domain.folding import LOOSE, MOST_KNOWN
 
 WORDS = ["ass", "asshole", "shit", "kill yourself", "1488", "傻逼", "ควย", "씨발", "가", "か", "сука", "कुत्ता", "🖕", "Straße"]
 FILTER = WordFilter(WORDS)
@@ -85,3 +86,12 @@ def test_a_long_text_takes_no_time(text: str) -> None:
         words.is_in(text)
         words.mask(text)
         assert time.thread_time() - before < 0.5
+
+
+def test_not_every_character_is_remembered() -> None:
+    """A million of them would be hundreds of megabytes; those that are not remembered are folded as well."""
+    words = WordFilter(["\U00020001", "darn"])
+    text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x30000)]))
+    assert words.mask(text).count("*") - text.count("*") == 1
+    assert words.is_in("ＤＡＲＮ")
+    assert len(LOOSE) <= MOST_KNOWN
