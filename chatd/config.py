@@ -4,7 +4,7 @@ Units are in the names: `_ms` milliseconds, `_bytes` bytes, all other times are 
 comment that `chatd init` writes above it. Where the values come from is the business of `settings.py`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -128,6 +128,29 @@ class Journal(Section, frozen=True):
     deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
 
 
+class Filters(Section, frozen=True):
+    words: Annotated[list[str], doc("Words and phrases that are not wanted, however they are written.")] = []
+    words_file: Annotated[str, doc("File of words, one a line, instead of words.")] = ""
+    action: Annotated[
+        Literal["reject", "mask"], doc("What happens to them: reject refuses the message, mask stores asterisks.")
+    ] = "reject"
+    links: Annotated[Literal["any", "none", "listed"], doc("Links in texts: any, none, or those to link_hosts.")] = "any"
+    link_hosts: Annotated[list[str], doc("Hosts that links may lead to; each counts for its subdomains too.")] = []
+    links_denied: Annotated[list[str], doc("Hosts that no link may lead to.")] = []
+
+
+class Hook(Section, frozen=True):
+    url: Annotated[str, doc("Address that is asked before a message is stored; empty: nobody is.")] = ""
+    secret: Annotated[str, doc("Key of the signature under each question, at least 32 bytes.")] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
+    timeout: Annotated[Seconds, doc("Seconds it has to answer.")] = 1.0
+    on_failure: Annotated[
+        Literal["allow", "reject"], doc("When it does not: allow stores the message, reject answers `unavailable`.")
+    ] = "reject"
+    allow_private: Annotated[bool, doc("It may stand in this house: private addresses, and http without TLS.")] = False
+    max_waiting: Annotated[Count, doc("Most messages that wait for its answer; for more, it has failed.")] = 100
+
+
 class Match(Section, frozen=True):
     relax: Annotated[
         Seconds, doc("Seconds of waiting after which `should` is given up; twice that tags, then recent partners.")
@@ -192,6 +215,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: dict[str, Tenant] = {}
     limits: Limits = Limits()
     journal: Journal = Journal()
+    filters: Filters = Filters()
+    tenant_filters: dict[str, Filters] = {}
+    hook: Hook = Hook()
     match: Match = Match()
     queues: dict[str, Queue] = {}
     uploads: Uploads = Uploads()
@@ -201,7 +227,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 # Sections of which there may be several, each with a name.
-NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue}
+NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue, "tenant_filters": Filters}
 SECRETS = ("secret", "s3_secret", "dsn", "url", "password", "token")
 
 

@@ -32,6 +32,7 @@ from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
 from chatd.node.registry import Registry, load
+from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
 from chatd.store import migrations
@@ -103,6 +104,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         async with (
             open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,
+            open_screening(config, db, now_ms) as screening,
         ):
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
             maintenance = Maintenance(db, hub, cluster, matcher.pause)
@@ -123,6 +125,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 limits=UserLimits(limits),
                 meters=Meters(),
                 clock=now_ms,
+                screening=screening,
             )
 
 
@@ -161,7 +164,7 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
-    Raises CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    Raises CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
     """
     registry, keys = load(features), Keyring(config)
     with open_doors(config) as doors:

@@ -19,6 +19,10 @@ TENANTS = """
 # [tenants.acme]
 # secret = "at least 32 bytes"
 
+# A tenant with filters of its own, instead of those of [filters]:
+# [tenant_filters.acme]
+# links = "none"
+
 # Queues with rules of their own; any other name of a queue has those of [match]:
 # [queues.trios]
 # size = 3

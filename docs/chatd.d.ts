@@ -78,6 +78,7 @@ export interface Conversation {
   members: Array<Member>;
   last_message: Message | null;
   created_at: number;
+  slow_seconds: number;
 }
 
 /** A conversation as the asker sees it. `created`: it was not there before. */
@@ -85,6 +86,14 @@ export interface ConversationResult {
   t: "conversation";
   conversation: Conversation;
   created: boolean;
+}
+
+/** The pause between two messages of a member has changed. For every session of every member. */
+export interface ConversationSlowed {
+  t: "conversation.slow";
+  conversation: string;
+  slow_seconds: number;
+  rev: number;
 }
 
 /** A conversation is new for this user, or something about it other than its messages has changed. */
@@ -110,6 +119,7 @@ export interface Counters {
   read_seq: number;
   delivered_seq: number;
   unread: number;
+  slow_seconds: number;
 }
 
 /** A group. Whoever creates it is a member too. */
@@ -405,6 +415,13 @@ export interface SkipMatch {
   ticket?: string | null;
 }
 
+/** From now on a member may send one message in `seconds`; 0 ends it. Only for the creator of a group. */
+export interface SlowConversation {
+  t: "conversation.slow";
+  conversation: string;
+  seconds: number;
+}
+
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
 export interface SyncConversation {
   t: "conversation.sync";
@@ -485,6 +502,7 @@ export interface ResultOf {
   "conversation.get": ConversationResult;
   "conversation.list": Conversations;
   "conversation.open": ConversationResult;
+  "conversation.slow": Ok;
   "conversation.sync": Changes;
   "match.cancel": Ok;
   "match.confirm": Ok;
@@ -503,9 +521,9 @@ export interface ResultOf {
   "upload.delete": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | UploadDelete;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SlowConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | UploadDelete;
 export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | SessionState | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationSlowed | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -16,10 +16,10 @@ asked as (
 )
 select
     a.epoch, a.horizon::text as horizon,
-    f.id::text, f.kind, f.title, f.seq, f.rev, f.read_seq, f.delivered_seq, f.unread
+    f.id::text, f.kind, f.title, f.seq, f.rev, f.read_seq, f.delivered_seq, f.unread, f.slow_seconds
 from asked a
 left join lateral (
-    select c.id, c.kind, c.title, c.seq, c.rev, b.read_seq, b.delivered_seq, u.unread
+    select c.id, c.kind, c.title, c.seq, c.rev, b.read_seq, b.delivered_seq, u.unread, c.slow_seconds
     from members b
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     cross join lateral (

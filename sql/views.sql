@@ -2,7 +2,7 @@
 -- Conversations as one member sees them: tenant, user, ids.
 select
     c.id::text, c.kind, c.title, c.seq, c.rev, b.read_seq, b.delivered_seq, u.unread,
-    c.members as member_count, c.created_at,
+    c.members as member_count, c.created_at, c.slow_seconds,
     m.id::text as last_id, m.seq as last_seq, m.rev as last_rev, m.sender::text as last_sender,
     m.client_id as last_client_id, m.text as last_text, m.attachments as last_attachments,
     m.reply_to::text as last_reply_to, m.created_at as last_created_at, m.meta as last_meta

@@ -17,6 +17,7 @@ from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused
 from chatd.gateway.listener import open_listener
 from chatd.node.keys import Keyring, WeakKey
+from chatd.node.screening import CannotScreen, check_screening
 from chatd.settings import Loaded, effective
 from chatd.store import migrations
 from chatd.store.blob_stores import BlobsError, open_blobs
@@ -100,6 +101,10 @@ def settings(config: Config) -> Iterator[Finding]:
         parse_networks(config.gateway.trusted_proxies)
     except ValueError as error:
         yield Finding("gateway.trusted_proxies", False, str(error), "use addresses or networks such as 10.0.0.0/8")
+    try:
+        check_screening(config)
+    except CannotScreen as error:
+        yield Finding("filters", False, str(error), "see docs/filters.md")
 
 
 def machine(config: Config) -> Iterator[Finding]:

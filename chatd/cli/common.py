@@ -23,6 +23,7 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.keys import WeakKey, now_ms
+from chatd.node.screening import CannotScreen
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
 from chatd.store.blob_stores import BlobsError
 from chatd.store.bus import announce
@@ -35,7 +36,7 @@ from chatd.store.servers import join_servers
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-EXPECTED = (CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
+EXPECTED = (CannotScreen, CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

@@ -10,6 +10,7 @@ from chatd.ids import uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
 from chatd.node.registry import Needs, command
+from chatd.node.screening import Draft, Screening
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
@@ -56,14 +57,16 @@ class MessageNew(Event, tag="message.new"):
 @command(
     SendMessage,
     result=MessageAck,
-    refuses=("not_found", "conflict", "too_large"),
+    refuses=("not_found", "conflict", "too_large", "forbidden"),
     http="POST /v1/conversations/{conversation}/messages",
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
-    """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation."""
+    """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation, `forbidden` by a filter."""
     check_content(ctx, cmd)
     if cmd.reply_to is not None:
         await check_original(ctx, cmd.conversation, cmd.reply_to)
+    if ctx.node.screening is not None:
+        cmd = await screened(ctx, cmd, ctx.node.screening)
 
     async def tell(done: Appended) -> None:
         ack = ack_of(cmd, done)
@@ -85,6 +88,13 @@ def check_content(ctx: Ctx, cmd: SendMessage) -> None:
 async def check_original(ctx: Ctx, conversation: str, message: str) -> None:
     if await ctx.node.db.one(SQL.exists, ctx.tenant, conversation, message, ctx.user) is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
+
+
+async def screened(ctx: Ctx, cmd: SendMessage, screening: Screening) -> SendMessage:
+    """The message as filters and hook leave it."""
+    draft = Draft(ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, cmd.text, cmd.attachments, cmd.reply_to, cmd.meta)
+    text = await screening.screen(draft)
+    return cmd if text == cmd.text else msgspec.structs.replace(cmd, text=text)
 
 
 def entry_of(ctx: Ctx, cmd: SendMessage) -> Append:

@@ -15,6 +15,7 @@ from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
+from chatd.node.screening import Screening
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.blobs import Blobs
 from chatd.store.journal import Journal
@@ -42,6 +43,7 @@ class Node:
     limits: UserLimits
     meters: Meters
     clock: Callable[[], int]
+    screening: Screening | None = None
 
 
 def no_session(_: Principal) -> None:

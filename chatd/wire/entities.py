@@ -1,12 +1,13 @@
 """What several commands and events speak of: messages, members, conversations. States, as they are now."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from chatd.wire.messages import ClientId, Id, Millis, Rev, Seq
 
 Json = dict[str, Any]
+SlowSeconds = Annotated[int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")]
 
 
 class Message(Struct, kw_only=True, frozen=True):
@@ -53,6 +54,7 @@ class Conversation(Struct, kw_only=True, frozen=True):
     members: list[Member]
     last_message: Message | None
     created_at: Millis
+    slow_seconds: SlowSeconds
 
 
 class Counters(Struct, kw_only=True, frozen=True):
@@ -66,3 +68,4 @@ class Counters(Struct, kw_only=True, frozen=True):
     read_seq: Seq
     delivered_seq: Seq
     unread: int
+    slow_seconds: SlowSeconds
