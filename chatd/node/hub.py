@@ -11,6 +11,7 @@ from weakref import WeakSet
 import trio
 
 from chatd.node.audience import Audience, News, Session, SharedFrame, fan_out
+from chatd.node.traces import Traces
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
@@ -36,6 +37,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
+        self.traces = Traces()
         self.waiting: dict[tuple[str, str], float] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
         self._audiences: dict[tuple[str, str], Audience] = {}
@@ -99,7 +101,7 @@ class Hub:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(conversation, rev)
+            audience = self._audiences[key] = Audience(conversation, rev, self.traces)
         if session not in audience.sessions:
             audience.sessions[session] = None
             self._joined[session].append(conversation)
@@ -123,6 +125,14 @@ class Hub:
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
+
+    def find(self, tenant: str, user: str | None, session: str | None) -> list[Session]:
+        """The sessions of a tenant: all, those of a user, or the one of this id."""
+        if session is not None:
+            some: Iterable[Session] = filter(None, [self.sessions.get(session)])
+        else:
+            some = self.sessions.values() if user is None else self._users.get((tenant, user), ())
+        return [one for one in some if one.tenant == tenant and user in (None, one.user)]
 
     def users(self) -> list[tuple[str, str]]:
         """Tenants and ids of those who are connected here."""
