@@ -3,7 +3,7 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, maintenance, match, migrate, schema, serve, users
+from chatd.cli import bans, chat, check, doctor, init, maintenance, match, migrate, schema, serve, sessions, trace, users
 
 app = typer.Typer(
     name="chatd",
@@ -20,7 +20,10 @@ app.command()(migrate.migrate)
 app.command()(schema.schema)
 app.command()(chat.chat)
 app.command()(maintenance.drain)
+app.command()(trace.trace)
+app.command()(doctor.doctor)
 app.add_typer(users.app, name="users")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
 app.add_typer(maintenance.app, name="maintenance")

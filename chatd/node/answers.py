@@ -72,7 +72,6 @@ class Health(Struct):
     users: int
     owns_pool: bool
     mirror_stale: bool
-    bus_well: bool
     bus_waiting: int
     bus_gaps: int
     bus_gap_at: int
@@ -84,8 +83,8 @@ class Health(Struct):
 
 
 class Answer(Struct, omit_defaults=True):
-    """What lies on the list of answers, as JSON: the answer of a node, or why there is none."""
+    """What lies on the list of answers, as JSON: the answer of a node, or in `error` why there is none."""
 
     node: str
-    answer: Raw | None = None
+    answer: Raw = Raw(b"")
     error: str = ""

@@ -89,7 +89,6 @@ class Questions:
             users=hub["users"],
             owns_pool=node.matcher.lease.held,
             mirror_stale=node.matcher.lease.held and node.matcher.mirror.stale,
-            bus_well=bus.well,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
