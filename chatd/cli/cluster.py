@@ -62,10 +62,13 @@ async def open_bus(config: Config) -> AsyncIterator[Redis]:
         yield redis
 
 
-async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: type[T]) -> Answers[T]:
-    """Ask all nodes that live, and wait until all have answered, or until it takes too long. Raises Refused."""
+async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: type[T], seconds: int = 3) -> Answers[T]:
+    """Ask all nodes, and wait until those have answered who were there `seconds` ago, or until it takes too long.
+
+    Raises Refused.
+    """
     reply, asked_at = uuid7(now_ms()), now_ms()
-    found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis), NO_ANSWER))
+    found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
     await announce(redis, reply, orders.encode_order(question(reply)))
     with trio.move_on_after(PATIENCE):
         while NO_ANSWER in found.silent.values():

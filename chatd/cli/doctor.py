@@ -20,6 +20,8 @@ from chatd.store.embedded import EmbeddedError
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
+# Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
+LIVED = 20
 # Free space of the data folder: so many bytes, and such a share of the disk.
 LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
 
@@ -76,7 +78,7 @@ async def look_at_nodes(db: Postgres, redis: Redis, findings: list[Finding]) -> 
     if not is_well(findings, "redis.server"):
         return 0
     try:
-        found = await ask(redis, orders.AskHealth, Health)
+        found = await ask(redis, orders.AskHealth, Health, LIVED)
         owner = await redis.call("GET", redis.key("lease", "match"))
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)
@@ -98,7 +100,7 @@ async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[
     clocks = {"Redis": Clock(int(seconds) * 1000 + int(micros) // 1000, before, now_ms())}
     if postgres_is_well:
         before = now_ms()
-        clocks["Postgres"] = Clock(await db.value(doctor_postgres.SQL.clock), before, now_ms())
+        clocks["Postgres"] = Clock(await doctor_postgres.clock(db), before, now_ms())
     return clocks
 
 

@@ -38,6 +38,11 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     ]
 
 
+async def clock(db: Postgres) -> int:
+    """What time it is there, in milliseconds. Raises Refused."""
+    return int(await db.value(SQL.clock))
+
+
 def expected(migrations: Iterable[Migration]) -> dict[str, str]:
     """The named indexes that the migrations make, and the statement that makes each again."""
     found: dict[str, str] = {}

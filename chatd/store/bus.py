@@ -36,7 +36,7 @@ MOST_WAITING = 50_000
 MOST_IN_ENTRY = 2_000
 MOST_ENTRIES = 20_000
 MOST_WRITES = 5_000
-AT_ONCE = 200
+AT_ONCE, PAGE = 200, 500
 BLOCK_MS = 1000
 START = b"0-0"
 Obey = Callable[[bytes], Awaitable[None]]
@@ -250,12 +250,20 @@ class Bus:
         return {"published": self.published, "heard": self.heard, "gaps": self.gaps, "peers": len(self.peers())}
 
 
-async def recent(redis: Redis) -> list[str]:
+async def recent(redis: Redis, seconds: int = 3) -> list[str]:
     """The nodes that wrote in the last seconds, by the clock of Redis, and have not left. Raises Refused."""
-    seconds, _ = await redis.call("TIME")
-    rows = await redis.call("XRANGE", redis.key("bus"), (int(seconds) - 3) * 1000, "+", "COUNT", 10_000)
-    last = {entry.node: entry for entry in (DECODE(fields[b"b"]) for _, fields in pairs(rows))}
-    return [entry.node for entry in last.values() if not entry.leaves]
+    now, _ = await redis.call("TIME")
+    left: dict[str, bool] = {}
+    until = "+"
+    while True:
+        rows = pairs(await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", PAGE))
+        for id_, fields in rows:
+            until = f"({id_.decode()}"
+            with suppress(msgspec.DecodeError):
+                entry = DECODE(fields[b"b"])
+                left.setdefault(entry.node, entry.leaves)
+        if len(rows) < PAGE:
+            return [node for node, gone in left.items() if not gone]
 
 
 async def announce(redis: Redis, name: str, order: bytes) -> None:
