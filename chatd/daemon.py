@@ -31,6 +31,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.questions import Questions
 from chatd.node.registry import Registry, load
 from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
@@ -174,6 +175,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(sweep, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
+            services.start_soon(Questions(node).run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 

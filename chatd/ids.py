@@ -22,3 +22,8 @@ def uuid7(now_ms: int) -> str:
     raw[8] = 0x80 | raw[8] & 0x3F
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def made_at(id_: str) -> int:
+    """The millisecond that an id says it was made in."""
+    return int(id_[:8] + id_[9:13], 16)

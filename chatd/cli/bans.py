@@ -8,18 +8,17 @@ import typer
 from rich.table import Table
 
 from chatd.cli.common import (
-    FAILED,
-    WRONG_USE,
     AsJson,
     ConfigFile,
     database,
-    err,
+    failed,
     load_or_exit,
     out,
     print_json,
     run_async,
     seconds_of,
     tell_nodes,
+    wrong,
 )
 from chatd.config import Config
 from chatd.domain.tokens import USER
@@ -133,13 +132,3 @@ def audit(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
 async def find_acts(config: Config, tenant: str) -> list[dict[str, Any]]:
     async with database(config) as db:
         return await bans.audit(db, tenant)
-
-
-def failed(message: str) -> typer.Exit:
-    err.print(f"[red]chatd:[/] {message}", highlight=False)
-    return typer.Exit(FAILED)
-
-
-def wrong(message: str) -> typer.Exit:
-    err.print(f"[red]chatd:[/] {message}", highlight=False)
-    return typer.Exit(WRONG_USE)

@@ -108,6 +108,15 @@ async def tell_nodes(config: Config, order: orders.Order) -> None:
 def seconds_of(text: str) -> int:
     """A time as people write it: 90s, 30m, 12h, 7d."""
     if text[-1:] not in UNITS or not text[:-1].isdigit():
-        err.print(f"[red]chatd:[/] {escape(text)} is no time: write 90s, 30m, 12h or 7d", highlight=False)
-        raise typer.Exit(WRONG_USE)
+        raise wrong(f"{text} is no time: write 90s, 30m, 12h or 7d")
     return int(text[:-1]) * UNITS[text[-1]]
+
+
+def failed(message: str) -> typer.Exit:
+    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    return typer.Exit(FAILED)
+
+
+def wrong(message: str) -> typer.Exit:
+    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    return typer.Exit(WRONG_USE)

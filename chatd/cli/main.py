@@ -3,7 +3,23 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, maintenance, match, migrate, nodes, schema, serve, top, users
+from chatd.cli import (
+    bans,
+    chat,
+    check,
+    doctor,
+    init,
+    maintenance,
+    match,
+    migrate,
+    nodes,
+    schema,
+    serve,
+    sessions,
+    top,
+    trace,
+    users,
+)
 
 app = typer.Typer(
     name="chatd",
@@ -22,7 +38,10 @@ app.command()(chat.chat)
 app.command()(maintenance.drain)
 app.command()(nodes.nodes)
 app.command()(top.top)
+app.command()(trace.trace)
+app.command()(doctor.doctor)
 app.add_typer(users.app, name="users")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
 app.add_typer(maintenance.app, name="maintenance")

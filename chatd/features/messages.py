@@ -70,6 +70,8 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
 
     async def tell(done: Appended) -> None:
         ack = ack_of(cmd, done)
+        if not done.duplicate:
+            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
         news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 

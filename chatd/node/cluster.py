@@ -79,6 +79,11 @@ class Cluster:
         """Of the bus."""
         return self._bus.statistics()
 
+    @property
+    def bus(self) -> Bus:
+        """For those who look, not for those who tell."""
+        return self._bus
+
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
@@ -102,6 +107,8 @@ class Cluster:
         rev = getattr(event, "rev", 0)
         if not self._bus.alone:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event))))
+            if rev:
+                self._hub.traces.given((conversation, rev, self._bus.given))
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, then))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
@@ -159,7 +166,10 @@ class Cluster:
                 for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
                     answer.set()
             case other:
-                await self._handlers[type(other)](other)
+                # Nobody may be there yet, or any more, while the node starts or stops.
+                handle = self._handlers.get(type(other))
+                if handle is not None:
+                    await handle(other)
 
     async def is_anywhere(self, tenant: str, user: str) -> bool:
         """Whether the user is connected, here or on another node."""

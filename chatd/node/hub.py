@@ -13,6 +13,7 @@ import trio
 from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
 from chatd.node.keys import now_ms
 from chatd.node.revocations import Revocation, Revocations
+from chatd.node.traces import Traces
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
@@ -40,6 +41,7 @@ class Hub:
         self.revocations = Revocations(clock)
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
+        self.traces = Traces()
         self.waiting: dict[tuple[str, str], float] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
         self._audiences: dict[tuple[str, str], Audience] = {}
@@ -104,7 +106,7 @@ class Hub:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(conversation, rev, self._fan)
+            audience = self._audiences[key] = Audience(conversation, rev, self._fan, self.traces)
         if session not in audience.sessions:
             audience.sessions[session] = None
             self._joined[session].append(conversation)
@@ -128,6 +130,14 @@ class Hub:
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
+
+    def find(self, tenant: str, user: str | None, session: str | None) -> list[Session]:
+        """The sessions of a tenant: all, those of a user, or the one of this id."""
+        if session is not None:
+            some: Iterable[Session] = filter(None, [self.sessions.get(session)])
+        else:
+            some = self.sessions.values() if user is None else self._users.get((tenant, user), ())
+        return [one for one in some if one.tenant == tenant and user in (None, one.user)]
 
     def users(self) -> list[tuple[str, str]]:
         """Tenants and ids of those who are connected here."""

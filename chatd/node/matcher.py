@@ -139,7 +139,7 @@ class Matcher:
         self.pairing.pause(self._paused)
         self._tell_owner()
         if self.lease.held:
-            self.mirror.stale = True
+            self.mirror.renew()
             self.pairing.resume()
         self._give_again()
 

@@ -147,8 +147,44 @@ class DrainNodes(Control, array_like=True, tag="drain"):
     over: float
 
 
+class AskHealth(Control, array_like=True, tag="ask-health"):
+    """How are you? To be answered, as all that begin with Ask, on the list of this id. See `node/questions`."""
+
+    reply: str
+
+
+class AskSessions(Control, array_like=True, tag="ask-sessions"):
+    """The sessions of a tenant, at most `limit`: all, those of a user, or the one of this id."""
+
+    reply: str
+    tenant: str
+    user: str | None
+    session: str | None
+    limit: int
+
+
+class AskKick(Control, array_like=True, tag="ask-kick"):
+    """Close the sessions of a user, or the one of this id. They may come back. The answer is which they were."""
+
+    reply: str
+    tenant: str
+    user: str | None
+    session: str | None
+
+
+class AskTrace(Control, array_like=True, tag="ask-trace"):
+    """What became of this message, which has this place in its conversation?"""
+
+    reply: str
+    message: str
+    conversation: str
+    rev: int
+    seq: int
+
+
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchConfirm | MatchOwner | MatchOver
 ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen
-Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
+Question = AskHealth | AskSessions | AskKick | AskTrace
+Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

@@ -58,6 +58,11 @@ class Mirror:
         self._waiting.append(Line(self._clock(), fence, step))
         self._work.set()
 
+    def renew(self) -> None:
+        """The stream may hold another pool than ours: write the whole."""
+        self.stale = True
+        self._work.set()
+
     async def run(self) -> None:
         """Write for ever, and mend what was lost."""
         while True:

@@ -24,16 +24,17 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     items = [entry.item for entry in entries if isinstance(entry.item, Append)]
     columns = transposed(items)
     rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
-    return [(entries[row["ord"] - 1], appended(row, items)) for row in rows]
+    now = time.time_ns() // 1_000_000
+    return [(entries[row["ord"] - 1], appended(row, items, now)) for row in rows]
 
 
-def appended(row: Any, items: Sequence[Append]) -> Appended | Refused | str:
+def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused | str:
     if row["outcome"] == "slow":
         return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
     if row["outcome"] in ("not_found", "conflict"):
         return str(row["outcome"])
     ours = row["id"] == items[row["ord"] - 1].id
-    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours)
+    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], not ours, now, len(items))
 
 
 async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> list[Result]:

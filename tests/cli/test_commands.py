@@ -125,7 +125,8 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans", "maintenance", "drain"):
+    commands = "serve init check migrate schema chat users match bans maintenance drain sessions trace doctor"
+    for command in commands.split():
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2
