@@ -1,6 +1,7 @@
 """Who waits in which queue, found by what they are: the indexes under the match pool. Pure.
 
 Every ticket stands in the line of its queue, and in one line for each of its tags and texts. Lines are in the order of arrival.
+Whoever is shadow-banned stands in lines of their own, where nobody else looks.
 """
 
 from collections import OrderedDict
@@ -53,7 +54,7 @@ class Lines:
                     yield line[id_]
 
     def _where(self, ticket: Ticket, tags: bool) -> list[Key]:
-        base = (ticket.tenant, ticket.queue)
+        base = base_of(ticket)
         wanted = [(*base, "is", name, value) for name, value in ticket.accept.must.items() if isinstance(value, str)]
         if wanted:
             return [min(wanted, key=self._length)]
@@ -64,7 +65,12 @@ class Lines:
         return {key: set(line) for key, line in self._lines.items()}
 
 
+def base_of(ticket: Ticket) -> Key:
+    """The line of everybody in the queue."""
+    return (ticket.tenant, ticket.queue, "shadow") if ticket.shadow else (ticket.tenant, ticket.queue)
+
+
 def keys_of(ticket: Ticket) -> list[Key]:
-    base = (ticket.tenant, ticket.queue)
+    base = base_of(ticket)
     tags = [(*base, "tag", tag) for tag in ticket.tags]
     return [base, *tags, *((*base, "is", name, value) for name, value in ticket.attributes.items() if isinstance(value, str))]

@@ -50,10 +50,15 @@ class Pool:
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket, now: int) -> list[Step]:
-        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one."""
+        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one.
+
+        A ticket that comes back from somewhere does not take the place of one that its user has asked for since.
+        """
         if ticket.id in self.tickets or ticket.id in self._spent:
             return []
         earlier = self.by_user.get((ticket.tenant, ticket.user))
+        if earlier and self.tickets[earlier].since > ticket.since:
+            return []
         steps = self.leave(earlier, "replaced", now) if earlier else []
         steps += self._do(Queued(ticket))
         return steps + self._pair(ticket, now)

@@ -28,7 +28,13 @@ TICK = 0.25
 MOST_AT_ONCE = 8
 MOST_STEPS = 1_000_000
 # Why a ticket ended, where its user knows already, or is not there to be told.
-UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched")
+UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
+# What is said instead to whoever was proposed to: nobody learns of a ban.
+SAID = {"banned": "cancelled"}
+# Seconds until a pair is tried again whose people are just being let out of another one, and until an end that failed is.
+UNDECIDED, AGAIN = 0.05, 1.0
+MOST_ATTEMPTS = 60
+Over = Callable[[str, list[str], bool], None]
 
 
 class Pairing:
@@ -40,7 +46,7 @@ class Pairing:
         meetings: Meetings,
         cluster: Cluster,
         clock: Callable[[], int],
-        over: Callable[[str, list[str], bool], None],
+        over: Over,
         mirror: Callable[[Step], None],
     ) -> None:
         self._queues = queues_of(config)
@@ -50,6 +56,8 @@ class Pairing:
         self._over = over
         self._mirror = mirror
         self._send, self._steps = trio.open_memory_channel[Step](MOST_STEPS)
+        # Matches that are committed, or about to be, while nobody knows yet whether they stand.
+        self._making: set[str] = set()
         self.pool = self.new_pool()
 
     def new_pool(self) -> Pool:
@@ -152,12 +160,18 @@ class Pairing:
         for user in step.users:
             id_ = self.pool.by_user.get(user)
             if id_ is not None:
-                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=step.reason))
+                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=SAID.get(step.reason, step.reason)))
 
     # --- a pair becomes a match -----------------------------------------------------------------------------------------
 
     async def _settle(self, pair: Paired) -> None:
-        tickets = [self.pool.tickets[id_] for id_ in pair.tickets]
+        self._making.add(pair.match)
+        try:
+            await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
+        finally:
+            self._making.discard(pair.match)
+
+    async def _try_to_settle(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
             names = await self._meetings.make(pair, tickets, conversation)
@@ -179,17 +193,31 @@ class Pairing:
             self._over(tickets[0].tenant, [ticket.user for ticket in tickets], True)
             await self._meetings.tell_found(pair, tickets, conversation, names)
         else:
-            await self._meetings.end(tickets[0].tenant, pair.match, "left", silent=True)
+            await self._end_unheard(tickets[0].tenant, pair.match)
+
+    async def _end_unheard(self, tenant: str, match: str) -> None:
+        """A match that nobody was told of. Its people could not meet anybody else as long as it stands."""
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                await self._meetings.end(tenant, match, "left", silent=True)
+                return
+            except Refused:
+                await trio.sleep(AGAIN)
 
     async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """Another node was faster, or an earlier attempt whose outcome nobody knew."""
+        """Another node was faster, or an earlier attempt whose outcome nobody knew.
+
+        Or an earlier pair of the same people, which is about to be ended: then this one is tried again.
+        """
         for ticket in tickets:
             row = await self._meetings.active(ticket.tenant, ticket.user)
-            if row is not None:
+            if row is not None and row["match"] not in self._making:
                 self._take(self.pool.leave(ticket.id, "matched", self._clock()))
                 self._over(ticket.tenant, [ticket.user], True)
                 await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
-        self._take(self.pool.give_back(pair.match, "matched"))
+        if pair.match in self.pool.pairs:
+            await trio.sleep(UNDECIDED)
+            self._send.send_nowait(pair)
 
     def lines(self) -> list[tuple[str, str, int, int | None]]:
         """Tenant, queue, how many wait, and the estimate, of the longest lines."""
