@@ -17,7 +17,7 @@ joined as (
 ),
 paired as (
     insert into match_members (tenant, match, user_id, created_at, asked)
-    select made.tenant, made.id, u.id, $6, u.asked from made cross join unnest($5::uuid[], $7::jsonb[]) as u (id, asked)
+    select made.tenant, made.id, u.id, $6, u.asked from made cross join unnest($5::uuid[], $7::json[]) as u (id, asked)
 )
 select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($5::uuid[])
 

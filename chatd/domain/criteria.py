@@ -8,7 +8,7 @@ the wish to meet nobody twice. `must`, `must_not`, blocks and shadow bans never 
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 Value = str | int | float | bool
 Condition = Any
@@ -54,8 +54,13 @@ class Asked(Struct, frozen=True):
     accept: Accept = Accept()
 
 
-def asked_with(ticket: Ticket) -> Asked:
-    return Asked(ticket.id, ticket.tags, ticket.attributes, ticket.accept)
+def asked_with(ticket: Ticket) -> str:
+    """As JSON."""
+    return json.encode(Asked(ticket.id, ticket.tags, ticket.attributes, ticket.accept)).decode()
+
+
+def read_asked(text: str | None) -> Asked:
+    return json.decode(text, type=Asked) if text else Asked()
 
 
 def fits(condition: Condition, value: Value | None) -> bool:

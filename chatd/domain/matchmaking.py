@@ -140,9 +140,9 @@ class Pool:
         loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
         heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
 
-    def look_again(self, now: int) -> list[Step]:
-        """After a pause: everybody who waits is looked after."""
-        return [step for id_ in list(self.tickets) for step in self._pair_again(id_, now)]
+    def look_again(self, now: int, ids: Iterable[str] | None = None) -> list[Step]:
+        """After a pause everybody who waits is looked after, or those with these ids."""
+        return [step for id_ in list(self.tickets if ids is None else ids) for step in self._pair_again(id_, now)]
 
     # --- pairing --------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from chatd.domain.criteria import Accept, Asked, Ticket
+from chatd.domain.criteria import Accept, Asked, Ticket, read_asked
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
@@ -145,7 +145,7 @@ async def the_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Asked]:
     row = await active(ctx)
     if row is None:
         raise Refused("not_found", "you are in no match")
-    asked = Asked() if row["asked"] is None else convert(row["asked"], Asked)
+    asked = read_asked(row["asked"])
     if ticket is not None and asked.ticket not in ("", ticket):
         raise Refused("not_found", "you are in another match")
     return row, asked

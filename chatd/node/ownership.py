@@ -21,6 +21,8 @@ from chatd.store.redis import Redis
 
 # Seconds between two words of the owner, and between two looks at who has not been claimed.
 BEAT, TICK = 1.0, 0.25
+# Seconds that pairs which were made before we leave have to become matches.
+LAST_STEPS = 2.0
 
 
 class Ownership:
@@ -147,7 +149,10 @@ class Ownership:
         """Nobody is paired here any more, and another node may own the pool at once."""
         self._leaving = True
         self.pause(True)
+        with trio.move_on_after(LAST_STEPS):
+            await self.pairing.settled()
         await self.lease.release()
+        self.pairing.pool = self.pairing.new_pool()
 
     # --- for ever -------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ MOST_STEPS = 1_000_000
 UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
 # What is said instead to whoever was proposed to: nobody learns of a ban.
 SAID = {"banned": "cancelled"}
-# Seconds until a pair is tried again whose people are just being let out of another one, and until an end that failed is.
+# Seconds until a pair is tried again whose people may be in another one, and after the database was away.
 UNDECIDED, AGAIN = 0.05, 1.0
 MOST_ATTEMPTS = 60
 Over = Callable[[str, list[str], bool], None]
@@ -168,6 +168,11 @@ class Pairing:
         self._making.add(pair.match)
         try:
             await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
+        except Refused:
+            self._take(self.pool.give_back(pair.match, "unavailable"))
+            await trio.sleep(AGAIN)
+            self._take(self.pool.look_again(self._clock(), pair.tickets))
+            raise
         finally:
             self._making.discard(pair.match)
 
@@ -180,9 +185,6 @@ class Pairing:
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
-        except Refused:
-            self._take(self.pool.give_back(pair.match, "unavailable"))
-            raise
         else:
             await self._stand(pair, tickets, conversation, names)
 
@@ -207,17 +209,28 @@ class Pairing:
     async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
         """Another node was faster, or an earlier attempt whose outcome nobody knew.
 
-        Or an earlier pair of the same people, which is about to be ended: then this one is tried again.
+        Or an earlier pair of the same people, of which nobody knows yet whether it stands: then this one is tried again.
         """
+        undecided = False
         for ticket in tickets:
             row = await self._meetings.active(ticket.tenant, ticket.user)
-            if row is not None and row["match"] not in self._making:
+            if row is not None and row["match"] in self._making - {pair.match}:
+                undecided = True
+            elif row is not None:
                 self._take(self.pool.leave(ticket.id, "matched", self._clock()))
                 self._over(ticket.tenant, [ticket.user], True)
                 await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
-        if pair.match in self.pool.pairs:
+        if undecided and pair.match in self.pool.pairs:
             await trio.sleep(UNDECIDED)
             self._send.send_nowait(pair)
+        else:
+            self._take(self.pool.give_back(pair.match, "matched"))
+            self._take(self.pool.look_again(self._clock(), pair.tickets))
+
+    async def settled(self) -> None:
+        """Wait until what was decided is carried out."""
+        while self._making or self._send.statistics().current_buffer_used:
+            await trio.sleep(UNDECIDED)
 
     def lines(self) -> list[tuple[str, str, int, int | None]]:
         """Tenant, queue, how many wait, and the estimate, of the longest lines."""
