@@ -66,7 +66,10 @@ class Meetings:
             await self._cluster.tell_user(tenant, ticket.user, found)
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
-        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed."""
+        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed.
+
+        It may end in this moment; then they hear that too, after it.
+        """
         self._cluster.join(tenant, row["conversation"], [user], row["rev"])
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
@@ -80,6 +83,10 @@ class Meetings:
             waited_ms=0,
         )
         await self._cluster.tell_user(tenant, user, found)
+        now = await self.active(tenant, user)
+        if now is None or now["match"] != row["match"]:
+            self._cluster.part(tenant, row["conversation"], [user])
+            await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
 
     async def end(self, tenant: str, match: str, reason: str, *, but: str | None = None, silent: bool = False) -> bool:
         """End a match and tell everybody but the user `but`. False when it had ended already."""

@@ -213,8 +213,9 @@ class Pairing:
         """
         undecided = False
         for ticket in tickets:
+            making = self._making - {pair.match}
             row = await self._meetings.active(ticket.tenant, ticket.user)
-            if row is not None and row["match"] in self._making - {pair.match}:
+            if row is not None and row["match"] in making | self._making - {pair.match}:
                 undecided = True
             elif row is not None:
                 self._take(self.pool.leave(ticket.id, "matched", self._clock()))
