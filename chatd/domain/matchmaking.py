@@ -7,15 +7,16 @@ hold them, oldest first, so that a match costs the same among a hundred and amon
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
 from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
 
-MOST_LOOKS = 256
+# Looks for one partner, and how many of them are taken from the other end of the line.
+MOST_LOOKS, FROM_BEHIND = 256, 64
 MOST_SPENT = 50_000
 # Why a ticket may go and come back.
 MAY_RETURN = ("held", "disconnected")
@@ -160,13 +161,19 @@ class Pool:
             return []
         group = [ticket]
         rules = self.rules(ticket.queue)
-        others = self.lines.others(ticket, tags=self.level(ticket, now) < TAGS, newest=newest)
-        for other in islice(others, MOST_LOOKS):
+        for other in self._candidates(ticket, now, newest=newest):
             if all(self._would_meet(one, other, now) for one in group):
                 group.append(other)
                 if len(group) == rules.size:
                     return self._do(self._paired(group, now))
         return []
+
+    def _candidates(self, ticket: Ticket, now: int, *, newest: bool) -> Iterator[Ticket]:
+        """From one end of the line, and some from the other: however many stand in front who fit nobody, others are met."""
+        tags = self.level(ticket, now) < TAGS
+        these = self.lines.others(ticket, tags=tags, newest=newest)
+        those = self.lines.others(ticket, tags=tags, newest=not newest)
+        return chain(islice(these, MOST_LOOKS - FROM_BEHIND), islice(those, FROM_BEHIND))
 
     def _would_meet(self, one: Ticket, other: Ticket, now: int) -> bool:
         return accepts(one, other, self.level(one, now)) and accepts(other, one, self.level(other, now))

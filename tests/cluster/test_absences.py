@@ -188,6 +188,35 @@ async def gone(daemon: Daemon) -> None:
                 return
 
 
+@pytest.mark.parametrize("owner", [0, 1])
+async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient: Config, owner: int) -> None:
+    async with nodes(patient) as (one, two), one.person("sam") as sam:
+        await own_the_pool((one, two)[owner])
+        async with one.person("eve") as eve, two.connected(eve.account) as also_eve:
+            await eve.call("match.find", tags=["waiting"])
+            await trio.sleep(0.3)
+            await eve.link.close()
+            await trio.sleep(0.5)
+            await sam.call("match.find", tags=["waiting"])
+            assert (await also_eve.event("match.found"))["partner"]["id"] == sam.user
+
+
+async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config) -> None:
+    """The ticket that a node still holds for her is not the one that she waits with."""
+    async with nodes(patient) as (one, two), two.person("sam") as sam:
+        await own_the_pool(two)
+        async with one.person("eve") as eve:
+            await eve.call("match.find", tags=["early"])
+        async with two.connected(eve.account) as there:
+            await trio.sleep(0.3)
+            late = (await there.call("match.find", tags=["late"]))["ticket"]
+            async with one.connected(eve.account) as back:
+                await trio.sleep(0.5)
+                assert (await back.call("match.status"))["ticket"] == late
+                await sam.call("match.find", tags=["late"])
+                assert (await back.event("match.found"))["relaxed"] == []
+
+
 async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config) -> None:
     quick = replace(config, match=Match(relax=60.0))
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:

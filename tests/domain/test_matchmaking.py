@@ -291,3 +291,22 @@ def test_a_ticket_that_comes_back_late_does_not_replace_a_later_one() -> None:
     pool.find(Ticket("new", "t", "a", "plain", 100), 100)
     assert pool.find(Ticket("old", "t", "a", "plain", 50), 110) == []
     assert list(pool.tickets) == ["new"]
+
+
+def test_however_many_stand_in_front_who_fit_nobody_others_meet_at_once() -> None:
+    pool = new_pool()
+    for number in range(1000):
+        pool.find(ticket(f"picky{number}", accept=Accept(must={"age": {"min": 99}})), 0)
+    assert paired(pool.find(ticket("a", 10), 10)) == []
+    assert paired(pool.find(ticket("b", 20), 20)) == [["of-b", "of-a"]]
+
+
+def test_the_longest_lines() -> None:
+    pool = new_pool()
+    for number, queue in enumerate(["few", "many", "many", "none"]):
+        one = Ticket(f"{number}", "t", f"u{number}", queue, 0, tags=(f"tag{number}",), attributes={"a": f"{number}"})
+        pool.find(one, 0)
+    pool.find(Ticket("shadow", "t", "s", "few", 0, shadow=True), 0)
+    pool.leave("3", "cancelled", 1)
+    assert pool.lines.longest(5) == [(("t", "many"), 2), (("t", "few"), 1)]
+    assert pool.lines.longest(1) == [(("t", "many"), 2)]
