@@ -75,12 +75,14 @@ async def test_who_does_not_go_is_cut_at_the_deadline(autojump_clock: MockClock,
 
 async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClock) -> None:
     hub = Hub()
-    Guest(hub, 1)
+    # So many that the last of them goes in the second half of the time.
+    for number in range(200):
+        Guest(hub, number)
     late: list[Guest] = []
 
     async def come() -> None:
         await trio.sleep(OVER / 2)
-        late.append(Guest(hub, 2))
+        late.append(Guest(hub, 1000))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(come)
