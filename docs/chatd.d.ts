@@ -159,7 +159,7 @@ export interface KeepMatch {
   t: "match.keep";
 }
 
-/** End the match; the others are told. */
+/** End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later. */
 export interface LeaveMatch {
   t: "match.leave";
   ticket?: string | null;
@@ -244,6 +244,11 @@ export interface MatchRequeued {
   t: "match.requeued";
   ticket: string;
   reason: string;
+}
+
+/** How long the line is by now. The ticket stays what it is. */
+export interface MatchStatus {
+  t: "match.status";
 }
 
 /** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
@@ -409,7 +414,7 @@ export interface SignUp {
   device?: string | null;
 }
 
-/** End the match and look for the next one, with what was asked for last. */
+/** End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`. */
 export interface SkipMatch {
   t: "match.skip";
   ticket?: string | null;
@@ -510,6 +515,7 @@ export interface ResultOf {
   "match.keep": Ok;
   "match.leave": Ok;
   "match.skip": Ok;
+  "match.status": MatchQueued;
   "message.history": Messages;
   "message.send": MessageAck;
   "ping": Pong;
@@ -521,7 +527,7 @@ export interface ResultOf {
   "upload.delete": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SlowConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | UploadDelete;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SlowConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | UploadDelete;
 export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | SessionState | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationSlowed | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";

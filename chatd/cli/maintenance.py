@@ -41,11 +41,11 @@ async def switch(config: Config, enabled: bool, message: str, retry_after: float
 
 
 def drain(
-    over: Annotated[str, typer.Option(help="Everybody comes back within this time, each at a moment of their own.")] = "5s",
+    over: Annotated[str, typer.Option(help="Sessions are closed within this time, each at a moment of its own.")] = "5s",
     node: Annotated[str, typer.Option(help="Only the node of this name; see the field `node` in the log.")] = "",
     config: ConfigFile = None,
 ) -> None:
-    """Stop the nodes that run, in good order: nobody new, everybody told when to come back, everything committed.
+    """Stop the nodes that run, in good order: nobody new, everybody told, everything committed.
 
     [bold]Example[/]
 

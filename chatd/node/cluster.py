@@ -64,6 +64,7 @@ class Cluster:
         self._owes_resync = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
+        self._on_banned: list[Callable[[str, str], None]] = []
 
     @property
     def name(self) -> str:
@@ -84,6 +85,15 @@ class Cluster:
         """For those who look, not for those who tell."""
         return self._bus
 
+    @property
+    def well(self) -> bool:
+        """Whether the bus carries what is published."""
+        return self._bus.well
+
+    def peers(self, within: float) -> list[str]:
+        """Other nodes that have been heard of in so many seconds; each says something every second."""
+        return self._bus.peers(within)
+
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
@@ -91,6 +101,10 @@ class Cluster:
     def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
         """What else to do when orders may have been lost."""
         self._on_resync.append(call)
+
+    def on_banned(self, call: Callable[[str, str], None]) -> None:
+        """What else to do on every node when a user was banned (tenant, user). It may be called more than once for a ban."""
+        self._on_banned.append(call)
 
     # --- telling --------------------------------------------------------------------------------------------------------
 
@@ -134,7 +148,13 @@ class Cluster:
         """Call it when the reason is committed: from here the time counts until they are closed."""
         now = self._clock()
         self.publish(orders.CloseUser(tenant, user, close, login, now))
-        self._hub.close_sessions(tenant, user, close, login=login, at=now)
+        self._close(tenant, user, close, login, now)
+
+    def _close(self, tenant: str, user: str, close: str, login: str | None, at: int) -> None:
+        if close == "banned":
+            for call in self._on_banned:
+                call(tenant, user)
+        self._hub.close_sessions(tenant, user, close, login=login, at=at)
 
     def publish(self, order: orders.Order) -> None:
         """To all other nodes."""
@@ -158,7 +178,7 @@ class Cluster:
             case orders.Parted(tenant, conversation, users):
                 hub.part(tenant, conversation, users)
             case orders.CloseUser(tenant, user, close, login, at):
-                hub.close_sessions(tenant, user, close, login=login, at=at)
+                self._close(tenant, user, close, login, at)
             case orders.Seek(tenant, user, asker):
                 if hub.sessions_of(tenant, user):
                     self.publish(orders.Seen(tenant, user, asker))
@@ -236,7 +256,7 @@ class Cluster:
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "banned", at=row["at"])
+                self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
 

@@ -17,6 +17,8 @@ from chatd.node.traces import Traces
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
+# Tenant, user, and whether the user is here.
+Watcher = Callable[[str, str, bool], None]
 
 
 class Arrival:
@@ -48,8 +50,15 @@ class Hub:
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed: dict[tuple[str, str], int] = {}
-        # Told whenever a user comes (each session) or has gone (the last one).
-        self.watcher: Callable[[str, str, bool], None] = lambda tenant, user, here: None
+        self._watchers: list[Watcher] = []
+
+    def watch(self, call: Watcher) -> None:
+        """Call it whenever a user comes (each session), and when one has gone (the last session)."""
+        self._watchers.append(call)
+
+    def _notify(self, session: Session, *, here: bool) -> None:
+        for call in self._watchers:
+            call(session.tenant, session.user, here)
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -64,7 +73,7 @@ class Hub:
         self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
-        self.watcher(session.tenant, session.user, True)
+        self._notify(session, here=True)
         self._joined[session] = []
         for conversation, rev in arrival.places:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
@@ -79,7 +88,7 @@ class Hub:
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
-            self.watcher(session.tenant, session.user, False)
+            self._notify(session, here=False)
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
         self.revocations.gone(session)

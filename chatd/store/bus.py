@@ -79,10 +79,10 @@ class Bus:
         """Whether entries come in: one's own do every second."""
         return trio.current_time() - self._heard_at < SILENCE
 
-    def peers(self) -> list[str]:
-        """The other nodes that have been heard of lately."""
+    def peers(self, within: float = LEASE) -> list[str]:
+        """The other nodes that have been heard of in the last seconds."""
         now = trio.current_time()
-        return [name for name, at in self._seen.items() if name != self.name and now - at < LEASE]
+        return [name for name, at in self._seen.items() if name != self.name and now - at < within]
 
     def publish(self, order: bytes) -> None:
         """Put an order on its way to the others; nothing waits. When too many wait they are dropped, and the others notice."""
