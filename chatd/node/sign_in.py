@@ -30,14 +30,15 @@ class AddressLimits:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def check(self, address: str, cost: float = 1) -> None:
-        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether there is anything left."""
+        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether another one would be let through."""
         key = bucket(address)
         known = self._buckets.get(key)
         if known is None:
             known = self._buckets[key] = TokenBucket(self._rate, self._burst)
             if len(self._buckets) > MOST_ADDRESSES:
                 self._buckets.popitem(last=False)
-        wait = known.take(trio.current_time(), cost)
+        now = trio.current_time()
+        wait = known.take(now, cost) if cost else known.lacks(now)
         if wait > 0:
             raise Refused("rate_limited", "too many attempts from your address", retry_after=wait)
 
