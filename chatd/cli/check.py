@@ -15,6 +15,7 @@ from chatd.config import Config
 from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused
 from chatd.gateway.listener import open_listener
+from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.settings import Loaded, effective
 from chatd.store import migrations
@@ -90,9 +91,10 @@ async def collect(loaded: Loaded) -> list[Finding]:
 def settings(config: Config) -> Iterator[Finding]:
     try:
         keys = Keyring(config)
+        Admins(config)
         yield Finding("keys", True, f"tenants: {', '.join(keys.tenants)}")
     except WeakKey as error:
-        yield Finding("keys", False, str(error), "run `chatd init`, or set auth.secret to 32 random bytes or more")
+        yield Finding("keys", False, str(error), "run `chatd init`, or set what it names to 32 random bytes or more")
     try:
         parse_networks(config.gateway.trusted_proxies)
     except ValueError as error:

@@ -3,7 +3,7 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, maintenance, match, migrate, schema, serve, users
+from chatd.cli import bans, chat, check, init, maintenance, match, migrate, reports, schema, serve, strikes, users
 
 app = typer.Typer(
     name="chatd",
@@ -13,6 +13,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+users.app.command()(strikes.strike)
+users.app.command("strikes")(strikes.list_strikes)
+users.app.command()(strikes.shadow)
+users.app.command()(strikes.unshadow)
 app.command()(serve.serve)
 app.command()(init.init)
 app.command()(check.check)
@@ -23,6 +27,7 @@ app.command()(maintenance.drain)
 app.add_typer(users.app, name="users")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
+app.add_typer(reports.app, name="reports")
 app.add_typer(maintenance.app, name="maintenance")
 
 

@@ -89,8 +89,7 @@ class SignIn:
     async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
         row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
-        if row is not None:
-            bans.refuse_until(row["banned_until"])
+        bans.refuse(self._config.moderation, row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["known"]:

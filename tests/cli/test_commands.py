@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from chatd.ids import uuid7
+from chatd.store.postgres import Postgres
 from tests.conftest import Servers
+from tests.support import NOBODY
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -84,6 +87,57 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
+async def test_strikes_and_shadows(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    for number in (1, 2):
+        assert chatd("users", "strike", user, "--reason", "spam").stdout == f"strike {number}\n"
+    third = json.loads(chatd("users", "strike", user, "--reason", "spam", "--json").stdout)
+    assert (third["count"], third["ban"] is not None) == (3, True)
+    assert "banned until" in chatd("users", "strike", user, "--reason", "spam").stdout
+    shown = json.loads(chatd("users", "strikes", user, "--json").stdout)
+    assert [strike["reason"] for strike in shown] == ["spam"] * 4
+    assert "spam" in chatd("users", "strikes", user).stdout
+    assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 2
+    assert (chatd("users", "shadow", user).returncode, chatd("users", "unshadow", user).returncode) == (0, 0)
+    log = [act["act"] for act in json.loads(chatd("bans", "audit").stdout)]
+    assert log[:3] == ["user.unshadow", "user.shadow", "ban.add"]
+    for arguments in (("strike", NOBODY, "--reason", "x"), ("shadow", NOBODY)):
+        done = chatd("users", *arguments)
+        assert (done.returncode, "no such user" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert chatd("users", "strike", "nobody", "--reason", "x").returncode == 2
+
+
+async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    ann, ben = (chatd("users", "add", name).stdout.strip() for name in ("Ann", "Ben"))
+    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": "[bad]", "attachments": [], "at": 1_770_000_000_000}]
+    made = [uuid7(1_770_000_000_000 + number) for number in range(3)]
+    for id_ in made:
+        await db.run(
+            "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
+            "values ('default', $1, $2, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
+            *(id_, ann, ben, said),
+        )
+    shown = json.loads(chatd("reports", "list", "--json").stdout)
+    assert [(row["id"], row["user"], row["state"]) for row in shown] == [(id_, ben, "open") for id_ in made[::-1]]
+    assert "[b]look[/b]" in chatd("reports", "list", COLUMNS="300").stdout
+    assert json.loads(chatd("reports", "show", made[0], "--json").stdout)["transcript"] == said
+    assert "[bad]" in chatd("reports", "show", made[0], COLUMNS="300").stdout
+    assert chatd("reports", "resolve", made[0], "dismissed", "--note", "nothing to it").returncode == 0
+    assert chatd("reports", "resolve", made[0], "dismissed").returncode == 1
+    assert chatd("reports", "resolve", made[1], "upheld", "--strike").returncode == 0
+    assert len(json.loads(chatd("users", "strikes", ben, "--json").stdout)) == 1
+    assert chatd("reports", "resolve", made[2], "upheld", "--ban", "--for", "7d", "--devices").returncode == 0
+    (ban,) = json.loads(chatd("bans", "list", "--json").stdout)
+    assert (ban["user"], ban["reason"]) == (ben, "abuse")
+    assert json.loads(chatd("reports", "list", "--json").stdout) == []
+    assert len(json.loads(chatd("reports", "list", "--all", "--user", ben, "--json").stdout)) == 3
+    for arguments in (("show", NOBODY), ("resolve", NOBODY, "upheld"), ("resolve", made[0], "dismissed", "--ban")):
+        done = chatd("reports", *arguments)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    for arguments in (("show", "x"), ("resolve", made[0], "maybe"), ("resolve", made[0], "upheld", "--for", "7d")):
+        assert chatd("reports", *arguments).returncode == 2
+
+
 async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
@@ -122,7 +176,20 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans", "maintenance", "drain"):
+    for command in (
+        "serve",
+        "init",
+        "check",
+        "migrate",
+        "schema",
+        "chat",
+        "users",
+        "match",
+        "bans",
+        "reports",
+        "maintenance",
+        "drain",
+    ):
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2
