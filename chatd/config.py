@@ -6,7 +6,7 @@ comment that `chatd init` writes above it. Where the values come from is the bus
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -186,6 +186,32 @@ class Uploads(Section, frozen=True):
     ] = ""
 
 
+class Admin(Section, frozen=True):
+    token: Annotated[str, doc("What this admin shows as a bearer token under /admin: at least 32 bytes of chance.")] = ""
+    token_file: Annotated[str, doc("File that holds the token, instead of token.")] = ""
+    tenants: Annotated[list[str], doc("The tenants this admin may act in; empty: all, and the cluster as a whole.")] = []
+
+
+# Strikes, and how long the ban is that they end in: "3:1d", "8:ever".
+Rung = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}:([1-9][0-9]{0,4}[smhd]|ever)\Z")]
+REASONS = ["spam", "abuse", "sexual", "minor", "violence", "other"]
+LADDER = ["3:1d", "5:7d", "8:ever"]
+
+
+class Moderation(Section, frozen=True):
+    reasons: Annotated[list[str], doc("What people may give as the reason of a report.")] = field(default_factory=REASONS.copy)
+    reports_per_hour: Annotated[Count, doc("Most reports of one user in an hour.")] = 10
+    evidence_messages: Annotated[Count, doc("Most messages that are kept with a report, around what it is about.")] = 50
+    evidence_bytes: Annotated[Count, doc("Most bytes of them.")] = 65_536
+    keep_reports: Annotated[Seconds, doc("Seconds that a resolved report is kept, with its messages.")] = 15_552_000.0
+    strikes: Annotated[list[Rung], doc('From so many strikes on each is a ban of so long (s, m, h, d): "3:1d", "8:ever".')] = (
+        field(default_factory=LADDER.copy)
+    )
+    strike_ttl: Annotated[Seconds, doc("Seconds after which a strike counts no more; 0: it counts for ever.")] = 7_776_000.0
+    appeals: Annotated[str, doc("How to appeal: an address or a page. Whoever is banned is told; empty: nothing is said.")] = ""
+    show_reason: Annotated[bool, doc("Tell who is banned the reason that was given.")] = False
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -221,13 +247,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Match = Match()
     queues: dict[str, Queue] = {}
     uploads: Uploads = Uploads()
+    moderation: Moderation = Moderation()
+    admins: dict[str, Admin] = {}
     drain: Drain = Drain()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
 
 # Sections of which there may be several, each with a name.
-NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue, "tenant_filters": Filters}
+NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue, "tenant_filters": Filters, "admins": Admin}
 SECRETS = ("secret", "s3_secret", "dsn", "url", "password", "token")
 
 

@@ -20,7 +20,8 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, roster, sign_in, uploads
+from chatd.node import jwks, reports, roster, sign_in, uploads
+from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -168,6 +169,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     Raises CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
     """
     registry, keys = load(features), Keyring(config)
+    Admins(config)
     with open_doors(config) as doors:
         async with open_node(config, keys) as node, trio.open_nursery() as services:
             wheel = Wheel()
@@ -237,11 +239,12 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
 
 
 async def sweep(node: Node) -> None:
-    """Forget expired tokens and tickets and unused uploads, every hour. A database that is away is tried again."""
+    """Forget expired tokens and tickets, unused uploads and old reports, every hour. A database that is away is tried again."""
     unused = uploads.Sweep(node)
     while True:
         try:
             await auth.sweep(node.db, node.clock())
+            await reports.sweep(node.db, node.config.moderation, node.clock())
             await unused.run(node.clock())
         except Refused:
             LOG.warning("the sweep was put off: a database, or the store of the uploads, is away")

@@ -8,10 +8,70 @@ export interface Accepts {
   must_not?: Record<string, unknown>;
 }
 
+/** Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom. */
+export interface Act {
+  id: string;
+  at: number;
+  actor: string;
+  act: string;
+  subject: string;
+  details: Record<string, unknown> | null;
+}
+
+/** A page of the audit log. `more`: there are earlier ones. */
+export interface Acts {
+  t: "admin.audit.list";
+  items: Array<Act>;
+  more: boolean;
+}
+
+/** Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses. */
+export interface AddBan {
+  t: "admin.ban";
+  reason: string;
+  user?: string | null;
+  devices?: boolean;
+  address?: string | null;
+  lasts?: number | null;
+  tenant?: string;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
   expires_at: number;
+}
+
+/** A ban. `user` only where it is one on a user; devices and addresses are kept as hashes. */
+export interface Ban {
+  id: string;
+  kind: "address" | "device" | "user";
+  user: string | null;
+  reason: string;
+  actor: string;
+  created_at: number;
+  expires_at: number | null;
+  lifted_at: number | null;
+}
+
+/** The ban, and when it is over (null: never). */
+export interface BanAdded {
+  t: "admin.banned";
+  ban: string;
+  until: number | null;
+}
+
+/** A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too. */
+export interface BanFor {
+  lasts?: number | null;
+  devices?: boolean;
+}
+
+/** A page of bans. `more`: there are earlier ones. */
+export interface Bans {
+  t: "admin.ban.list";
+  items: Array<Ban>;
+  more: boolean;
 }
 
 /** Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen. */
@@ -129,6 +189,25 @@ export interface CreateConversation {
   title?: string | null;
 }
 
+/** Report a user, or a `message` of a `conversation`. The same report again within a day is the same report. */
+export interface CreateReport {
+  t: "report.create";
+  reason: string;
+  user?: string | null;
+  conversation?: string | null;
+  message?: string | null;
+  text?: string | null;
+  picture?: string | null;
+}
+
+/** Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds. */
+export interface DrainNodes {
+  t: "admin.drain";
+  over?: number;
+  node?: string;
+  tenant?: string;
+}
+
 /** A refusal, from the table of refusals. `retry_after` in seconds. */
 export interface Error {
   t: "error";
@@ -139,6 +218,16 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
+/** A message as it was when the report was made. */
+export interface Evidence {
+  seq: number;
+  message: string;
+  sender: string;
+  text: string | null;
+  attachments: Array<Record<string, unknown>>;
+  at: number;
+}
+
 /** Find somebody to talk to. Whoever asks again replaces what they asked before. */
 export interface FindMatch {
   t: "match.find";
@@ -146,6 +235,13 @@ export interface FindMatch {
   tags?: Array<string>;
   attributes?: Record<string, unknown>;
   accept?: Accepts;
+}
+
+/** A report and the part of the conversation that it is about. */
+export interface FullReport {
+  t: "admin.report.full";
+  report: Report;
+  transcript: Array<Evidence>;
 }
 
 /** One conversation by its id. */
@@ -159,10 +255,60 @@ export interface KeepMatch {
   t: "match.keep";
 }
 
+/** Close all sockets of a user (1001). They may come back at once. */
+export interface KickUser {
+  t: "admin.kick";
+  user: string;
+  tenant?: string;
+}
+
+/** `strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own. */
+export interface KnownUser {
+  t: "admin.user.known";
+  user: string;
+  name: string | null;
+  anonymous: boolean;
+  shadow: boolean;
+  created_at: number;
+  conversations: number;
+  logins: number;
+  devices: number;
+  matches: number;
+  strikes: number;
+  bans: number;
+  reported: number;
+  reporters: number;
+  reports: number;
+}
+
 /** End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later. */
 export interface LeaveMatch {
   t: "match.leave";
   ticket?: string | null;
+}
+
+/** End a ban before its time. */
+export interface LiftBan {
+  t: "admin.ban.lift";
+  ban: string;
+  tenant?: string;
+}
+
+/** The audit log, the latest first. `before`: the last id of the page before. */
+export interface ListActs {
+  t: "admin.audit";
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
+}
+
+/** Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before. */
+export interface ListBans {
+  t: "admin.bans";
+  every?: boolean;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** The conversations of the asker, the most recently active first. `cursor` from the page before. */
@@ -170,6 +316,16 @@ export interface ListConversations {
   t: "conversation.list";
   cursor?: string | null;
   limit?: number;
+}
+
+/** Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before. */
+export interface ListReports {
+  t: "admin.reports";
+  state?: "any" | "open" | "resolved";
+  user?: string | null;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
@@ -381,6 +537,61 @@ export interface RefreshAuth {
   token: string;
 }
 
+/** What somebody has reported. `user` is whom; `picture` an upload of the reporter. */
+export interface Report {
+  id: string;
+  reporter: string;
+  user: string;
+  conversation: string;
+  message: string | null;
+  reason: string;
+  text: string | null;
+  picture: string | null;
+  state: "open" | "resolved";
+  outcome: "dismissed" | "upheld" | null;
+  note: string | null;
+  resolved_by: string | null;
+  resolved_at: number | null;
+  created_at: number;
+}
+
+/** The report is kept, and admins can see it. */
+export interface ReportMade {
+  t: "report";
+  report: string;
+}
+
+/** A page of reports. `more`: there are earlier ones. */
+export interface Reports {
+  t: "admin.report.list";
+  items: Array<Report>;
+  more: boolean;
+}
+
+/** Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only. */
+export interface ResolveReport {
+  t: "admin.report.resolve";
+  report: string;
+  outcome: "dismissed" | "upheld";
+  note?: string;
+  strike?: boolean;
+  ban?: BanFor | null;
+  tenant?: string;
+}
+
+/** Whether whom it is about is banned by it. */
+export interface Resolved {
+  t: "admin.report.resolved";
+  banned: boolean;
+}
+
+/** End all logins of a user and close their sockets (4404). It is no ban: they may sign in again. */
+export interface RevokeUser {
+  t: "admin.revoke";
+  user: string;
+  tenant?: string;
+}
+
 /** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
 export interface RotateToken {
   t: "auth.rotate";
@@ -406,6 +617,37 @@ export interface SessionState {
   more: boolean;
 }
 
+/** Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take. */
+export interface SetMaintenance {
+  t: "admin.maintenance";
+  on: boolean;
+  message?: string;
+  lasts?: number | null;
+  tenant?: string;
+}
+
+/** From their next search on match a user only with others of whom this was said. They are not told. */
+export interface ShadowUser {
+  t: "admin.shadow";
+  user: string;
+  on?: boolean;
+  tenant?: string;
+}
+
+/** A report with what was said. That it was read is in the audit log. */
+export interface ShowReport {
+  t: "admin.report";
+  report: string;
+  tenant?: string;
+}
+
+/** What is known of a user. */
+export interface ShowUser {
+  t: "admin.user";
+  user: string;
+  tenant?: string;
+}
+
 /** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
 export interface SignUp {
   t: "auth.anonymous";
@@ -425,6 +667,23 @@ export interface SlowConversation {
   t: "conversation.slow";
   conversation: string;
   seconds: number;
+}
+
+/** A strike. From as many on as the configuration says each one ends in a ban. */
+export interface StrikeUser {
+  t: "admin.strike";
+  user: string;
+  reason: string;
+  tenant?: string;
+}
+
+/** `count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever. */
+export interface Struck {
+  t: "admin.struck";
+  strike: string;
+  count: number;
+  ban: string | null;
+  until: number | null;
 }
 
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
@@ -521,14 +780,15 @@ export interface ResultOf {
   "ping": Pong;
   "receipt.delivered": Ok;
   "receipt.read": Ok;
+  "report.create": ReportMade;
   "session.sync": SessionState;
   "typing.start": Ok;
   "typing.stop": Ok;
   "upload.delete": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SlowConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | UploadDelete;
-export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | SessionState | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | CreateConversation | GetConversation | ListConversations | OpenConversation | SlowConversation | SyncConversation | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | MessageHistory | SendMessage | Ping | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | UploadDelete;
+export type Answer = Ok | AuthRefreshed | Ticket | ConversationResult | Conversations | Changes | MatchQueued | Messages | MessageAck | Pong | ReportMade | SessionState | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationSlowed | ConversationUpdate | MatchKept | MessageDelivered | MessageNew | MessageRead | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

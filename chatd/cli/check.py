@@ -16,6 +16,7 @@ from chatd.config import Config
 from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused
 from chatd.gateway.listener import open_listener
+from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
 from chatd.settings import Loaded, effective
@@ -100,9 +101,10 @@ def source(loaded: Loaded) -> Finding:
 def settings(config: Config) -> Iterator[Finding]:
     try:
         keys = Keyring(config)
+        Admins(config)
         yield Finding("keys", True, f"tenants: {', '.join(keys.tenants)}", code="settings.keys")
     except WeakKey as error:
-        fix = "run `chatd init`, or set auth.secret to 32 random bytes or more"
+        fix = "run `chatd init`, or set what it names to 32 random bytes or more"
         yield Finding("keys", False, str(error), fix, "settings.keys")
     try:
         parse_networks(config.gateway.trusted_proxies)

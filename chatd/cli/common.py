@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed or would not start, 2 the command line or the confi
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ err = Console(stderr=True, soft_wrap=True)
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
 ]
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 
 
@@ -112,11 +114,18 @@ def seconds_of(text: str) -> int:
     return int(text[:-1]) * UNITS[text[-1]]
 
 
+def moment(at: int | None) -> str:
+    """Milliseconds as people read them."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "for ever"
+
+
 def failed(message: str) -> typer.Exit:
+    """Say so; raise what comes back."""
     err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
     return typer.Exit(FAILED)
 
 
 def wrong(message: str) -> typer.Exit:
+    """The same for a command line that cannot be meant."""
     err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
     return typer.Exit(WRONG_USE)

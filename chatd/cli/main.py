@@ -13,9 +13,11 @@ from chatd.cli import (
     match,
     migrate,
     nodes,
+    reports,
     schema,
     serve,
     sessions,
+    strikes,
     top,
     trace,
     users,
@@ -29,6 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+users.app.command()(strikes.strike)
+users.app.command("strikes")(strikes.list_strikes)
+users.app.command()(strikes.shadow)
+users.app.command()(strikes.unshadow)
 app.command()(serve.serve)
 app.command()(init.init)
 app.command()(check.check)
@@ -44,6 +50,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
+app.add_typer(reports.app, name="reports")
 app.add_typer(maintenance.app, name="maintenance")
 
 

@@ -6,20 +6,16 @@ from typing import Annotated, Any
 import typer
 from msgspec import to_builtins
 
-from chatd.cli.bans import moment
 from chatd.cli.cluster import Answers, ask, open_bus, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, out, print_json, run_async, wrong
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, moment, out, print_json, run_async, wrong
 from chatd.config import Config
 from chatd.domain.tokens import USER
-from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.answers import Sessions
+from chatd.node.audit import Actor, write
 from chatd.node.keys import now_ms
-from chatd.store import queries
-from chatd.store.postgres import ForeignKeyViolation
 from chatd.store.redis import Redis
 
-SQL = queries.load("sessions")
 MOST = 1000
 
 app = typer.Typer(help="Who is connected, on every node.", no_args_is_help=True)
@@ -127,8 +123,6 @@ async def kick_sessions(config: Config, tenant: str, user: str | None, session: 
         if not rows:
             return Answers({}, {})
         who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
-        try:
-            await db.run(SQL.note_kick, tenant, uuid7(now_ms()), now_ms(), getpass.getuser(), session or user, who)
-        except ForeignKeyViolation:
-            raise failed(f"there is no tenant {tenant}") from None
+        actor = Actor(tenant, getpass.getuser(), now_ms())
+        await write(db, actor, "session.kick", session or user or "", who)
         return await ask(redis, lambda reply: orders.AskKick(reply, tenant, user, session), Sessions)

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from chatd.domain.criteria import Accept, Asked, Ticket, read_asked
 from chatd.errors import Refused
 from chatd.ids import uuid7
+from chatd.node import moderation
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import command
@@ -112,9 +113,9 @@ async def avoided_by(_: Ctx) -> frozenset[str]:
     return frozenset()
 
 
-async def shadow_of(_: Ctx) -> bool:
-    """Whether the asker is shadow-banned. Nobody can be yet."""
-    return False
+async def shadow_of(ctx: Ctx) -> bool:
+    """Whether the asker is shadow-banned, and is matched only with those who are as well."""
+    return await moderation.is_shadowed(ctx.node.db, ctx.tenant, ctx.user)
 
 
 def queued(ctx: Ctx, ticket: Ticket, *, new: bool) -> MatchQueued:

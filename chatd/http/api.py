@@ -26,9 +26,9 @@ BODIES = ("POST", "PUT", "PATCH")
 
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
-    """One route per command that has a place in REST."""
+    """One route per command of users that has a place in REST."""
     for row in registry.commands.values():
-        if row.http:
+        if row.http and row.needs is not Needs.ADMIN:
             method, path = row.http.split(" ")
             app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node), methods=[method])
 
@@ -70,9 +70,13 @@ async def identify(node: Node, address: str) -> Principal:
 
 async def bearer(node: Node, address: str) -> Principal:
     """Who the token is of. A cookie is never looked at."""
+    return await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+
+
+def offered_token() -> str | None:
+    """The bearer token of the request (RFC 6750, section 2.1)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    offered = token.strip() if scheme.lower() == "bearer" else None
-    return await node.sign_in.principal(address, token=offered, now=node.clock())
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 class Reader:

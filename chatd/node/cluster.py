@@ -161,6 +161,11 @@ class Cluster:
         if not self._bus.alone:
             self._bus.publish(orders.encode_order(order))
 
+    async def order(self, order: orders.Order) -> None:
+        """To all nodes, this one included; for orders that have a handler (`on`)."""
+        self.publish(order)
+        await self._handlers[type(order)](order)
+
     # --- being told -----------------------------------------------------------------------------------------------------
 
     async def obey(self, data: bytes) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from chatd.config import Config
-from chatd.domain.identity import Principal
+from chatd.domain.identity import Authority, Principal
 from chatd.errors import Refused
+from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
@@ -61,6 +62,7 @@ class Ctx(Struct):
     now: int
     answer: Callable[[Result], None]
     renew: Callable[[Principal], None] = no_session
+    admin: Authority | None = None
 
     @property
     def me(self) -> Principal:
@@ -83,4 +85,18 @@ class Ctx(Struct):
 
     @property
     def tenant(self) -> str:
-        return self.principal.tenant if self.principal else ""
+        if self.principal:
+            return self.principal.tenant
+        return self.admin.tenant if self.admin else ""
+
+    @property
+    def authority(self) -> Authority:
+        """The admin who asks. Only for commands that need one."""
+        if self.admin is None:
+            raise Refused("unauthenticated")
+        return self.admin
+
+    @property
+    def actor(self) -> Actor:
+        """The admin who asks, as the audit log says it."""
+        return Actor(self.authority.tenant, self.authority.name, self.now)

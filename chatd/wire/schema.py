@@ -91,7 +91,7 @@ def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
     rows = list(rows)
     definitions = components(rows, events, "#/$defs/{name}")
     commands = [row.command for row in rows if row.socket]
-    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows), Error])
+    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if not is_for_admins(row)), Error])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatd",
@@ -107,6 +107,11 @@ def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
 
 def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
+
+
+def is_for_admins(row: Declared) -> bool:
+    """Whether it is no command of users."""
+    return bool(row.needs.name == "ADMIN")
 
 
 def in_order(rows: Iterable[Declared]) -> list[Declared]:

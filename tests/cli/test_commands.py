@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from chatd.ids import uuid7
+from chatd.store.postgres import Postgres
 from tests.conftest import Servers
+from tests.support import NOBODY
 
 SECRET = "0123456789abcdef0123456789abcdef"
+ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_random_uuid(), $1, 0) returning id"
 
 
 @pytest.fixture
@@ -87,6 +91,50 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
+async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    assert chatd("users", "strike", user, "--reason", "spam").stdout == "strike 1\n"
+    await db.run("insert into strikes select tenant, $1::uuid, user_id, reason, actor, created_at from strikes", NOBODY)
+    assert "strike 3, banned until" in chatd("users", "strike", user, "--reason", "spam").stdout
+    shown = json.loads(chatd("users", "strikes", user, "--json").stdout)
+    assert [strike["reason"] for strike in shown] == ["spam"] * 3
+    assert chatd("users", "shadow", user).returncode == 0
+    assert await db.value("select shadow from users where id = $1", user) is True
+    assert chatd("users", "unshadow", user).returncode == 0
+    assert await db.value("select shadow from users where id = $1", user) is False
+    acts = await db.all("select act from audit_log order by act")
+    assert [row["act"] for row in acts] == ["ban.add", "strike.add", "strike.add", "user.shadow", "user.unshadow"]
+    done = chatd("users", "strike", NOBODY, "--reason", "x")
+    assert (done.returncode, "no such user" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert chatd("users", "shadow", "nobody").returncode == 2
+
+
+async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    ann, ben = [str(await db.value(ADD, name)) for name in ("Ann", "Ben")]
+    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": "[bad]", "attachments": [], "at": 1_770_000_000_000}]
+    made = [uuid7(1_770_000_000_000 + number) for number in range(2)]
+    for id_ in made:
+        await db.run(
+            "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
+            "values ('default', $1, $2, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
+            *(id_, ann, ben, said),
+        )
+    assert "[b]look[/b]" in chatd("reports", "list", COLUMNS="300").stdout
+    assert json.loads(chatd("reports", "show", made[0], "--json").stdout)["transcript"] == said
+    assert "[bad]" in chatd("reports", "show", made[0], COLUMNS="300").stdout
+    assert chatd("reports", "resolve", made[0], "dismissed", "--note", "nothing to it").returncode == 0
+    again = chatd("reports", "resolve", made[0], "dismissed")
+    assert (again.returncode, "is resolved" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+    assert chatd("reports", "resolve", made[1], "upheld", "--ban", "--for", "7d", "--devices").returncode == 0
+    ban = await db.one("select user_id::text, reason from bans")
+    assert ban is not None
+    assert tuple(ban) == (ben, "abuse")
+    shown = json.loads(chatd("reports", "list", "--all", "--user", ben, "--json").stdout)
+    assert [(row["id"], row["outcome"]) for row in shown] == [(made[1], "upheld"), (made[0], "dismissed")]
+    for arguments in (("show", "x"), ("resolve", made[0], "maybe"), ("resolve", made[0], "upheld", "--for", "7d")):
+        assert chatd("reports", *arguments).returncode == 2
+
+
 async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
@@ -125,7 +173,7 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    commands = "serve init check migrate schema chat users match bans maintenance drain sessions trace doctor"
+    commands = "serve init check migrate schema chat users match bans maintenance drain sessions trace doctor reports nodes top"
     for command in commands.split():
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)

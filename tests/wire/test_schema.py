@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 
 from chatd.errors import CLOSES, REFUSALS
+from chatd.node.registry import Needs
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.examples import example, example_body
 from chatd.wire.generated import generated
@@ -174,7 +175,7 @@ def test_a_new_feature_needs_nothing_here() -> None:
     class Row:
         tag, command, refuses, http, socket, cost = "lonely", Lonely, (), "", True, 1.0
         result: type[Result] = Ok
-        needs = ROWS[0].needs
+        needs = Needs.USER
 
         def handler(self) -> None:
             """Refused never."""
