@@ -6,7 +6,7 @@ comment that `chatd init` writes above it. Where the values come from is the bus
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -128,6 +128,29 @@ class Journal(Section, frozen=True):
     deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
 
 
+class Filters(Section, frozen=True):
+    words: Annotated[list[str], doc("Words and phrases that are not wanted, however they are written.")] = []
+    words_file: Annotated[str, doc("File of words, one a line, instead of words.")] = ""
+    action: Annotated[
+        Literal["reject", "mask"], doc("What happens to them: reject refuses the message, mask stores asterisks.")
+    ] = "reject"
+    links: Annotated[Literal["any", "none", "listed"], doc("Links in texts: any, none, or those to link_hosts.")] = "any"
+    link_hosts: Annotated[list[str], doc("Hosts that links may lead to; each counts for its subdomains too.")] = []
+    links_denied: Annotated[list[str], doc("Hosts that no link may lead to.")] = []
+
+
+class Hook(Section, frozen=True):
+    url: Annotated[str, doc("Address that is asked before a message is stored; empty: nobody is.")] = ""
+    secret: Annotated[str, doc("Key of the signature under each question, at least 32 bytes.")] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
+    timeout: Annotated[Seconds, doc("Seconds it has to answer.")] = 1.0
+    on_failure: Annotated[
+        Literal["allow", "reject"], doc("When it does not: allow stores the message, reject answers `unavailable`.")
+    ] = "reject"
+    allow_private: Annotated[bool, doc("It may stand in this house: private addresses, and http without TLS.")] = False
+    max_waiting: Annotated[Count, doc("Most messages that wait for its answer; for more, it has failed.")] = 100
+
+
 class Match(Section, frozen=True):
     relax: Annotated[
         Seconds, doc("Seconds of waiting after which `should` is given up; twice that tags, then recent partners.")
@@ -162,6 +185,50 @@ class Presence(Section, frozen=True):
     ] = "everybody"
 
 
+class Uploads(Section, frozen=True):
+    dir: Annotated[str, doc("Folder of the files; empty: uploads below data.dir. Nodes on several machines need a bucket.")] = ""
+    s3_endpoint: Annotated[str, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")] = ""
+    s3_bucket: Annotated[str, doc("Bucket of the files, instead of a folder.")] = ""
+    s3_region: Annotated[str, doc("Region that requests are signed for.")] = "us-east-1"
+    s3_key: Annotated[str, doc("Access key id; it needs GetObject, PutObject and DeleteObject.")] = ""
+    s3_secret: Annotated[str, doc("Secret access key.")] = ""
+    s3_secret_file: Annotated[str, doc("File that holds the secret access key, instead of s3_secret.")] = ""
+    max_bytes: Annotated[Count, doc("Largest file.")] = 10_485_760
+    max_pixels: Annotated[Count, doc("Most pixels of an image, all its frames together.")] = 25_000_000
+    timeout: Annotated[Seconds, doc("Seconds that sending a file may take.")] = 60.0
+    user_quota_bytes: Annotated[Count, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
+    user_per_minute: Annotated[Count, doc("Most uploads of one user in a minute, on each node.")] = 30
+    public_url: Annotated[
+        str, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
+    ] = ""
+
+
+class Admin(Section, frozen=True):
+    token: Annotated[str, doc("What this admin shows as a bearer token under /admin: at least 32 bytes of chance.")] = ""
+    token_file: Annotated[str, doc("File that holds the token, instead of token.")] = ""
+    tenants: Annotated[list[str], doc("The tenants this admin may act in; empty: all, and the cluster as a whole.")] = []
+
+
+# Strikes, and how long the ban is that they end in: "3:1d", "8:ever".
+Rung = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}:([1-9][0-9]{0,4}[smhd]|ever)\Z")]
+REASONS = ["spam", "abuse", "sexual", "minor", "violence", "other"]
+LADDER = ["3:1d", "5:7d", "8:ever"]
+
+
+class Moderation(Section, frozen=True):
+    reasons: Annotated[list[str], doc("What people may give as the reason of a report.")] = field(default_factory=REASONS.copy)
+    reports_per_hour: Annotated[Count, doc("Most reports of one user in an hour.")] = 10
+    evidence_messages: Annotated[Count, doc("Most messages that are kept with a report, around what it is about.")] = 50
+    evidence_bytes: Annotated[Count, doc("Most bytes of them.")] = 65_536
+    keep_reports: Annotated[Seconds, doc("Seconds that a resolved report is kept, with its messages.")] = 15_552_000.0
+    strikes: Annotated[list[Rung], doc('From so many strikes on each is a ban of so long (s, m, h, d): "3:1d", "8:ever".')] = (
+        field(default_factory=LADDER.copy)
+    )
+    strike_ttl: Annotated[Seconds, doc("Seconds after which a strike counts no more; 0: it counts for ever.")] = 7_776_000.0
+    appeals: Annotated[str, doc("How to appeal: an address or a page. Whoever is banned is told; empty: nothing is said.")] = ""
+    show_reason: Annotated[bool, doc("Tell who is banned the reason that was given.")] = False
+
+
 class Drain(Section, frozen=True):
     timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
@@ -191,18 +258,24 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenants: dict[str, Tenant] = {}
     limits: Limits = Limits()
     journal: Journal = Journal()
+    filters: Filters = Filters()
+    tenant_filters: dict[str, Filters] = {}
+    hook: Hook = Hook()
     match: Match = Match()
     queues: dict[str, Queue] = {}
     messages: Messages = Messages()
     presence: Presence = Presence()
+    uploads: Uploads = Uploads()
+    moderation: Moderation = Moderation()
+    admins: dict[str, Admin] = {}
     drain: Drain = Drain()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
 
 # Sections of which there may be several, each with a name.
-NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue}
-SECRETS = ("secret", "dsn", "url", "password", "token")
+NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue, "tenant_filters": Filters, "admins": Admin}
+SECRETS = ("secret", "s3_secret", "dsn", "url", "password", "token")
 
 
 def is_secret(name: str) -> bool:

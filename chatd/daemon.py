@@ -20,7 +20,8 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, roster, sign_in
+from chatd.node import jwks, reports, roster, sign_in, uploads
+from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -31,10 +32,13 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.questions import Questions
 from chatd.node.registry import Registry, load
+from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
 from chatd.store import migrations
+from chatd.store.blob_stores import open_blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Postgres, open_postgres
@@ -95,17 +99,20 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         trio_asyncio.open_loop(),
         open_postgres(dsn, config.postgres) as db,
         open_redis(config.redis, url) as redis,
+        open_blobs(config) as blobs,
     ):
         await prepare(db, config, keys)
         hub, limits = Hub(), config.limits
         async with (
             open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,
+            open_screening(config, db, now_ms) as screening,
         ):
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
             maintenance = Maintenance(db, hub, cluster, matcher.pause)
             await maintenance.look()
             yield Node(
+                blobs=blobs,
                 config=config,
                 db=db,
                 redis=redis,
@@ -120,6 +127,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 limits=UserLimits(limits),
                 meters=Meters(),
                 clock=now_ms,
+                screening=screening,
             )
 
 
@@ -158,9 +166,10 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
-    Raises CannotServe, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    Raises CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
     """
     registry, keys = load(features), Keyring(config)
+    Admins(config)
     with open_doors(config) as doors:
         async with open_node(config, keys) as node, trio.open_nursery() as services:
             wheel = Wheel()
@@ -168,6 +177,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(sweep, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
+            services.start_soon(Questions(node).run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
@@ -185,7 +195,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
     listener = Listener(doors.gateway, node.config.gateway, admission, house)
     watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
-    app = build_app(node, registry, drain, doors.addresses.socket, watch)
+    app = build_app(node, registry, drain, doors.addresses.socket, doors.addresses.http, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
@@ -229,10 +239,13 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
 
 
 async def sweep(node: Node) -> None:
-    """Forget expired tokens and tickets, every hour. A database that is away is tried again."""
+    """Forget expired tokens and tickets, unused uploads and old reports, every hour. A database that is away is tried again."""
+    unused = uploads.Sweep(node)
     while True:
         try:
             await auth.sweep(node.db, node.clock())
+            await reports.sweep(node.db, node.config.moderation, node.clock())
+            await unused.run(node.clock())
         except Refused:
-            LOG.warning("the sweep was put off: the database is away")
+            LOG.warning("the sweep was put off: a database, or the store of the uploads, is away")
         await trio.sleep(SWEEP_EVERY)

@@ -1,11 +1,18 @@
 """Identifiers: UUIDv7 strings (RFC 9562, section 5.7), lower case, sortable by the millisecond they were made in."""
 
 import os
+import re
 
 HEX = "[0-9a-f]"
 # In Python `$` lets a final newline pass, which is not part of an id.
 PYTHON_END = r"(?!\n)$"
 UUID_PATTERN = f"^{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}{PYTHON_END}"
+IS_UUID = re.compile(UUID_PATTERN)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether it has the form of an id."""
+    return IS_UUID.match(text) is not None
 
 
 def uuid7(now_ms: int) -> str:
@@ -15,3 +22,8 @@ def uuid7(now_ms: int) -> str:
     raw[8] = 0x80 | raw[8] & 0x3F
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def made_at(id_: str) -> int:
+    """The millisecond that an id says it was made in."""
+    return int(id_[:8] + id_[9:13], 16)

@@ -81,5 +81,5 @@ def setup(level: str, form: str) -> None:
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(TextLines() if as_text else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("trio-websocket", "hypercorn", "asyncio"):
+    for chatty in ("trio-websocket", "hypercorn", "asyncio", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

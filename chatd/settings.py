@@ -151,7 +151,14 @@ def read_secret_files(found: Found) -> None:
             except (OSError, UnicodeDecodeError) as error:
                 found.problems.append(f"{key} = {name!r} ({found.sources[key]}): cannot be read: {error}")
             else:
-                found.put(key.removesuffix("_file"), text, f"{name} (from {found.sources[key]})")
+                key_of_content = key.removesuffix("_file")
+                value = lines_of(text) if type_of(key_of_content) == list[str] else text
+                found.put(key_of_content, value, f"{name} (from {found.sources[key]})")
+
+
+def lines_of(text: str) -> list[str]:
+    """A list as a file: one a line, without empty ones and those that begin with #."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def build(found: Found) -> Config | None:

@@ -19,9 +19,18 @@ TENANTS = """
 # [tenants.acme]
 # secret = "at least 32 bytes"
 
+# A tenant with filters of its own, instead of those of [filters]:
+# [tenant_filters.acme]
+# links = "none"
+
 # Queues with rules of their own; any other name of a queue has those of [match]:
 # [queues.trios]
 # size = 3
+
+# Who may use /admin on the HTTP door; the name is what the audit log says. Without any there is no /admin:
+# [admins.ann]
+# token_file = "/run/secrets/ann"
+# tenants = ["acme"]
 """
 
 

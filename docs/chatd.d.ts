@@ -8,6 +8,34 @@ export interface Accepts {
   must_not?: Record<string, unknown>;
 }
 
+/** Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom. */
+export interface Act {
+  id: string;
+  at: number;
+  actor: string;
+  act: string;
+  subject: string;
+  details: Record<string, unknown> | null;
+}
+
+/** A page of the audit log. `more`: there are earlier ones. */
+export interface Acts {
+  t: "admin.audit.list";
+  items: Array<Act>;
+  more: boolean;
+}
+
+/** Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses. */
+export interface AddBan {
+  t: "admin.ban";
+  reason: string;
+  user?: string | null;
+  devices?: boolean;
+  address?: string | null;
+  lasts?: number | null;
+  tenant?: string;
+}
+
 /** Add people to a group. Those who are in it already stay as they are. */
 export interface AddMembers {
   t: "member.add";
@@ -32,6 +60,38 @@ export interface AskUnread {
 export interface AuthRefreshed {
   t: "auth.refreshed";
   expires_at: number;
+}
+
+/** A ban. `user` only where it is one on a user; devices and addresses are kept as hashes. */
+export interface Ban {
+  id: string;
+  kind: "address" | "device" | "user";
+  user: string | null;
+  reason: string;
+  actor: string;
+  created_at: number;
+  expires_at: number | null;
+  lifted_at: number | null;
+}
+
+/** The ban, and when it is over (null: never). */
+export interface BanAdded {
+  t: "admin.banned";
+  ban: string;
+  until: number | null;
+}
+
+/** A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too. */
+export interface BanFor {
+  lasts?: number | null;
+  devices?: boolean;
+}
+
+/** A page of bans. `more`: there are earlier ones. */
+export interface Bans {
+  t: "admin.ban.list";
+  items: Array<Ban>;
+  more: boolean;
 }
 
 /** Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen. */
@@ -113,6 +173,7 @@ export interface Conversation {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
@@ -173,6 +234,7 @@ export interface Counters {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
@@ -202,6 +264,17 @@ export interface CreateInvite {
   conversation: string;
   expires_in?: number | null;
   uses?: number | null;
+}
+
+/** Report a user, or a `message` of a `conversation`. The same report again within a day is the same report. */
+export interface CreateReport {
+  t: "report.create";
+  reason: string;
+  user?: string | null;
+  conversation?: string | null;
+  message?: string | null;
+  text?: string | null;
+  picture?: string | null;
 }
 
 /** Let somebody in who asked, or do not. */
@@ -234,6 +307,14 @@ export interface DissolveConversation {
   conversation: string;
 }
 
+/** Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds. */
+export interface DrainNodes {
+  t: "admin.drain";
+  over?: number;
+  node?: string;
+  tenant?: string;
+}
+
 /** What a message said until `until`. */
 export interface Edit {
   text: string | null;
@@ -252,6 +333,7 @@ export interface EditConversation {
   joining?: "closed" | "invite" | "open" | "request" | null;
   history?: "all" | "joined" | null;
   keep_days?: number | null;
+  slow_seconds?: number | null;
 }
 
 /** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one. */
@@ -276,6 +358,16 @@ export interface Error {
   retryable: boolean;
   retry_after?: number;
   details?: Record<string, unknown>;
+}
+
+/** A message as it was when the report was made. */
+export interface Evidence {
+  seq: number;
+  message: string;
+  sender: string;
+  text: string | null;
+  attachments: Array<Record<string, unknown>>;
+  at: number;
 }
 
 /** Find somebody to talk to. Whoever asks again replaces what they asked before. */
@@ -307,6 +399,13 @@ export interface Forwarded {
   duplicate: boolean;
 }
 
+/** A report and the part of the conversation that it is about. */
+export interface FullReport {
+  t: "admin.report.full";
+  report: Report;
+  transcript: Array<Evidence>;
+}
+
 /** One conversation by its id. */
 export interface GetConversation {
   t: "conversation.get";
@@ -320,6 +419,7 @@ export interface Info {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
@@ -382,16 +482,66 @@ export interface KeepMatch {
   t: "match.keep";
 }
 
+/** Close all sockets of a user (1001). They may come back at once. */
+export interface KickUser {
+  t: "admin.kick";
+  user: string;
+  tenant?: string;
+}
+
+/** `strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own. */
+export interface KnownUser {
+  t: "admin.user.known";
+  user: string;
+  name: string | null;
+  anonymous: boolean;
+  shadow: boolean;
+  created_at: number;
+  conversations: number;
+  logins: number;
+  devices: number;
+  matches: number;
+  strikes: number;
+  bans: number;
+  reported: number;
+  reporters: number;
+  reports: number;
+}
+
 /** Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner. */
 export interface LeaveConversation {
   t: "conversation.leave";
   conversation: string;
 }
 
-/** End the match; the others are told. */
+/** End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later. */
 export interface LeaveMatch {
   t: "match.leave";
   ticket?: string | null;
+}
+
+/** End a ban before its time. */
+export interface LiftBan {
+  t: "admin.ban.lift";
+  ban: string;
+  tenant?: string;
+}
+
+/** The audit log, the latest first. `before`: the last id of the page before. */
+export interface ListActs {
+  t: "admin.audit";
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
+}
+
+/** Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before. */
+export interface ListBans {
+  t: "admin.bans";
+  every?: boolean;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** Whom one has blocked. */
@@ -436,6 +586,16 @@ export interface ListReactions {
   emoji?: string | null;
   cursor?: string | null;
   limit?: number;
+}
+
+/** Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before. */
+export interface ListReports {
+  t: "admin.reports";
+  state?: "any" | "open" | "resolved";
+  user?: string | null;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** Who asks to come in. */
@@ -532,6 +692,11 @@ export interface MatchRequeued {
   t: "match.requeued";
   ticket: string;
   reason: string;
+}
+
+/** How long the line is by now. The ticket stays what it is. */
+export interface MatchStatus {
+  t: "match.status";
 }
 
 /** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
@@ -792,6 +957,37 @@ export interface RemoveReaction {
   emoji: string;
 }
 
+/** What somebody has reported. `user` is whom; `picture` an upload of the reporter. */
+export interface Report {
+  id: string;
+  reporter: string;
+  user: string;
+  conversation: string;
+  message: string | null;
+  reason: string;
+  text: string | null;
+  picture: string | null;
+  state: "open" | "resolved";
+  outcome: "dismissed" | "upheld" | null;
+  note: string | null;
+  resolved_by: string | null;
+  resolved_at: number | null;
+  created_at: number;
+}
+
+/** The report is kept, and admins can see it. */
+export interface ReportMade {
+  t: "report";
+  report: string;
+}
+
+/** A page of reports. `more`: there are earlier ones. */
+export interface Reports {
+  t: "admin.report.list";
+  items: Array<Report>;
+  more: boolean;
+}
+
 /** Somebody who asks to come in. */
 export interface Request {
   user: string;
@@ -806,11 +1002,35 @@ export interface Requests {
   items: Array<Request>;
 }
 
+/** Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only. */
+export interface ResolveReport {
+  t: "admin.report.resolve";
+  report: string;
+  outcome: "dismissed" | "upheld";
+  note?: string;
+  strike?: boolean;
+  ban?: BanFor | null;
+  tenant?: string;
+}
+
+/** Whether whom it is about is banned by it. */
+export interface Resolved {
+  t: "admin.report.resolved";
+  banned: boolean;
+}
+
 /** A link that lets nobody in any more. */
 export interface RevokeInvite {
   t: "invite.revoke";
   conversation: string;
   invite: string;
+}
+
+/** End all logins of a user and close their sockets (4404). It is no ban: they may sign in again. */
+export interface RevokeUser {
+  t: "admin.revoke";
+  user: string;
+  tenant?: string;
 }
 
 /** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
@@ -860,6 +1080,15 @@ export interface SetConversation {
   notify?: "all" | "mentions" | "none" | "" | null;
 }
 
+/** Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take. */
+export interface SetMaintenance {
+  t: "admin.maintenance";
+  on: boolean;
+  message?: string;
+  lasts?: number | null;
+  tenant?: string;
+}
+
 /** Give a member another role. Both the role before and the one after must be below the asker's own. */
 export interface SetRole {
   t: "member.role";
@@ -888,10 +1117,32 @@ export interface Settings {
   notify: "all" | "mentions" | "none" | null;
 }
 
+/** From their next search on match a user only with others of whom this was said. They are not told. */
+export interface ShadowUser {
+  t: "admin.shadow";
+  user: string;
+  on?: boolean;
+  tenant?: string;
+}
+
 /** Where a link leads to, before one follows it. */
 export interface ShowInvite {
   t: "invite.show";
   secret: string;
+}
+
+/** A report with what was said. That it was read is in the audit log. */
+export interface ShowReport {
+  t: "admin.report";
+  report: string;
+  tenant?: string;
+}
+
+/** What is known of a user. */
+export interface ShowUser {
+  t: "admin.user";
+  user: string;
+  tenant?: string;
 }
 
 /** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
@@ -902,7 +1153,7 @@ export interface SignUp {
   device?: string | null;
 }
 
-/** End the match and look for the next one, with what was asked for last. */
+/** End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`. */
 export interface SkipMatch {
   t: "match.skip";
   ticket?: string | null;
@@ -926,6 +1177,23 @@ export interface StarredMessages {
   t: "message.starred";
   items: Array<Starred>;
   cursor: string | null;
+}
+
+/** A strike. From as many on as the configuration says each one ends in a ban. */
+export interface StrikeUser {
+  t: "admin.strike";
+  user: string;
+  reason: string;
+  tenant?: string;
+}
+
+/** `count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever. */
+export interface Struck {
+  t: "admin.struck";
+  strike: string;
+  count: number;
+  ban: string | null;
+  until: number | null;
 }
 
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
@@ -1033,6 +1301,12 @@ export interface UnstarMessage {
   message: string;
 }
 
+/** Remove a file of one's own, from every conversation that it is used in. */
+export interface UploadDelete {
+  t: "upload.delete";
+  upload: string;
+}
+
 /** How the asker wants to be notified and seen. Contacts are those one has a direct conversation with. */
 export interface UserSettings {
   t: "user.settings";
@@ -1070,6 +1344,7 @@ export interface ResultOf {
   "match.keep": Ok;
   "match.leave": Ok;
   "match.skip": Ok;
+  "match.status": MatchQueued;
   "member.add": Members;
   "member.list": Members;
   "member.remove": Ok;
@@ -1092,17 +1367,19 @@ export interface ResultOf {
   "reaction.remove": Ok;
   "receipt.delivered": Ok;
   "receipt.read": Ok;
+  "report.create": ReportMade;
   "session.sync": SessionState;
   "typing.start": Ok;
   "typing.stop": Ok;
   "unread.total": UnreadTotal;
+  "upload.delete": Ok;
   "user.block": Ok;
   "user.settings": UserSettings;
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | SessionState | UnreadTotal | UserSettings | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

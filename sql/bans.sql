@@ -8,6 +8,10 @@ insert into audit_log (tenant, id, at, actor, act, subject, details)
 values ($1, $2, $8, $7, 'ban.add', coalesce($3::uuid::text, 'a device or a range of addresses'),
     jsonb_build_object('reason', $6::text, 'expires_at', $9::bigint))
 
+-- name: hold_user
+-- Whoever is to be banned, kept as they are until that is done: tenant, user.
+select 1 from users u where u.tenant = $1 and u.id = $2 for key share
+
 -- name: end_logins
 -- What a banned user was signed in with: tenant, user, now.
 update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at is null
@@ -29,22 +33,19 @@ noted as (
 select id::text from lifted
 
 -- name: page
--- Bans, the latest first: tenant, only those in force, now, limit.
+-- Bans, the latest first: tenant, only those in force, now, limit, id of the one to go on before (null: from the latest).
 select b.id::text, b.user_id::text as user,
     case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
     b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
 from bans b
 where b.tenant = $1 and (not $2::boolean or (b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)))
-order by b.created_at desc limit $4
+    and ($5::uuid is null or b.id < $5)
+order by b.id desc limit $4
 
 -- name: in_force
--- The end of the longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.
-select max(coalesce(b.expires_at, 9223372036854775807)) as until
+-- The longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.
+select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
 from bans b
 where b.tenant = $1 and (b.device_hash = $2 or b.address_hash = any($3::bytea[]))
     and b.lifted_at is null and (b.expires_at is null or b.expires_at > $4)
-having count(*) > 0
-
--- name: audit
--- The latest acts: tenant, limit.
-select at, actor, act, subject, details from audit_log where tenant = $1 order by at desc limit $2
+order by 1 desc limit 1

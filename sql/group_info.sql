@@ -1,12 +1,13 @@
 -- name: set
 -- What the row of a conversation says; null leaves a field as it is, and '' empties a text:
--- tenant, conversation, title, description, picture, announce, disappear, joining, history, keep_days (0: as configured).
+-- tenant, conversation, title, description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
 update conversations
 set title = case when $3::text is null then title else nullif($3, '') end,
     description = case when $4::text is null then description else nullif($4, '') end,
     picture = coalesce($5::uuid, picture), announce = coalesce($6, announce), disappear = coalesce($7, disappear),
     joining = coalesce($8, joining), history = coalesce($9, history),
-    keep_days = case when $10::integer is null then keep_days else nullif($10, 0) end
+    keep_days = case when $10::integer is null then keep_days else nullif($10, 0) end,
+    slow_seconds = coalesce($11, slow_seconds)
 where tenant = $1 and id = $2
 
 -- name: own_upload

@@ -1,5 +1,5 @@
 -- name: make
--- A match, its conversation and its members: tenant, match, queue, conversation, users, now.
+-- A match, its conversation and its members: tenant, match, queue, conversation, users, now, what each had asked for.
 -- The unique index on who is in a match right now refuses whoever is in another one.
 with talk as (
     insert into conversations (tenant, id, kind, rev, members, created_at, active_at)
@@ -16,14 +16,14 @@ joined as (
     select talk.tenant, talk.id, u.id, $6, u.rev from talk cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 ),
 paired as (
-    insert into match_members (tenant, match, user_id, created_at)
-    select made.tenant, made.id, u.id, $6 from made cross join unnest($5::uuid[]) as u (id)
+    insert into match_members (tenant, match, user_id, created_at, asked)
+    select made.tenant, made.id, u.id, $6, u.asked from made cross join unnest($5::uuid[], $7::json[]) as u (id, asked)
 )
 select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($5::uuid[])
 
 -- name: active
--- The match somebody is in: tenant, user.
-select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev,
+-- The match somebody is in, and what they had asked for: tenant, user.
+select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.asked,
     array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
 from match_members b
 join matches m on m.tenant = b.tenant and m.id = b.match
@@ -63,7 +63,7 @@ noted as (
     on conflict (conversation, user_id, tenant) do nothing
 ),
 freed as (
-    update match_members b set ended_at = $4
+    update match_members b set ended_at = $4, asked = null
     from over where b.tenant = over.tenant and b.match = over.id
     returning b.user_id
 )
@@ -74,8 +74,10 @@ select over.conversation::text, array(select user_id::text from freed) as users 
 select 1 from matches m where m.tenant = $1 and m.id = $2 for update
 
 -- name: in_matches
--- Everybody who is in a match.
-select b.tenant, b.user_id::text as user from match_members b where b.ended_at is null
+-- Who is in a match, page by page: tenant and user of the last one, limit.
+select b.tenant, b.user_id::text as user from match_members b
+where b.ended_at is null and (b.user_id, b.tenant) > ($2::uuid, $1::text)
+order by b.user_id, b.tenant limit $3
 
 -- name: keep
 -- One more of them wants to keep in touch: tenant, match, user. Whether all do.
@@ -98,7 +100,7 @@ with over as (
     returning m.tenant, m.id, m.conversation
 ),
 freed as (
-    update match_members b set ended_at = $3 from over where b.tenant = over.tenant and b.match = over.id
+    update match_members b set ended_at = $3, asked = null from over where b.tenant = over.tenant and b.match = over.id
 )
 update conversations c
 set kind = case when $4::uuid is null then 'group' else 'direct' end, pair_low = $4, pair_high = $5,

@@ -17,11 +17,7 @@ select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
-    (
-        select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
-        where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
-            and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
-    ) as banned_until,
+    ban.banned_until, ban.ban_reason,
     exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
     p.conversations, p.revs, p.blocked
 from (
@@ -31,6 +27,12 @@ from (
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     where b.tenant = $1 and b.user_id = $2
 ) as p
+left join lateral (
+    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason from bans b
+    where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
+        and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    order by 1 desc limit 1
+) as ban on true
 
 -- name: check
 -- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens), address hashes, now.
@@ -38,8 +40,11 @@ select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
-    (
-        select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
-        where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
-            and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
-    ) as banned_until
+    ban.banned_until, ban.ban_reason
+from (select 1) as one
+left join lateral (
+    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason from bans b
+    where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
+        and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    order by 1 desc limit 1
+) as ban on true

@@ -81,3 +81,18 @@ def test_a_secret_is_made_once_and_only_where_nobody_shares_it(tmp_path: Path) -
     assert (tmp_path / "data" / "secret").stat().st_mode & 0o777 == 0o600
     shared = load(None, environment | {"CHATD_POSTGRES__DSN": "postgresql://h/d"}).config
     assert ensure_secret(shared).auth.secret == ""
+
+
+def test_a_list_may_be_a_file(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("# not wanted\ndarn\n\n  kill yourself \n")
+    path = tmp_path / "chatd.toml"
+    path.write_text(f'[filters]\nwords_file = "{words}"\n[tenant_filters.acme]\naction = "mask"\n')
+    config = load(path, {}).config
+    assert config.filters.words == ["darn", "kill yourself"]
+    assert config.tenant_filters["acme"].action == "mask"
+
+
+def test_a_choice_is_one_of_a_few(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"filters.links = 'some'"):
+        load(None, {"CHATD_FILTERS__LINKS": "some"})

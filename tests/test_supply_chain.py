@@ -20,6 +20,8 @@ FLOORS = {
     "wsproto": "1.2",
     "pyjwt": "2.10.1",  # CVE-2024-53861, issuer compared in part
     "cryptography": "45",
+    "pillow": "13",  # GHSA-5x8w-8jj5-q52h, overflow in the JPEG decoder; CVE-2026-96643, endless EXIF
+    "httpx": "0.28.1",
     "msgpack": "1.1",
     "redis": "5.2.1",  # CVE-2023-28858 and -28859, an answer for somebody else
     "asyncpg": "0.30",

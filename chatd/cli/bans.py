@@ -1,35 +1,34 @@
 """chatd bans"""
 
 import getpass
-import time
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from chatd.cli.common import (
-    FAILED,
-    WRONG_USE,
     AsJson,
     ConfigFile,
+    TenantOption,
     database,
-    err,
+    failed,
     load_or_exit,
+    moment,
     out,
     print_json,
     run_async,
     seconds_of,
     tell_nodes,
+    wrong,
 )
 from chatd.config import Config
 from chatd.domain.tokens import USER
+from chatd.node import audit as audit_log
 from chatd.node import bans, orders
 from chatd.node.bans import BadRange
 from chatd.node.keys import now_ms
-from chatd.store.postgres import ForeignKeyViolation
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
-TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 
 
 @app.command()
@@ -69,13 +68,9 @@ async def add_ban(
             if address is not None:
                 print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
             elif user is not None:
-                print(await bans.ban_user(db, tenant, user, reason, actor, now, until))
+                print(await bans.ban_user(db, tenant, user, reason, actor, now, until, devices=devices))
                 # From here the time counts until their sockets are closed.
                 now = now_ms()
-                if devices:
-                    await bans.ban_devices(db, tenant, user, reason, actor, now, until)
-        except ForeignKeyViolation:
-            raise failed(f"there is no user {user} in tenant {tenant}") from None
         except BadRange as error:
             raise failed(str(error)) from None
     if user is not None:
@@ -99,10 +94,6 @@ def list_bans(
         whom = row["user"] or row["kind"]
         table.add_row(row["id"], whom, row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
     out.print(table)
-
-
-def moment(at: int | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "for ever"
 
 
 async def find_bans(config: Config, tenant: str, in_force: bool) -> list[dict[str, Any]]:
@@ -132,14 +123,4 @@ def audit(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
 
 async def find_acts(config: Config, tenant: str) -> list[dict[str, Any]]:
     async with database(config) as db:
-        return await bans.audit(db, tenant)
-
-
-def failed(message: str) -> typer.Exit:
-    err.print(f"[red]chatd:[/] {message}", highlight=False)
-    return typer.Exit(FAILED)
-
-
-def wrong(message: str) -> typer.Exit:
-    err.print(f"[red]chatd:[/] {message}", highlight=False)
-    return typer.Exit(WRONG_USE)
+        return await audit_log.page(db, tenant)

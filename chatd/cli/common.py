@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed or would not start, 2 the command line or the confi
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.keys import WeakKey, now_ms
+from chatd.node.screening import CannotScreen
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
+from chatd.store.blob_stores import BlobsError
 from chatd.store.bus import announce
 from chatd.store.embedded import EmbeddedError
 from chatd.store.migrations import SchemaError
@@ -34,7 +37,7 @@ from chatd.store.servers import join_servers
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-EXPECTED = (CannotServe, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
+EXPECTED = (CannotScreen, CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -42,6 +45,7 @@ err = Console(stderr=True, soft_wrap=True)
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
 ]
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 
 
@@ -106,6 +110,22 @@ async def tell_nodes(config: Config, order: orders.Order) -> None:
 def seconds_of(text: str) -> int:
     """A time as people write it: 90s, 30m, 12h, 7d."""
     if text[-1:] not in UNITS or not text[:-1].isdigit():
-        err.print(f"[red]chatd:[/] {escape(text)} is no time: write 90s, 30m, 12h or 7d", highlight=False)
-        raise typer.Exit(WRONG_USE)
+        raise wrong(f"{text} is no time: write 90s, 30m, 12h or 7d")
     return int(text[:-1]) * UNITS[text[-1]]
+
+
+def moment(at: int | None) -> str:
+    """Milliseconds as people read them."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "for ever"
+
+
+def failed(message: str) -> typer.Exit:
+    """Say so; raise what comes back."""
+    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    return typer.Exit(FAILED)
+
+
+def wrong(message: str) -> typer.Exit:
+    """The same for a command line that cannot be meant."""
+    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    return typer.Exit(WRONG_USE)

@@ -3,7 +3,25 @@
 import typer
 
 from chatd import __version__
-from chatd.cli import bans, chat, check, init, maintenance, match, migrate, nodes, schema, serve, top, users
+from chatd.cli import (
+    bans,
+    chat,
+    check,
+    doctor,
+    init,
+    maintenance,
+    match,
+    migrate,
+    nodes,
+    reports,
+    schema,
+    serve,
+    sessions,
+    strikes,
+    top,
+    trace,
+    users,
+)
 
 app = typer.Typer(
     name="chatd",
@@ -13,6 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+users.app.command()(strikes.strike)
+users.app.command("strikes")(strikes.list_strikes)
+users.app.command()(strikes.shadow)
+users.app.command()(strikes.unshadow)
 app.command()(serve.serve)
 app.command()(init.init)
 app.command()(check.check)
@@ -22,9 +44,13 @@ app.command()(chat.chat)
 app.command()(maintenance.drain)
 app.command()(nodes.nodes)
 app.command()(top.top)
+app.command()(trace.trace)
+app.command()(doctor.doctor)
 app.add_typer(users.app, name="users")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(match.app, name="match")
 app.add_typer(bans.app, name="bans")
+app.add_typer(reports.app, name="reports")
 app.add_typer(maintenance.app, name="maintenance")
 
 

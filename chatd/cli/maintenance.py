@@ -1,5 +1,6 @@
 """chatd maintenance, chatd drain"""
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from chatd.cli.common import ConfigFile, database, load_or_exit, run_async, seconds_of, tell_nodes
 from chatd.config import Config
 from chatd.node import orders
+from chatd.node.audit import Actor
 from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
 
@@ -36,16 +38,16 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, enabled, message, retry_after, now_ms())
+        await change(db, enabled, message, retry_after, now_ms(), Actor("default", getpass.getuser(), now_ms()))
     await tell_nodes(config, orders.MaintenanceChanged())
 
 
 def drain(
-    over: Annotated[str, typer.Option(help="Everybody comes back within this time, each at a moment of their own.")] = "5s",
+    over: Annotated[str, typer.Option(help="Sessions are closed within this time, each at a moment of its own.")] = "5s",
     node: Annotated[str, typer.Option(help="Only the node of this name; see the field `node` in the log.")] = "",
     config: ConfigFile = None,
 ) -> None:
-    """Stop the nodes that run, in good order: nobody new, everybody told when to come back, everything committed.
+    """Stop the nodes that run, in good order: nobody new, everybody told, everything committed.
 
     [bold]Example[/]
 

@@ -46,16 +46,16 @@ async def sign_up(http: str, *, name: str | None = None, device: str | None = No
 
 async def post(http: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """One request. Raises Refused, or OSError when nobody answers."""
-    return await trio.to_thread.run_sync(post_blocking, http.rstrip("/") + path, body, abandon_on_cancel=True)
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    return await trio.to_thread.run_sync(post_blocking, http.rstrip("/") + path, data, headers, abandon_on_cancel=True)
 
 
-def post_blocking(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def post_blocking(url: str, data: bytes, headers: dict[str, str], timeout: float = TIMEOUT) -> dict[str, Any]:
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"not an http address: {url}")
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310
+    request = urllib.request.Request(url, data, headers, method="POST")  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
         raise refused(error.read()) from None

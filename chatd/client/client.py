@@ -21,6 +21,7 @@ from chatd.client.link import Disconnected, Link, alone, unwrapped
 from chatd.client.outbox import Outbox
 from chatd.client.reply import Reply
 from chatd.client.timeline import Timeline
+from chatd.client.upload import File, upload
 from chatd.errors import Refused, may_return
 
 CONNECT_TIMEOUT = 15.0
@@ -63,6 +64,12 @@ class Client(Commands):
         Ask for it when you are done with the last event.
         """
         return self._timeline.position(self.events.untaken())
+
+    async def upload(self, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Reply:
+        """Store a file; see `chatd.client.upload`. Only with an account: a token alone does not say where HTTP is."""
+        if not isinstance(self._who, Account):
+            raise TypeError("an upload needs an account")
+        return await upload(self._who, file, mime, name)
 
     # --- staying connected ----------------------------------------------------------------------------------------------
 

@@ -2,13 +2,13 @@
 
 A condition is a value (equal), a list of values (one of them) or {"min", "max"} (a number within, ends included). An attribute
 that the other does not have fits no condition. What is asked for loosens with waiting, in this order: `should`, common tags,
-the wish to meet nobody twice. `must`, `must_not` and blocks never do.
+the wish to meet nobody twice. `must`, `must_not`, blocks and shadow bans never do.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 Value = str | int | float | bool
 Condition = Any
@@ -29,7 +29,7 @@ class Ticket(Struct, frozen=True):
     """Somebody's place in a queue. It belongs to the user, not to a connection.
 
     `since` in milliseconds: it stays what it was when a pair falls through. `avoid`: users that are never met, `recent`: those
-    met lately.
+    met lately. `shadow`: whoever is shadow-banned meets only others who are, and is told nothing of it.
     """
 
     id: str
@@ -40,8 +40,27 @@ class Ticket(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     attributes: Mapping[str, Value] = {}
     accept: Accept = Accept()
-    avoid: tuple[str, ...] = ()
+    avoid: frozenset[str] = frozenset()
     recent: tuple[str, ...] = ()
+    shadow: bool = False
+
+
+class Asked(Struct, frozen=True):
+    """What somebody in a match had asked for, and with which ticket: kept with the match, for whoever skips."""
+
+    ticket: str = ""
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, Value] = {}
+    accept: Accept = Accept()
+
+
+def asked_with(ticket: Ticket) -> str:
+    """As JSON."""
+    return json.encode(Asked(ticket.id, ticket.tags, ticket.attributes, ticket.accept)).decode()
+
+
+def read_asked(text: str | None) -> Asked:
+    return json.decode(text, type=Asked) if text else Asked()
 
 
 def fits(condition: Condition, value: Value | None) -> bool:
@@ -77,6 +96,7 @@ def could_meet(one: Ticket, other: Ticket) -> bool:
     has, wants = other.attributes, one.accept
     return (
         other.user != one.user
+        and other.shadow == one.shadow
         and other.user not in one.avoid
         and all(fits(condition, has.get(name)) for name, condition in wants.must.items())
         and not any(fits(condition, has.get(name)) for name, condition in wants.must_not.items())

@@ -16,3 +16,12 @@ class Principal:
     login: str
     scope: str
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An admin at work in one tenant. `everywhere`: may also order what concerns the cluster as a whole."""
+
+    name: str
+    tenant: str
+    everywhere: bool

@@ -7,15 +7,16 @@ hold them, oldest first, so that a match costs the same among a hundred and amon
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
 from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
 
-MOST_LOOKS = 256
+# Looks for one partner, and how many of them are taken from the other end of the line.
+MOST_LOOKS, FROM_BEHIND = 256, 64
 MOST_SPENT = 50_000
 # Why a ticket may go and come back.
 MAY_RETURN = ("held", "disconnected")
@@ -50,10 +51,15 @@ class Pool:
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket, now: int) -> list[Step]:
-        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one."""
+        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one.
+
+        A ticket that comes back from somewhere does not take the place of one that its user has asked for since.
+        """
         if ticket.id in self.tickets or ticket.id in self._spent:
             return []
         earlier = self.by_user.get((ticket.tenant, ticket.user))
+        if earlier and self.tickets[earlier].since > ticket.since:
+            return []
         steps = self.leave(earlier, "replaced", now) if earlier else []
         steps += self._do(Queued(ticket))
         return steps + self._pair(ticket, now)
@@ -135,9 +141,9 @@ class Pool:
         loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
         heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
 
-    def look_again(self, now: int) -> list[Step]:
-        """After a pause: everybody who waits is looked after."""
-        return [step for id_ in list(self.tickets) for step in self._pair_again(id_, now)]
+    def look_again(self, now: int, ids: Iterable[str] | None = None) -> list[Step]:
+        """After a pause everybody who waits is looked after, or those with these ids."""
+        return [step for id_ in list(self.tickets if ids is None else ids) for step in self._pair_again(id_, now)]
 
     # --- pairing --------------------------------------------------------------------------------------------------------
 
@@ -155,13 +161,19 @@ class Pool:
             return []
         group = [ticket]
         rules = self.rules(ticket.queue)
-        others = self.lines.others(ticket, tags=self.level(ticket, now) < TAGS, newest=newest)
-        for other in islice(others, MOST_LOOKS):
+        for other in self._candidates(ticket, now, newest=newest):
             if all(self._would_meet(one, other, now) for one in group):
                 group.append(other)
                 if len(group) == rules.size:
                     return self._do(self._paired(group, now))
         return []
+
+    def _candidates(self, ticket: Ticket, now: int, *, newest: bool) -> Iterator[Ticket]:
+        """From one end of the line, and some from the other: however many stand in front who fit nobody, others are met."""
+        tags = self.level(ticket, now) < TAGS
+        these = self.lines.others(ticket, tags=tags, newest=newest)
+        those = self.lines.others(ticket, tags=tags, newest=not newest)
+        return chain(islice(these, MOST_LOOKS - FROM_BEHIND), islice(those, FROM_BEHIND))
 
     def _would_meet(self, one: Ticket, other: Ticket, now: int) -> bool:
         return accepts(one, other, self.level(one, now)) and accepts(other, one, self.level(other, now))

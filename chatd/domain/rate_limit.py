@@ -14,11 +14,16 @@ class TokenBucket:
 
     def take(self, now: float, cost: float = 1) -> float:
         """Take `cost` tokens and return 0.0, or take nothing and return the seconds until they will be there."""
+        wait = self.lacks(now, cost)
+        self._tokens -= 0 if wait else cost
+        return wait
+
+    def lacks(self, now: float, cost: float = 1) -> float:
+        """The seconds until `cost` tokens will be there; nothing is taken."""
         if now > self._seen:
             passed = now - self._seen
             self._tokens = min(self._burst, self._tokens + passed * self._rate) if self._rate else self._tokens
             self._seen = now
         if self._tokens >= cost:
-            self._tokens -= cost
             return 0.0
         return (cost - self._tokens) / self._rate if self._rate else float("inf")

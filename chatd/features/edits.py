@@ -10,10 +10,11 @@ from msgspec import Meta, Struct
 
 from chatd.domain.permissions import Right
 from chatd.errors import Refused
+from chatd.ids import uuid7
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, ToUser
-from chatd.node.messages import check_text, message_in
+from chatd.node.messages import check_text, message_in, screened
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
@@ -48,12 +49,13 @@ class EditMessage(Command, tag="message.edit"):
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     """Refused `forbidden` for a message of somebody else or too old a one, `conflict` for a deleted one."""
     check_text(ctx.node.config, cmd.text)
+    text = await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
 
     async def work(here: Change) -> Message:
         row = await message_in(here, cmd.message)
         check_edit(ctx, row)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
-        await here.run(SQL.edit, row["seq"], here.next_rev(), cmd.text, here.now)
+        await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
         return message_of(await message_in(here, cmd.message))
 
     return told(cmd.conversation, await change(ctx, cmd.conversation, work), "edit", ctx.user)

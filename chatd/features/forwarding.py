@@ -7,6 +7,7 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
+from chatd.node.messages import screened
 from chatd.node.registry import command
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
@@ -52,17 +53,18 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
         raise Refused("not_found", "$.message: no such message")
     if row["deleted_at"] is not None or row["system"] is not None:
         raise Refused("conflict", "$.message: there is nothing to forward")
+    text = await screened(ctx, cmd.conversation, cmd.client_id, row["text"], row["attachments"] or [])
     first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
 
     async def tell(done: Appended) -> None:
         ack = ack_of(cmd, done)
-        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, row, first, done), but=ctx.session, ack=ack)
+        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, row, first, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
     attachments = as_json(row["attachments"]) if row["attachments"] else None
     extra = as_json({"forwarded": first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
-    await ctx.node.journal.append(Append(*place, row["text"], attachments, None, None, extra), tell)
+    await ctx.node.journal.append(Append(*place, text, attachments, None, None, extra), tell)
     return []
 
 
@@ -81,14 +83,14 @@ def ack_of(cmd: ForwardMessage, done: Appended) -> Forwarded:
     )
 
 
-def news_of(sender: str, cmd: ForwardMessage, row: Row, first: Json, done: Appended) -> MessageNew:
+def news_of(sender: str, cmd: ForwardMessage, text: str | None, row: Row, first: Json, done: Appended) -> MessageNew:
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
         sender=sender,
         client_id=cmd.client_id,
-        text=row["text"],
+        text=text,
         attachments=row["attachments"] or [],
         reply_to=None,
         created_at=done.created_at,

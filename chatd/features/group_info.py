@@ -13,18 +13,20 @@ from chatd.node.registry import command
 from chatd.node.views import conversation_for, shared
 from chatd.store import queries
 from chatd.wire.changes import ConversationUpdate, MessageNew
-from chatd.wire.entities import Conversation, Joining, Message
+from chatd.wire.entities import Conversation, Joining, Message, SlowSeconds
 from chatd.wire.messages import Command, Id, Result
 
 SQL = queries.load("group_info")
 INFO = ("title", "description", "picture")
-RULES = ("announce", "disappear", "joining", "history", "keep_days")
+RULES = ("announce", "disappear", "joining", "history", "keep_days", "slow_seconds")
 # What every member reads in the conversation itself.
 SAID = ("title", "picture", "announce", "disappear")
 
 
 class EditConversation(Command, tag="conversation.edit"):
     """Change what is given. An empty text empties the field. `disappear` in seconds; `keep_days` 0: as configured.
+
+    In slow mode (`slow_seconds`) a member may send one message in so many seconds; who is too early is refused `rate_limited`.
 
     Title, description and picture need the right to change them; the rest needs the right to make rules, which in a direct
     conversation both have.
@@ -39,6 +41,7 @@ class EditConversation(Command, tag="conversation.edit"):
     joining: Joining | None = None
     history: Literal["all", "joined"] | None = None
     keep_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
+    slow_seconds: SlowSeconds | None = None
 
 
 class ConversationInfo(Result, tag="conversation.info"):
@@ -81,7 +84,7 @@ async def check(here: Change, cmd: EditConversation, given: dict[str, Any]) -> N
         here.check(Right.INFO)
     if any(name in given for name in RULES):
         here.check(Right.RULES)
-    if here.place.kind != "group" and any(name in given for name in ("announce", "joining", "history")):
+    if here.place.kind != "group" and any(name in given for name in ("announce", "joining", "history", "slow_seconds")):
         raise Refused("forbidden", "only groups have such a rule")
     if cmd.picture is not None and await here.one(SQL.own_upload, here.user, cmd.picture) is None:
         raise Refused("not_found", "$.picture: no such picture of yours")

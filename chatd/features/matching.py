@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
-from msgspec.structs import replace
 
-from chatd.domain.criteria import Accept, Ticket
+from chatd.domain.criteria import Accept, Asked, Ticket, read_asked
 from chatd.errors import Refused
 from chatd.ids import uuid7
+from chatd.node import moderation
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import command
@@ -17,10 +17,11 @@ from chatd.wire.messages import Command, Event, Id, Ok, Result
 
 SQL = queries.load("matching")
 MOST_CONDITIONS = 20
+LONGEST_TEXT = 64
 
 Tag = Annotated[str, Meta(min_length=1, max_length=32)]
 Attribute = Annotated[str, Meta(min_length=1, max_length=32)]
-Value = bool | int | float | Annotated[str, Meta(max_length=64)]
+Value = bool | int | float | Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Conditions = Annotated[dict[Attribute, Any], Meta(max_length=MOST_CONDITIONS)]
 
 
@@ -59,7 +60,11 @@ async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
     check_conditions(cmd.accept)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")
-    return [Reply(queue_up(ctx, await ticket_of(ctx, cmd)))]
+    accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
+    asked = Asked("", tuple(dict.fromkeys(cmd.tags)), cmd.attributes, accept)
+    ticket = await ticket_of(ctx, cmd.queue, asked)
+    ctx.node.matcher.find(ticket)
+    return [Reply(queued(ctx, ticket, new=True))]
 
 
 def check_conditions(accepts: Accepts) -> None:
@@ -74,26 +79,61 @@ def is_condition(condition: Any) -> bool:
     if isinstance(condition, dict):
         return condition.keys() <= {"min", "max"} and all(is_number(limit) for limit in condition.values())
     values = condition if isinstance(condition, list) else [condition]
-    return len(values) <= MOST_CONDITIONS and all(isinstance(value, str | int | float | bool) for value in values)
+    return len(values) <= MOST_CONDITIONS and all(is_value(value) for value in values)
+
+
+def is_value(value: Any) -> bool:
+    return isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-async def ticket_of(ctx: Ctx, cmd: FindMatch) -> Ticket:
+async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
+    """A new ticket. What others have a say in is looked up anew each time, also for who skips."""
     recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.match.recent)
-    accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
-    tags = tuple(dict.fromkeys(cmd.tags))
-    met = tuple(row["user"] for row in recent)
-    return Ticket(uuid7(ctx.now), ctx.tenant, ctx.user, cmd.queue, ctx.now, tags, cmd.attributes, accept, (), met)
+    return Ticket(
+        id=uuid7(ctx.now),
+        tenant=ctx.tenant,
+        user=ctx.user,
+        queue=queue,
+        since=ctx.now,
+        tags=asked.tags,
+        attributes=asked.attributes,
+        accept=asked.accept,
+        avoid=await avoided_by(ctx),
+        recent=tuple(row["user"] for row in recent),
+        shadow=await shadow_of(ctx),
+    )
 
 
-def queue_up(ctx: Ctx, ticket: Ticket) -> MatchQueued:
-    matcher = ctx.node.matcher
-    matcher.find(ticket)
-    waiting, eta = matcher.line(ticket.tenant, ticket.queue)
-    return MatchQueued(ticket=ticket.id, waiting=max(1, waiting), eta_ms=UNSET if eta is None else eta)
+async def avoided_by(_: Ctx) -> frozenset[str]:
+    """Whom the asker never meets: those they block, and those who block them. Nobody can be blocked yet."""
+    return frozenset()
+
+
+async def shadow_of(ctx: Ctx) -> bool:
+    """Whether the asker is shadow-banned, and is matched only with those who are as well."""
+    return await moderation.is_shadowed(ctx.node.db, ctx.tenant, ctx.user)
+
+
+def queued(ctx: Ctx, ticket: Ticket, *, new: bool) -> MatchQueued:
+    waiting, eta = ctx.node.matcher.line(ticket.tenant, ticket.queue, new=new)
+    return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
+
+
+class MatchStatus(Command, tag="match.status"):
+    """How long the line is by now. The ticket stays what it is."""
+
+
+@command(MatchStatus, result=MatchQueued, refuses=("not_found",), http="GET /v1/match")
+async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
+    """Refused `not_found` for who does not wait. Over REST only the node that has the socket is sure to know."""
+    ticket = ctx.node.matcher.ticket_of(ctx.tenant, ctx.user)
+    if ticket is None:
+        raise Refused("not_found", "you do not wait for anybody")
+    return [Reply(queued(ctx, ticket, new=False))]
 
 
 async def active(ctx: Ctx) -> Row | None:
@@ -101,12 +141,15 @@ async def active(ctx: Ctx) -> Row | None:
     return await ctx.node.matcher.meetings.active(ctx.tenant, ctx.user)
 
 
-async def the_match(ctx: Ctx) -> Row:
-    """Raises Refused: `not_found`."""
+async def the_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Asked]:
+    """And what the asker had asked for. With `ticket` only when it led to this match. Raises Refused: `not_found`."""
     row = await active(ctx)
     if row is None:
         raise Refused("not_found", "you are in no match")
-    return row
+    asked = read_asked(row["asked"])
+    if ticket is not None and asked.ticket not in ("", ticket):
+        raise Refused("not_found", "you are in another match")
+    return row, asked
 
 
 class CancelMatch(Command, tag="match.cancel"):
@@ -119,7 +162,8 @@ class CancelMatch(Command, tag="match.cancel"):
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
     """Refused `not_found` for who does not wait."""
     matcher = ctx.node.matcher
-    other = cmd.ticket is not None and matcher.ticket_of(ctx.tenant, ctx.user) != cmd.ticket
+    ticket = matcher.ticket_of(ctx.tenant, ctx.user)
+    other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
     if other or not matcher.cancel(ctx.tenant, ctx.user):
         raise Refused("not_found", "you do not wait for anybody")
     return [Reply(Ok())]
@@ -140,7 +184,7 @@ async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
 
 
 class LeaveMatch(Command, tag="match.leave"):
-    """End the match; the others are told."""
+    """End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later."""
 
     ticket: Id | None = None
 
@@ -148,13 +192,13 @@ class LeaveMatch(Command, tag="match.leave"):
 @command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave")
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
-    row = await the_match(ctx)
+    row, _ = await the_match(ctx, cmd.ticket)
     await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "left", but=ctx.user)
     return [Reply(Ok())]
 
 
 class SkipMatch(Command, tag="match.skip"):
-    """End the match and look for the next one, with what was asked for last."""
+    """End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`."""
 
     ticket: Id | None = None
 
@@ -162,13 +206,9 @@ class SkipMatch(Command, tag="match.skip"):
 @command(SkipMatch, result=Ok, cost=5, refuses=("not_found",), http="POST /v1/match/skip")
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
-    row = await the_match(ctx)
+    row, asked = await the_match(ctx, cmd.ticket)
     await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", but=ctx.user)
-    last = ctx.node.matcher.asked(ctx.tenant, ctx.user)
-    again = await ticket_of(ctx, FindMatch(queue=row["queue"]))
-    if last is not None:
-        again = replace(last, id=again.id, since=ctx.now, recent=again.recent)
-    ctx.node.matcher.find(again)
+    ctx.node.matcher.find(await ticket_of(ctx, row["queue"], asked))
     return [Reply(Ok())]
 
 
@@ -186,7 +226,7 @@ class MatchKept(Event, tag="match.kept"):
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep")
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
-    row = await the_match(ctx)
+    row, _ = await the_match(ctx)
     if not await wish(ctx, row["match"]):
         return [Reply(Ok())]
     low, high = row["users"] if len(row["users"]) == 2 else (None, None)

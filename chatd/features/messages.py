@@ -9,7 +9,7 @@ from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
-from chatd.node.messages import check_text, check_uploads
+from chatd.node.messages import check_text, check_uploads, screened
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
@@ -59,15 +59,20 @@ class MessageAck(Result, tag="message.ack"):
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation.
 
-    `blocked` where one of two has blocked the other, `forbidden` where only announcements are allowed.
+    `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
     """
     check_content(ctx, cmd)
     if cmd.attachments:
         await check_uploads(ctx, cmd.attachments)
     quote = UNSET if cmd.reply_to is None else await quote_of(ctx, cmd.conversation, cmd.reply_to)
+    if ctx.node.screening is not None:
+        text = await screened(ctx, cmd.conversation, cmd.client_id, cmd.text, cmd.attachments, cmd.reply_to, cmd.meta)
+        cmd = msgspec.structs.replace(cmd, text=text)
 
     async def tell(done: Appended) -> None:
         ack = ack_of(cmd, done)
+        if not done.duplicate:
+            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
         news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, done, quote), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 

@@ -62,6 +62,8 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
 
     async def tell(done: Advanced) -> None:
         if done.rev is not None:
+            moved = (conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock())
+            ctx.node.hub.traces.moved(moved)
             await deliver(ctx, [ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev))])
 
     await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read), tell)

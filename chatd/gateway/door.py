@@ -81,7 +81,7 @@ class Door:
         session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
         desk.node.hub.attach(session, guest.arrival)
         if guest.arrival.in_match:
-            desk.node.matcher.meetings.among.add((session.tenant, session.user))
+            desk.node.matcher.note_in_match(session.tenant, session.user)
         session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
         timer = desk.wheel.schedule(0, session.beat)
         try:

@@ -267,7 +267,11 @@ class Lane(trio.abc.Stream):
                 self._take_bytes(len(self._data))
 
     def statistics(self) -> dict[str, int]:
-        return {"queued_bytes": self._outbox.queued_bytes, "buffered_bytes": len(self._data) - self._at}
+        return {
+            "queued_bytes": self._outbox.queued_bytes,
+            "queued_frames": self._outbox.queued_frames,
+            "buffered_bytes": len(self._data) - self._at,
+        }
 
 
 def is_utf8(payload: bytes) -> bool:

@@ -51,6 +51,10 @@ class Outbox:
         self._append(self._queue, frame)
         return True
 
+    @property
+    def queued_frames(self) -> int:
+        return len(self._queue) if self._queue is not None else 0
+
     def _is_full(self, share: int) -> bool:
         assert self._queue is not None
         return self.queued_bytes * share >= self._most_bytes or len(self._queue) * share >= self._most_frames

@@ -16,7 +16,9 @@ from chatd.errors import CLOSES, Close, Refused
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import say_goodbye
 from chatd.gateway.rules import Rules
-from chatd.ids import uuid7
+from chatd.ids import made_at, uuid7
+from chatd.node.answers import SessionLine
+from chatd.node.bans import address_hashes
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import refuse, run_command
 from chatd.node.limits import check
@@ -33,6 +35,8 @@ LOG = log.get(__name__)
 FLOOD = 4
 # `token.expiring` is sent so many milliseconds before.
 WARNING_MS = 60_000
+# Digits of the hash of an address that are shown.
+HASH = 16
 PING = encode_frame(0x9, b"")
 
 
@@ -175,6 +179,25 @@ class Session:
                 limits=connection_limits(node),
                 maintenance=maintenance,
             )
+        )
+
+    def statistics(self) -> SessionLine:
+        """As an operator may see it: nothing of what was said, no address."""
+        now, queue = self._node.clock(), self._lane.statistics()
+        silence = trio.current_time() - self._lane.last_activity
+        hashes = address_hashes(self._node.config, self._address)
+        return SessionLine(
+            id=self.id,
+            tenant=self.tenant,
+            user=self.user,
+            codec=self.codec.name,
+            login=self.login,
+            connected_at=made_at(self.id),
+            active_at=now - round(silence * 1000),
+            queued_bytes=queue["queued_bytes"],
+            queued_frames=queue["queued_frames"],
+            expires_at=self._principal.expires_at,
+            address=hashes[0].hex()[:HASH] if hashes else "",
         )
 
     # --- its end --------------------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ class Front:
             await answer(send, "websocket.http.response", 404, self._elsewhere)
         elif scope["type"] == "http" and not scope["path"].startswith("/"):
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
+        elif scope["type"] == "http" and scope["path"].startswith("//"):
+            # Werkzeug would take the first slashes for one, and serve what a proxy in front has been told to keep back.
+            await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
         elif scope["type"] == "http" and scope["http_version"] < "2":
             await self._app(scope, receive, to_the_end(send))
         else:

@@ -6,11 +6,14 @@ and says how far the conversation is (`skip_to`): then everybody is told `behind
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from time import time
+from typing import Any, Protocol
 
 import trio
-from msgspec import Struct
+from msgspec import Raw, Struct, msgpack
 
+from chatd.node.answers import SessionLine
+from chatd.node.traces import Traces
 from chatd.wire.codec import Codec
 from chatd.wire.events import Behind
 from chatd.wire.messages import Event
@@ -33,6 +36,8 @@ class Session(Protocol):
 
     def close_soon(self, close: str, reason: str = "") -> None: ...
 
+    def statistics(self) -> SessionLine: ...
+
 
 class SharedFrame(dict[Codec, bytes]):
     """One event as whole WebSocket frames, built once for each codec that somebody here speaks."""
@@ -44,6 +49,20 @@ class SharedFrame(dict[Codec, bytes]):
 
     def __missing__(self, codec: Codec) -> bytes:
         frame = self[codec] = codec.frame_of(self._event)
+        return frame
+
+
+class RawFrame(SharedFrame):
+    """An event that another node has sent, as its body in msgpack. Only who speaks something else makes it be read."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Raw) -> None:
+        self._body = body
+
+    def __missing__(self, codec: Codec) -> bytes:
+        body: Any = self._body if codec.name == "msgpack" else msgpack.decode(self._body)
+        frame = self[codec] = codec.frame_of(body)
         return frame
 
 
@@ -67,8 +86,8 @@ class Fan:
     def __init__(self) -> None:
         self.delivered = self.dropped = 0
 
-    async def out(self, sessions: Iterable[Session], news: News) -> None:
-        """The same bytes to everybody. Nobody waits for a slow reader."""
+    async def out(self, sessions: Iterable[Session], news: News) -> int:
+        """The same bytes to everybody; how many sessions took them. Nobody waits for a slow reader."""
         frames, but, volatile = news.frames, news.but, news.volatile
         everybody, spared, dropped = tuple(sessions), 0, 0
         for turn, session in enumerate(everybody, start=1):
@@ -82,17 +101,20 @@ class Fan:
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
         self.dropped += dropped
-        self.delivered += len(everybody) - spared - dropped
+        delivered = len(everybody) - spared - dropped
+        self.delivered += delivered
+        return delivered
 
 
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
-    __slots__ = ("_fan", "_held", "_id", "_telling", "_top", "hushed", "rev", "sessions")
+    __slots__ = ("_fan", "_held", "_id", "_telling", "_top", "_traces", "hushed", "rev", "sessions")
 
-    def __init__(self, id_: str, rev: int, fan: Fan) -> None:
+    def __init__(self, id_: str, rev: int, fan: Fan, traces: Traces) -> None:
         self._id = id_
         self._fan = fan
+        self._traces = traces
         self.rev = rev
         self.sessions: dict[Session, None] = {}
         self._held: dict[int, News] = {}
@@ -137,13 +159,15 @@ class Audience:
     async def _tell_one(self) -> bool:
         news = self._held.pop(self.rev + 1, None)
         if news is not None:
-            self.rev += 1
-            await self._fan.out(self.sessions, news)
+            rev = self.rev = self.rev + 1
+            written = await self._fan.out(self.sessions, news)
+            self._traces.told((self._id, rev, time(), written))
             news.told()
             return True
         if self._top > self.rev:
-            self.rev = self._top
-            await self._fan.out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
+            first, self.rev = self.rev + 1, self._top
+            written = await self._fan.out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
+            self._traces.skipped((self._id, first, self.rev, time(), written))
             for rev in sorted(rev for rev in self._held if rev <= self.rev):
                 self._held.pop(rev).told()
             return True

@@ -9,12 +9,13 @@ import hmac
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from chatd.config import Config
+from chatd.config import Config, Moderation
 from chatd.domain.addresses import parse
 from chatd.errors import Refused
 from chatd.ids import uuid7
+from chatd.node.audit import Actor
 from chatd.store import queries
-from chatd.store.postgres import Postgres
+from chatd.store.postgres import Postgres, Row
 
 SQL = queries.load("bans")
 FOR_EVER = 2**63 - 1
@@ -51,37 +52,56 @@ def hash_of(config: Config, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
 
 
-def refuse_until(until: int | None) -> None:
-    """Raises Refused: `banned`, with `until` in milliseconds (null: for ever). Nothing for None."""
-    if until is not None:
-        raise Refused("banned", details={"until": None if until == FOR_EVER else until})
+def refuse(settings: Moderation, row: Row | None) -> None:
+    """Raises Refused: `banned`, for a row with `banned_until`; its details say until when (null: for ever) and how to appeal."""
+    if row is None or row["banned_until"] is None:
+        return
+    details = {"until": None if row["banned_until"] == FOR_EVER else row["banned_until"]}
+    if settings.show_reason:
+        details["reason"] = row["ban_reason"]
+    if settings.appeals:
+        details["appeals"] = settings.appeals
+    raise Refused("banned", details=details)
 
 
 async def check_arrival(db: Postgres, config: Config, tenant: str, device: bytes | None, address: str, now: int) -> None:
     """Before somebody signs up. Raises Refused: `banned`."""
-    row = await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now)
-    refuse_until(row["until"] if row is not None else None)
+    refuse(config.moderation, await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
 
 
-async def ban_user(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> str:
-    """Ban a user and end all their logins. Raises ForeignKeyViolation for an unknown one."""
-    id_ = uuid7(now)
-
-    async def work(connection: Any) -> None:
-        async with connection.transaction():
-            await connection.execute(SQL.add, tenant, id_, user, None, None, reason, actor, now, until)
-            await connection.execute(SQL.end_logins, tenant, user, now)
-
-    await db.within(work)
+async def put_on_user(connection: Any, actor: Actor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
+    """Within a transaction: ban a user and end all their logins; with `devices` ban those too. Refused `not_found`."""
+    tenant, id_, now = actor.tenant, uuid7(actor.now), actor.now
+    if await connection.fetchval(SQL.hold_user, tenant, user) is None:
+        raise Refused("not_found", "no such user")
+    await connection.execute(SQL.add, tenant, id_, user, None, None, reason, actor.name, now, until)
+    await connection.execute(SQL.end_logins, tenant, user, now)
+    if devices:
+        await put_on_devices(connection, actor, user, reason, until)
     return id_
 
 
-async def ban_devices(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> int:
-    """Ban the devices that a user has signed up with; how many there are."""
-    rows = await db.all(SQL.devices, tenant, user)
+async def put_on_devices(connection: Any, actor: Actor, user: str, reason: str, until: int | None) -> int:
+    """Within a transaction: ban the devices that a user has signed up with; how many there are."""
+    rows = await connection.fetch(SQL.devices, actor.tenant, user)
     for row in rows:
-        await db.run(SQL.add, tenant, uuid7(now), None, row["key_hash"], None, reason, actor, now, until)
+        id_, hash_ = uuid7(actor.now), row["key_hash"]
+        await connection.execute(SQL.add, actor.tenant, id_, None, hash_, None, reason, actor.name, actor.now, until)
     return len(rows)
+
+
+async def ban_user(
+    db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None, *, devices: bool = False
+) -> str:
+    """The id of the ban; `until` in milliseconds, None: for ever. Raises Refused: `not_found`."""
+    who = Actor(tenant, actor, now)
+    return await db.in_transaction(lambda link: put_on_user(link, who, user, reason, until, devices=devices))
+
+
+async def ban_devices(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> int:
+    """Ban the devices of a user and not the user; how many there are."""
+    who = Actor(tenant, actor, now)
+    return await db.in_transaction(lambda link: put_on_devices(link, who, user, reason, until))
 
 
 async def ban_range(db: Postgres, tenant: str, hash_: bytes, reason: str, actor: str, now: int, until: int | None) -> str:
@@ -92,15 +112,12 @@ async def ban_range(db: Postgres, tenant: str, hash_: bytes, reason: str, actor:
 
 
 async def lift(db: Postgres, tenant: str, ban: str, actor: str, now: int) -> bool:
-    """End a ban; False when there is none in force."""
+    """End a ban; False when there is none that was not lifted already."""
     return await db.value(SQL.lift, tenant, ban, now, actor, uuid7(now)) is not None
 
 
-async def page(db: Postgres, tenant: str, now: int, *, in_force: bool = True, limit: int = 1000) -> list[dict[str, Any]]:
+async def page(
+    db: Postgres, tenant: str, now: int, *, in_force: bool = True, before: str | None = None, limit: int = 1000
+) -> list[dict[str, Any]]:
     """Bans, the latest first."""
-    return [dict(row) for row in await db.all(SQL.page, tenant, in_force, now, limit)]
-
-
-async def audit(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, Any]]:
-    """The latest acts of moderation."""
-    return [dict(row) for row in await db.all(SQL.audit, tenant, limit)]
+    return [dict(row) for row in await db.all(SQL.page, tenant, in_force, now, limit, before)]

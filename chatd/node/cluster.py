@@ -15,13 +15,12 @@ from msgspec import Raw, msgpack
 from chatd import log
 from chatd.errors import Refused
 from chatd.node import orders
-from chatd.node.audience import News, SharedFrame
+from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
 from chatd.store import queries
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.changes import SessionBehind
-from chatd.wire.codec import Codec
 from chatd.wire.messages import Event
 
 LOG = log.get(__name__)
@@ -35,20 +34,6 @@ SEEK = 1.5
 # Seconds between two looks at who must go.
 PATROL = 10
 ENCODE = msgpack.Encoder().encode
-
-
-class RawFrame(SharedFrame):
-    """An event that another node has sent, as its body in msgpack. Only who speaks something else makes it be read."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Raw) -> None:
-        self._body = body
-
-    def __missing__(self, codec: Codec) -> bytes:
-        body: Any = self._body if codec.name == "msgpack" else msgpack.decode(self._body)
-        frame = self[codec] = codec.frame_of(body)
-        return frame
 
 
 class Cluster:
@@ -65,6 +50,7 @@ class Cluster:
         self._owes_resync = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
+        self._on_banned: list[Callable[[str, str], None]] = []
 
     @property
     def name(self) -> str:
@@ -80,6 +66,20 @@ class Cluster:
         """Of the bus."""
         return self._bus.statistics()
 
+    @property
+    def bus(self) -> Bus:
+        """For those who look, not for those who tell."""
+        return self._bus
+
+    @property
+    def well(self) -> bool:
+        """Whether the bus carries what is published."""
+        return self._bus.well
+
+    def peers(self, within: float) -> list[str]:
+        """Other nodes that have been heard of in so many seconds; each says something every second."""
+        return self._bus.peers(within)
+
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
@@ -87,6 +87,10 @@ class Cluster:
     def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
         """What else to do when orders may have been lost."""
         self._on_resync.append(call)
+
+    def on_banned(self, call: Callable[[str, str], None]) -> None:
+        """What else to do on every node when a user was banned (tenant, user). It may be called more than once for a ban."""
+        self._on_banned.append(call)
 
     # --- telling --------------------------------------------------------------------------------------------------------
 
@@ -104,6 +108,8 @@ class Cluster:
         rev = getattr(event, "rev", 0) or 0
         if not self._bus.alone:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
+            if rev:
+                self._hub.traces.given((conversation, rev, self._bus.given))
         after = self._parting(tenant, conversation, parts) if parts else then
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
 
@@ -139,12 +145,23 @@ class Cluster:
         """Call it when the reason is committed: from here the time counts until they are closed."""
         now = self._clock()
         self.publish(orders.CloseUser(tenant, user, close, login, now))
-        self._hub.close_sessions(tenant, user, close, login=login, at=now)
+        self._close(tenant, user, close, login, now)
+
+    def _close(self, tenant: str, user: str, close: str, login: str | None, at: int) -> None:
+        if close == "banned":
+            for call in self._on_banned:
+                call(tenant, user)
+        self._hub.close_sessions(tenant, user, close, login=login, at=at)
 
     def publish(self, order: orders.Order) -> None:
         """To all other nodes."""
         if not self._bus.alone:
             self._bus.publish(orders.encode_order(order))
+
+    async def order(self, order: orders.Order) -> None:
+        """To all nodes, this one included; for orders that have a handler (`on`)."""
+        self.publish(order)
+        await self._handlers[type(order)](order)
 
     # --- being told -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +183,7 @@ class Cluster:
             case orders.Hushed(tenant, conversation, on):
                 hub.hush(tenant, conversation, on)
             case orders.CloseUser(tenant, user, close, login, at):
-                hub.close_sessions(tenant, user, close, login=login, at=at)
+                self._close(tenant, user, close, login, at)
             case orders.Seek(tenant, user, asker):
                 if hub.sessions_of(tenant, user):
                     self.publish(orders.Seen(tenant, user, asker))
@@ -174,7 +191,10 @@ class Cluster:
                 for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
                     answer.set()
             case other:
-                await self._handlers[type(other)](other)
+                # Nobody may be there yet, or any more, while the node starts or stops.
+                handle = self._handlers.get(type(other))
+                if handle is not None:
+                    await handle(other)
 
     async def is_anywhere(self, tenant: str, user: str) -> bool:
         """Whether the user is connected, here or on another node."""
@@ -245,7 +265,7 @@ class Cluster:
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "banned", at=row["at"])
+                self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
 

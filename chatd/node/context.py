@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from chatd.config import Config
-from chatd.domain.identity import Principal
+from chatd.domain.identity import Authority, Principal
 from chatd.errors import Refused
+from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
@@ -15,7 +16,9 @@ from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
+from chatd.node.screening import Screening
 from chatd.node.sign_in import AddressLimits, SignIn
+from chatd.store.blobs import Blobs
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
@@ -34,12 +37,14 @@ class Node:
     matcher: Matcher
     maintenance: Maintenance
     cluster: Cluster
+    blobs: Blobs
     keys: Keyring
     sign_in: SignIn
     sign_ups: AddressLimits
     limits: UserLimits
     meters: Meters
     clock: Callable[[], int]
+    screening: Screening | None = None
 
 
 def no_session(_: Principal) -> None:
@@ -57,6 +62,7 @@ class Ctx(Struct):
     now: int
     answer: Callable[[Result], None]
     renew: Callable[[Principal], None] = no_session
+    admin: Authority | None = None
 
     @property
     def me(self) -> Principal:
@@ -79,4 +85,18 @@ class Ctx(Struct):
 
     @property
     def tenant(self) -> str:
-        return self.principal.tenant if self.principal else ""
+        if self.principal:
+            return self.principal.tenant
+        return self.admin.tenant if self.admin else ""
+
+    @property
+    def authority(self) -> Authority:
+        """The admin who asks. Only for commands that need one."""
+        if self.admin is None:
+            raise Refused("unauthenticated")
+        return self.admin
+
+    @property
+    def actor(self) -> Actor:
+        """The admin who asks, as the audit log says it."""
+        return Actor(self.authority.tenant, self.authority.name, self.now)

@@ -43,9 +43,18 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
     """What the row needs, as a refusal when it is not there."""
     if row.needs is Needs.NOTHING:
         return
+    if row.needs is Needs.ADMIN:
+        check_admin(ctx)
+        return
     ctx.take(row.cost)
     if row.needs is Needs.MEMBER:
         await members.check_member(ctx, getattr(command, "conversation"))  # noqa: B009
+
+
+def check_admin(ctx: Ctx) -> None:
+    """Raises Refused: `unauthenticated` for a user, whoever they are."""
+    if ctx.admin is None:
+        raise Refused("unauthenticated")
 
 
 def internal_error(row: Row, ctx: Ctx) -> Refused:

@@ -1,15 +1,22 @@
-"""Leaving in good order: nobody new, everybody told, each asked to come back at a moment of its own."""
+"""Leaving in good order: nobody new, everybody told, each asked to come back at a moment of its own.
+
+A signal leaves little time: all sessions are closed at once, and told when to come back. An order may give more: then each is
+closed at its own moment, and comes back at once, to another node.
+"""
 
 import random
 
 import trio
 
 from chatd.config import Drain as Settings
+from chatd.node.audience import Session
 from chatd.node.hub import Hub
 from chatd.wire.events import MaintenanceMode
 
 MESSAGE = "The server is about to stop. You will be reconnected."
 BATCH = 100
+# Seconds that the last ones have after the end of the spread, and between two looks at who came in the last moment.
+LAST, LOOK = 5.0, 0.2
 
 
 class Drain:
@@ -19,31 +26,55 @@ class Drain:
         self._settings = settings
         self.under_way = False
         self.asked = trio.Event()
-        self._spread = settings.spread
+        self._over: float | None = None
 
     def ask(self, over: float) -> None:
-        """Somebody wants this process to leave, with its people coming back within `over` seconds."""
-        self._spread = over
+        """Somebody wants this process to leave, with its sessions closed one by one within `over` seconds."""
+        self._over = over
         self.asked.set()
 
     @property
     def retry_after(self) -> int:
         """Seconds after which to try again."""
-        return max(1, round(self._spread))
+        return max(1, round(self._settings.spread if self._over is None else self._over))
+
+    @property
+    def patience(self) -> float:
+        """Seconds from the beginning to the end."""
+        return self._settings.timeout if self._over is None else max(self._settings.timeout, self._over + LAST)
 
     async def run(self, hub: Hub) -> None:
         """Tell everybody and close every session; returns when all are gone, or at the deadline."""
         self.under_way = True
-        with trio.move_on_after(self._settings.timeout):
+        with trio.move_on_after(self.patience):
             notice = MaintenanceMode(enabled=True, message=MESSAGE, retry_after=float(self.retry_after))
             await hub.tell_everybody(notice)
-            await self._close_all(hub)
+            if self._over is None:
+                await self._close_all(hub)
+            else:
+                await self._close_one_by_one(hub, self._over)
             while hub.sessions:
-                await trio.sleep(0.02)
+                # Whoever was being let in when it began.
+                await trio.sleep(LOOK)
+                await self._close_all(hub)
 
     async def _close_all(self, hub: Hub) -> None:
         for number, session in enumerate(list(hub.sessions.values()), start=1):
-            moment = random.uniform(0, self._spread)  # noqa: S311
-            session.close_soon("going_away", f"retry_in_ms={round(moment * 1000)}")
+            close(session, random.uniform(0, self._settings.spread))  # noqa: S311
             if number % BATCH == 0:
                 await trio.lowlevel.checkpoint()
+
+    async def _close_one_by_one(self, hub: Hub, over: float) -> None:
+        sessions = list(hub.sessions.values())
+        random.shuffle(sessions)
+        start = trio.current_time()
+        moments = sorted(random.uniform(0, over) for _ in sessions)  # noqa: S311
+        for moment, session in zip(moments, sessions, strict=True):
+            await trio.sleep_until(start + moment)
+            if session.id in hub.sessions:
+                close(session, 0)
+
+
+def close(session: Session, seconds: float) -> None:
+    """A session that is being closed already stays as it is."""
+    session.close_soon("going_away", f"retry_in_ms={round(seconds * 1000)}")

@@ -13,9 +13,12 @@ import trio
 from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
 from chatd.node.keys import now_ms
 from chatd.node.revocations import Revocation, Revocations
+from chatd.node.traces import Traces
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
+# Tenant, user, and whether the user is here.
+Watcher = Callable[[str, str, bool], None]
 
 
 class Arrival:
@@ -41,14 +44,22 @@ class Hub:
         self.revocations = Revocations(clock)
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
+        self.traces = Traces()
         self.waiting: dict[tuple[str, str], float] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed: dict[tuple[str, str], int] = {}
-        # Told whenever a user comes (each session) or has gone (the last one).
-        self.watcher: Callable[[str, str, bool], None] = lambda tenant, user, here: None
+        self._watchers: list[Watcher] = []
+
+    def watch(self, call: Watcher) -> None:
+        """Call it whenever a user comes (each session), and when one has gone (the last session)."""
+        self._watchers.append(call)
+
+    def _notify(self, session: Session, *, here: bool) -> None:
+        for call in self._watchers:
+            call(session.tenant, session.user, here)
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -63,7 +74,7 @@ class Hub:
         self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
-        self.watcher(session.tenant, session.user, True)
+        self._notify(session, here=True)
         self._joined[session] = []
         for conversation, rev in arrival.places:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
@@ -80,7 +91,7 @@ class Hub:
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
-            self.watcher(session.tenant, session.user, False)
+            self._notify(session, here=False)
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
         self.revocations.gone(session)
@@ -115,7 +126,7 @@ class Hub:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(conversation, rev, self._fan)
+            audience = self._audiences[key] = Audience(conversation, rev, self._fan, self.traces)
         if session not in audience.sessions:
             audience.sessions[session] = None
             self._joined[session].append(conversation)
@@ -139,6 +150,14 @@ class Hub:
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
+
+    def find(self, tenant: str, user: str | None, session: str | None) -> list[Session]:
+        """The sessions of a tenant: all, those of a user, or the one of this id."""
+        if session is not None:
+            some: Iterable[Session] = filter(None, [self.sessions.get(session)])
+        else:
+            some = self.sessions.values() if user is None else self._users.get((tenant, user), ())
+        return [one for one in some if one.tenant == tenant and user in (None, one.user)]
 
     def users(self) -> list[tuple[str, str]]:
         """Tenants and ids of those who are connected here."""

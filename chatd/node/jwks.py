@@ -1,10 +1,9 @@
 """Keeps the public keys of identity providers fresh: by the clock, never because of a token.
 
 A provider that is away costs nothing but freshness: the last good keys stay. The address is the operator's, from the
-configuration; answers are bounded, redirects are not followed.
+configuration, and may stand in the operator's house; for the rest it is asked as everybody is (store/outbound.py).
 """
 
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import trio
 
 from chatd import log
 from chatd.node.keys import Keyring, TenantKeys, read_jwks
+from chatd.store.outbound import OutboundError, check_url, open_outbound
 
 LOG = log.get(__name__)
 EVERY = 300.0
@@ -21,13 +21,6 @@ MOST_BYTES = 262_144
 
 class JwksError(Exception):
     """The keys cannot be read; the text says why."""
-
-
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The operator named one address."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
 
 
 async def watch(keyring: Keyring) -> None:
@@ -49,18 +42,18 @@ async def refresh(keyring: Keyring) -> None:
 
 async def keys_of(tenant: TenantKeys) -> dict[str, Any]:
     try:
-        text = await trio.to_thread.run_sync(read, tenant.jwks, abandon_on_cancel=True)
-        return read_jwks(text, tenant.algorithm)
-    except (OSError, ValueError) as error:
+        return read_jwks(await read(tenant.jwks), tenant.algorithm)
+    except (OSError, ValueError, OutboundError) as error:
         raise JwksError(f"{tenant.jwks}: {error}") from None
 
 
-def read(source: str) -> bytes:
-    """A file, or an https address. Raises OSError or ValueError."""
+async def read(source: str) -> bytes:
+    """A file, or an https address. Raises OSError, ValueError or OutboundError."""
     if "://" not in source:
-        return Path(source).read_bytes()[:MOST_BYTES]
-    if not source.startswith("https://"):
-        raise ValueError("a JWKS is fetched by https only")
-    opener = urllib.request.build_opener(NoRedirects)
-    with opener.open(source, timeout=TIMEOUT) as answer:
-        return bytes(answer.read(MOST_BYTES))
+        return (await trio.to_thread.run_sync(Path(source).read_bytes, abandon_on_cancel=True))[:MOST_BYTES]
+    check_url(source)
+    async with open_outbound(private=True, connections=1) as outbound:
+        answer = await outbound.ask("GET", source, timeout=TIMEOUT, most=MOST_BYTES)
+    if answer.status != 200:
+        raise ValueError(f"HTTP {answer.status}")
+    return answer.body

@@ -1,11 +1,13 @@
 """Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import UNSET
 
 from chatd.errors import Refused
-from chatd.node import orders
+from chatd.node import audit, orders
+from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.store import queries
@@ -51,6 +53,14 @@ class Maintenance:
         return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
 
 
-async def change(db: Postgres, enabled: bool, message: str, retry_after: float | None, now: int) -> None:
+async def change(
+    db: Postgres, enabled: bool, message: str, retry_after: float | None, now: int, actor: Actor | None = None
+) -> None:
     """Write how it stands from now on; the nodes have to be told to look."""
-    await db.run(SQL.set, enabled, message, retry_after, now)
+
+    async def work(connection: Any) -> None:
+        await connection.execute(SQL.set, enabled, message, retry_after, now)
+        if actor is not None:
+            await audit.note(connection, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")
+
+    await db.in_transaction(work)

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import trio
-
-from chatd.domain.criteria import Ticket
+from chatd.domain.criteria import Ticket, asked_with
 from chatd.domain.match_steps import Paired
-from chatd.errors import Refused
 from chatd.node.cluster import Cluster
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
@@ -17,7 +14,7 @@ User = tuple[str, str]
 
 
 class Meetings:
-    """Made, told, ended. `among` are those who are in one, as far as this node knows."""
+    """Made, told, ended. `among` are those connected here who are in one, and perhaps some whose match has ended elsewhere."""
 
     def __init__(self, db: Postgres, cluster: Cluster, clock: Callable[[], int], note_end: Callable[[str, str], None]) -> None:
         self.among: set[User] = set()
@@ -26,14 +23,9 @@ class Meetings:
         self._clock = clock
         self._note_end = note_end
 
-    async def load(self) -> None:
-        """After a restart: who is in a match. A database that is away is asked until it answers."""
-        while True:
-            try:
-                self.among |= {(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches)}
-                return
-            except Refused:
-                await trio.sleep(1)
+    async def page(self, after: User, limit: int) -> list[User]:
+        """Those who are in a match, of the whole cluster. Raises Refused."""
+        return [(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches, *after, limit)]
 
     async def active(self, tenant: str, user: str) -> Row | None:
         """The match somebody is in."""
@@ -44,9 +36,9 @@ class Meetings:
 
         Raises UniqueViolation when one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
         """
-        users = sorted(ticket.user for ticket in tickets)
-        first = tickets[0]
-        rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock())
+        first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
+        users, asked = [ticket.user for ticket in ordered], [asked_with(ticket) for ticket in ordered]
+        rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked)
         return {row["user"]: row["name"] for row in rows}
 
     async def tell_found(
@@ -55,7 +47,6 @@ class Meetings:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        self.among |= {(tenant, user) for user in users}
         self._cluster.join(tenant, conversation, users, len(users))
         for ticket in tickets:
             partners = [
@@ -75,8 +66,10 @@ class Meetings:
             await self._cluster.tell_user(tenant, ticket.user, found)
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
-        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed."""
-        self.among.add((tenant, user))
+        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed.
+
+        It may end in this moment; then they hear that too, after it.
+        """
         self._cluster.join(tenant, row["conversation"], [user], row["rev"])
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
@@ -90,6 +83,10 @@ class Meetings:
             waited_ms=0,
         )
         await self._cluster.tell_user(tenant, user, found)
+        now = await self.active(tenant, user)
+        if now is None or now["match"] != row["match"]:
+            self._cluster.part(tenant, row["conversation"], [user])
+            await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
 
     async def end(self, tenant: str, match: str, reason: str, *, but: str | None = None, silent: bool = False) -> bool:
         """End a match and tell everybody but the user `but`. False when it had ended already."""

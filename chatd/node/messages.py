@@ -1,13 +1,14 @@
 """What several features need of a message: its text within bounds, and the message itself within a change."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
+from chatd.node.screening import Draft
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.entities import Json
@@ -38,3 +39,19 @@ async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:
         raise Refused("bad_request", "$.attachments: upload is the id of an upload")
     if named and await ctx.node.db.value(SQL.readable_uploads, ctx.tenant, ctx.user, list(named)) != len(named):
         raise Refused("not_found", "$.attachments: no such upload")
+
+
+async def screened(
+    ctx: Ctx,
+    conversation: str,
+    client_id: str,
+    text: str | None,
+    attachments: Sequence[Json] = (),
+    reply_to: str | None = None,
+    meta: Json | None = None,
+) -> str | None:
+    """The text as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
+    if ctx.node.screening is None:
+        return text
+    draft = Draft(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
+    return await ctx.node.screening.screen(draft)

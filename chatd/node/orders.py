@@ -110,6 +110,12 @@ class MatchHeld(Control, array_like=True, tag="held"):
     ticket: Ticket
 
 
+class MatchHandOver(Control, array_like=True, tag="hand over"):
+    """From a node that leaves: the ticket of a user of its own, for whichever node they come to within the grace."""
+
+    ticket: Ticket
+
+
 class MatchConfirm(Control, array_like=True, tag="confirm"):
     """For the owner: one of a pair wants it."""
 
@@ -150,19 +156,75 @@ class Seen(Control, array_like=True, tag="seen"):
     asker: str
 
 
+class WhoIsHere(Control, array_like=True, tag="who"):
+    """Which of these users (tenant, id) are connected to you? Everybody answers the asker."""
+
+    asker: str
+    number: int
+    users: list[tuple[str, str]]
+
+
+class TheseAreHere(Control, array_like=True, tag="these"):
+    """The answer."""
+
+    asker: str
+    number: int
+    node: str
+    users: list[tuple[str, str]]
+
+
 class MaintenanceChanged(Control, array_like=True, tag="maintenance"):
     """Look into Postgres whether the cluster is under maintenance."""
 
 
 class DrainNodes(Control, array_like=True, tag="drain"):
-    """Stop in good order: the node of this name, or all where it is empty. Everybody comes back within `over` seconds."""
+    """Stop in good order: the node of this name, or all where it is empty.
+
+    Sessions are closed one by one, within `over` seconds.
+    """
 
     node: str
     over: float
 
 
-ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchConfirm | MatchOwner | MatchOver
-ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen
-Order = ForPool | ForNodes | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | CloseUser
+class AskHealth(Control, array_like=True, tag="ask-health"):
+    """How are you? To be answered, as all that begin with Ask, on the list of this id. See `node/questions`."""
+
+    reply: str
+
+
+class AskSessions(Control, array_like=True, tag="ask-sessions"):
+    """The sessions of a tenant, at most `limit`: all, those of a user, or the one of this id."""
+
+    reply: str
+    tenant: str
+    user: str | None
+    session: str | None
+    limit: int
+
+
+class AskKick(Control, array_like=True, tag="ask-kick"):
+    """Close the sessions of a user, or the one of this id. They may come back. The answer is which they were."""
+
+    reply: str
+    tenant: str
+    user: str | None
+    session: str | None
+
+
+class AskTrace(Control, array_like=True, tag="ask-trace"):
+    """What became of this message, which has this place in its conversation?"""
+
+    reply: str
+    message: str
+    conversation: str
+    rev: int
+    seq: int
+
+
+ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
+ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen | WhoIsHere | TheseAreHere
+Question = AskHealth | AskSessions | AskKick | AskTrace
+Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

@@ -28,7 +28,13 @@ TICK = 0.25
 MOST_AT_ONCE = 8
 MOST_STEPS = 1_000_000
 # Why a ticket ended, where its user knows already, or is not there to be told.
-UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched")
+UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
+# What is said instead to whoever was proposed to: nobody learns of a ban.
+SAID = {"banned": "cancelled"}
+# Seconds until a pair is tried again whose people may be in another one, and after the database was away.
+UNDECIDED, AGAIN = 0.05, 1.0
+MOST_ATTEMPTS = 60
+Over = Callable[[str, list[str], bool], None]
 
 
 class Pairing:
@@ -40,7 +46,7 @@ class Pairing:
         meetings: Meetings,
         cluster: Cluster,
         clock: Callable[[], int],
-        over: Callable[[str, list[str], bool], None],
+        over: Over,
         mirror: Callable[[Step], None],
     ) -> None:
         self._queues = queues_of(config)
@@ -50,6 +56,8 @@ class Pairing:
         self._over = over
         self._mirror = mirror
         self._send, self._steps = trio.open_memory_channel[Step](MOST_STEPS)
+        # Matches that are committed, or about to be, while nobody knows yet whether they stand.
+        self._making: set[str] = set()
         self.pool = self.new_pool()
 
     def new_pool(self) -> Pool:
@@ -152,12 +160,23 @@ class Pairing:
         for user in step.users:
             id_ = self.pool.by_user.get(user)
             if id_ is not None:
-                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=step.reason))
+                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=SAID.get(step.reason, step.reason)))
 
     # --- a pair becomes a match -----------------------------------------------------------------------------------------
 
     async def _settle(self, pair: Paired) -> None:
-        tickets = [self.pool.tickets[id_] for id_ in pair.tickets]
+        self._making.add(pair.match)
+        try:
+            await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
+        except Refused:
+            self._take(self.pool.give_back(pair.match, "unavailable"))
+            await trio.sleep(AGAIN)
+            self._take(self.pool.look_again(self._clock(), pair.tickets))
+            raise
+        finally:
+            self._making.discard(pair.match)
+
+    async def _try_to_settle(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
             names = await self._meetings.make(pair, tickets, conversation)
@@ -166,9 +185,6 @@ class Pairing:
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
-        except Refused:
-            self._take(self.pool.give_back(pair.match, "unavailable"))
-            raise
         else:
             await self._stand(pair, tickets, conversation, names)
 
@@ -179,17 +195,43 @@ class Pairing:
             self._over(tickets[0].tenant, [ticket.user for ticket in tickets], True)
             await self._meetings.tell_found(pair, tickets, conversation, names)
         else:
-            await self._meetings.end(tickets[0].tenant, pair.match, "left", silent=True)
+            await self._end_unheard(tickets[0].tenant, pair.match)
+
+    async def _end_unheard(self, tenant: str, match: str) -> None:
+        """A match that nobody was told of. Its people could not meet anybody else as long as it stands."""
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                await self._meetings.end(tenant, match, "left", silent=True)
+                return
+            except Refused:
+                await trio.sleep(AGAIN)
 
     async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """Another node was faster, or an earlier attempt whose outcome nobody knew."""
+        """Another node was faster, or an earlier attempt whose outcome nobody knew.
+
+        Or an earlier pair of the same people, of which nobody knows yet whether it stands: then this one is tried again.
+        """
+        undecided = False
         for ticket in tickets:
+            making = self._making - {pair.match}
             row = await self._meetings.active(ticket.tenant, ticket.user)
-            if row is not None:
+            if row is not None and row["match"] in making | self._making - {pair.match}:
+                undecided = True
+            elif row is not None:
                 self._take(self.pool.leave(ticket.id, "matched", self._clock()))
                 self._over(ticket.tenant, [ticket.user], True)
                 await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
-        self._take(self.pool.give_back(pair.match, "matched"))
+        if undecided and pair.match in self.pool.pairs:
+            await trio.sleep(UNDECIDED)
+            self._send.send_nowait(pair)
+        else:
+            self._take(self.pool.give_back(pair.match, "matched"))
+            self._take(self.pool.look_again(self._clock(), pair.tickets))
+
+    async def settled(self) -> None:
+        """Wait until what was decided is carried out."""
+        while self._making or self._send.statistics().current_buffer_used:
+            await trio.sleep(UNDECIDED)
 
     def lines(self) -> list[tuple[str, str, int, int | None]]:
         """Tenant, queue, how many wait, and the estimate, of the longest lines."""

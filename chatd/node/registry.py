@@ -31,6 +31,7 @@ class Needs(Enum):
     NOTHING = "nothing"
     USER = "a signed-in user"
     MEMBER = "a member of `conversation`"
+    ADMIN = "an admin of `tenant`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def command(
     unknown = [code for code in refuses if code not in REFUSALS]
     if unknown:
         raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
+    if (needs is Needs.ADMIN) is not http.startswith("POST /admin/") or (needs is Needs.ADMIN and socket):
+        raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
 
     def mark(handler: Marked) -> Marked:
         setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket))

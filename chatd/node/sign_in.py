@@ -30,14 +30,15 @@ class AddressLimits:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def check(self, address: str, cost: float = 1) -> None:
-        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether there is anything left."""
+        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether another one would be let through."""
         key = bucket(address)
         known = self._buckets.get(key)
         if known is None:
             known = self._buckets[key] = TokenBucket(self._rate, self._burst)
             if len(self._buckets) > MOST_ADDRESSES:
                 self._buckets.popitem(last=False)
-        wait = known.take(trio.current_time(), cost)
+        now = trio.current_time()
+        wait = known.take(now, cost) if cost else known.lacks(now)
         if wait > 0:
             raise Refused("rate_limited", "too many attempts from your address", retry_after=wait)
 
@@ -89,8 +90,7 @@ class SignIn:
     async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
         row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
-        if row is not None:
-            bans.refuse_until(row["banned_until"])
+        bans.refuse(self._config.moderation, row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["known"]:

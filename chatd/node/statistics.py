@@ -164,7 +164,4 @@ class Watch:
 
 
 def match_of(matcher: Matcher) -> Match:
-    if not matcher.lease.held:
-        return Match(False, 0, [])
-    pool = matcher.pairing.pool
-    return Match(True, len(pool.tickets), [(*key, waiting) for key, waiting in pool.lines.longest(LINES)])
+    return Match(True, *matcher.pool.waiting(LINES)) if matcher.pool.held else Match(False, 0, [])

@@ -11,16 +11,18 @@ A node with nobody to talk to publishes nothing. Whoever comes new says so, and 
 something after hearing it (`introduce`): from then on it is told everything.
 """
 
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import trio
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from chatd import log
 from chatd.errors import Refused
+from chatd.store.bus_entries import DECODE, ENCODE, Entry, entries_of, order_of, pairs
 from chatd.store.redis import Redis
 
 LOG = log.get(__name__)
@@ -33,28 +35,12 @@ POLL = 5.0
 MOST_WAITING = 50_000
 MOST_IN_ENTRY = 2_000
 MOST_ENTRIES = 20_000
-AT_ONCE = 200
+MOST_WRITES = 5_000
+AT_ONCE, PAGE = 200, 500
 BLOCK_MS = 1000
 START = b"0-0"
 Obey = Callable[[bytes], Awaitable[None]]
 Lost = Callable[[], Awaitable[None]]
-
-
-class Entry(Struct, array_like=True):
-    """One entry of the stream: the `number`th of this node.
-
-    `welcome`: nodes that it has heard of for the first time. `leaves`: it is the last one.
-    """
-
-    node: str
-    number: int
-    welcome: list[str]
-    orders: list[Raw]
-    leaves: bool = False
-
-
-DECODE = msgspec.msgpack.Decoder(Entry).decode
-ENCODE = msgspec.msgpack.Encoder().encode
 
 
 class Bus:
@@ -62,7 +48,12 @@ class Bus:
 
     def __init__(self, redis: Redis, name: str) -> None:
         self.name = name
+        # Orders that were given to `publish`; entries, by the last of these orders in them and when they were written (0: never).
+        self.given = 0
+        self.writes: deque[tuple[int, int]] = deque(maxlen=MOST_WRITES)
         self.published = self.heard = self.gaps = 0
+        # When something was last missed, in milliseconds; what happened before a node was known does not count.
+        self.gap_at = 0
         self._redis = redis
         self._key = redis.key("bus")
         self._open: list[Raw] = []
@@ -88,10 +79,10 @@ class Bus:
         """Whether entries come in: one's own do every second."""
         return trio.current_time() - self._heard_at < SILENCE
 
-    def peers(self) -> list[str]:
-        """The other nodes that have been heard of lately."""
+    def peers(self, within: float = LEASE) -> list[str]:
+        """The other nodes that have been heard of in the last seconds."""
         now = trio.current_time()
-        return [name for name, at in self._seen.items() if name != self.name and now - at < LEASE]
+        return [name for name, at in self._seen.items() if name != self.name and now - at < within]
 
     def publish(self, order: bytes) -> None:
         """Put an order on its way to the others; nothing waits. When too many wait they are dropped, and the others notice."""
@@ -101,6 +92,8 @@ class Bus:
             LOG.warning("the bus is behind: orders were dropped", extra={"orders": len(self._open)})
             self._open.clear()
             self._number += 1
+            self.writes.append((self.given, 0))
+        self.given += 1
         self._open.append(Raw(order))
         self._work.set()
 
@@ -116,10 +109,13 @@ class Bus:
         """At least one entry. The same entry is written until it has arrived; who hears it twice knows it by its number."""
         while True:
             batch, self._open = self._open[:MOST_IN_ENTRY], self._open[MOST_IN_ENTRY:]
+            last = self.given - len(self._open)
             self._number += 1
             welcome, self._new = self._new, []
             await self._write(ENCODE(Entry(self.name, self._number, welcome, batch)))
             self.published += len(batch)
+            if batch:
+                self.writes.append((last, now_ms()))
             if not self._open:
                 return
 
@@ -146,15 +142,18 @@ class Bus:
             await until(lambda: self._last is not None)
             self._work.set()
             await until(lambda: self._number > 0 and not self._writing)
-            here = {entry.node for entry in await self._recent()} - {self.name}
+            here = set(await recent(self._redis)) - {self.name}
             await until(lambda: here <= self._welcomed_by)
 
-    async def _recent(self) -> list[Entry]:
-        """The last entries of those who wrote in the last seconds, by the clock of Redis, and have not left."""
-        seconds, _ = await self._redis.call("TIME")
-        rows = await self._redis.call("XRANGE", self._key, (int(seconds) - 3) * 1000, "+", "COUNT", 10_000)
-        last = {entry.node: entry for entry in (DECODE(fields[b"b"]) for _, fields in pairs(rows))}
-        return [entry for entry in last.values() if not entry.leaves]
+    def written_at(self, order: int) -> int | None:
+        """When the so manieth order was written, in milliseconds; 0 when it was dropped. None: not yet, or too long ago."""
+        later = [write for write in self.writes if write[0] >= order]
+        return min(later)[1] if later and (len(self.writes) < MOST_WRITES or self.writes[0][0] < order) else None
+
+    @property
+    def waiting(self) -> int:
+        """Orders that are not written yet."""
+        return len(self._open)
 
     # --- in -------------------------------------------------------------------------------------------------------------
 
@@ -190,7 +189,10 @@ class Bus:
                 self._seen.pop(entry.node)
             if entry.node != self.name:
                 await self._obey_all(entry, obey)
-                if (known is None and entry.number > 1) or (known is not None and entry.number > known + 1):
+                if known is None and entry.number > 1:
+                    self.gaps += 1
+                    await lost()
+                elif known is not None and entry.number > known + 1:
                     await self._miss(lost)
                 if known is None and not entry.leaves:
                     self._new.append(entry.node)
@@ -208,6 +210,7 @@ class Bus:
 
     async def _miss(self, lost: Lost) -> None:
         self.gaps += 1
+        self.gap_at = now_ms()
         await lost()
 
     async def _newest(self) -> bytes:
@@ -248,28 +251,32 @@ class Bus:
         return {**counts, "peers": len(self.peers()), "waiting": len(self._open)}
 
 
+async def recent(redis: Redis, seconds: int = 3) -> list[str]:
+    """The nodes that wrote in the last seconds, by the clock of Redis, and have not left. Raises Refused."""
+    now, _ = await redis.call("TIME")
+    left: dict[str, bool] = {}
+    until = "+"
+    while True:
+        rows = pairs(await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", PAGE))
+        for id_, fields in rows:
+            until = f"({id_.decode()}"
+            with suppress(msgspec.DecodeError):
+                entry = DECODE(fields[b"b"])
+                left.setdefault(entry.node, entry.leaves)
+        if len(rows) < PAGE:
+            return [node for node, gone in left.items() if not gone]
+
+
 async def announce(redis: Redis, name: str, order: bytes) -> None:
     """One order to all nodes, from somebody who is none, such as a command. `name` must be new. Raises Refused."""
     entry = ENCODE(Entry(name, 1, [], [Raw(order)], leaves=True))
     await redis.call("XADD", redis.key("bus"), "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
 
 
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def until(holds: Callable[[], bool]) -> None:
     while not holds():
         await trio.sleep(0.005)
-
-
-def entries_of(rows: Any) -> list[tuple[bytes, bytes]]:
-    """The answer of XREAD for one stream, in the forms of RESP2 and of redis-py."""
-    found = next(iter(rows.values())) if isinstance(rows, dict) else rows[0][1]
-    return [(id_, fields[b"b"]) for id_, fields in pairs(found)]
-
-
-def pairs(rows: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    return [(id_, fields) for id_, fields in rows]
-
-
-def order_of(id_: bytes) -> tuple[int, int]:
-    """Ids of a stream as what they are compared by."""
-    milliseconds, _, number = id_.partition(b"-")
-    return int(milliseconds), int(number or 0)

@@ -46,13 +46,18 @@ class Receipt(Struct, frozen=True):
 
 
 class Appended(Struct, frozen=True):
-    """What became of a message. `duplicate`: it had been there already, and this is the first result again."""
+    """What became of a message. `duplicate`: it had been there already, and this is the first result again.
+
+    `committed_at` is when the commit was known here, of a batch of so many messages.
+    """
 
     id: str
     seq: int
     rev: int
     created_at: int
     duplicate: bool
+    committed_at: int
+    batch: int
     expires_at: int | None = None
 
 

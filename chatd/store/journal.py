@@ -56,7 +56,8 @@ class Journal:
     async def append(self, item: Item, tell: Tell) -> Any:
         """Commit one item, and `tell` it in its order; returns after both.
 
-        Raises Refused: `not_found`, `conflict`, or `unavailable` after the deadline, when nothing is known to be committed.
+        Raises Refused: `not_found`, `conflict`, `rate_limited`, or `unavailable` after the deadline, when nothing is known
+        to be committed.
         """
         if self.waiting >= self._settings.waiting:
             raise Refused("unavailable", "too many messages wait for the database", retry_after=1)
@@ -205,8 +206,8 @@ class Share:
                 await self._tell(entry, result)
 
     async def _tell(self, entry: Entry, result: Any) -> None:
-        if isinstance(result, str):
-            self._settle(entry, outcome.Error(Refused(result)))
+        if isinstance(result, str | Refused):
+            self._settle(entry, outcome.Error(Refused(result) if isinstance(result, str) else result))
             return
         self.messages += isinstance(result, Appended) and not result.duplicate
         try:

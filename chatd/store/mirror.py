@@ -48,7 +48,7 @@ class Mirror:
         self._snapshot = snapshot
         self._waiting: list[Line] = []
         self._work = trio.Event()
-        self._since_snapshot = 0
+        self._since_snapshot = self._last_snapshot = 0
 
     def note(self, step: Step, fence: int) -> None:
         """Put a step on its way. When too many wait they are dropped, and the whole pool is written later."""
@@ -56,6 +56,11 @@ class Mirror:
             self._waiting.clear()
             self.stale = True
         self._waiting.append(Line(self._clock(), fence, step))
+        self._work.set()
+
+    def renew(self) -> None:
+        """The stream may hold another pool than ours: write the whole."""
+        self.stale = True
         self._work.set()
 
     async def run(self) -> None:
@@ -78,7 +83,8 @@ class Mirror:
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
-        if self.stale or self._since_snapshot >= SNAPSHOT_EVERY:
+        # A large pool is written as a whole less often: what it costs for each step stays the same.
+        if self.stale or self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
             await self._write_snapshot()
 
     async def _write_snapshot(self) -> None:
@@ -86,6 +92,7 @@ class Mirror:
         found = self._snapshot()
         if found is not None:
             self._waiting.clear()
+            self._last_snapshot = len(found[1])
             await self._write(found[0], [Reset(), *found[1]])
         self.stale = False
         self._since_snapshot = 0

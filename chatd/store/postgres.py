@@ -120,6 +120,15 @@ class Postgres:
                     self._idle.append(connection)
         raise Refused("timeout", TOO_SLOW)
 
+    async def in_transaction(self, work: Work[T]) -> T:
+        """As `within`, in one transaction: what `work` raises undoes all of it."""
+
+        async def inside(connection: Any) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self.within(inside)
+
     def connection(self, name: str, prelude: str = "") -> "Connection":
         """A connection of one's own, which begins with the statements of the prelude."""
         return Connection(self._dsn, self._settings, name, prelude)

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import astuple
 
+from chatd.errors import Refused
 from chatd.store import queries
 from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
 from chatd.store.postgres import Connection
@@ -15,7 +16,7 @@ SQL = queries.load("journal")
 NESTED = (
     "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
 )
-Result = tuple[Entry, Committed | str]
+Result = tuple[Entry, Committed | Refused | str]
 
 
 async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
@@ -23,14 +24,17 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     items = [entry.item for entry in entries if isinstance(entry.item, Append)]
     columns = transposed(items)
     rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
-    return [(entries[row["ord"] - 1], appended(row, items)) for row in rows]
+    now = time.time_ns() // 1_000_000
+    return [(entries[row["ord"] - 1], appended(row, items, now)) for row in rows]
 
 
-def appended(row: Any, items: Sequence[Append]) -> Appended | str:
+def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused | str:
+    if row["outcome"] == "slow":
+        return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
     if row["outcome"] not in ("new", "duplicate"):
         return str(row["outcome"])
     ours = row["id"] == items[row["ord"] - 1].id
-    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], duplicate=not ours, expires_at=row["expires_at"])
+    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], not ours, now, len(items), row["expires_at"])
 
 
 async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> list[Result]:

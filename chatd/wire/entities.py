@@ -3,13 +3,14 @@
 A field that may be absent says nothing when it is: no reaction, not edited, not pinned.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.wire.messages import ClientId, Id, Millis, Rev, Seq
 
 Json = dict[str, Any]
+SlowSeconds = Annotated[int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")]
 Role = Literal["owner", "admin", "moderator", "member"]
 Notify = Literal["all", "mentions", "none"]
 Joining = Literal["closed", "invite", "request", "open"]
@@ -90,6 +91,7 @@ class Info(Struct, kw_only=True, frozen=True):
     picture: Id | None
     announce: bool
     disappear: int
+    slow_seconds: SlowSeconds
     joining: Joining
     history: Literal["all", "joined"]
     member_count: int

@@ -70,13 +70,40 @@ VALUES: dict[str, Any] = {
     "attachments": {"url": "https://files.example.org/cat.png", "mime": "image/png"},
     "meta": {"mood": "good"},
     "details": {},
+    "CreateReport.reason": "spam",
+    "Report.reason": "spam",
+    "Ban.reason": "spam",
+    "AddBan.reason": "spam",
+    "StrikeUser.reason": "spam",
+    "address": "203.0.113.0/24",
+    "actor": "ann",
+    "act": "ban.add",
+    "Act.subject": BOB,
+    "reporter": ALICE,
+    "lasts": 86_400,
+    "KnownUser.conversations": 12,
+    "SetMaintenance.on": True,
+    "SetMaintenance.message": "Back at noon.",
+    "DrainNodes.node": "0190a3c4-5b00-7000-8000-00000000d0e5",
     "code": "not_found",
     "message": "no such conversation",
     "MaintenanceMode.enabled": True,
     "MaintenanceMode.message": "The server is about to stop. You will be reconnected.",
 }
 # Optional fields that are worth showing.
-SHOWN = ("text", "title", "name", "device", "limit")
+SHOWN = (
+    "text",
+    "title",
+    "name",
+    "device",
+    "limit",
+    "CreateReport.user",
+    "AddBan.user",
+    "AddBan.lasts",
+    "SetConversation.archived",
+    "JoinConversation.secret",
+    "SetUser.notify",
+)
 WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
 TIMES = ("ts", "server_time")
 MILLIS = 1_770_000_000_000
@@ -103,8 +130,12 @@ def is_usual(field: structs.FieldInfo) -> bool:
 
 def example_body(kind: type[Struct]) -> dict[str, Any]:
     """As a client would write it: its tag, what is required, and little else."""
-    shown = [field for field in fields_of(kind) if field.required or field.name in SHOWN]
+    shown = [field for field in fields_of(kind) if field.required or is_shown(field.name, kind)]
     return {"t": kind.__struct_config__.tag, **{field.name: value_of(field.name, field.type, kind) for field in shown}}
+
+
+def is_shown(name: str, kind: type[Struct]) -> bool:
+    return name in SHOWN or f"{kind.__name__}.{name}" in SHOWN
 
 
 def fields_of(kind: type[Struct]) -> tuple[inspect.Field, ...]:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from chatd.errors import REFUSALS
-from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, summary_of
+from chatd.wire import uploads
+from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, is_for_admins, summary_of
 
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
+OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
 # What HTTP refuses by itself where there is a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
@@ -14,8 +16,8 @@ OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
     """The whole document. Stable: the same rows give the same text."""
     rows = [row for row in in_order(rows) if row.http]
-    schemas = components(rows, {}, "#/components/schemas/{name}")
-    paths: dict[str, dict[str, Any]] = {}
+    schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in uploads.PATHS.items()}
     for row in rows:
         method, path = row.http.split(" ")
         paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
@@ -25,7 +27,10 @@ def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
+            },
         },
     }
 
@@ -45,7 +50,7 @@ def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
         "responses": responses(row),
     }
     if row.needs.name != "NOTHING":
-        described["security"] = [{"bearer": []}]
+        described["security"] = [{"admin" if is_for_admins(row) else "bearer": []}]
     if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
     elif rest:
@@ -68,7 +73,7 @@ def responses(row: Declared) -> dict[str, Any]:
     if row.http.split(" ")[0] not in WITH_QUERY:
         codes = {status: list(names) for status, names in OF_BODIES.items()}
     own = row.refuses if row.needs.name == "NOTHING" else (*row.refuses, "unauthenticated")
-    for code in dict.fromkeys((*ALWAYS, *own)):
+    for code in dict.fromkeys((*OF_ADMINS, *own) if is_for_admins(row) else (*ALWAYS, *own)):
         names = codes.setdefault(str(REFUSALS[code].status), [])
         names += [] if code in names else [code]
     errors = {status: answer(", ".join(names), "Error") for status, names in sorted(codes.items())}

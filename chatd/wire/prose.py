@@ -7,14 +7,15 @@ Generated from the code by `chatd schema --write docs`. Whatever is not said her
 `chatd.d.ts` (all types for TypeScript); `chatd schema --json` prints JSON Schema.
 
 [A first session](#a-first-session) · [Connecting](#connecting) · [Access tokens](#access-tokens) · [Frames](#frames) · [REST](#rest) · [Promises](#what-is-promised) ·
-[Limits](#limits) · [Commands](#commands) · [Results](#results) · [Events](#events) · [Parts](#parts) · [Coming back](#coming-back) · [Refusals](#refusals) · [Close codes](#close-codes)
+[Limits](#limits) · [Commands](#commands) · [Results](#results) · [Events](#events) · [Parts](#parts) · [Coming back](#coming-back) · [Refusals](#refusals) · [Close codes](#close-codes) ·
+[Admin commands](#admin-commands)
 
 ## Doors
 
 | door | default | what |
 |---|---|---|
 | WebSocket | `ws://127.0.0.1:8080/v1/ws` | clients |
-| HTTP | `http://127.0.0.1:8081` | REST for clients under `/v1`, and the probes below |
+| HTTP | `http://127.0.0.1:8081` | REST for clients under `/v1`, [admins](#admin-commands) under `/admin`, and the probes below |
 
 ## A first session
 
@@ -144,4 +145,16 @@ SYNC = """\
 
 The cursor never misses a change; it may repeat a state that you know. A first sync gives positions, not history: read that with `message.history` as far back as you show it. Without step 2, as after
 `behind` or a jump of `rev`, begin with step 3.
+"""
+
+ADMIN = """\
+## Admin commands
+
+For admins only, under `/admin` of the HTTP door, and never by the socket. Without an `[admins.NAME]` in the configuration every path there is 404. See `docs/moderation.md`.
+
+* `Authorization: Bearer` and the token of the admin. The token of a user is 401 here, as that of an admin is elsewhere; after too many refused ones an address waits (429).
+* Always POST with one JSON object, also to read. Other methods are 405, other types of content 415; what a page of another site sends is 403.
+* `tenant` is where it happens. One that is not the admin's is `not_found`.
+* Each may also be answered `bad_request`, `unauthenticated`, `forbidden`, `rate_limited`, `unavailable`, `timeout`, `internal`.
+* What changes something is in the audit log, written in the same transaction.
 """

@@ -12,8 +12,20 @@ from chatd.wire.codec import tag_of
 from chatd.wire.examples import example, example_body, usual
 from chatd.wire.fields import in_words
 from chatd.wire.messages import Error
-from chatd.wire.prose import HEAD, SYNC
-from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Events, Schemas, all_events, components, doc_of, in_order, summary_of
+from chatd.wire.prose import ADMIN, HEAD, SYNC
+from chatd.wire.schema import (
+    FIELD,
+    WITH_QUERY,
+    Declared,
+    Events,
+    Schemas,
+    all_events,
+    components,
+    doc_of,
+    in_order,
+    is_for_admins,
+    summary_of,
+)
 
 COMMANDS = """\
 ## Commands
@@ -29,32 +41,59 @@ ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout
 
 
 def reference(rows: Iterable[Declared], events: Events) -> str:
-    """The whole document, in Markdown."""
+    """The whole document, in Markdown: what is for users, then what is for admins."""
     rows = in_order(rows)
     schemas = components(rows, events, "{name}")
-    results = sorted({row.result for row in rows} | {Error}, key=lambda kind: kind.__name__)
-    tagged = {kind.__name__ for kind in [*all_events(events), *results, *(row.command for row in rows)]}
+    users = [row for row in rows if not is_for_admins(row)]
+    admins = [row for row in rows if is_for_admins(row)]
+    results = results_of(users) | {Error}
+    shared = set(components(users, events, "{name}"))
     parts = [
         HEAD,
         COMMANDS,
-        *(command_text(row, schemas) for row in rows),
+        *(command_text(row, schemas) for row in users),
         "## Results\n",
-        *(told_text(kind, 7, schemas) for kind in results),
+        *results_text(results, schemas),
         EVENTS,
         *(told_text(kind, 0, schemas) for kind in all_events(events)),
         "## Parts\n\nWhat results and events are made of.\n",
-        *(type_text(name, name, schemas) for name in sorted(schemas) if name not in tagged),
+        *parts_text(shared - names([*all_events(events), *results, *(row.command for row in users)]), schemas),
+        SYNC,
+        refusals(),
+        closes(),
     ]
-    return "\n".join([*parts, SYNC, refusals(), closes()])
+    if admins:
+        own = results_of(admins) - results
+        made_of = set(schemas) - shared - names([*own, *(row.command for row in admins)])
+        parts += [ADMIN, *(command_text(row, schemas) for row in admins), "## Admin results\n"]
+        parts += [*results_text(own, schemas), "## Admin parts\n", *parts_text(made_of, schemas)]
+    return "\n".join(parts)
+
+
+def results_of(rows: Iterable[Declared]) -> set[type[Struct]]:
+    return {row.result for row in rows}
+
+
+def results_text(kinds: Iterable[type[Struct]], schemas: Schemas) -> list[str]:
+    return [told_text(kind, 7, schemas) for kind in sorted(kinds, key=lambda kind: kind.__name__)]
+
+
+def parts_text(found: Iterable[str], schemas: Schemas) -> list[str]:
+    return [type_text(name, name, schemas) for name in sorted(found)]
+
+
+def names(kinds: Iterable[type[Struct]]) -> set[str]:
+    return {kind.__name__ for kind in kinds}
 
 
 def command_text(row: Declared, schemas: Schemas) -> str:
     doors = [f"`{row.http}`"] if row.http else []
     doors += ["socket"] if row.socket else []
+    costs = "" if is_for_admins(row) else f"; costs {row.cost:g}"
     about = [
         f"### `{row.tag}`\n",
         f"{doc_of(row.command)}\n",
-        f"* by {' and '.join(doors)}; needs {needed(row)}; costs {row.cost:g}",
+        f"* by {' and '.join(doors)}; needs {needed(row)}{costs}",
         f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()})",
         f"* refuses: {', '.join(f'`{code}`' for code in row.refuses) or 'nothing of its own'}. {summary_of(row.handler)}".rstrip()
         + "\n",

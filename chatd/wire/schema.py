@@ -57,10 +57,10 @@ def summary_of(kind: Any) -> str:
     return doc_of(kind).partition("\n")[0]
 
 
-def components(rows: Iterable[Declared], events: Events, template: str) -> Schemas:
-    """The schema of every wire type by the name of its struct."""
+def components(rows: Iterable[Declared], events: Events, template: str, *more: type[Result]) -> Schemas:
+    """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
     rows = list(rows)
-    told: list[type[Struct]] = [*(row.result for row in rows), Error, *all_events(events)]
+    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(events)]
     kinds = dict.fromkeys([*(row.command for row in rows), *told])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
     for kind in told:
@@ -91,7 +91,7 @@ def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
     rows = list(rows)
     definitions = components(rows, events, "#/$defs/{name}")
     commands = [row.command for row in rows if row.socket]
-    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows), Error])
+    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if not is_for_admins(row)), Error])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatd",
@@ -107,6 +107,11 @@ def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
 
 def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
+
+
+def is_for_admins(row: Declared) -> bool:
+    """Whether it is no command of users."""
+    return bool(row.needs.name == "ADMIN")
 
 
 def in_order(rows: Iterable[Declared]) -> list[Declared]:

@@ -221,7 +221,7 @@ $$;
 create view own_conversations as
 select
     b.tenant, b.user_id, c.id as conversation, c.changed, b.changed as own_changed,
-    c.id::text as id, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.joining, c.history,
+    c.id::text as id, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.slow_seconds, c.joining, c.history,
     c.members as member_count, c.seq, c.rev, c.created_at, c.info_rev,
     b.role, b.first_seq, b.read_seq, b.delivered_seq,
     unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,

@@ -1,27 +1,85 @@
--- The two statements of the group commit once more (see 0003), for what conversations and messages have become since.
+-- The two statements of the group commit once more (see 0003 and 0010), for what conversations and messages have become since.
 
 drop function append_messages;
 drop function advance_receipts;
 
+-- For a batch whose conversations are locked: who of it may go, which is noted, and how many milliseconds the others are early.
+-- What is stored already is never early: it is about to get its first answer again. Of several new messages of one sender the
+-- first one goes, and with it those that are the same one again.
+create or replace function slow_down(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
+language plpgsql volatile as $$
+declare
+    p_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+    early bigint[];
+begin
+    with asked as materialized (
+        select s.*, c.slow_seconds * 1000 as pause, b.last_sent_at,
+            c.slow_seconds is not null and b.is_member is not null and k.is_known is null as counts
+        from unnest(p_tenant, p_conversation, p_sender, p_client_id)
+            with ordinality as s (tenant, conversation, sender, client_id, ord)
+        left join lateral (
+            select c.slow_seconds from conversations c
+            where c.tenant = s.tenant and c.id = s.conversation and c.slow_seconds > 0 limit 1
+        ) as c on true
+        -- Whoever stands above the members need not wait.
+        left join lateral (
+            select true as is_member, b.last_sent_at from members b
+            where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender and b.role = 'member' limit 1
+        ) as b on true
+        left join lateral (
+            select true as is_known from messages m
+            where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id limit 1
+        ) as k on true
+    ),
+    judged as materialized (
+        select a.*, row_number() over same = 1 as leads, first_value(a.client_id) over same = a.client_id as is_first,
+            -- A clock that was set back makes nobody wait for longer than the pause.
+            least(a.pause, coalesce(a.last_sent_at + a.pause - p_now, 0)) as rest
+        from asked a
+        window same as (partition by a.counts, a.tenant, a.conversation, a.sender order by a.ord)
+    ),
+    noted as (
+        update members b set last_sent_at = p_now
+        from judged j
+        where j.counts and j.leads and j.rest <= 0
+            and b.tenant = j.tenant and b.conversation = j.conversation and b.user_id = j.sender
+    )
+    select array_agg(
+        case when not j.counts then null when j.rest > 0 then j.rest when not j.is_first then j.pause end order by j.ord
+    ) into early
+    from judged j;
+    return early;
+end $$;
+
 -- outcome: 'new', 'duplicate' (the first result again), 'not_found' (no such conversation for this sender), 'conflict'
 -- (the client_id was used in another conversation), 'blocked', 'forbidden' (only announcements, or a mention of everybody, by somebody
--- who may not). What is known already is never refused: who sends again gets the first answer.
+-- who may not), 'slow' (`created_at` says how many milliseconds it is too early). What is known already is never refused: who sends again gets the first answer.
 create function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
 ) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint)
 language plpgsql volatile as $$
 #variable_conflict use_column
+declare
+    slow boolean;
+    -- Of each entry, how many milliseconds it is too early; null where it is not, and all of it null when nothing is slow.
+    early bigint[];
 begin
-    perform 1 from conversations c
-    where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
-    order by c.tenant, c.id
-    for no key update;
+    select bool_or(l.slow_seconds > 0) into slow from (
+        select c.slow_seconds from conversations c
+        where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
+        order by c.tenant, c.id
+        for no key update
+    ) as l;
+    if slow then
+        early := slow_down(p_tenant, p_conversation, p_sender, p_client_id);
+    end if;
 
     return query
     with looked as materialized (
         select s.*, k.conversation as known_in, k.id as known_id, k.seq as known_seq, k.rev as known_rev, k.created_at as known_at,
-            c.seq as last_seq, c.rev as last_rev, c.disappear, d.denied, k.id is null and d.denied is null as fresh
+            c.seq as last_seq, c.rev as last_rev, c.disappear, early[s.ord] as early, d.denied,
+            k.id is null and d.denied is null as fresh
         from unnest(
             p_tenant, p_conversation, p_sender, p_client_id, p_id, p_text, p_attachments, p_reply_to, p_meta, p_extra
         ) with ordinality as s (tenant, conversation, sender, client_id, id, text, attachments, reply_to, meta, extra, ord)
@@ -42,6 +100,7 @@ begin
                 when b.role is null then 'not_found'
                 when c.blocked then 'blocked'
                 when b.role = 'member' and (c.announce or (s.extra like '%"everybody"%' and c.kind = 'group')) then 'forbidden'
+                when early[s.ord] is not null then 'slow'
             end as denied
         ) as d
     ),
@@ -88,14 +147,17 @@ begin
     ),
     used as (
         insert into upload_uses (tenant, upload, conversation, seq)
-        select distinct r.tenant, u.id, r.conversation, r.last_seq + r.n
+        select r.tenant, u.id, r.conversation, r.last_seq + r.n
         from numbered r
         cross join lateral jsonb_array_elements(r.attachments::jsonb) as a
         join uploads u on u.tenant = r.tenant and u.id = (a ->> 'upload')::uuid
-        where r.wins and r.attachments like '%"upload"%'
+        where r.wins and r.attachments like '%"upload"%' and u.removed_at is null
+        -- So that the sweep of unused files does not take it in this moment.
+        for share of u
+        on conflict do nothing
     ),
     told as (
-        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear,
+        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear, r.early,
             case when r.fresh then r.first_in else r.known_in end as found_in,
             case when r.fresh then r.first_id else r.known_id end as found_id,
             case when r.fresh then first_value(r.last_seq + r.n) over same else r.known_seq end as found_seq,
@@ -111,7 +173,7 @@ begin
             when t.wins then 'new'
             else 'duplicate'
         end,
-        t.found_id, t.found_seq::bigint, t.found_rev::bigint, t.found_at,
+        t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.early),
         case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end
     from told t
     order by t.found_rev, t.ord;

@@ -186,6 +186,15 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
         read_jwks(b'{"keys":[]}', "EdDSA")
 
 
+@pytest.mark.parametrize("source", ["http://127.0.0.1:9/", "ftp://id.test/", "https://u:p@id.test/", "https://127.0.0.1:9/"])
+async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: pytest.LogCaptureFixture) -> None:
+    ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=source)))
+    ring.set_keys("default", {"a": "the last good one"})
+    await refresh(ring)
+    assert ring.tenants["default"].keys == {"a": "the last good one"}
+    assert "could not be read" in caplog.text
+
+
 async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:
     """D10: 4001 at the end, after a warning; a fresh token in band keeps it open."""
     short = replace(config, auth=replace(config.auth, access_ttl=2.0, leeway=0.0))

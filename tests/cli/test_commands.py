@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from chatd.ids import uuid7
+from chatd.store.postgres import Postgres
 from tests.conftest import Servers
+from tests.support import NOBODY
 
 SECRET = "0123456789abcdef0123456789abcdef"
+ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_random_uuid(), $1, 0) returning id"
 
 
 @pytest.fixture
@@ -56,6 +60,9 @@ async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: 
     assert (weak.returncode, "at least 32 bytes" in weak.stdout, "->" in weak.stdout) == (1, True, True)
     away = chatd("check", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x", CHATD_REDIS__URL="redis://127.0.0.1:1")
     assert (away.returncode, away.stdout.count("FAIL")) == (1, 2)
+    bucket = chatd("check", CHATD_UPLOADS__S3_BUCKET="b", CHATD_UPLOADS__S3_SECRET=SECRET)
+    assert (bucket.returncode, "a bucket needs uploads.s3_endpoint, uploads.s3_key" in bucket.stdout) == (1, True)
+    assert SECRET not in bucket.stdout
     wrong = chatd("check", CHATD_GATEWAY__PROT="1")
     assert (wrong.returncode, "did you mean gateway.port?" in wrong.stderr) == (2, True)
     shown = chatd("check", "--show")
@@ -82,6 +89,50 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
     for arguments in (("--address", "10.0.0.0/7"), ("01890a5d-ac96-774b-bcce-b302099a8057",)):
         done = chatd("bans", "add", *arguments)
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
+async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    assert chatd("users", "strike", user, "--reason", "spam").stdout == "strike 1\n"
+    await db.run("insert into strikes select tenant, $1::uuid, user_id, reason, actor, created_at from strikes", NOBODY)
+    assert "strike 3, banned until" in chatd("users", "strike", user, "--reason", "spam").stdout
+    shown = json.loads(chatd("users", "strikes", user, "--json").stdout)
+    assert [strike["reason"] for strike in shown] == ["spam"] * 3
+    assert chatd("users", "shadow", user).returncode == 0
+    assert await db.value("select shadow from users where id = $1", user) is True
+    assert chatd("users", "unshadow", user).returncode == 0
+    assert await db.value("select shadow from users where id = $1", user) is False
+    acts = await db.all("select act from audit_log order by act")
+    assert [row["act"] for row in acts] == ["ban.add", "strike.add", "strike.add", "user.shadow", "user.unshadow"]
+    done = chatd("users", "strike", NOBODY, "--reason", "x")
+    assert (done.returncode, "no such user" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert chatd("users", "shadow", "nobody").returncode == 2
+
+
+async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    ann, ben = [str(await db.value(ADD, name)) for name in ("Ann", "Ben")]
+    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": "[bad]", "attachments": [], "at": 1_770_000_000_000}]
+    made = [uuid7(1_770_000_000_000 + number) for number in range(2)]
+    for id_ in made:
+        await db.run(
+            "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
+            "values ('default', $1, $2, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
+            *(id_, ann, ben, said),
+        )
+    assert "[b]look[/b]" in chatd("reports", "list", COLUMNS="300").stdout
+    assert json.loads(chatd("reports", "show", made[0], "--json").stdout)["transcript"] == said
+    assert "[bad]" in chatd("reports", "show", made[0], COLUMNS="300").stdout
+    assert chatd("reports", "resolve", made[0], "dismissed", "--note", "nothing to it").returncode == 0
+    again = chatd("reports", "resolve", made[0], "dismissed")
+    assert (again.returncode, "is resolved" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+    assert chatd("reports", "resolve", made[1], "upheld", "--ban", "--for", "7d", "--devices").returncode == 0
+    ban = await db.one("select user_id::text, reason from bans")
+    assert ban is not None
+    assert tuple(ban) == (ben, "abuse")
+    shown = json.loads(chatd("reports", "list", "--all", "--user", ben, "--json").stdout)
+    assert [(row["id"], row["outcome"]) for row in shown] == [(made[1], "upheld"), (made[0], "dismissed")]
+    for arguments in (("show", "x"), ("resolve", made[0], "maybe"), ("resolve", made[0], "upheld", "--for", "7d")):
+        assert chatd("reports", *arguments).returncode == 2
 
 
 async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
@@ -122,7 +173,8 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert chatd("schema").stdout.startswith("# The protocol of chatd")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
-    for command in ("serve", "init", "check", "migrate", "schema", "chat", "users", "match", "bans", "maintenance", "drain"):
+    commands = "serve init check migrate schema chat users match bans maintenance drain sessions trace doctor reports nodes top"
+    for command in commands.split():
         shown = chatd(command, "--help")
         assert (shown.returncode, "chatd " in shown.stdout) == (0, True)
     assert chatd("nonsense").returncode == 2

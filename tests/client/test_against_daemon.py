@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -118,3 +119,27 @@ async def test_who_is_logged_out_does_not_come_back(daemon: Daemon) -> None:
         async with connect(daemon.addresses.socket, account) as client:
             await client.logout()
             await trio.sleep_forever()
+
+
+async def test_a_file_is_sent_from_memory_and_from_a_path(daemon: Daemon, tmp_path: Path) -> None:
+    account = await sign_up(daemon.addresses.http)
+    path = tmp_path / 'a "quoted"\nname.pdf'
+    path.write_bytes(b"%PDF-1.7 and more")
+    async with connect(daemon.addresses.socket, account) as client:
+        one = await client.upload(path)
+        assert (one.mime, one.size, one.name) == ("application/pdf", 17, 'a "quoted"%0Aname.pdf')
+        two = await client.upload(b"--boundary--\r\n" * 10, "text/html\r\nX: y")
+        assert (two.mime, two.size) == ("application/octet-stream", 140)
+        with pytest.raises(Refused) as caught:
+            await client.upload(b"x" * (daemon.config.uploads.max_bytes + 1))
+        assert caught.value.code == "too_large"
+    async with connect(daemon.addresses.socket, account.access_token) as client:
+        with pytest.raises(TypeError):
+            await client.upload(b"x")
+
+
+async def test_a_file_is_sent_although_the_token_has_expired(daemon: Daemon) -> None:
+    account = await sign_up(daemon.addresses.http)
+    async with connect(daemon.addresses.socket, account) as client:
+        account.access_token = daemon.token(account.user, exp=1)
+        assert (await client.upload(b"hello")).size == 5

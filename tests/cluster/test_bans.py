@@ -9,7 +9,7 @@ from trio_websocket import ConnectionRejected
 
 from chatd.client import Refused, sign_up
 from chatd.config import Config, PostgresSection
-from chatd.node import bans, orders
+from chatd.node import audit, bans, orders
 from chatd.node.keys import now_ms
 from chatd.store import embedded_redis
 from chatd.store.bus import announce
@@ -73,7 +73,7 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
         assert await handshake(daemon, person) == (403, "banned")
         await trio.sleep(0.4)
         assert await handshake(daemon, person) == (101, "ok")
-        acts = [row["act"] for row in await bans.audit(moderator, "default")]
+        acts = [row["act"] for row in await audit.page(moderator, "default")]
         assert sorted(acts) == ["ban.add", "ban.add", "ban.lift"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import json
 
 from chatd.domain.criteria import Accept, Ticket, accepts, fits
 from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
@@ -57,7 +58,7 @@ class Machine(RuleBasedStateMachine):
         rules = self.pool.rules(tickets[0].queue)
         assert len(tickets) == rules.size
         assert len({ticket.user for ticket in tickets}) == rules.size
-        assert len({(ticket.tenant, ticket.queue) for ticket in tickets}) == 1
+        assert len({(ticket.tenant, ticket.queue, ticket.shadow) for ticket in tickets}) == 1
         for one in tickets:
             for other in tickets:
                 if one is not other:
@@ -67,10 +68,11 @@ class Machine(RuleBasedStateMachine):
     @rule(
         user=st.sampled_from(USERS), queue=st.sampled_from(sorted(QUEUES)), tenant=st.sampled_from(["t", "t", "other"]),
         tags=st.lists(st.sampled_from("abc"), max_size=2, unique=True), attributes=VALUES, accept=ACCEPTS,
-        avoid=st.lists(st.sampled_from(USERS), max_size=2), recent=st.lists(st.sampled_from(USERS), max_size=2),
+        avoid=st.frozensets(st.sampled_from(USERS), max_size=2), recent=st.lists(st.sampled_from(USERS), max_size=2),
+        shadow=st.sampled_from([False, False, True]),
     )  # fmt: skip
     def find(self, user: str, queue: str, tenant: str, tags: list[str], **fields: Any) -> None:
-        fields["avoid"], fields["recent"] = tuple(fields["avoid"]), tuple(fields["recent"])
+        fields["recent"] = tuple(fields["recent"])
         ticket = Ticket(f"t{next(self.numbers)}", tenant, user, queue, self.now, tuple(tags), **fields)
         self.note(self.pool.find(ticket, self.now))
 
@@ -105,7 +107,8 @@ class Machine(RuleBasedStateMachine):
 
     def check_that_nobody_waits_beside_a_partner(self) -> None:
         """Everybody was looked after in that time, and with so few people everybody was looked at."""
-        ids = self.pool.lines.snapshot().get(("t", "plain"), set())
+        lines = self.pool.lines.snapshot()
+        ids = lines.get(("t", "plain"), set()) | lines.get(("t", "plain", "shadow"), set())
         waiting = [self.pool.tickets[id_] for id_ in ids]
         for one in waiting:
             for other in waiting:
@@ -115,7 +118,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def everybody_is_in_one_place(self) -> None:
         paired = [id_ for pair in self.pool.pairs.values() for id_ in pair.tickets]
-        waiting = {id_ for key, ids in self.pool.lines.snapshot().items() if len(key) == 2 for id_ in ids}
+        waiting = {id_ for key, ids in self.pool.lines.snapshot().items() if len(key) in (2, 3) for id_ in ids}
         assert len(paired) == len(set(paired))
         assert set(paired) | waiting == set(self.pool.tickets)
         assert not set(paired) & waiting
@@ -166,7 +169,7 @@ def test_two_who_fit_are_paired_on_arrival() -> None:
 def test_the_oldest_goes_first_and_a_survivor_goes_before_all() -> None:
     pool = new_pool()
     for name in "abc":
-        pool.find(ticket(name, avoid=tuple("abc")), 0)
+        pool.find(ticket(name, avoid=frozenset("abc")), 0)
     steps = pool.find(ticket("d", 10), 10)
     assert paired(steps) == [["of-d", "of-a"]]
     pool.leave("of-d", "disconnected", 20)
@@ -193,8 +196,8 @@ def test_demands_loosen_with_waiting_in_their_order_and_it_is_told(fields: Any, 
 def test_must_and_blocks_never_loosen() -> None:
     pool = new_pool()
     pool.find(ticket("a", accept=Accept(must={"language": "en"})), 0)
-    pool.find(ticket("b", avoid=("a",), attributes={"language": "en"}), 0)
-    pool.find(ticket("c", attributes={"language": "de"}, avoid=("b",)), 0)
+    pool.find(ticket("b", avoid=frozenset("a"), attributes={"language": "en"}), 0)
+    pool.find(ticket("c", attributes={"language": "de"}, avoid=frozenset("b")), 0)
     assert [step for step in pool.tick(10**5) if isinstance(step, Paired)] == []
 
 
@@ -253,3 +256,57 @@ def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
     assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
     pool.paused = False
     assert len(paired(pool.look_again(60_001))) == 1
+
+
+@pytest.mark.parametrize("who", ["a", "b", "both"])
+def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
+    """E3: also after everything else was given up, and under an owner who has only the journal, as it is written."""
+    avoids = {"a": frozenset("b") if who in ("a", "both") else frozenset(), "b": frozenset("a") if who != "a" else frozenset()}
+    pool, now = new_pool(), 0
+    for number in range(10_000):
+        name = "ab"[number % 2]
+        one = Ticket(f"{name}{number}", "t", name, "plain", now, avoid=avoids[name])
+        steps = pool.find(one, now)
+        now += 20_000 if number % 100 == 0 else 1
+        steps += pool.tick(now)
+        if number % 500 == 0:
+            pool = replay(json.decode(json.encode(pool.snapshot()), type=list[Step]), QUEUES, lambda: "unused")
+            steps += pool.look_again(now)
+        assert paired(steps) == []
+        assert not pool.pairs
+    assert len(pool.tickets) == 2
+
+
+@pytest.mark.parametrize(("one", "other"), [(False, True), (True, False)])
+def test_the_shadow_banned_meet_only_each_other(one: bool, other: bool) -> None:
+    pool = new_pool()
+    pool.find(ticket("a", tags=("x",), shadow=one), 0)
+    assert paired(pool.find(ticket("b", tags=("x",), shadow=other), 0) + pool.tick(500_000)) == []
+    assert paired(pool.find(ticket("c", 500_000, tags=("x",), shadow=one), 500_000)) == [["of-c", "of-a"]]
+    assert paired(pool.find(ticket("d", 500_000, tags=("x",), shadow=other), 500_000)) == [["of-d", "of-b"]]
+
+
+def test_a_ticket_that_comes_back_late_does_not_replace_a_later_one() -> None:
+    pool = new_pool()
+    pool.find(Ticket("new", "t", "a", "plain", 100), 100)
+    assert pool.find(Ticket("old", "t", "a", "plain", 50), 110) == []
+    assert list(pool.tickets) == ["new"]
+
+
+def test_however_many_stand_in_front_who_fit_nobody_others_meet_at_once() -> None:
+    pool = new_pool()
+    for number in range(1000):
+        pool.find(ticket(f"picky{number}", accept=Accept(must={"age": {"min": 99}})), 0)
+    assert paired(pool.find(ticket("a", 10), 10)) == []
+    assert paired(pool.find(ticket("b", 20), 20)) == [["of-b", "of-a"]]
+
+
+def test_the_longest_lines() -> None:
+    pool = new_pool()
+    for number, queue in enumerate(["few", "many", "many", "none"]):
+        one = Ticket(f"{number}", "t", f"u{number}", queue, 0, tags=(f"tag{number}",), attributes={"a": f"{number}"})
+        pool.find(one, 0)
+    pool.find(Ticket("shadow", "t", "s", "few", 0, shadow=True), 0)
+    pool.leave("3", "cancelled", 1)
+    assert pool.lines.longest(5) == [(("t", "many"), 2), (("t", "few"), 1)]
+    assert pool.lines.longest(1) == [(("t", "many"), 2)]

@@ -38,3 +38,12 @@ def test_a_clock_that_goes_back_and_a_rate_of_none() -> None:
     assert bucket.take(50) > 0
     assert bucket.take(101) == 0
     assert TokenBucket(0, 0).take(1) == inf
+
+
+@given(st.floats(0.1, 100), st.floats(1, 100), STEPS)
+def test_asking_takes_nothing(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
+    bucket, asked, now = TokenBucket(rate, burst), TokenBucket(rate, burst), 0.0
+    for passed, cost in steps:
+        now += passed
+        assert asked.lacks(now, cost) == asked.lacks(now, cost)
+        assert bucket.take(now, cost) == asked.take(now, cost)

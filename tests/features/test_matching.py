@@ -9,6 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.config import Config, Match, Queue
+from chatd.store.postgres import Postgres
 from tests.support import NOBODY, Daemon, Person, covers, running
 
 QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
@@ -84,7 +85,7 @@ async def test_groups_of_three(quick: Daemon) -> None:
     [
         {"must": {"a": None}}, {"must": {"a": {"min": "x"}}}, {"must": {"a": {"least": 1}}}, {"must": {"a": [[1]]}},
         {"must": {"a": list(range(21))}}, {"may": {}}, {"must": {f"k{n}": 1 for n in range(21)}},
-        {"should": {"a": {"max": True}}},
+        {"should": {"a": {"max": True}}}, {"must": {"a": "x" * 65}}, {"must_not": {"a": ["x" * 65]}},
     ],
 )  # fmt: skip
 async def test_conditions_that_are_none(daemon: Daemon, accept: Any) -> None:
@@ -133,6 +134,75 @@ async def test_skipping_finds_somebody_else_first(daemon: Daemon) -> None:
         await eve.call("match.find", tags=["tea"])
         assert (await alice.event("match.found"))["partner"]["id"] == eve.user
         assert (await bob.refused("match.skip")).code == "not_found"
+
+
+async def test_after_skipping_nobody_reaches_the_other(daemon: Daemon) -> None:
+    """E2: messages, typing, receipts, whoever skipped."""
+    async with matched(daemon) as (alice, bob, match, conversation):
+        await bob.send(conversation, "hello")
+        await alice.event("message.new")
+        await alice.call("match.skip")
+        assert (await bob.event("match.ended"))["match"] == match
+        bob.events.clear()
+        for person in (alice, bob):
+            tries: dict[str, dict[str, Any]] = {
+                "message.send": {"client_id": "late", "text": "wait"},
+                "message.history": {},
+                "typing.start": {},
+                "typing.stop": {},
+                "receipt.delivered": {"seq": 1},
+                "receipt.read": {"seq": 1},
+            }
+            for command, fields in tries.items():
+                assert (await person.refused(command, conversation=conversation, **fields)).code == "not_found", command
+        assert await bob.is_served()
+        assert not bob.events
+
+
+async def test_a_ticket_names_the_match_that_it_led_to(daemon: Daemon) -> None:
+    """A word that comes late does not end the next match."""
+    async with daemon.people(3) as (ann, ben, eve):
+        first = (await ann.call("match.find"))["ticket"]
+        await ben.call("match.find")
+        await ann.event("match.found")
+        await ben.call("match.leave")
+        await ann.event("match.ended")
+        second = (await ann.call("match.find"))["ticket"]
+        await eve.call("match.find")
+        await ann.event("match.found")
+        for command in ("match.leave", "match.skip"):
+            assert (await ann.refused(command, ticket=first)).code == "not_found"
+        assert (await ann.refused("match.find")).code == "conflict"
+        await ann.call("match.leave", ticket=second)
+        assert (await eve.event("match.ended"))["reason"] == "left"
+
+
+@covers("match.status")
+@covers("match.status", "not_found")
+async def test_asking_how_long_the_line_is_changes_nothing(daemon: Daemon) -> None:
+    async with daemon.people(3) as (ann, ben, eve):
+        assert (await ann.refused("match.status")).code == "not_found"
+        asked = await ann.call("match.find", tags=["ann"])
+        assert dict(await ann.call("match.status")) == dict(asked)
+        await ben.call("match.find", tags=["ben"])
+        status = await ann.call("match.status")
+        assert (status["ticket"], status["waiting"]) == (asked["ticket"], 2)
+        await eve.call("match.find", tags=["ann"])
+        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        assert (await ann.refused("match.status")).code == "not_found"
+
+
+async def test_what_was_asked_is_gone_when_the_match_is_over(daemon: Daemon, db: Postgres) -> None:
+    kept = "select count(*) from match_members where asked is not null"
+    async with matched(daemon, attributes={"size": 1e300}, tags=["tea"]) as (alice, bob, _, _):
+        assert await db.value(kept) == 2
+        await alice.call("match.skip")
+        assert await db.value(kept) == 0
+        await bob.event("match.ended")
+        async with daemon.person("eve") as eve:
+            await eve.call("match.find", tags=["tea"])
+            found = await eve.event("match.found")
+            assert found["partner"]["attributes"] == {"size": 1e300}
 
 
 async def test_when_there_is_nobody_else_one_meets_the_same_again_and_is_told(quick: Daemon) -> None:

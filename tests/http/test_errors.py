@@ -27,6 +27,8 @@ NOTHING = [
     ("GET", "/nothing/here", 404, "not_found"),
     ("GET", "/v1/conversations/", 404, "not_found"),
     ("GET", "//evil.test/%2e%2e", 404, "not_found"),
+    ("GET", "//healthz", 404, "not_found"),
+    ("GET", "/%2fhealthz", 404, "not_found"),
     ("GET", "/\\evil.test", 404, "not_found"),
     ("GET", "/admin", 404, "not_found"),
     ("GET", "/static/../app.py", 404, "not_found"),

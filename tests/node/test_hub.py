@@ -118,3 +118,18 @@ async def test_a_close_reaches_whoever_is_just_arriving() -> None:
     assert session.closed == ["logged_out"]
     hub.close_sessions("t", "v", "banned")
     assert session.closed == ["logged_out"]
+
+
+async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_gone() -> None:
+    hub = Hub()
+    first: list[tuple[str, str, bool]] = []
+    second: list[tuple[str, str, bool]] = []
+    for heard in (first, second):
+        hub.watch(lambda *news, heard=heard: heard.append(news))  # type: ignore[misc]
+    one, two = Session("1", "u"), Session("2", "u")
+    for session in (one, two):
+        attach(hub, session)
+    hub.detach(one)
+    assert first == second == [("t", "u", True)] * 2
+    hub.detach(two)
+    assert first == second == [("t", "u", True)] * 2 + [("t", "u", False)]

@@ -47,6 +47,8 @@ def values_of(form: inspect.Type) -> st.SearchStrategy[Any]:
             return st.sampled_from(form.values)
         case inspect.BoolType():
             return st.booleans()
+        case inspect.LiteralType():
+            return st.sampled_from(form.values)
         case inspect.NoneType():
             return st.none()
     raise NotImplementedError(form)

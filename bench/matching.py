@@ -1,0 +1,168 @@
+"""What a match costs, however many wait: the pool alone, without sockets and databases.
+
+python -m bench.matching
+
+So many wait as the column says, who have not been looked after yet. Then one after the other comes: CPU time of this process for
+each, with the match that is made, and with somebody new in the place of whoever has gone.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Table
+
+from chatd.domain.criteria import Accept, Ticket
+from chatd.domain.match_steps import Paired, Queue, Step
+from chatd.domain.matchmaking import Pool
+
+SIZES = (100, 1_000, 10_000, 100_000)
+# Nobody's demands loosen while it is measured, but where that is what is measured.
+HOUR = 3_600_000
+RULES = {"": Queue(relax=HOUR, longest=10 * HOUR)}
+RELAX = 5000
+RELAXING = {"": Queue(relax=RELAX, longest=10 * HOUR)}
+TAGS = [f"tag{number}" for number in range(1000)]
+LANGUAGES = [f"language{number}" for number in range(20)]
+Make = Callable[[random.Random, int], Ticket]
+
+
+def ticket(number: int, **fields: object) -> Ticket:
+    return Ticket(f"t{number}", "t", f"u{number}", "q", 0, **fields)  # type: ignore[arg-type]
+
+
+def anybody(_: random.Random, number: int) -> Ticket:
+    return ticket(number)
+
+
+def with_tags(rng: random.Random, number: int) -> Ticket:
+    return ticket(number, tags=tuple(rng.sample(TAGS, 3)))
+
+
+def within_ranges(rng: random.Random, number: int) -> Ticket:
+    """Of an age from 18 to 80, who want somebody of their own, five years more or less."""
+    age = rng.randint(18, 80)
+    return ticket(number, attributes={"age": age}, accept=Accept(must={"age": {"min": age - 5, "max": age + 5}}))
+
+
+def with_a_language(rng: random.Random, number: int) -> Ticket:
+    """The same, and of one of twenty languages; blocks a hundred, met twenty."""
+    age, language = rng.randint(18, 80), rng.choice(LANGUAGES)
+    must = {"age": {"min": age - 5, "max": age + 5}, "language": language}
+    others = [f"u{rng.randrange(10**9)}" for _ in range(120)]
+    attributes = {"age": age, "language": language}
+    return ticket(
+        number, attributes=attributes, accept=Accept(must=must), avoid=frozenset(others[:100]), recent=tuple(others[100:])
+    )
+
+
+def one_of_many(rng: random.Random, number: int) -> Ticket:
+    """Fits one in five hundred, by a text."""
+    club = f"club{rng.randrange(500)}"
+    return ticket(number, attributes={"club": club}, accept=Accept(must={"club": club}))
+
+
+def nobody(rng: random.Random, number: int) -> Ticket:
+    """Fits nobody at all."""
+    return ticket(number, attributes={"age": 1}, accept=Accept(must={"age": {"min": 2}}))
+
+
+CROWDS: dict[str, Make] = {
+    "anybody": anybody,
+    "three of 1000 tags": with_tags,
+    "ranges": within_ranges,
+    "ranges, language, 100 blocked": with_a_language,
+    "one in 500 fits, by a text": one_of_many,
+    "nobody fits": nobody,
+    "one in two fits nobody": lambda rng, number: nobody(rng, number) if number % 2 else anybody(rng, number),
+}
+
+
+class Crowd:
+    """So many who wait."""
+
+    def __init__(self, make: Make, size: int, rules: dict[str, Queue], seed: int) -> None:
+        self._make = make
+        self._rng = random.Random(seed)
+        self._number = 0
+        self.pool = Pool(rules, self._name)
+        self.fill(size)
+
+    def _name(self) -> str:
+        return f"m{self._number}"
+
+    def fill(self, size: int) -> None:
+        """Until so many wait. Nobody looks for anybody."""
+        self.pool.paused = True
+        while len(self.pool.tickets) < size:
+            self.pool.find(self.next(), 0)
+        self.pool.paused = False
+
+    def next(self) -> Ticket:
+        self._number += 1
+        return self._make(self._rng, self._number)
+
+    def arrive(self, one: Ticket) -> bool:
+        """Whether they met somebody. Who did not leaves."""
+        pairs = [step for step in self.pool.find(one, 1) if isinstance(step, Paired)]
+        for pair in pairs:
+            self.pool.settle(pair.match)
+        if not pairs:
+            self.pool.leave(one.id, "cancelled", 1)
+        return bool(pairs)
+
+
+def arrivals(make: Make, size: int, count: int) -> tuple[float, float]:
+    """Microseconds for each who comes, and the share that met somebody."""
+    crowd, met, used = Crowd(make, size, RULES, size), 0, 0.0
+    for _ in range(count):
+        one = crowd.next()
+        start = time.process_time_ns()
+        met += crowd.arrive(one)
+        crowd.fill(size)
+        used += time.process_time_ns() - start
+    return used / count / 1000, met / count
+
+
+def wakings(size: int, count: int) -> float:
+    """Microseconds for each whose demands loosen, where nobody fits anybody."""
+    crowd = Crowd(lambda rng, number: replace(nobody(rng, number), since=number), size, RELAXING, size)
+    start = time.process_time_ns()
+    steps: list[Step] = crowd.pool.tick(RELAX + count)
+    used = time.process_time_ns() - start
+    assert not steps
+    return used / min(count, size) / 1000
+
+
+def words(size: int) -> float:
+    """Microseconds for what the owner says of its lines, once a second."""
+    crowd = Crowd(lambda _, number: ticket(number, attributes={"name": f"{number}"}), size, RULES, size)
+    start = time.process_time_ns()
+    for _ in range(20):
+        crowd.pool.lines.longest(100)
+    return (time.process_time_ns() - start) / 20 / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arrivals", type=int, default=2000)
+    count = parser.parse_args().arrivals
+    table = Table("CPU us", *(f"{size:,} wait" for size in SIZES), "most / least", "who comes meets somebody")
+    for name, make in CROWDS.items():
+        found = [arrivals(make, size, count) for size in SIZES]
+        shares = "  ".join(f"{share:.0%}" for _, share in found)
+        table.add_row(f"who comes: {name}", *figures([us for us, _ in found]), shares)
+    table.add_row("demands loosen: nobody fits", *figures([wakings(size, min(SIZES)) for size in SIZES]), "")
+    table.add_row("the owner's word, a second", *figures([words(size) for size in SIZES]), "")
+    Console(width=160).print(table)
+
+
+def figures(values: list[float]) -> list[str]:
+    return [*(f"{value:.0f}" for value in values), f"{max(values) / min(values):.1f}"]
+
+
+if __name__ == "__main__":
+    main()

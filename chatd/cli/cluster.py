@@ -1,0 +1,101 @@
+"""Asking the nodes that run. See `chatd/node/questions.py` for those who answer."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import msgspec
+import trio
+import trio_asyncio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chatd.cli.common import err
+from chatd.config import Config
+from chatd.ids import uuid7
+from chatd.node import orders
+from chatd.node.answers import Answer
+from chatd.node.keys import now_ms
+from chatd.store.bus import announce, recent
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.redis import Redis, open_redis
+from chatd.store.servers import join_servers
+
+T = TypeVar("T")
+# Seconds that nodes have to answer, and between two looks.
+PATIENCE, LOOK = 2.0, 0.02
+NO_ANSWER = "no answer within 2 seconds"
+
+
+class Heard(Struct, Generic[T]):
+    """The answer of one node, and between which two moments (in milliseconds, of this machine) it was given."""
+
+    answer: T
+    asked_at: int
+    heard_at: int
+
+
+class Answers(Struct, Generic[T]):
+    """By the names of the nodes. `silent`: those who live and have not answered in time, or not in full, and why."""
+
+    nodes: dict[str, Heard[T]]
+    silent: dict[str, str]
+
+
+@asynccontextmanager
+async def open_databases(config: Config) -> AsyncIterator[tuple[Postgres, Redis]]:
+    """Postgres and Redis, embedded or not, whether a daemon runs or not."""
+    patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
+    async with (
+        join_servers(config) as (dsn, url),
+        trio_asyncio.open_loop(),
+        open_postgres(dsn, patient) as db,
+        open_redis(config.redis, url) as redis,
+    ):
+        yield db, redis
+
+
+@asynccontextmanager
+async def open_bus(config: Config) -> AsyncIterator[Redis]:
+    """Redis alone."""
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        yield redis
+
+
+async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: type[T], seconds: int = 3) -> Answers[T]:
+    """Ask all nodes, and wait until those have answered who were there `seconds` ago, or until it takes too long.
+
+    Raises Refused.
+    """
+    reply, asked_at = uuid7(now_ms()), now_ms()
+    found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
+    await announce(redis, reply, orders.encode_order(question(reply)))
+    with trio.move_on_after(PATIENCE):
+        while NO_ANSWER in found.silent.values():
+            data = await redis.call("LPOP", redis.key("answers", reply))
+            if data is None:
+                await trio.sleep(LOOK)
+            else:
+                take(found, data, kind, asked_at)
+    return found
+
+
+def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
+    """One answer. What cannot be read comes from another version."""
+    answer = msgspec.json.decode(data, type=Answer)
+    found.silent.pop(answer.node, None)
+    if answer.error:
+        found.silent[answer.node] = answer.error
+        return
+    try:
+        found.nodes[answer.node] = Heard(msgspec.json.decode(answer.answer, type=kind), asked_at, now_ms())
+    except msgspec.ValidationError:
+        found.silent[answer.node] = "an answer that this version cannot read"
+
+
+def warn_of_silence(found: Answers[T]) -> None:
+    """What is missing from what is shown."""
+    for node, why in found.silent.items():
+        err.print(f"[yellow]chatd:[/] node {node}: {why}", highlight=False)
+    if not found.nodes and not found.silent:
+        err.print("[yellow]chatd:[/] no node runs on this Redis and prefix", highlight=False)

@@ -1,0 +1,118 @@
+"""chatd doctor"""
+
+import shutil
+from pathlib import Path
+
+import typer
+
+from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
+from chatd.cli.check import Finding
+from chatd.cli.cluster import Answers, ask, open_databases
+from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, out, run_async
+from chatd.cli.doctor_nodes import Clock
+from chatd.config import Config
+from chatd.errors import Refused
+from chatd.node import orders
+from chatd.node.answers import Health
+from chatd.node.keys import now_ms
+from chatd.settings import Loaded
+from chatd.store.embedded import EmbeddedError
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis
+
+# Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
+LIVED = 20
+# Free space of the data folder: so many bytes, and such a share of the disk.
+LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
+
+
+def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
+    """Say what is wrong with the system that runs, and how to mend it. Exit code 1 when something is.
+
+    [bold]Examples[/]
+
+      chatd doctor
+
+      chatd doctor --json | jq '.[] | select(.ok | not)'
+    """
+    findings = run_async(examine, load_or_exit(config))
+    check.report(findings, json)
+    wrong = sum(not finding.ok for finding in findings)
+    if not json:
+        out.print(f"\n{wrong} of {len(findings)} are wrong" if wrong else f"\nall {len(findings)} are well", highlight=False)
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+async def examine(loaded: Loaded) -> list[Finding]:
+    """Everything that can be looked at; what is away hides only itself."""
+    config = loaded.config
+    findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
+    try:
+        async with open_databases(config) as (db, redis):
+            findings += await check.postgres(db, config)
+            findings.append(await check.redis(redis))
+            nodes = await look_at_nodes(db, redis, findings)
+            if not nodes:
+                findings += [*check.ports(config), check.open_files(config)]
+            if is_well(findings, "postgres.server") and is_well(findings, "postgres.schema"):
+                findings += await look_at_postgres(db, config, nodes)
+    except EmbeddedError as error:
+        findings.append(check.no_servers(error))
+    return findings
+
+
+def is_well(findings: list[Finding], code: str) -> bool:
+    return all(finding.ok for finding in findings if finding.code == code)
+
+
+async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Finding]:
+    try:
+        return await doctor_postgres.look(db, config, nodes)
+    except Refused as refused:
+        return [Finding("Postgres", False, refused.message, "ask again; look at its log and its load", "postgres.server")]
+
+
+async def look_at_nodes(db: Postgres, redis: Redis, findings: list[Finding]) -> int:
+    """Add what is found of Redis and the nodes; how many nodes run. Without Redis nobody can be asked."""
+    if not is_well(findings, "redis.server"):
+        return 0
+    try:
+        found = await ask(redis, orders.AskHealth, Health, LIVED)
+        owner = await redis.call("GET", redis.key("lease", "match"))
+        clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
+        findings += await doctor_redis.look(redis)
+    except Refused as refused:
+        findings.append(Finding("Redis", False, refused.message, "ask again; look at its log and its load", "redis.server"))
+        return 0
+    findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms())
+    return count(found)
+
+
+def count(found: Answers[Health]) -> int:
+    return len(found.nodes.keys() | found.silent.keys())
+
+
+async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[str, Clock]:
+    """Raises Refused."""
+    before = now_ms()
+    seconds, micros = await redis.call("TIME")
+    clocks = {"Redis": Clock(int(seconds) * 1000 + int(micros) // 1000, before, now_ms())}
+    if postgres_is_well:
+        before = now_ms()
+        clocks["Postgres"] = Clock(await doctor_postgres.clock(db), before, now_ms())
+    return clocks
+
+
+def disk(folder: Path) -> list[Finding]:
+    """Of this machine's data folder, when there is one."""
+    if not folder.exists():
+        return []
+    usage = shutil.disk_usage(folder)
+    return [judge_disk(str(folder), usage.free, usage.total)]
+
+
+def judge_disk(folder: str, free: int, total: int) -> Finding:
+    enough = free >= LEAST_BYTES and free >= LEAST_SHARE * total
+    detail = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free in {folder}"
+    return Finding("disk", enough, detail, "make room, or set data.dir to a larger disk", "machine.disk")

@@ -1,0 +1,116 @@
+"""What can be wrong with nodes that run, from what they say of themselves. Pure: answers in, findings out."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS, Finding
+from chatd.cli.cluster import Answers
+from chatd.node.answers import Health
+
+# Milliseconds that clocks may differ, and within which a gap of the bus is news.
+MOST_SKEW = 1000
+LATELY = 300_000
+# Orders that may wait for the bus, and messages for the database.
+MOST_WAITING = 2_000
+FULL = 0.9
+
+
+class Clock(Struct):
+    """What a clock said, and between which moments of this machine's. All in milliseconds."""
+
+    at: int
+    earliest: int
+    latest: int
+
+    @property
+    def offset(self) -> int:
+        """By how much it certainly differs from ours."""
+        return min(0, self.at - self.earliest) + max(0, self.at - self.latest)
+
+
+def judge(found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int) -> list[Finding]:
+    """All of it. `owner`: the node that has the lease of the match pool; `clocks` of Postgres and Redis."""
+    nodes = {name: heard.answer for name, heard in found.nodes.items()}
+    own = {name: Clock(heard.answer.at, heard.asked_at, heard.heard_at) for name, heard in found.nodes.items()}
+    findings = [judge_presence(found), judge_clocks({**clocks, **own})]
+    if found.nodes:
+        findings += [judge_versions(nodes), judge_pool(nodes, owner, set(found.silent)), *judge_each(nodes, now)]
+    return findings
+
+
+def judge_presence(found: Answers[Health]) -> Finding:
+    silent = "; ".join(f"{node}: {why}" for node, why in found.silent.items())
+    if silent:
+        fix = "look at its log and its processor time; it may just have ended: ask again. If it hangs, restart it"
+        return Finding("nodes", False, silent, fix, "nodes.silent")
+    if not found.nodes:
+        return Finding("nodes", False, "none runs", "start one with `chatd serve`; is redis.prefix the same?", "nodes.none")
+    detail = f"{len(found.nodes)}, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
+    return Finding("nodes", True, detail, code="nodes.silent")
+
+
+def judge_versions(nodes: Mapping[str, Health]) -> Finding:
+    versions = sorted({node.version for node in nodes.values()})
+    fix = "finish the upgrade: restart the older ones"
+    return Finding("versions", len(versions) == 1, ", ".join(versions), fix, "nodes.versions")
+
+
+def judge_clocks(clocks: Mapping[str, Clock]) -> Finding:
+    offsets = {name: clock.offset for name, clock in clocks.items()} | {"this machine": 0}
+    first, last = min(offsets, key=lambda name: offsets[name]), max(offsets, key=lambda name: offsets[name])
+    skew = offsets[last] - offsets[first]
+    detail = f"{last} is {skew} ms ahead of {first}" if skew else "no difference"
+    return Finding("clocks", skew <= MOST_SKEW, detail, "keep them right with NTP (chrony, systemd-timesyncd)", "clocks.skew")
+
+
+def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str]) -> Finding:
+    """Somebody has to have it, who lives, and nobody else."""
+    owners = [name for name, node in nodes.items() if node.owns_pool]
+    if len(owners) > 1:
+        detail, fix = f"{' and '.join(owners)} both own it", "it mends itself within seconds when Redis answers; ask again"
+        return Finding("match pool", False, detail, fix, "match.owner")
+    if owner is None or (owner not in nodes and owner not in silent):
+        detail = f"its owner {owner} is gone" if owner else "nobody owns it, so nobody is matched"
+        return Finding(
+            "match pool", False, detail, "ask again in five seconds; then restart a node and look at its log", "match.owner"
+        )
+    return Finding("match pool", True, f"owned by {owner}", code="match.owner")
+
+
+def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
+    for name, node in nodes.items():
+        yield from judge_bus(name, node, now)
+        yield Finding(
+            f"mirror of the match pool, {name}",
+            not node.mirror_stale,
+            "stale" if node.mirror_stale else "written",
+            "Redis is slow or was away: when it stays so look at Redis; a new owner begins with the tickets of the nodes",
+            "match.mirror",
+        )
+        yield judge_files(name, node)
+        yield Finding(
+            f"journal, {name}",
+            node.journal_waiting < MOST_WAITING,
+            f"{node.journal_waiting} wait, {node.journal_failures} failures since its start",
+            "the database is too slow: look at its disk, at long transactions, and at journal.flushers",
+            "journal.behind",
+        )
+
+
+def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
+    fix = "Redis is slow, or not reachable from that node: look at its load and the network"
+    yield Finding(f"bus, {name}", node.bus_waiting < MOST_WAITING, f"{node.bus_waiting} orders wait", fix, "bus.behind")
+    lately = bool(node.bus_gap_at) and now - node.bus_gap_at < LATELY
+    detail = f"{node.bus_gaps} since its start"
+    if node.bus_gap_at:
+        detail += f", the last one {max(0, now - node.bus_gap_at) // 1000} s ago"
+    fix = "nothing is lost, Postgres was asked. Was Redis away or emptied? Is its memory enough? Can the node keep up?"
+    yield Finding(f"gaps of the bus, {name}", not lately, detail, fix, "bus.gaps")
+
+
+def judge_files(name: str, node: Health) -> Finding:
+    """The limit of the node itself, which may be another than that of this shell."""
+    enough = node.descriptors + SPARE_DESCRIPTORS <= node.most_descriptors and node.descriptors < FULL * node.most_descriptors
+    detail = f"{node.descriptors} of {node.most_descriptors}"
+    return Finding(f"open files, {name}", enough or node.most_descriptors < 0, detail, RAISE_FILES, "nodes.files")

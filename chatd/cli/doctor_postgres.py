@@ -1,0 +1,90 @@
+"""What can be wrong with a Postgres that answers. The judgements are pure: rows in, findings out."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from chatd.cli.check import Finding
+from chatd.config import Config
+from chatd.store import queries
+from chatd.store.migrations import Migration, available, pending
+from chatd.store.postgres import Postgres, Row
+
+SQL = queries.load("doctor")
+CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)
+DROPPED = re.compile(r"^drop index (?:concurrently )?(?:if exists )?(\w+)", re.MULTILINE)
+
+# Seconds that a transaction may take, and be idle. Ours end after `postgres.timeout`.
+LONGEST, LONGEST_IDLE = 60.0, 30.0
+MOST_SHOWN = 10
+# Dead rows that are worth a word, when they are more than the living ones.
+MOST_DEAD = 50_000
+# Of the connections there may be.
+FULL = 0.9
+
+
+async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
+    """Raises Refused. `nodes`: how many run."""
+    indexes = {row["name"]: row["valid"] for row in await db.all(SQL.indexes)}
+    busy = await db.all(SQL.long_running, LONGEST, LONGEST_IDLE, MOST_SHOWN)
+    row = await db.one(SQL.connections)
+    assert row is not None
+    to_come = await pending(db)
+    needed = nodes * (config.postgres.pool + config.journal.flushers)
+    return [
+        *judge_indexes(expected(one for one in available() if one not in to_come), indexes),
+        judge_transactions(busy),
+        judge_connections(row["used"], row["most"], needed, nodes),
+        judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
+    ]
+
+
+async def clock(db: Postgres) -> int:
+    """What time it is there, in milliseconds. Raises Refused."""
+    return int(await db.value(SQL.clock))
+
+
+def expected(migrations: Iterable[Migration]) -> dict[str, str]:
+    """The named indexes that the migrations make, and the statement that makes each again."""
+    found: dict[str, str] = {}
+    for migration in migrations:
+        for unique, name, rest in CREATED.findall(migration.sql):
+            found[name] = f"create {unique}index concurrently {name} {' '.join(rest.split())}"
+        for name in DROPPED.findall(migration.sql):
+            found.pop(name, None)
+    return found
+
+
+def judge_indexes(wanted: Mapping[str, str], there: Mapping[str, bool]) -> Iterator[Finding]:
+    missing = [name for name in wanted if name not in there]
+    invalid = [name for name, valid in there.items() if not valid]
+    for name in missing:
+        yield Finding("index", False, f"{name} is missing", f"run: {wanted[name]}", "postgres.index.missing")
+    for name in invalid:
+        fix = f"run: reindex index concurrently {name}; of a unique index remove the rows that are twice before"
+        yield Finding("index", False, f"{name} is invalid and not used", fix, "postgres.index.invalid")
+    if not missing and not invalid:
+        yield Finding("indexes", True, f"{len(there)}, all of them valid", code="postgres.indexes")
+
+
+def judge_transactions(rows: Sequence[Row]) -> Finding:
+    who = "; ".join(f"process {row['pid']} ({row['name'] or 'no name'}): {row['state']}, {row['seconds']} s" for row in rows)
+    fix = "find out who it is; `select pg_terminate_backend(PROCESS)` ends it. While it lives nothing newer can be vacuumed"
+    return Finding("transactions", not rows, who or "none is long", fix, "postgres.transactions")
+
+
+def judge_connections(used: int, most: int, needed: int, nodes: int) -> Finding:
+    detail = f"{used} of {most} in use; {nodes} nodes may need {needed}"
+    fix = "raise max_connections, or lower postgres.pool; or find who else holds them"
+    return Finding("connections", used < FULL * most and needed <= most, detail, fix, "postgres.connections")
+
+
+def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
+    """Tables that grow although rows are gone."""
+    problems = [] if autovacuum else ["autovacuum is off"]
+    problems += [f"autovacuum is off for {row['name']}" for row in tables if row["switched_off"]]
+    for row in tables:
+        if row["dead"] > max(MOST_DEAD, row["live"]):
+            never = "" if row["vacuumed_at"] else ", and was never vacuumed"
+            problems.append(f"{row['name']} has {row['dead']} dead rows beside {row['live']}{never}")
+    fix = "set autovacuum on; run: vacuum (analyze), and look for long transactions that keep it from its work"
+    return Finding("vacuum", not problems, "; ".join(problems) or "the tables are kept clean", fix, "postgres.vacuum")

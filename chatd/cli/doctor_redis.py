@@ -1,0 +1,48 @@
+"""What can be wrong with a Redis that answers. Nothing in it has to last, but the nodes meet there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chatd.cli.check import Finding
+from chatd.store.redis import Redis
+
+Info = Mapping[str, Any]
+FULL = 0.9
+
+
+async def look(redis: Redis) -> list[Finding]:
+    """Raises Refused."""
+    info: dict[str, Any] = {}
+    for section in ("memory", "stats", "persistence", "clients", "server"):
+        info |= await redis.call("INFO", section)
+    return [*judge_memory(info), judge_persistence(info)]
+
+
+def judge_memory(info: Info) -> Iterator[Finding]:
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    policy, evicted = str(info.get("maxmemory_policy", "noeviction")), int(info.get("evicted_keys", 0))
+    yield Finding(
+        "Redis policy",
+        not most or policy == "noeviction",
+        f"{policy}, maxmemory {most or 'unlimited'}",
+        "set maxmemory-policy noeviction: the bus, leases and tickets must not vanish while they are used",
+        "redis.policy",
+    )
+    yield Finding(
+        "Redis memory",
+        not most or used < FULL * most,
+        f"{used} bytes of {most or 'what the machine has'}",
+        "raise maxmemory, or give chatd a Redis of its own: when it is full the nodes cannot talk",
+        "redis.memory",
+    )
+    fix = "set maxmemory-policy noeviction and raise maxmemory; then `redis-cli config resetstat` forgets the count"
+    yield Finding("Redis evictions", not evicted, f"{evicted} keys since its start", fix, "redis.evictions")
+
+
+def judge_persistence(info: Info) -> Finding:
+    """Not keeping anything is allowed; trying to and failing makes Redis refuse writes."""
+    names = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
+    failing = [name for name in names if info.get(name, "ok") != "ok"]
+    kept = "kept in an append-only file" if info.get("aof_enabled") else "not kept over a restart: the nodes give it again"
+    fix = "look at its log and the space on its disk: a Redis that cannot save refuses writes"
+    return Finding("Redis persistence", not failing, ", ".join(failing) or kept, fix, "redis.persistence")

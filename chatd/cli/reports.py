@@ -1,0 +1,125 @@
+"""chatd reports"""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from chatd.cli.common import (
+    AsJson,
+    ConfigFile,
+    TenantOption,
+    database,
+    load_or_exit,
+    moment,
+    out,
+    print_json,
+    run_async,
+    seconds_of,
+    tell_nodes,
+    wrong,
+)
+from chatd.cli.strikes import me
+from chatd.config import Config
+from chatd.domain.tokens import USER
+from chatd.node import orders, reports
+from chatd.node.keys import now_ms
+from chatd.node.reports import Measure, Verdict
+
+app = typer.Typer(help="What people have reported: look at it, decide.", no_args_is_help=True)
+ReportId = Annotated[str, typer.Argument(help="The report's id.", metavar="REPORT")]
+
+
+class Outcome(StrEnum):
+    """Was there something to it?"""
+
+    upheld = "upheld"
+    dismissed = "dismissed"
+
+
+@app.command("list")
+def list_reports(
+    every: Annotated[bool, typer.Option("--all", help="Those that are resolved, too.")] = False,
+    user: Annotated[str | None, typer.Option(help="Only those about this user.")] = None,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """The reports that are open, the latest first."""
+    about = None if user is None else checked(user)
+    rows = run_async(find_reports, load_or_exit(config).config, tenant, None if every else "open", about)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "about", "reason", "text", "by", "when", "state")
+    for row in rows:
+        texts = (row["id"], row["user"], row["reason"], row["text"] or "", row["reporter"])
+        table.add_row(*map(escape, texts), moment(row["created_at"]), row["outcome"] or row["state"])
+    out.print(table)
+
+
+async def find_reports(config: Config, tenant: str, state: str | None, user: str | None) -> list[dict[str, Any]]:
+    async with database(config) as db:
+        return await reports.page(db, tenant, state, user)
+
+
+@app.command()
+def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """A report with what was said. That it was read is in the audit log."""
+    row = run_async(read_report, load_or_exit(config).config, tenant, checked(report))
+    if as_json:
+        print_json(row)
+        return
+    transcript = row.pop("transcript")
+    out.print("\n".join(f"{key:14} {escape(str(value))}" for key, value in row.items()), highlight=False)
+    table = Table("seq", "when", "sender", "text")
+    for entry in transcript:
+        said = entry["text"] or f"{len(entry['attachments'])} attachments"
+        table.add_row(str(entry["seq"]), moment(entry["at"]), entry["sender"], escape(said))
+    out.print(table)
+
+
+async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
+    async with database(config) as db:
+        return await reports.read(db, me(tenant), report)
+
+
+@app.command()
+def resolve(
+    report: ReportId,
+    outcome: Annotated[Outcome, typer.Argument(help="Was there something to it?")],
+    note: Annotated[str, typer.Option(help="For whoever reads the report later.")] = "",
+    strike: Annotated[bool, typer.Option("--strike", help="Give whom it is about a strike.")] = False,
+    ban: Annotated[bool, typer.Option("--ban", help="Ban whom it is about.")] = False,
+    lasts: Annotated[str | None, typer.Option("--for", help="How long, such as 12h or 7d; else for ever.")] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="Ban their devices as well.")] = False,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+) -> None:
+    """Decide about a report, and carry out what follows.
+
+    [bold]Example[/]
+
+      chatd reports resolve 01890a5d-ac96-774b-bcce-b302099a8057 upheld --ban --for 7d
+    """
+    if (lasts or devices) and not ban:
+        raise wrong("--for and --devices belong to --ban")
+    until = None if lasts is None else now_ms() + seconds_of(lasts) * 1000
+    measure = Measure(strike=strike, ban=ban, until=until, devices=devices)
+    run_async(decide, load_or_exit(config).config, tenant, checked(report), outcome.value, note, measure)
+
+
+async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
+    async with database(config) as db:
+        verdict = await reports.resolve(db, config.moderation, me(tenant), report, outcome, note[:2000], measure)
+    if verdict.banned:
+        await tell_nodes(config, orders.CloseUser(tenant, verdict.user, "banned", None))
+    return verdict
+
+
+def checked(id_: str) -> str:
+    if USER.fullmatch(id_) is None:
+        raise wrong(f"{id_} is no id")
+    return id_

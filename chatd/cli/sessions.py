@@ -1,0 +1,128 @@
+"""chatd sessions"""
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from msgspec import to_builtins
+
+from chatd.cli.cluster import Answers, ask, open_bus, open_databases, warn_of_silence
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, moment, out, print_json, run_async, wrong
+from chatd.config import Config
+from chatd.domain.tokens import USER
+from chatd.node import orders
+from chatd.node.answers import Sessions
+from chatd.node.audit import Actor, write
+from chatd.node.keys import now_ms
+from chatd.store.redis import Redis
+
+MOST = 1000
+
+app = typer.Typer(help="Who is connected, on every node.", no_args_is_help=True)
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+
+
+@app.command("list")
+def list_sessions(
+    user: Annotated[str | None, typer.Option(help="Only those of this user.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=MOST)] = 100,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """The connections of a tenant. Addresses are shown as the beginning of a keyed hash only.
+
+    [bold]Examples[/]
+
+      chatd sessions list --limit 20
+
+      chatd sessions list --user 01890a5d-ac96-774b-bcce-b302099a8057 --json
+    """
+    check_ids(user)
+    found = run_async(find, load_or_exit(config).config, tenant, user, limit)
+    rows = rows_of(found)[:limit]
+    total = sum(heard.answer.total for heard in found.nodes.values())
+    if as_json:
+        print_json({"total": total, "sessions": rows, "silent": found.silent})
+        return
+    warn_of_silence(found)
+    for row in rows:
+        out.print(line_of(row), highlight=False)
+    out.print(f"{len(rows)} of {total}" + ("; see --limit" if total > len(rows) else ""), highlight=False)
+
+
+def check_ids(*ids: str | None) -> None:
+    for id_ in ids:
+        if id_ is not None and not USER.fullmatch(id_):
+            raise wrong("that is no id")
+
+
+async def find(config: Config, tenant: str, user: str | None, limit: int) -> Answers[Sessions]:
+    async with open_bus(config) as redis:
+        return await find_sessions(redis, tenant, user, None, limit)
+
+
+async def find_sessions(redis: Redis, tenant: str, user: str | None, session: str | None, limit: int) -> Answers[Sessions]:
+    """Raises Refused."""
+    return await ask(redis, lambda reply: orders.AskSessions(reply, tenant, user, session, limit), Sessions)
+
+
+def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
+    """All of them, the oldest first."""
+    rows = [{"node": node} | to_builtins(session) for node, heard in found.nodes.items() for session in heard.answer.sessions]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """Two lines: ids are long, and are there to be copied."""
+    waiting = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
+    since, active, expiry = (moment(row[name]) for name in ("connected_at", "active_at", "expires_at"))
+    return (
+        f"{row['id']}  user {row['user']}  {row['codec']}, since {since}, active {active}\n"
+        f"    node {row['node']}  login {row['login'] or 'elsewhere'}  waiting {waiting}  token until {expiry}"
+        f"  address {row['address'] or 'none'}"
+    )
+
+
+@app.command()
+def kick(
+    session: Annotated[str | None, typer.Argument(help="The session's id.")] = None,
+    user: Annotated[str | None, typer.Option(help="All sessions of this user.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; for the audit log.")] = "no reason given",
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a session, or all of a user, wherever they are. The client comes back by itself; a ban keeps it out.
+
+    [bold]Examples[/]
+
+      chatd sessions kick 01890a5d-ac96-774b-bcce-b302099a8057
+
+      chatd sessions kick --user 01890a5d-ac96-774b-bcce-b302099a8057 --reason "stuck since the upgrade"
+    """
+    if (session is None) == (user is None):
+        raise wrong("give the id of a session, or --user")
+    check_ids(session, user)
+    found = run_async(kick_sessions, load_or_exit(config).config, tenant, user, session, reason)
+    rows = rows_of(found)
+    if as_json:
+        print_json({"kicked": rows, "silent": found.silent})
+    else:
+        warn_of_silence(found)
+        for row in rows:
+            print(row["id"])
+    if not rows:
+        raise failed(f"there is no such session in tenant {tenant}")
+
+
+async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
+    """First it is written down, then it is done. Raises Refused."""
+    async with open_databases(config) as (db, redis):
+        rows = rows_of(await find_sessions(redis, tenant, user, session, MOST))
+        if not rows:
+            return Answers({}, {})
+        who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
+        actor = Actor(tenant, getpass.getuser(), now_ms())
+        await write(db, actor, "session.kick", session or user or "", who)
+        return await ask(redis, lambda reply: orders.AskKick(reply, tenant, user, session), Sessions)

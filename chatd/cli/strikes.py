@@ -1,0 +1,100 @@
+"""chatd users strike, strikes, shadow, unshadow"""
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from chatd.cli.common import (
+    AsJson,
+    ConfigFile,
+    TenantOption,
+    database,
+    load_or_exit,
+    moment,
+    out,
+    print_json,
+    run_async,
+    tell_nodes,
+    wrong,
+)
+from chatd.config import Config
+from chatd.domain.tokens import USER
+from chatd.node import moderation, orders, strikes
+from chatd.node.audit import Actor
+from chatd.node.keys import now_ms
+from chatd.node.strikes import Struck
+
+UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
+
+
+def checked(user: str) -> str:
+    if USER.fullmatch(user) is None:
+        raise wrong(f"{user} is no id of a user")
+    return user
+
+
+def me(tenant: str) -> Actor:
+    """Whoever gives the command, as the audit log says it."""
+    return Actor(tenant, getpass.getuser(), now_ms())
+
+
+def strike(
+    user: UserId,
+    reason: Annotated[str, typer.Option(help="Why; for the audit log, and for the ban that may follow.")],
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a user a strike. From as many on as [bold]moderation.strikes[/] says each one ends in a ban.
+
+    [bold]Example[/]
+
+      chatd users strike 01890a5d-ac96-774b-bcce-b302099a8057 --reason spam
+    """
+    done = run_async(strike_user, load_or_exit(config).config, tenant, checked(user), reason)
+    if as_json:
+        print_json({"strike": done.id, "count": done.count, "ban": done.ban, "until": done.until})
+    else:
+        print(f"strike {done.count}" + (f", banned until {moment(done.until)}" if done.ban else ""))
+
+
+async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
+    async with database(config) as db:
+        done = await strikes.strike(db, config.moderation, me(tenant), user, reason)
+    if done.ban is not None:
+        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None))
+    return done
+
+
+def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """The strikes of a user, the latest first."""
+    rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked(user))
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "reason", "by", "when", "counts until")
+    for row in rows:
+        table.add_row(row["id"], row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
+    out.print(table)
+
+
+async def find_strikes(config: Config, tenant: str, user: str) -> list[dict[str, Any]]:
+    async with database(config) as db:
+        return await strikes.of_user(db, tenant, user)
+
+
+def shadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+    """From their next search on match a user only with others of whom this was said. They are not told."""
+    run_async(switch, load_or_exit(config).config, tenant, checked(user), True)
+
+
+def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+    """End that."""
+    run_async(switch, load_or_exit(config).config, tenant, checked(user), False)
+
+
+async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
+    async with database(config) as db:
+        await moderation.set_shadow(db, me(tenant), user, on)

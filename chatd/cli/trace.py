@@ -1,0 +1,182 @@
+"""chatd trace"""
+
+import time
+from typing import Annotated, Any
+
+import typer
+from msgspec import Struct, to_builtins
+
+from chatd.cli.cluster import Answers, ask, open_databases, warn_of_silence
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, out, print_json, run_async, wrong
+from chatd.config import Config
+from chatd.domain.tokens import USER
+from chatd.ids import made_at
+from chatd.node import orders
+from chatd.node.answers import Moved, Trace
+from chatd.store import queries
+from chatd.store.postgres import Postgres, Row
+from chatd.store.redis import Redis
+
+SQL = queries.load("trace")
+# Clocks of nodes may differ by as much when conversations are looked through.
+DAY = 86_400_000
+MOST_MEMBERS = 100
+
+
+class Place(Struct, omit_defaults=True):
+    """One thing that happened: when (milliseconds, by the clock of the node), and on which node."""
+
+    stage: str
+    at: int | None
+    node: str = ""
+    details: dict[str, Any] = {}
+
+
+class Member(Struct):
+    """How far the message has come with somebody. Moments are None when no node remembers them."""
+
+    user: str
+    delivered: bool
+    read: bool
+    delivered_at: int | None = None
+    read_at: int | None = None
+
+
+class Path(Struct):
+    """Where and when. What was committed, and who has it, is from Postgres; the moments are what the nodes remember."""
+
+    message: str
+    conversation: str
+    seq: int
+    rev: int
+    sender: str
+    created_at: int
+    stages: list[Place]
+    reached: dict[str, int]
+    members: list[Member]
+    silent: dict[str, str]
+
+
+def trace(
+    message: Annotated[str, typer.Argument(help="The message's id.")],
+    conversation: Annotated[str | None, typer.Option(help="Where it is; much faster in a large database.")] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Where a message came in, when it was committed, who it was written to, who has it and who has read it.
+
+    [bold]Example[/]
+
+      chatd trace 01890a5d-ac96-774b-bcce-b302099a8057
+    """
+    if not all(USER.fullmatch(id_) for id_ in (message, conversation or message)):
+        raise wrong("that is no id")
+    path, found = run_async(follow, load_or_exit(config).config, tenant, message, conversation)
+    if as_json:
+        print_json(to_builtins(path))
+        return
+    warn_of_silence(found)
+    show(path)
+
+
+async def follow(config: Config, tenant: str, message: str, conversation: str | None) -> tuple[Path, Answers[Trace]]:
+    async with open_databases(config) as (db, redis):
+        row = await find(db, tenant, message, conversation)
+        if row is None:
+            raise failed(f"there is no message {message} in tenant {tenant}")
+        found = await ask_nodes(redis, message, row)
+        key = (tenant, row["conversation"], row["seq"], row["sender"])
+        reached = await db.one(SQL.reached, *key)
+        members = await db.all(SQL.positions, *key, MOST_MEMBERS)
+        return path_of(message, row, found, dict(reached or {}), members), found
+
+
+async def find(db: Postgres, tenant: str, message: str, conversation: str | None) -> Row | None:
+    if conversation is not None:
+        return await db.one(SQL.message_in, tenant, message, conversation)
+    at = made_at(message)
+    return await db.one(SQL.message_anywhere, tenant, message, at - DAY, at + DAY)
+
+
+async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
+    """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked again."""
+
+    def question(rev: int) -> Any:
+        return lambda reply: orders.AskTrace(reply, message, row["conversation"], rev, row["seq"])
+
+    found = await ask(redis, question(row["rev"]), Trace)
+    first = next((heard.answer.accepted.rev for heard in found.nodes.values() if heard.answer.accepted), row["rev"])
+    return found if first == row["rev"] else await ask(redis, question(first), Trace)
+
+
+def path_of(message: str, row: Row, found: Answers[Trace], reached: dict[str, int], members: list[Row]) -> Path:
+    return Path(
+        message,
+        **{name: row[name] for name in ("conversation", "seq", "rev", "sender", "created_at")},
+        stages=stages_of(message, row, found),
+        reached=reached,
+        members=with_moments([Member(**dict(member)) for member in members], found),
+        silent=found.silent,
+    )
+
+
+def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
+    """In the order of time, within a node."""
+    stages: list[Place] = []
+    for node, heard in found.nodes.items():
+        came, told = heard.answer.accepted, heard.answer.told
+        if came is not None:
+            stages.append(Place("accepted", came.at, node, {"session": came.session or None}))
+            stages.append(Place("committed", came.committed_at, node, {"batch": came.batch, "seq": row["seq"], "rev": came.rev}))
+        if heard.answer.order is not None:
+            at = heard.answer.published_at
+            stages.append(Place("published" if at != 0 else "dropped by the bus", at or None, node))
+        if told is not None:
+            stages.append(Place("told to be behind" if told.behind else "written", told.at, node, {"sessions": told.sessions}))
+    if not any(stage.stage == "accepted" for stage in stages):
+        # No node remembers it: the id says when it came, and the row when its commit began.
+        stages.append(Place("accepted", made_at(message)))
+        stages.append(Place("committed", row["created_at"], "", {"seq": row["seq"], "rev": row["rev"]}))
+    order = ("accepted", "committed")
+    return sorted(stages, key=lambda stage: (order.index(stage.stage) if stage.stage in order else 2, stage.at or 0))
+
+
+def with_moments(members: list[Member], found: Answers[Trace]) -> list[Member]:
+    """The earliest moments that any node remembers."""
+    moved: list[Moved] = [one for heard in found.nodes.values() for one in heard.answer.receipts]
+    for member in members:
+        own = [one for one in moved if one.user == member.user]
+        if member.delivered:
+            member.delivered_at = min((one.delivered_at for one in own), default=None)
+        if member.read:
+            member.read_at = min((one.read_at for one in own if one.read_at is not None), default=None)
+    return members
+
+
+def show(path: Path) -> None:
+    out.print(f"conversation {path.conversation}, seq {path.seq}, rev {path.rev}, from {path.sender}", highlight=False)
+    start = path.stages[0].at or path.created_at
+    for stage in path.stages:
+        details = ", ".join(f"{name} {value}" for name, value in stage.details.items() if value is not None)
+        out.print(line_of(stage.stage, start, stage.at, f"node {stage.node}" if stage.node else "", details), highlight=False)
+    for member in path.members:
+        user = f"user {member.user}"
+        if member.delivered:
+            out.print(line_of("delivered", start, member.delivered_at, user), highlight=False)
+        if member.read:
+            out.print(line_of("read", start, member.read_at, user), highlight=False)
+        if not member.delivered:
+            out.print(line_of("not delivered", start, None, user), highlight=False)
+    counts = path.reached
+    out.print(f"{counts['members']} others: {counts['delivered']} have it, {counts['read']} have read it", highlight=False)
+
+
+def moment(at: int | None) -> str:
+    """To the millisecond."""
+    return "" if at is None else f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at / 1000))}.{at % 1000:03}"
+
+
+def line_of(what: str, start: int, at: int | None, *more: str) -> str:
+    after = "" if at is None else f"{at - start:+} ms"
+    return f"{what:<18} {moment(at):<23} {after:>10}  {'  '.join(filter(None, more))}".rstrip()

@@ -1,0 +1,51 @@
+"""Sending a file, over HTTP: what `message.send` takes as an attachment afterwards."""
+
+import os
+import secrets
+from pathlib import Path
+
+import trio
+
+from chatd.client.account import Account, post_blocking
+from chatd.client.reply import Reply
+from chatd.errors import Refused
+
+# Seconds that a step of it may take.
+TIMEOUT = 60.0
+File = bytes | str | os.PathLike[str]
+
+
+async def upload(account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Reply:
+    """What the server says of the file: `id`, `url`, `mime`, `size`, ... A path is read, bytes are sent as they are.
+
+    `mime` is a hint; the server looks at the content. Raises Refused, OSError.
+    """
+    if not isinstance(file, bytes):
+        name = name or Path(file).name
+        file = await trio.Path(file).read_bytes()
+    kind, body = form(file, mime, name)
+    token = account.access_token
+    try:
+        return await send(account.http, kind, body, token)
+    except Refused as refused:
+        if refused.code != "unauthenticated":
+            raise
+    return await send(account.http, kind, body, await account.refresh(token))
+
+
+async def send(http: str, kind: str, body: bytes, token: str) -> Reply:
+    headers = {"Content-Type": kind, "Authorization": f"Bearer {token}"}
+
+    def work() -> Reply:
+        return Reply(post_blocking(f"{http.rstrip('/')}/v1/uploads", body, headers, TIMEOUT))
+
+    return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
+def form(data: bytes, mime: str, name: str | None) -> tuple[str, bytes]:
+    """The type and the bytes of a form with one file (RFC 7578; a name is escaped as browsers do it)."""
+    boundary = secrets.token_hex(16)
+    escaped = "".join({'"': "%22", "\r": "%0D", "\n": "%0A"}.get(character, character) for character in name or "file")
+    kind = "".join(character for character in mime if character.isprintable() and character.isascii())
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{escaped}"\r\nContent-Type: {kind}\r\n\r\n'
+    return f"multipart/form-data; boundary={boundary}", head.encode() + data + f"\r\n--{boundary}--\r\n".encode()

@@ -1,0 +1,82 @@
+"""What a file is, by its first bytes. Its name and the type that came with it are claims, and nobody looks at them.
+
+What is not in this list is `application/octet-stream`: no browser does anything with that. SVG, HTML and XML are not in it.
+"""
+
+from typing import NamedTuple
+
+UNKNOWN = "application/octet-stream"
+# These are decoded and encoded anew, see `images`.
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+# A browser may show these in their place; all others are for saving.
+INLINE = (*IMAGES, "video/mp4", "video/webm", "audio/mpeg", "audio/ogg", "audio/wav")
+EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/wav": "wav",
+    "application/pdf": "pdf",
+}
+
+
+class Magic(NamedTuple):
+    """Bytes at an offset, and the type that they say."""
+
+    offset: int
+    text: bytes
+    mime: str
+
+
+MAGICS = (
+    Magic(0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    Magic(0, b"\xff\xd8\xff", "image/jpeg"),
+    Magic(0, b"GIF87a", "image/gif"),
+    Magic(0, b"GIF89a", "image/gif"),
+    Magic(0, b"OggS\x00", "audio/ogg"),
+    Magic(0, b"%PDF-", "application/pdf"),
+    Magic(0, b"ID3", "audio/mpeg"),
+    # MPEG-1 and MPEG-2, layer III, with and without a checksum.
+    Magic(0, b"\xff\xfb", "audio/mpeg"),
+    Magic(0, b"\xff\xfa", "audio/mpeg"),
+    Magic(0, b"\xff\xf3", "audio/mpeg"),
+    Magic(0, b"\xff\xf2", "audio/mpeg"),
+)
+RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+# Brands of ISO 14496-12; others are HEIC, AVIF, QuickTime and what may come.
+MP4 = (
+    b"isom",
+    b"iso2",
+    b"iso4",
+    b"iso5",
+    b"iso6",
+    b"mp41",
+    b"mp42",
+    b"avc1",
+    b"dash",
+    b"M4V ",
+    b"M4A ",
+    b"MSNV",
+    b"3gp4",
+    b"3gp5",
+)
+EBML = b"\x1a\x45\xdf\xa3"
+
+
+def sniff(data: bytes) -> str:
+    """The media type."""
+    for magic in MAGICS:
+        if data.startswith(magic.text, magic.offset):
+            return magic.mime
+    if data.startswith(b"RIFF"):
+        return RIFF.get(data[8:12], UNKNOWN)
+    if data[4:8] == b"ftyp" and data[8:12] in MP4:
+        return "video/mp4"
+    # The document type is one of the first elements of the EBML header.
+    if data.startswith(EBML) and b"\x42\x82\x84webm" in data[:64]:
+        return "video/webm"
+    return UNKNOWN

@@ -1,0 +1,171 @@
+"""How large an image would be, from its structure alone: before a decoder has seen it.
+
+A file of 13 KB may say that it has 108 million pixels, and one of a megabyte may have ten thousand frames, or passes over the
+whole picture (progressive JPEG), or blocks that a decoder looks at one by one. All of that is counted here, with an end to it,
+and what is cut off is refused. Each function takes the file and returns a `Measure`; raises BadImage.
+
+PNG: RFC 2083. JPEG: ITU T.81, annex B. GIF: the specification of 1990. WebP: RFC 9649.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+# Chunks, segments and blocks of one file. A camera's picture of 10 MB has a few thousand.
+MOST_PARTS = 100_000
+MOST_FRAMES = 500
+# Passes over a progressive JPEG. Encoders make about ten.
+MOST_SCANS = 64
+
+
+class BadImage(Exception):
+    """No image that we take; the text says why, in the words of an answer."""
+
+
+class TooLarge(BadImage):
+    """More of something than there may be."""
+
+
+class Measure(NamedTuple):
+    """Pixels of one frame, and how many frames there are."""
+
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height * self.frames
+
+
+def measure(data: bytes, mime: str) -> Measure:
+    """Raises BadImage, TooLarge."""
+    try:
+        found = MEASURES[mime](data)
+    except (IndexError, struct.error):
+        raise BadImage("the image is cut off") from None
+    if not (found.width and found.height and found.frames):
+        raise BadImage("the image has no pixels")
+    return found
+
+
+def count_part(count: int) -> int:
+    if count >= MOST_PARTS:
+        raise TooLarge("the image has too many parts")
+    return count + 1
+
+
+def png(data: bytes) -> Measure:
+    """An animation (acTL) counts as its first frame: the others are not looked at."""
+    if data[12:16] != b"IHDR":
+        raise BadImage("the image has no header")
+    width, height = struct.unpack_from(">II", data, 16)
+    at, parts, kind = 8, 0, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += length + 12
+        parts = count_part(parts)
+    if at > len(data):
+        raise BadImage("the image is cut off")
+    return Measure(width, height, 1)
+
+
+# In the data of a scan FF is followed by 00 or the number of a restart; everything else is a marker.
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+END, SCAN = 0xD9, 0xDA
+
+
+def jpeg(data: bytes) -> Measure:
+    size, scans = None, 0
+    for marker, at in jpeg_segments(data):
+        if marker in FRAMES:
+            if size is not None:
+                raise BadImage("the image has two headers")
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            size = Measure(width, height, 1)
+        elif marker == SCAN:
+            scans += 1
+            if scans > MOST_SCANS:
+                raise TooLarge("the image has too many passes")
+    if size is None:
+        raise BadImage("the image has no header")
+    return size
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Markers and where they stand, up to the end of the image; what comes behind it is nobody's."""
+    at, parts = 2, 0
+    while True:
+        found = NEXT_MARKER.search(data, at)
+        if found is None:
+            raise BadImage("the image is cut off")
+        at, marker = found.start(), data[found.start() + 1]
+        if marker == END:
+            return
+        yield marker, at
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + max(2, length)
+        parts = count_part(parts)
+
+
+def gif(data: bytes) -> Measure:
+    """A frame may be larger than the screen, which then grows."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at, frames, parts = 13 + palette(flags), 0, 0
+    while at < len(data) and data[at] != 0x3B:
+        if data[at] == 0x2C:
+            left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, at + 1)
+            width, height = max(width, left + wide), max(height, top + high)
+            frames += 1
+            if frames > MOST_FRAMES:
+                raise TooLarge("the image has too many frames")
+            at += 11 + palette(flags)
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            raise BadImage("the image has a block that nobody knows")
+        while data[at]:
+            at += data[at] + 1
+            parts = count_part(parts)
+        at, parts = at + 1, count_part(parts)
+    return Measure(width, height, frames)
+
+
+def palette(flags: int) -> int:
+    """Bytes of the table of colours that follows these flags."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def webp(data: bytes) -> Measure:
+    (length,) = struct.unpack_from("<I", data, 4)
+    if length + 8 > len(data):
+        raise BadImage("the image is cut off")
+    width = height = frames = parts = 0
+    at, end = 12, length + 8
+    while at + 8 <= end:
+        kind, size = struct.unpack_from("<4sI", data, at)
+        wide, high = webp_size(data, kind, at + 8)
+        width, height = max(width, wide), max(height, high)
+        frames += kind == b"ANMF"
+        if frames > MOST_FRAMES:
+            raise TooLarge("the image has too many frames")
+        at, parts = at + 8 + size + (size & 1), count_part(parts)
+    return Measure(width, height, max(1, frames))
+
+
+def webp_size(data: bytes, kind: bytes, at: int) -> tuple[int, int]:
+    """What a chunk says of the size; zero when it says nothing."""
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[at + 4 : at + 7], "little"), 1 + int.from_bytes(data[at + 7 : at + 10], "little")
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, at + 1)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, at + 6)
+        return width & 0x3FFF, height & 0x3FFF
+    return 0, 0
+
+
+MEASURES: dict[str, Callable[[bytes], Measure]] = {"image/png": png, "image/jpeg": jpeg, "image/gif": gif, "image/webp": webp}

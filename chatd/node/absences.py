@@ -1,0 +1,132 @@
+"""Who is in a match and not connected: after the grace it is over, and the partners are told.
+
+The node that somebody was connected to knows when they have gone. When that node is dead nobody does; so the owner of the match
+pool looks, when a node falls silent and every half minute, who of those in a match is connected nowhere.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from chatd.errors import Refused
+from chatd.node.cluster import Cluster
+from chatd.node.meetings import Meetings, User
+from chatd.node.roll_call import RollCall
+from chatd.store.bus import SILENCE
+
+TICK = 0.25
+# Seconds between two looks when nothing happens, and after one that could not be taken.
+LOOK_EVERY, LOOK_AGAIN = 30, 2
+# Milliseconds until the next attempt, when the database is away.
+AGAIN = 1000
+# Users asked for at once, and how many of these questions one look may ask; the next look goes on from there.
+PAGE, MOST_PAGES = 500, 100
+START = ("", "00000000-0000-0000-0000-000000000000")
+
+
+class Absences:
+    """`run` it. `owns`: whether the pool is ours. Times in milliseconds."""
+
+    def __init__(
+        self, meetings: Meetings, cluster: Cluster, roll: RollCall, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
+    ) -> None:
+        self._meetings = meetings
+        self._cluster = cluster
+        self._roll = roll
+        self._clock = clock
+        self._grace = grace
+        self._owns = owns
+        self._away: dict[User, int] = {}
+        self._banned: dict[User, int] = {}
+        self._missing: dict[User, int] = {}
+        self._after = START
+
+    def gone(self, user: User, until: int) -> None:
+        """The last session here has ended."""
+        self._away[user] = until
+
+    def came(self, user: User) -> None:
+        self._away.pop(user, None)
+        self._missing.pop(user, None)
+
+    def ban(self, user: User) -> None:
+        """Their match is over at once."""
+        self._banned[user] = self._clock()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_out)
+            while True:
+                await trio.sleep(TICK)
+                for user in due(self._away, self._clock()):
+                    nursery.start_soon(self._end_of_gone, user)
+                for user in due(self._banned, self._clock()):
+                    nursery.start_soon(self._end_of_banned, user)
+
+    async def _end_of_gone(self, user: User) -> None:
+        try:
+            if not await self._cluster.is_anywhere(*user):
+                await self._end(user, "disconnected")
+        except Refused:
+            self._away[user] = self._clock() + AGAIN
+
+    async def _end_of_banned(self, user: User) -> None:
+        """The partner does not learn of a ban: it looks as if they had left."""
+        try:
+            await self._end(user, "left")
+        except Refused:
+            self._banned[user] = self._clock() + AGAIN
+
+    async def _end(self, user: User, reason: str) -> None:
+        """The match that they are in, if there is one. Raises Refused."""
+        row = await self._meetings.active(*user)
+        if row is not None:
+            await self._meetings.end(user[0], row["match"], reason, but=user[1])
+
+    # --- whom nobody has seen go ----------------------------------------------------------------------------------------
+
+    async def _look_out(self) -> None:
+        """For ever. A look that could not be taken, because a node did not answer or the database is away, is taken again."""
+        nodes: set[str] = set()
+        owned, rest = False, LOOK_EVERY
+        while True:
+            await trio.sleep(1)
+            rest -= 1
+            now_there, owns = set(self._cluster.peers(SILENCE)), self._owns()
+            if owns and (nodes - now_there or not owned or rest <= 0):
+                rest = LOOK_EVERY if await self._look() else LOOK_AGAIN
+            if owns:
+                await self._end_of_missing()
+            nodes, owned = now_there, owns
+
+    async def _look(self) -> bool:
+        """Whether everybody could be asked. Whoever is missing has the grace to come back."""
+        try:
+            for _ in range(MOST_PAGES):
+                users = await self._meetings.page(self._after, PAGE)
+                for user in await self._roll.missing(users):
+                    self._missing.setdefault(user, self._clock() + self._grace)
+                self._after = users[-1] if len(users) == PAGE else START
+                if self._after == START:
+                    break
+        except Refused:
+            return False
+        return True
+
+    async def _end_of_missing(self) -> None:
+        """Those who have not come back anywhere; where that cannot be known, the next look finds them again."""
+        users = due(self._missing, self._clock())
+        try:
+            for at in range(0, len(users), PAGE):
+                for user in await self._roll.missing(users[at : at + PAGE]):
+                    await self._end(user, "disconnected")
+        except Refused:
+            return
+
+
+def due(times: dict[User, int], now: int) -> list[User]:
+    """Take out those whose time has come."""
+    users = [user for user, until in times.items() if until <= now]
+    for user in users:
+        del times[user]
+    return users

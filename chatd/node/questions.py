@@ -1,0 +1,130 @@
+"""Questions of the command line to all nodes, and the answers.
+
+A question is an order on the bus (`store/bus.announce`) with the id of a list in Redis; each node puts its answer there, as
+JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus never waits
+for them, and are bounded: in number, in size, and in what may wait.
+"""
+
+import os
+import resource
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Raw
+
+from chatd import __version__, log
+from chatd.errors import Refused
+from chatd.node import orders
+from chatd.node.answers import Answer, Health, Sessions, Trace
+from chatd.node.audience import Session
+from chatd.node.context import Node
+from chatd.store.redis import Redis
+
+LOG = log.get(__name__)
+
+MOST_WAITING = 16
+MOST_BYTES = 1_048_576
+MOST_SESSIONS = 1000
+MOST_ANSWERS = 1000
+KEPT = 30
+# Milliseconds after which somebody who was kicked is asked to come back.
+COME_BACK = 1000
+TOO_MUCH = "the answer is too large; ask for less"
+# KEYS: the list; ARGV: the answer, seconds that it is kept, most answers.
+PUT = """
+if redis.call('llen', KEYS[1]) < tonumber(ARGV[3]) then redis.call('rpush', KEYS[1], ARGV[1]) end
+redis.call('expire', KEYS[1], ARGV[2])
+"""
+
+
+class Questions:
+    """Hears them from now on; `run` answers them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._send, self._waiting = trio.open_memory_channel[orders.Question](MOST_WAITING)
+        for kind in (orders.AskHealth, orders.AskSessions, orders.AskKick, orders.AskTrace):
+            node.cluster.on(kind, self._take)
+
+    async def _take(self, question: orders.Question) -> None:
+        try:
+            self._send.send_nowait(question)
+        except trio.WouldBlock:
+            LOG.warning("too many questions wait for an answer; one was dropped")
+
+    async def run(self) -> None:
+        """For ever. Whatever goes wrong with an answer, the node goes on."""
+        async for question in self._waiting:
+            try:
+                await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
+            except Refused:
+                LOG.warning("a question was not answered: Redis is away")
+            except Exception:
+                LOG.exception("a question could not be answered")
+
+    def answer(self, question: orders.Question) -> Health | Sessions | Trace:
+        hub = self._node.hub
+        match question:
+            case orders.AskHealth():
+                return self._health()
+            case orders.AskSessions(_, tenant, user, session, limit):
+                return lines(hub.find(tenant, user, session), limit)
+            case orders.AskKick(_, tenant, user, session):
+                return kick(hub.find(tenant, user, session)) if user or session else Sessions(0, [])
+            case orders.AskTrace(_, message, conversation, rev, seq):
+                trace = hub.traces.find(message, conversation, rev, seq)
+                if trace.order is not None:
+                    trace.published_at = self._node.cluster.bus.written_at(trace.order)
+                return trace
+
+    def _health(self) -> Health:
+        node, bus = self._node, self._node.cluster.bus
+        hub, journal = node.hub.statistics(), node.journal.statistics()
+        return Health(
+            version=__version__,
+            at=node.clock(),
+            process=os.getpid(),
+            sessions=hub["sessions"],
+            users=hub["users"],
+            owns_pool=node.matcher.pool.held,
+            mirror_stale=node.matcher.pool.is_stale,
+            bus_waiting=bus.waiting,
+            bus_gaps=bus.gaps,
+            bus_gap_at=bus.gap_at,
+            journal_waiting=journal["waiting"],
+            journal_failures=journal["failures"],
+            descriptors=open_descriptors(),
+            most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            maintenance=node.maintenance.enabled,
+        )
+
+
+def lines(sessions: list[Session], limit: int) -> Sessions:
+    """The first ones, and how many there are."""
+    most = max(0, min(limit, MOST_SESSIONS))
+    return Sessions(len(sessions), [session.statistics() for session in sessions[:most]])
+
+
+def kick(sessions: list[Session]) -> Sessions:
+    """Close them. As for a drain: the client comes back by itself, and with its position."""
+    closed = lines(sessions, MOST_SESSIONS)
+    for session in sessions:
+        session.close_soon("going_away", f"retry_in_ms={COME_BACK}")
+    return closed
+
+
+async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
+    """Raises Refused."""
+    data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
+    if len(data) > MOST_BYTES:
+        data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
+    await redis.call("EVAL", PUT, 1, redis.key("answers", reply), data, KEPT, MOST_ANSWERS)
+
+
+def open_descriptors() -> int:
+    """How many files and sockets this process has open; 0 where the system does not say."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 0

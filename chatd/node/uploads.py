@@ -1,0 +1,191 @@
+"""Uploads as rows with bytes: stored, read, removed, swept.
+
+The row comes before the bytes and goes after them, so a crash leaves rows, which the sweep finds, and never bytes that nobody
+knows of. Reading asks the database each time: a key that leaked opens nothing.
+
+Whoever makes a use of an upload must hold its row `for share` with `removed_at is null` in the transaction that writes
+`upload_uses`; then the sweep cannot take the bytes away meanwhile.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from chatd import log
+from chatd.config import Uploads
+from chatd.domain import file_types, images
+from chatd.domain.identity import Principal
+from chatd.domain.image_headers import BadImage, TooLarge
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.node.context import Node
+from chatd.store import queries
+from chatd.store.blobs import new_key
+from chatd.wire.uploads import PATH, Upload
+
+LOG = log.get(__name__)
+SQL = queries.load("uploads")
+DAY = 86_400_000
+# Images that are decoded at once, each with up to four bytes for a pixel, twice.
+DECODERS = trio.CapacityLimiter(2)
+# An image may become larger when it is encoded anew, up to so many times the largest file.
+MOST_GROWTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file as it will be stored."""
+
+    data: bytes
+    mime: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What there is to know for whoever may read it."""
+
+    key: str
+    mime: str
+    size: int
+    sha256: str
+    name: str | None
+
+
+async def prepared(data: bytes, settings: Uploads) -> Content:
+    """Find out what it is; images are encoded anew. Raises Refused: `bad_request`, `too_large`."""
+    mime = file_types.sniff(data)
+    if mime not in file_types.IMAGES:
+        return Content(data, mime)
+    work = lambda: images.reencode(data, mime, settings.max_pixels)  # noqa: E731
+    try:
+        made, width, height = await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=DECODERS)
+    except TooLarge as error:
+        raise Refused("too_large", str(error)) from None
+    except BadImage as error:
+        raise Refused("bad_request", str(error)) from None
+    if len(made) > MOST_GROWTH * settings.max_bytes:
+        raise Refused("too_large", "the image becomes too large when it is encoded anew")
+    return Content(made, mime, width, height)
+
+
+async def check_quota(node: Node, who: Principal, now: int) -> None:
+    """Before a file is received. Raises Refused: `rate_limited`."""
+    used = await node.db.value(SQL.stored_since, who.tenant, who.user, now - DAY)
+    if used >= node.config.uploads.user_quota_bytes:
+        raise over_quota()
+
+
+def over_quota() -> Refused:
+    return Refused("rate_limited", "you have stored as much as you may within 24 hours", retry_after=3600)
+
+
+async def keep(node: Node, who: Principal, content: Content, name: str | None, now: int, base_url: str) -> Upload:
+    """Store it. Raises Refused: `rate_limited` over the quota, `unavailable`."""
+    id_, key = uuid7(now), new_key()
+    size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
+    row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
+    await add(node, row, size)
+    try:
+        await node.blobs.put(key, content.data)
+    except Refused:
+        await node.db.run(SQL.forget, who.tenant, id_)
+        raise
+    return Upload(id_, f"{base_url}{PATH}/{id_}", key, content.mime, size, name, content.width, content.height, now)
+
+
+def digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+async def add(node: Node, row: tuple[Any, ...], size: int) -> None:
+    """The row, when the quota has room for it, whatever else its owner stores at the same time."""
+    tenant, owner, now = row[0], row[2], row[-1]
+
+    async def work(connection: Any) -> bool:
+        async with connection.transaction():
+            await connection.execute(SQL.lock_owner, tenant, owner)
+            used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
+            fits = bool(used + size <= node.config.uploads.user_quota_bytes)
+            if fits:
+                await connection.execute(SQL.add, *row)
+            return fits
+
+    if not await node.db.within(work):
+        raise over_quota()
+
+
+async def find(node: Node, who: Principal, upload: str) -> Stored:
+    """Raises Refused: `not_found`, alike for whatever somebody may not read."""
+    row = await node.db.one(SQL.readable, who.tenant, upload, who.user)
+    if row is None:
+        raise missing()
+    return Stored(**dict(row))
+
+
+def missing() -> Refused:
+    return Refused("not_found", "no such upload")
+
+
+async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
+    """Its owner takes it away from everybody. Raises Refused: `not_found`."""
+    key = await node.db.value(SQL.remove, who.tenant, upload, who.user, now)
+    if key is None:
+        raise missing()
+    try:
+        await erase(node, who.tenant, upload, key)
+    except Refused:
+        LOG.warning("the bytes of a removed upload are left for the sweep", extra={"upload": upload})
+
+
+async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
+    """The bytes of what is marked as removed. May be done twice."""
+    await node.blobs.delete(key)
+    await node.db.run(SQL.erased, tenant, upload)
+
+
+class Sweep:
+    """Walks over all uploads, a bounded number in each run, and goes on next time where it stopped.
+
+    Takes away what nothing uses a day after it was made, and ends what was left in the middle.
+    """
+
+    BEGINNING = ("00000000-0000-0000-0000-000000000000", "")
+
+    def __init__(self, node: Node, page: int = 1000, pages: int = 100) -> None:
+        self._node = node
+        self._page = page
+        self._pages = pages
+        self._position = self.BEGINNING
+
+    async def run(self, now: int) -> None:
+        """Raises Refused when a database or the store is away; the next run begins there."""
+        for _ in range(self._pages):
+            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page)
+            for row in rows:
+                if row["unfinished"]:
+                    await erase(self._node, row["tenant"], row["id"], row["key"])
+            await self._take([(row["tenant"], row["id"]) for row in rows if row["unused"]], now)
+            self._position = (rows[-1]["id"], rows[-1]["tenant"]) if len(rows) == self._page else self.BEGINNING
+            if self._position == self.BEGINNING:
+                return
+
+    async def _take(self, unused: list[tuple[str, str]], now: int) -> None:
+        if not unused:
+            return
+
+        async def work(connection: Any) -> list[Any]:
+            async with connection.transaction():
+                locked = await connection.fetch(SQL.lock_unused, *columns(unused))
+                rows = await connection.fetch(SQL.claim_unused, *columns([tuple(row) for row in locked]), now)
+                return list(rows)
+
+        for row in await self._node.db.within(work):
+            await erase(self._node, row["tenant"], row["id"], row["key"])
+
+
+def columns(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [tenant for tenant, _ in pairs], [id_ for _, id_ in pairs]

@@ -1,0 +1,40 @@
+"""Where the bytes of uploads lie: what a folder (`folder`) and a bucket (`s3`) have in common.
+
+Which file is whose is the business of the database. Keys are made here and become paths, so nothing else is taken for one.
+"""
+
+import re
+import secrets
+from typing import Protocol
+
+KEY = re.compile(r"[0-9a-f]{40}")
+
+
+class BlobMissing(Exception):
+    """There is nothing under this key."""
+
+
+class Blobs(Protocol):
+    """Bytes by key. All raise Refused (`unavailable`) when the store is away, or full."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Whole and for good when it returns; nothing can be read before."""
+
+    async def read(self, key: str, start: int, length: int) -> bytes:
+        """At least one byte, fewer than `length` only at the end. Raises BlobMissing."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """What is not there is deleted."""
+
+
+def new_key() -> str:
+    """160 random bits."""
+    return secrets.token_hex(20)
+
+
+def path_of(key: str) -> str:
+    """Two levels of folders, so that none becomes large. Raises ValueError for what is no key of ours."""
+    if not KEY.fullmatch(key):
+        raise ValueError("no key of a file")
+    return f"{key[:2]}/{key[2:4]}/{key}"

@@ -1,0 +1,18 @@
+"""What the commands of admins have in common."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatd.wire.messages import Command
+
+TenantName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+Why = Annotated[str, Meta(min_length=1, max_length=500)]
+# At most ten years: what is longer is for ever.
+Lasts = Annotated[int, Meta(ge=1, le=315_360_000, description="Seconds")]
+
+
+class AdminCommand(Command, kw_only=True):
+    """What an admin orders, in one tenant."""
+
+    tenant: TenantName = "default"

@@ -1,0 +1,38 @@
+-- name: indexes
+-- The indexes of our schema: name, and whether each can be used.
+select c.relname::text as name, i.indisvalid and i.indisready as valid
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+where c.relnamespace = current_schema()::regnamespace
+
+-- name: long_running
+-- Transactions of this database older than so many seconds, or idle in the midst of one for so many: seconds, idle seconds, limit.
+-- Of what they do only the state: a statement may hold what somebody wrote.
+select a.pid, a.application_name::text as name, a.state::text, extract(epoch from now() - a.xact_start)::bigint as seconds
+from pg_stat_activity a
+where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend'
+    and (
+        (a.state not like 'idle%' and a.xact_start < now() - make_interval(secs => $1))
+        or (a.state like 'idle in transaction%' and a.state_change < now() - make_interval(secs => $2))
+    )
+order by a.xact_start limit $3
+
+-- name: tables
+-- Tables of our schema: rows, dead rows, whether they are vacuumed by themselves, and when they were last.
+select c.relname::text as name, s.n_live_tup as live, s.n_dead_tup as dead,
+    coalesce(c.reloptions @> '{autovacuum_enabled=false}' or c.reloptions @> '{autovacuum_enabled=off}', false) as switched_off,
+    (extract(epoch from greatest(s.last_vacuum, s.last_autovacuum)) * 1000)::bigint as vacuumed_at
+from pg_stat_user_tables s
+join pg_class c on c.oid = s.relid
+where c.relnamespace = current_schema()::regnamespace
+order by s.n_dead_tup desc
+
+-- name: connections
+-- How many connections there are, how many there may be, and whether vacuum runs by itself.
+select (select count(*) from pg_stat_activity where backend_type = 'client backend') as used,
+    current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint as most,
+    current_setting('autovacuum') = 'on' as autovacuum
+
+-- name: clock
+-- What time it is, in milliseconds.
+select (extract(epoch from clock_timestamp()) * 1000)::bigint

@@ -1,0 +1,107 @@
+-- name: lock_reporter
+-- One at a time may report in the name of somebody: tenant, reporter.
+select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
+
+-- name: scene
+-- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
+-- Tenant, reporter, target (null: the sender of the message), conversation (null: any), message (null: none), oldest end of a match.
+with mine as (
+    select b.conversation from members b
+    where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
+    union
+    select m.conversation from match_members p
+    join matches m on m.tenant = p.tenant and m.id = p.match
+    where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
+        and ($4::uuid is null or m.conversation = $4)
+)
+select c.id::text as conversation, coalesce(x.sender, $3::uuid)::text as target, x.seq
+from mine
+join conversations c on c.tenant = $1 and c.id = mine.conversation
+left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5
+where case when $5::uuid is null then
+        exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
+        or exists (
+            select 1 from matches m
+            join match_members o on o.tenant = m.tenant and o.match = m.id
+            where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
+        )
+    else x.sender = coalesce($3::uuid, x.sender) end
+order by c.active_at desc, c.id desc limit 1
+
+-- name: same
+-- The report that has been made already: tenant, reporter, target, message (null for none), oldest.
+select r.id::text from reports r
+where r.tenant = $1 and r.reporter = $2 and r.target = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
+order by r.created_at limit 1
+
+-- name: lately
+-- How many somebody has made, and when the first of them: tenant, reporter, oldest.
+select count(*) as count, min(r.created_at) as first from reports r
+where r.tenant = $1 and r.reporter = $2 and r.created_at > $3
+
+-- name: hold_picture
+-- An upload of one's own that is still there: tenant, upload, owner.
+select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u.removed_at is null for share
+
+-- name: file
+-- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
+-- seq of the message (null: the end of the conversation), how many messages, how many bytes.
+-- The nearest ones are kept first, and the message itself whatever its size.
+with place as (
+    select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
+),
+near as (
+    select m.*, abs(m.seq - place.seq) as distance
+    from place
+    join messages m on m.tenant = $1 and m.conversation = $5
+        and m.seq between place.seq - $12::integer and place.seq + $12::integer
+    order by distance, m.seq limit $12::integer
+),
+sized as (
+    select n.*, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')))
+        over (order by n.distance, n.seq) as bytes
+    from near n
+),
+kept as (
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object('seq', s.seq, 'message', s.id, 'sender', s.sender, 'text', s.text,
+                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at)
+            order by s.seq
+        ),
+        '[]'
+    ) as transcript
+    from sized s where s.bytes <= $13::integer or s.distance = 0
+)
+insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript from kept
+returning id::text
+
+-- name: page
+-- Reports, the latest first: tenant, state (null: any), whom (null: anybody), id of the one to go on before (null: from the latest), limit.
+select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
+    r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
+from reports r
+where r.tenant = $1 and ($2::text is null or r.state = $2) and ($3::uuid is null or r.target = $3)
+    and ($4::uuid is null or r.id < $4)
+order by r.id desc limit $5
+
+-- name: one
+-- A report with all that was kept: tenant, id.
+select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
+    r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at, r.transcript
+from reports r where r.tenant = $1 and r.id = $2
+
+-- name: hold
+-- One at a time may decide about a report: tenant, id.
+select r.state, r.target::text as user, r.reason from reports r where r.tenant = $1 and r.id = $2 for update
+
+-- name: resolve
+-- Tenant, id, outcome, note, actor, now.
+update reports set state = 'resolved', outcome = $3, note = $4, resolved_by = $5, resolved_at = $6 where tenant = $1 and id = $2
+
+-- name: sweep
+-- Forget what was resolved long ago, a bounded number at a time: oldest to keep.
+delete from reports where (tenant, id) in (
+    select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit 1000
+)

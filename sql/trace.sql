@@ -1,0 +1,34 @@
+-- name: message_in
+-- A message of a conversation: tenant, id, conversation.
+select m.conversation::text, m.seq, m.rev, m.sender::text, m.created_at
+from messages m
+where m.tenant = $1 and m.id = $2 and m.conversation = $3
+
+-- name: message_anywhere
+-- A message, looked for in every conversation that was there and active then: tenant, id, earliest and latest such moment.
+-- No index begins with the id, but one probe for each conversation is far less than all messages.
+select m.conversation::text, m.seq, m.rev, m.sender::text, m.created_at
+from conversations c
+cross join lateral (
+    select x.* from messages x
+    where x.conversation = c.id and x.id = $2 and x.tenant = c.tenant
+    limit 1
+) as m
+where c.tenant = $1 and c.active_at >= $3 and c.created_at <= $4
+limit 1
+
+-- name: reached
+-- How many other members there are, have it, and have read it: tenant, conversation, seq, sender.
+select count(*) as members,
+    count(*) filter (where b.delivered_seq >= $3) as delivered,
+    count(*) filter (where b.read_seq >= $3) as read
+from members b
+where b.tenant = $1 and b.conversation = $2 and b.user_id <> $4
+
+-- name: positions
+-- The other members, those who have read it first: tenant, conversation, seq, sender, limit.
+select b.user_id::text as user, b.delivered_seq >= $3 as delivered, b.read_seq >= $3 as read
+from members b
+where b.tenant = $1 and b.conversation = $2 and b.user_id <> $4
+order by b.read_seq >= $3 desc, b.delivered_seq >= $3 desc, b.user_id
+limit $5

@@ -1,0 +1,70 @@
+-- name: lock_owner
+-- One upload of a user after the other: tenant, user.
+select 1 from users where tenant = $1 and id = $2 for no key update
+
+-- name: stored_since
+-- Bytes that a user has stored, removed ones too: tenant, user, time.
+select coalesce(sum(size), 0)::bigint from uploads where tenant = $1 and owner = $2 and created_at > $3
+
+-- name: add
+-- Tenant, id, owner, key, mime, size, SHA-256, name, width, height, now.
+insert into uploads (tenant, id, owner, key, mime, size, sha256, name, width, height, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: forget
+-- The row of a file that could not be written: tenant, id.
+delete from uploads where tenant = $1 and id = $2
+
+-- name: readable
+-- A file, when the user is its owner or a member of a conversation in which it is used: tenant, id, user.
+select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
+from uploads u
+where u.tenant = $1 and u.id = $2 and u.removed_at is null
+    and (
+        u.owner = $3
+        or exists (
+            select 1 from upload_uses x
+            join members b on b.tenant = x.tenant and b.conversation = x.conversation
+            where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3
+        )
+    )
+
+-- name: remove
+-- From here on nobody can read it; no row when there is nothing to remove: tenant, id, owner, now.
+update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning key
+
+-- name: erased
+-- The bytes are gone, and with them the key: tenant, id.
+update uploads set key = 'gone:' || tenant || ':' || id where tenant = $1 and id = $2
+
+-- name: examine
+-- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit.
+-- unfinished: removed, but the bytes may still be there. unused: nothing uses it, and it is old.
+with page as (
+    select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
+)
+select
+    p.tenant, p.id::text, p.key,
+    p.removed_at is not null and p.key not like 'gone:%' as unfinished,
+    p.removed_at is null and p.created_at < $3
+        and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id)
+        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id) as unused
+from page p
+order by p.id, p.tenant
+
+-- name: lock_unused
+-- Whoever is about to use one holds a share of its lock, and it is left alone: tenants, ids.
+select u.tenant, u.id::text
+from uploads u
+join unnest($1::text[], $2::uuid[]) as w (tenant, id) on w.tenant = u.tenant and w.id = u.id
+where u.removed_at is null
+for update of u skip locked
+
+-- name: claim_unused
+-- Mark those removed that nothing uses now that they are locked: tenants, ids, now.
+update uploads u set removed_at = $3
+from unnest($1::text[], $2::uuid[]) as w (tenant, id)
+where w.tenant = u.tenant and w.id = u.id
+    and not exists (select 1 from upload_uses x where x.tenant = u.tenant and x.upload = u.id)
+    and not exists (select 1 from reports r where r.tenant = u.tenant and r.picture = u.id)
+returning u.tenant, u.id::text, u.key

@@ -1,0 +1,293 @@
+"""Rows E10 to E12 for /admin: who gets in, by which method, from where."""
+
+import hmac
+import json
+import logging
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd import features
+from chatd.config import Admin, Config, Tenant
+from chatd.daemon import run
+from chatd.errors import Refused
+from chatd.node import admins as admins_module
+from chatd.node.admins import Admins
+from chatd.node.context import Ctx
+from chatd.node.dispatch import run_command
+from chatd.node.keys import WeakKey
+from chatd.node.registry import Needs, command, load
+from chatd.node.sign_in import AddressLimits
+from chatd.wire.admin import AdminCommand
+from chatd.wire.codec import codecs
+from chatd.wire.examples import example_body
+from chatd.wire.messages import Error, Ok, Result
+from tests.admins import ACME, ANN, BEN, NOBODY, acts, administered, daemon, done, order
+from tests.http.raw import Door
+from tests.support import Daemon, running
+
+__all__ = ["daemon"]
+ROWS = [row for row in load(features).commands.values() if row.needs is Needs.ADMIN]
+NAMES = [row.tag.removeprefix("admin.") for row in ROWS]
+
+
+def path_of(name: str) -> str:
+    return f"/admin/{name.replace('.', '/')}"
+
+
+def example_of(name: str) -> dict[str, Any]:
+    row = next(row for row in ROWS if row.tag == f"admin.{name}")
+    body = example_body(row.command)
+    del body["t"]
+    return body
+
+
+async def test_no_token_of_anybody_else_opens_it(config: Config) -> None:
+    """E10: nobody, a user, an expired one, an admin of chance, a cookie, a query; for each command."""
+    limits = replace(config.limits, auth_failures_per_minute=1e6)
+    async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
+        user, old = person.account.access_token, daemon.token(person.user, exp=1)
+        for name in NAMES:
+            body = {**example_of(name), "user": person.user} if "user" in example_of(name) else example_of(name)
+            for token in (
+                None,
+                user,
+                old,
+                daemon.token(NOBODY, scope="admin"),
+                ANN[:-1],
+                ANN + "x",
+                ANN.upper(),
+                "",
+                daemon.secret,
+            ):
+                answer = await daemon.rest("POST", path_of(name), body, token)
+                assert (answer.status, answer.body["code"]) == (401, "unauthenticated"), (name, token)
+                assert answer.headers["www-authenticate"] == "Bearer"
+            for headers in ({"Cookie": f"token={ANN}"}, {"Authorization": f"Basic {ANN}"}, {"Authorization": ANN}):
+                assert (await daemon.rest("POST", path_of(name), body, **headers)).status == 401
+            assert (await daemon.rest("POST", f"{path_of(name)}?token={ANN}", body)).status == 401
+        assert await person.is_served()
+        assert await acts(daemon) == []
+
+
+async def test_the_token_of_an_admin_opens_nothing_else(daemon: Daemon) -> None:
+    assert (await daemon.rest("GET", "/v1/conversations", token=ANN)).status == 401
+    assert (await daemon.rest("POST", "/v1/auth/ticket", {}, ANN)).status == 401
+
+
+async def test_without_admins_there_is_nothing(config: Config) -> None:
+    async with running(config) as daemon:
+        for name in NAMES:
+            for method in ("POST", "GET", "OPTIONS", "TRACE"):
+                answer = await daemon.rest(method, path_of(name), {} if method == "POST" else None, ANN)
+                assert (answer.status, answer.body["code"]) == (404, "not_found")
+        assert (await daemon.rest("GET", "/admin")).status == 404
+
+
+async def test_only_post(daemon: Daemon) -> None:
+    """E10, E12."""
+    async with daemon.person() as person:
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
+            for name in NAMES:
+                answer = await daemon.rest(method, f"{path_of(name)}?user={person.user}&reason=x", token=ANN)
+                assert (answer.status, answer.headers["allow"]) == (405, "POST"), (method, name)
+        assert await person.is_served()
+        assert await acts(daemon) == []
+
+
+FOREIGN = [
+    {"Sec_Fetch_Site": "cross-site"},
+    {"Sec_Fetch_Site": "same-site"},
+    {"Sec_Fetch_Site": ""},
+    {"Origin": "https://evil.test"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "https://chatd.test.evil.test"},
+    {"Origin": "https://chatd.test:444"},
+    {"Origin": "http://[evil"},
+    {"Origin": "https://good.test"},
+    {"Origin": "https://chatd.test", "Sec_Fetch_Site": "cross-site"},
+]
+
+
+async def test_no_page_of_another_site(config: Config) -> None:
+    """E11, also with the right token, and where CORS is open to all."""
+    http = replace(config.http, cors_origins=["*", "https://good.test"])
+    async with running(replace(administered(config), http=http)) as daemon, daemon.person() as person:
+        for headers in FOREIGN:
+            for token in (ANN, None):
+                answer = await daemon.rest("POST", "/admin/kick", {"user": person.user}, token, **headers)
+                assert (answer.status, answer.body["code"]) == (403, "forbidden"), headers
+                assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert await person.is_served()
+        assert await acts(daemon) == []
+
+
+async def test_pages_of_our_own_and_clients_that_are_none(daemon: Daemon) -> None:
+    own: list[dict[str, str]] = [
+        {},
+        {"Origin": "https://chatd.test", "Sec_Fetch_Site": "same-origin"},
+        {"Origin": "http://chatd.test"},
+        {"Sec_Fetch_Site": "none"},
+    ]
+    for headers in own:
+        assert (await daemon.rest("POST", "/admin/bans", {}, ANN, **headers)).status == 200
+
+
+async def test_cors_is_never_for_admins(config: Config) -> None:
+    http = replace(config.http, cors_origins=["*"])
+    async with running(replace(administered(config), http=http)) as daemon:
+        asked = {"Origin": "https://good.test", "Access_Control_Request_Method": "POST"}
+        answer = await daemon.rest("OPTIONS", "/admin/bans", **asked)
+        assert answer.status == 405
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert (await daemon.rest("OPTIONS", "/v1/conversations", **asked)).status == 204
+
+
+async def test_only_json(daemon: Daemon) -> None:
+    """E11: what a form can send."""
+    async with daemon.person() as person:
+        body = json.dumps({"user": person.user}).encode()
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+            answer = await daemon.rest("POST", "/admin/kick", body, ANN, Content_Type=kind)
+            assert (answer.status, answer.body["code"]) == (415, "bad_request"), kind
+        assert await person.is_served()
+
+
+async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
+    for name in NAMES:
+        for body in ({"nonsense": 1}, {"tenant": "A"}, {"tenant": 5}, b"null", b"[]", b'{"tenant":"\xff"}'):
+            answer = await daemon.rest("POST", path_of(name), body, ANN)
+            assert (answer.status, answer.body["code"]) == (400, "bad_request")
+        assert (await order(daemon, name, **{**example_of(name), "tenant": "nobody"})).status == 404
+        assert (await order(daemon, name, token=BEN, **example_of(name))).status == 404, "another tenant"
+    for path in (
+        "/admin",
+        "/admin/",
+        "/admin/bans/",
+        "/admin//bans",
+        "//admin/bans",
+        "/%2fadmin/bans",
+        "/admin/%62ans/x",
+        "/ADMIN/bans",
+    ):
+        assert (await daemon.rest("POST", path, {}, ANN)).status == 404, path
+
+
+async def test_whoever_guesses_has_to_wait(config: Config) -> None:
+    """Then the right token does not help either; other addresses, and users, are not concerned."""
+    limits = replace(config.limits, auth_failures_per_minute=5.0)
+    gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
+    async with running(replace(administered(config), limits=limits, gateway=gateway)) as daemon:
+        guesses = [await order(daemon, "bans", token=f"guess-{number}") for number in range(10)]
+        assert [answer.status for answer in guesses] == [401] * 5 + [429] * 5
+        last = await order(daemon, "bans")
+        assert last.status == 429
+        assert int(last.headers["retry-after"]) >= 1
+        elsewhere = await daemon.rest("POST", "/admin/bans", {}, ANN, X_Forwarded_For="203.0.113.9")
+        assert elsewhere.status == 200
+        async with daemon.person() as person:
+            assert await person.is_served()
+
+
+async def test_asking_whether_an_address_may_try_costs_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    limits = AddressLimits(2.0)
+    for _ in range(10):
+        limits.check("203.0.113.7", 0)
+    for _ in range(2):
+        limits.check("203.0.113.7")
+    with pytest.raises(Refused):
+        limits.check("203.0.113.7", 0)
+    await trio.sleep(31)
+    limits.check("203.0.113.7", 0)
+
+
+async def test_all_tokens_are_compared_whichever_fits(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time tells nothing: as many comparisons, of hashes of one length, for the first, the last and none."""
+    compared: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
+
+    def spy(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    ring = Admins(administered(config))
+    monkeypatch.setattr(admins_module.hmac, "compare_digest", spy)
+    for token in (ANN, BEN, "x", "", "é", None):
+        compared.clear()
+        try:
+            ring.name_of(token, "203.0.113.7")
+        except Refused as refused:
+            assert refused.code == "unauthenticated"
+        assert compared == [(32, 32)] * 2
+
+
+BAD = [
+    {"ann": Admin()},
+    {"ann": Admin(token="x" * 31)},
+    {"ann": Admin(token="x" * 32 + " ")},
+    {"ann": Admin(token="é" * 32)},
+    {"ann": Admin(token=ANN), "ben": Admin(token=ANN)},
+    {"ann": Admin(token=ANN, tenants=["nobody"])},
+    {"Ann": Admin(token=ANN)},
+    {"": Admin(token=ANN)},
+]
+
+
+@pytest.mark.parametrize("admins", BAD, ids=repr)
+async def test_a_weak_token_is_not_served(config: Config, admins: dict[str, Admin]) -> None:
+    with trio.fail_after(10), pytest.raises(WeakKey):
+        await run(replace(config, admins=admins))
+
+
+async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
+    """Neither codec knows one, and dispatch would refuse it, whoever came."""
+    registry = load(features)
+    for kind in codecs(registry.on_socket).values():
+        assert not [tag for tag in kind._forms if tag.startswith("admin.")]
+    async with daemon.person("ann", "json") as person, daemon.person("ben", "msgpack") as other:
+        for name in NAMES:
+            for somebody in (person, other):
+                refused = await somebody.refused(f"admin.{name}", **example_of(name))
+                assert refused.code == "unknown_command"
+    assert await acts(daemon) == []
+
+
+async def test_dispatch_refuses_who_is_no_admin() -> None:
+    for row in ROWS:
+        answers: list[Result] = []
+        ctx = Ctx(None, None, "", "", 0, answers.append)  # type: ignore[arg-type]
+        await run_command(row, ctx, AdminCommand())
+        assert isinstance(answers[0], Error)
+        assert answers[0].code == "unauthenticated"
+
+
+def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
+    class Order(AdminCommand, tag="order"):
+        """Something."""
+
+    for wrong in (
+        {"needs": Needs.ADMIN, "http": "POST /admin/order"},
+        {"needs": Needs.ADMIN, "http": "GET /admin/order", "socket": False},
+        {"needs": Needs.ADMIN, "http": "POST /v1/order", "socket": False},
+        {"needs": Needs.ADMIN, "socket": False},
+        {"needs": Needs.USER, "http": "POST /admin/order", "socket": False},
+        {"needs": Needs.NOTHING, "http": "POST /admin/order", "socket": False},
+    ):
+        with pytest.raises(ValueError, match="admins"):
+            command(Order, result=Ok, **wrong)  # type: ignore[arg-type]
+    for row in ROWS:
+        assert "tenant" in row.command.__struct_fields__
+        assert row.http == f"POST {path_of(row.tag.removeprefix('admin.'))}"
+
+
+async def test_tokens_are_not_in_the_log(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with running(replace(administered(config), tenants={**ACME, "other": Tenant(secret="y" * 32)})) as daemon:
+        await done(daemon, "bans")
+        await order(daemon, "bans", token="some-guess-that-is-wrong-0123456789")
+        await Door.of(daemon).ask(f"POST /admin/bans HTTP/1.1\nAuthorization: Bearer {ANN}\nContent-Length: x")
+    for secret in (ANN, BEN, "some-guess-that-is-wrong"):
+        assert secret not in caplog.text

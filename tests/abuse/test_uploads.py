@@ -1,0 +1,467 @@
+"""Uploads that are meant to do harm: rows F1 to F8 of the abuse suite. After each, people are still served."""
+
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import pytest
+import trio
+from msgspec.structs import replace
+from PIL import Image
+
+from chatd.client import Account, sign_up
+from chatd.config import Config
+from tests.features.test_uploads import files
+from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
+from tests.http.raw import Door
+from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
+HTML = b"<!doctype html><script>alert(1)</script>"
+
+
+@pytest.fixture
+async def alice(daemon: Daemon) -> AsyncIterator[Account]:
+    """Somebody with an account; afterwards two people still reach each other."""
+    yield await sign_up(daemon.addresses.http)
+    async with daemon.pair() as (one, other, conversation):
+        await one.send(conversation, "still there?")
+        assert (await other.event("message.new"))["message"]["text"] == "still there?"
+
+
+# --- F1: what a browser would run -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.svg", SVG),
+        ("a.png", HTML),
+        ("a.html", HTML),
+        ("a.xml", b'<?xml version="1.0"?><x/>'),
+        ("a.gif", b"\xef\xbb\xbf" + HTML),
+        ("a.js", b"alert(1)"),
+        ("a.swf", b"FWS\x05" + b"x" * 50),
+        ("a.heic", b"\x00\x00\x00\x18ftypheic" + HTML),
+        ("a.webm", b"\x1a\x45\xdf\xa3" + HTML),
+    ],
+)
+async def test_f1_it_is_bytes_to_be_saved_and_nothing_else(daemon: Daemon, alice: Account, name: str, data: bytes) -> None:
+    body = form(part(data, name, headers=b"Content-Type: text/html\r\n"))
+    answer = await daemon.rest("POST", "/v1/uploads", body, alice.access_token, Content_Type=FORM)
+    assert answer.body["mime"] == "application/octet-stream"
+    got = await fetched(daemon, alice.access_token, answer.body["id"])
+    assert got.headers["content-type"] == "application/octet-stream"
+    assert got.headers["content-disposition"].startswith("attachment;")
+    check_headers(got)
+
+
+def check_headers(got: Answer) -> None:
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert got.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert got.headers["cache-control"].startswith("private")
+    assert got.headers["cross-origin-resource-policy"] == "same-origin"
+    assert "access-control-allow-origin" not in got.headers
+
+
+async def test_f1_a_picture_that_is_a_page_too_is_only_a_picture_afterwards(daemon: Daemon, alice: Account) -> None:
+    gif = picture("GIF", comment=HTML)
+    polyglots = [
+        gif,
+        picture("GIF") + HTML,
+        b"GIF89a" + picture("GIF")[6:-1] + b"\x21\xfe" + bytes([len(HTML)]) + HTML + b"\x00;",
+        picture("JPEG", comment=HTML),
+        picture("JPEG") + HTML,
+        picture("PNG") + HTML,
+        with_chunk(picture("PNG"), b"tEXt", b"Comment\x00" + HTML),
+        picture("WEBP", xmp=HTML),
+    ]
+    for data in polyglots:
+        assert b"<script>" in data
+        answer = await stored(daemon, alice.access_token, data)
+        got = await fetched(daemon, alice.access_token, answer["id"])
+        assert b"<script>" not in got.body
+        assert got.headers["content-type"].startswith("image/")
+        check_headers(got)
+
+
+def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
+    """A PNG with one more chunk behind its header."""
+    return png[:33] + chunk(kind, data) + png[33:]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# --- F2: pixels -------------------------------------------------------------------------------------------------------------
+
+
+def hollow_png(width: int, height: int) -> bytes:
+    """A valid image of one colour, without having been one in memory."""
+    row = zlib.compressobj(9)
+    line = b"\x00" * (width // 8 + 2)
+    data = b"".join(row.compress(line[: 1 + (width + 7) // 8]) for _ in range(height)) + row.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(12_000, 9_000), (20_000, 10_000), (5_001, 5_000), (2**31 - 1, 2**31 - 1)])
+async def test_f2_too_many_pixels_are_refused_by_the_header(daemon: Daemon, alice: Account, size: tuple[int, int]) -> None:
+    data = hollow_png(*size) if size[0] < 2**20 else hollow_png(8, 8)[:16] + struct.pack(">II", *size) + hollow_png(8, 8)[24:]
+    assert len(data) < 40_000
+    answer = await upload(daemon, alice.access_token, data)
+    assert (answer.status, answer.body["code"]) == (413, "too_large")
+    assert "pixels" in answer.body["message"]
+    assert files(daemon) == []
+
+
+async def test_f2_the_limit_itself_is_taken(config: Config) -> None:
+    async with running(replace(config, uploads=replace(config.uploads, max_pixels=1200))) as daemon:
+        account = await sign_up(daemon.addresses.http)
+        assert (await upload(daemon, account.access_token, picture("PNG", (40, 30)))).status == 200
+        for kind in ("PNG", "JPEG", "GIF", "WEBP"):
+            assert (await upload(daemon, account.access_token, picture(kind, (41, 30)))).status == 413
+
+
+# --- F3: names --------------------------------------------------------------------------------------------------------------
+
+NAMES = {
+    "../../etc/passwd": "passwd",
+    "..\\\\..\\\\boot.ini": "boot.ini",
+    "/etc/shadow": "shadow",
+    "a\x00b.png": "ab.png",
+    "x" * 300: "x" * 200,
+    "photo\u202egpj.exe": "photogpj.exe",
+    "con": "con",
+    "..": None,
+    "   ": None,
+    "\u200b\u200e": None,
+    "a'b%0d%0aSet-Cookie: x=1;c": "a'b%0d%0aSet-Cookie: x=1;c",
+    "😀.png": "😀.png",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_f3_a_name_is_a_label(daemon: Daemon, alice: Account, name: str) -> None:
+    answer = await stored(daemon, alice.access_token, PDF, name)
+    assert answer["name"] == NAMES[name]
+    (path,) = files(daemon)
+    assert path.name == answer["key"]
+    got = await fetched(daemon, alice.access_token, answer["id"])
+    assert got.body == PDF
+    assert "set-cookie" not in got.headers
+    assert got.headers["content-disposition"].isascii()
+
+
+async def test_f3_a_name_cannot_break_out_of_its_header(daemon: Daemon, alice: Account) -> None:
+    for name in (b'x"\r\nX-Evil: 1', b"x\r\n\r\n<script>", b"\xff\xfe.png", b"x\ry"):
+        body = (
+            b'--boundary\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n\r\nabc\r\n--boundary--\r\n'
+        )
+        answer = await daemon.rest("POST", "/v1/uploads", body, alice.access_token, Content_Type=FORM)
+        assert answer.status in (200, 400)
+        if answer.status == 200:
+            got = await fetched(daemon, alice.access_token, answer.body["id"])
+            assert "x-evil" not in got.headers
+            check_headers(got)
+
+
+# --- F4: bodies that do not end, or not in time -----------------------------------------------------------------------------
+
+
+def head_of(account: Account, *lines: str) -> bytes:
+    fields = ("POST /v1/uploads HTTP/1.1", "Host: x", f"Authorization: Bearer {account.access_token}", f"Content-Type: {FORM}")
+    return "\r\n".join([*fields, *lines, "", ""]).encode()
+
+
+SMALL = 200_000
+
+
+@pytest.fixture
+async def narrow(config: Config) -> AsyncIterator[Daemon]:
+    """Files of 200 KB, within a second."""
+    async with running(replace(config, uploads=replace(config.uploads, max_bytes=SMALL, timeout=1.0))) as daemon:
+        yield daemon
+
+
+async def test_f4_a_declared_length_is_refused_at_once(narrow: Daemon) -> None:
+    account = await sign_up(narrow.addresses.http)
+    answer = Answer.read(await Door.of(narrow).send(head_of(account, "Content-Length: 100000000000")))
+    assert (answer.status, answer.body["code"]) == (413, "too_large")
+
+
+async def test_f4_an_endless_body_is_refused_at_the_limit(narrow: Daemon) -> None:
+    account = await sign_up(narrow.addresses.http)
+    sent = 0
+    async with Door.of(narrow).connected() as stream:
+        await stream.send_all(head_of(account, "Transfer-Encoding: chunked", "Connection: close"))
+        await stream.send_all(chunked(part(b"")[:-2]))
+        got = b""
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+
+                async def go_on() -> None:
+                    nonlocal sent
+                    try:
+                        while sent < 50_000_000:
+                            await stream.send_all(chunked(b"x" * 10_000))
+                            sent += 10_000
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        pass
+
+                nursery.start_soon(go_on)
+                while not Answer.is_whole(got):
+                    data = await stream.receive_some()
+                    assert data
+                    got += data
+                nursery.cancel_scope.cancel()
+    assert Answer.read(got).status == 413
+    assert sent < 50_000_000
+    assert files(narrow) == []
+
+
+def chunked(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+async def test_f4_less_or_more_than_was_declared(narrow: Daemon) -> None:
+    account = await sign_up(narrow.addresses.http)
+    body = form(part(PDF))
+    short = await Door.of(narrow).send(head_of(account, f"Content-Length: {len(body) - 40}", "Connection: close") + body)
+    assert Answer.read(short).status == 400
+    async with Door.of(narrow).connected() as stream:
+        await stream.send_all(head_of(account, f"Content-Length: {len(body) + 40}") + body)
+        with trio.fail_after(PATIENCE):
+            answer = await Answer.receive(stream)
+    assert (answer.status, answer.body["code"]) == (408, "timeout")
+    assert files(narrow) == []
+
+
+async def test_f4_one_byte_at_a_time_is_over_in_time(narrow: Daemon) -> None:
+    account = await sign_up(narrow.addresses.http)
+    async with Door.of(narrow).connected() as stream, trio.open_nursery() as nursery:
+        await stream.send_all(head_of(account, "Content-Length: 5000"))
+
+        async def drip() -> None:
+            try:
+                for byte in form(part(PDF)):
+                    await stream.send_all(bytes([byte]))
+                    await trio.sleep(0.05)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+
+        nursery.start_soon(drip)
+        with trio.fail_after(PATIENCE):
+            answer = await Answer.receive(stream)
+        assert (answer.status, answer.body["code"]) == (408, "timeout")
+        nursery.cancel_scope.cancel()
+
+
+async def test_f4_who_hangs_up_leaves_nothing(narrow: Daemon) -> None:
+    account = await sign_up(narrow.addresses.http)
+    for _ in range(30):
+        async with Door.of(narrow).connected() as stream:
+            await stream.send_all(head_of(account, "Content-Length: 5000") + part(b"x" * 100))
+    assert (await upload(narrow, account.access_token, PDF)).status in (200, 429)
+    with trio.fail_after(PATIENCE):
+        while (await upload(narrow, account.access_token, PDF)).body.get("message") == "4 files at a time":
+            await trio.sleep(0.1)
+
+
+# --- F5: forms --------------------------------------------------------------------------------------------------------------
+
+FORMS = {
+    "ten thousand parts": form(*[part(b"", field="file")] * 10_000),
+    "ten thousand fields": form(*[part(b"x", None, f"f{number}") for number in range(10_000)]),
+    "a header of a megabyte": form(part(b"x", headers=b"X: " + b"y" * 2**20 + b"\r\n")),
+    "a megabyte of headers": form(part(b"x", headers=b"X: y\r\n" * 150_000)),
+    "a huge field that is no file": form(part(b"x" * 2**21, None, "comment")),
+    "a megabyte before the first part": b"x" * 2**20 + form(part(b"x")),
+    "a megabyte behind the last part": form(part(b"x")) + b"x" * 2**20,
+    "two files": form(part(b"x"), part(b"y")),
+    "a file and an image": form(part(b"x"), part(b"y", field="image")),
+    "no file": form(),
+    "no end": part(b"x" * 100),
+    "only a boundary": b"--boundary\r\n",
+    "no name": b"--boundary\r\nContent-Disposition: form-data\r\n\r\nx\r\n--boundary--\r\n",
+    "no disposition": b"--boundary\r\nX: y\r\n\r\nx\r\n--boundary--\r\n",
+    "headers that are no text": b"--boundary\r\nContent-Disposition: form-data; name=\xff\r\n\r\nx\r\n--boundary--\r\n",
+    "nothing": b"",
+    "line ends without end": b"\r\n" * 500_000,
+    "returns without end": b"\r" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+async def test_f5_forms_are_bounded(daemon: Daemon, alice: Account, name: str) -> None:
+    answer = await daemon.rest("POST", "/v1/uploads", FORMS[name], alice.access_token, Content_Type=FORM)
+    assert answer.status in (400, 413)
+    assert answer.body["code"] in ("bad_request", "too_large")
+    assert files(daemon) == []
+
+
+async def test_f5_a_file_of_nothing_but_line_ends_is_a_file(daemon: Daemon, alice: Account) -> None:
+    for data in (b"\r" * 2_000_000, b"\n" * 2_000_000, b"\r\n--boundar" * 100_000, b"\r\n--boundaryx" * 100_000):
+        answer = await stored(daemon, alice.access_token, data)
+        assert answer["size"] == len(data)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=" + "x" * 71,
+        "multipart/mixed; boundary=boundary",
+    ],
+)
+async def test_f5_other_bodies(daemon: Daemon, alice: Account, kind: str) -> None:
+    answer = await daemon.rest("POST", "/v1/uploads", form(part(b"x")), alice.access_token, Content_Type=kind)
+    assert (answer.status, answer.body["code"]) == (400, "bad_request")
+
+
+# --- F6: images that are built to be hard -----------------------------------------------------------------------------------
+
+
+def many_frames(count: int) -> bytes:
+    """A GIF of so many frames of one pixel."""
+    frame = b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
+    return b"GIF89a\x01\x00\x01\x00\x80\x00\x00" + b"\x00" * 6 + frame * count + b";"
+
+
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose last pass comes again and again."""
+    data = picture("JPEG", (64, 64), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+BOMB = zlib.compress(b"\x00" * 200_000_000, 9)
+HARD = {
+    "ten thousand frames": many_frames(10_000),
+    "a hundred thousand blocks": many_frames(1)[:-1] + b"\x21\xfe" + b"\x01x" * 150_000 + b"\x00;",
+    "a frame larger than the screen": many_frames(1)[:-1] + b"\x2c\xff\xff\xff\xff\xff\xff\xff\xff\x00\x02\x02\x44\x01\x00;",
+    "a thousand passes": many_scans(1000),
+    "a million chunks": picture()[:33] + chunk(b"teXt", b"") * 150_000 + picture()[33:],
+    "compressed text": with_chunk(picture(), b"zTXt", b"Comment\x00\x00" + BOMB),
+    "a compressed profile": with_chunk(picture(), b"iCCP", b"x\x00\x00" + BOMB),
+    "compressed pixels": picture()[:33] + chunk(b"IDAT", BOMB) + chunk(b"IEND", b""),
+    "a webp that says more than it is": b"RIFF" + struct.pack("<I", 2**31) + picture("WEBP")[8:],
+    "two headers": picture("JPEG")[:2] + picture("JPEG", (9, 9))[2:-2].replace(b"\xff\xda", b"\xff\xfe", 1) + picture("JPEG")[2:],
+    "an empty gif": b"GIF89a\x01\x00\x01\x00\x00\x00\x00;",
+    "no pixels": picture()[:16] + b"\x00" * 8 + picture()[24:],
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+async def test_f6_it_is_refused_or_taken_without_its_burden(daemon: Daemon, alice: Account, name: str) -> None:
+    answer = await upload(daemon, alice.access_token, HARD[name])
+    if answer.status == 200:
+        assert name in ("compressed text", "a compressed profile", "compressed pixels")
+        assert answer.body["size"] < 10_000
+    else:
+        assert answer.body["code"] in ("bad_request", "too_large")
+        assert files(daemon) == []
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+async def test_f6_what_is_cut_off_is_refused(daemon: Daemon, alice: Account, kind: str) -> None:
+    data = picture(kind, (200, 200))
+    for length in (12, 40, len(data) // 2, len(data) - 3):
+        answer = await upload(daemon, alice.access_token, data[:length])
+        assert (answer.status, answer.body["code"]) == (400, "bad_request"), length
+    assert files(daemon) == []
+
+
+async def test_f6_frames_count_as_pixels(config: Config) -> None:
+    async with running(replace(config, uploads=replace(config.uploads, max_pixels=4000))) as daemon:
+        account = await sign_up(daemon.addresses.http)
+        for kind in ("GIF", "WEBP"):
+            assert (await upload(daemon, account.access_token, film(kind, 10))).status == 200
+            assert (await upload(daemon, account.access_token, film(kind, 11))).status == 413
+
+
+# --- F7: what a picture tells of its maker ----------------------------------------------------------------------------------
+
+
+async def test_f7_places_and_all_else_are_gone_and_it_stands_upright(daemon: Daemon, alice: Account) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "SecretCamera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    for kind in ("JPEG", "PNG", "WEBP"):
+        data = picture(kind, (40, 30), exif=exif, icc_profile=b"SecretProfile" * 20)
+        assert b"SecretCamera" in data
+        answer = await stored(daemon, alice.access_token, data)
+        assert (answer["width"], answer["height"]) == (30, 40)
+        got = (await fetched(daemon, alice.access_token, answer["id"])).body
+        assert b"Secret" not in got
+        with Image.open(BytesIO(got)) as image:
+            assert (dict(image.getexif()), image.size) == ({}, (30, 40))
+            assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
+
+
+# --- F8: too much, and what belongs to others -------------------------------------------------------------------------------
+
+
+async def test_f8_fifty_at_once(daemon: Daemon, alice: Account) -> None:
+    answers: list[Answer] = []
+
+    async def one() -> None:
+        answers.append(await upload(daemon, alice.access_token, PDF))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(one)
+    assert {answer.status for answer in answers} == {200, 429}
+    refused = [answer for answer in answers if answer.status == 429]
+    assert all(answer.body["retryable"] and int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert len(files(daemon)) == 50 - len(refused) <= 30
+
+
+async def test_f8_so_many_in_a_minute(config: Config) -> None:
+    async with running(replace(config, uploads=replace(config.uploads, user_per_minute=3))) as daemon:
+        alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
+        assert [(await upload(daemon, alice.access_token, PDF)).status for _ in range(4)] == [200, 200, 200, 429]
+        assert (await upload(daemon, bob.access_token, PDF)).status == 200
+
+
+async def test_f8_so_many_bytes_in_a_day_and_removing_them_does_not_help(config: Config) -> None:
+    quota = 3 * len(PDF) + 10
+    async with running(replace(config, uploads=replace(config.uploads, user_quota_bytes=quota))) as daemon:
+        alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
+        for _ in range(3):
+            id_ = (await stored(daemon, alice.access_token, PDF))["id"]
+            assert (await daemon.rest("DELETE", f"/v1/uploads/{id_}", None, alice.access_token)).status == 200
+        answer = await upload(daemon, alice.access_token, PDF)
+        assert (answer.status, answer.body["code"]) == (429, "rate_limited")
+        assert files(daemon) == []
+        assert (await upload(daemon, bob.access_token, PDF)).status == 200
+
+
+async def test_f8_the_quota_holds_at_once_too(config: Config) -> None:
+    quota = 2 * len(PDF) + 10
+    async with running(replace(config, uploads=replace(config.uploads, user_quota_bytes=quota))) as daemon:
+        alice = await sign_up(daemon.addresses.http)
+
+        async def one() -> None:
+            await upload(daemon, alice.access_token, PDF)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(one)
+        assert len(files(daemon)) == 2
+
+
+async def test_f8_what_belongs_to_others(daemon: Daemon, alice: Account) -> None:
+    bob = await sign_up(daemon.addresses.http)
+    theirs = await stored(daemon, alice.access_token, PDF)
+    for path in (theirs["id"], theirs["key"], f"../uploads/{theirs['id']}", NOBODY, "..%2f..%2fsecret"):
+        assert (await fetched(daemon, bob.access_token, path)).status == 404
+        assert (await daemon.rest("DELETE", f"/v1/uploads/{path}", None, bob.access_token)).status in (400, 404)
+    assert (await fetched(daemon, alice.access_token, theirs["id"])).body == PDF

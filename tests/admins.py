@@ -1,0 +1,66 @@
+"""Admins for the tests, and how they order something."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chatd.config import Admin, Config, PostgresSection, Tenant
+from chatd.store.postgres import Postgres, open_postgres
+from tests.support import Answer, Daemon, Person, running
+
+ANN = "ann-0123456789abcdef0123456789abcdef"
+# Only of the tenant `acme`.
+BEN = "ben-0123456789abcdef0123456789abcdef"
+ADMINS = {"ann": Admin(token=ANN), "ben": Admin(token=BEN, tenants=["acme"])}
+ACME = {"acme": Tenant(secret="acme-0123456789abcdef0123456789ab")}
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+
+def administered(config: Config) -> Config:
+    return replace(config, admins=ADMINS, tenants=ACME)
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """One that has admins."""
+    async with running(administered(config)) as started:
+        yield started
+
+
+@pytest.fixture
+async def db(daemon: Daemon) -> AsyncIterator[Postgres]:
+    """Its database."""
+    async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as opened:
+        yield opened
+
+
+async def order(daemon: Daemon, command: str, *, token: str | None = ANN, **fields: Any) -> Answer:
+    """What an admin says; `command` without `admin.`."""
+    return await daemon.rest("POST", f"/admin/{command.replace('.', '/')}", fields, token)
+
+
+async def done(daemon: Daemon, command: str, **fields: Any) -> Any:
+    """The result of what must be done."""
+    answer = await order(daemon, command, **fields)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+async def refused(daemon: Daemon, command: str, **fields: Any) -> str:
+    """The code of what must be refused."""
+    answer = await order(daemon, command, **fields)
+    assert answer.status != 200, answer.body
+    return str(answer.body["code"])
+
+
+async def acts(daemon: Daemon) -> list[tuple[str, str, str]]:
+    """The audit log: who, what, whom."""
+    items = (await done(daemon, "audit", limit=200))["items"]
+    return [(act["actor"], act["act"], act["subject"]) for act in items]
+
+
+async def status_of(daemon: Daemon, person: Person) -> int:
+    """Of a request with the token of somebody."""
+    return (await daemon.rest("GET", "/v1/conversations", token=person.account.access_token)).status

@@ -1,0 +1,301 @@
+"""chatd doctor, on systems that are made sick for real."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd import __version__
+from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
+from chatd.cli.check import Finding
+from chatd.cli.cluster import Answers, Heard
+from chatd.cli.doctor_nodes import Clock
+from chatd.config import Config
+from chatd.node import orders
+from chatd.node.answers import Health
+from chatd.node.keys import now_ms
+from chatd.node.questions import put_answer
+from chatd.settings import Loaded
+from chatd.store import embedded_redis
+from chatd.store.bus_entries import DECODE, pairs
+from chatd.store.migrations import available
+from chatd.store.postgres import Postgres, UniqueViolation
+from chatd.store.redis import Redis, open_redis
+from tests.cluster.test_bans import moderator
+from tests.cluster.test_operating import chatd, write_as
+from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.support import PATIENCE, running
+
+__all__ = ["moderator", "own_redis"]
+
+WELL = Health(
+    version=__version__, at=0, process=1, sessions=0, users=0, owns_pool=False, mirror_stale=False, bus_waiting=0, bus_gaps=0,
+    bus_gap_at=0, journal_waiting=0, journal_failures=0, descriptors=10, most_descriptors=1000, maintenance=False,
+)  # fmt: skip
+
+
+async def findings_of(config: Config) -> list[Finding]:
+    return await doctor.examine(Loaded(config, {}, None))
+
+
+async def wrong_in(config: Config) -> dict[str, Finding]:
+    """What is wrong, by code. The disk of the machine that runs the tests is its own affair."""
+    return {finding.code: finding for finding in await findings_of(config) if not finding.ok and finding.code != "machine.disk"}
+
+
+async def found_in_the_end(config: Config, code: str) -> Finding:
+    with trio.fail_after(3 * PATIENCE):
+        while code not in (wrong := await wrong_in(config)):
+            await trio.sleep(0.2)
+    return wrong[code]
+
+
+@pytest.fixture
+async def redis(config: Config) -> AsyncIterator[Redis]:
+    async with open_redis(config.redis) as opened:
+        yield opened
+
+
+async def test_a_system_that_is_well(config: Config) -> None:
+    async with nodes(config), nodes(config, 1):
+        with trio.fail_after(3 * PATIENCE):
+            while await wrong_in(config):
+                await trio.sleep(0.2)
+        findings = await findings_of(config)
+        assert all(finding.code and finding.detail for finding in findings)
+        assert {"nodes.silent", "match.owner", "clocks.skew", "postgres.indexes", "redis.policy", "bus.gaps"} <= {
+            finding.code for finding in findings
+        }
+        done = await chatd(config, "doctor", "--json")
+        shown = json.loads(done.stdout)
+        assert (done.returncode, {line["code"] for line in shown}) == (0, {finding.code for finding in findings}), shown
+
+
+async def test_nothing_runs(config: Config) -> None:
+    done = await chatd(config, "doctor")
+    assert (done.returncode, b"none runs" in done.stdout, b"-> start one" in done.stdout) == (1, True, True)
+    assert b"Traceback" not in done.stderr
+
+
+async def test_databases_that_are_away_hide_only_themselves(config: Config) -> None:
+    async with running(config):
+        away = replace(config.postgres, dsn="postgresql://u@127.0.0.1:1/x")
+        wrong = await wrong_in(replace(config, postgres=away))
+        assert set(wrong) == {"postgres.server"}
+        wrong = await wrong_in(replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1")))
+        assert set(wrong) == {"redis.server"}
+        assert all(finding.fix for finding in wrong.values())
+
+
+async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(config: Config) -> None:
+    weak = replace(config, auth=replace(config.auth, secret="short"))
+    safe = replace(weak, postgres=replace(config.postgres, allow_unsafe_durability=False))
+    assert {"settings.keys", "postgres.durability"} <= set(await wrong_in(safe))
+
+
+# --- Postgres ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Postgres) -> None:
+    async with running(config) as daemon, daemon.pair():
+        await moderator.run("drop index messages_rev")
+        with pytest.raises(UniqueViolation):
+            await moderator.run("create unique index concurrently only_one on users (tenant)")
+        found = [finding for finding in await findings_of(config) if not finding.ok and finding.code.startswith("postgres.index")]
+        missing, invalid = found
+        assert (missing.code, missing.detail) == ("postgres.index.missing", "messages_rev is missing")
+        assert (invalid.code, invalid.detail) == ("postgres.index.invalid", "only_one is invalid and not used")
+        await moderator.run(missing.fix.removeprefix("run: "))
+        await moderator.run("drop index only_one")
+        assert not await wrong_in(config)
+
+
+async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Postgres) -> None:
+    """The statement that doctor advises makes the same index again."""
+    definition = "select indexdef from pg_indexes where schemaname = current_schema() and indexname = $1"
+    wanted = doctor_postgres.expected(available())
+    assert {"messages_rev", "messages_id", "match_members_active"} <= set(wanted)
+    for name, statement in wanted.items():
+        before = await db.value(definition, name)
+        await db.run(f"drop index {name}")
+        await db.run(statement)
+        assert await db.value(definition, name) == before
+
+
+async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_postgres, "LONGEST_IDLE", 0.2)
+    async with running(config), trio.open_nursery() as nursery:
+
+        async def forget() -> None:
+            await moderator.within(idle)
+
+        nursery.start_soon(forget)
+        finding = await found_in_the_end(config, "postgres.transactions")
+        assert "idle in transaction" in finding.detail
+        assert "secret" not in finding.detail
+        nursery.cancel_scope.cancel()
+
+
+async def idle(connection: Any) -> None:
+    """In asyncio: a transaction that does nothing for a while."""
+    await connection.execute("begin; select 'a secret text'")
+    await connection.fetchval("select 1")
+    await asyncio.sleep(4)
+
+
+async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(config):
+        await moderator.run("alter table messages set (autovacuum_enabled = off)")
+        assert "autovacuum is off for messages" in (await wrong_in(config))["postgres.vacuum"].detail
+        await moderator.run("alter table messages reset (autovacuum_enabled)")
+        monkeypatch.setattr(doctor_postgres, "MOST_DEAD", 100)
+        await moderator.run("alter table revoked_tokens set (autovacuum_enabled = off)")
+        await moderator.run("insert into revoked_tokens select 'default', n::text, 0 from generate_series(1, 1000) n")
+        await moderator.run("delete from revoked_tokens")
+        await moderator.run("alter table revoked_tokens reset (autovacuum_enabled)")
+        finding = await found_in_the_end(config, "postgres.vacuum")
+        assert "revoked_tokens has 1000 dead rows beside 0, and was never vacuumed" in finding.detail
+
+
+async def test_more_nodes_than_connections(config: Config) -> None:
+    async with running(config):
+        greedy = replace(config, postgres=replace(config.postgres, pool=500))
+        assert "1 nodes may need 502" in (await wrong_in(greedy))["postgres.connections"].detail
+    assert not doctor_postgres.judge_connections(95, 100, 10, 1).ok
+
+
+# --- Redis ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_redis_that_throws_away_what_it_should_keep(config: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    async with running(shared), open_redis(shared.redis) as redis:
+        assert not await wrong_in(shared)
+        await redis.call("CONFIG", "SET", "maxmemory", "4mb")
+        await redis.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        assert set(await wrong_in(shared)) == {"redis.policy"}
+        for number in range(1000):
+            await redis.call("SET", f"filler {number}", "x" * 10_000)
+        wrong = await wrong_in(shared)
+        assert {"redis.policy", "redis.memory", "redis.evictions"} <= set(wrong)
+        assert all(finding.fix for finding in wrong.values())
+
+
+def test_a_redis_that_cannot_save() -> None:
+    finding = doctor_redis.judge_persistence({"rdb_last_bgsave_status": "err", "aof_enabled": 1})
+    assert (finding.ok, finding.code, finding.detail) == (False, "redis.persistence", "rdb_last_bgsave_status")
+    assert doctor_redis.judge_persistence({"aof_last_write_status": "ok"}).ok
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_that_hangs(config: Config, redis: Redis) -> None:
+    """It wrote a moment ago and answers nothing, even when it writes nothing any more."""
+    async with running(config):
+        await write_as(redis, "ghost")
+        await trio.sleep(4)
+        assert (await wrong_in(config))["nodes.silent"].detail == "ghost: no answer within 2 seconds"
+
+
+Change = Callable[[Health], None]
+
+
+async def pretend(redis: Redis, change: Change) -> None:
+    """A node that answers as another version, on another machine, would."""
+    last = b"$"
+    await write_as(redis, "stranger")
+    number = 1
+    while True:
+        for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
+            last = id_
+            for order in DECODE(fields[b"b"]).orders:
+                question = orders.decode_order(order)
+                if isinstance(question, orders.AskHealth):
+                    health = msgspec.structs.replace(WELL, at=now_ms())
+                    change(health)
+                    await put_answer(redis, question.reply, "stranger", health)
+        number += 1
+        await write_as(redis, "stranger", number)
+        await trio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "change"),
+    [
+        ("nodes.versions", "0.0.1", lambda health: setattr(health, "version", "0.0.1")),
+        ("clocks.skew", "stranger is", lambda health: setattr(health, "at", health.at + 60_000)),
+        ("clocks.skew", "ahead of stranger", lambda health: setattr(health, "at", health.at - 60_000)),
+        ("match.owner", "both own it", lambda health: setattr(health, "owns_pool", True)),
+        ("bus.behind", "5000 orders wait", lambda health: setattr(health, "bus_waiting", 5000)),
+        ("nodes.files", "999 of 1000", lambda health: setattr(health, "descriptors", 999)),
+        ("journal.behind", "9000 wait", lambda health: setattr(health, "journal_waiting", 9000)),
+        ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
+    ],
+)
+async def test_a_node_that_is_not_as_the_others(config: Config, redis: Redis, code: str, detail: str, change: Change) -> None:
+    async with running(config), trio.open_nursery() as nursery:
+        nursery.start_soon(pretend, redis, change)
+        finding = await found_in_the_end(config, code)
+        assert detail in finding.detail
+        assert finding.fix
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_bus_with_a_gap(config: Config, redis: Redis) -> None:
+    async with running(config):
+        await write_as(redis, "other", 1)
+        await write_as(redis, "other", 5)
+        finding = await found_in_the_end(config, "bus.gaps")
+        assert finding.detail.startswith("1 since its start, the last one ")
+
+
+async def test_a_match_pool_whose_owner_is_gone(config: Config, redis: Redis) -> None:
+    async with running(config):
+        await redis.call("SET", redis.key("lease", "match"), "somebody", "PX", 60_000)
+        finding = await found_in_the_end(config, "match.owner")
+        assert finding.detail == "its owner somebody is gone"
+
+
+async def test_a_new_owner_writes_its_journal_at_once(config: Config) -> None:
+    """Otherwise an idle pool would count as one whose journal is stale."""
+    async with running(config):
+        with trio.fail_after(PATIENCE):
+            while {"match.mirror", "match.owner"} & set(await wrong_in(config)):
+                await trio.sleep(0.1)
+
+
+# --- judgements -------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:
+    assert [Clock(at, 100, 200).offset for at in (90, 100, 150, 200, 230)] == [-10, 0, 0, 0, 30]
+    assert doctor_nodes.judge_clocks({"a": Clock(0, 900, 950), "b": Clock(1050, 900, 950)}).ok
+    assert not doctor_nodes.judge_clocks({"a": Clock(0, 900, 950), "b": Clock(1051, 900, 950)}).ok
+
+
+def test_a_gap_is_news_for_a_while() -> None:
+    health = msgspec.structs.replace(WELL, bus_gaps=3, bus_gap_at=1000)
+    assert [next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.LATELY)] == [
+        False,
+        True,
+    ]
+
+
+def test_an_owner_that_does_not_answer_owns_it_still() -> None:
+    found = Answers({"n": Heard(WELL, 0, 0)}, {"owner": "no answer"})
+    by_code = {finding.code: finding for finding in doctor_nodes.judge(found, "owner", {}, 0)}
+    assert (by_code["match.owner"].ok, by_code["nodes.silent"].ok) == (True, False)
+    assert not doctor_nodes.judge_pool({"n": WELL}, None, set()).ok
+
+
+def test_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
+    assert [doctor.judge_disk("f", free, 10**12).ok for free in (10**9, 4 * 10**10, 6 * 10**10)] == [False, False, True]
+    assert len(doctor.disk(tmp_path)) == 1
+    assert doctor.disk(tmp_path / "none") == []

@@ -1,0 +1,280 @@
+"""Who is not there any more: banned, on a node that died, on one that leaves. And who is there twice."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Refused
+from chatd.config import Config, Match, Queue
+from chatd.node import orders
+from chatd.node.matcher import Matcher
+from chatd.store.postgres import Postgres
+from tests.cluster.test_bans import ban, moderator
+from tests.cluster.test_maintenance import order
+from tests.cluster.test_strangers import meet, mortal, own_the_pool
+from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.support import PATIENCE, Daemon, Person, running
+
+__all__ = ["moderator", "own_redis"]
+LONG_GRACE = Match(relax=0.3, grace=60.0)
+
+
+@pytest.fixture
+def patient(config: Config) -> Config:
+    """Where whoever has gone has a long time to come back: what is told before that has another reason."""
+    return replace(config, match=LONG_GRACE, queues={"asking": Queue(confirm=60.0)})
+
+
+async def reasons(db: Postgres) -> list[str]:
+    return [row["reason"] for row in await db.all("select reason from matches where reason is not null")]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+async def test_a_ban_ends_the_match_at_once_and_the_partner_does_not_learn_of_it(
+    patient: Config, moderator: Postgres, where: int
+) -> None:
+    """Whether the banned one is connected to the owner of the pool or not."""
+    async with nodes(patient) as there:
+        await own_the_pool(there[0])
+        async with there[where].person() as ann, there[1 - where].person() as ben:
+            conversation = await meet(ann, ben)
+            await ban(moderator, patient, ann)
+            assert (await ben.event("match.ended"))["reason"] == "left"
+            assert (await ann.ended()).code == 4403
+            assert (await ben.refused("typing.start", conversation=conversation)).code == "not_found"
+            assert "banned" not in str(ben.log)
+            await ben.call("match.find")
+        assert set(await reasons(moderator)) <= {"left", "disconnected"}
+
+
+async def test_a_ban_takes_the_banned_out_of_the_queue(patient: Config, moderator: Postgres) -> None:
+    async with nodes(patient) as (one, two), two.person() as eve, one.person() as sam, two.person() as tom:
+        await own_the_pool(one)
+        await eve.call("match.find", tags=["waiting"])
+        await trio.sleep(0.3)
+        await ban(moderator, patient, eve)
+        await eve.ended()
+        await sam.call("match.find", tags=["waiting"])
+        await tom.call("match.find", tags=["waiting"])
+        assert (await sam.event("match.found"))["partner"]["id"] == tom.user
+
+
+async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, moderator: Postgres) -> None:
+    """No node has a socket of theirs: neither the ticket nor the match waits for the grace."""
+    async with nodes(patient) as (one, two), two.person() as ben, one.person() as sam:
+        await own_the_pool(one)
+        async with two.person() as ann, two.person() as eve:
+            await meet(ann, ben)
+            await eve.call("match.find", tags=["waiting"])
+        await trio.sleep(0.3)
+        await ban(moderator, patient, ann)
+        await ban(moderator, patient, eve)
+        assert (await ben.event("match.ended"))["reason"] == "left"
+        await sam.call("match.find", tags=["waiting"])
+        await ben.call("match.find", tags=["waiting"])
+        assert (await sam.event("match.found"))["partner"]["id"] == ben.user
+
+
+async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient: Config, moderator: Postgres) -> None:
+    """What is said is what is said of whoever cancels."""
+    async with nodes(patient) as (one, two), two.person() as ben:
+        for banned in (False, True):
+            async with one.person() as ann:
+                for person in (ann, ben):
+                    await person.call("match.find", queue="asking", tags=[str(banned)])
+                await ann.event("match.proposed", PATIENCE)
+                await (ban(moderator, patient, ann) if banned else ann.call("match.cancel"))
+                assert (await ben.event("match.requeued"))["reason"] == "cancelled"
+
+
+async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: Config, moderator: Postgres) -> None:
+    """The node that looks after who is banned finds it, and it need not be the owner of the pool."""
+    async with nodes(patient) as (one, two), one.person() as ben, two.person() as ann:
+        await own_the_pool(one)
+        await meet(ann, ben)
+        await moderator.run(
+            "insert into bans (tenant, id, user_id, reason, actor, created_at) values ('default', $1, $1, 'spam', 'me', 0)",
+            ann.user,
+        )
+        assert (await ben.event("match.ended", 2 * PATIENCE))["reason"] == "left"
+
+
+@pytest.mark.parametrize("owner_dies", [True, False])
+async def test_a_node_that_is_never_replaced_leaves_nobody_in_a_match(config: Config, owner_dies: bool) -> None:
+    """It is killed without a word, and nobody saw who was connected to it."""
+    quick = replace(config, match=Match(relax=0.3, grace=1.0))
+    async with trio.open_nursery() as nursery:
+        if owner_dies:
+            dying, scope = await nursery.start(killable, quick)
+            await own_the_pool(dying)
+        async with running(quick) as staying, staying.person("ben") as ben, staying.person("tom") as tom:
+            if not owner_dies:
+                await own_the_pool(staying)
+                dying, scope = await nursery.start(killable, quick)
+            async with dying.person("ann") as ann, staying.person("sam") as sam:
+                conversation = await meet(ann, ben)
+                await meet(sam, tom)
+                scope.cancel()
+                assert (await ben.event("match.ended", 1.0 + PATIENCE))["reason"] == "disconnected"
+                assert (await ben.refused("typing.start", conversation=conversation)).code == "not_found"
+                assert (await sam.refused("match.find")).code == "conflict"
+
+
+async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, trio.CancelScope]]) -> None:
+    await mortal(config, task_status)
+
+
+async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many looks, and nobody's match is ended."""
+    monkeypatch.setattr("chatd.node.absences.LOOK_EVERY", 1)
+    async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
+        conversation = await meet(ann, ben)
+        await trio.sleep(6)
+        await ann.send(conversation, "still here")
+        await ben.event("message.new")
+
+
+@asynccontextmanager
+async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matcher]]:
+    """The matchers of the nodes that are started, in their order: the name of a node is in its log only."""
+    found: list[Matcher] = []
+    begin = Matcher.__init__
+
+    def note(self: Matcher, *given: object) -> None:
+        begin(self, *given)  # type: ignore[arg-type]
+        found.append(self)
+
+    monkeypatch.setattr(Matcher, "__init__", note)
+    yield found
+
+
+@pytest.mark.parametrize("drains", [0, 1])
+async def test_a_node_that_leaves_hands_its_waiting_users_over(
+    config: Config, monkeypatch: pytest.MonkeyPatch, drains: int
+) -> None:
+    patient = replace(config, match=Match(relax=0.3, grace=20.0))
+    async with spying(monkeypatch) as matchers, nodes(patient) as there:
+        await own_the_pool(there[0])
+        leaving, staying = there[drains], there[1 - drains]
+        async with staying.person("sam") as sam, leaving.person("eve") as eve:
+            await eve.call("match.find", tags=["waiting"])
+            started = trio.current_time()
+            await trio.sleep(1.5)
+            name = matchers[drains]._cluster.name
+            await order(config, orders.DrainNodes(name, 1.0), "leave")
+            assert (await eve.ended()).reason == "retry_in_ms=0"
+            await gone(leaving)
+            async with staying.connected(eve.account) as back:
+                await sam.call("match.find", tags=["waiting"])
+                waited = (trio.current_time() - started) * 1000
+                found = await back.event("match.found")
+                assert found["partner"]["id"] == sam.user
+                assert waited - 500 <= found["waited_ms"]
+                assert found["waited_ms"] > 1500
+
+
+async def gone(daemon: Daemon) -> None:
+    """Until nobody listens there any more."""
+    host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
+    with trio.fail_after(2 * PATIENCE):
+        while True:
+            try:
+                async with await trio.open_tcp_stream(host, int(port)):
+                    await trio.sleep(0.05)
+            except OSError:
+                return
+
+
+@pytest.mark.parametrize("owner", [0, 1])
+async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient: Config, owner: int) -> None:
+    async with nodes(patient) as (one, two), one.person("sam") as sam:
+        await own_the_pool((one, two)[owner])
+        async with one.person("eve") as eve, two.connected(eve.account) as also_eve:
+            await eve.call("match.find", tags=["waiting"])
+            await trio.sleep(0.3)
+            await eve.link.close()
+            await trio.sleep(0.5)
+            await sam.call("match.find", tags=["waiting"])
+            assert (await also_eve.event("match.found"))["partner"]["id"] == sam.user
+
+
+async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config) -> None:
+    """The ticket that a node still holds for her is not the one that she waits with."""
+    async with nodes(patient) as (one, two), two.person("sam") as sam:
+        await own_the_pool(two)
+        async with one.person("eve") as eve:
+            await eve.call("match.find", tags=["early"])
+        async with two.connected(eve.account) as there:
+            await trio.sleep(0.3)
+            late = (await there.call("match.find", tags=["late"]))["ticket"]
+            async with one.connected(eve.account) as back:
+                await trio.sleep(0.5)
+                assert (await back.call("match.status"))["ticket"] == late
+                await sam.call("match.find", tags=["late"])
+                assert (await back.event("match.found"))["relaxed"] == []
+
+
+async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config) -> None:
+    quick = replace(config, match=Match(relax=60.0))
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+        await own_the_pool(one)
+        await ann.call("match.find", tags=["tea"], attributes={"size": 1}, accept={"must_not": {"size": {"min": 7}}})
+        await ben.call("match.find", tags=["tea"])
+        await ann.event("match.found")
+        async with two.connected(ann.account) as also_ann, two.person("big") as big, one.person("small") as small:
+            await also_ann.call("match.skip")
+            assert (await ben.event("match.ended"))["reason"] == "skipped"
+            await big.call("match.find", tags=["tea"], attributes={"size": 9})
+            await small.call("match.find", tags=["tea"], accept={"must": {"size": 1}})
+            assert (await ann.event("match.found"))["partner"]["id"] == small.user
+            assert (await small.event("match.found"))["partner"]["attributes"] == {"size": 1}
+
+
+ROUNDS = 40
+
+
+async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, moderator: Postgres) -> None:
+    """E6: 240 times, with two others to be had at any moment."""
+    quick = replace(config, match=Match(relax=0.01))
+    async with AsyncExitStack() as stack:
+        one, two = await stack.enter_async_context(nodes(quick))
+        ann, ben, eve = [await stack.enter_async_context(node.person()) for node in (one, one, two)]
+        also_ann = await stack.enter_async_context(two.connected(ann.account))
+        for person in (ben, eve):
+            await person.call("match.find", accept={"must": {"wanted": True}})
+        seen: set[str] = set()
+        for _ in range(ROUNDS):
+            async with trio.open_nursery() as nursery:
+                for person in (ann, also_ann) * 3:
+                    nursery.start_soon(ask, person)
+            partner = await one_partner(moderator, ann, {person.user: person for person in (ben, eve)}, seen)
+            await partner.call("match.leave")
+            await partner.call("match.find", accept={"must": {"wanted": True}})
+
+
+async def one_partner(db: Postgres, ann: Person, others: dict[str, Person], seen: set[str]) -> Person:
+    """Whom she is told to have met, perhaps more than once: they can talk, and there is nobody else."""
+    found = await ann.event("match.found")
+    while found["match"] in seen:
+        found = await ann.event("match.found")
+    partner = others[found["partner"]["id"]]
+    await partner.send(found["conversation"], "hello")
+    await ann.event("message.new")
+    with trio.fail_after(PATIENCE):
+        while await active_matches(db) != {ann.user: 1, partner.user: 1}:
+            await trio.sleep(0.02)
+    seen.add(found["match"])
+    return partner
+
+
+async def ask(person: Person) -> None:
+    with suppress(Refused):
+        await person.call("match.find", attributes={"wanted": True})
+
+
+async def active_matches(db: Postgres) -> dict[str, int]:
+    rows = await db.all("select user_id::text as user, count(*) from match_members where ended_at is null group by user_id")
+    return {row["user"]: row["count"] for row in rows}

@@ -1,0 +1,368 @@
+"""An operator at the command line, while two nodes run: who is connected, out with them, and what became of a message."""
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import typer
+from msgspec import to_builtins
+from msgspec.structs import replace
+from trio_websocket import connect_websocket_url
+from typer.testing import CliRunner
+
+from chatd.cli import cluster as asking
+from chatd.cli import sessions, trace
+from chatd.cli.main import app
+from chatd.client import connect, sign_up
+from chatd.config import Config
+from chatd.node import orders, questions
+from chatd.node.answers import Health, Sessions
+from chatd.node.bans import address_hashes, audit
+from chatd.node.keys import now_ms
+from chatd.store.bus import announce, recent
+from chatd.store.bus_entries import ENCODE, Entry
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis, open_redis
+from tests.cluster.test_bans import moderator
+from tests.cluster.test_two_nodes import eventually, nodes, pair_on
+from tests.support import NOBODY, PATIENCE, Person, running
+
+__all__ = ["moderator"]
+
+
+def environment_of(config: Config) -> dict[str, str]:
+    return os.environ | {
+        "CHATD_POSTGRES__DSN": config.postgres.dsn,
+        "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
+        "CHATD_REDIS__URL": config.redis.url,
+        "CHATD_REDIS__PREFIX": config.redis.prefix,
+        "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_DATA__DIR": config.data.dir,
+        "COLUMNS": "200",
+    }
+
+
+async def chatd(config: Config, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """A command, as a process of its own, while the nodes go on in this one."""
+    with trio.fail_after(6 * PATIENCE):
+        return await trio.run_process(
+            [sys.executable, "-m", "chatd", *arguments],
+            env=environment_of(config),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+
+
+async def listed(config: Config, user: str | None = None, tenant: str = "default", limit: int = 100) -> list[dict[str, Any]]:
+    """What `chatd sessions list` shows, without a process for it."""
+    return sessions.rows_of(await sessions.find(config, tenant, user, limit))
+
+
+async def kicked(config: Config, *, user: str | None = None, session: str | None = None, reason: str = "") -> list[str]:
+    """`chatd sessions kick`; the ids of the sessions."""
+    return [row["id"] for row in sessions.rows_of(await sessions.kick_sessions(config, "default", user, session, reason))]
+
+
+async def followed(config: Config, message: str) -> Any:
+    """What `chatd trace --json` says."""
+    path, _ = await trace.follow(config, "default", message, None)
+    return to_builtins(path)
+
+
+async def node_of(config: Config, person: Person) -> str:
+    """The name of the node that somebody is connected to."""
+    return str((await listed(config, person.user))[0]["node"])
+
+
+async def write_as(redis: Redis, name: str, number: int = 1) -> None:
+    """An entry of the bus, as a node of this name writes it."""
+    await redis.call("XADD", redis.key("bus"), "*", "b", ENCODE(Entry(name, number, [], [])))
+
+
+# --- who is connected -------------------------------------------------------------------------------------------------
+
+
+async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, _):
+        done = await chatd(config, "sessions", "list", "--json")
+        found = json.loads(done.stdout)
+        by_user = {row["user"]: row for row in found["sessions"]}
+        assert (found["total"], found["silent"], set(by_user)) == (2, {}, {alice.user, bob.user})
+        ann, ben = by_user[alice.user], by_user[bob.user]
+        assert (ann["codec"], ben["codec"], ann["id"], ann["queued_frames"]) == ("json", "msgpack", alice.hello["session"], 0)
+        assert ann["node"] != ben["node"]
+        now = now_ms()
+        for row in (ann, ben):
+            assert now - 60_000 < row["connected_at"] <= now
+            assert now - 60_000 < row["active_at"] <= now
+            assert now < row["expires_at"]
+            assert len(row["login"]) == 36
+        assert ann["address"] == address_hashes(config, "127.0.0.1")[0].hex()[:16]
+        shown = await chatd(config, "sessions", "list", "--limit", "1")
+        assert b"1 of 2; see --limit" in shown.stdout
+        assert alice.hello["session"].encode() in shown.stdout
+        assert b"127.0.0.1" not in shown.stdout + done.stdout
+        assert await listed(config, tenant="other") == await listed(config, NOBODY) == []
+
+
+async def test_what_waits_for_a_slow_reader_is_shown(config: Config) -> None:
+    gateway = replace(config.gateway, outbox_bytes=2**26, outbox_frames=10**6)
+    async with running(replace(config, gateway=gateway)) as daemon, daemon.person() as writer, trio.open_nursery() as nursery:
+        account = await sign_up(daemon.addresses.http)
+        headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
+        connection = await connect_websocket_url(
+            nursery, daemon.addresses.socket, subprotocols=["chatd.v1.json"], extra_headers=headers
+        )
+        conversation = (await writer.call("conversation.open", user=account.user))["conversation"]["id"]
+        with trio.fail_after(6 * PATIENCE):
+            while True:
+                for _ in range(200):
+                    await writer.send(conversation, "x" * 16_000)
+                row = (await listed(config, account.user))[0]
+                if row["queued_frames"]:
+                    break
+        assert row["queued_bytes"] > 16_000
+        assert f"waiting {row['queued_bytes']} bytes in" in sessions.line_of(row)
+        await trio.aclose_forcefully(connection)
+        nursery.cancel_scope.cancel()
+
+
+# --- out with them ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(config: Config, moderator: Postgres) -> None:
+    async with nodes(config) as (one, two), one.person() as here, two.connected(here.account) as there, two.person() as other:
+        done = await chatd(config, "sessions", "kick", there.hello["session"], "--reason", "stuck", "--json")
+        assert [row["id"] for row in json.loads(done.stdout)["kicked"]] == [there.hello["session"]]
+        closed = await there.ended()
+        assert (closed.code, closed.reason) == (1001, "retry_in_ms=1000")
+        assert await here.is_served()
+        assert await kicked(config, user=here.user) == [here.hello["session"]]
+        assert (await here.ended()).code == 1001
+        assert await other.is_served()
+        async with one.connected(here.account) as again:
+            assert await again.is_served()
+        second, first = await audit(moderator, "default")
+        assert (first["act"], first["actor"], first["subject"]) == ("session.kick", getpass.getuser(), there.hello["session"])
+        assert first["details"] == {"users": [here.user], "sessions": [there.hello["session"]], "reason": "stuck"}
+        assert (second["subject"], second["details"]["sessions"]) == (here.user, [here.hello["session"]])
+
+
+async def test_a_client_that_was_kicked_is_back_by_itself(config: Config) -> None:
+    async with running(config) as daemon, daemon.person() as friend:
+        account = await sign_up(daemon.addresses.http)
+        async with connect(daemon.addresses.socket, account) as client:
+            conversation = (await client.open(friend.user)).conversation.id
+            assert len(await kicked(config, user=account.user)) == 1
+            await eventually(lambda: client.state != "connected")
+            await eventually(lambda: client.state == "connected", 2 * PATIENCE)
+            await client.send(conversation, "back")
+            assert (await friend.event("message.new"))["message"]["text"] == "back"
+
+
+async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Config, moderator: Postgres) -> None:
+    async with running(config) as daemon, daemon.person() as person:
+        assert await kicked(config, user=NOBODY) == await kicked(config, session=NOBODY) == []
+        done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
+        assert (done.returncode, b"no such session" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+        assert await person.is_served()
+        assert await audit(moderator, "default") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "sessions kick",
+        "sessions kick x",
+        f"sessions kick {NOBODY} --user {NOBODY}",
+        "sessions kick --user ';drop'",
+        "sessions list --user x",
+        "sessions list --limit 0",
+        "sessions list --limit 100000",
+        "trace",
+        "trace x",
+        f"trace {NOBODY} --conversation x",
+    ],
+)
+def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before anything is opened."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, arguments.split()).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what became of a message -----------------------------------------------------------------------------------------
+
+
+async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        async with two.connected(bob.account) as also_bob:
+            first, second = await node_of(config, alice), await node_of(config, bob)
+            before = now_ms()
+            ack = await alice.send(conversation, "a secret text")
+            await bob.event("message.new")
+            await also_bob.event("message.new")
+            await bob.call("receipt.delivered", conversation=conversation, seq=1)
+            await alice.event("message.delivered")
+            await also_bob.call("receipt.read", conversation=conversation, seq=1)
+            await alice.event("message.read")
+            after = now_ms()
+            await alice.send(conversation, "another one")
+            path = await followed(config, ack["message"])
+            shown = await chatd(config, "trace", ack["message"], "--conversation", conversation)
+        stages = {(stage["stage"], stage["node"]): stage for stage in path["stages"]}
+        assert set(stages) == {
+            ("accepted", first),
+            ("committed", first),
+            ("published", first),
+            ("written", first),
+            ("written", second),
+        }
+        assert all(before <= stage["at"] <= after for stage in stages.values())
+        assert stages["accepted", first]["details"] == {"session": alice.hello["session"]}
+        assert stages["committed", first]["details"] == {"batch": 1, "seq": 1, "rev": ack["rev"]}
+        assert stages["written", second]["details"] == {"sessions": 2}
+        (member,) = path["members"]
+        assert (member["user"], member["delivered"], member["read"]) == (bob.user, True, True)
+        assert before <= member["delivered_at"] <= member["read_at"] <= after
+        assert path["reached"] == {"members": 1, "delivered": 1, "read": 1}
+        assert (path["sender"], path["conversation"], path["seq"], path["silent"]) == (alice.user, conversation, 1, {})
+        text = shown.stdout.decode()
+        assert all(word in text for word in ("accepted", "committed", "published", "written", "delivered", "read", second))
+        assert "secret" not in text + json.dumps(path)
+
+
+async def test_over_rest_there_is_no_session_and_the_ack_again_is_no_other_message(config: Config) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        body = {"client_id": "one", "text": "hello"}
+        path = f"/v1/conversations/{conversation}/messages"
+        answers = [await daemon.rest("POST", path, body, alice.account.access_token) for _ in range(2)]
+        assert [answer.body["duplicate"] for answer in answers] == [False, True]
+        found = await followed(config, answers[0].body["message"])
+        stages = [stage["stage"] for stage in found["stages"]]
+        assert sorted(stages) == ["accepted", "committed", "written"]
+        assert found["stages"][0]["details"] == {"session": None}
+
+
+async def test_what_no_node_remembers_is_still_in_postgres(config: Config) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        ack = await alice.send(conversation)
+        await bob.call("receipt.delivered", conversation=conversation, seq=1)
+    async with running(config):
+        path = await followed(config, ack["message"])
+        assert [(stage["stage"], stage.get("node", "")) for stage in path["stages"]] == [("accepted", ""), ("committed", "")]
+        assert path["stages"][1]["at"] == ack["created_at"]
+        assert (path["members"][0]["delivered"], path["members"][0]["delivered_at"], path["members"][0]["read"]) == (
+            True,
+            None,
+            False,
+        )
+
+
+async def test_messages_that_are_not_there(config: Config) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        ack = await alice.send(conversation)
+        done = await chatd(config, "trace", ack["message"], "--tenant", "other")
+        assert (done.returncode, b"there is no message" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+        for conversation in (None, NOBODY):
+            with pytest.raises((typer.Exit, BaseExceptionGroup)):
+                await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
+
+
+# --- the road ---------------------------------------------------------------------------------------------------------
+
+
+async def haunt(redis: Redis) -> None:
+    """A node that writes, and answers nothing."""
+    for number in count(1):
+        await write_as(redis, "ghost", number)
+        await trio.sleep(0.5)
+
+
+async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Config) -> None:
+    async with running(config) as daemon, daemon.person(), open_redis(config.redis) as redis, trio.open_nursery() as nursery:
+        nursery.start_soon(haunt, redis)
+        found = await sessions.find(config, "default", None, 10)
+        assert (len(found.nodes), found.silent) == (1, {"ghost": "no answer within 2 seconds"})
+        shown = await chatd(config, "sessions", "list")
+        assert (shown.returncode, b"node ghost: no answer" in shown.stderr) == (0, True)
+        nursery.cancel_scope.cancel()
+
+
+async def test_answers_that_nobody_fetches_are_gone_after_a_while(config: Config) -> None:
+    async with running(config), open_redis(config.redis) as redis:
+        await announce(redis, "asker", orders.encode_order(orders.AskHealth("the-list")))
+        key = redis.key("answers", "the-list")
+        with trio.fail_after(PATIENCE):
+            while not await redis.call("LLEN", key):
+                await trio.sleep(0.02)
+        assert 0 < await redis.call("TTL", key) <= questions.KEPT
+
+
+async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
+    async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
+        for number in range(200):
+            await announce(
+                redis, f"asker {number}", orders.encode_order(orders.AskSessions("same", "default", None, None, 10**9))
+            )
+        assert await person.is_served()
+        found = await asking.ask(redis, orders.AskHealth, Health)
+        assert (len(found.nodes), found.silent) == (1, {})
+
+
+async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(config) as daemon, daemon.people(3), open_redis(config.redis) as redis:
+
+        def question(reply: str) -> orders.AskSessions:
+            return orders.AskSessions(reply, "default", None, None, 10**9)
+
+        monkeypatch.setattr(questions, "MOST_SESSIONS", 2)
+        (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
+        assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
+        monkeypatch.setattr(questions, "MOST_BYTES", 100)
+        found = await asking.ask(redis, question, Sessions)
+        assert (found.nodes, list(found.silent.values())) == ({}, [questions.TOO_MUCH])
+
+
+async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
+        with monkeypatch.context() as patched:
+            patched.setattr(questions.Questions, "_health", fail)
+            assert len((await asking.ask(redis, orders.AskHealth, Health)).silent) == 1
+        assert len((await asking.ask(redis, orders.AskHealth, Health)).nodes) == 1
+        assert await person.is_served()
+
+
+async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None:
+    async with running(config), open_redis(config.redis) as redis:
+        found = asking.Answers[Health]({}, {"new": asking.NO_ANSWER, "old": asking.NO_ANSWER})
+        asking.take(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
+        assert (found.nodes, found.silent["new"]) == ({}, "an answer that this version cannot read")
+        assert len(await recent(redis)) == 1
+
+
+async def test_without_a_node_and_without_redis_a_command_says_so(config: Config) -> None:
+    done = await chatd(config, "sessions", "list")
+    assert (done.returncode, b"no node runs" in done.stderr) == (0, True)
+    away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
+    done = await chatd(away, "sessions", "kick", NOBODY)
+    assert (done.returncode, b"Redis is away" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+
+
+async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
+    """Neither a user nor a session: never everybody."""
+    async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
+        found = await asking.ask(redis, lambda reply: orders.AskKick(reply, "default", None, None), Sessions)
+        assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
+        assert await person.is_served()

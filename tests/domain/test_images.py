@@ -1,0 +1,134 @@
+"""Headers, pixels and names: whatever comes in, it is refused in order or becomes an image."""
+
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chatd.domain.file_names import disposition, label
+from chatd.domain.file_types import EXTENSIONS, IMAGES, INLINE, UNKNOWN, sniff
+from chatd.domain.image_headers import BadImage, measure
+from chatd.domain.images import reencode
+from tests.files import MP4, PDF, film, picture
+
+KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
+SAMPLES = [picture(kind) for kind in KINDS.values()] + [film("GIF", 3), film("WEBP", 3), picture("JPEG", progressive=True)]
+MODES = {
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+    "JPEG": ("L", "RGB", "CMYK"),
+    "GIF": ("1", "L", "P", "RGBA"),
+    "WEBP": ("L", "RGB", "RGBA"),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "mime"),
+    [
+        *[(picture(kind), mime) for mime, kind in KINDS.items()],
+        (MP4, "video/mp4"),
+        (PDF, "application/pdf"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm", "video/webm"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska", UNKNOWN),
+        (b"ID3\x04\x00", "audio/mpeg"),
+        (b"\xff\xfb\x90\x00", "audio/mpeg"),
+        (b"OggS\x00\x02", "audio/ogg"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav"),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", UNKNOWN),
+        (b"", UNKNOWN),
+        (b"hello", UNKNOWN),
+    ],
+)
+def test_types_by_content(data: bytes, mime: str) -> None:
+    assert sniff(data) == mime
+
+
+@given(st.binary(max_size=300))
+def test_every_file_has_one_of_the_types(data: bytes) -> None:
+    assert sniff(data) in (*EXTENSIONS, UNKNOWN)
+    assert set(IMAGES) <= set(INLINE) <= set(EXTENSIONS)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in MODES.items() for mode in modes])
+def test_all_kinds_of_pixels(kind: str, mode: str) -> None:
+    mime = next(mime for mime, name in KINDS.items() if name == kind)
+    data = picture(kind, (21, 13), mode)
+    assert measure(data, mime) == (21, 13, 1)
+    made, width, height = reencode(data, mime, 1000)
+    assert (width, height, sniff(made)) == (21, 13, mime)
+    with Image.open(BytesIO(made)) as ours, Image.open(BytesIO(data)) as theirs:
+        if kind == "PNG":
+            assert ours.convert("RGBA").tobytes() == theirs.convert("RGBA").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_what_is_transparent_stays_so(kind: str) -> None:
+    mime = next(mime for mime, name in KINDS.items() if name == kind)
+    out = BytesIO()
+    half = Image.new("RGBA", (10, 10), (255, 0, 0, 255))
+    half.paste((0, 0, 0, 0), (0, 0, 5, 10))
+    half.save(out, kind, lossless=True)
+    made, _, _ = reencode(out.getvalue(), mime, 1000)
+    with Image.open(BytesIO(made)) as image:
+        pixels = image.convert("RGBA")
+        assert (pixels.getpixel((1, 1))[3], pixels.getpixel((8, 8))[3]) == (0, 255)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_films_keep_frames_times_and_loops(kind: str, mode: str) -> None:
+    mime = f"image/{kind.lower()}"
+    made, _, _ = reencode(film(kind, 6, mode=mode), mime, 10_000)
+    assert measure(made, mime).frames == 6
+    with Image.open(BytesIO(made)) as image:
+        image.seek(3)
+        image.load()
+        assert (image.n_frames, image.info["duration"], image.info["loop"]) == (6, 40, 0)
+
+
+def test_an_animated_png_becomes_its_first_frame() -> None:
+    made, _, _ = reencode(film("PNG", 4), "image/png", 10_000)
+    with Image.open(BytesIO(made)) as image:
+        assert getattr(image, "n_frames", 1) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damage_is_refused_or_mended(sample: bytes, data: st.DataObject) -> None:
+    """One byte changed, or a part taken out: an image or a refusal, and nothing else."""
+    at = data.draw(st.integers(6, len(sample) - 1))
+    damaged = bytearray(sample)
+    if data.draw(st.booleans()):
+        damaged[at] = data.draw(st.integers(0, 255))
+    else:
+        del damaged[at : at + data.draw(st.integers(1, 50))]
+    mime = sniff(bytes(damaged))
+    if mime in IMAGES:
+        try:
+            made, width, height = reencode(bytes(damaged), mime, 10_000)
+        except BadImage:
+            return
+        assert width * height <= 10_000
+        assert sniff(made) == mime
+
+
+@given(st.sampled_from(IMAGES), st.binary(max_size=300))
+def test_headers_of_anything(mime: str, data: bytes) -> None:
+    try:
+        assert measure(data, mime).pixels > 0
+    except BadImage as error:
+        assert str(error)
+
+
+@given(st.text(max_size=400))
+def test_labels(name: str) -> None:
+    kept = label(name)
+    if kept is not None:
+        assert 1 <= len(kept) <= 200
+        assert label(kept) == kept
+        assert not set(kept) & set("/\\\x00\r\n\u202e")
+    header = disposition("inline", kept, "image/png")
+    assert header.isascii()
+    assert header.isprintable()
+    assert header.count('"') == 2

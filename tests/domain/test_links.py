@@ -1,0 +1,110 @@
+"""Where links lead, whatever they are dressed up as."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatd.domain.links import LinkFilter, canonical_host, hosts
+
+NONE, GOOD, NOT_EVIL = LinkFilter([]), LinkFilter(["good.com", "10.0.0.1"]), LinkFilter(None, ["evil.com", "127.0.0.1", "::1"])
+
+EVIL = [
+    "https://evil.com", "HTTPS://EVIL.COM/", "see http://www.evil.com:8080/x?y", "evil.com", "go to evil.com.", "a.b.evil.com/x",
+    "https://good.com@evil.com", "https://good.com:pw@evil.com:80/", "https://good.com%40evil.com", "https://good.com\\@evil.com",
+    "https://evil.com\\@good.com", "https://evil%2ecom/", "https://evil.com./", "https:evil.com", "https:/evil.com",
+    "https:\\\\evil.com",
+    "https://///evil.com", "//evil.com/x", "[click](https://evil.com)", "<https://evil.com>", "(evil.com)",
+    "ftp://evil.com", "evil。com",
+    "ｅｖｉｌ．ｃｏｍ", "e\u200bvil.com", "e\u00advil.com", "https://𝐞𝐯𝐢𝐥.com", "请看evil.com谢谢", "evil%2ecom", "me@evil.com",
+    "https://good.com#@evil.com", "tg://evil.com", "https://x@y@evil.com", "http://evil.com%2f@good.com", "evil.com:80",
+    "http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1", "http://127.1", "http://[::1]:80/",
+    "http://[::ffff:127.0.0.1]/", "http://127.0.0.1.", "127.0.0.1:8080", "127.0.0.1/admin", "https://good.com@127.1",
+]  # fmt: skip
+HARMLESS = [
+    "hello. World", "e.g. this", "3.14", "1.5/2", "v1.2.3", "file.txt", "ok...", "a//b", "note: https://", "and/or",
+    "12:30", "a:b",
+    "", "...", "really?!", "C:\\temp", "@bob", "10.0.0.1",
+]  # fmt: skip
+GOODS = [
+    "https://good.com",
+    "http://www.good.com/x",
+    "good.com",
+    "GOOD.com.",
+    "https://10.0.0.1/",
+    "https://me@good.com/",
+    "see good.com, ok",
+]
+
+
+@pytest.mark.parametrize("text", EVIL)
+def test_a_bad_link_is_found(text: str) -> None:
+    assert NONE.refuses(text)
+    assert GOOD.refuses(text)
+    assert NOT_EVIL.refuses(text) or "#" in text
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_a_sentence_is_no_link(text: str) -> None:
+    assert not any(one.refuses(text) for one in (NONE, GOOD, NOT_EVIL))
+
+
+@pytest.mark.parametrize("text", GOODS)
+def test_a_good_link(text: str) -> None:
+    assert NONE.refuses(text)
+    assert not GOOD.refuses(text)
+    assert not NOT_EVIL.refuses(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://evilgood.com", "https://good.com.evil.org", "https://gооd.com", "https://good.co", "good.com evil.org"]
+)
+def test_what_only_looks_like_a_good_one(text: str) -> None:
+    """The third has Cyrillic letters."""
+    assert GOOD.refuses(text)
+
+
+def test_one_name_has_one_form() -> None:
+    assert canonical_host("xn--bcher-kva.DE.") == canonical_host("BÜCHER.de") == "bücher.de"
+    assert not LinkFilter(["*.Bücher.de"]).refuses("https://shop.xn--bcher-kva.de/")
+    assert LinkFilter(None, ["xn--bcher-kva.de"]).refuses("siehe bücher.de")
+
+
+def test_both_lists_count() -> None:
+    both = LinkFilter(["good.com"], ["bad.good.com"])
+    assert (both.refuses("https://good.com"), both.refuses("https://x.bad.good.com")) == (False, True)
+
+
+@pytest.mark.parametrize("host", ["", "https://good.com", "a b", "good.com/x", "*"])
+def test_what_is_no_host(host: str) -> None:
+    with pytest.raises(ValueError, match="not a host"):
+        LinkFilter([host])
+
+
+PARTS = st.sampled_from(
+    [*EVIL, *HARMLESS, "http:", "//", "[", "]", "%", "%2e", "@", ".", "xn--", "\\", ":", "。", "0x", "\u200b"]
+)
+
+
+@given(st.lists(st.one_of(PARTS, st.text(max_size=6))).map("".join))
+def test_it_never_fails_and_whoever_allows_nothing_refuses_all_links(text: str) -> None:
+    found = list(hosts(text))
+    assert NONE.refuses(text) is bool(found)
+    assert not GOOD.refuses(text) or found
+
+
+LONG = [
+    "a" * 16_384, "." * 16_384, "a." * 8192, "http:" * 3276, "/" * 16_384, "a.com " * 2700, "https://" + "@" * 16_000,
+    "https://a.b " * 1365,
+    "%2e" * 5461, "-" * 16_384, "a:" * 8192, "a+" * 8192, "xn--a." * 2700, "1.1.1.1" * 2340, "\ufdfa" * 5461, "//a" * 5461,
+    "http://[" * 2048,
+    "https://" + "a\u0315\u0300" * 3000, "好.com" * 2000, "好" * 5000 + ".com", "0x" * 8192, "https:" + "\\" * 16_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_a_long_text_takes_no_time(text: str) -> None:
+    before = time.thread_time()
+    list(hosts(text))
+    assert time.thread_time() - before < 0.5

@@ -1,0 +1,44 @@
+"""Signatures against Amazon's own signer, and against the example of its documentation."""
+
+import hashlib
+from datetime import UTC, datetime
+from unittest.mock import patch
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as Theirs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatd.domain.sigv4 import Credentials, signed
+
+# "Signature Calculations for the Authorization Header", GET Object.
+EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
+
+
+def test_the_example_of_the_documentation() -> None:
+    headers = {"range": "bytes=0-9"}
+    fields = signed(EXAMPLE, "GET", "examplebucket.s3.amazonaws.com", "/test.txt", headers, b"", "20130524T000000Z")
+    assert fields["authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
+        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+    )
+
+
+@given(
+    st.sampled_from(["GET", "PUT", "DELETE"]),
+    st.binary(max_size=200),
+    st.text("abcdef0123456789", min_size=1),
+    st.integers(1, 9999),
+)
+def test_it_is_what_amazons_own_client_would_sign(method: str, body: bytes, key: str, port: int) -> None:
+    host, path = f"files.test:{port}", f"/bucket/{key}"
+    request = AWSRequest(method, f"http://{host}{path}", headers={"range": "bytes=1-2"}, data=body)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
+        request.context["payload_signing_enabled"] = True
+        S3SigV4Auth(Theirs(EXAMPLE.key, EXAMPLE.secret), "s3", EXAMPLE.region).add_auth(request)
+    ours = signed(EXAMPLE, method, host, path, {"range": "bytes=1-2"}, body, "20260102T030405Z")
+    assert ours["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+    assert ours["authorization"] == request.headers["Authorization"]

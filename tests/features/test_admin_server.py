@@ -1,0 +1,52 @@
+"""What admins order of the cluster."""
+
+import trio
+
+from tests.admins import BEN, acts, daemon, done, refused
+from tests.support import PATIENCE, Daemon, covers
+
+__all__ = ["daemon"]
+
+
+@covers("admin.maintenance")
+async def test_maintenance(daemon: Daemon) -> None:
+    async with daemon.person() as person:
+        await done(daemon, "maintenance", on=True, message="back at noon", lasts=60)
+        told = await person.event("maintenance.mode")
+        assert (told["enabled"], told["message"], told["retry_after"]) == (True, "back at noon", 60.0)
+        assert (await person.refused("match.find")).code == "maintenance"
+        await done(daemon, "maintenance", on=False)
+        assert (await person.event("maintenance.mode"))["enabled"] is False
+        assert await acts(daemon) == [("ann", "maintenance.off", "all nodes"), ("ann", "maintenance.on", "all nodes")]
+
+
+@covers("admin.drain")
+async def test_drain(daemon: Daemon) -> None:
+    async with daemon.person() as person:
+        await done(daemon, "drain", node="another-one")
+        assert await person.is_served()
+        await done(daemon, "drain", over=0)
+        assert (await person.ended()).code == 1001
+        with trio.fail_after(PATIENCE):
+            while await is_open(daemon):
+                await trio.sleep(0.05)
+
+
+async def is_open(daemon: Daemon) -> bool:
+    host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
+    try:
+        async with await trio.open_tcp_stream(host, int(port)):
+            return True
+    except OSError:
+        return False
+
+
+@covers("admin.maintenance", "forbidden")
+@covers("admin.drain", "forbidden")
+async def test_who_is_admin_of_some_tenants_does_not_stop_the_others(daemon: Daemon) -> None:
+    async with daemon.person() as person:
+        for command, fields in (("maintenance", {"on": True}), ("drain", {})):
+            assert await refused(daemon, command, token=BEN, tenant="acme", **fields) == "forbidden"
+            assert await refused(daemon, command, token=BEN, **fields) == "not_found"
+        assert await person.is_served()
+        assert await acts(daemon) == []

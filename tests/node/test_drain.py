@@ -1,0 +1,91 @@
+"""Leaving: who is told to go when. The time is the tests' own."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from chatd.config import Drain as Settings
+from chatd.node.drain import Drain
+from chatd.node.hub import Hub
+from chatd.wire.codec import codecs
+
+OVER = 60.0
+
+
+class Guest:
+    """Somebody who goes when told to, or does not."""
+
+    tenant, user, login = "t", "u", ""
+
+    def __init__(self, hub: Hub, number: int, *, stubborn: bool = False) -> None:
+        self.id = str(number)
+        self.codec = codecs(())["chatd.v1.json"]
+        self.told: list[tuple[float, str]] = []
+        self._hub = hub
+        self._stubborn = stubborn
+        hub.attach(self, hub.expect(self.tenant, self.user))
+
+    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool:
+        return True
+
+    def close_soon(self, close: str, reason: str = "") -> None:
+        assert close == "going_away"
+        self.told.append((trio.current_time(), reason))
+        if not self._stubborn:
+            self._hub.detach(self)
+
+
+def drain_of(over: float | None, **settings: Any) -> Drain:
+    drain = Drain(Settings(**settings))
+    if over is not None:
+        drain.ask(over)
+    return drain
+
+
+async def test_an_order_closes_one_by_one_over_the_time_given(autojump_clock: MockClock) -> None:
+    hub, start = Hub(), trio.current_time()
+    guests = [Guest(hub, number) for number in range(600)]
+    await drain_of(OVER).run(hub)
+    moments = [guest.told[0][0] - start for guest in guests]
+    assert max(moments) <= OVER
+    # Uniform over the whole time: of 600, no sixth of it has fewer than 50 or more than 150 (odds of 1 to 10,000,000).
+    shares = [sum(at <= moment < at + 10 for moment in moments) for at in range(0, 60, 10)]
+    assert all(50 <= share <= 150 for share in shares), shares
+    assert {reason for guest in guests for _, reason in guest.told} == {"retry_in_ms=0"}
+
+
+async def test_a_signal_closes_at_once_and_spreads_the_returns(autojump_clock: MockClock) -> None:
+    hub, start = Hub(), trio.current_time()
+    guests = [Guest(hub, number) for number in range(300)]
+    await drain_of(None, timeout=10.0, spread=5.0).run(hub)
+    assert {guest.told[0][0] for guest in guests} == {start}
+    returns = [int(guest.told[0][1].removeprefix("retry_in_ms=")) for guest in guests]
+    assert 0 <= min(returns) < 1000 < 4000 < max(returns) <= 5000
+
+
+@pytest.mark.parametrize(("over", "end"), [(None, 10.0), (2.0, 10.0), (60.0, 65.0)])
+async def test_who_does_not_go_is_cut_at_the_deadline(autojump_clock: MockClock, over: float | None, end: float) -> None:
+    hub, start = Hub(), trio.current_time()
+    Guest(hub, 1, stubborn=True)
+    await drain_of(over, timeout=10.0).run(hub)
+    assert trio.current_time() - start == pytest.approx(end, abs=0.5)
+
+
+async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClock) -> None:
+    hub = Hub()
+    # So many that the last of them goes in the second half of the time.
+    for number in range(200):
+        Guest(hub, number)
+    late: list[Guest] = []
+
+    async def come() -> None:
+        await trio.sleep(OVER / 2)
+        late.append(Guest(hub, 1000))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come)
+        await drain_of(OVER).run(hub)
+    assert late[0].told[0][1].startswith("retry_in_ms=")
+    assert not hub.sessions

@@ -1,0 +1,217 @@
+"""What every store of uploads does: the same tests for a folder and for a bucket (moto's server in a process of its own)."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, Data, Uploads
+from chatd.errors import Refused
+from chatd.store.blob_stores import BlobsError, open_blobs
+from chatd.store.blobs import BlobMissing, Blobs, new_key, path_of
+from chatd.store.folder import Folder
+from chatd.store.s3 import Bucket, new_client
+from tests.http.raw import served
+from tests.support import PATIENCE
+
+BUCKET = Uploads(s3_bucket="chatd-files", s3_key="AKIATEST", s3_secret="secret-of-the-bucket", s3_region="eu-central-1")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 with an empty bucket."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {**os.environ, "AWS_DEFAULT_REGION": BUCKET.s3_region}
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        wait_for(endpoint, server)
+        client(endpoint).create_bucket(
+            Bucket=BUCKET.s3_bucket, CreateBucketConfiguration={"LocationConstraint": BUCKET.s3_region}
+        )
+        yield endpoint
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
+    """Not on Trio: whoever asks for the fixture is in a run already."""
+    deadline = time.monotonic() + 6 * PATIENCE
+    while time.monotonic() < deadline:
+        assert server.poll() is None
+        try:
+            urllib.request.urlopen(f"{endpoint}/moto-api/").close()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError
+
+
+def client(endpoint: str) -> object:
+    """Amazon's own client, to look from the other side."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=BUCKET.s3_region,
+        aws_access_key_id=BUCKET.s3_key,
+        aws_secret_access_key=BUCKET.s3_secret,
+    )
+
+
+@pytest.fixture(params=["folder", "bucket"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    uploads = Uploads()
+    if request.param == "bucket":
+        uploads = replace(BUCKET, s3_endpoint=request.getfixturevalue("s3_endpoint"))
+    async with open_blobs(Config(data=Data(dir=str(tmp_path)), uploads=uploads)) as opened:
+        yield opened
+
+
+async def test_what_was_put_is_read_in_any_part(blobs: Blobs) -> None:
+    key, data = new_key(), bytes(range(256)) * 1000
+    await blobs.put(key, data)
+    assert await blobs.read(key, 0, len(data)) == data
+    assert await blobs.read(key, 0, 10 * len(data)) == data
+    assert await blobs.read(key, 1000, 17) == data[1000:1017]
+    assert await blobs.read(key, len(data) - 5, 100) == data[-5:]
+
+
+async def test_nothing_is_missing(blobs: Blobs) -> None:
+    key = new_key()
+    with pytest.raises(BlobMissing):
+        await blobs.read(key, 0, 10)
+    await blobs.put(key, b"")
+    with pytest.raises(BlobMissing):
+        await blobs.read(key, 0, 10)
+    await blobs.put(key, b"12345")
+    with pytest.raises(BlobMissing):
+        await blobs.read(key, 5, 10)
+
+
+async def test_what_is_deleted_is_gone_and_may_be_deleted_again(blobs: Blobs) -> None:
+    one, other = new_key(), new_key()
+    await blobs.put(one, b"one")
+    await blobs.put(other, b"other")
+    for _ in range(2):
+        await blobs.delete(one)
+    with pytest.raises(BlobMissing):
+        await blobs.read(one, 0, 1)
+    assert await blobs.read(other, 0, 100) == b"other"
+
+
+async def test_the_last_one_counts(blobs: Blobs) -> None:
+    key = new_key()
+    for data in (b"a long one", b"short"):
+        await blobs.put(key, data)
+    assert await blobs.read(key, 0, 100) == b"short"
+
+
+@pytest.mark.parametrize("key", ["", "../../etc/passwd", "a" * 39, "A" * 40, "a" * 40 + "\n", "a" * 39 + "/", "gone:x"])
+async def test_nothing_else_is_a_key(blobs: Blobs, key: str) -> None:
+    for call in (lambda: blobs.put(key, b"x"), lambda: blobs.read(key, 0, 1), lambda: blobs.delete(key)):
+        with pytest.raises(ValueError, match="no key"):
+            await call()
+
+
+async def test_many_at_once(blobs: Blobs) -> None:
+    keys = [new_key() for _ in range(20)]
+
+    async def there_and_back(key: str) -> None:
+        await blobs.put(key, key.encode() * 100)
+        assert await blobs.read(key, 0, 10_000) == key.encode() * 100
+        await blobs.delete(key)
+
+    async with trio.open_nursery() as nursery:
+        for key in keys:
+            nursery.start_soon(there_and_back, key)
+
+
+# --- the folder alone -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_folder_shows_nothing_half(tmp_path: Path) -> None:
+    folder, key = Folder(tmp_path), new_key()
+    await folder.put(key, b"x" * 100)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [path_of(key)]
+    assert (tmp_path / path_of(key)).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_disk_that_does_not_work_is_unavailable(tmp_path: Path) -> None:
+    folder, key = Folder(tmp_path), new_key()
+    (tmp_path / key[:2]).touch()
+    for call in (lambda: folder.put(key, b"x"), lambda: folder.read(key, 0, 1), lambda: folder.delete(key)):
+        with pytest.raises(Refused) as caught:
+            await call()
+        assert caught.value.code == "unavailable"
+
+
+# --- the bucket alone -------------------------------------------------------------------------------------------------------
+
+
+async def test_amazons_own_client_sees_the_same(s3_endpoint: str) -> None:
+    key = new_key()
+    async with new_client() as http:
+        await Bucket(replace(BUCKET, s3_endpoint=s3_endpoint), http).put(key, b"hello")
+    found = client(s3_endpoint).get_object(Bucket=BUCKET.s3_bucket, Key=path_of(key))  # type: ignore[attr-defined]
+    assert found["Body"].read() == b"hello"
+
+
+async def check_away(endpoint: str) -> None:
+    async with new_client() as http:
+        bucket, key = Bucket(replace(BUCKET, s3_endpoint=endpoint), http), new_key()
+        for call in (lambda: bucket.put(key, b"x"), lambda: bucket.read(key, 0, 1), lambda: bucket.delete(key)):
+            with pytest.raises(Refused) as caught:
+                await call()
+            assert (caught.value.code, caught.value.message) == ("unavailable", "the files are away")
+
+
+async def test_a_bucket_that_is_away() -> None:
+    await check_away(f"http://127.0.0.1:{free_port()}")
+
+
+def answering(status: int, body: bytes = b"", *headers: tuple[bytes, bytes]) -> object:
+    async def app(scope: object, receive: object, send: object) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": list(headers)})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": body, "more_body": False})  # type: ignore[operator]
+
+    return app
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 403, 500, 503])
+async def test_a_bucket_that_refuses_or_sends_us_elsewhere(status: int, s3_endpoint: str) -> None:
+    app = answering(status, b"<Error>no</Error>", (b"location", s3_endpoint.encode()))
+    async with served(app) as door:  # type: ignore[arg-type]
+        await check_away(f"http://{door.host}:{door.port}")
+
+
+async def test_no_more_is_read_than_was_asked_for() -> None:
+    async with served(answering(206, b"x" * 1_000_000)) as door, new_client() as http:  # type: ignore[arg-type]
+        bucket = Bucket(replace(BUCKET, s3_endpoint=f"http://{door.host}:{door.port}"), http)
+        assert await bucket.read(new_key(), 0, 10) == b"x" * 10
+
+
+@pytest.mark.parametrize("name", ["s3_endpoint", "s3_bucket", "s3_key", "s3_secret"])
+async def test_half_a_bucket_is_none(name: str) -> None:
+    whole = replace(BUCKET, s3_endpoint="https://s3.test")
+    with pytest.raises(BlobsError, match=f"uploads.{name}"):
+        async with open_blobs(Config(uploads=replace(whole, **{name: ""}))):
+            pass
