@@ -152,8 +152,11 @@ class Cluster:
             case orders.Seen(tenant, user, asker):
                 for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
                     answer.set()
-            case other:
+            case other if type(other) in self._handlers:
                 await self._handlers[type(other)](other)
+            case _:
+                # We have only just begun, and nobody is here yet whom it could concern.
+                return
 
     async def is_anywhere(self, tenant: str, user: str) -> bool:
         """Whether the user is connected, here or on another node."""
