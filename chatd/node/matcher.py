@@ -132,15 +132,16 @@ class Matcher:
     def _snapshot(self) -> tuple[int, list[Step]] | None:
         return (self.lease.fence, self.pairing.pool.snapshot()) if self.lease.held else None
 
-    async def _owner_changed(self) -> None:
-        """We are it, or are it no more: a pool that is not ours is nobody's."""
-        self.pairing.pool = await self.pairing.replayed(self.mirror) if self.lease.held else self.pairing.new_pool()
-        self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
-        self.pairing.pause(self._paused)
+    async def _owner_changed(self, goes_on: bool) -> None:
+        """We are it, or are it no more: a pool that is not ours is nobody's. `goes_on`: it has not been anybody else's."""
+        if not goes_on:
+            self.pairing.pool = await self.pairing.replayed(self.mirror) if self.lease.held else self.pairing.new_pool()
+            self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
+            self.pairing.pause(self._paused)
+            self.pairing.resume()
         self._tell_owner()
         if self.lease.held:
-            self.mirror.stale = True
-            self.pairing.resume()
+            self.mirror.rewrite()
         self._give_again()
 
     def _tell_owner(self) -> None:
