@@ -51,7 +51,7 @@ class Pool:
 
     def find(self, ticket: Ticket, now: int) -> list[Step]:
         """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one."""
-        if ticket.id in self.tickets or ticket.id in self._spent:
+        if ticket.id in self.tickets or self.is_spent(ticket.id):
             return []
         earlier = self.by_user.get((ticket.tenant, ticket.user))
         steps = self.leave(earlier, "replaced", now) if earlier else []
@@ -220,6 +220,10 @@ class Pool:
         for id_ in pair.tickets:
             self._in_pair.pop(id_)
         return [self.tickets[id_] for id_ in pair.tickets]
+
+    def is_spent(self, id_: str) -> bool:
+        """Whether a ticket was used, or given up for good."""
+        return id_ in self._spent
 
     def _spend(self, id_: str) -> None:
         """It counts no more, whoever may still send it."""

@@ -49,7 +49,7 @@ class Pairing:
         self._clock = clock
         self._over = over
         self._mirror = mirror
-        self._send, self._steps = trio.open_memory_channel[Step](MOST_STEPS)
+        self._send, self._steps = trio.open_memory_channel[Step | Ticket](MOST_STEPS)
         self.pool = self.new_pool()
 
     def new_pool(self) -> Pool:
@@ -71,6 +71,9 @@ class Pairing:
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket) -> None:
+        """A ticket that counts no more is one whose node has not heard of its end."""
+        if self.pool.is_spent(ticket.id) and (ticket.tenant, ticket.user) not in self.pool.by_user:
+            self._send.send_nowait(ticket)
         self._take(self.pool.find(ticket, self._clock()))
 
     def leave(self, tenant: str, user: str, reason: str) -> None:
@@ -124,8 +127,10 @@ class Pairing:
             except Refused as refused:
                 LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
 
-    async def _carry_out(self, step: Step) -> None:
+    async def _carry_out(self, step: Step | Ticket) -> None:
         match step:
+            case Ticket():
+                await self._tell_spent(step)
             case Paired() if step.match not in self.pool.pairs:
                 return
             case Paired() if self.pool.is_confirmed(step.match):
@@ -146,6 +151,15 @@ class Pairing:
         if reason not in UNTOLD:
             self._over(user[0], [user[1]], False)
             await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
+
+    async def _tell_spent(self, ticket: Ticket) -> None:
+        """Word of it was lost: say again what became of it."""
+        row = await self._meetings.active(ticket.tenant, ticket.user)
+        self._over(ticket.tenant, [ticket.user], row is not None)
+        if row is not None:
+            await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+        else:
+            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
     async def _tell_requeued(self, step: Broken) -> None:
         """To those who are still there."""
