@@ -43,7 +43,8 @@ class Stranger(Person):
         self.waits: list[Wait] = []
         self.talks: list[Talk] = []
         self.double: list[str] = []
-        self.untold = 0
+        self.untold = self.expired = 0
+        self.ticket = ""
         self._news = trio.Event()
 
     @property
@@ -60,6 +61,9 @@ class Stranger(Person):
             self._note_found(event)
         elif event["t"] in ("match.ended", "match.kept"):
             self.end(event["match"], event["t"])
+        elif event["t"] == "match.expired" and self.is_waiting and event["ticket"] == self.ticket:
+            self.expired += 1
+            self.waits[-1].until = trio.current_time()
         self._news.set()
 
     def _note_found(self, event: Reply) -> None:
@@ -88,7 +92,7 @@ class Stranger(Person):
         if not self.is_waiting and not await self._ask():
             return
         with trio.move_on_after(patience):
-            while self.talk is None:
+            while self.talk is None and self.is_waiting:
                 await self._wait_news()
         if self.is_waiting:
             self.waits[-1].until = trio.current_time()
@@ -114,7 +118,7 @@ class Stranger(Person):
     async def command(self, name: str) -> str:
         """`ok`, the code of the refusal, or "" when it is not known what became of it."""
         try:
-            await self.client.call(name)
+            self.ticket = (await self.client.call(name)).get("ticket", "")
             return "ok"
         except Refused as refused:
             return refused.code
