@@ -64,7 +64,7 @@ async def test_a_node_that_did_not_hear_of_a_match_gives_the_ticket_again_and_it
     matcher, (ann, ben) = started
     tickets = [ticket_of(person) for person in (ann, ben)]
     for ticket in tickets:
-        matcher.pairing.find(ticket)
+        matcher.find(ticket)
     found = await told(ann, 0)
     matcher._mine["default", ann.user] = tickets[0]
     await matcher._resync()
@@ -79,7 +79,7 @@ async def test_one_whose_match_is_over_meanwhile_is_told_that_the_ticket_is(star
     matcher, people = started
     tickets = [ticket_of(person) for person in people]
     for ticket in tickets:
-        matcher.pairing.find(ticket)
+        matcher.find(ticket)
     found = await told(people[0], 0)
     await matcher.meetings.end("default", found["match"], "left", silent=True)
     matcher._mine["default", people[0].user] = tickets[0]

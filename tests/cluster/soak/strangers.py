@@ -11,6 +11,7 @@ from tests.cluster.soak.people import Person, Recorder
 # Seconds after which somebody asks again, and that somebody patient gives a partner.
 ASK_AGAIN, PATIENT = 20.0, 12.0
 AGAIN = 0.3
+SUPERSEDED = "superseded"
 
 
 @dataclass
@@ -70,6 +71,9 @@ class Stranger(Person):
         if any(talk.match == event["match"] for talk in self.talks):
             self.double.append(event["match"])
             return
+        if self.talk is not None:
+            # Word of its end is late, or was lost.
+            self.end(self.talk.match, SUPERSEDED)
         if self.is_waiting:
             self.waits[-1].until, self.waits[-1].found = trio.current_time(), event["match"]
         self.talks.append(Talk(event["match"], event["conversation"], event["partner"]["id"], trio.current_time()))
