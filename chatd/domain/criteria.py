@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Value = str | int | float | bool
 Condition = Any
@@ -42,6 +43,11 @@ class Ticket(Struct, frozen=True):
     accept: Accept = Accept()
     avoid: tuple[str, ...] = ()
     recent: tuple[str, ...] = ()
+
+
+def by_our_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
+    """The same wait, told by another clock: `theirs` and `ours` is the same moment. With 0 nothing is known of theirs."""
+    return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 
 
 def fits(condition: Condition, value: Value | None) -> bool:

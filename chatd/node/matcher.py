@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from chatd.config import Config
-from chatd.domain.criteria import Ticket
+from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended, Step
 from chatd.errors import Refused
 from chatd.node import orders
@@ -75,7 +75,7 @@ class Matcher:
             self._give(ticket)
         else:
             self._held[user] = (self._clock() + self._grace, ticket)
-            self._cluster.publish(orders.MatchHeld(ticket))
+            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
 
     def _give(self, ticket: Ticket) -> None:
         """To the owner, wherever it is."""
@@ -83,7 +83,7 @@ class Matcher:
             self._unclaimed.pop((ticket.tenant, ticket.user), None)
             self.pairing.find(ticket)
         else:
-            self._cluster.publish(orders.MatchFind(ticket))
+            self._cluster.publish(orders.MatchFind(ticket, self._clock()))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
@@ -166,7 +166,7 @@ class Matcher:
 
     async def _obey_find(self, order: orders.MatchFind) -> None:
         if self.lease.held:
-            self._give(order.ticket)
+            self._give(by_our_clock(order.ticket, order.now, self._clock()))
 
     async def _obey_here(self, order: orders.MatchHere) -> None:
         """Somebody has come to another node: what is kept of them here goes there."""
@@ -175,13 +175,13 @@ class Matcher:
         if ticket is None and self.lease.held:
             ticket = self.pairing.pool.tickets.get(self.pairing.pool.by_user.get(user, ""))
         if ticket is not None and user not in self._mine:
-            self._cluster.publish(orders.MatchHeld(ticket))
+            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
 
     async def _obey_held(self, order: orders.MatchHeld) -> None:
         """A ticket whose user is elsewhere: perhaps here."""
         user = (order.ticket.tenant, order.ticket.user)
         if self._hub.sessions_of(*user) and user not in self._mine:
-            self.find(order.ticket)
+            self.find(by_our_clock(order.ticket, order.now, self._clock()))
 
     async def _obey_drop(self, order: orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)

@@ -61,9 +61,10 @@ class CloseUser(Control, array_like=True, tag="close"):
 
 
 class MatchFind(Control, array_like=True, tag="find"):
-    """For the node that owns the match pool: somebody waits."""
+    """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
 
     ticket: Ticket
+    now: int = 0
 
 
 class MatchLeave(Control, array_like=True, tag="leave"):
@@ -90,9 +91,10 @@ class MatchHere(Control, array_like=True, tag="here"):
 
 
 class MatchHeld(Control, array_like=True, tag="held"):
-    """A ticket for the node that its user is connected to."""
+    """A ticket for the node that its user is connected to. `now` by the clock of the ticket; 0: not said."""
 
     ticket: Ticket
+    now: int = 0
 
 
 class MatchConfirm(Control, array_like=True, tag="confirm"):

@@ -11,8 +11,8 @@ import trio
 from chatd import log
 from chatd.config import Config, Match
 from chatd.config import Queue as QueueSection
-from chatd.domain.criteria import Ticket
-from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Step
+from chatd.domain.criteria import Ticket, by_our_clock
+from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Step
 from chatd.domain.matchmaking import Pool
 from chatd.errors import Refused
 from chatd.ids import uuid7
@@ -60,13 +60,21 @@ class Pairing:
         pool = self.new_pool()
         try:
             for line in await mirror.latest():
-                pool.apply(line.step)
+                pool.apply(self._plausible(line.step, line.at))
         except Refused:
             return self.new_pool()
         except Exception:
             LOG.exception("the journal of the match pool cannot be replayed; waiting users are taken from their nodes")
             return self.new_pool()
         return pool
+
+    def _plausible(self, step: Step, at: int) -> Step:
+        """A ticket of an owner whose clock was quite another one waits from now on, and as long as it had waited then."""
+        if isinstance(step, Queued):
+            now, longest = self._clock(), self.pool.rules(step.ticket.queue).longest
+            if not 0 <= now - step.ticket.since <= longest:
+                return Queued(by_our_clock(step.ticket, at, now))
+        return step
 
     # --- what is asked of it --------------------------------------------------------------------------------------------
 

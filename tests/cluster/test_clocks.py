@@ -1,4 +1,4 @@
-"""Nodes whose clocks are wrong, and jump (F12): order, dedup and sync do not depend on what time it is."""
+"""Nodes whose clocks are wrong, and jump (F12): order, dedup, sync and who meets whom do not depend on what time it is."""
 
 import os
 import random
@@ -14,9 +14,11 @@ import trio_asyncio
 from chatd.client import Account
 from chatd.config import PostgresSection
 from chatd.store.postgres import open_postgres
+from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.fleet import Fleet, open_fleet
 from tests.cluster.soak.people import Group, Person, come, make_group
-from tests.cluster.soak.run import judge_messages
+from tests.cluster.soak.run import judge_matches, judge_messages, meet_again
+from tests.cluster.soak.strangers import Stranger
 from tests.faults.process import SECRET
 
 PAUSE = 0.1
@@ -62,9 +64,17 @@ async def test_clocks_that_are_wrong_and_jump(tmp_path: Path) -> None:
     async with open_fleet(tmp_path, 3, random.Random(1), wrong_clock) as fleet, trio.open_nursery() as nursery:
         people = [await nursery.start(come, fleet, Person, somebody(fleet)) for _ in range(6)]
         groups = [await make_group(people[:4]), await make_group(people[2:])]
-        await write_meanwhile(groups, fleet, tmp_path)
+        strangers = [await nursery.start(come, fleet, Stranger, somebody(fleet)) for _ in range(4)]
+        async with trio.open_nursery() as lives:
+            for stranger in strangers:
+                lives.start_soon(stranger.live, random.Random(stranger.user))
+            await write_meanwhile(groups, fleet, tmp_path)
+            lives.cancel_scope.cancel()
+        assert await meet_again(strangers) == []
+        assert sum(stranger.expired for stranger in strangers) == 0
         assert await far_off(fleet) > 10
-        assert await judge_messages(fleet.servers, people, groups) == []
+        assert await judge_messages(fleet.servers, [*people, *strangers], groups) == []
+        assert await judge_matches(fleet.servers, strangers, Weather(random.Random(1))) == []
         assert fleet.problems() == []
         nursery.cancel_scope.cancel()
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chatd.domain.criteria import Accept, Ticket, accepts, fits
+from chatd.domain.criteria import Accept, Ticket, accepts, by_our_clock, fits
 from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
 from chatd.domain.matchmaking import Pool, replay
 
@@ -253,3 +253,17 @@ def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
     assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
     pool.paused = False
     assert len(paired(pool.look_again(60_001))) == 1
+
+
+@pytest.mark.parametrize(
+    ("since", "theirs", "ours", "expected"),
+    [
+        (1000, 4000, 4000, 1000),
+        (1000, 4000, 90_000, 87_000),
+        (90_000, 93_000, 4000, 1000),
+        (9000, 4000, 5000, 5000),
+        (7, 0, 99, 7),
+    ],
+)
+def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
+    assert by_our_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
