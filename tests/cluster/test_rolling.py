@@ -30,10 +30,10 @@ async def write_meanwhile(group: Group, fleet: Fleet) -> None:
         for number in range(len(group.members)):
             writers.start_soon(group.write, number, random.Random(number), PAUSE, over)
         for node in fleet.nodes:
-            await trio.sleep(1)
+            await trio.sleep(0.5)
             assert await node.drain() == 0
             await node.start()
-        await trio.sleep(1)
+        await trio.sleep(0.5)
         over.set()
 
 
