@@ -12,7 +12,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
-# Workers are killed under load for minutes; everybody's own log is judged.
+# Nodes, Postgres, Redis and the network between them fail under load for minutes; everybody's own log is judged.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
 

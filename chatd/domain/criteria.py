@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 Value = str | int | float | bool
 Condition = Any
@@ -61,6 +62,11 @@ def asked_with(ticket: Ticket) -> str:
 
 def read_asked(text: str | None) -> Asked:
     return json.decode(text, type=Asked) if text else Asked()
+
+
+def by_our_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
+    """The same wait, told by another clock: `theirs` and `ours` is the same moment. With 0 nothing is known of theirs."""
+    return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 
 
 def fits(condition: Condition, value: Value | None) -> bool:

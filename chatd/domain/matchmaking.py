@@ -55,7 +55,7 @@ class Pool:
 
         A ticket that comes back from somewhere does not take the place of one that its user has asked for since.
         """
-        if ticket.id in self.tickets or ticket.id in self._spent:
+        if ticket.id in self.tickets or self.is_spent(ticket.id):
             return []
         earlier = self.by_user.get((ticket.tenant, ticket.user))
         if earlier and self.tickets[earlier].since > ticket.since:
@@ -232,6 +232,10 @@ class Pool:
         for id_ in pair.tickets:
             self._in_pair.pop(id_)
         return [self.tickets[id_] for id_ in pair.tickets]
+
+    def is_spent(self, id_: str) -> bool:
+        """Whether a ticket was used, or given up for good."""
+        return id_ in self._spent
 
     def _spend(self, id_: str) -> None:
         """It counts no more, whoever may still send it."""

@@ -15,21 +15,22 @@ from chatd.store.redis import Redis
 TTL = 3.0
 # After so many attempts a Redis that has never answered is taken for one that is away for all.
 NOBODY_THERE = 4
-# Ours still, free, or somebody else's. The number is at least the time: it grows even when Redis has forgotten the last one.
+# Ours still, free, or somebody else's: our number, and the one that was given out before it; 0 for none.
+# The number is at least the time: it grows even when Redis has forgotten the last one.
 # KEYS: the lease, the fence; ARGV: our name, milliseconds.
 TAKE = """
-local holder = redis.call('get', KEYS[1])
+local holder, last = redis.call('get', KEYS[1]), tonumber(redis.call('get', KEYS[2]) or 0)
 if holder == ARGV[1] then
     redis.call('pexpire', KEYS[1], ARGV[2])
-    return tonumber(redis.call('get', KEYS[2]) or 0)
+    return {last, last}
 elseif not holder then
     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
     local time = redis.call('time')
-    local fence = math.max(tonumber(redis.call('get', KEYS[2]) or 0) + 1, time[1] * 1000 + math.floor(time[2] / 1000))
+    local fence = math.max(last + 1, time[1] * 1000 + math.floor(time[2] / 1000))
     redis.call('set', KEYS[2], string.format('%.0f', fence))
-    return fence
+    return {fence, last}
 end
-return 0
+return {0, last}
 """
 RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
@@ -47,24 +48,29 @@ class Lease:
         self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
 
-    async def run(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Take it when it is free and keep it; `changed` is called whenever `held` has changed."""
+    async def run(self, changed: Callable[[bool], Awaitable[None]]) -> None:
+        """Take it when it is free and keep it; `changed` is called whenever `held` or our `fence` has changed.
+
+        Its argument: whether it was ours before, and nobody else's meanwhile. We may have slept, or Redis may have forgotten it.
+        """
         while self._wanted:
-            before = self.held
-            await self._take()
-            if self.held != before:
-                await changed()
+            held, fence = self.held, self.fence
+            before = await self._take()
+            if self.held != held or (held and self.fence != fence):
+                await changed(held and self.held and before in (0, fence))
             await trio.sleep(TTL / 4)
 
-    async def _take(self) -> None:
+    async def _take(self) -> int:
+        """The number that had been given out last; 0 for none."""
         try:
-            fence = await self._redis.call("EVAL", TAKE, 2, *self._keys, self._holder, int(TTL * 1000))
+            fence, before = await self._redis.call("EVAL", TAKE, 2, *self._keys, self._holder, int(TTL * 1000))
         except Refused:
             self._failures += 1
             self.held |= self._failures == NOBODY_THERE and not self._answered
-            return
+            return 0
         self._answered = True
         self.held, self.fence = fence > 0, fence or self.fence
+        return int(before)
 
     async def release(self) -> None:
         """Let somebody else have it at once, for good."""

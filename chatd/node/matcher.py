@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from chatd.config import Config
-from chatd.domain.criteria import Ticket
+from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
 from chatd.node import orders
 from chatd.node.absences import Absences
@@ -61,7 +61,7 @@ class Matcher:
             self.pool.give(ticket)
         else:
             self._tickets.hold(ticket, self._clock() + self._grace)
-            self._cluster.publish(orders.MatchHeld(ticket))
+            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
@@ -117,7 +117,9 @@ class Matcher:
         if ticket is not None:
             self.pool.take_back(tenant, user, "held")
             # They may be connected to another node as well; or will be, and this one is not there any more.
-            self._cluster.publish(orders.MatchHandOver(ticket) if self._leaving else orders.MatchHeld(ticket))
+            self._cluster.publish(
+                orders.MatchHandOver(ticket, self._clock()) if self._leaving else orders.MatchHeld(ticket, self._clock())
+            )
         if (tenant, user) in self.meetings.among:
             self.meetings.among.discard((tenant, user))
             self._absences.gone((tenant, user), until)
@@ -133,18 +135,18 @@ class Matcher:
         """Ours, if the pool is; and an earlier ticket of the same user counts no more."""
         self._tickets.forget_older(order.ticket)
         if self.pool.held:
-            self.pool.give(order.ticket)
+            self.pool.give(self._by_our_clock(order))
 
     async def _obey_here(self, order: orders.MatchHere) -> None:
         """Somebody has come to another node: what is kept of them here goes there."""
         user = (order.tenant, order.user)
         ticket = self._tickets.of(user) or self.pool.ticket_of(user)
         if ticket is not None:
-            self._cluster.publish(orders.MatchHeld(ticket))
+            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
 
     async def _obey_held(self, order: orders.MatchHeld) -> None:
         """A ticket whose user is elsewhere: perhaps here."""
-        self._adopt(order.ticket)
+        self._adopt(self._by_our_clock(order))
 
     def _adopt(self, ticket: Ticket) -> bool:
         """Whether its user is here."""
@@ -155,8 +157,12 @@ class Matcher:
 
     async def _obey_hand_over(self, order: orders.MatchHandOver) -> None:
         """A node leaves. Its users may come here, or have come already."""
-        if not self._adopt(order.ticket):
-            self._tickets.hold(order.ticket, self._clock() + self._grace)
+        ticket = self._by_our_clock(order)
+        if not self._adopt(ticket):
+            self._tickets.hold(ticket, self._clock() + self._grace)
+
+    def _by_our_clock(self, order: orders.MatchFind | orders.MatchHeld | orders.MatchHandOver) -> Ticket:
+        return by_our_clock(order.ticket, order.now, self._clock())
 
     async def _obey_drop(self, order: orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
@@ -197,7 +203,7 @@ class Matcher:
         """This node stops: another one may own the pool at once, and whoever comes to another one keeps their place."""
         self._leaving = True
         for ticket in self._tickets.all_held():
-            self._cluster.publish(orders.MatchHandOver(ticket))
+            self._cluster.publish(orders.MatchHandOver(ticket, self._clock()))
         await self.pool.release()
 
     async def run(self) -> None:

@@ -76,9 +76,10 @@ class CloseUser(Control, array_like=True, tag="close"):
 
 
 class MatchFind(Control, array_like=True, tag="find"):
-    """For the node that owns the match pool: somebody waits."""
+    """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
 
     ticket: Ticket
+    now: int = 0
 
 
 class MatchLeave(Control, array_like=True, tag="leave"):
@@ -105,15 +106,17 @@ class MatchHere(Control, array_like=True, tag="here"):
 
 
 class MatchHeld(Control, array_like=True, tag="held"):
-    """A ticket for the node that its user is connected to."""
+    """A ticket for the node that its user is connected to. `now` by the clock of the ticket; 0: not said."""
 
     ticket: Ticket
+    now: int = 0
 
 
 class MatchHandOver(Control, array_like=True, tag="hand over"):
-    """From a node that leaves: the ticket of a user of its own, for whichever node they come to within the grace."""
+    """From a node that leaves: the ticket of a user of its own, for whichever node they come to in the grace. `now` as above."""
 
     ticket: Ticket
+    now: int = 0
 
 
 class MatchConfirm(Control, array_like=True, tag="confirm"):

@@ -76,7 +76,7 @@ class Ownership:
             self._unclaimed.pop((ticket.tenant, ticket.user), None)
             self.pairing.find(ticket)
         else:
-            self._cluster.publish(orders.MatchFind(ticket))
+            self._cluster.publish(orders.MatchFind(ticket, self._clock()))
 
     def take_back(self, tenant: str, user: str, reason: str) -> None:
         """Out of the pool, wherever it is."""
@@ -119,15 +119,16 @@ class Ownership:
     def _snapshot(self) -> tuple[int, list[Step]] | None:
         return (self.lease.fence, self.pairing.pool.snapshot()) if self.held else None
 
-    async def _changed(self) -> None:
-        """We are it, or are it no more: a pool that is not ours is nobody's."""
-        self.pairing.pool = await self.pairing.replayed(self._mirror) if self.held else self.pairing.new_pool()
-        self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
-        self.pairing.pause(self._paused)
+    async def _changed(self, goes_on: bool) -> None:
+        """We are it, or are it no more: a pool that is not ours is nobody's. `goes_on`: it has not been anybody else's."""
+        if not goes_on:
+            self.pairing.pool = await self.pairing.replayed(self._mirror) if self.held else self.pairing.new_pool()
+            self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
+            self.pairing.pause(self._paused)
+            self.pairing.resume()
         self._tell()
         if self.held:
             self._mirror.renew()
-            self.pairing.resume()
         self._give_again()
 
     def _tell(self) -> None:

@@ -11,8 +11,8 @@ import trio
 from chatd import log
 from chatd.config import Config, Match
 from chatd.config import Queue as QueueSection
-from chatd.domain.criteria import Ticket
-from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Step
+from chatd.domain.criteria import Ticket, by_our_clock
+from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Step
 from chatd.domain.matchmaking import Pool
 from chatd.errors import Refused
 from chatd.ids import uuid7
@@ -55,7 +55,7 @@ class Pairing:
         self._clock = clock
         self._over = over
         self._mirror = mirror
-        self._send, self._steps = trio.open_memory_channel[Step](MOST_STEPS)
+        self._send, self._steps = trio.open_memory_channel[Step | Ticket](MOST_STEPS)
         # Matches that are committed, or about to be, while nobody knows yet whether they stand.
         self._making: set[str] = set()
         self.pool = self.new_pool()
@@ -68,7 +68,7 @@ class Pairing:
         pool = self.new_pool()
         try:
             for line in await mirror.latest():
-                pool.apply(line.step)
+                pool.apply(self._plausible(line.step, line.at))
         except Refused:
             return self.new_pool()
         except Exception:
@@ -76,9 +76,20 @@ class Pairing:
             return self.new_pool()
         return pool
 
+    def _plausible(self, step: Step, at: int) -> Step:
+        """A ticket of an owner whose clock was quite another one waits from now on, and as long as it had waited then."""
+        if isinstance(step, Queued):
+            now, longest = self._clock(), self.pool.rules(step.ticket.queue).longest
+            if not 0 <= now - step.ticket.since <= longest:
+                return Queued(by_our_clock(step.ticket, at, now))
+        return step
+
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket) -> None:
+        """A ticket that counts no more is one whose node has not heard of its end."""
+        if self.pool.is_spent(ticket.id) and (ticket.tenant, ticket.user) not in self.pool.by_user:
+            self._send.send_nowait(ticket)
         self._take(self.pool.find(ticket, self._clock()))
 
     def leave(self, tenant: str, user: str, reason: str) -> None:
@@ -132,8 +143,10 @@ class Pairing:
             except Refused as refused:
                 LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
 
-    async def _carry_out(self, step: Step) -> None:
+    async def _carry_out(self, step: Step | Ticket) -> None:
         match step:
+            case Ticket():
+                await self._tell_spent(step)
             case Paired() if step.match not in self.pool.pairs:
                 return
             case Paired() if self.pool.is_confirmed(step.match):
@@ -154,6 +167,15 @@ class Pairing:
         if reason not in UNTOLD:
             self._over(user[0], [user[1]], False)
             await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
+
+    async def _tell_spent(self, ticket: Ticket) -> None:
+        """Word of it was lost: say again what became of it."""
+        row = await self._meetings.active(ticket.tenant, ticket.user)
+        self._over(ticket.tenant, [ticket.user], row is not None)
+        if row is not None:
+            await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+        else:
+            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
     async def _tell_requeued(self, step: Broken) -> None:
         """To those who are still there."""

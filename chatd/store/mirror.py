@@ -104,18 +104,22 @@ class Mirror:
     # --- reading it back ------------------------------------------------------------------------------------------------
 
     async def latest(self) -> list[Line]:
-        """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused."""
+        """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused.
+
+        Nothing when there is no reset: the beginning of the stream has been lost.
+        """
         pages: list[list[Line]] = []
-        until = "+"
+        until, fence = "+", 0
         while True:
             rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE)
             for id_, fields in rows:
-                pages.append(list(lines_of(fields)))
                 until = f"({id_.decode()}"
-                if pages[-1] and isinstance(pages[-1][0].step, Reset):
-                    return in_order(pages)
+                pages.append(list(lines_of(fields)))
+                fence = max(fence, *(line.fence for line in pages[-1]))
+                if isinstance(pages[-1][0].step, Reset) and pages[-1][0].fence == fence:
+                    return since_reset(in_order(pages))
             if len(rows) < PAGE:
-                return in_order(pages)
+                return since_reset(in_order(pages))
 
     async def everything(self) -> list[Line]:
         """All that the stream holds. Raises Refused."""
@@ -145,3 +149,9 @@ def in_order(pages: list[list[Line]]) -> list[Line]:
                 fence = line.fence
                 found.append(line)
     return found
+
+
+def since_reset(lines: list[Line]) -> list[Line]:
+    """From the last reset on."""
+    resets = [number for number, line in enumerate(lines) if isinstance(line.step, Reset)]
+    return lines[resets[-1] :] if resets else []

@@ -1,11 +1,91 @@
-"""A short form of `make soak`."""
+"""A short form of `make soak`, and that its judges see what is wrong."""
 
+import random
 from pathlib import Path
+from typing import Any
 
-from tests.cluster.soak import soak
+import pytest
+
+from chatd.client import Reply
+from tests.cluster.soak import checker
+from tests.cluster.soak.checker_matches import calm_seconds
+from tests.cluster.soak.faults import Weather
+from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Sent
+from tests.cluster.soak.run import SHORT, soak
 
 
-async def test_workers_are_killed_while_people_write(tmp_path: Path) -> None:
-    count, wrong = await soak(tmp_path, seed=7, seconds=12.0)
-    assert wrong == []
-    assert count > 200
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_people_write_and_meet_while_everything_fails(tmp_path: Path, seed: int) -> None:
+    report = await soak(tmp_path, seed, SHORT)
+    assert report.wrong == []
+    assert report.messages > 100
+    assert report.matches > 4
+    assert report.spells
+
+
+def event(rev: int, kind: str = "message.new") -> Frame:
+    return Frame(0, EVENT, Reply(t=kind, conversation="c", rev=rev))
+
+
+def ack(rev: int, *, duplicate: bool = False) -> Frame:
+    return Frame(0, ANSWER, Reply(t="message.ack", rev=rev, duplicate=duplicate), {"conversation": "c"})
+
+
+@pytest.mark.parametrize(
+    ("wire", "violations"),
+    [
+        ([event(4), ack(5), event(6, "message.read"), event(7)], 0),
+        ([event(4), event(6)], 1),
+        ([event(4), ack(6)], 1),
+        ([event(5), event(4)], 1),
+        ([event(4), event(4)], 1),
+        ([event(4), ack(2, duplicate=True), event(5)], 0),
+        ([event(4), event(9, "behind"), ack(8), event(10)], 0),
+        ([event(4), event(9, "behind"), event(11)], 1),
+        ([event(4), Frame(0, UP, Reply()), event(9), event(10)], 0),
+    ],
+)
+def test_a_jump_that_nobody_spoke_of_is_seen(wire: list[Frame], violations: int) -> None:
+    assert len(checker.judge_wire(wire)) == violations
+
+
+def row(seq: int, text: str, sender: str = "ann") -> dict[str, Any]:
+    return {"conversation": "c", "seq": seq, "id": f"id{seq}", "sender": sender, "client_id": text, "text": text}
+
+
+def sent(seq: int, text: str, *, refused: str = "") -> Sent:
+    return Sent("c", "ann", text, 0.0, 0.0 if refused else 1.0, seq, f"id{seq}", refused)
+
+
+@pytest.mark.parametrize(
+    ("rows", "messages", "kinds"),
+    [
+        ([row(1, "a"), row(2, "b")], [sent(1, "a"), sent(2, "b")], []),
+        ([row(1, "a"), row(3, "b")], [sent(1, "a"), sent(3, "b")], ["I1"]),
+        ([row(1, "a")], [sent(1, "a"), sent(2, "b")], ["I1"]),
+        ([row(1, "a")], [sent(2, "a")], ["I1"]),
+        ([row(1, "a"), row(2, "a")], [sent(2, "a")], ["I2"]),
+        ([row(1, "a")], [sent(0, "a", refused="not_found")], ["I6"]),
+        ([row(1, "a"), row(2, "b", "ben")], [sent(1, "a")], ["I6"]),
+    ],
+)
+def test_what_postgres_has_is_compared_with_what_was_sent(
+    rows: list[dict[str, Any]], messages: list[Sent], kinds: list[str]
+) -> None:
+    assert [problem[:2] for problem in checker.judge_rows({"c": rows}, messages)] == kinds
+
+
+def test_who_came_later_stands_later() -> None:
+    first, second = Sent("c", "ann", "a", 0.0, 1.0, 2), Sent("c", "ben", "b", 2.0, 3.0, 1)
+    at_the_same_time = Sent("c", "ben", "b", 0.5, 3.0, 1)
+    assert len(checker.judge_time([first, second])) == 1
+    assert checker.judge_time([first, at_the_same_time]) == []
+
+
+def test_the_longest_calm() -> None:
+    weather = Weather(random.Random(0), [("a", 2.0, 3.0), ("b", 2.5, 4.0), ("c", 9.0, 9.5)])
+    assert (calm_seconds(weather, 0.0, 20.0), calm_seconds(weather, 0.0, 10.0), calm_seconds(weather, 2.0, 4.0)) == (
+        10.5,
+        5.0,
+        0.0,
+    )

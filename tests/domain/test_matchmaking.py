@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import json
 
-from chatd.domain.criteria import Accept, Ticket, accepts, fits
+from chatd.domain.criteria import Accept, Ticket, accepts, by_our_clock, fits
 from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
 from chatd.domain.matchmaking import Pool, replay
 
@@ -310,3 +310,17 @@ def test_the_longest_lines() -> None:
     pool.leave("3", "cancelled", 1)
     assert pool.lines.longest(5) == [(("t", "many"), 2), (("t", "few"), 1)]
     assert pool.lines.longest(1) == [(("t", "many"), 2)]
+
+
+@pytest.mark.parametrize(
+    ("since", "theirs", "ours", "expected"),
+    [
+        (1000, 4000, 4000, 1000),
+        (1000, 4000, 90_000, 87_000),
+        (90_000, 93_000, 4000, 1000),
+        (9000, 4000, 5000, 5000),
+        (7, 0, 99, 7),
+    ],
+)
+def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
+    assert by_our_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected

@@ -41,7 +41,7 @@ async def written(mirror: Mirror, count: int) -> list[Step]:
 
 
 async def test_every_step_is_there_in_its_order(mirror: Mirror) -> None:
-    steps: list[Step] = [queued(number) for number in range(500)]
+    steps: list[Step] = [Reset(), *map(queued, range(499))]
     steps.append(Gone("t1", "cancelled", ("default", "u1")))
     for step in steps:
         mirror.note(step, 3)
@@ -63,10 +63,21 @@ async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
 
 
 async def test_what_a_replaced_owner_still_writes_does_not_count(mirror: Mirror) -> None:
-    for number, fence in ((1, 3), (2, 4), (3, 3), (4, 4)):
-        mirror.note(queued(number), fence)
+    steps = [(Reset(), 3), (queued(1), 3), (queued(2), 4), (queued(3), 3), (Reset(), 3), (queued(4), 4)]
+    for number, (step, fence) in enumerate(steps, start=1):
+        mirror.note(step, fence)
         await written(mirror, number)
-    assert [line.step for line in await mirror.latest()] == [queued(1), queued(2), queued(4)]
+    assert [line.step for line in await mirror.latest()] == [Reset(), queued(1), queued(2), queued(4)]
+
+
+async def test_without_its_beginning_it_says_nothing(mirror: Mirror) -> None:
+    """Redis has forgotten what was written before."""
+    mirror.note(Gone("t1", "cancelled", ("default", "u1")), 3)
+    await written(mirror, 1)
+    assert await mirror.latest() == []
+    mirror.renew()
+    await written(mirror, 3)
+    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
 
 
 async def test_redis_away_and_back(tmp_path: Path, loop: None) -> None:

@@ -1,0 +1,136 @@
+"""The judge of matches (I13), and of their journal in Redis (I14)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import combinations, pairwise
+from typing import Any
+
+from chatd.domain.match_steps import Ended, Paired, Queue, Reset
+from chatd.domain.matchmaking import Pool
+from chatd.store.mirror import Mirror, in_order, lines_of
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis
+from tests.cluster.soak.faults import Weather
+from tests.cluster.soak.people import DOWN, UP
+from tests.cluster.soak.strangers import SUPERSEDED, Stranger, Talk, Wait
+
+MATCHES = """
+select m.id::text as match, m.ended_at is null as stands, m.created_at, m.ended_at,
+    array_agg(b.user_id::text order by b.user_id) as users
+from matches m join match_members b on b.tenant = m.tenant and b.match = m.id group by m.tenant, m.id
+"""
+# Seconds: for two who wait after a fault, and until both know of an end.
+WAIT, END = 10.0, 10.0
+# Milliseconds that a statement may wait for another one.
+LOCKED = 3000
+
+
+async def judge_matches(db: Postgres, strangers: Sequence[Stranger], weather: Weather) -> list[str]:
+    matches = {row["match"]: row for row in await db.all(MATCHES)}
+    wrong = [problem for stranger in strangers for problem in judge_talks(stranger, matches)]
+    active = Counter(user for row in matches.values() if row["stands"] for user in row["users"])
+    wrong += [f"I13: {user} is in {count} matches" for user, count in active.items() if count > 1]
+    wrong += judge_symmetry(strangers, matches, weather)
+    return wrong + judge_waits(strangers, weather) + judge_ends(strangers, weather)
+
+
+def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
+    """One at a time, with the right partner, told once."""
+    wrong = [f"I13: {stranger.user} was told of {match} again" for match in stranger.double if match not in matches]
+    for talk in stranger.talks:
+        row = matches.get(talk.match)
+        if row is None or talk.partner == stranger.user or sorted((talk.partner, stranger.user)) != row["users"]:
+            wrong.append(f"I13: {stranger.user} was told of {talk}, which is {row}")
+    for one, two in pairwise(stranger.talks):
+        at_once = not one.over or two.found < min(one.over, one.left or one.over)
+        if at_once or (one.how == SUPERSEDED and not went_before(matches.get(one.match), matches.get(two.match))):
+            wrong.append(f"I13: {stranger.user} was in two matches: {one} and {two}")
+    return wrong
+
+
+def went_before(one: Any, two: Any) -> bool:
+    """By Postgres; whoever makes a match may wait a little for the end of the one before."""
+    return one is not None and two is not None and not one["stands"] and one["ended_at"] <= two["created_at"] + LOCKED
+
+
+def was_connected(stranger: Stranger, start: float, end: float) -> bool:
+    """All the time between the two."""
+    before = [frame.kind for frame in stranger.client.wire if frame.at < start and frame.kind in (UP, DOWN)]
+    between = [frame for frame in stranger.client.wire if start <= frame.at <= end and frame.kind in (UP, DOWN)]
+    return before[-1:] == [UP] and not between
+
+
+def judge_symmetry(strangers: Iterable[Stranger], matches: dict[str, Any], weather: Weather) -> list[str]:
+    """Whoever was connected and in calm weather was told of the match that the other one was told of."""
+    talks = {(stranger.user, talk.match): talk for stranger in strangers for talk in stranger.talks}
+    by_user = {stranger.user: stranger for stranger in strangers}
+    wrong = []
+    for (user, match), talk in talks.items():
+        other = by_user[talk.partner]
+        start, end = talk.found - 1, talk.found + 2
+        if (other.user, match) not in talks and weather.is_calm(start - WAIT, end) and was_connected(other, start, end):
+            wrong.append(f"I13: {user} was told of {match} at {talk.found}, the partner {other.user} was not")
+    return wrong
+
+
+def judge_waits(strangers: Iterable[Stranger], weather: Weather) -> list[str]:
+    """No two waited side by side for long, once the faults were over."""
+    waits = [(stranger, wait) for stranger in strangers for wait in stranger.waits if wait.until]
+    wrong = []
+    for (one, first), (two, second) in combinations(waits, 2):
+        start, end = max(first.since, second.since), min(first.until, second.until)
+        if one is not two and end - start > WAIT and calm_seconds(weather, start, end) > WAIT:
+            wrong.append(f"I13: {one.user} and {two.user} waited side by side from {start} to {end}: {first}, {second}")
+    return wrong
+
+
+def calm_seconds(weather: Weather, start: float, end: float) -> float:
+    """The longest calm between the two."""
+    longest = 0.0
+    for _, since, until in sorted(weather.spells, key=lambda spell: spell[1]):
+        longest = max(longest, min(since, end) - start)
+        start = max(start, until)
+    return max(longest, end - start)
+
+
+def judge_ends(strangers: Sequence[Stranger], weather: Weather) -> list[str]:
+    """Whoever stayed connected learned of the end in time."""
+    by_user = {stranger.user: stranger for stranger in strangers}
+    wrong = []
+    for stranger in strangers:
+        for talk in stranger.talks:
+            theirs = next((other for other in by_user[talk.partner].talks if other.match == talk.match), None)
+            if theirs is not None and is_late(stranger, talk, theirs, weather):
+                wrong.append(f"I13: {stranger.user} learned late of the end: {talk}, {theirs}")
+    return wrong
+
+
+def is_late(stranger: Stranger, talk: Talk, theirs: Talk, weather: Weather) -> bool:
+    if not theirs.over or theirs.how != "own":
+        return False
+    known = talk.over or 1e12
+    start = max(theirs.over, weather.last_end(theirs.over))
+    return known > start + END and weather.is_calm(start, start + END) and was_connected(stranger, theirs.over, start + END)
+
+
+def unanswered(waits: Iterable[Wait]) -> int:
+    return sum(not wait.found for wait in waits)
+
+
+async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
+    """I14: every pair once, its end at most once, and what the last owner would replay can be replayed."""
+    rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
+    entries = [list(lines_of(fields)) for _, fields in rows]
+    # A snapshot says again what still stands.
+    news = [line for entry in entries if entry and not isinstance(entry[0].step, Reset) for line in entry]
+    pairs = Counter(line.step.match for line in in_order([news]) if isinstance(line.step, Paired))
+    ends = Counter(line.step.match for line in news if isinstance(line.step, Ended))
+    wrong = [f"I14: {match} was paired {count} times" for match, count in pairs.items() if count > 1]
+    wrong += [f"I14: {match} ended {count} times" for match, count in ends.items() if count > 1]
+    pool = Pool(rules, lambda: "")
+    try:
+        for line in await Mirror(redis, stream, lambda: 0, lambda: None).latest():
+            pool.apply(line.step)
+    except Exception as error:
+        wrong.append(f"I14: the journal cannot be replayed: {error!r}")
+    return wrong

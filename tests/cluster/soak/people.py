@@ -1,0 +1,158 @@
+"""People who write in groups, and the log that everybody keeps."""
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed
+
+from chatd.client import Account, Client, Disconnected, Refused, Reply, sign_up
+from tests.cluster.soak.fleet import Fleet
+
+UP, DOWN, EVENT, ANSWER = "up", "down", "event", "answer"
+
+
+@dataclass(slots=True)
+class Sent:
+    """One message, from when it was asked for to its ack, or to a definite no."""
+
+    conversation: str
+    sender: str
+    text: str
+    invoked: float
+    acked: float = 0.0
+    seq: int = 0
+    id: str = ""
+    refused: str = ""
+
+
+@dataclass(slots=True)
+class Frame:
+    """What came over the wire: `kind` is up, event, answer (`command` is what it answers) or down."""
+
+    at: float
+    kind: str
+    body: Reply
+    command: dict[str, Any] = field(default_factory=dict)
+
+
+class Recorder(Client):
+    """A client that keeps all that came over the wire. The body of a frame `down` has the code of the close, if there was one."""
+
+    def __init__(self, fleet: Fleet, account: Account) -> None:
+        super().__init__("ws://any", account, "msgpack", None, fleet.dial)
+        self._backoff._most = 0.5
+        self.wire: list[Frame] = []
+
+    def _note(self, kind: str, body: Reply, command: dict[str, Any] | None = None) -> None:
+        self.wire.append(Frame(trio.current_time(), kind, body, command or {}))
+
+    async def _use_connection(self, nursery: trio.Nursery) -> None:
+        self._note(UP, Reply())
+        try:
+            await super()._use_connection(nursery)
+        finally:
+            self._note(DOWN, Reply())
+
+    def _on_event(self, event: Reply) -> None:
+        self._note(EVENT, event)
+        super()._on_event(event)
+
+    def _on_answer(self, command: dict[str, Any], reply: Reply) -> None:
+        self._note(ANSWER, reply, command)
+        super()._on_answer(command, reply)
+
+    async def _after_close(self, closed: ConnectionClosed) -> float | None:
+        if closed.reason:
+            self.wire[-1].body["code"] = closed.reason.code
+        return await super()._after_close(closed)
+
+
+class Person:
+    """Somebody: what they sent, and what their client told them, in order."""
+
+    def __init__(self, account: Account, client: Recorder) -> None:
+        self.user = account.user
+        self.client = client
+        self.sent: list[Sent] = []
+        self.told: list[Reply] = []
+        self.read: dict[str, int] = {}
+
+    async def listen(self) -> None:
+        """For ever: keep what is told, and say now and then how far it was read."""
+        async with trio.open_nursery() as nursery:
+            async for event in self.client.events:
+                self.told.append(event)
+                if event["t"] == "message.new":
+                    self.read[event["conversation"]] = event["message"]["seq"]
+                    if event["message"]["seq"] % 16 == 0:
+                        nursery.start_soon(self.say_read, event["conversation"])
+                self.notice(event)
+
+    def notice(self, event: Reply) -> None:
+        """For those who act upon it."""
+
+    async def say_read(self, conversation: str) -> None:
+        try:
+            await self.client.read(conversation, self.read[conversation])
+        except (Refused, Disconnected):
+            return
+
+    async def say(self, conversation: str, text: str) -> Sent:
+        """Returns when it is acked, or definitely refused."""
+        sent = Sent(conversation, self.user, text, trio.current_time())
+        self.sent.append(sent)
+        try:
+            ack = await self.client.send(conversation, text)
+            sent.acked, sent.seq, sent.id = trio.current_time(), ack["seq"], ack["message"]
+        except Refused as refused:
+            sent.refused = refused.code
+        return sent
+
+    def messages(self, conversation: str) -> list[Reply]:
+        """As they were told, in order."""
+        return [event for event in self.told if event["t"] == "message.new" and event["conversation"] == conversation]
+
+
+@dataclass
+class Group:
+    """A conversation and its members."""
+
+    id: str
+    members: list[Person]
+
+    async def write(self, number: int, rng: random.Random, pause: float, over: trio.Event) -> None:
+        """One member writes, one message after the other."""
+        count = 0
+        while not over.is_set():
+            await self.members[number].say(self.id, f"{number}-{count}")
+            count += 1
+            await trio.sleep(rng.random() * pause)
+
+
+@asynccontextmanager
+async def connected(person: Person) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(person.client.run, nursery)
+        nursery.start_soon(person.listen)
+        await person.client.wait_connected()
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def come(fleet: Fleet, kind: type[Person], account: Account | None = None, *, task_status: trio.TaskStatus[Person]) -> None:
+    """Somebody who stays."""
+    account = account or await sign_up(fleet.http)
+    person = kind(account, Recorder(fleet, account))
+    async with connected(person):
+        task_status.started(person)
+        await trio.sleep_forever()
+
+
+async def make_group(members: Iterable[Person]) -> Group:
+    people = list(members)
+    made = await people[0].client.create([person.user for person in people])
+    return Group(made.conversation.id, people)

@@ -1,0 +1,177 @@
+"""One run: people, strangers, faults, and then the judges."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+import trio_asyncio
+
+from chatd.config import Config, PostgresSection, RedisSection
+from chatd.node.pairing import queues_of
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.redis import open_redis
+from tests.cluster.soak import checker, checker_matches
+from tests.cluster.soak.faults import FAULTS, QUICK, Fault, Weather, judged, storm
+from tests.cluster.soak.fleet import Fleet, open_fleet
+from tests.cluster.soak.people import Group, Person, come, make_group
+from tests.cluster.soak.servers import Servers
+from tests.cluster.soak.strangers import Stranger
+
+PEOPLE, GROUPS, MEMBERS, STRANGERS = 10, 4, 4, 8
+# Seconds, at most: until all that was sent is acked, until everybody has seen all of it, and until strangers meet.
+SETTLE, SEE, MEET = 40.0, 12.0, 10.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`faults` at random for `seconds`; none: the judged one, however long it takes.
+
+    `pause`: most seconds between two messages of one person in one group. `calm`: seconds of fair weather in the end.
+    """
+
+    nodes: int = 3
+    seconds: float = 60.0
+    faults: tuple[Fault, ...] = FAULTS
+    pause: float = 0.15
+    calm: float = checker_matches.WAIT + 1
+
+
+SCENARIOS = {"random": Scenario(), "judged": Scenario(nodes=4, faults=())}
+SHORT = Scenario(nodes=2, seconds=5.0, faults=QUICK, calm=1.0)
+
+
+@dataclass
+class Report:
+    """What happened, and what was wrong."""
+
+    seed: int
+    messages: int = 0
+    matches: int = 0
+    untold: int = 0
+    waited: int = 0
+    expired: int = 0
+    raw: int = 0
+    twice: int = 0
+    spells: list[tuple[str, float]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.spells)
+        text = (
+            f"seed {self.seed}: {len(self.wrong)} violations; {self.messages} messages acked, {self.raw} over the wire, "
+            f"{self.twice} of them twice; {self.matches} matches, "
+            f"{self.untold} not told in time, {self.waited} waits given up, {self.expired} expired"
+        )
+        return "\n  ".join([text, faults, *self.wrong])
+
+
+async def soak(folder: Path, seed: int, scenario: Scenario) -> Report:
+    rng = random.Random(seed)
+    async with open_fleet(folder, scenario.nodes, rng) as fleet, trio.open_nursery() as nursery:
+        people = [await nursery.start(come, fleet, Person) for _ in range(PEOPLE)]
+        strangers = [await nursery.start(come, fleet, Stranger) for _ in range(STRANGERS)]
+        groups = [await make_group(rng.sample(people, MEMBERS)) for _ in range(GROUPS)]
+        weather = Weather(rng)
+        wrong = []
+        try:
+            await live(fleet, weather, scenario, groups, strangers)
+        except trio.TooSlowError:
+            wrong.append("not everything that was sent was settled in time")
+        await last_words(fleet, weather, groups)
+        wrong += weather.problems + await meet_again(strangers)
+        wrong += await judge_messages(fleet.servers, [*people, *strangers], groups)
+        wrong += await judge_matches(fleet.servers, strangers, weather) + fleet.problems()
+        nursery.cancel_scope.cancel()
+    return report_of(seed, people, strangers, weather, wrong)
+
+
+def report_of(seed: int, people: list[Person], strangers: list[Stranger], weather: Weather, wrong: list[str]) -> Report:
+    everybody = [*people, *strangers]
+    raw, twice = checker.repeats(everybody)
+    return Report(
+        seed=seed,
+        messages=sum(bool(message.acked) for person in everybody for message in person.sent),
+        matches=len({talk.match for stranger in strangers for talk in stranger.talks}),
+        untold=sum(stranger.untold for stranger in strangers),
+        waited=sum(checker_matches.unanswered(stranger.waits) for stranger in strangers),
+        expired=sum(stranger.expired for stranger in strangers),
+        raw=raw,
+        twice=twice,
+        spells=[(name, until - since) for name, since, until in weather.spells],
+        wrong=wrong,
+    )
+
+
+async def live(fleet: Fleet, weather: Weather, scenario: Scenario, groups: list[Group], strangers: list[Stranger]) -> None:
+    """Until the faults are over, and everything that was sent is settled. Raises TooSlowError."""
+    over = trio.Event()
+    async with trio.open_nursery() as writers, trio.open_nursery() as lives:
+        for group in groups:
+            for number in range(len(group.members)):
+                writers.start_soon(group.write, number, weather.rng, scenario.pause, over)
+        for stranger in strangers:
+            lives.start_soon(stranger.live, weather.rng)
+        if scenario.faults:
+            await storm(fleet, weather, trio.current_time() + scenario.seconds, scenario.faults)
+        else:
+            await judged(fleet, weather)
+        # Those who wait now may have to wait a little, and no longer.
+        await trio.sleep(scenario.calm)
+        lives.cancel_scope.cancel()
+        over.set()
+        writers.cancel_scope.deadline = trio.current_time() + SETTLE
+    if writers.cancel_scope.cancelled_caught:
+        raise trio.TooSlowError
+
+
+async def last_words(fleet: Fleet, weather: Weather, groups: list[Group]) -> None:
+    """Said while a node cannot hear it, and then forgotten by Redis: nothing later shows that something is missing."""
+    async with weather.spell("last_words"), fleet.one() as node:
+        with node.redis.broken():
+            await trio.sleep(0.5)
+            async with trio.open_nursery() as nursery:
+                for group in groups:
+                    for person in group.members:
+                        nursery.start_soon(person.say, group.id, "the last word")
+            fleet.servers.ask_redis("FLUSHALL")
+
+
+async def meet_again(strangers: list[Stranger]) -> list[str]:
+    """After all of it an even number of people, who wait for nobody and are in no match, all find somebody."""
+    with trio.move_on_after(SETTLE) as patience:
+        async with trio.open_nursery() as nursery:
+            for stranger in strangers:
+                nursery.start_soon(stranger.settle_down)
+    if patience.cancelled_caught:
+        return ["I13: somebody could not come to rest"]
+    async with trio.open_nursery() as nursery:
+        for stranger in strangers:
+            nursery.start_soon(stranger.find, MEET)
+    return [f"I13: {stranger.user} met nobody in the end" for stranger in strangers if stranger.talk is None]
+
+
+async def see_all(db: Postgres, groups: Sequence[Group]) -> None:
+    """Wait until everybody has seen everything; whether they have is for the judge."""
+    rows = await checker.rows_of(db)
+    with trio.move_on_after(SEE):
+        while any(checker.judge_whole(one, group.id, rows.get(group.id, [])) for group in groups for one in group.members):
+            await trio.sleep(0.2)
+
+
+async def judge_messages(servers: Servers, people: Sequence[Person], groups: Sequence[Group]) -> list[str]:
+    """Once everybody has seen everything, or had the time for it."""
+    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
+        await see_all(db, groups)
+        return await checker.judge(db, people, groups)
+
+
+async def judge_matches(servers: Servers, strangers: Sequence[Stranger], weather: Weather) -> list[str]:
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db,
+        open_redis(RedisSection(), servers.redis.url) as redis,
+    ):
+        wrong = await checker_matches.judge_matches(db, strangers, weather)
+        return wrong + await checker_matches.judge_mirror(redis, RedisSection().stream_key, queues_of(Config()))

@@ -1,0 +1,68 @@
+"""The Postgres and the Redis of one run, and what can be done to them."""
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from chatd.store import embedded_postgres, embedded_redis
+
+SMALL = {"shared_buffers": "64MB", "max_connections": "100"}
+
+
+class Servers:
+    """Opened by `open_servers`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.postgres = embedded_postgres.Server(folder / "postgres", SMALL)
+        self.redis = embedded_redis.Server(folder / "redis")
+
+    @property
+    def postgres_socket(self) -> Path:
+        return self.postgres._sockets() / ".s.PGSQL.5432"
+
+    # --- Redis ----------------------------------------------------------------------------------------------------------
+
+    def ask_redis(self, command: str) -> str:
+        """One command, and what it answers first."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(5)
+            peer.connect(str(self.redis.socket))
+            peer.sendall(command.encode() + b"\r\n")
+            return peer.recv(65536).decode()
+
+    async def kill_redis(self, *, forget: bool) -> None:
+        """With `forget` it has lost everything when it starts again."""
+        pid = int(self.ask_redis("INFO server").partition("process_id:")[2].split()[0])
+        os.kill(pid, signal.SIGKILL)
+        while self.redis.running():
+            await trio.sleep(0.02)
+        if forget:
+            for path in self.redis.folder.glob("appendonly*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    # --- Postgres -------------------------------------------------------------------------------------------------------
+
+    async def sql(self, statement: str) -> None:
+        """By psql, in one transaction; whether it succeeds does not matter here."""
+        tool = embedded_postgres.binaries() / "psql"
+        command = [*embedded_postgres.unprivileged(), str(tool), "-c", statement, self.postgres.dsn]
+        await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd="/")
+
+
+@asynccontextmanager
+async def open_servers(folder: Path) -> AsyncIterator[Servers]:
+    servers = Servers(folder)
+    await servers.postgres.start()
+    await servers.redis.start()
+    try:
+        yield servers
+    finally:
+        with trio.CancelScope(shield=True):
+            await servers.postgres.stop("immediate")
+            await servers.redis.stop()

@@ -1,0 +1,96 @@
+"""A Postgres that is there and does not serve: no connection is free, a table is locked. Refused for now, nothing lost (F5)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import trio
+
+from chatd.config import Config, PostgresSection
+from chatd.errors import Refused
+from chatd.store import embedded_postgres, embedded_redis
+from chatd.store.postgres import Connection, Postgres, open_postgres
+from tests.faults.test_databases import all_messages, own, sent_in_the_end
+from tests.support import Daemon, Person, running
+
+__all__ = ["own"]
+Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
+FOR_NOW = ("unavailable", "timeout")
+CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where backend_type = 'client backend' and application_name <> 'chatd taker'
+"""
+LOCK = "begin; lock table messages; select pg_sleep(5); commit"
+
+
+@asynccontextmanager
+async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
+    """All are taken, those that the daemon had as well."""
+    async with open_postgres(dsn, PostgresSection(timeout=30)) as door:
+        taken = [door.connection("taker")]
+        await taken[0].call("select 1")
+        try:
+            with trio.move_on_after(3):
+                while True:
+                    await taken[0].call(CUT)
+                    await take_all(door, taken)
+            yield
+        finally:
+            for connection in taken:
+                connection.close()
+
+
+async def take_all(door: Postgres, taken: list[Connection]) -> None:
+    """Until none is left."""
+    with suppress(Refused):
+        while True:
+            taken.append(door.connection("taker"))
+            await taken[-1].call("select 1")
+    await trio.sleep(0.2)
+
+
+async def check_refused_for_now(alice: Person, conversation: str) -> None:
+    for command, fields in (
+        ("message.send", {"conversation": conversation, "client_id": "refused", "text": "refused"}),
+        ("conversation.create", {"members": [alice.user]}),
+    ):
+        refused = await alice.refused(command, **fields)
+        assert refused.code in FOR_NOW
+        assert refused.row.retryable
+    assert await alice.is_served()
+
+
+async def check_recovered(daemon: Daemon, alice: Person, bob: Person, conversation: str) -> None:
+    """What was refused may be sent again; it is there once, and new people can come."""
+    before = [message["client_id"] for message in await all_messages(bob, conversation)]
+    seq, _ = await sent_in_the_end(alice, conversation, "refused")
+    await sent_in_the_end(alice, conversation, "after")
+    found = [message["client_id"] for message in await all_messages(bob, conversation)]
+    assert found == ["before", "refused", "after"]
+    assert seq == 2
+    assert before in (["before"], ["before", "refused"])
+    async with daemon.person() as late:
+        assert await late.is_served()
+
+
+async def test_all_connections_of_postgres_are_taken(own: Own) -> None:
+    config, _, _ = own
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "before", client_id="before")
+        async with no_connection_is_free(config.postgres.dsn):
+            await check_refused_for_now(alice, conversation)
+        await check_recovered(daemon, alice, bob, conversation)
+
+
+async def test_the_table_of_messages_is_locked_for_a_while(own: Own) -> None:
+    config, _, _ = own
+    psql = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "before", client_id="before")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(trio.run_process, psql, capture_stdout=True, cwd="/"))
+            await trio.sleep(1)
+            refused = await alice.refused("message.send", conversation=conversation, client_id="refused", text="refused")
+            assert refused.code in FOR_NOW
+            assert await alice.is_served()
+        await check_recovered(daemon, alice, bob, conversation)
