@@ -22,9 +22,9 @@ from chatd.cli import sessions, trace
 from chatd.cli.main import app
 from chatd.client import connect, sign_up
 from chatd.config import Config
-from chatd.node import orders, questions
+from chatd.node import audit, orders, questions
 from chatd.node.answers import Health, Sessions
-from chatd.node.bans import address_hashes, audit
+from chatd.node.bans import address_hashes
 from chatd.node.keys import now_ms
 from chatd.store.bus import announce, recent
 from chatd.store.bus_entries import ENCODE, Entry
@@ -150,7 +150,7 @@ async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back
         assert await other.is_served()
         async with one.connected(here.account) as again:
             assert await again.is_served()
-        second, first = await audit(moderator, "default")
+        second, first = await audit.page(moderator, "default")
         assert (first["act"], first["actor"], first["subject"]) == ("session.kick", getpass.getuser(), there.hello["session"])
         assert first["details"] == {"users": [here.user], "sessions": [there.hello["session"]], "reason": "stuck"}
         assert (second["subject"], second["details"]["sessions"]) == (here.user, [here.hello["session"]])
@@ -174,7 +174,7 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
         done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
         assert (done.returncode, b"no such session" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
         assert await person.is_served()
-        assert await audit(moderator, "default") == []
+        assert await audit.page(moderator, "default") == []
 
 
 @pytest.mark.parametrize(
