@@ -1,0 +1,124 @@
+"""Fill a database with messages and look whether every statement still finds its way through an index.
+
+python -m bench.scale --messages 10000000 [--dsn postgresql://...]
+
+Without --dsn an embedded Postgres in a temporary folder is filled, and removed afterwards. Conversations differ in size as in
+life: one holds a tenth of all messages, most hold a few hundred. Then every statement of sql/ is planned as the daemon plans it
+(generic, with its settings), and those that read a large table from end to end are named; exit code 1 when there are any that
+somebody waits for. The hot ones are run with values that exist, and the slowest are printed.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import trio
+
+from bench.scale_data import FILL, HOT, PATIENT, sample
+from chatd.config import PostgresSection
+from chatd.store import embedded_postgres, migrations, queries
+from chatd.store.postgres import prepare, server_settings
+from chatd.store.statements import NESTED
+
+LARGE = ("messages", "members", "conversations", "users", "search_index", "reactions", "mentions", "marks")
+# Nothing may be lost, but nobody waits for this one.
+QUICK = {"fsync": "off", "synchronous_commit": "off", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+
+
+async def fill(connection: Any, messages: int) -> None:
+    """In steps that can be watched."""
+    for name, sql in FILL.items():
+        began = time.monotonic()
+        await connection.execute(sql.format(messages=messages, conversations=max(100, messages // 500)))
+        print(f"{name:28} {time.monotonic() - began:8.1f} s", flush=True)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+async def whole_tables(connection: Any, sql: str) -> list[str]:
+    """The large tables that a statement reads from end to end."""
+    values = ", ".join(["null"] * len((await connection.prepare(sql)).get_parameters()))
+    await connection.execute(f"prepare looked as {sql}")
+    text = await connection.fetchval(f"explain (format json) execute looked{f'({values})' if values else ''}")
+    await connection.execute("deallocate looked")
+    plan = (json.loads(text) if isinstance(text, str) else text)[0]["Plan"]
+    return sorted({node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan"} & set(LARGE))
+
+
+async def look_at_plans(connection: Any) -> list[str]:
+    """Statements that would read a large table as a whole, and for which somebody waits."""
+    found = []
+    for path in sorted(queries.folder().glob("*.sql")):
+        for name, sql in queries.load(path.stem).statements.items():
+            tables = await whole_tables(connection, sql)
+            if tables and f"{path.stem}.{name}" not in PATIENT:
+                found.append(f"{path.stem}.{name} reads all of {', '.join(tables)}")
+    return found
+
+
+async def run_hot(connection: Any, rng: random.Random, rounds: int) -> list[tuple[float, float, str]]:
+    """Median and slowest time of each hot statement in milliseconds, the slowest first."""
+    known = await sample(connection)
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for label, (name, args) in HOT.items():
+            stem, _, statement = name.partition(".")
+            values = args(rng, rng.choice(known))
+            began = time.perf_counter()
+            await connection.fetch(queries.load(stem).statements[statement], *values)
+            times.setdefault(f"{label} ({name})", []).append((time.perf_counter() - began) * 1000)
+    return sorted(((sorted(t)[len(t) // 2], max(t), name) for name, t in times.items()), reverse=True)
+
+
+async def scale(dsn: str, messages: int, rounds: int) -> bool:
+    patient = PostgresSection(timeout=36_000)
+    connection = await asyncpg.connect(dsn, server_settings=server_settings(patient, "bench"), timeout=60)
+    await prepare(connection)
+    for migration in migrations.available():
+        if not await connection.fetchval("select to_regclass('messages') is not null and $1 < 3", migration.version):
+            await connection.execute(migration.sql)
+    await fill(connection, messages)
+    await connection.execute(NESTED.split(";")[0])
+    found = await look_at_plans(connection)
+    print("\n".join(found) or "every statement finds its rows through an index")
+    for median, slowest, name in await run_hot(connection, random.Random(1), rounds):
+        print(f"{median:9.2f} ms median {slowest:9.2f} ms slowest  {name}")
+    await connection.close()
+    return not found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--dsn", help="an empty database of your own")
+    options = parser.parse_args()
+    if options.dsn:
+        sys.exit(0 if asyncio.run(scale(options.dsn, options.messages, options.rounds)) else 1)
+    folder = Path(tempfile.mkdtemp(prefix="chatd-scale-"))
+    folder.chmod(0o755)
+    server = embedded_postgres.Server(folder / "postgres", QUICK)
+    trio.run(server.start)
+    try:
+        fine = asyncio.run(scale(server.dsn, options.messages, options.rounds))
+    finally:
+        trio.run(server.stop, "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()
