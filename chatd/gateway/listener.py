@@ -142,11 +142,7 @@ class Listener(Generic[Guest]):
     async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
         """From the first byte to the last. A place among the connections is kept until the end."""
         with ExitStack() as place:
-            arrived: Callable[[], Awaitable[None]] | None = None
-            with (
-                self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)),
-                trio.move_on_after(self._settings.handshake_timeout),
-            ):
+            with self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)):
                 arrived = await self._arrive(nursery, lane, peer, place)
             if arrived is not None:
                 await arrived()
@@ -154,17 +150,25 @@ class Listener(Generic[Guest]):
     async def _arrive(
         self, nursery: trio.Nursery, lane: Lane, peer: str, place: ExitStack
     ) -> Callable[[], Awaitable[None]] | None:
-        """The handshake; what comes after it, or None when the peer hung up."""
+        """The handshake; what comes after it, or None when the peer hung up or was too slow.
+
+        Its time is for what the peer has to do: how long we take to sign somebody in is not the peer's fault.
+        """
         handshake = await self._read(lane, peer)
         if handshake is None:
             return None
         place.enter_context(self._admission.connected(handshake.address))
-        guest = await self._house.authenticate(handshake)
-        connection = await self._upgrade(nursery, lane, handshake)
-        return partial(self._house.serve, connection, lane, handshake, guest)
+        async with self._admission.turn():
+            guest = await self._house.authenticate(handshake)
+        with trio.move_on_after(self._settings.handshake_timeout):
+            connection = await self._upgrade(nursery, lane, handshake)
+            return partial(self._house.serve, connection, lane, handshake, guest)
+        return None
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:
-        head = await read_head(lane)
+        head = b""
+        with trio.move_on_after(self._settings.handshake_timeout):
+            head = await read_head(lane)
         if not head:
             return None
         handshake = handshake_of(head, peer)
