@@ -19,8 +19,9 @@ from chatd.domain.rate_limit import TokenBucket
 # Handshakes that are signed in at the same time, and seconds that the others wait for it.
 AT_ONCE = 16
 PATIENCE = 1.0
-# Whoever is refused is told to come back within so many seconds.
-LATEST = 30
+# Seconds within which to come back when there are too many at once, and after which when there is no place.
+LATEST = 10
+NO_PLACE = 30
 
 
 class Full(Exception):
@@ -80,10 +81,11 @@ class Returns:
         return max(1, math.ceil(self._next - now))
 
     def _look(self, now: float) -> None:
-        """Once a second: how many came in. Without anybody refused it says nothing of how many could."""
-        if now - self._since >= 1:
-            came = self._came / (now - self._since) if self._refused else self._most
-            self._rate = min(self._most, max(came, self._most / 50))
+        """Once a second: how many came in. If nobody was refused it says nothing of how many could; a bad second is not all."""
+        passed = now - self._since
+        if passed >= 1:
+            came = self._came / passed if self._refused and passed < 2 else self._most
+            self._rate = min(self._most, max(came, self._rate / 2, self._most / 20))
             self._since, self._came, self._refused = now, 0, False
 
 
@@ -129,7 +131,7 @@ class Admission:
         """A connection. Raises Full."""
         key = bucket(address)
         if not self._connections.has_room(key):
-            raise Full("no place for another connection", retry_after=LATEST)
+            raise Full("no place for another connection", retry_after=NO_PLACE)
         with self._connections.one(key):
             yield
 
