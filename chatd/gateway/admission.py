@@ -99,11 +99,14 @@ class Admission:
         self._connections = Places(limits.connections, limits.connections_per_address)
         self._pending = Places(limits.pending_handshakes, limits.pending_per_address)
 
+    def check_rate(self) -> None:
+        """Somebody is at the door. Raises Full."""
+        if self._rate.take(trio.current_time()) > 0:
+            raise self._full("too many connections at once")
+
     @contextmanager
     def pending(self, address: str, *, is_proxy: bool) -> Iterator[None]:
         """A handshake that is not finished. Raises Full."""
-        if self._rate.take(trio.current_time()) > 0:
-            raise self._full("too many connections at once")
         key = "" if is_proxy else bucket(address)
         if not self._pending.has_room(key):
             raise self._full("too many handshakes are under way")

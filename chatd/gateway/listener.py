@@ -22,7 +22,7 @@ from chatd.gateway.admission import Admission, Full
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
-from chatd.gateway.transport import SocketTransport
+from chatd.gateway.transport import READ_SIZE, SocketTransport
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")
@@ -31,6 +31,7 @@ Guest = TypeVar("Guest")
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
+ACCEPTS_PER_TURN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,17 @@ class Listener(Generic[Guest]):
                     await self._accept(nursery)
 
     async def _accept(self, nursery: trio.Nursery) -> None:
+        """Several at a time: in a storm the queue of the system must move, or whoever is next in it has given up long ago."""
         await trio.lowlevel.wait_readable(self._socket)
-        try:
-            sock, peer = self._socket.accept()
-        except OSError as error:
-            await self._excuse(error)
-            return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        nursery.start_soon(self._guarded, sock, peer[0])
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, peer = self._socket.accept()
+            except OSError as error:
+                await self._excuse(error)
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            nursery.start_soon(self._guarded, sock, peer[0])
 
     async def _excuse(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some, and say so, but not a thousand times a second."""
@@ -115,13 +118,21 @@ class Listener(Generic[Guest]):
 
     async def _guarded(self, sock: socket.socket, peer: str) -> None:
         try:
-            await self._connection(sock, peer)
+            await self._knock(sock, peer)
         except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
         except* Exception as group:
             LOG.error("a connection failed", exc_info=group, extra={"peer": peer})
         finally:
             sock.close()
+
+    async def _knock(self, sock: socket.socket, peer: str) -> None:
+        try:
+            self._admission.check_rate()
+        except Full as full:
+            await turn_away(sock, too_many(full).response())
+        else:
+            await self._connection(sock, peer)
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
@@ -133,8 +144,7 @@ class Listener(Generic[Guest]):
             except Rejected as rejected:
                 await refuse(lane, rejected)
             except Full as full:
-                retry = {"Retry-After": str(full.retry_after)}
-                await refuse(lane, Rejected(503, "unavailable", str(full), headers=retry))
+                await refuse(lane, too_many(full))
             finally:
                 await trio.aclose_forcefully(lane)
                 nursery.cancel_scope.cancel()
@@ -184,6 +194,20 @@ class Listener(Generic[Guest]):
     async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
         request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes)
         return await request.accept(subprotocol=self._house.choose(handshake))
+
+
+def too_many(full: Full) -> Rejected:
+    return Rejected(503, "unavailable", str(full), headers={"Retry-After": str(full.retry_after)})
+
+
+async def turn_away(sock: socket.socket, response: bytes) -> None:
+    """As `refuse`, but with nothing made for the connection: in a storm this is done to most. Raises OSError."""
+    with trio.move_on_after(1):
+        sock.send(response)
+        sock.shutdown(socket.SHUT_WR)
+        await trio.lowlevel.wait_readable(sock)
+        while sock.recv(READ_SIZE):
+            await trio.lowlevel.wait_readable(sock)
 
 
 async def refuse(lane: Lane, rejected: Rejected) -> None:
