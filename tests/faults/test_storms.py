@@ -52,6 +52,7 @@ async def write_all_the_while(alice: Person, bob: Person, conversation: str, ove
     while not over.is_set():
         ack = await alice.send(conversation)
         assert (await bob.event("message.new"))["message"]["seq"] == ack["seq"]
+        await trio.sleep(0.01)
 
 
 async def come_back(daemon: Daemon, user: str, line: AsyncExitStack, refused: list[float]) -> None:
