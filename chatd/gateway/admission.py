@@ -64,7 +64,7 @@ class Returns:
 
     def __init__(self, most_per_second: float) -> None:
         self._most = most_per_second
-        self._rate = most_per_second
+        self.rate = most_per_second
         self._next = self._since = float("-inf")
         self._came = 0
         self._refused = False
@@ -77,7 +77,7 @@ class Returns:
         """Seconds until the next free moment, which nobody else is told."""
         self._look(now)
         self._refused = True
-        self._next = min(max(self._next, now) + 1 / self._rate, now + LATEST)
+        self._next = min(max(self._next, now) + 1 / self.rate, now + LATEST)
         return max(1, math.ceil(self._next - now))
 
     def _look(self, now: float) -> None:
@@ -85,7 +85,7 @@ class Returns:
         passed = now - self._since
         if passed >= 1:
             came = self._came / passed if self._refused and passed < 2 else self._most
-            self._rate = min(self._most, max(came, self._rate / 2, self._most / 20))
+            self.rate = min(self._most, max(came, self.rate / 2, self._most / 20))
             self._since, self._came, self._refused = now, 0, False
 
 
@@ -95,13 +95,15 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._returns = Returns(limits.accepts_per_second)
         self._turns = trio.Semaphore(AT_ONCE)
+        self._waiting = 0
         self._rate = TokenBucket(limits.accepts_per_second, 2 * limits.accepts_per_second)
         self._connections = Places(limits.connections, limits.connections_per_address)
         self._pending = Places(limits.pending_handshakes, limits.pending_per_address)
 
     def check_rate(self) -> None:
-        """Somebody is at the door. Raises Full."""
-        if self._rate.take(trio.current_time()) > 0:
+        """Somebody is at the door. Raises Full: also when so many wait for their turn that it would not come in time."""
+        now = trio.current_time()
+        if self._waiting >= AT_ONCE + self._returns.rate * PATIENCE / 2 or self._rate.take(now) > 0:
             raise self._full("too many connections at once")
 
     @contextmanager
@@ -116,8 +118,12 @@ class Admission:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Being signed in. Raises Full when that cannot be soon."""
-        with trio.move_on_after(PATIENCE) as patience:
-            await self._turns.acquire()
+        self._waiting += 1
+        try:
+            with trio.move_on_after(PATIENCE) as patience:
+                await self._turns.acquire()
+        finally:
+            self._waiting -= 1
         if patience.cancelled_caught:
             raise self._full("too many come in at once")
         try:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 
+import pytest
 import trio
+import trio.testing
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -32,6 +34,26 @@ async def test_a_few_at_a_time_and_nobody_waits_long(autojump_clock: MockClock) 
     assert max(came) < PATIENCE + 0.2
     assert all(at < PATIENCE + 0.1 for at, _ in refused)
     assert len(came) + len(refused) == 2000
+
+
+async def test_who_would_wait_too_long_is_not_even_heard(autojump_clock: MockClock) -> None:
+    """To read their request, only to say no in the end, would cost those who are let in."""
+    admission = Admission(LIMITS)
+    async with trio.open_nursery() as nursery:
+
+        async def visit() -> None:
+            async with admission.turn():
+                await trio.sleep_forever()
+
+        for number in range(AT_ONCE + AT_ONCE + 50):
+            admission.check_rate()
+            nursery.start_soon(visit)
+            await trio.testing.wait_all_tasks_blocked()
+            assert number < 150
+        with pytest.raises(Full):
+            admission.check_rate()
+        nursery.cancel_scope.cancel()
+    admission.check_rate()
 
 
 async def test_a_turn_comes_back_however_it_ends() -> None:
