@@ -276,7 +276,7 @@ if __name__ == "__main__":
     goals = [
         Goal("seconds until all are back", most=20),
         Goal("handshake p99 ms", most=2000),
-        Goal("statements per reconnect", most=2.1),
+        Goal("statements per reconnect", most=2.5),
         Goal("canary worst ms", most=1000),
     ]
     main(Bench("storm", run, lambda options: 2 * options.connections // 100, goals, {"connections": 2000}, limits={}))

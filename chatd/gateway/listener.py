@@ -31,7 +31,7 @@ Guest = TypeVar("Guest")
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
-ACCEPTS_PER_TURN = 64
+ACCEPTS_PER_TURN = 16
 
 
 @dataclass(frozen=True, slots=True)
