@@ -5,8 +5,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from chatd.client import Reply
-from chatd.config import Config, PostgresSection
-from chatd.store.postgres import open_postgres
+from chatd.config import Config
 from tests.cluster.test_two_nodes import eventually, nodes, seen
 from tests.support import Person
 
@@ -49,30 +48,3 @@ async def at_once(devices: list[Person], conversation: str, client_id: str) -> l
         for number, device in enumerate(devices):
             nursery.start_soon(send, device, f"{client_id} of device {number}")
     return acks
-
-
-async def test_who_looks_for_somebody_on_two_nodes_at_once_is_in_one_match(config: Config) -> None:
-    """E6. The other two accept her only, not each other."""
-    async with (
-        nodes(config) as (one, two),
-        one.person("ann") as ann,
-        two.connected(ann.account) as also_ann,
-        two.person("ben") as ben,
-        one.person("cem") as cem,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
-    ):
-        async with trio.open_nursery() as nursery:
-            for person in (ann, also_ann):
-                nursery.start_soon(find, person, "wanted", "nobody")
-            for person in (ben, cem):
-                nursery.start_soon(find, person, "suitor", "suitor")
-        found = [await person.event("match.found") for person in (ann, also_ann)]
-        assert found[0]["match"] == found[1]["match"]
-        partner = ben if found[0]["partner"]["id"] == ben.user else cem
-        assert (await partner.event("match.found"))["partner"]["id"] == ann.user
-        active = await db.all("select match::text as match from match_members where user_id = $1 and ended_at is null", ann.user)
-        assert [row["match"] for row in active] == [found[0]["match"]]
-
-
-async def find(person: Person, role: str, but: str) -> None:
-    await person.call("match.find", attributes={"role": role}, accept={"must_not": {"role": but}})
