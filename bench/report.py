@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench.processes import pin, raise_file_limit
-from bench.servers import Chatd, Server, SocketIO, settle
+from bench.servers import LIMITS, Chatd, Server, SocketIO, settle
 
 Figures = dict[str, float]
 err = Console(stderr=True)
@@ -36,6 +36,7 @@ class Bench:
     steps: Callable[[argparse.Namespace], int]
     goals: list[Goal]
     options: dict[str, int] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
 
 def main(bench: Bench) -> None:
@@ -60,7 +61,7 @@ def main(bench: Bench) -> None:
 
 def rounds(bench: Bench, options: argparse.Namespace) -> dict[str, list[Figures]]:
     """A B A B: what the machine does meanwhile happens to both."""
-    chatd = Chatd()
+    chatd = Chatd(bench.limits)
     servers: list[Server] = [chatd]
     try:
         if options.peer:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -56,10 +57,10 @@ class Chatd:
     name = "chatd"
     ack, new, typing = b"message.ack", b"message.new", b"typing.start"
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Mapping[str, float] = LIMITS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         self.folder.chmod(0o755)
-        environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in LIMITS.items()}
+        environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
         environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
         self.process = subprocess.Popen(

@@ -22,7 +22,7 @@ from chatd.gateway.admission import Admission, Full
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
-from chatd.gateway.transport import SocketTransport
+from chatd.gateway.transport import READ_SIZE, SocketTransport
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")
@@ -31,6 +31,7 @@ Guest = TypeVar("Guest")
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
+ACCEPTS_PER_TURN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,17 @@ class Listener(Generic[Guest]):
                     await self._accept(nursery)
 
     async def _accept(self, nursery: trio.Nursery) -> None:
+        """Several at a time: in a storm the queue of the system must move, or whoever is next in it has given up long ago."""
         await trio.lowlevel.wait_readable(self._socket)
-        try:
-            sock, peer = self._socket.accept()
-        except OSError as error:
-            await self._excuse(error)
-            return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        nursery.start_soon(self._guarded, sock, peer[0])
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, peer = self._socket.accept()
+            except OSError as error:
+                await self._excuse(error)
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            nursery.start_soon(self._guarded, sock, peer[0])
 
     async def _excuse(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some, and say so, but not a thousand times a second."""
@@ -115,13 +118,22 @@ class Listener(Generic[Guest]):
 
     async def _guarded(self, sock: socket.socket, peer: str) -> None:
         try:
-            await self._connection(sock, peer)
+            await self._knock(sock, peer)
         except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
         except* Exception as group:
             LOG.error("a connection failed", exc_info=group, extra={"peer": peer})
         finally:
             sock.close()
+
+    async def _knock(self, sock: socket.socket, peer: str) -> None:
+        try:
+            self._admission.check_rate()
+        except Full as full:
+            self._admission.refused["unavailable"] += 1
+            await turn_away(sock, too_many(full).response())
+        else:
+            await self._connection(sock, peer)
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
@@ -133,8 +145,7 @@ class Listener(Generic[Guest]):
             except Rejected as rejected:
                 await self._refuse(lane, rejected)
             except Full as full:
-                retry = {"Retry-After": str(full.retry_after)}
-                await self._refuse(lane, Rejected(503, "unavailable", str(full), headers=retry))
+                await self._refuse(lane, too_many(full))
             finally:
                 await trio.aclose_forcefully(lane)
                 nursery.cancel_scope.cancel()
@@ -146,31 +157,36 @@ class Listener(Generic[Guest]):
     async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
         """From the first byte to the last. A place among the connections is kept until the end."""
         with ExitStack() as place:
-            arrived: Callable[[], Awaitable[None]] | None = None
-            with (
-                self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)),
-                trio.move_on_after(self._settings.handshake_timeout) as patience,
-            ):
+            with self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)):
                 arrived = await self._arrive(nursery, lane, peer, place)
-            self._admission.refused["timeout"] += patience.cancelled_caught
             if arrived is not None:
                 await arrived()
 
     async def _arrive(
         self, nursery: trio.Nursery, lane: Lane, peer: str, place: ExitStack
     ) -> Callable[[], Awaitable[None]] | None:
-        """The handshake; what comes after it, or None when the peer hung up."""
+        """The handshake; what comes after it, or None when the peer hung up or was too slow.
+
+        Its time is for what the peer has to do: how long we take to sign somebody in is not the peer's fault.
+        """
         handshake = await self._read(lane, peer)
         if handshake is None:
             return None
         place.enter_context(self._admission.connected(handshake.address))
-        guest = await self._house.authenticate(handshake)
-        connection = await self._upgrade(nursery, lane, handshake)
-        self._admission.accepted += 1
-        return partial(self._house.serve, connection, lane, handshake, guest)
+        async with self._admission.turn():
+            guest = await self._house.authenticate(handshake)
+        with trio.move_on_after(self._settings.handshake_timeout):
+            connection = await self._upgrade(nursery, lane, handshake)
+            self._admission.accepted += 1
+            return partial(self._house.serve, connection, lane, handshake, guest)
+        self._admission.refused["timeout"] += 1
+        return None
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:
-        head = await read_head(lane)
+        head = b""
+        with trio.move_on_after(self._settings.handshake_timeout) as patience:
+            head = await read_head(lane)
+        self._admission.refused["timeout"] += patience.cancelled_caught
         if not head:
             return None
         handshake = handshake_of(head, peer)
@@ -186,6 +202,20 @@ class Listener(Generic[Guest]):
     async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
         request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes)
         return await request.accept(subprotocol=self._house.choose(handshake))
+
+
+def too_many(full: Full) -> Rejected:
+    return Rejected(503, "unavailable", str(full), headers={"Retry-After": str(full.retry_after)})
+
+
+async def turn_away(sock: socket.socket, response: bytes) -> None:
+    """As `refuse`, but with nothing made for the connection: in a storm this is done to most. Raises OSError."""
+    with trio.move_on_after(1):
+        sock.send(response)
+        sock.shutdown(socket.SHUT_WR)
+        await trio.lowlevel.wait_readable(sock)
+        while sock.recv(READ_SIZE):
+            await trio.lowlevel.wait_readable(sock)
 
 
 async def refuse(lane: Lane, rejected: Rejected) -> None:

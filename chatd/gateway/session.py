@@ -224,7 +224,9 @@ class Session:
             return None
         if silence >= heartbeat:
             self.send_nowait(PING)
-        return min(heartbeat - min(silence, heartbeat / 2), self._seconds_to_expiry())
+        # One ping is enough, TCP repeats it; the next look is when the answer must have come.
+        next_look = heartbeat if silence < heartbeat else 2 * heartbeat
+        return min(next_look - silence, self._seconds_to_expiry())
 
     def _seconds_to_expiry(self) -> float:
         """Warn a minute before the token ends, close when it has ended."""

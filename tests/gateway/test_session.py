@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import trio
+from trio.testing import MockClock
 
 from chatd.config import Config
 from chatd.domain.identity import Principal
-from chatd.gateway.session import Session
+from chatd.gateway.session import PING, Session
 from chatd.wire.codec import codecs
 
 
@@ -41,3 +43,29 @@ async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> 
     session.close_soon("going_away", "retry_in_ms=1")
     session.send_nowait(b"answer")
     assert written == [b"answer"]
+
+
+async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockClock) -> None:
+    """F9: whenever the silence began between two looks."""
+    heartbeat = Config().gateway.heartbeat
+    for heard in range(30):
+        written: list[bytes] = []
+        session = session_on(lambda frame, volatile=False, written=written: written.append(frame) or True)  # type: ignore[misc]
+        start = trio.current_time()
+        last = start + heard
+        while (wait := session.beat()) is not None:
+            await trio.sleep(wait)
+            session._lane.last_activity = min(last, trio.current_time())
+        assert trio.current_time() - last == pytest.approx(2 * heartbeat)
+        assert written == [PING]
+
+
+async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_clock: MockClock) -> None:
+    written: list[bytes] = []
+    session = session_on(lambda frame, volatile=False: written.append(frame) or True)
+    for _ in range(10):
+        session._lane.last_activity = trio.current_time()
+        wait = session.beat()
+        assert wait == Config().gateway.heartbeat
+        await trio.sleep(wait)
+    assert not written

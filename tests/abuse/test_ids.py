@@ -1,0 +1,256 @@
+"""E1, and E2: ids of others. For every command that takes an id, made from the table of commands, so that no new one escapes.
+
+Whoever names what is another's, another tenant's, gone, or nowhere is refused in the same words, and learns nothing from them;
+nothing changes, and nobody is told anything. The owner is not refused so: that shows that the thing is there.
+
+For a new command mostly nothing is to be done; for a new kind of id see `things`. What differs on purpose stands below.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from msgspec import Struct, inspect
+from msgspec.structs import replace
+
+from chatd import features
+from chatd.client import Refused
+from chatd.config import Config, Match, Queue, Tenant
+from chatd.ids import UUID_PATTERN
+from chatd.node.registry import Needs, Row, load
+from chatd.store.postgres import Postgres
+from chatd.wire.examples import example_body
+from chatd.wire.messages import Id
+from chatd.wire.schema import FIELD, WITH_QUERY
+from tests.abuse.things import FACTORIES, GONE, World
+from tests.support import NOBODY, Daemon, Person, running
+
+ROWS = [row for row in load(features).commands.values() if row.needs is not Needs.NOTHING]
+# Anybody of the same tenant may name these: it is how people find each other.
+ANYBODYS = {("conversation.open", "user"), ("conversation.create", "members")}
+# Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
+OTHERWISE: dict[str, str] = {}
+# The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet.
+ALSO_THE_OWNER = {"match.leave", "match.skip"}
+# What the example of a command says elsewhere, where the owner would be refused for it.
+VALUES: dict[str, Callable[[], Any]] = {"seq": lambda: 1, "rev": lambda: 0, "client_id": lambda: str(uuid4())}
+
+
+@dataclass(frozen=True, eq=False)
+class IdField:
+    """A field of a command that holds an id, by itself or in a list or a struct. `name` is that of the innermost field."""
+
+    field: str
+    name: str
+    required: bool
+    value: Callable[[str], Any]
+
+
+@cache
+def id_fields(command: type[Struct]) -> list[IdField]:
+    form = inspect.type_info(command)
+    assert isinstance(form, inspect.StructType)
+    return [
+        IdField(field.encode_name, name, field.required, value)
+        for field in form.fields
+        for name, value in ids_in(field.encode_name, field.type)
+    ]
+
+
+def ids_in(name: str, form: inspect.Type) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """Where an id can stand in a type: the name of the field, and how to make a value with the id there."""
+    match form:
+        case inspect.Metadata():
+            yield from ids_in(name, form.type)
+        case inspect.StrType() if form.pattern == UUID_PATTERN:
+            yield name, lambda id_: id_
+        case inspect.UnionType():
+            for part in form.types:
+                yield from ids_in(name, part)
+        case inspect.ListType() | inspect.SetType() | inspect.FrozenSetType() | inspect.VarTupleType():
+            for inner, value in ids_in(name, form.item_type):
+                yield inner, lambda id_, value=value: [value(id_)]  # type: ignore[misc]
+        case inspect.DictType():
+            for inner, value in ids_in(name, form.key_type):
+                yield inner, lambda id_, value=value: {value(id_): {}}  # type: ignore[misc]
+            for inner, value in ids_in(name, form.value_type):
+                yield inner, lambda id_, value=value: {"x": value(id_)}  # type: ignore[misc]
+        case inspect.StructType():
+            for field in form.fields:
+                for inner, value in ids_in(field.encode_name, field.type):
+                    yield (
+                        inner,
+                        lambda id_, kind=form.cls, at=field.encode_name, value=value: {  # type: ignore[misc]
+                            **without_type(kind),
+                            at: value(id_),
+                        },
+                    )
+
+
+def without_type(kind: type[Struct]) -> dict[str, Any]:
+    """The example of a struct inside a command."""
+    body = example_body(kind)
+    return {name: value for name, value in body.items() if name != "t" or kind.__struct_config__.tag is not None}
+
+
+def test_every_kind_of_id_can_be_made() -> None:
+    """A new one fails here until `things.FACTORIES` says how to make it; so does one that is no more."""
+    assert {field.name for row in ROWS for field in id_fields(row.command)} == FACTORIES.keys()
+    assert GONE.keys() <= FACTORIES.keys()
+
+
+def test_what_differs_on_purpose_is_there() -> None:
+    tags = {row.tag for row in ROWS}
+    assert ({tag for tag, _ in ANYBODYS} | OTHERWISE.keys() | ALSO_THE_OWNER) <= tags
+
+
+class Inner(Struct):
+    """For the next test."""
+
+    deep: list[Id]
+    other: int
+
+
+class Outer(Struct, tag="outer"):
+    """For the next test."""
+
+    plain: Id
+    many: list[Id]
+    inner: Inner | None = None
+    text: str = ""
+
+
+def test_ids_are_found_wherever_they_stand() -> None:
+    found = {field.name: (field.field, field.value("x")) for field in id_fields(Outer)}
+    assert found == {"plain": ("plain", "x"), "many": ("many", ["x"]), "deep": ("inner", {"deep": ["x"], "other": 1})}
+
+
+async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -> None:
+    patient = replace(
+        config,
+        tenants={"other": Tenant(secret="x" * 32)},
+        match=Match(grace=60.0),
+        queues={"asking": Queue(confirm=60.0)},
+        limits=replace(config.limits, signups_per_minute=1e6),
+    )
+    wrong: list[str] = []
+    async with running(patient) as daemon:
+        for row in ROWS:
+            if id_fields(row.command):
+                async with AsyncExitStack() as stack:
+                    wrong += await Trial(World(daemon, stack), daemon, row, db).run()
+    assert not wrong, "\n".join(wrong)
+
+
+class Trial:
+    """One command, asked with ids of all kinds by all kinds of people. Collects what is wrong."""
+
+    def __init__(self, world: World, daemon: Daemon, row: Row, db: Postgres) -> None:
+        self._world = world
+        self._daemon = daemon
+        self._row = row
+        self._db = db
+        self._fields = id_fields(row.command)
+        self._wrong: list[str] = []
+
+    async def run(self) -> list[str]:
+        world = self._world
+        alice = await world.person(name="alice")
+        mallory = await world.person(name="mallory")
+        eve = await world.person(name="eve", tenant="other")
+        for fields in self._choices():
+            await self._others(fields, alice, mallory, eve)
+        await self._owner(alice)
+        return self._wrong
+
+    def _choices(self) -> list[list[IdField]]:
+        """Each id alone, the rest being the asker's own; and all of them at once, as they belong together."""
+        alone = [[field] for field in self._fields]
+        return [*alone, self._fields] if len(alone) > 1 else alone
+
+    async def _others(self, fields: list[IdField], alice: Person, mallory: Person, eve: Person) -> None:
+        """All but the owner are refused in the same words, nothing changes, nobody hears of it."""
+        theirs = {field: (await self._world.thing(alice, field.name)).id for field in fields}
+        cases: list[tuple[str, Person, dict[IdField, str]]] = [
+            ("nobody's", mallory, dict.fromkeys(fields, NOBODY)),
+            ("nobody's, asked in another tenant", eve, dict.fromkeys(fields, NOBODY)),
+            ("another tenant's", eve, theirs),
+        ]
+        if not any((self._row.tag, field.name) in ANYBODYS for field in fields):
+            cases.append(("somebody's", mallory, theirs))
+        if all(field.name in GONE for field in fields):
+            cases.append(("gone", mallory, {field: await GONE[field.name](self._world, mallory) for field in fields}))
+        bodies = [(kind, asker, await self._body(asker, ids)) for kind, asker, ids in cases]
+        before = await self._state()
+        outcomes = {kind: await self._outcome(asker, body) for kind, asker, body in bodies}
+        names = ", ".join(field.name for field in fields)
+        self._judge(names, outcomes)
+        if await self._state() != before:
+            self._wrong.append(f"{self._row.tag}: {names}: something has changed, or somebody was told")
+
+    def _judge(self, names: str, outcomes: dict[str, tuple[str, str]]) -> None:
+        wanted = OTHERWISE.get(self._row.tag, "not_found")
+        if len(set(outcomes.values())) > 1 or {code for code, _ in outcomes.values()} != {wanted}:
+            self._wrong.append(f"{self._row.tag}: {names}: expected the same {wanted}, got {outcomes}")
+
+    async def _owner(self, alice: Person) -> None:
+        """With everything made anew: the command works for whom it should, so that the refusals were for the ids."""
+        if self._row.tag in ALSO_THE_OWNER:
+            return
+        self._world.forget()
+        things = {field: await self._world.thing(alice, field.name) for field in self._fields}
+        holder = next(iter(things.values())).holder
+        code, text = await self._outcome(holder, await self._body(holder, {field: thing.id for field, thing in things.items()}))
+        if code in ("not_found", "bad_request", "internal"):
+            self._wrong.append(f"{self._row.tag}: the owner is refused: {code}: {text}. Are `things` and VALUES right?")
+
+    async def _body(self, asker: Person, ids: Mapping[IdField, str]) -> dict[str, Any]:
+        """The command with these ids, and with the asker's own where it needs more."""
+        body = example_body(self._row.command)
+        body |= {name: make() for name, make in VALUES.items() if name in body}
+        for field in self._fields:
+            if field in ids:
+                body[field.field] = field.value(ids[field])
+            elif field.required and field.field not in {other.field for other in ids}:
+                body[field.field] = field.value((await self._world.thing(asker, field.name)).id)
+        return body
+
+    async def _outcome(self, asker: Person, body: dict[str, Any]) -> tuple[str, str]:
+        """Code and message, or "ok" and the answer."""
+        if not self._row.socket:
+            answer = await self._daemon.rest(*request_of(self._row, body), asker.account.access_token)
+            return ("ok", str(answer.body)) if answer.status == 200 else (answer.body["code"], answer.body["message"])
+        try:
+            return "ok", str(await asker.call(body["t"], **{name: body[name] for name in body if name != "t"}))
+        except Refused as refused:
+            return refused.code, refused.message
+
+    async def _state(self) -> tuple[dict[str, Any], int]:
+        """Everything in the database, and how many events all people have been told."""
+        for person in self._world.people:
+            assert await person.is_served()
+        events = sum(kind == "event" for person in self._world.people for kind, _ in person.log)
+        return {table: await self._db.value(DIGEST.format(table)) for table in await tables(self._db)}, events
+
+
+DIGEST = "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {} t"
+
+
+async def tables(db: Postgres) -> list[str]:
+    rows = await db.all("select tablename from pg_tables where schemaname = 'public' order by 1")
+    return [row["tablename"] for row in rows]
+
+
+def request_of(row: Row, body: dict[str, Any]) -> tuple[str, str, Any]:
+    """For a command without a socket: method, path with query, body."""
+    method, path = row.http.split(" ")
+    fields = {name: value for name, value in body.items() if name != "t"}
+    for name in FIELD.findall(path):
+        path = path.replace(f"{{{name}}}", fields.pop(name))
+    if method in WITH_QUERY:
+        return method, f"{path}?{urlencode(fields)}", None
+    return method, path, fields

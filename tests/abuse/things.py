@@ -1,0 +1,130 @@
+"""What people have, for the matrix of `test_ids`: one way to make a thing for each name of a field that holds an id.
+
+A new command with a new kind of id fails `test_every_kind_of_id_can_be_made` until its name stands in FACTORIES. If there is a
+way to lose the thing (leave, delete, unpair), say it in GONE too.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+from tests.support import Daemon, Person
+
+
+@dataclass(frozen=True)
+class Thing:
+    """`holder` may do with it what its owner may."""
+
+    id: str
+    holder: Person
+
+
+class World:
+    """The people of one test and what they have. A thing is made when it is asked for, once for each owner."""
+
+    def __init__(self, daemon: Daemon, stack: AsyncExitStack) -> None:
+        self._daemon = daemon
+        self._stack = stack
+        self._made: dict[tuple[str, str], Thing] = {}
+        self.people: list[Person] = []
+
+    async def person(self, **fields: str) -> Person:
+        """Somebody new, connected as long as the world lasts."""
+        person = await self._stack.enter_async_context(self._daemon.person(**fields))
+        self.people.append(person)
+        return person
+
+    async def thing(self, owner: Person, field: str) -> Thing:
+        if (owner.user, field) not in self._made:
+            self._made[owner.user, field] = await FACTORIES[field](self, owner)
+        return self._made[owner.user, field]
+
+    async def friend(self, owner: Person) -> Person:
+        """Somebody of the same tenant."""
+        key = (owner.user, "friend")
+        if key not in self._made:
+            tenant = owner.hello.tenant
+            self._made[key] = Thing("", await self.person(name="friend", tenant=tenant))
+        return self._made[key].holder
+
+    def forget(self) -> None:
+        """From here on everything is made anew: a command may have used it up."""
+        self._made.clear()
+
+
+Factory = Callable[[World, Person], Awaitable[Thing]]
+
+
+async def conversation(world: World, owner: Person) -> Thing:
+    """A group with one message in it."""
+    friend = await world.friend(owner)
+    made = await owner.call("conversation.create", members=[friend.user])
+    id_ = made.conversation.id
+    await owner.send(id_, "the first")
+    return Thing(id_, owner)
+
+
+async def message(world: World, owner: Person) -> Thing:
+    """A message in `conversation`."""
+    room = await world.thing(owner, "conversation")
+    return Thing((await owner.send(room.id, "mine")).message, owner)
+
+
+async def friend(world: World, owner: Person) -> Thing:
+    return Thing((await world.friend(owner)).user, owner)
+
+
+async def ticket(world: World, owner: Person) -> Thing:
+    """Somebody waits, alone in a queue."""
+    waiting = await world.person(name="waiting", tenant=owner.hello.tenant)
+    queued = await waiting.call("match.find", queue=f"q{uuid4().hex[:8]}")
+    return Thing(queued.ticket, waiting)
+
+
+async def proposed_match(world: World, owner: Person) -> Thing:
+    """Two have been proposed to each other, in a queue that asks."""
+    one, two = [await world.person(name="asked", tenant=owner.hello.tenant) for _ in range(2)]
+    for person in (one, two):
+        await person.call("match.find", queue="asking")
+    return Thing((await one.event("match.proposed")).match, one)
+
+
+FACTORIES: dict[str, Factory] = {
+    "conversation": conversation,
+    "match": proposed_match,
+    "members": friend,
+    "reply_to": message,
+    "ticket": ticket,
+    "user": friend,
+}
+
+
+async def ended_match(world: World, owner: Person) -> tuple[str, str]:
+    """The conversation of a match of the owner that has ended, and a message that the other one wrote there."""
+    other = await world.person(name="former", tenant=owner.hello.tenant)
+    queue = f"q{uuid4().hex[:8]}"
+    for person in (owner, other):
+        await person.call("match.find", queue=queue)
+    id_ = (await owner.event("match.found")).conversation
+    await other.event("match.found")
+    sent = await other.send(id_, "hello")
+    await other.call("match.leave")
+    await owner.event("match.ended")
+    return id_, sent.message
+
+
+async def former_conversation(world: World, owner: Person) -> str:
+    """E2."""
+    return (await ended_match(world, owner))[0]
+
+
+async def former_message(world: World, owner: Person) -> str:
+    return (await ended_match(world, owner))[1]
+
+
+# Ids of what the asker had once and has no more.
+GONE: dict[str, Callable[[World, Person], Awaitable[str]]] = {
+    "conversation": former_conversation,
+    "reply_to": former_message,
+}

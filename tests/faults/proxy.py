@@ -1,0 +1,139 @@
+"""A bad line: a TCP proxy of our own between a client and the daemon. The toxics are those of Toxiproxy.
+
+    async with bad_line(daemon) as line:
+        line.up.slice = 1
+
+Each direction has its toxics: `up` is what the client sends, `down` what it gets. They can be changed at any time. After `heal`
+the next connections are good, while those that are there keep what they have.
+"""
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from tests.support import Daemon
+
+GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
+
+
+@dataclass
+class Toxics:
+    """`latency` in seconds for each piece; `bandwidth` in bytes a second; `slice` in bytes, the size of a piece.
+
+    `limit_data`: after so many bytes the connection ends. `timeout`: everything is swallowed, and nobody is told of an end.
+    `slow_close`: seconds that the end of one side is kept from the other.
+    """
+
+    latency: float = 0.0
+    bandwidth: float = float("inf")
+    slice: int = 65536
+    limit_data: float = float("inf")
+    timeout: bool = False
+    slow_close: float = 0.0
+
+
+@dataclass(eq=False)
+class Carried:
+    """One connection of a client, and the one to the daemon that it is carried by."""
+
+    near: trio.SocketStream
+    far: trio.SocketStream
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class BadLine:
+    """See the module."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
+        self._target = (host, int(rest.partition("/")[0]))
+        self._carried: set[Carried] = set()
+        self.up, self.down = Toxics(), Toxics()
+        self.host, self.port = "127.0.0.1", 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.host}:{self.port}/v1/ws"
+
+    @property
+    def connections(self) -> int:
+        return len(self._carried)
+
+    def heal(self) -> None:
+        """For connections that are still to come."""
+        self.up, self.down = Toxics(), Toxics()
+
+    def through(self, daemon: Daemon) -> Daemon:
+        """The daemon, by this line."""
+        return replace(daemon, addresses=replace(daemon.addresses, socket=self.url))
+
+    def cut(self) -> None:
+        """End all connections."""
+        for carried in self._carried:
+            carried.scope.cancel()
+
+    def reset_peer(self) -> None:
+        """End all connections with RST on both sides, whatever is still on its way."""
+        for carried in self._carried:
+            for stream in (carried.near, carried.far):
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.cut()
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        listeners = await trio.open_tcp_listeners(0, host=self.host)
+        self.port = listeners[0].socket.getsockname()[1]
+        task_status.started()
+        await trio.serve_listeners(self._carry, listeners)
+
+    async def _carry(self, near: trio.SocketStream) -> None:
+        async with near, await trio.open_tcp_stream(*self._target) as far:
+            carried = Carried(near, far)
+            self._carried.add(carried)
+            try:
+                with carried.scope:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._pipe, near, far, self.up, carried)
+                        nursery.start_soon(self._pipe, far, near, self.down, carried)
+            finally:
+                self._carried.discard(carried)
+                # An orderly end would take another turn; after a reset there is none.
+                near.socket.close()
+                far.socket.close()
+
+    async def _pipe(self, source: trio.SocketStream, sink: trio.SocketStream, toxics: Toxics, carried: Carried) -> None:
+        passed = 0
+        try:
+            async for part in source:
+                for piece in pieces(part, toxics):
+                    await trio.sleep(toxics.latency + len(piece) / toxics.bandwidth)
+                    if toxics.timeout:
+                        continue
+                    room = max(0, toxics.limit_data - passed)
+                    await sink.send_all(piece[: int(min(room, len(piece)))])
+                    passed += len(piece)
+                    if passed >= toxics.limit_data:
+                        carried.scope.cancel()
+        except GONE:
+            pass
+        if toxics.timeout:
+            await trio.sleep_forever()
+        await trio.sleep(toxics.slow_close)
+        carried.scope.cancel()
+
+
+def pieces(part: bytes | bytearray, toxics: Toxics) -> list[bytes]:
+    return [bytes(part[at : at + toxics.slice]) for at in range(0, len(part), toxics.slice)]
+
+
+@asynccontextmanager
+async def bad_line(daemon: Daemon) -> AsyncIterator[BadLine]:
+    """A line that is good until its toxics say otherwise."""
+    async with trio.open_nursery() as nursery:
+        line = BadLine(daemon)
+        await nursery.start(line.serve)
+        yield line
+        nursery.cancel_scope.cancel()
