@@ -136,13 +136,13 @@ async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) ->
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
     bus = Bus(redis, uuid7(now_ms()))
     cluster = Cluster(hub, bus, db, now_ms)
-    await cluster.begin()
+    await cluster.truth.begin()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bus.read, cluster.obey, cluster.resync)
         nursery.start_soon(bus.write)
         nursery.start_soon(bus.watch, cluster.resync)
-        nursery.start_soon(cluster.mend)
-        nursery.start_soon(cluster.patrol)
+        nursery.start_soon(cluster.truth.mend)
+        nursery.start_soon(cluster.truth.patrol)
         await bus.introduce(patience)
         LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
         yield cluster

@@ -8,3 +8,14 @@ select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker =
 union
 select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
 limit $3
+
+-- name: lock_pair
+-- One at a time decides about two people: tenant, two users.
+select pg_advisory_xact_lock(hashtextextended(
+    $1::text || least($2::uuid, $3::uuid)::text || greatest($2::uuid, $3::uuid)::text, 0
+))
+
+-- name: between_two
+-- Whether one of two has blocked the other, whoever it is: tenant, two users.
+select 1 from blocks b
+where b.tenant = $1 and ((b.blocker = $2 and b.blocked = $3) or (b.blocker = $3 and b.blocked = $2)) limit 1

@@ -1,18 +1,18 @@
 -- name: hold
--- The conversation, as somebody stands to it, with its row locked: nobody else numbers anything in it until the end of the transaction.
--- Tenant, conversation, user (no role for who is no member).
-with held as (
-    select c.* from conversations c where c.tenant = $1 and c.id = $2 for no key update
-)
-select h.kind, h.creator::text, h.pair_low::text, h.pair_high::text, h.title, h.announce, h.blocked, h.disappear, h.joining, h.history,
-    h.members, h.seq, h.rev, b.role, b.first_seq
-from held h
-left join members b on b.tenant = h.tenant and b.conversation = h.id and b.user_id = $3
+-- The conversation with its row locked: nobody else numbers anything in it until the end of the transaction: tenant, conversation.
+select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.late_seq, c.members, c.seq, c.rev
+from conversations c where c.tenant = $1 and c.id = $2 for no key update
+
+-- name: standing
+-- How somebody stands to it. A statement of its own, after the lock: the one that waits for it sees members as they were before.
+-- Tenant, conversation, user.
+select b.role, b.first_seq from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
 
 -- name: advance
--- After changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself (null: none), now (null: nothing was said).
+-- After changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself (null: none), now (null: nothing was said),
+-- the first seq that somebody who came late may see.
 update conversations
-set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_at = coalesce($7, active_at),
+set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_at = coalesce($7, active_at), late_seq = $8,
     changed = pg_current_xact_id()
 where tenant = $1 and id = $2
 

@@ -16,6 +16,13 @@ join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where c.changed >= $3::text::xid8
 group by c.tenant, c.id, c.rev, c.blocked
 
+-- name: recheck
+-- A conversation, and who of these users is a member: tenant, conversation, users.
+select c.tenant, c.id::text, c.rev, c.blocked, array(
+    select b.user_id::text from members b where b.tenant = c.tenant and b.conversation = c.id and b.user_id = any($3::uuid[])
+) as users
+from conversations c where c.tenant = $1 and c.id = $2
+
 -- name: parted
 -- Who of these users has left or lost a conversation at or after a horizon: tenants, users, pairwise; horizon.
 select d.tenant, d.conversation::text, d.user_id::text

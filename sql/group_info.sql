@@ -14,10 +14,11 @@ where tenant = $1 and id = $2
 -- A picture that this user has uploaded: tenant, conversation, user, upload.
 select 1 from uploads u
 where u.tenant = $1 and u.owner = $3 and u.id = $4 and u.removed_at is null and u.mime like 'image/%' and $2::uuid is not null
+for share of u
 
 -- name: use_picture
 -- Members may read it, and those of before need not be kept: tenant, conversation, upload.
 with before as (
-    delete from upload_uses where tenant = $1 and conversation = $2 and seq = 0
+    delete from upload_uses where tenant = $1 and conversation = $2 and seq = 0 and upload <> $3
 )
 insert into upload_uses (tenant, upload, conversation, seq) values ($1, $3, $2, 0) on conflict do nothing

@@ -25,4 +25,4 @@ select c.id::text, c.title, c.description, c.picture::text, c.members as member_
 from invites i
 join conversations c on c.tenant = i.tenant and c.id = i.conversation
 where i.tenant = $1 and i.secret_hash = $2 and i.revoked_at is null and (i.uses_left is null or i.uses_left > 0)
-    and (i.expires_at is null or i.expires_at > $3) and c.kind = 'group' and c.joining <> 'closed'
+    and (i.expires_at is null or i.expires_at > $3) and c.kind = 'group' and c.joining <> 'closed' and c.members > 0

@@ -13,6 +13,7 @@ select 1 from former_members where tenant = $1 and conversation = $2 and user_id
 -- Somebody asks to come in: tenant, conversation, user, text, now.
 insert into join_requests (tenant, conversation, user_id, text, created_at) values ($1, $2, $3, $4, $5)
 on conflict (conversation, user_id, tenant) do update set text = $4
+returning xmax = 0 as is_new
 
 -- name: requests
 -- Who asks to come in, the first ones first: tenant, conversation, limit.

@@ -92,7 +92,7 @@ select exists (select 1 from wish) as wished, not exists (
 
 -- name: make_ordinary
 -- A match of two becomes their direct conversation, one of more a group: tenant, match, now, lower and higher user (null for more).
--- No row when the two have a direct conversation already, or the match has ended.
+-- A group has an owner, whose role is a change. No row when the two have a direct conversation already, or the match has ended.
 with over as (
     update matches m set ended_at = $3, reason = 'kept'
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
@@ -101,12 +101,22 @@ with over as (
 ),
 freed as (
     update match_members b set ended_at = $3, asked = null from over where b.tenant = over.tenant and b.match = over.id
+),
+ordinary as (
+    update conversations c
+    set kind = case when $4::uuid is null then 'group' else 'direct' end, pair_low = $4, pair_high = $5,
+        rev = c.rev + ($4::uuid is null)::integer, changed = pg_current_xact_id()
+    from over where c.tenant = over.tenant and c.id = over.conversation
+    returning c.tenant, c.id, c.kind, c.rev
+),
+owned as (
+    update members b set role = 'owner', rev = ordinary.rev
+    from ordinary
+    where ordinary.kind = 'group' and b.tenant = ordinary.tenant and b.conversation = ordinary.id and b.user_id = (
+        select o.user_id from members o where o.tenant = ordinary.tenant and o.conversation = ordinary.id order by o.user_id limit 1
+    )
 )
-update conversations c
-set kind = case when $4::uuid is null then 'group' else 'direct' end, pair_low = $4, pair_high = $5,
-    changed = pg_current_xact_id()
-from over where c.tenant = over.tenant and c.id = over.conversation
-returning c.id::text
+select id::text, kind, rev from ordinary
 
 -- name: people
 -- Names: tenant, users.

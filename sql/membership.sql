@@ -11,15 +11,16 @@ select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
 -- name: enter
--- Make somebody a member, who has read what was said before: tenant, conversation, user, rev, seq so far, first seq to be seen, now.
+-- Make somebody a member, who has read what was said before: tenant, conversation, user, rev, seq so far, first seq to be seen, now,
+-- rev before which there is nothing to be seen.
 with back as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = $3
 ),
 asked as (
     delete from join_requests where tenant = $1 and conversation = $2 and user_id = $3
 )
-insert into members (tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq)
-values ($1, $2, $3, $7, $4, $5, $5, $6)
+insert into members (tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev)
+values ($1, $2, $3, $7, $4, $5, $5, $6, $8)
 
 -- name: leave
 -- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
@@ -31,6 +32,7 @@ insert into former_members (tenant, conversation, user_id, rev, seq, left_at, ac
 select tenant, conversation, user_id, $4, $5, $6, $7 from gone
 on conflict (conversation, user_id, tenant)
 do update set rev = $4, seq = $5, left_at = $6, actor = $7, changed = pg_current_xact_id()
+returning user_id
 
 -- name: member
 -- One member: tenant, conversation, user.
@@ -38,3 +40,15 @@ select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.j
 from members b
 join users p on p.tenant = b.tenant and p.id = b.user_id
 where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
+
+-- name: shut
+-- Tenant, conversation.
+update conversations set joining = 'closed' where tenant = $1 and id = $2
+
+-- name: revoke_links
+-- Tenant, conversation, now.
+update invites set revoked_at = $3 where tenant = $1 and conversation = $2 and revoked_at is null
+
+-- name: forget_requests
+-- Tenant, conversation.
+delete from join_requests where tenant = $1 and conversation = $2

@@ -25,7 +25,7 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
         or exists (
             select 1 from upload_uses x
             join members b on b.tenant = x.tenant and b.conversation = x.conversation
-            where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3
+            where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3 and (x.seq = 0 or x.seq >= b.first_seq)
         )
     )
 

@@ -3,9 +3,12 @@
 Nothing is told of it to anybody. What was said before stays, and in groups both stay.
 """
 
+from typing import Any
+
 from msgspec import Struct
 
 from chatd.errors import Refused
+from chatd.node.blocks import lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Hush, Reply, ToUser
 from chatd.node.registry import command
@@ -23,18 +26,32 @@ class BlockUser(Command, tag="user.block"):
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}")
+@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}", lasting=True)
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     """Ends the match of the two, if they are in one."""
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: that is you")
     try:
-        row = await ctx.node.db.one(SQL.block, ctx.tenant, ctx.user, cmd.user, ctx.now)
+        hush = await decide(ctx, cmd.user, SQL.add, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
+    ctx.node.matcher.avoid(ctx.tenant, ctx.user, cmd.user)
     await end_match(ctx, cmd.user)
-    hush = [Hush(row["conversation"], on=True)] if row is not None and row["conversation"] else []
-    return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [*(hush or []), Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+
+
+async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | None:
+    """Block or unblock, and close or open the conversation of the two; None when it was so already."""
+
+    async def work(connection: Any) -> Effects | None:
+        await lock_pair(connection, ctx.tenant, ctx.user, user)
+        if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
+            return None
+        await connection.execute(SQL.note, ctx.tenant, ctx.user)
+        row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, user)
+        return [] if row is None else [Hush(row["id"], on=row["blocked"])]
+
+    return await ctx.node.db.in_transaction(work)
 
 
 async def end_match(ctx: Ctx, user: str) -> None:
@@ -50,13 +67,12 @@ class UnblockUser(Command, tag="user.unblock"):
     user: Id
 
 
-@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}")
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True)
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     """Refused `not_found` for who is not blocked."""
-    row = await ctx.node.db.one(SQL.unblock, ctx.tenant, ctx.user, cmd.user)
-    if row is None:
+    hush = await decide(ctx, cmd.user, SQL.remove)
+    if hush is None:
         raise Refused("not_found", "$.user: not blocked")
-    hush = [Hush(row["conversation"], on=False)] if row["conversation"] else []
     return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 

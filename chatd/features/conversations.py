@@ -1,13 +1,13 @@
 """Opening, creating and listing conversations."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN, uuid7
-from chatd.node.blocks import check_not_blocked
+from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
 from chatd.node.registry import command
@@ -62,8 +62,15 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """Both may open it at once; whoever comes second gets what the first one made."""
+
+    async def work(connection: Any) -> str | None:
+        if await lock_pair(connection, ctx.tenant, low, high):
+            raise Refused("blocked")
+        made: str | None = await connection.fetchval(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+        return made
+
     try:
-        made = await ctx.node.db.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+        made = await ctx.node.db.in_transaction(work)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)

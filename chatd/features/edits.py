@@ -14,16 +14,17 @@ from chatd.ids import uuid7
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, ToUser
-from chatd.node.messages import check_text, message_in, screened
+from chatd.node.messages import check_text, message_in, screened, told_update
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.changes import MessageUpdate, SessionBehind
+from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Message
-from chatd.wire.messages import Command, Id, Limit, Millis, Ok, Result
+from chatd.wire.messages import Command, Event, Id, Limit, Millis, Ok, Result
 
 SQL = queries.load("edits")
+Told = tuple[Message, Event]
 
 
 class MessageResult(Result, tag="message"):
@@ -43,22 +44,25 @@ class EditMessage(Command, tag="message.edit"):
 @command(
     EditMessage,
     result=MessageResult,
-    refuses=("not_found", "forbidden", "conflict", "too_large"),
+    refuses=("not_found", "forbidden", "conflict", "too_large", "blocked"),
     http="PATCH /v1/conversations/{conversation}/messages/{message}",
+    lasting=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     """Refused `forbidden` for a message of somebody else or too old a one, `conflict` for a deleted one."""
     check_text(ctx.node.config, cmd.text)
     text = await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
 
-    async def work(here: Change) -> Message:
+    async def work(here: Change) -> Told:
         row = await message_in(here, cmd.message)
         check_edit(ctx, row)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
-        return message_of(await message_in(here, cmd.message))
+        message = message_of(await message_in(here, cmd.message))
+        return message, told_update(here, message, "edit")
 
-    return told(cmd.conversation, await change(ctx, cmd.conversation, work), "edit", ctx.user)
+    message, event = await change(ctx, cmd.conversation, work)
+    return [ToConversation(cmd.conversation, event), Reply(MessageResult(message=message))]
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
@@ -70,12 +74,6 @@ def check_edit(ctx: Ctx, row: Row) -> None:
     window = ctx.node.config.messages.edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
-
-
-def told(conversation: str, message: Message, why: Literal["edit", "delete"], by: str) -> Effects:
-    """To all members, the asker's session too: what it is now is the answer as well."""
-    event = MessageUpdate(conversation=conversation, rev=message.rev, message=message, change=why, by=by)
-    return [ToConversation(conversation, event), Reply(MessageResult(message=message))]
 
 
 class DeleteMessage(Command, tag="message.delete"):
@@ -91,24 +89,25 @@ class DeleteMessage(Command, tag="message.delete"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/messages/{message}",
+    lasting=True,
 )
 async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     """Refused `forbidden` for a message of somebody else, but for those with the right. Deleting it again is fine."""
     if cmd.scope == "me":
         return await hide(ctx, cmd)
 
-    async def work(here: Change) -> Message | None:
+    async def work(here: Change) -> Told | None:
         row = await message_in(here, cmd.message)
-        if row["sender"] != ctx.user:
+        if row["sender"] != ctx.user or row["system"] is not None:
             here.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
             return None
         await here.run(SQL.delete, row["seq"], here.next_rev(), here.now)
-        return message_of(await message_in(here, cmd.message))
+        message = message_of(await message_in(here, cmd.message))
+        return message, told_update(here, message, "delete")
 
-    message = await change(ctx, cmd.conversation, work)
-    tell = told(cmd.conversation, message, "delete", ctx.user)[:1] if message is not None else []
-    return [*tell, Reply(Ok())]
+    done = await change(ctx, cmd.conversation, work, blocked=True)
+    return [*([ToConversation(cmd.conversation, done[1])] if done else []), Reply(Ok())]
 
 
 async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:

@@ -54,8 +54,9 @@ class ConversationInfo(Result, tag="conversation.info"):
     EditConversation,
     result=ConversationInfo,
     cost=2,
-    refuses=("not_found", "forbidden"),
+    refuses=("not_found", "forbidden", "blocked"),
     http="PATCH /v1/conversations/{conversation}",
+    lasting=True,
 )
 async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
     """Refused `forbidden` without the right, `not_found` for a picture that is no image of the asker's."""

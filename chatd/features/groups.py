@@ -10,13 +10,13 @@ from chatd.node.blocks import check_not_blocked
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
-from chatd.node.membership import enter, leave, member_in, named, tell_entered, told_left, told_members
+from chatd.node.membership import enter, leave, member_in, named, shut, tell_entered, told_left, told_members
 from chatd.node.registry import Needs, command
 from chatd.node.views import member_of
 from chatd.store import queries
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Departure, Member, Message
-from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result
+from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev
 
 SQL = queries.load("groups")
 MOST_AT_ONCE = 50
@@ -42,6 +42,7 @@ class Members(Result, tag="members"):
     cost=5,
     refuses=("not_found", "forbidden", "too_large", "blocked"),
     http="POST /v1/conversations/{conversation}/members",
+    lasting=True,
 )
 async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
     """Refused `not_found` when somebody does not exist, `too_large` for too many. The answer names those who are new."""
@@ -69,6 +70,7 @@ class RemoveMember(Command, tag="member.remove"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/members/{user}",
+    lasting=True,
 )
 async def remove_member(ctx: Ctx, cmd: RemoveMember) -> Effects:
     """Refused `forbidden` for a member who does not stand below the asker."""
@@ -88,7 +90,13 @@ class LeaveConversation(Command, tag="conversation.leave"):
     conversation: Id
 
 
-@command(LeaveConversation, result=Ok, refuses=("not_found", "forbidden"), http="POST /v1/conversations/{conversation}/leave")
+@command(
+    LeaveConversation,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="POST /v1/conversations/{conversation}/leave",
+    lasting=True,
+)
 async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
     """Refused `forbidden` for what is no group: a direct conversation is hidden, a match is left by match.leave."""
 
@@ -130,6 +138,7 @@ class MemberResult(Result, tag="member"):
     result=MemberResult,
     refuses=("not_found", "forbidden"),
     http="PUT /v1/conversations/{conversation}/members/{user}/role",
+    lasting=True,
 )
 async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
     async def work(here: Change) -> tuple[Member, Message | None]:
@@ -164,6 +173,7 @@ class TransferConversation(Command, tag="conversation.transfer"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="POST /v1/conversations/{conversation}/transfer",
+    lasting=True,
 )
 async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
@@ -188,18 +198,26 @@ class ConversationGone(Event, tag="conversation.gone"):
     """The conversation is no more. Who was away learns it by `gone` of session.sync."""
 
     conversation: Id
+    rev: Rev
     reason: Literal["dissolved"]
 
 
-@command(DissolveConversation, result=Ok, refuses=("not_found", "forbidden"), http="DELETE /v1/conversations/{conversation}")
+@command(
+    DissolveConversation,
+    result=Ok,
+    refuses=("not_found", "forbidden"),
+    http="DELETE /v1/conversations/{conversation}",
+    lasting=True,
+)
 async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
-    async def work(here: Change) -> list[str]:
+    async def work(here: Change) -> tuple[int, list[str]]:
         here.members = 0
         rows = await here.all(SQL.dissolve, here.next_rev(), here.place.seq, here.now, here.user)
-        return [row["user"] for row in rows]
+        await shut(here)
+        return here.rev, [row["user"] for row in rows]
 
-    users = await change(ctx, cmd.conversation, work, Right.OWN)
-    gone = ConversationGone(conversation=cmd.conversation, reason="dissolved")
+    rev, users = await change(ctx, cmd.conversation, work, Right.OWN)
+    gone = ConversationGone(conversation=cmd.conversation, rev=rev, reason="dissolved")
     return [Reply(Ok()), ToConversation(cmd.conversation, gone, parts=users)]
 
 

@@ -38,26 +38,30 @@ class Joined(Result, tag="conversation.joined"):
     requested: bool
 
 
-@command(JoinConversation, result=Joined, cost=5, refuses=("not_found", "forbidden", "too_large"), http="POST /v1/join")
+@command(
+    JoinConversation, result=Joined, cost=5, refuses=("not_found", "forbidden", "too_large"), http="POST /v1/join", lasting=True
+)
 async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
     """Refused `not_found` for what lets nobody in, `forbidden` for who was removed, `too_large` for a group that is full."""
     if (cmd.conversation is None) == (cmd.secret is None):
         raise Refused("bad_request", "$: conversation or secret")
     id_ = cmd.conversation or str((await behind(ctx, cmd.secret or ""))["id"])
 
-    async def work(here: Change) -> tuple[list[Member], Message | None] | None:
+    async def work(here: Change) -> tuple[list[Member], Message | None] | bool:
         if here.place.role is not None:
             return [], None
         await check_way_in(here, cmd)
+        is_new = here.place.joining != "request" or await ask(here, cmd.text)
+        if cmd.secret is not None and is_new and await here.one(SQL.use, digest(cmd.secret), here.now) is None:
+            raise Refused("not_found", "$.secret: no such link")
         if here.place.joining == "request":
-            await ask(here, cmd.text)
-            return None
+            return is_new
         members = await enter(here, [here.user], ctx.node.config.limits.members)
-        return members, await here.say(named("member.joined", [here.user]))
+        return members, await here.say(named("member.joined", [here.user])) if members else None
 
     done = await change(ctx, id_, work, stranger=True)
-    if done is None:
-        deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_)
+    if isinstance(done, bool):
+        deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if done else []
         event = JoinRequested(conversation=id_, user=ctx.user)
         return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
     told = await tell_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
@@ -66,20 +70,24 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
 
 async def check_way_in(here: Change, cmd: JoinConversation) -> None:
     """Raises Refused."""
-    if here.place.kind != "group" or here.place.joining == "closed" or (cmd.secret is None and here.place.joining != "open"):
+    if (
+        here.place.kind != "group"
+        or not here.place.members
+        or here.place.joining == "closed"
+        or (cmd.secret is None and here.place.joining != "open")
+    ):
         raise Refused("not_found", "no such conversation")
     if await here.one(SQL.was_removed, here.user) is not None:
         raise Refused("forbidden", "you were removed: a member has to add you")
-    if cmd.secret is not None and await here.one(SQL.use, digest(cmd.secret), here.now) is None:
-        raise Refused("not_found", "$.secret: no such link")
 
 
-async def ask(here: Change, text: str | None) -> None:
-    """Raises Refused: `too_large` when too many do."""
+async def ask(here: Change, text: str | None) -> bool:
+    """Whether it is the first time. Raises Refused: `too_large` when too many do."""
     found = await here.one(SQL.request_count)
     if found is not None and found["found"] >= MOST_REQUESTS:
         raise Refused("too_large", "too many ask to come in")
-    await here.run(SQL.ask, here.user, text, here.now)
+    row = await here.one(SQL.ask, here.user, text, here.now)
+    return row is not None and bool(row["is_new"])
 
 
 class JoinRequested(Event, tag="join.requested"):
@@ -138,6 +146,7 @@ class DecideRequest(Command, tag="join.decide"):
     result=Ok,
     refuses=("not_found", "forbidden", "too_large"),
     http="POST /v1/conversations/{conversation}/requests/{user}",
+    lasting=True,
 )
 async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     """Refused `not_found` for who has not asked."""

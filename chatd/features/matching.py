@@ -8,6 +8,7 @@ from chatd.domain.criteria import Accept, Asked, Ticket, read_asked
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import moderation
+from chatd.node.blocks import avoided, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import command
@@ -102,15 +103,10 @@ async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
         tags=asked.tags,
         attributes=asked.attributes,
         accept=asked.accept,
-        avoid=await avoided_by(ctx),
+        avoid=frozenset(await avoided(ctx)),
         recent=tuple(row["user"] for row in recent),
         shadow=await shadow_of(ctx),
     )
-
-
-async def avoided_by(_: Ctx) -> frozenset[str]:
-    """Whom the asker never meets: those they block, and those who block them. Nobody can be blocked yet."""
-    return frozenset()
 
 
 async def shadow_of(ctx: Ctx) -> bool:
@@ -223,20 +219,34 @@ class MatchKept(Event, tag="match.kept"):
     conversation: Id
 
 
-@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep")
+@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx)
     if not await wish(ctx, row["match"]):
         return [Reply(Ok())]
-    low, high = row["users"] if len(row["users"]) == 2 else (None, None)
-    kept = await ctx.node.db.value(SQL.make_ordinary, ctx.tenant, row["match"], ctx.now, low, high)
+    kept = await make_ordinary(ctx, row["match"], row["users"])
     if kept is None:
         # They know each other already: their own conversation is where they keep in touch.
         await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "kept")
         return [Reply(Ok())]
     ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], row["users"])
-    return [Reply(Ok()), ToConversation(kept, MatchKept(match=row["match"], conversation=kept))]
+    if kept["kind"] == "group":
+        await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
+    return [Reply(Ok()), ToConversation(kept["id"], MatchKept(match=row["match"], conversation=kept["id"]))]
+
+
+async def make_ordinary(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+    """None when the two have a conversation of their own, or have blocked each other."""
+    low, high = users if len(users) == 2 else (None, None)
+
+    async def work(connection: Any) -> Row | None:
+        if low and high and await lock_pair(connection, ctx.tenant, low, high):
+            return None
+        row: Row | None = await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high)
+        return row
+
+    return await ctx.node.db.in_transaction(work)
 
 
 async def wish(ctx: Ctx, match: str) -> bool:

@@ -19,6 +19,8 @@ from chatd.wire.entities import Json, Message, Quote
 from chatd.wire.messages import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("messages")
+# What stands for everybody in the table of mentions is nobody's id.
+EVERYBODY = "00000000-0000-0000-0000-000000000000"
 
 
 class SendMessage(Command, tag="message.send"):
@@ -83,16 +85,19 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
 def check_content(ctx: Ctx, cmd: SendMessage) -> None:
     if not cmd.text and not cmd.attachments:
         raise Refused("bad_request", "$: a message needs a text or an attachment")
+    if EVERYBODY in cmd.mentions:
+        raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
     if cmd.text:
         check_text(ctx.node.config, cmd.text)
 
 
-async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote:
-    """Raises Refused: `not_found`."""
+async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
+    """What is quoted to all; nothing when not all of them may see it. Raises Refused: `not_found`."""
     row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
     if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
-    return Quote(message=message, **dict(row))
+    fields = dict(row)
+    return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
 
 
 def entry_of(ctx: Ctx, cmd: SendMessage) -> Append:

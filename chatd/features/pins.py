@@ -5,13 +5,13 @@ from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
-from chatd.node.messages import message_in
+from chatd.node.messages import message_in, told_update
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
-from chatd.wire.changes import MessageNew, MessageUpdate
+from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Message
-from chatd.wire.messages import Command, Id, Ok, Result
+from chatd.wire.messages import Command, Event, Id, Ok, Result
 
 SQL = queries.load("pins")
 MOST = 100
@@ -27,8 +27,9 @@ class PinMessage(Command, tag="message.pin"):
 @command(
     PinMessage,
     result=Ok,
-    refuses=("not_found", "forbidden", "conflict", "too_large"),
+    refuses=("not_found", "forbidden", "conflict", "too_large", "blocked"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/pin",
+    lasting=True,
 )
 async def pin_message(ctx: Ctx, cmd: PinMessage) -> Effects:
     """Refused `conflict` for a deleted message, `too_large` for too many."""
@@ -47,6 +48,7 @@ class UnpinMessage(Command, tag="message.unpin"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/messages/{message}/pin",
+    lasting=True,
 )
 async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
     return [*await set_pin(ctx, cmd.conversation, cmd.message, on=False), Reply(Ok())]
@@ -55,21 +57,20 @@ async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
 async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Effects:
     """Nothing happens where it is so already."""
 
-    async def work(here: Change) -> tuple[Message, Message | None] | None:
+    async def work(here: Change) -> tuple[Event, Message | None] | None:
         row = await message_in(here, message)
         if (row["pinned_at"] is not None) == on:
             return None
         if on:
             await check_room(here, row["deleted_at"] is not None)
         await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None, here.user if on else None)
-        state = message_of(await message_in(here, message))
-        return state, await here.say({"act": "message.pinned", "message": message}) if on else None
+        event = told_update(here, message_of(await message_in(here, message)), "pin", on=on)
+        return event, await here.say({"act": "message.pinned", "message": message}) if on else None
 
-    done = await change(ctx, conversation, work, Right.PIN)
+    done = await change(ctx, conversation, work, Right.PIN, blocked=not on)
     if done is None:
         return []
-    state, said = done
-    event = MessageUpdate(conversation=conversation, rev=state.rev, message=state, change="pin", by=ctx.user, on=on)
+    event, said = done
     news = [MessageNew(conversation=conversation, rev=said.rev, message=said)] if said else []
     return [ToConversation(conversation, told) for told in (event, *news)]
 

@@ -9,13 +9,12 @@ from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
-from chatd.node.messages import message_in
+from chatd.node.messages import message_in, told_update
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.changes import MessageUpdate
-from chatd.wire.messages import Command, Id, Limit, Name, Ok, Result
+from chatd.wire.messages import Command, Event, Id, Limit, Name, Ok, Result
 
 SQL = queries.load("reactions")
 # Different emoji of one message, and of one user on it.
@@ -34,15 +33,16 @@ class AddReaction(Command, tag="reaction.add"):
 @command(
     AddReaction,
     result=Ok,
-    refuses=("not_found", "conflict", "too_large"),
+    refuses=("not_found", "conflict", "too_large", "blocked"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
+    lasting=True,
 )
 async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
     """Refused `conflict` for a deleted message, `too_large` for too many different ones."""
     if not is_emoji(cmd.emoji):
         raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")
 
-    async def work(here: Change) -> list[MessageUpdate]:
+    async def work(here: Change) -> list[Event]:
         row = await reactable(here, cmd.message)
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         if cmd.emoji in own:
@@ -53,7 +53,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
         await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
         return [*told, await update_of(here, cmd.message, cmd.emoji, on=True)]
 
-    return [*tell(await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 async def reactable(here: Change, message: str) -> Row:
@@ -70,21 +70,18 @@ def check_room(counts: dict[str, int], own: list[str], emoji: str) -> None:
         raise Refused("too_large", f"at most {MOST_KINDS} different reactions, and {MOST_OWN} of one user")
 
 
-async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> MessageUpdate:
+async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> Event:
     await here.run(SQL.remove, seq, here.user, emoji, here.next_rev())
     return await update_of(here, cmd.message, emoji, on=False)
 
 
-async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> MessageUpdate:
+async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Event:
     """What is told of it."""
-    state = message_of(await message_in(here, message))
-    return MessageUpdate(
-        conversation=here.conversation, rev=state.rev, message=state, change="reaction", by=here.user, emoji=emoji, on=on
-    )
+    return told_update(here, message_of(await message_in(here, message)), "reaction", emoji=emoji, on=on)
 
 
-def tell(updates: list[MessageUpdate]) -> Effects:
-    return [ToConversation(update.conversation, update) for update in updates]
+def tell(conversation: str, updates: list[Event]) -> Effects:
+    return [ToConversation(conversation, update) for update in updates]
 
 
 class RemoveReaction(Command, tag="reaction.remove"):
@@ -100,16 +97,17 @@ class RemoveReaction(Command, tag="reaction.remove"):
     result=Ok,
     refuses=("not_found",),
     http="DELETE /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
+    lasting=True,
 )
 async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
     """One that is not there need not be taken back."""
 
-    async def work(here: Change) -> list[MessageUpdate]:
+    async def work(here: Change) -> list[Event]:
         row = await message_in(here, cmd.message)
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
-    return [*tell(await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
 
 
 class Reactor(Struct, kw_only=True, frozen=True):

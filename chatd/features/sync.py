@@ -145,7 +145,8 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
         raise Refused("not_found", "no such conversation")
     window = (cmd.rev, here["rev"], cmd.limit + 1)
     db, place = ctx.node.db, (ctx.tenant, cmd.conversation)
-    messages = [message_of(row) for row in await db.all(SQL.messages, *place, ctx.user, *window)]
+    seen = (max(cmd.rev, here["first_rev"]), here["rev"], cmd.limit + 1)
+    messages = [message_of(row) for row in await db.all(SQL.messages, *place, ctx.user, *seen)]
     members = [member_of(row) for row in await db.all(SQL.members, *place, *window)]
     departures = [departure_of(row) for row in await db.all(SQL.departures, *place, *window)]
     info = info_of(here) if here["info_rev"] > cmd.rev else UNSET

@@ -134,6 +134,7 @@ class Audience:
             return
         if not news.rev:
             await self._fan.out(self.sessions, news)
+            news.told()
         elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
             news.told()
         else:

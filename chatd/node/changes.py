@@ -23,23 +23,23 @@ T = TypeVar("T")
 
 
 class Place(Struct, frozen=True):
-    """The conversation as it was when its row was locked. `role` None: who asks is no member."""
+    """The conversation as it was when its row was locked. `role` None: who asks is no member.
+
+    `late_seq`: there are members who may see nothing before it.
+    """
 
     kind: str
-    creator: str | None
-    pair_low: str | None
-    pair_high: str | None
     title: str | None
     announce: bool
     blocked: bool
-    disappear: int
     joining: str
     history: str
+    late_seq: int
     members: int
     seq: int
     rev: int
-    role: str | None
-    first_seq: int | None
+    role: str | None = None
+    first_seq: int | None = None
 
 
 class Change:
@@ -52,6 +52,7 @@ class Change:
         self.now = now
         self.place = place
         self.members = place.members
+        self.late_seq = place.late_seq
         self._connection = connection
         self._seq, self._rev = place.seq, place.rev
         self._info_rev: int | None = None
@@ -109,29 +110,53 @@ class Change:
         """Write the counters, when anything has changed."""
         if self._rev != self.place.rev:
             said = self.now if self._seq != self.place.seq else None
-            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said)
+            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.late_seq)
 
 
 async def change(
-    ctx: Ctx, conversation: str, work: Callable[[Change], Awaitable[T]], needs: Right | None = None, *, stranger: bool = False
+    ctx: Ctx,
+    conversation: str,
+    work: Callable[[Change], Awaitable[T]],
+    needs: Right | None = None,
+    *,
+    stranger: bool = False,
+    blocked: bool = False,
 ) -> T:
     """Run `work` on the conversation as one transaction; what it returns.
 
-    Raises Refused: `not_found` for who is no member (but where a `stranger` may come), `forbidden` without the right, and
-    whatever `work` raises: then nothing has happened. `work` runs in asyncio: it awaits nothing but the change.
+    Raises Refused: `not_found` for who is no member (but where a `stranger` may come), `forbidden` without the right, `blocked`
+    where one of two has blocked the other (but where that makes no difference), and whatever `work` raises: then nothing has
+    happened. When nobody can say whether it has, whoever hears the conversation is told `behind`.
+    `work` runs in asyncio: it awaits nothing but the change.
     """
     tenant, user, now = ctx.tenant, ctx.user, ctx.now
 
     async def transaction(connection: Any) -> T:
         async with connection.transaction():
-            row = await connection.fetchrow(SQL.hold, tenant, conversation, user)
-            if row is None or (row["role"] is None and not stranger):
+            place = await hold(connection, tenant, conversation, user)
+            if place is None or (place.role is None and not stranger):
                 raise Refused("not_found", "no such conversation")
-            one = Change(connection, tenant, conversation, user, now, Place(**dict(row)))
+            if place.blocked and not blocked:
+                raise Refused("blocked")
+            one = Change(connection, tenant, conversation, user, now, place)
             if needs is not None:
                 one.check(needs)
             result = await work(one)
             await one.finish()
             return result
 
-    return await ctx.node.db.within(transaction)
+    try:
+        return await ctx.node.db.within(transaction)
+    except Refused as refused:
+        if refused.row.retryable:
+            ctx.node.cluster.doubt(tenant, conversation)
+        raise
+
+
+async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:
+    """The conversation with its row locked; None where there is none."""
+    row = await connection.fetchrow(SQL.hold, tenant, conversation)
+    if row is None:
+        return None
+    standing = await connection.fetchrow(SQL.standing, tenant, conversation, user)
+    return Place(**dict(row), **dict(standing or {}))

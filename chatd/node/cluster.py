@@ -6,33 +6,21 @@ it likes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import trio
 from msgspec import Raw, msgpack
 
-from chatd import log
-from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
-from chatd.store import queries
+from chatd.node.truth import Truth
 from chatd.store.bus import Bus
-from chatd.store.postgres import Postgres, Row
-from chatd.wire.changes import SessionBehind
+from chatd.store.postgres import Postgres
 from chatd.wire.messages import Event
 
-LOG = log.get(__name__)
-SQL = queries.load("cluster")
-
-# Seconds that an event may be late before Postgres is asked what is missing.
-PATIENCE = 0.3
-USERS_AT_ONCE = 500
 # Seconds that other nodes have to say whether they know somebody.
 SEEK = 1.5
-# Seconds between two looks at who must go.
-PATROL = 10
 ENCODE = msgpack.Encoder().encode
 
 
@@ -44,12 +32,10 @@ class Cluster:
         self._bus = bus
         self._db = db
         self._clock = clock
-        self._horizon: str | None = None
-        self._resyncing = trio.Lock()
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}
-        self._owes_resync = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
-        self._on_resync: list[Callable[[], Awaitable[None]]] = []
+        self.truth = Truth(hub, db, clock, self._close)
+        self.on_resync, self.resync = self.truth.on_resync, self.truth.resync
         self._on_banned: list[Callable[[str, str], None]] = []
 
     @property
@@ -83,10 +69,6 @@ class Cluster:
     def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
-
-    def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
-        """What else to do when orders may have been lost."""
-        self._on_resync.append(call)
 
     def on_banned(self, call: Callable[[str, str], None]) -> None:
         """What else to do on every node when a user was banned (tenant, user). It may be called more than once for a ban."""
@@ -153,6 +135,11 @@ class Cluster:
                 call(tenant, user)
         self._hub.close_sessions(tenant, user, close, login=login, at=at)
 
+    def doubt(self, tenant: str, conversation: str) -> None:
+        """Nobody knows whether something of this conversation has changed: all nodes look it up."""
+        self.publish(orders.Doubtful(tenant, conversation))
+        self.truth.doubt(tenant, conversation)
+
     def publish(self, order: orders.Order) -> None:
         """To all other nodes."""
         if not self._bus.alone:
@@ -182,6 +169,8 @@ class Cluster:
                 hub.part(tenant, conversation, users)
             case orders.Hushed(tenant, conversation, on):
                 hub.hush(tenant, conversation, on)
+            case orders.Doubtful(tenant, conversation):
+                self.truth.doubt(tenant, conversation)
             case orders.CloseUser(tenant, user, close, login, at):
                 self._close(tenant, user, close, login, at)
             case orders.Seek(tenant, user, asker):
@@ -211,78 +200,3 @@ class Cluster:
         if not asked:
             self._sought.pop((tenant, user), None)
         return answer.is_set()
-
-    # --- what was missed ------------------------------------------------------------------------------------------------
-
-    async def mend(self) -> None:
-        """For ever: where something is missing for too long, say how far the conversation is."""
-        while True:
-            await trio.sleep(PATIENCE / 3)
-            late = trio.current_time() - PATIENCE
-            keys = [key for key, since in self._hub.waiting.items() if since <= late]
-            if keys:
-                try:
-                    await self._skip_to_truth(await self._db.all(SQL.revs, *map(list, zip(*keys, strict=True))))
-                except Refused:
-                    continue
-
-    async def _skip_to_truth(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            await self._hub.tell_behind(row["tenant"], row["id"], row["rev"])
-
-    async def begin(self) -> None:
-        """Call it before anybody is let in: what changes from now on is heard, or found by `resync`."""
-        self._horizon = await self._db.value(SQL.horizon)
-
-    async def resync(self) -> None:
-        """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
-        async with self._resyncing:
-            try:
-                for call in self._on_resync:
-                    await call()
-                await self._resync()
-                self._owes_resync = False
-            except Refused:
-                self._owes_resync = True
-                LOG.warning("resync put off: the database is away")
-
-    async def _resync(self) -> None:
-        horizon = await self._db.value(SQL.horizon)
-        users = self._hub.users()
-        for at in range(0, len(users), USERS_AT_ONCE):
-            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
-            for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
-                await self._learn(row)
-            for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
-                self._hub.part(row["tenant"], row["conversation"], [row["user_id"]])
-            for row in await self._db.all(SQL.own, tenants, ids, self._horizon):
-                await self._hub.tell_user(row["tenant"], row["user"], News(SharedFrame(SessionBehind())))
-        await self._close_who_must_go(users)
-        self._horizon = horizon
-
-    async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
-        """Who is banned, and whose login has ended."""
-        for at in range(0, len(users), USERS_AT_ONCE):
-            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
-            for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
-                self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
-            for row in await self._db.all(SQL.ended_logins, tenants, ids):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
-
-    async def patrol(self) -> None:
-        """For ever: an order can be lost without a trace, a ban must not be. And a resync that was put off is made up for."""
-        while True:
-            for _ in range(PATROL):
-                await trio.sleep(1)
-                if self._owes_resync:
-                    await self.resync()
-            with suppress(Refused):
-                await self._close_who_must_go(self._hub.users())
-
-    async def _learn(self, row: Row) -> None:
-        """A conversation that has changed: its members hear it, and are told that they are behind when they are."""
-        tenant, id_, rev = row["tenant"], row["id"], row["rev"]
-        before = self._hub.rev_of(tenant, id_)
-        self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
-        self._hub.hush(tenant, id_, row["blocked"])
-        await self._hub.tell_behind(tenant, id_, rev)

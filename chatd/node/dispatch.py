@@ -24,7 +24,8 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     began = perf_counter()
     try:
         await check_guard(row, ctx, command)
-        await deliver(ctx, await row.handler(ctx, command))
+        with trio.CancelScope(shield=row.lasting):
+            await deliver(ctx, await row.handler(ctx, command))
     except Refused as refused:
         refuse(ctx, refused)
     except trio.TooSlowError:

@@ -27,14 +27,16 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "closes", "hushed", "in_match", "key", "places")
+    __slots__ = ("__weakref__", "closes", "hushed", "in_match", "key", "parted", "places")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         self.places: list[Place] = []
         self.closes: list[tuple[str, str | None, Revocation]] = []
         self.in_match = False
-        self.hushed: set[str] = set()
+        # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
+        self.hushed: dict[str, bool] = {}
+        self.parted: set[str] = set()
 
 
 class Hub:
@@ -77,9 +79,11 @@ class Hub:
         self._notify(session, here=True)
         self._joined[session] = []
         for conversation, rev in arrival.places:
+            if conversation in arrival.parted:
+                continue
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
-        for conversation in arrival.hushed:
-            self.hush(session.tenant, conversation, True)
+        for conversation, on in arrival.hushed.items():
+            self.hush(session.tenant, conversation, on)
         for close, login, revocation in arrival.closes:
             if login in (None, session.login):
                 self._close(session, close, revocation)
@@ -103,6 +107,7 @@ class Hub:
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
+                    arrival.parted.discard(conversation)
 
     def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
         for user in users:
@@ -112,7 +117,7 @@ class Hub:
                     self._joined[session].remove(conversation)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
-                    arrival.places = [place for place in arrival.places if place[0] != conversation]
+                    arrival.parted.add(conversation)
 
     def hush(self, tenant: str, conversation: str, on: bool) -> None:
         """Nothing volatile is told there, or it is again."""
@@ -120,7 +125,7 @@ class Hub:
         if audience is not None:
             audience.hushed = on
         for arrival in self._arrivals:
-            (arrival.hushed.add if on else arrival.hushed.discard)(conversation)
+            arrival.hushed[conversation] = on
 
     def _enter(self, session: Session, conversation: str, rev: int) -> None:
         key = (session.tenant, conversation)
@@ -147,6 +152,11 @@ class Hub:
             return False
         audience = self._audiences.get((found.tenant, conversation))
         return audience is not None and found in audience.sessions
+
+    def audience_of(self, tenant: str, conversation: str) -> set[str]:
+        """The users who are connected here and hear the conversation."""
+        audience = self._audiences.get((tenant, conversation))
+        return {session.user for session in audience.sessions} if audience is not None else set()
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))

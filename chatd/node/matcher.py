@@ -9,10 +9,12 @@ A node that leaves hands over the tickets of those it still keeps.
 from collections.abc import Callable
 
 import trio
+from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
+from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
@@ -67,6 +69,12 @@ class Matcher:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
         self._cluster.publish(orders.MatchDrop(tenant, user, reason))
         return self._drop(tenant, user, reason) or not self._cluster.alone
+
+    def avoid(self, tenant: str, user: str, other: str) -> None:
+        """Somebody who may be waiting wants to meet this one no more: another ticket, with the old waiting time."""
+        ticket = self._tickets.mine.get((tenant, user))
+        if ticket is not None and other not in ticket.avoid:
+            self.find(replace(ticket, id=uuid7(self._clock()), avoid=ticket.avoid | {other}))
 
     def _drop(self, tenant: str, user: str, reason: str) -> bool:
         """Forget the ticket, and give it up where the pool is ours; whether there was one here."""

@@ -36,18 +36,29 @@ async def enter(here: Change, users: Sequence[str], most: int) -> list[Member]:
     here.members += len(new)
     if here.members > most:
         raise Refused("too_large", f"a group has at most {most} members")
-    first = here.place.seq + 1 if here.place.history == "joined" else 1
+    first, since = (here.place.seq + 1, here.place.rev) if here.place.history == "joined" else (1, 0)
+    here.late_seq = max(here.late_seq, first if new else 1)
     for user in new:
-        await here.run(SQL.enter, user, here.next_rev(), here.place.seq, first, here.now)
+        await here.run(SQL.enter, user, here.next_rev(), here.place.seq, first, here.now, since)
     return [await member_in(here, user) for user in new]
 
 
 async def leave(here: Change, user: str) -> Departure:
-    """End a membership."""
+    """End a membership. Raises Refused: `not_found`. Nobody comes by themselves into what nobody is in."""
     rev = here.next_rev()
     here.members -= 1
-    await here.run(SQL.leave, user, rev, here.place.seq, here.now, here.user)
+    if await here.one(SQL.leave, user, rev, here.place.seq, here.now, here.user) is None:
+        raise Refused("not_found", "no such member")
+    if not here.members:
+        await shut(here)
     return Departure(user=user, rev=rev, left_at=here.now, actor=here.user)
+
+
+async def shut(here: Change) -> None:
+    """Let nobody in any more: links and requests end."""
+    await here.run(SQL.shut)
+    await here.run(SQL.revoke_links, here.now)
+    await here.run(SQL.forget_requests)
 
 
 def named(act: str, users: Sequence[str]) -> Json:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from chatd.config import Config
 from chatd.errors import Refused
@@ -11,7 +12,9 @@ from chatd.node.context import Ctx
 from chatd.node.screening import Draft
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.entities import Json
+from chatd.wire.changes import MessageUpdate, Why
+from chatd.wire.entities import Json, Message
+from chatd.wire.events import Behind
 
 SQL = queries.load("message_states")
 ID = re.compile(UUID_PATTERN)
@@ -30,6 +33,13 @@ async def message_in(here: Change, message: str) -> Row:
     if row is None:
         raise Refused("not_found", "no such message")
     return row
+
+
+def told_update(here: Change, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
+    """What all members are told of a change. Of a message that not all of them may see, only that something has changed."""
+    if message.seq < here.late_seq:
+        return Behind(conversation=here.conversation, rev=message.rev)
+    return MessageUpdate(conversation=here.conversation, rev=message.rev, message=message, change=change, by=here.user, **more)
 
 
 async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:

@@ -65,6 +65,13 @@ class Hushed(Control, array_like=True, tag="hush"):
     on: bool
 
 
+class Doubtful(Control, array_like=True, tag="doubt"):
+    """Who hears this conversation, and how far it is, has to be looked up."""
+
+    tenant: str
+    conversation: str
+
+
 class CloseUser(Control, array_like=True, tag="close"):
     """Close the sessions of a user, all or those of one login. `at`: when that was committed, in milliseconds; 0: unknown."""
 
@@ -228,6 +235,6 @@ class AskTrace(Control, array_like=True, tag="ask-trace"):
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
 ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
-Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | CloseUser
+Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

@@ -46,6 +46,7 @@ class Row:
     refuses: tuple[str, ...]
     http: str
     socket: bool
+    lasting: bool
 
     @property
     def tag(self) -> str:
@@ -73,8 +74,12 @@ def command(
     refuses: tuple[str, ...] = (),
     http: str = "",
     socket: bool = True,
+    lasting: bool = False,
 ) -> Callable[[Marked], Marked]:
-    """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command."""
+    """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
+
+    `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases.
+    """
     unknown = [code for code in refuses if code not in REFUSALS]
     if unknown:
         raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
@@ -82,7 +87,7 @@ def command(
         raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket))
+        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting))
         return handler
 
     return mark

@@ -81,7 +81,7 @@ class SignIn:
         row = await self._look_up(SQL.enter, principal, address, now)
         arrival.places += zip(row["conversations"], row["revs"], strict=True)
         arrival.in_match = row["in_match"]
-        arrival.hushed |= set(row["blocked"])
+        arrival.hushed = dict.fromkeys(row["blocked"], True) | arrival.hushed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:
         """That the credential still counts. Raises Refused: `unauthenticated`, `banned`."""

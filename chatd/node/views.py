@@ -1,6 +1,5 @@
 """Rows of the database as the entities of the wire."""
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from msgspec import UNSET, Struct, convert
@@ -76,13 +75,8 @@ def conversation_of(row: Row, members: list[Member], last: Message | None) -> Co
 
 
 def shared(conversation: Conversation) -> Conversation:
-    """Without what is one member's own: to be told to all of them."""
-    return replace(conversation, **dict.fromkeys(PERSONAL, UNSET))
-
-
-def without_own(messages: Iterable[Message]) -> list[Message]:
-    """Without the asker's own star and reactions."""
-    return [replace(message, mine=UNSET, starred_at=UNSET) for message in messages]
+    """Without what is one member's own: to be told to all of them. What was said last is not for all of them either."""
+    return replace(conversation, last_message=UNSET, **dict.fromkeys(PERSONAL, UNSET))
 
 
 async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:

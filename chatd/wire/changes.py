@@ -7,6 +7,8 @@ from msgspec import UNSET, UnsetType
 from chatd.wire.entities import Conversation, Departure, Member, Message
 from chatd.wire.messages import Event, Id, Rev
 
+Why = Literal["edit", "delete", "expire", "reaction", "pin"]
+
 
 class MessageNew(Event, tag="message.new"):
     """A message was committed. For every session of every member but the one that sent it."""
@@ -25,7 +27,7 @@ class MessageUpdate(Event, tag="message.update"):
     conversation: Id
     rev: Rev
     message: Message
-    change: Literal["edit", "delete", "expire", "reaction", "pin"]
+    change: Why
     by: Id | UnsetType = UNSET
     emoji: str | UnsetType = UNSET
     on: bool | UnsetType = UNSET

@@ -11,7 +11,8 @@ alter table users
 -- `announce`: only those with the right may write. `blocked`: a direct one, and one of the two has blocked the other.
 -- `disappear`: seconds after which a message vanishes; 0 never. `keep_days`: older messages are removed; null: as configured.
 -- `joining`: closed (members add), invite (by link), request (asks to), open. `history`: whether who joins late sees what was
--- said before. `info_rev`: the rev of the last change of what is in this row and shared.
+-- said before. `info_rev`: the rev of the last change of what is in this row and shared. `late_seq`: the highest first_seq of a
+-- member, so that a message before it is known not to be for all.
 alter table conversations
     add column description text check (length(description) <= 1000),
     add column picture uuid,
@@ -21,12 +22,14 @@ alter table conversations
     add column keep_days integer check (keep_days between 1 and 36500),
     add column joining text not null default 'closed' check (joining in ('closed', 'invite', 'request', 'open')),
     add column history text not null default 'all' check (history in ('all', 'joined')),
-    add column info_rev bigint not null default 0;
+    add column info_rev bigint not null default 0,
+    add column late_seq bigint not null default 1;
 
--- `first_seq`: the first message that this member may see. From `muted_until` on: the member's own settings.
+-- `first_seq`: the first message that this member may see; nothing of it has a rev before `first_rev`. From `muted_until` on: the member's own settings.
 alter table members
     add column role text not null default 'member' check (role in ('owner', 'admin', 'moderator', 'member')),
     add column first_seq bigint not null default 1,
+    add column first_rev bigint not null default 0,
     add column muted_until bigint,
     add column archived boolean not null default false,
     add column pinned_at bigint,
@@ -55,7 +58,7 @@ create table former_members (
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 create index former_members_rev on former_members (conversation, rev, tenant);
-create index former_members_user on former_members (user_id, tenant);
+create index former_members_user on former_members (user_id, changed, tenant);
 
 -- `system`: what happened, for a message that nobody wrote. `extra`: who is mentioned, where it was forwarded from.
 -- `reactions`: how many, by emoji. A deleted message is a tombstone: its content is gone, its place in the order stays.
@@ -105,6 +108,8 @@ create table mentions (
     primary key (conversation, user_id, seq, tenant),
     foreign key (conversation, seq, tenant) references messages (conversation, seq, tenant) on delete cascade
 );
+create index mentions_message on mentions (conversation, seq, tenant);
+create index upload_uses_message on upload_uses (conversation, seq, tenant);
 
 -- What one user has done to a message for themselves alone.
 create table marks (
@@ -119,6 +124,8 @@ create table marks (
     foreign key (conversation, seq, tenant) references messages (conversation, seq, tenant) on delete cascade,
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
+create index marks_message on marks (conversation, seq, tenant);
+create index marks_changed on marks (user_id, changed, tenant);
 create index marks_starred on marks (user_id, starred_at, tenant) where starred_at is not null;
 
 create table blocks (
@@ -194,27 +201,37 @@ create table user_settings (
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 
--- Messages of others after a position that count as unread: not tombstones, not what the system says. Up to 1000.
+-- Messages of others after a position that count as unread: not tombstones, not what the system says. Of the next 5000 messages, and
+-- up to 1000: whoever asks for it often must not make the server read all of a huge conversation.
 create function unread_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
-    select count(*) from (
-        select 1 from messages x
+    select least(1000, count(*) filter (where n.sender <> p_user and n.deleted_at is null and n.system is null)) from (
+        select x.sender, x.deleted_at, x.system from messages x
         where x.conversation = p_conversation and x.tenant = p_tenant and x.seq > p_read
-            and x.sender <> p_user and x.deleted_at is null and x.system is null
-        limit 1000
-    ) as capped
+        order by x.seq limit 5000
+    ) as n
 $$;
 
 -- Of those, the ones that mention this user, or everybody.
 create function mentions_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
-    select count(distinct n.seq) from mentions n
-    where n.conversation = p_conversation and n.tenant = p_tenant and n.seq > p_read
-        and n.user_id in (p_user, '00000000-0000-0000-0000-000000000000')
-        and not exists (
-            select 1 from messages x
-            where x.conversation = n.conversation and x.seq = n.seq and x.tenant = n.tenant and x.sender = p_user
+    select least(1000, count(distinct n.seq)) from (
+        (
+            select m.seq from mentions m
+            where m.conversation = p_conversation and m.tenant = p_tenant and m.user_id = p_user and m.seq > p_read
+            order by m.seq limit 1000
         )
+        union all (
+            select m.seq from mentions m
+            where m.conversation = p_conversation and m.tenant = p_tenant and m.seq > p_read
+                and m.user_id = '00000000-0000-0000-0000-000000000000'
+            order by m.seq limit 1000
+        )
+    ) as n
+    where not exists (
+        select 1 from messages x
+        where x.conversation = p_conversation and x.seq = n.seq and x.tenant = p_tenant and x.sender = p_user
+    )
 $$;
 
 -- A conversation as one member sees it.
@@ -223,7 +240,7 @@ select
     b.tenant, b.user_id, c.id as conversation, c.changed, b.changed as own_changed,
     c.id::text as id, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.slow_seconds, c.joining, c.history,
     c.members as member_count, c.seq, c.rev, c.created_at, c.info_rev,
-    b.role, b.first_seq, b.read_seq, b.delivered_seq,
+    b.role, b.first_seq, b.first_rev, b.read_seq, b.delivered_seq,
     unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
     mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify
@@ -251,7 +268,15 @@ select s.*, null::bigint as starred_at, null::text[] as mine from message_states
 -- there is an index: Postgres reads this as if it stood in the statement that uses it.
 create function messages_for(p_tenant text, p_conversation uuid, p_user uuid) returns setof own_message_states
 language sql stable as $$
-    select s.*, k.starred_at, case when s.reactions is not null then array(
+    select
+        s.tenant, s.conversation, s.seq, s.rev, s.id, s.sender, s.client_id, s.text, s.attachments, s.reply_to, s.created_at, s.meta,
+        s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded,
+        -- Nothing is quoted of what this member may not see.
+        case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
+            select b.first_seq from members b
+            where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
+        ) then s.quote end,
+        k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji

@@ -29,13 +29,17 @@ from chatd.wire.schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
 from tests.support import NOBODY, Daemon, Person, running
 
-ROWS = [row for row in load(features).commands.values() if row.needs is not Needs.NOTHING]
+ROWS = [row for row in load(features).commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
 # Anybody of the same tenant may name these: it is how people find each other.
-ANYBODYS = {("conversation.open", "user"), ("conversation.create", "members")}
+ANYBODYS = {
+    ("conversation.open", "user"), ("conversation.create", "members"), ("member.add", "users"), ("user.block", "user"),
+}  # fmt: skip
+# Fields that are a place in a list, and whoever may see the list may begin anywhere; and those that name nobody's thing.
+PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE: dict[str, str] = {}
 # The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet.
-ALSO_THE_OWNER = {"match.leave", "match.skip"}
+ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock"}
 # What the example of a command says elsewhere, where the owner would be refused for it.
 VALUES: dict[str, Callable[[], Any]] = {"seq": lambda: 1, "rev": lambda: 0, "client_id": lambda: str(uuid4())}
 
@@ -58,6 +62,7 @@ def id_fields(command: type[Struct]) -> list[IdField]:
         IdField(field.encode_name, name, field.required, value)
         for field in form.fields
         for name, value in ids_in(field.encode_name, field.type)
+        if name not in PLACES
     ]
 
 

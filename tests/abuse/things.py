@@ -7,8 +7,10 @@ way to lose the thing (leave, delete, unpair), say it in GONE too.
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
+from tests.files import picture, stored
 from tests.support import Daemon, Person
 
 
@@ -34,6 +36,10 @@ class World:
         person = await self._stack.enter_async_context(self._daemon.person(**fields))
         self.people.append(person)
         return person
+
+    async def stored(self, owner: Person, data: bytes) -> dict[str, Any]:
+        """What the server says of a file of theirs."""
+        return await stored(self._daemon, owner.account.access_token, data)
 
     async def thing(self, owner: Person, field: str) -> Thing:
         if (owner.user, field) not in self._made:
@@ -71,6 +77,11 @@ async def message(world: World, owner: Person) -> Thing:
     return Thing((await owner.send(room.id, "mine")).message, owner)
 
 
+async def source(world: World, owner: Person) -> Thing:
+    """Where `message` is."""
+    return await world.thing(owner, "conversation")
+
+
 async def friend(world: World, owner: Person) -> Thing:
     return Thing((await world.friend(owner)).user, owner)
 
@@ -90,13 +101,31 @@ async def proposed_match(world: World, owner: Person) -> Thing:
     return Thing((await one.event("match.proposed")).match, one)
 
 
+async def invite(world: World, owner: Person) -> Thing:
+    """A link into `conversation`."""
+    room = await world.thing(owner, "conversation")
+    await owner.call("conversation.edit", conversation=room.id, joining="invite")
+    return Thing((await owner.call("invite.create", conversation=room.id)).invite, owner)
+
+
+async def image(world: World, owner: Person) -> Thing:
+    """A picture that the owner has uploaded."""
+    return Thing((await world.stored(owner, picture()))["id"], owner)
+
+
 FACTORIES: dict[str, Factory] = {
     "conversation": conversation,
+    "invite": invite,
     "match": proposed_match,
     "members": friend,
+    "message": message,
+    "picture": image,
     "reply_to": message,
+    "source": source,
     "ticket": ticket,
+    "upload": image,
     "user": friend,
+    "users": friend,
 }
 
 
@@ -126,5 +155,7 @@ async def former_message(world: World, owner: Person) -> str:
 # Ids of what the asker had once and has no more.
 GONE: dict[str, Callable[[World, Person], Awaitable[str]]] = {
     "conversation": former_conversation,
+    "message": former_message,
     "reply_to": former_message,
+    "source": former_conversation,
 }

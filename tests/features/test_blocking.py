@@ -1,7 +1,14 @@
 """Blocking: what the blocked one cannot do any more, and what nobody is told."""
 
+from contextlib import suppress
+
+import trio
+
+from chatd.client import Refused
+from chatd.config import PostgresSection
+from chatd.store.postgres import open_postgres
 from tests.features.test_groups import group
-from tests.support import NOBODY, Daemon, covers
+from tests.support import NOBODY, Daemon, Person, covers
 
 
 @covers("user.block")
@@ -80,3 +87,49 @@ async def test_a_reconnection_does_not_bring_typing_back(daemon: Daemon) -> None
             await phone.call("typing.start", conversation=conversation)
             await tablet.is_served()
             assert not [event for event in tablet.events if event["t"] == "typing.start"]
+
+
+@covers("message.edit", "blocked")
+@covers("reaction.add", "blocked")
+@covers("message.pin", "blocked")
+@covers("conversation.edit", "blocked")
+async def test_what_was_said_before_can_be_taken_back_and_not_be_used_to_say_more(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        fields = {"conversation": conversation, "message": (await alice.send(conversation)).message}
+        await bob.call("reaction.add", emoji="👍", **fields)
+        await bob.call("user.block", user=alice.user)
+        assert (await alice.refused("message.edit", text="and another thing", **fields)).code == "blocked"
+        assert (await alice.refused("reaction.add", emoji="👎", **fields)).code == "blocked"
+        assert (await alice.refused("message.pin", **fields)).code == "blocked"
+        assert (await alice.refused("conversation.edit", conversation=conversation, disappear=5)).code == "blocked"
+        await bob.call("reaction.remove", emoji="👍", **fields)
+        await alice.call("message.delete", **fields)
+
+
+async def test_blocking_and_unblocking_at_once_leaves_it_as_the_blocks_say(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+        for number in range(12):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(try_it, alice, "user.block" if number % 2 else "user.unblock", bob.user)
+                nursery.start_soon(try_it, bob, "user.unblock" if number % 3 else "user.block", alice.user)
+            blocks = await db.value("select count(*) from blocks")
+            assert await db.value("select blocked from conversations where id = $1", conversation) == (blocks > 0)
+
+
+async def try_it(person: Person, command: str, user: str) -> None:
+    with suppress(Refused):
+        await person.call(command, user=user)
+
+
+async def test_who_blocks_somebody_while_waiting_does_not_meet_them(daemon: Daemon) -> None:
+    async with daemon.people(3) as (alice, bob, eve):
+        await alice.call("match.find", tags=["tea"])
+        await alice.call("user.block", user=bob.user)
+        await bob.call("match.find", tags=["tea"])
+        await eve.call("match.find", tags=["tea"])
+        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await eve.call("match.leave")
+        await alice.event("match.ended")
+        await alice.call("match.find")
+        assert (await bob.call("match.status"))["waiting"] >= 1
+        assert not [event for event in bob.events if event["t"] == "match.found"]

@@ -1,11 +1,12 @@
 """Groups: who is in them, and who may do what."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
+from chatd.client import Refused, Reply
 from chatd.config import Config
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -189,3 +190,50 @@ async def test_who_joins_late_sees_what_the_group_lets_them(daemon: Daemon) -> N
         assert ("private" in texts, "public" in texts) == (False, True)
         refused = await eve.refused("message.send", conversation=id_, client_id="x", text="?", reply_to=first.message)
         assert refused.code == "not_found"
+
+
+async def test_who_joins_late_is_not_told_of_changes_of_what_was_said_before(daemon: Daemon) -> None:
+    async with group(daemon, history="joined") as (id_, (ann, ben, _)), daemon.person() as eve:
+        first = await ann.send(id_, "private")
+        await ann.call("member.add", conversation=id_, users=[eve.user])
+        await ben.send(id_, "an answer", reply_to=first.message)
+        await ann.call("message.edit", conversation=id_, message=first.message, text="still private")
+        await ann.call("reaction.add", conversation=id_, message=first.message, emoji="👍")
+        last = await ann.send(id_, "the end")
+        while (await eve.event("message.new"))["message"]["id"] != last.message:
+            pass
+        assert "private" not in str(eve.log)
+        history = (await eve.call("message.history", conversation=id_))["items"]
+        assert [("quote" in item, item["text"]) for item in history if item["text"]] == [(False, "an answer"), (False, "the end")]
+        answer = next(item for item in (await ben.call("message.history", conversation=id_))["items"] if item["reply_to"])
+        assert answer["quote"]["text"] == "still private"
+
+
+async def test_nobody_comes_into_what_is_dissolved_or_empty(daemon: Daemon) -> None:
+    async with group(daemon, joining="open") as (one, (ann, *_)), group(daemon, 2, joining="open") as (two, people):
+        secrets = [(await ann.call("invite.create", conversation=one))["secret"]]
+        secrets += [(await people[0].call("invite.create", conversation=two))["secret"]]
+        await ann.call("conversation.dissolve", conversation=one)
+        for person in people:
+            await person.call("conversation.leave", conversation=two)
+        async with daemon.person() as eve:
+            for id_ in (one, two):
+                assert (await eve.refused("conversation.join", conversation=id_)).code == "not_found"
+            for secret in secrets:
+                assert (await eve.refused("conversation.join", secret=secret)).code == "not_found"
+        assert (await ann.refused("conversation.join", conversation=one)).code == "not_found"
+
+
+async def test_two_who_leave_at_once_and_one_who_leaves_twice(daemon: Daemon) -> None:
+    async with group(daemon, 4) as (id_, (ann, ben, eve, sam)), daemon.connected(ann.account) as tablet:
+
+        async def leave(person: Person) -> None:
+            with suppress(Refused):
+                await person.call("conversation.leave", conversation=id_)
+
+        async with trio.open_nursery() as nursery:
+            for person in (ann, tablet, ben):
+                nursery.start_soon(leave, person)
+        state = (await eve.call("conversation.get", conversation=id_)).conversation
+        assert state["member_count"] == 2
+        assert sorted((await members(sam, id_)).values()) == ["member", "owner"]

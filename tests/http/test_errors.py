@@ -157,7 +157,7 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
 
 def app_with(handler: Any) -> Front:
     """An application with one command, which needs nobody."""
-    row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False)
+    row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False, False)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, meters=Meters())
     return Front(quart_app(node, Registry({Try: row}, {}), Drain(Config().drain), "ws://x"), "ws://x")
 

@@ -1,0 +1,133 @@
+"""What may have been missed is looked up in Postgres: gaps in conversations, memberships, bans, logins that have ended.
+
+Whoever calls it need not be sure that anything is missing: looking twice does no harm.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import trio
+
+from chatd import log
+from chatd.errors import Refused
+from chatd.node.audience import News, SharedFrame
+from chatd.node.hub import Hub
+from chatd.store import queries
+from chatd.store.postgres import Postgres, Row
+from chatd.wire.changes import SessionBehind
+
+LOG = log.get(__name__)
+SQL = queries.load("cluster")
+
+# Seconds that an event may be late before Postgres is asked what is missing.
+PATIENCE = 0.3
+USERS_AT_ONCE = 500
+# Seconds between two looks at who must go.
+PATROL = 10
+Close = Callable[[str, str, str, str | None, int], None]
+
+
+class Truth:
+    """See the module. `mend` and `patrol` run for ever; `close` ends the sessions of somebody who must go."""
+
+    def __init__(self, hub: Hub, db: Postgres, clock: Callable[[], int], close: Close) -> None:
+        self._hub = hub
+        self._db = db
+        self._clock = clock
+        self._close = close
+        self._horizon: str | None = None
+        self._resyncing = trio.Lock()
+        self._owes_resync = False
+        self._on_resync: list[Callable[[], Awaitable[None]]] = []
+        self._doubtful: set[tuple[str, str]] = set()
+
+    def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
+        """What else to do when orders may have been lost."""
+        self._on_resync.append(call)
+
+    def doubt(self, tenant: str, conversation: str) -> None:
+        """Something of this conversation may have changed without anybody being told. It is looked up soon."""
+        self._doubtful.add((tenant, conversation))
+
+    async def mend(self) -> None:
+        """For ever: where something is missing for too long, say how far the conversation is."""
+        while True:
+            await trio.sleep(PATIENCE / 3)
+            late = trio.current_time() - PATIENCE
+            keys = [key for key, since in self._hub.waiting.items() if since <= late]
+            with suppress(Refused):
+                if keys:
+                    await self._skip_to_truth(await self._db.all(SQL.revs, *map(list, zip(*keys, strict=True))))
+                for key in list(self._doubtful):
+                    await self._recheck(*key)
+                    self._doubtful.discard(key)
+
+    async def _recheck(self, tenant: str, conversation: str) -> None:
+        """Who hears it, and how far it is."""
+        here = [user for of, user in self._hub.users() if of == tenant]
+        row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        if row is None:
+            return
+        self._hub.part(tenant, conversation, self._hub.audience_of(tenant, conversation) - set(row["users"]))
+        await self._learn(row)
+
+    async def _skip_to_truth(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            await self._hub.tell_behind(row["tenant"], row["id"], row["rev"])
+
+    async def begin(self) -> None:
+        """Call it before anybody is let in: what changes from now on is heard, or found by `resync`."""
+        self._horizon = await self._db.value(SQL.horizon)
+
+    async def resync(self) -> None:
+        """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
+        async with self._resyncing:
+            try:
+                for call in self._on_resync:
+                    await call()
+                await self._resync()
+                self._owes_resync = False
+            except Refused:
+                self._owes_resync = True
+                LOG.warning("resync put off: the database is away")
+
+    async def _resync(self) -> None:
+        horizon = await self._db.value(SQL.horizon)
+        users = self._hub.users()
+        for at in range(0, len(users), USERS_AT_ONCE):
+            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
+            for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
+                await self._learn(row)
+            for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
+                self._hub.part(row["tenant"], row["conversation"], [row["user_id"]])
+            for row in await self._db.all(SQL.own, tenants, ids, self._horizon):
+                await self._hub.tell_user(row["tenant"], row["user"], News(SharedFrame(SessionBehind())))
+        await self._close_who_must_go(users)
+        self._horizon = horizon
+
+    async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
+        """Who is banned, and whose login has ended."""
+        for at in range(0, len(users), USERS_AT_ONCE):
+            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
+            for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
+                self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
+            for row in await self._db.all(SQL.ended_logins, tenants, ids):
+                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
+
+    async def patrol(self) -> None:
+        """For ever: an order can be lost without a trace, a ban must not be. And a resync that was put off is made up for."""
+        while True:
+            for _ in range(PATROL):
+                await trio.sleep(1)
+                if self._owes_resync:
+                    await self.resync()
+            with suppress(Refused):
+                await self._close_who_must_go(self._hub.users())
+
+    async def _learn(self, row: Row) -> None:
+        """A conversation that has changed: its members hear it, and are told that they are behind when they are."""
+        tenant, id_, rev = row["tenant"], row["id"], row["rev"]
+        before = self._hub.rev_of(tenant, id_)
+        self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.hush(tenant, id_, row["blocked"])
+        await self._hub.tell_behind(tenant, id_, rev)
