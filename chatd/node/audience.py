@@ -18,6 +18,7 @@ from chatd.wire.messages import Event
 # After so many writes in a row the other tasks get a turn.
 WRITES_PER_TURN = 250
 MOST_HELD = 1000
+NOBODY: frozenset[str] = frozenset()
 
 
 class Session(Protocol):
@@ -76,7 +77,7 @@ async def fan_out(sessions: Iterable[Session], news: News) -> None:
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
-    __slots__ = ("_held", "_id", "_telling", "_top", "hushed", "rev", "sessions")
+    __slots__ = ("_held", "_id", "_telling", "_top", "hushed", "members", "parting", "rev", "sessions")
 
     def __init__(self, id_: str, rev: int) -> None:
         self._id = id_
@@ -87,6 +88,10 @@ class Audience:
         self._telling = False
         # Nothing volatile is told: one of two has blocked the other.
         self.hushed = False
+        # Users whose membership has ended, but who have not been told yet because something before it is missing.
+        self.parting: frozenset[str] = NOBODY
+        # How many members the conversation has, here and elsewhere; 0: not known.
+        self.members = 0
 
     @property
     def waiting(self) -> bool:
@@ -98,12 +103,18 @@ class Audience:
         if news.volatile and self.hushed:
             return
         if not news.rev:
-            await fan_out(self.sessions, news)
+            await fan_out(self._who_hears(news), news)
         elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
             news.told()
         else:
             self._held[news.rev] = news
             await self._tell_what_is_next()
+
+    def _who_hears(self, news: News) -> Iterable[Session]:
+        """Who is on the way out hears nothing volatile: it would be of a time after the end."""
+        if not (self.parting and news.volatile):
+            return self.sessions
+        return [session for session in self.sessions if session.user not in self.parting]
 
     async def skip_to(self, rev: int) -> None:
         """What lies between may have been missed here for good: say so, and go on behind it."""

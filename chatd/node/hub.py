@@ -5,7 +5,7 @@ a slow reader: what its outbox does not take is dropped when it is volatile; oth
 comes back with its position.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakSet
 
 import trio
@@ -14,6 +14,8 @@ from chatd.node.audience import Audience, News, Session, SharedFrame, fan_out
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
+# Tenant, user, and whether the user is here.
+Watcher = Callable[[str, str, bool], None]
 
 
 class Arrival:
@@ -43,8 +45,20 @@ class Hub:
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed: dict[tuple[str, str], int] = {}
-        # Told whenever a user comes (each session) or has gone (the last one).
-        self.watcher: Callable[[str, str, bool], None] = lambda tenant, user, here: None
+        self._watchers: list[Watcher] = []
+        self._mourners: list[Callable[[Session], None]] = []
+
+    def watch(self, call: Watcher) -> None:
+        """Call it whenever a user comes (each session), and when one has gone (the last session)."""
+        self._watchers.append(call)
+
+    def on_detach(self, call: Callable[[Session], None]) -> None:
+        """Call it for each session that has gone."""
+        self._mourners.append(call)
+
+    def _notify(self, session: Session, *, here: bool) -> None:
+        for call in self._watchers:
+            call(session.tenant, session.user, here)
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -59,7 +73,7 @@ class Hub:
         self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
-        self.watcher(session.tenant, session.user, True)
+        self._notify(session, here=True)
         self._joined[session] = []
         for conversation, rev in arrival.places:
             self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
@@ -72,15 +86,22 @@ class Hub:
             self._passed.clear()
 
     def detach(self, session: Session) -> None:
-        self.sessions.pop(session.id, None)
+        known = self.sessions.pop(session.id, None)
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
-            self.watcher(session.tenant, session.user, False)
+            self._notify(session, here=False)
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
+        if known is not None:
+            for call in self._mourners:
+                call(session)
 
     def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.members = 0
+            audience.parting = audience.parting.difference(users)
         for user in users:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, rev)
@@ -88,7 +109,22 @@ class Hub:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
 
+    def part_after(self, tenant: str, conversation: str, users: Sequence[str]) -> Callable[[], None]:
+        """What to call after the last event that these users hear; the event may have to wait for others before it.
+
+        They are no members any more: until then they hear nothing volatile. Who has joined again meanwhile stays.
+        """
+        audience = self._audiences.get((tenant, conversation))
+        if audience is None:
+            return lambda: self.part(tenant, conversation, users)
+        audience.parting = audience.parting | set(users)
+        return lambda: self.part(tenant, conversation, [user for user in users if user in audience.parting])
+
     def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.members = 0
+            audience.parting = audience.parting.difference(users)
         for user in users:
             for session in tuple(self._users.get((tenant, user), ())):
                 self._leave(session, conversation)
@@ -130,7 +166,18 @@ class Hub:
         if found is None:
             return False
         audience = self._audiences.get((found.tenant, conversation))
-        return audience is not None and found in audience.sessions
+        return audience is not None and found in audience.sessions and found.user not in audience.parting
+
+    def members_of(self, tenant: str, conversation: str) -> int:
+        """How many members it has, as noted here; 0 when nobody knows."""
+        audience = self._audiences.get((tenant, conversation))
+        return audience.members if audience is not None else 0
+
+    def note_members(self, tenant: str, conversation: str, members: int) -> None:
+        """It counts until somebody joins or parts."""
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.members = members
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))

@@ -49,7 +49,7 @@ class Matcher:
         self._held: dict[User, tuple[float, Ticket]] = {}
         self._away: dict[User, float] = {}
         self._asked: OrderedDict[User, Ticket] = OrderedDict()
-        hub.watcher = self._watch
+        hub.watch(self._watch)
         cluster.on_resync(self._resync)
         cluster.on(orders.MatchFind, self._obey_find)
         cluster.on(orders.MatchLeave, self._obey_leave)
