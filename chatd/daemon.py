@@ -24,12 +24,14 @@ from chatd.node import jwks, sign_in
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
+from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.orders import DrainNodes
+from chatd.node.presence import Presence
 from chatd.node.registry import Registry, load
 from chatd.node.timers import Wheel
 from chatd.store import migrations
@@ -103,6 +105,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
             maintenance = Maintenance(db, hub, cluster, matcher.pause)
             await maintenance.look()
+            presence = Presence(config.presence, db, redis, hub, cluster, now_ms)
             yield Node(
                 config=config,
                 db=db,
@@ -111,6 +114,8 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 hub=hub,
                 cluster=cluster,
                 matcher=matcher,
+                presence=presence,
+                headcount=Headcount(db, presence, config.presence.shown_to),
                 maintenance=maintenance,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
@@ -165,6 +170,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(sweep, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
+            services.start_soon(node.presence.run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 

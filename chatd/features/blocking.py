@@ -33,6 +33,7 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     await end_match(ctx, cmd.user)
+    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
     hush = [Hush(row["conversation"], on=True)] if row is not None and row["conversation"] else []
     return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
@@ -56,6 +57,7 @@ async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     row = await ctx.node.db.one(SQL.unblock, ctx.tenant, ctx.user, cmd.user)
     if row is None:
         raise Refused("not_found", "$.user: not blocked")
+    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
     hush = [Hush(row["conversation"], on=False)] if row["conversation"] else []
     return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 

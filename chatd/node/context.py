@@ -9,11 +9,13 @@ from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
 from chatd.node.cluster import Cluster
+from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
+from chatd.node.presence import Presence
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres
@@ -31,6 +33,8 @@ class Node:
     journal: Journal
     hub: Hub
     matcher: Matcher
+    presence: Presence
+    headcount: Headcount
     maintenance: Maintenance
     cluster: Cluster
     keys: Keyring
