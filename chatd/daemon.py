@@ -203,6 +203,7 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.matcher.leave()
     await drain.run(node.hub)
     await node.journal.flush()
+    await node.presence.leave()
 
 
 async def wait_for_stop(asked: trio.Event, leave_in_order: Callable[[], Awaitable[None]]) -> None:

@@ -98,6 +98,12 @@ class Audience:
         """Whether something is missing between what was told and what has come."""
         return bool(self._held)
 
+    def changes_members(self, users: Iterable[str]) -> None:
+        """These join, or part for good."""
+        self.members = 0
+        if self.parting:
+            self.parting = self.parting.difference(users) or NOBODY
+
     async def tell(self, news: News) -> None:
         """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
         if news.volatile and self.hushed:

@@ -100,8 +100,7 @@ class Hub:
     def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
-            audience.members = 0
-            audience.parting = audience.parting.difference(users)
+            audience.changes_members(users)
         for user in users:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, rev)
@@ -123,8 +122,7 @@ class Hub:
     def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
-            audience.members = 0
-            audience.parting = audience.parting.difference(users)
+            audience.changes_members(users)
         for user in users:
             for session in tuple(self._users.get((tenant, user), ())):
                 self._leave(session, conversation)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from chatd.node.attendance import GONE, Attendance, User
+from chatd.node.attendance import GONE, ONLINE, Attendance, User
 from chatd.node.audience import Session
 
 # So often in a row a node must be missing from the board until it is believed: a board that was lost is written anew meanwhile.
@@ -88,7 +88,7 @@ class Lookers:
         watched = self.watched.get(user)
         if watched is not None:
             self.words += 1
-            self._say(user, watched, node, rank)
+            self._say(user, watched, node, min(rank, ONLINE))
 
     def _say(self, user: User, watched: Watched, node: str, rank: int) -> None:
         before = self.rank(user)

@@ -171,6 +171,11 @@ class Presence:
             for user, _ in part:
                 del self._gone[user]
 
+    async def leave(self) -> None:
+        """This node stops, and everybody has gone: when they were last here is written while there is time."""
+        self._gone |= dict.fromkeys(self._attendance.everybody(), self._clock())
+        await self._save()
+
     async def _save_seen(self, seen: Sequence[tuple[User, int]]) -> None:
         tenants, users = [user[0] for user, _ in seen], [user[1] for user, _ in seen]
         await self._db.run(SQL.seen, tenants, users, [at for _, at in seen])

@@ -5,11 +5,13 @@ Keys: `<prefix>:presence`, the nodes by the time (of Redis, in milliseconds) unt
 writes nothing more; when its lease has run out another one buries it: reads who was there, and takes it off the board.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from chatd.ids import UUID_PATTERN
 from chatd.store.redis import Redis
 
 User = tuple[str, str]
@@ -19,6 +21,8 @@ BURIAL_MS = 15_000
 # Seconds after which Redis itself forgets a node that nobody has buried, because there was no other.
 FORGOTTEN = 86_400
 MARK = b""
+RANKS = {b"1": 1, b"2": 2}
+FIELD = re.compile(f"{UUID_PATTERN[1:-1]}/.+", re.DOTALL)
 # KEYS: the nodes, our hash; ARGV: our name, milliseconds of a lease, of a burial (0: none), seconds.
 # All names, and one whose lease is over, with when it ended, and until when it is ours to bury; nothing when we are not on the
 # board, or not whole.
@@ -123,7 +127,7 @@ class Board:
             answer = await self._redis.call("EVAL", LOOK, 1, self._nodes, f"{self._nodes}:", *map(field_of, part))
             for name, ranks in answer:
                 said = found.setdefault(name.decode(), {})
-                said |= {user: int(rank or 0) for user, rank in zip(part, ranks, strict=True)}
+                said |= {user: RANKS.get(rank, 0) for user, rank in zip(part, ranks, strict=True)}
         return found
 
     async def users_of(self, node: str) -> AsyncIterator[list[User]]:
@@ -131,7 +135,8 @@ class Board:
         cursor: Any = 0
         while True:
             cursor, flat = await self._redis.call("HSCAN", self._redis.key("presence", node), cursor, "COUNT", AT_ONCE)
-            yield [user_of(field) for field in names_of(flat) if field != MARK]
+            fields = [field.decode(errors="replace") for field in names_of(flat)]
+            yield [user_of(field) for field in fields if FIELD.fullmatch(field)]
             if not int(cursor):
                 return
 
@@ -146,8 +151,8 @@ def field_of(user: User) -> str:
     return f"{id_}/{tenant}"
 
 
-def user_of(field: bytes) -> User:
-    id_, _, tenant = field.decode().partition("/")
+def user_of(field: str) -> User:
+    id_, _, tenant = field.partition("/")
     return tenant, id_
 
 

@@ -118,6 +118,31 @@ async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> 
         nursery.cancel_scope.cancel()
 
 
+async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Config, own_redis: embedded_redis.Server) -> None:
+    """Even though nobody can read it on the board any more."""
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url), drain=replace(quick.drain, spread=0.1))
+    async with trio.open_nursery() as nursery:
+        first, _ = await nursery.start(mortal, shared)
+        async with first.person() as ben:
+            await drain_the_last(shared)
+            await ben.ended()
+        with trio.fail_after(PATIENCE):
+            while await is_served(first):
+                await trio.sleep(0.1)
+        empty(own_redis)
+        async with running(shared) as again, again.person() as ann:
+            state = (await ann.call("presence.query", users=[ben.user]))["items"][0]
+            assert (state["status"], state["last_seen"] is not None) == ("offline", True)
+        nursery.cancel_scope.cancel()
+
+
+async def is_served(daemon: Daemon) -> bool:
+    try:
+        return (await daemon.rest("GET", "/healthz")).status == 200
+    except (OSError, IndexError):
+        return False
+
+
 async def drain_the_last(config: Config) -> None:
     """The node that was started last."""
     async with open_redis(config.redis) as redis:

@@ -105,7 +105,7 @@ async def test_the_highest_of_all_nodes_counts() -> None:
     node = Node()
     node.lookers.look("1", [ANN])
     node.lookers.hear("there", ANN, AWAY)
-    node.lookers.hear("elsewhere", ANN, ONLINE)
+    node.lookers.hear("elsewhere", ANN, 9)
     assert (node.lookers.rank(ANN), node.lookers.due(5, 1)) == (ONLINE, [ANN])
     node.lookers.hear("there", ANN, GONE)
     assert node.lookers.due(9, 1) == []

@@ -12,7 +12,8 @@ from chatd.store.redis import Redis, open_redis
 from tests.conftest import Servers
 
 NUMBERS = count()
-ANN, BEN = ("default", "u1"), ("a/b:c", "u1")
+ID = "0190a3c4-5b00-7000-8000-{:012x}".format
+ANN, BEN = ("default", ID(1)), ("a/b:c", ID(1))
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_what_one_node_writes_another_reads(redis: Redis) -> None:
 
 async def test_many_at_once(redis: Redis) -> None:
     board = Board(redis, "one", 10)
-    users = [("default", f"u{number}") for number in range(2 * AT_ONCE + 1)]
+    users = [("default", ID(number)) for number in range(2 * AT_ONCE + 1)]
     await board.appear((user, 2) for user in users)
     assert (await board.look(users))["one"] == dict.fromkeys(users, 2)
     assert await everybody(board, "one") == set(users)
@@ -82,6 +83,16 @@ async def test_who_has_come_to_life_is_not_buried(redis: Redis) -> None:
     assert await slow.beat() is not None
     assert not await one.bury(word.dead)
     assert (await one.look([ANN]))["slow"] == {ANN: 2}
+
+
+async def test_what_somebody_else_has_written_there_does_no_harm(redis: Redis) -> None:
+    board = Board(redis, "one", 10)
+    await board.appear([(ANN, 2)])
+    await redis.call("HSET", redis.key("presence", "one"), "not/one of ours", 2, f"{ID(2)}/default", "x", b"\xff\xfe", 2)
+    assert await board.look([ANN, ("default", ID(2)), ("one of ours", "not")]) == {
+        "one": {ANN: 2, ("default", ID(2)): 0, ("one of ours", "not"): 2}
+    }
+    assert await everybody(board, "one") == {ANN, ("default", ID(2))}
 
 
 async def test_a_board_that_was_lost_in_part_is_written_anew(redis: Redis) -> None:
