@@ -167,16 +167,9 @@ export interface Conversations {
 }
 
 /** How many members of a conversation are there. */
-export interface Count {
+export interface CountPresence {
   t: "presence.count";
   conversation: string;
-}
-
-/** `online` counts who is online or away and may be seen: by the asker, in large groups by everybody. */
-export interface Counted {
-  t: "presence.count";
-  online: number;
-  members: number;
 }
 
 /** A conversation, and the position of one member in it. */
@@ -729,11 +722,24 @@ export interface Pong {
   server_time: number;
 }
 
+/** `online` counts who is online or away and may be seen: by the asker, in large groups by everybody. */
+export interface PresenceCount {
+  t: "presence.count";
+  online: number;
+  members: number;
+}
+
 /** `last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there. */
 export interface PresenceState {
   user: string;
   status: "away" | "offline" | "online";
   last_seen: number | null;
+}
+
+/** One for each user, in the order in which they were named. */
+export interface PresenceStates {
+  t: "presence.states";
+  items: Array<PresenceState>;
 }
 
 /** Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user. */
@@ -756,7 +762,7 @@ export interface Preview {
 }
 
 /** How these users are now. */
-export interface Query {
+export interface QueryPresence {
   t: "presence.query";
   users: Array<string>;
 }
@@ -968,12 +974,6 @@ export interface StarredMessages {
   cursor: string | null;
 }
 
-/** One for each user, in the order in which they were named. */
-export interface States {
-  t: "presence.states";
-  items: Array<PresenceState>;
-}
-
 /** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
 export interface SyncConversation {
   t: "conversation.sync";
@@ -1088,7 +1088,7 @@ export interface UserSettings {
 }
 
 /** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */
-export interface Watch {
+export interface WatchPresence {
   t: "presence.watch";
   users: Array<string>;
 }
@@ -1139,10 +1139,10 @@ export interface ResultOf {
   "message.unpin": Ok;
   "message.unstar": Ok;
   "ping": Pong;
-  "presence.count": Counted;
-  "presence.query": States;
+  "presence.count": PresenceCount;
+  "presence.query": PresenceStates;
   "presence.set": Ok;
-  "presence.watch": States;
+  "presence.watch": PresenceStates;
   "reaction.add": Ok;
   "reaction.list": Reactions;
   "reaction.remove": Ok;
@@ -1157,8 +1157,8 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | Count | Query | SetPresence | Watch | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Counted | States | Reactions | SessionState | UnreadTotal | UserSettings | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | SyncSession | TypingStart | TypingStop | AskUnread | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

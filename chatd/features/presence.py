@@ -16,34 +16,34 @@ MOST = 100
 Users = Annotated[list[Id], Meta(max_length=MOST)]
 
 
-class Watch(Command, tag="presence.watch"):
+class WatchPresence(Command, tag="presence.watch"):
     """Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect."""
 
     users: Users
 
 
-class Query(Command, tag="presence.query"):
+class QueryPresence(Command, tag="presence.query"):
     """How these users are now."""
 
     users: Users
 
 
-class States(Result, tag="presence.states"):
+class PresenceStates(Result, tag="presence.states"):
     """One for each user, in the order in which they were named."""
 
     items: list[PresenceState]
 
 
-@command(Watch, result=States, cost=2)
-async def watch(ctx: Ctx, cmd: Watch) -> Effects:
+@command(WatchPresence, result=PresenceStates, cost=2)
+async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends it. Refused `bad_request` where there is no socket."""
-    return [Reply(States(items=await ctx.node.presence.watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
+    return [Reply(PresenceStates(items=await ctx.node.presence.watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
 
 
-@command(Query, result=States, cost=2, http="POST /v1/presence/query")
-async def query(ctx: Ctx, cmd: Query) -> Effects:
+@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
+async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
     ranks = await ctx.node.presence.ranks(named(ctx, cmd.users))
-    return [Reply(States(items=await ctx.node.presence.sight.states(ctx.user, ranks)))]
+    return [Reply(PresenceStates(items=await ctx.node.presence.sight.states(ctx.user, ranks)))]
 
 
 def named(ctx: Ctx, users: list[str]) -> list[User]:
@@ -63,13 +63,13 @@ async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
     return [Reply(Ok())]
 
 
-class Count(Command, tag="presence.count"):
+class CountPresence(Command, tag="presence.count"):
     """How many members of a conversation are there."""
 
     conversation: Id
 
 
-class Counted(Result, tag="presence.count"):
+class PresenceCount(Result, tag="presence.count"):
     """`online` counts who is online or away and may be seen: by the asker, in large groups by everybody."""
 
     online: int
@@ -77,14 +77,14 @@ class Counted(Result, tag="presence.count"):
 
 
 @command(
-    Count,
-    result=Counted,
+    CountPresence,
+    result=PresenceCount,
     needs=Needs.MEMBER,
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",
 )
-async def count(ctx: Ctx, cmd: Count) -> Effects:
+async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
     """In large groups the number may be ten seconds old."""
     online, members = await ctx.node.headcount.count(ctx.tenant, cmd.conversation, ctx.user)
-    return [Reply(Counted(online=online, members=members))]
+    return [Reply(PresenceCount(online=online, members=members))]
