@@ -183,6 +183,9 @@ class Presence(Section, frozen=True):
     shown_to: Annotated[
         Literal["nobody", "contacts", "everybody"], doc("Who sees whether somebody is there, unless they say otherwise.")
     ] = "everybody"
+    typing_members: Annotated[Count, doc("Most members of a conversation in which others are told that somebody is typing.")] = (
+        200
+    )
 
 
 class Uploads(Section, frozen=True):

@@ -25,6 +25,7 @@ from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
+from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
@@ -32,6 +33,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.presence import Presence
 from chatd.node.questions import Questions
 from chatd.node.registry import Registry, load
 from chatd.node.screening import open_screening
@@ -111,6 +113,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
             maintenance = Maintenance(db, hub, cluster, matcher.pause)
             await maintenance.look()
+            presence = Presence(config.presence, db, redis, hub, cluster, now_ms)
             yield Node(
                 blobs=blobs,
                 config=config,
@@ -120,6 +123,8 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 hub=hub,
                 cluster=cluster,
                 matcher=matcher,
+                presence=presence,
+                headcount=Headcount(db, presence, config.presence.shown_to),
                 maintenance=maintenance,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
@@ -178,6 +183,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
             services.start_soon(Questions(node).run)
+            services.start_soon(node.presence.run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
@@ -212,6 +218,7 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.matcher.leave()
     await drain.run(node.hub)
     await node.journal.flush()
+    await node.presence.leave()
 
 
 async def wait_for_stop(asked: trio.Event, leave_in_order: Callable[[], Awaitable[None]]) -> None:

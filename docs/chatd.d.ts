@@ -228,6 +228,12 @@ export interface Conversations {
   cursor: string | null;
 }
 
+/** How many members of a conversation are there. */
+export interface CountPresence {
+  t: "presence.count";
+  conversation: string;
+}
+
 /** A conversation, and the position of one member in it. */
 export interface Counters {
   title: string | null;
@@ -870,6 +876,34 @@ export interface Pong {
   server_time: number;
 }
 
+/** `online` counts who is online or away and may be seen: by the asker, in large groups by everybody. */
+export interface PresenceCount {
+  t: "presence.count";
+  online: number;
+  members: number;
+}
+
+/** `last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there. */
+export interface PresenceState {
+  user: string;
+  status: "away" | "offline" | "online";
+  last_seen: number | null;
+}
+
+/** One for each user, in the order in which they were named. */
+export interface PresenceStates {
+  t: "presence.states";
+  items: Array<PresenceState>;
+}
+
+/** Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user. */
+export interface PresenceUpdate {
+  t: "presence.update";
+  user: string;
+  status: "away" | "offline" | "online";
+  last_seen: number | null;
+}
+
 /** A group as somebody sees it who has a link. `asks`: one has to ask to be let in. */
 export interface Preview {
   t: "invite.preview";
@@ -879,6 +913,12 @@ export interface Preview {
   picture: string | null;
   member_count: number;
   asks: boolean;
+}
+
+/** How these users are now. */
+export interface QueryPresence {
+  t: "presence.query";
+  users: Array<string>;
 }
 
 /** From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day. */
@@ -1078,6 +1118,12 @@ export interface SetMaintenance {
   tenant?: string;
 }
 
+/** Whether somebody is at this device. A user is online when one session is, else away when there is one. */
+export interface SetPresence {
+  t: "presence.set";
+  status: "away" | "online";
+}
+
 /** Give a member another role. Both the role before and the one after must be below the asker's own. */
 export interface SetRole {
   t: "member.role";
@@ -1229,13 +1275,13 @@ export interface TransferConversation {
   user: string;
 }
 
-/** I am typing. Repeat it every few seconds while it is so. */
+/** I am typing. Repeat it every few seconds while it is so. In large groups nobody is told. */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;
 }
 
-/** A member is typing; forget it after `expires_in` seconds. */
+/** A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes. */
 export interface TypingStarted {
   t: "typing.start";
   conversation: string;
@@ -1296,12 +1342,18 @@ export interface UploadDelete {
   upload: string;
 }
 
-/** How the asker wants to be notified and seen. Contacts are those one has a direct conversation with. */
+/** How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation. */
 export interface UserSettings {
   t: "user.settings";
   notify: "all" | "mentions" | "none";
   quiet: Quiet | null;
   show_presence: "contacts" | "everybody" | "nobody";
+}
+
+/** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */
+export interface WatchPresence {
+  t: "presence.watch";
+  users: Array<string>;
 }
 
 /** What each command is answered with, when it is not refused. */
@@ -1351,6 +1403,10 @@ export interface ResultOf {
   "message.unpin": Ok;
   "message.unstar": Ok;
   "ping": Pong;
+  "presence.count": PresenceCount;
+  "presence.query": PresenceStates;
+  "presence.set": Ok;
+  "presence.watch": PresenceStates;
   "reaction.add": Ok;
   "reaction.list": Reactions;
   "reaction.remove": Ok;
@@ -1367,9 +1423,9 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

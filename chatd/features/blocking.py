@@ -37,6 +37,7 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
         raise Refused("not_found", "$.user: no such user") from None
     ctx.node.matcher.avoid(ctx.tenant, ctx.user, cmd.user)
     await end_match(ctx, cmd.user)
+    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
     return [*(hush or []), Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 
@@ -73,6 +74,7 @@ async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     hush = await decide(ctx, cmd.user, SQL.remove)
     if hush is None:
         raise Refused("not_found", "$.user: not blocked")
+    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
     return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 

@@ -67,7 +67,7 @@ class SetUser(Command, tag="user.settings"):
 
 
 class UserSettings(Result, tag="user.settings"):
-    """How the asker wants to be notified and seen. Contacts are those one has a direct conversation with."""
+    """How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation."""
 
     notify: Notify
     quiet: Quiet | None
@@ -81,6 +81,8 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     told: Effects = []
     if cmd != SetUser():
         await ctx.node.db.run(SQL.set_user, ctx.tenant, ctx.user, cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
+        if cmd.show_presence is not None:
+            ctx.node.presence.show_anew(ctx.tenant, [ctx.user])
         told = [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
     return [Reply(await settings_of(ctx)), *told]
 

@@ -1,16 +1,24 @@
-"""Somebody is typing. Nothing of it is kept, and it ends by itself."""
+"""Somebody is typing. Nothing of it is kept, and it ends by itself.
 
+It is told to those who are members at that moment, and to nobody later: what cannot be told at once is dropped. In a large group
+it is told to nobody.
+"""
+
+from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import Needs, command
+from chatd.store import queries
 from chatd.wire.messages import Command, Event, Id, Ok
 
 # Seconds after which a receiver forgets it, unless it is repeated.
 EXPIRES_IN = 6
 
+SQL = queries.load("typing")
+
 
 class TypingStart(Command, tag="typing.start"):
-    """I am typing. Repeat it every few seconds while it is so."""
+    """I am typing. Repeat it every few seconds while it is so. In large groups nobody is told."""
 
     conversation: Id
 
@@ -22,7 +30,7 @@ class TypingStop(Command, tag="typing.stop"):
 
 
 class TypingStarted(Event, tag="typing.start"):
-    """A member is typing; forget it after `expires_in` seconds."""
+    """A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes."""
 
     conversation: Id
     user: Id
@@ -46,8 +54,7 @@ class TypingStopped(Event, tag="typing.stop"):
     http="POST /v1/conversations/{conversation}/typing",
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
-    event = TypingStarted(conversation=cmd.conversation, user=ctx.user, expires_in=EXPIRES_IN)
-    return [Reply(Ok()), ToConversation(cmd.conversation, event, but=ctx.session, volatile=True)]
+    return await told(ctx, TypingStarted(conversation=cmd.conversation, user=ctx.user, expires_in=EXPIRES_IN))
 
 
 @command(
@@ -59,5 +66,21 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     http="DELETE /v1/conversations/{conversation}/typing",
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
-    event = TypingStopped(conversation=cmd.conversation, user=ctx.user)
-    return [Reply(Ok()), ToConversation(cmd.conversation, event, but=ctx.session, volatile=True)]
+    return await told(ctx, TypingStopped(conversation=cmd.conversation, user=ctx.user))
+
+
+async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
+    """To the others, where they are few enough."""
+    members = ctx.node.hub.members_of(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
+    if members > ctx.node.config.presence.typing_members:
+        return [Reply(Ok())]
+    return [Reply(Ok()), ToConversation(event.conversation, event, but=ctx.session, volatile=True)]
+
+
+async def count(ctx: Ctx, conversation: str) -> int:
+    """Asked once, until somebody joins or parts. Raises Refused: `not_found` for who is no member any more."""
+    members: int | None = await ctx.node.db.value(SQL.members, ctx.tenant, conversation, ctx.user)
+    if members is None:
+        raise Refused("not_found", "no such conversation")
+    ctx.node.hub.note_members(ctx.tenant, conversation, members)
+    return members

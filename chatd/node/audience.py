@@ -21,6 +21,7 @@ from chatd.wire.messages import Event
 # After so many writes in a row the other tasks get a turn.
 WRITES_PER_TURN = 250
 MOST_HELD = 1000
+NOBODY: frozenset[str] = frozenset()
 
 
 class Session(Protocol):
@@ -109,7 +110,9 @@ class Fan:
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
-    __slots__ = ("_fan", "_held", "_id", "_telling", "_top", "_traces", "hushed", "rev", "sessions")
+    __slots__ = (
+        "_fan", "_held", "_id", "_telling", "_top", "_traces", "hushed", "members", "parting", "rev", "sessions",
+    )  # fmt: skip
 
     def __init__(self, id_: str, rev: int, fan: Fan, traces: Traces) -> None:
         self._id = id_
@@ -122,24 +125,40 @@ class Audience:
         self._telling = False
         # Nothing volatile is told: one of two has blocked the other.
         self.hushed = False
+        # Users whose membership has ended, but who have not been told yet because something before it is missing.
+        self.parting: frozenset[str] = NOBODY
+        # How many members the conversation has, here and elsewhere; 0: not known.
+        self.members = 0
 
     @property
     def waiting(self) -> bool:
         """Whether something is missing between what was told and what has come."""
         return bool(self._held)
 
+    def changes_members(self, users: Iterable[str]) -> None:
+        """These join, or part for good."""
+        self.members = 0
+        if self.parting:
+            self.parting = self.parting.difference(users) or NOBODY
+
     async def tell(self, news: News) -> None:
         """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
         if news.volatile and self.hushed:
             return
         if not news.rev:
-            await self._fan.out(self.sessions, news)
+            await self._fan.out(self._who_hears(news), news)
             news.told()
         elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
             news.told()
         else:
             self._held[news.rev] = news
             await self._tell_what_is_next()
+
+    def _who_hears(self, news: News) -> Iterable[Session]:
+        """Who is on the way out hears nothing volatile: it would be of a time after the end."""
+        if not (self.parting and news.volatile):
+            return self.sessions
+        return [session for session in self.sessions if session.user not in self.parting]
 
     async def skip_to(self, rev: int) -> None:
         """What lies between may have been missed here for good: say so, and go on behind it."""

@@ -92,12 +92,8 @@ class Cluster:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
             if rev:
                 self._hub.traces.given((conversation, rev, self._bus.given))
-        after = self._parting(tenant, conversation, parts) if parts else then
+        after = self._hub.part_after(tenant, conversation, parts) if parts else then
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
-
-    def _parting(self, tenant: str, conversation: str, users: Sequence[str]) -> Callable[[], None]:
-        """What comes after the last event that these users hear, and before the next one."""
-        return lambda: self._hub.part(tenant, conversation, users)
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
@@ -157,7 +153,7 @@ class Cluster:
         hub = self._hub
         match orders.decode_order(data):
             case orders.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
-                after = self._parting(tenant, conversation, parts) if parts else None
+                after = hub.part_after(tenant, conversation, parts) if parts else None
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)

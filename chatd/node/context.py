@@ -10,12 +10,14 @@ from chatd.domain.identity import Authority, Principal
 from chatd.errors import Refused
 from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
+from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
+from chatd.node.presence import Presence
 from chatd.node.screening import Screening
 from chatd.node.sign_in import AddressLimits, SignIn
 from chatd.store.blobs import Blobs
@@ -35,6 +37,8 @@ class Node:
     journal: Journal
     hub: Hub
     matcher: Matcher
+    presence: Presence
+    headcount: Headcount
     maintenance: Maintenance
     cluster: Cluster
     blobs: Blobs

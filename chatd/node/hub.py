@@ -5,7 +5,7 @@ a slow reader: what its outbox does not take is dropped when it is volatile; oth
 comes back with its position.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakSet
 
 import trio
@@ -54,10 +54,15 @@ class Hub:
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed: dict[tuple[str, str], int] = {}
         self._watchers: list[Watcher] = []
+        self._mourners: list[Callable[[Session], None]] = []
 
     def watch(self, call: Watcher) -> None:
         """Call it whenever a user comes (each session), and when one has gone (the last session)."""
         self._watchers.append(call)
+
+    def on_detach(self, call: Callable[[Session], None]) -> None:
+        """Call it for each session that has gone."""
+        self._mourners.append(call)
 
     def _notify(self, session: Session, *, here: bool) -> None:
         for call in self._watchers:
@@ -91,7 +96,7 @@ class Hub:
             self._passed.clear()
 
     def detach(self, session: Session) -> None:
-        self.sessions.pop(session.id, None)
+        known = self.sessions.pop(session.id, None)
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
@@ -99,8 +104,14 @@ class Hub:
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
         self.revocations.gone(session)
+        if known is not None:
+            for call in self._mourners:
+                call(session)
 
     def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.changes_members(users)
         for user in users:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, rev)
@@ -109,7 +120,21 @@ class Hub:
                     arrival.places.append((conversation, rev))
                     arrival.parted.discard(conversation)
 
+    def part_after(self, tenant: str, conversation: str, users: Sequence[str]) -> Callable[[], None]:
+        """What to call after the last event that these users hear; the event may have to wait for others before it.
+
+        They are no members any more: until then they hear nothing volatile. Who has joined again meanwhile stays.
+        """
+        audience = self._audiences.get((tenant, conversation))
+        if audience is None:
+            return lambda: self.part(tenant, conversation, users)
+        audience.parting = audience.parting | set(users)
+        return lambda: self.part(tenant, conversation, [user for user in users if user in audience.parting])
+
     def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.changes_members(users)
         for user in users:
             for session in tuple(self._users.get((tenant, user), ())):
                 self._leave(session, conversation)
@@ -151,7 +176,18 @@ class Hub:
         if found is None:
             return False
         audience = self._audiences.get((found.tenant, conversation))
-        return audience is not None and found in audience.sessions
+        return audience is not None and found in audience.sessions and found.user not in audience.parting
+
+    def members_of(self, tenant: str, conversation: str) -> int:
+        """How many members it has, as noted here; 0 when nobody knows."""
+        audience = self._audiences.get((tenant, conversation))
+        return audience.members if audience is not None else 0
+
+    def note_members(self, tenant: str, conversation: str, members: int) -> None:
+        """It counts until somebody joins or parts."""
+        audience = self._audiences.get((tenant, conversation))
+        if audience is not None:
+            audience.members = members
 
     def audience_of(self, tenant: str, conversation: str) -> set[str]:
         """The users who are connected here and hear the conversation."""

@@ -232,9 +232,29 @@ class AskTrace(Control, array_like=True, tag="ask-trace"):
     seq: int
 
 
+class PresenceChanged(Control, array_like=True, tag="presence"):
+    """Users (tenant, id) of this node are what they are now: 0 gone, 1 away, 2 online."""
+
+    node: str
+    changes: list[tuple[str, str, int]]
+
+
+class PresenceWritten(Control, array_like=True, tag="presences"):
+    """A node has written all of its users anew: look at the board."""
+
+
+class PresenceShown(Control, array_like=True, tag="shown"):
+    """Who may see these users may have changed."""
+
+    tenant: str
+    users: list[str]
+
+
+ForLookers = PresenceChanged | PresenceWritten | PresenceShown
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
 ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
-Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
+ForAll = TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
+Order = ForPool | ForNodes | ForLookers | Question | ForAll
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from chatd.wire import matches
+from chatd.wire import matches, presence
 from chatd.wire.messages import Event, Id, Millis, Rev
 
 
@@ -50,4 +50,4 @@ class Behind(Event, tag="behind"):
     rev: Rev
 
 
-BUILT_IN: tuple[type[Event], ...] = (Connected, TokenExpiring, MaintenanceMode, Behind, *matches.TOLD)
+BUILT_IN: tuple[type[Event], ...] = (Connected, TokenExpiring, MaintenanceMode, Behind, *matches.TOLD, *presence.TOLD)

@@ -101,7 +101,7 @@ SHOWN = (
     "AddBan.user",
     "AddBan.lasts",
     "SetConversation.archived",
-    "JoinConversation.secret",
+    "JoinConversation.conversation",
     "SetUser.notify",
 )
 WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")

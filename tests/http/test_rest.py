@@ -25,9 +25,7 @@ TWICE = (
     "conversation.open", "message.send", "message.delete", "receipt.delivered", "receipt.read", "typing.start", "typing.stop",
     "reaction.add", "reaction.remove", "message.star", "user.block", "user.settings", "invite.show",
 )  # fmt: skip
-# It takes one of two fields, and the ids below fill both.
-EITHER = ("conversation.join",)
-IN_ORDER = sorted((row for row in ROWS if row.tag not in MATCHING + EITHER), key=lambda row: row.tag == "auth.logout")
+IN_ORDER = sorted((row for row in ROWS if row.tag not in MATCHING), key=lambda row: row.tag == "auth.logout")
 
 
 def request_of(row: Row, **known: str) -> tuple[str, str, Any]:

@@ -133,3 +133,60 @@ async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_go
     assert first == second == [("t", "u", True)] * 2
     hub.detach(two)
     assert first == second == [("t", "u", True)] * 2 + [("t", "u", False)]
+
+
+async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() -> None:
+    """I9. The last event they hear waits for one before it, which another node has committed."""
+    hub = Hub()
+    session, other = Session("1", "u"), Session("2", "v")
+    for one in (session, other):
+        attach(hub, one, ("c", 1))
+    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"])))
+    assert hub.waiting
+    await hub.tell_conversation("t", "c", news(volatile=True))
+    assert (len(session.frames), len(other.frames), hub.is_member("1", "c")) == (0, 1, False)
+    await hub.tell_conversation("t", "c", news(2))
+    assert (len(session.frames), len(other.frames)) == (2, 3)
+    await hub.tell_conversation("t", "c", news(4))
+    assert (len(session.frames), len(other.frames)) == (2, 4)
+
+
+async def test_who_joins_again_before_the_end_was_told_stays() -> None:
+    hub = Hub()
+    session = Session("1", "u")
+    attach(hub, session, ("c", 1))
+    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"])))
+    hub.join("t", "c", ["u"], 3)
+    await hub.tell_conversation("t", "c", news(4))
+    await hub.tell_conversation("t", "c", news(2))
+    assert hub.is_member("1", "c")
+    await hub.tell_conversation("t", "c", news(volatile=True))
+    assert len(session.frames) == 4
+
+
+async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:
+    hub = Hub()
+    hub.note_members("t", "c", 3)
+    assert hub.members_of("t", "c") == 0
+    attach(hub, Session("1", "u"), ("c", 1))
+    for change in (hub.join, lambda tenant, id_, users, _: hub.part(tenant, id_, users)):
+        hub.note_members("t", "c", 3)
+        assert hub.members_of("t", "c") == 3
+        change("t", "c", ["somebody elsewhere"], 1)
+        assert hub.members_of("t", "c") == 0
+
+
+async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
+    hub = Hub()
+    told: list[object] = []
+    for _ in range(2):
+        hub.watch(lambda *change: told.append(change))
+    hub.on_detach(lambda session: told.append(session.id))
+    sessions = [Session("1", "u"), Session("2", "u")]
+    for session in sessions:
+        attach(hub, session)
+    assert told == [("t", "u", True)] * 4
+    del told[:]
+    for session in (*sessions, *sessions):
+        hub.detach(session)
+    assert told == ["1", ("t", "u", False), ("t", "u", False), "2"]

@@ -1,0 +1,12 @@
+-- name: members
+-- Members of a conversation after this one (null: from the first), by id: tenant, conversation, who sees presence unless a user says otherwise,
+-- after, limit. `open`: everybody sees it.
+select b.user_id::text as user, coalesce(s.show_presence, $3) = 'everybody' as open
+from members b
+left join user_settings s on s.tenant = b.tenant and s.user_id = b.user_id
+where b.tenant = $1 and b.conversation = $2 and b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+order by b.user_id limit $5
+
+-- name: size
+-- Tenant, conversation.
+select members from conversations where tenant = $1 and id = $2

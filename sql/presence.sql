@@ -1,0 +1,9 @@
+-- name: seen
+-- When these were last here: tenants, users, milliseconds. In one order, so that two nodes do not wait for each other. Nobody has to hear of it.
+insert into user_settings (tenant, user_id, last_seen_at, changed)
+select a.tenant, a.user_id, max(a.at), '0' from unnest($1::text[], $2::uuid[], $3::bigint[]) as a (tenant, user_id, at)
+join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null
+group by a.tenant, a.user_id
+order by a.user_id, a.tenant
+on conflict (user_id, tenant) do update
+set last_seen_at = greatest(user_settings.last_seen_at, excluded.last_seen_at)

@@ -1,0 +1,193 @@
+"""Presence on several nodes: whoever is where makes no difference, and a node that dies leaves nobody behind."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, Presence
+from chatd.node import orders
+from chatd.store import embedded_redis
+from chatd.store.bus import announce
+from chatd.store.redis import open_redis
+from tests.cluster.test_strangers import mortal
+from tests.cluster.test_two_nodes import empty, nodes, own_redis
+from tests.features.test_presence import look, nothing_is_told, seen, told, updates
+from tests.support import PATIENCE, Daemon, Person, running
+
+__all__ = ["own_redis"]
+GRACE = 1.0
+# Longer than the shortest lease, and what it takes to believe it.
+DEAD = 25.0
+
+
+@pytest.fixture
+def quick(config: Config) -> Config:
+    return replace(config, presence=Presence(grace=GRACE))
+
+
+@asynccontextmanager
+async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person, Person]]:
+    """Ann looks at Ben, who is on another node."""
+    async with watcher.person("ann") as ann, other.person("ben") as ben:
+        with trio.fail_after(5):
+            while await look(ann, ben) != ["online"]:
+                await trio.sleep(0.1)
+        ann.events.clear()
+        yield ann, ben
+
+
+async def test_told_across_nodes(quick: Config) -> None:
+    async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
+        await ben.call("presence.set", status="away")
+        assert await told(ann) == (ben.user, "away")
+        await trio.aclose_forcefully(ben.connection)
+        update = await ann.event("presence.update")
+        assert (update["status"], update["last_seen"] is not None) == ("offline", True)
+        async with two.connected(ben.account):
+            assert await told(ann) == (ben.user, "online")
+
+
+async def test_who_comes_back_on_another_node_was_never_away(quick: Config) -> None:
+    async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
+        await trio.aclose_forcefully(ben.connection)
+        async with one.connected(ben.account):
+            await nothing_is_told(ann, GRACE + 2)
+            assert await seen(ann, ben) == ["online"]
+
+
+async def test_two_devices_on_two_nodes(quick: Config) -> None:
+    async with nodes(quick) as (one, two), watching(one, two) as (ann, ben), one.connected(ben.account) as phone:
+        await ben.call("presence.set", status="away")
+        await nothing_is_told(ann)
+        await phone.call("presence.set", status="away")
+        assert await told(ann) == (ben.user, "away")
+
+
+async def test_a_block_on_another_node_hides_both(quick: Config) -> None:
+    async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
+        await ben.call("user.block", user=ann.user)
+        assert await told(ann) == (ben.user, "offline")
+        await ben.call("presence.set", status="away")
+        await nothing_is_told(ann)
+
+
+async def test_a_node_that_dies_leaves_nobody_online_for_ever(quick: Config) -> None:
+    """Ben and Eve were connected to it; Eve is back in time."""
+    async with trio.open_nursery() as nursery:
+        dying, scope = await nursery.start(mortal, quick)
+        async with nodes(quick) as (one, two), watching(one, dying) as (ann, ben), watching(two, dying) as (_, eve):
+            await look(ann, ben, eve)
+            scope.cancel()
+            await ben.ended()
+            async with two.connected(eve.account):
+                assert await seen(ann, ben, eve) == ["online", "online"]
+                update = await ann.event("presence.update", DEAD)
+                assert (update["user"], update["status"], update["last_seen"] is not None) == (ben.user, "offline", True)
+                assert await seen(ann, ben, eve) == ["offline", "online"]
+                assert not updates(ann)
+
+
+async def test_a_node_that_was_the_only_one_is_buried_by_the_next(quick: Config) -> None:
+    async with trio.open_nursery() as nursery:
+        first, scope = await nursery.start(mortal, quick)
+        async with first.person() as ben:
+            await trio.sleep(0.5)
+            scope.cancel()
+            await ben.ended()
+        async with running(quick) as again, again.person() as ann:
+            assert await look(ann, ben) == ["online"]
+            assert (await ann.event("presence.update", DEAD))["last_seen"] is not None
+
+
+async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> None:
+    patient = replace(quick, presence=Presence(grace=5.0), drain=replace(quick.drain, timeout=2.0))
+    async with running(patient) as one, trio.open_nursery() as nursery:
+        leaving, _ = await nursery.start(mortal, patient)
+        async with watching(one, leaving) as (ann, ben), watching(one, leaving) as (_, eve):
+            await look(ann, ben, eve)
+            await drain_the_last(patient)
+            await ben.ended()
+            await eve.ended()
+            async with one.connected(ben.account):
+                update = await ann.event("presence.update", DEAD)
+                assert (update["user"], update["status"]) == (eve.user, "offline")
+                await nothing_is_told(ann, 1.0)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Config, own_redis: embedded_redis.Server) -> None:
+    """Even though nobody can read it on the board any more."""
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url), drain=replace(quick.drain, spread=0.1))
+    async with trio.open_nursery() as nursery:
+        first, _ = await nursery.start(mortal, shared)
+        async with first.person() as ben:
+            await drain_the_last(shared)
+            await ben.ended()
+        with trio.fail_after(PATIENCE):
+            while await is_served(first):
+                await trio.sleep(0.1)
+        empty(own_redis)
+        async with running(shared) as again, again.person() as ann:
+            state = (await ann.call("presence.query", users=[ben.user]))["items"][0]
+            assert (state["status"], state["last_seen"] is not None) == ("offline", True)
+        nursery.cancel_scope.cancel()
+
+
+async def is_served(daemon: Daemon) -> bool:
+    try:
+        return (await daemon.rest("GET", "/healthz")).status == 200
+    except (OSError, IndexError):
+        return False
+
+
+async def drain_the_last(config: Config) -> None:
+    """The node that was started last."""
+    async with open_redis(config.redis) as redis:
+        name = max(await redis.call("ZRANGE", redis.key("presence"), 0, -1)).decode()
+        await announce(redis, "operator", orders.encode_order(orders.DrainNodes(name, 0.1)))
+
+
+async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_redis: embedded_redis.Server) -> None:
+    """F7: within one lease, and nobody is told anything in between."""
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
+    async with nodes(shared) as (one, two), watching(one, two) as (ann, ben), two.person() as eve:
+        empty(own_redis)
+        with trio.fail_after(PATIENCE):
+            while await seen(ann, eve) != ["online"]:
+                await trio.sleep(0.1)
+        await nothing_is_told(ann, 6)
+        await ben.call("presence.set", status="away")
+        assert await told(ann) == (ben.user, "away")
+
+
+async def test_without_redis_everybody_is_what_they_were(quick: Config, own_redis: embedded_redis.Server) -> None:
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
+    async with (
+        nodes(shared) as (one, two),
+        watching(one, two) as (ann, ben),
+        one.person() as eve,
+        two.person() as sam,
+    ):
+        await own_redis.stop()
+        assert await look(eve, ann, sam) == ["online", "offline"]
+        assert await look(ann, ben, eve) == ["online", "online"]
+        await eve.call("presence.set", status="away")
+        assert await told(ann) == (eve.user, "away")
+        await ben.call("presence.set", status="away")
+        await trio.sleep(7)
+        await own_redis.start()
+        assert await told_of(ann, ben) == "away"
+        assert await told_of(eve, sam) == "online"
+        await nothing_is_told(ann, 5)
+
+
+async def told_of(person: Person, other: Person) -> str:
+    """What is told of somebody at last."""
+    with trio.fail_after(20):
+        while True:
+            user, status = await told(person)
+            if user == other.user:
+                return status

@@ -1,0 +1,96 @@
+"""Typing never comes where its writer, or its reader, is no member any more, whatever is under way between two nodes."""
+
+import trio
+
+from chatd.client import Refused, Reply
+from chatd.config import Config
+from tests.cluster.test_strangers import meet, quick
+from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.support import Person
+
+__all__ = ["quick"]
+
+
+def typed(person: Person) -> list[tuple[str, str]]:
+    """Conversations and users, as they came."""
+    return [(body["conversation"], body["user"]) for _, body in person.log if body["t"] in ("typing.start", "typing.stop")]
+
+
+async def keep_typing(person: Person, conversation: str, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+    """Start and stop without a pause; a refusal is no reason to stop."""
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        while True:
+            for command in ("typing.start", "typing.stop"):
+                try:
+                    await person.call(command, conversation=conversation)
+                except Refused as refused:
+                    assert refused.code == "not_found"
+
+
+def after(person: Person, kind: str) -> list[Reply]:
+    """What came after the first event, or answer, of this type."""
+    bodies = [body for _, body in person.log]
+    return bodies[next(at for at, body in enumerate(bodies) if body["t"] == kind) :]
+
+
+async def test_skipping_to_the_next_while_the_last_one_types(quick: Config) -> None:
+    """E2, I9. All three on two nodes; what Ben types reaches Ann only, and only until the end."""
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("cat") as cat:
+        first = await meet(ann, ben)
+        async with trio.open_nursery() as nursery:
+            scopes = [await nursery.start(keep_typing, ben, first) for _ in range(3)]
+            await ann.event("typing.start")
+            await cat.call("match.find")
+            await ann.call("match.skip")
+            found = await ann.event("match.found")
+            assert found["partner"]["id"] == cat.user
+            await cat.call("typing.start", conversation=found["conversation"])
+            await ann.event("typing.start")
+            await trio.sleep(0.5)
+            for scope in scopes:
+                scope.cancel()
+        told = typed(ann)
+        cut = told.index((found["conversation"], cat.user))
+        assert set(told[:cut]) == {(first, ben.user)}
+        assert set(told[cut:]) == {(found["conversation"], cat.user)}
+        assert not typed(cat)
+        assert (await ben.refused("typing.start", conversation=first)).code == "not_found"
+
+
+async def test_a_removed_member_neither_types_nor_sees_others_type(quick: Config) -> None:
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
+        made = await ann.call("conversation.create", title="Us", members=[ben.user, eve.user])
+        group = made.conversation.id
+        for person in (ben, eve):
+            await person.event("conversation.update")
+        async with trio.open_nursery() as nursery:
+            scopes = [await nursery.start(keep_typing, person, group) for person in (ann, ben, eve)]
+            await ben.event("typing.start")
+            await ann.call("member.remove", conversation=group, user=ben.user)
+            assert (await ben.event("member.left"))["departure"]["user"] == ben.user
+            await trio.sleep(0.5)
+            for scope in scopes:
+                scope.cancel()
+        assert not [body for body in after(ben, "member.left") if body["t"] in ("typing.start", "typing.stop")]
+        assert typed(eve)
+        assert not [body for body in after(eve, "member.left") if body["t"] == "typing.start" and body["user"] == ben.user][2:]
+        for command in ("typing.start", "typing.stop"):
+            assert (await ben.refused(command, conversation=group)).code == "not_found"
+
+
+async def test_typing_ends_with_a_block(quick: Config) -> None:
+    async with nodes(quick) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        async with trio.open_nursery() as nursery:
+            scopes = [await nursery.start(keep_typing, person, conversation) for person in (alice, bob)]
+            await bob.event("typing.start")
+            await bob.call("user.block", user=alice.user)
+            before = len(typed(bob))
+            await trio.sleep(0.5)
+            for scope in scopes:
+                scope.cancel()
+        assert len(typed(bob)) == before
+        settled = len(typed(alice))
+        await bob.call("typing.start", conversation=conversation)
+        await trio.sleep(0.3)
+        assert len(typed(alice)) == settled
