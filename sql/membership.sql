@@ -38,3 +38,13 @@ select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.j
 from members b
 join users p on p.tenant = b.tenant and p.id = b.user_id
 where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
+
+-- name: set_role
+-- Tenant, conversation, user, role, rev.
+update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
+
+-- name: heir
+-- Who becomes owner when the owner leaves: the highest role, the longest membership, once the owner has gone: tenant, conversation.
+select b.user_id::text as user from members b
+where b.tenant = $1 and b.conversation = $2
+order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
