@@ -20,7 +20,7 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, roster, sign_in
+from chatd.node import jwks, roster, rounds, sign_in
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -166,6 +166,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             wheel = Wheel()
             services.start_soon(jwks.watch, keys)
             services.start_soon(sweep, node)
+            services.start_soon(rounds.run, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))

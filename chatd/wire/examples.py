@@ -70,6 +70,8 @@ VALUES: dict[str, Any] = {
     "attachments": {"url": "https://files.example.org/cat.png", "mime": "image/png"},
     "meta": {"mood": "good"},
     "details": {},
+    "confirm": True,
+    "failed": "forbidden",
     "code": "not_found",
     "message": "no such conversation",
     "MaintenanceMode.enabled": True,
@@ -78,7 +80,7 @@ VALUES: dict[str, Any] = {
 # Optional fields that are worth showing.
 SHOWN = ("text", "title", "name", "device", "limit")
 WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
-TIMES = ("ts", "server_time")
+TIMES = ("ts", "server_time", "at")
 MILLIS = 1_770_000_000_000
 
 
