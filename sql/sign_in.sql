@@ -16,6 +16,7 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     (
         select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
@@ -37,6 +38,7 @@ from (
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     (
         select max(coalesce(b.expires_at, 9223372036854775807)) from bans b
