@@ -41,7 +41,7 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
         results: list[Result] = []
         address = asker(proxies)
         try:
-            principal = await bearer(row, node, address)
+            principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
             ctx = Ctx(node, principal, "", address, node.clock(), results.append)
             command = await reader.command(path)
             if principal is not None:
@@ -61,13 +61,22 @@ def asker(proxies: tuple[Network, ...]) -> str:
     return client_address(request.remote_addr or "", forwarded, proxies)
 
 
-async def bearer(row: Row, node: Node, address: str) -> Principal | None:
-    """Who the token is of; None where nobody has to be anybody. A cookie is never looked at."""
-    if row.needs is Needs.NOTHING:
-        return None
+async def identify(node: Node, address: str) -> Principal:
+    """Who asks, when that credential still counts. Raises Refused: `unauthenticated`, `banned`, `rate_limited`."""
+    who = await bearer(node, address)
+    await node.sign_in.check(who, address, node.clock())
+    return who
+
+
+async def bearer(node: Node, address: str) -> Principal:
+    """Who the token is of. A cookie is never looked at."""
+    return await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+
+
+def offered_token() -> str | None:
+    """The bearer token of the request (RFC 6750, section 2.1)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    offered = token.strip() if scheme.lower() == "bearer" else None
-    return await node.sign_in.principal(address, token=offered, now=node.clock())
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 class Reader:

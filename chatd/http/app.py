@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chatd import __version__, log
 from chatd.errors import Refused
-from chatd.http import api, cors, health, metrics
+from chatd.http import api, cors, export, health, metrics
 from chatd.http.answers import answer_of, json_response, refusal
 from chatd.http.front import Front
 from chatd.node.context import Node
@@ -46,6 +46,7 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> 
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     api.add_routes(app, node, registry)
+    export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
     add_pages(app, registry, socket_url)
     add_errors(app)

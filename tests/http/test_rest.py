@@ -17,8 +17,10 @@ from tests.support import NOBODY, Answer, Daemon, Person, running
 
 ROWS = [row for row in load(features).commands.values() if row.http]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
-NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping", *MATCHING)
-IN_ORDER = sorted((row for row in ROWS if row.tag not in MATCHING), key=lambda row: row.tag == "auth.logout")
+# What has a test of its own: it needs somebody else, another time, or ends everything.
+APART = (*MATCHING, "me.erase", "message.schedule", "schedule.cancel", "schedule.edit")
+NEVER_TWICE = ("auth.ticket", "auth.logout", "conversation.create", "ping", *APART)
+IN_ORDER = sorted((row for row in ROWS if row.tag not in APART), key=lambda row: row.tag == "auth.logout")
 
 
 def request_of(row: Row, **known: str) -> tuple[str, str, Any]:
