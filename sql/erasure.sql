@@ -65,8 +65,12 @@ update erasures set taken_until = millis() + $3 where tenant = $1 and user_id = 
 update erasures set position = '', buried_in_pass = 0 where tenant = $1 and user_id = $2
 
 -- name: finish
--- Tenant, user.
-update erasures set done_at = millis(), taken_until = null where tenant = $1 and user_id = $2
+-- It is done, unless it was asked for too short a time ago: then once more from the beginning, after that time: tenant, user, milliseconds.
+update erasures set position = '', buried_in_pass = 0,
+    done_at = case when requested_at <= millis() - $3::bigint then millis() end,
+    taken_until = case when requested_at > millis() - $3::bigint then requested_at + $3::bigint end
+where tenant = $1 and user_id = $2
+returning done_at is not null
 
 -- name: memberships
 -- Conversations of a user, by their id: tenant, user, after this one, limit.

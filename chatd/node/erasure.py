@@ -3,7 +3,8 @@
 `begin` does what must not wait, in one transaction: nobody comes in as this user any more, and the rest of the work is queued.
 The rest is done by any node, a batch at a time. Each step finds what is left of it in the data itself, and can be done twice, so
 a node that dies in the midst of it loses nothing: another one takes it over after twenty seconds. The messages are gone through
-by client_id until a whole pass finds none: a command that was on its way when the user was erased may have written one more.
+by client_id until a whole pass finds none, and everything is gone through once more when certainly nobody is connected as this
+user any more: a command that was on its way may have written something.
 
 Other people's messages stay as they are, also where they quote, mention or have forwarded something: quotes show what is there
 now, which is a tombstone.
@@ -31,6 +32,8 @@ SQL = queries.load("erasure")
 REACTIONS = queries.load("reactions")
 # Rows of one step, and conversations that are left between two signs of life.
 BATCH, PAGE = 200, 50
+# Milliseconds after which certainly no session of the user is left, although every order to close them was lost.
+SETTLED = 20_000
 # Milliseconds that a node may take over one batch.
 LEASE = 20_000
 
@@ -65,8 +68,8 @@ async def erase_next(node: Node) -> bool:
     row = await node.db.one(SQL.take, LEASE)
     if row is None:
         return False
-    await Erasure(node, row["tenant"], row["user"]).run(row["position"], row["buried_in_pass"])
-    LOG.info("a user was erased", extra={"tenant": row["tenant"], "user": row["user"]})
+    if await Erasure(node, row["tenant"], row["user"]).run(row["position"], row["buried_in_pass"]):
+        LOG.info("a user was erased", extra={"tenant": row["tenant"], "user": row["user"]})
     return True
 
 
@@ -82,8 +85,11 @@ class Erasure:
     def _ctx(self) -> Ctx:
         return on_behalf(self._node, *self._who)
 
-    async def run(self, position: str, buried: int) -> None:
-        """Everything. `position` is where the pass through the messages stands, `buried` what became tombstones in it."""
+    async def run(self, position: str, buried: int) -> bool:
+        """Everything; whether it is done for good.
+
+        `position` is where the pass through the messages stands, `buried` what became tombstones in it.
+        """
         await self._leave_all()
         while buried + await self._bury_all(position):
             await self._db.run(SQL.again, *self._who)
@@ -92,7 +98,7 @@ class Erasure:
         await self._in_batches(SQL.forget_marks)
         await self._in_batches(SQL.release_uploads, self._node.clock())
         await self._db.run(SQL.forget_own, *self._who, self._node.clock())
-        await self._db.run(SQL.finish, *self._who)
+        return bool(await self._db.value(SQL.finish, *self._who, SETTLED))
 
     async def _note(self, position: str, buried: int) -> None:
         """How far it is, and that this node is still at it."""

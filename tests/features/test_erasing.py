@@ -35,6 +35,12 @@ async def store(dsn: str) -> AsyncIterator[Postgres]:
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits until sessions have gone that nobody could close."""
+    monkeypatch.setattr(erasure, "SETTLED", 0)
+
+
 async def done(store: Postgres, user: str) -> None:
     with trio.fail_after(3 * PATIENCE):
         while await store.value("select done_at from erasures where user_id = $1", user) is None:
@@ -272,6 +278,28 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
         await inside(erasure.erase_next)
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where client_id = 'a'") == 1
+
+
+async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
+    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is gone through at once, and once more when such a session must have ended."""
+    monkeypatch.setattr(erasure, "SETTLED", 3_600_000)
+    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, "before", client_id="m")
+        assert await erasure.begin(store, "default", alice.user, "operator", now_ms())
+        assert await inside(erasure.erase_next)
+        assert await store.value("select count(*) from messages where text is not null") == 0
+        await alice.send(conversation, "late", client_id="a")
+        await alice.call("conversation.settings", conversation=conversation, draft="late")
+        await alice.call("user.settings", notify="none")
+        assert not await inside(erasure.erase_next)
+        assert await store.value("select done_at from erasures") is None
+        await store.run("update erasures set requested_at = 1, taken_until = null")
+        assert await inside(erasure.erase_next)
+        assert await store.value("select done_at from erasures") > 0
+        await check_gone(store, alice.user)
+        assert await store.value("select count(*) from members where draft is not null") == 0
 
 
 async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
