@@ -101,6 +101,9 @@ class Tenant(Section, frozen=True):
     jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
     issuer: Annotated[str, doc("Required `iss`.")] = ""
     audience: Annotated[str, doc("Required `aud`.")] = ""
+    retention_days: Annotated[
+        int, Meta(ge=-1, le=36_500), doc("Days that messages are kept; 0: for ever; -1: as in [retention].")
+    ] = -1
 
 
 class Limits(Section, frozen=True):
@@ -174,6 +177,13 @@ class Messages(Section, frozen=True):
         Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
     ] = "members"
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
+    scheduled_per_user: Annotated[Count, doc("Most messages that one user may have scheduled for later.")] = 100
+
+
+class Retention(Section, frozen=True):
+    days: Annotated[
+        int, Meta(ge=0, le=36_500), doc("Days that messages are kept; 0: for ever. A conversation can have fewer, never more.")
+    ] = 0
 
 
 class Presence(Section, frozen=True):
@@ -267,6 +277,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Match = Match()
     queues: dict[str, Queue] = {}
     messages: Messages = Messages()
+    retention: Retention = Retention()
     presence: Presence = Presence()
     uploads: Uploads = Uploads()
     moderation: Moderation = Moderation()

@@ -20,7 +20,7 @@ from chatd.gateway.session import Desk
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, reports, roster, sign_in, uploads
+from chatd.node import jwks, reports, roster, rounds, sign_in, uploads
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
@@ -180,6 +180,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             wheel = Wheel()
             services.start_soon(jwks.watch, keys)
             services.start_soon(sweep, node)
+            services.start_soon(rounds.run, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
             services.start_soon(Questions(node).run)

@@ -127,6 +127,12 @@ export interface CancelMatch {
   ticket?: string | null;
 }
 
+/** Do not send it. */
+export interface CancelScheduled {
+  t: "schedule.cancel";
+  id: string;
+}
+
 /** States of what changed, each in the order of its rev. Everything up to `rev` is known now. */
 export interface Changes {
   t: "changes";
@@ -351,10 +357,29 @@ export interface EditMessage {
   text: string;
 }
 
+/** Change the text or the time, or both. One that had failed is tried again. */
+export interface EditScheduled {
+  t: "schedule.edit";
+  id: string;
+  text?: string | null;
+  at?: number | null;
+}
+
 /** The earlier forms of a message. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
+}
+
+/** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
+export interface EraseMe {
+  t: "me.erase";
+  confirm: boolean;
+}
+
+/** Nobody comes in as this user any more. */
+export interface Erased {
+  t: "me.erased";
 }
 
 /** A refusal, from the table of refusals. `retry_after` in seconds. */
@@ -609,6 +634,13 @@ export interface ListReports {
 export interface ListRequests {
   t: "join.list";
   conversation: string;
+}
+
+/** What one has scheduled and was not sent yet. `cursor` from the page before. */
+export interface ListScheduled {
+  t: "schedule.list";
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** One's starred messages in all conversations, the latest star first. */
@@ -1068,6 +1100,65 @@ export interface RotateToken {
   refresh_token: string;
 }
 
+/** A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again. */
+export interface ScheduleFailed {
+  t: "schedule.failed";
+  id: string;
+  conversation: string;
+  client_id: string;
+  code: string;
+}
+
+/** Send this at a later time. The fields are those of message.send; whether it may be sent is judged again at that time. */
+export interface ScheduleMessage {
+  t: "message.schedule";
+  conversation: string;
+  client_id: string;
+  text?: string | null;
+  attachments?: Array<Record<string, unknown>>;
+  reply_to?: string | null;
+  meta?: Record<string, unknown> | null;
+  mentions?: Array<string>;
+  everybody?: boolean;
+  at: number;
+}
+
+/** As it is now. */
+export interface ScheduleResult {
+  t: "schedule.edit";
+  scheduled: ScheduledMessage;
+}
+
+/** It will be sent at this time, or as soon after it as the server runs. */
+export interface Scheduled {
+  t: "message.scheduled";
+  id: string;
+  at: number;
+}
+
+/** A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits. */
+export interface ScheduledMessage {
+  id: string;
+  conversation: string;
+  client_id: string;
+  text: string | null;
+  attachments: Array<Record<string, unknown>>;
+  reply_to: string | null;
+  meta: Record<string, unknown> | null;
+  mentions: Array<string>;
+  everybody: boolean;
+  at: number;
+  failed: string | null;
+  created_at: number;
+}
+
+/** In the order in which they were scheduled. `cursor` is null on the last page. */
+export interface ScheduledMessages {
+  t: "schedule.list";
+  items: Array<ScheduledMessage>;
+  cursor: string | null;
+}
+
 /** Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever. */
 export interface SendMessage {
   t: "message.send";
@@ -1386,6 +1477,7 @@ export interface ResultOf {
   "match.leave": Ok;
   "match.skip": Ok;
   "match.status": MatchQueued;
+  "me.erase": Erased;
   "member.add": Members;
   "member.list": Members;
   "member.remove": Ok;
@@ -1397,6 +1489,7 @@ export interface ResultOf {
   "message.history": Messages;
   "message.pin": Ok;
   "message.pins": Pins;
+  "message.schedule": Scheduled;
   "message.send": MessageAck;
   "message.star": Ok;
   "message.starred": StarredMessages;
@@ -1413,6 +1506,9 @@ export interface ResultOf {
   "receipt.delivered": Ok;
   "receipt.read": Ok;
   "report.create": ReportMade;
+  "schedule.cancel": Ok;
+  "schedule.edit": ScheduleResult;
+  "schedule.list": ScheduledMessages;
   "session.sync": SessionState;
   "typing.start": Ok;
   "typing.stop": Ok;
@@ -1423,9 +1519,9 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | ScheduleMessage | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Scheduled | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
+export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -52,3 +52,10 @@ from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join bans b on b.tenant = u.tenant and b.user_id = u.id
 where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)
 group by b.tenant, b.user_id
+
+-- name: erased
+-- Those of these users who are erased, and since when: tenants, users, pairwise.
+select u.tenant, u.id::text as user_id, u.erased_at as at
+from unnest($1::text[], $2::uuid[]) as w (tenant, id)
+join users u on u.tenant = w.tenant and u.id = w.id
+where u.erased_at is not null

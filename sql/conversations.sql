@@ -39,3 +39,7 @@ where b.tenant = $1 and b.user_id = $2
     and ($3::bigint is null or (c.active_at, c.id) < ($3::bigint, $4::uuid))
 order by c.active_at desc, c.id desc
 limit $5
+
+-- name: erased
+-- A row when one of these users is erased: tenant, users.
+select 1 from users where tenant = $1 and id = any($2::uuid[]) and erased_at is not null limit 1

@@ -8,25 +8,6 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 -- Tenant, conversation, seq, rev, text, now.
 update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
--- name: delete
--- Leave nothing but a tombstone, and let go of its files: tenant, conversation, seq, rev, now.
-with edits as (
-    delete from message_edits where tenant = $1 and conversation = $2 and seq = $3
-),
-felt as (
-    delete from reactions where tenant = $1 and conversation = $2 and seq = $3
-),
-named as (
-    delete from mentions where tenant = $1 and conversation = $2 and seq = $3
-),
-used as (
-    delete from upload_uses where tenant = $1 and conversation = $2 and seq = $3
-)
-update messages
-set rev = $4, deleted_at = $5, text = null, attachments = null, meta = null, extra = null, reactions = null, edited_at = null,
-    pinned_at = null, pinned_by = null, expires_at = null, system = null, reply_to = null
-where tenant = $1 and conversation = $2 and seq = $3
-
 -- name: hide
 -- Hide a message from one member, who may see it; the conversation's unread count does not change: tenant, conversation, user, message.
 insert into marks (tenant, user_id, conversation, seq, hidden)
@@ -44,8 +25,8 @@ join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
 
 -- name: edits
--- Earlier forms of a message: tenant, conversation, message, limit.
+-- Earlier forms of a message; none of one that is gone: tenant, conversation, message, limit.
 select e.text, e.until from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $3
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis())
 order by e.rev limit $4

@@ -52,3 +52,13 @@ update invites set revoked_at = $3 where tenant = $1 and conversation = $2 and r
 -- name: forget_requests
 -- Tenant, conversation.
 delete from join_requests where tenant = $1 and conversation = $2
+
+-- name: set_role
+-- Tenant, conversation, user, role, rev.
+update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
+
+-- name: heir
+-- Who becomes owner when the owner leaves: the highest role, the longest membership, once the owner has gone: tenant, conversation.
+select b.user_id::text as user from members b
+where b.tenant = $1 and b.conversation = $2
+order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1

@@ -33,7 +33,8 @@ from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
 join reactions r on r.tenant = m.tenant and r.conversation = m.conversation and r.seq = m.seq
 join users p on p.tenant = r.tenant and p.id = r.user_id
-where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq and ($5::text is null or r.emoji = $5)
+where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
+    and (m.expires_at is null or m.expires_at > millis()) and ($5::text is null or r.emoji = $5)
     and r.user_id > coalesce($6::uuid, '00000000-0000-0000-0000-000000000000')
 group by r.user_id, p.name
 order by r.user_id limit $7

@@ -16,6 +16,7 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
     exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
@@ -39,6 +40,7 @@ left join lateral (
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
+    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason
 from (select 1) as one

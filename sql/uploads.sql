@@ -48,6 +48,7 @@ select
     p.removed_at is not null and p.key not like 'gone:%' as unfinished,
     p.removed_at is null and p.created_at < $3
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id)
+        and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id) as unused
 from page p
 order by p.id, p.tenant
@@ -66,5 +67,6 @@ update uploads u set removed_at = $3
 from unnest($1::text[], $2::uuid[]) as w (tenant, id)
 where w.tenant = u.tenant and w.id = u.id
     and not exists (select 1 from upload_uses x where x.tenant = u.tenant and x.upload = u.id)
+    and not exists (select 1 from scheduled_uploads x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from reports r where r.tenant = u.tenant and r.picture = u.id)
 returning u.tenant, u.id::text, u.key

@@ -1,11 +1,14 @@
 """chatd users"""
 
+import getpass
+import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from chatd.cli.common import (
     FAILED,
+    WRONG_USE,
     AsJson,
     ConfigFile,
     database,
@@ -15,10 +18,12 @@ from chatd.cli.common import (
     out,
     print_json,
     run_async,
+    tell_nodes,
 )
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.ids import uuid7
+from chatd.node import erasure, export, orders
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
@@ -27,7 +32,7 @@ SQL = queries.load("users")
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 
-app = typer.Typer(help="Add users, look at them, make tokens for them.", no_args_is_help=True)
+app = typer.Typer(help="Add users, look at them, make tokens for them, export and erase them.", no_args_is_help=True)
 
 
 @app.command()
@@ -99,6 +104,67 @@ def token(
     row = run_async(find_user, settings, tenant, user)
     with failures():
         print(Keyring(settings).mint(tenant, row["user"], "", now_ms(), float(ttl))[0])
+
+
+@app.command()
+def erase(
+    user: UserId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Nothing brings back what is erased.")] = False,
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
+) -> None:
+    """Remove a user for ever: messages, files, settings, logins. The nodes that run do the work; see `chatd users erasures`.
+
+    [bold]Example[/]
+
+      chatd users erase 01890a5d-ac96-774b-bcce-b302099a8057 --yes
+    """
+    if not yes:
+        err.print("[red]chatd:[/] nothing was done: --yes says that you mean it", highlight=False)
+        raise typer.Exit(WRONG_USE)
+    new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
+    print("the erasure has begun" if new else "this user was erased before")
+
+
+async def erase_user(config: Config, tenant: str, user: str) -> bool:
+    if not USER.fullmatch(user):
+        raise_unknown(f"there is no user {user} in tenant {tenant}")
+    async with database(config) as db:
+        new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
+        now = now_ms()
+    await tell_nodes(config, orders.CloseUser(tenant, user, "logged_out", None, now))
+    return new
+
+
+@app.command()
+def erasures(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+    """Who is being erased or was, how many of their messages are gone, and when it was done, as JSON."""
+    print_json(run_async(find_erasures, load_or_exit(config).config, tenant))
+
+
+async def find_erasures(config: Config, tenant: str) -> list[dict[str, Any]]:
+    async with database(config) as db:
+        return await erasure.page(db, tenant)
+
+
+@app.command("export")
+def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+    """Print all that is stored of a user, as JSON lines; as GET /v1/me/export gives it to themselves.
+
+    [bold]Example[/]
+
+      chatd users export 01890a5d-ac96-774b-bcce-b302099a8057 > alice.jsonl
+    """
+    run_async(print_export, load_or_exit(config).config, tenant, user.lower())
+
+
+async def print_export(config: Config, tenant: str, user: str) -> None:
+    if not USER.fullmatch(user):
+        raise_unknown(f"there is no user {user} in tenant {tenant}")
+    async with database(config) as db:
+        sys.stdout.write((await export.profile(db, tenant, user)).decode())
+        async for page in export.pages(db, tenant, user):
+            sys.stdout.write(page.decode())
 
 
 def raise_unknown(message: str) -> NoReturn:

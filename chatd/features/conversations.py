@@ -57,7 +57,14 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     if id_ is not None:
         return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
+    await check_not_erased(ctx, [cmd.user])
     return await open_new(ctx, low, high)
+
+
+async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
+    """Raises Refused: `not_found`. The row of somebody who is erased is there, and stands for nobody."""
+    if await ctx.node.db.one(SQL.erased, ctx.tenant, users) is not None:
+        raise Refused("not_found", "no such user")
 
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
@@ -91,6 +98,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     if len(users) > most:
         raise Refused("too_large", f"$.members: at most {most}")
     await check_not_blocked(ctx, users)
+    await check_not_erased(ctx, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)

@@ -16,6 +16,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, ToUser
 from chatd.node.messages import check_text, message_in, screened, told_update
 from chatd.node.registry import Needs, command
+from chatd.node.tombstones import bury
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.postgres import Row
@@ -102,8 +103,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
             here.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
             return None
-        await here.run(SQL.delete, row["seq"], here.next_rev(), here.now)
-        message = message_of(await message_in(here, cmd.message))
+        (message,) = await bury(here, [row["seq"]])
         return message, told_update(here, message, "delete")
 
     done = await change(ctx, cmd.conversation, work, blocked=True)

@@ -10,7 +10,20 @@ from chatd.node.blocks import check_not_blocked
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
-from chatd.node.membership import enter, leave, member_in, named, shut, tell_entered, told_left, told_members
+from chatd.node.membership import (
+    Left,
+    depart,
+    enter,
+    give_role,
+    leave,
+    member_in,
+    named,
+    shut,
+    tell_entered,
+    told_departed,
+    told_left,
+    told_members,
+)
 from chatd.node.registry import Needs, command
 from chatd.node.views import member_of
 from chatd.store import queries
@@ -100,23 +113,12 @@ class LeaveConversation(Command, tag="conversation.leave"):
 async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
     """Refused `forbidden` for what is no group: a direct conversation is hidden, a match is left by match.leave."""
 
-    async def work(here: Change) -> tuple[Departure, list[Member], Message | None]:
+    async def work(here: Change) -> Left:
         if here.place.kind != "group":
             raise Refused("forbidden", "only groups can be left")
-        departure = await leave(here, ctx.user)
-        heir = await here.one(SQL.heir) if here.place.role == "owner" else None
-        heirs = [await give_role(here, heir["user"], "owner")] if heir is not None else []
-        return departure, heirs, await here.say(named("member.left", [ctx.user])) if here.members else None
+        return await depart(here)
 
-    departure, heirs, said = await change(ctx, cmd.conversation, work)
-    first, *rest = told_left(cmd.conversation, departure, said)
-    return [first, *told_members(cmd.conversation, heirs), *rest, Reply(Ok())]
-
-
-async def give_role(here: Change, user: str, role: str) -> Member:
-    """What the member is then."""
-    await here.run(SQL.set_role, user, role, here.next_rev())
-    return await member_in(here, user)
+    return [*told_departed(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 class SetRole(Command, tag="member.role"):

@@ -45,7 +45,7 @@ class SessionState(Result, tag="session.state"):
     """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
 
     `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
-    `own`: the asker's settings or blocks may have changed: ask user.settings and block.list.
+    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list.
     """
 
     conversations: list[Counters]

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chatd import __version__, log
 from chatd.errors import Refused
-from chatd.http import admin, api, cors, health, metrics, uploads
+from chatd.http import admin, api, cors, export, health, metrics, uploads
 from chatd.http.answers import answer_of, json_response, refusal
 from chatd.http.front import Front
 from chatd.node.context import Node
@@ -48,6 +48,7 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, htt
     api.add_routes(app, node, registry)
     uploads.add_routes(app, node, http_url)
     admin.add_routes(app, node, registry)
+    export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
     add_pages(app, registry, socket_url)
     add_errors(app)

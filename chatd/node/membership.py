@@ -61,6 +61,23 @@ async def shut(here: Change) -> None:
     await here.run(SQL.forget_requests)
 
 
+async def give_role(here: Change, user: str, role: str) -> Member:
+    """What the member is then."""
+    await here.run(SQL.set_role, user, role, here.next_rev())
+    return await member_in(here, user)
+
+
+Left = tuple[Departure, list[Member], Message | None]
+
+
+async def depart(here: Change) -> Left:
+    """Who asks leaves the group; when that was the owner somebody inherits it. What is said of it, unless nobody is left."""
+    departure = await leave(here, here.user)
+    heir = await here.one(SQL.heir) if here.place.role == "owner" else None
+    heirs = [await give_role(here, heir["user"], "owner")] if heir is not None else []
+    return departure, heirs, await here.say(named("member.left", [here.user])) if here.members else None
+
+
 def named(act: str, users: Sequence[str]) -> Json:
     """What a message of the system says: what was done to whom. Of many only the first ones are named."""
     return {"act": act, "users": list(users[:MOST_NAMED]), "count": len(users)}
@@ -90,3 +107,10 @@ def told_left(conversation: str, departure: Departure, said: Message | None) -> 
     if said is None:
         return told
     return [*told, ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said))]
+
+
+def told_departed(conversation: str, left: Left) -> Effects:
+    """What is told after `depart`."""
+    departure, heirs, said = left
+    first, *rest = told_left(conversation, departure, said)
+    return [first, *told_members(conversation, heirs), *rest]

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
@@ -18,6 +20,8 @@ from chatd.wire.events import Behind
 
 SQL = queries.load("message_states")
 ID = re.compile(UUID_PATTERN)
+# Who changes something that nobody asked for.
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 def check_text(config: Config, text: str) -> None:
@@ -39,7 +43,14 @@ def told_update(here: Change, message: Message, change: Why, **more: Any) -> Mes
     """What all members are told of a change. Of a message that not all of them may see, only that something has changed."""
     if message.seq < here.late_seq:
         return Behind(conversation=here.conversation, rev=message.rev)
-    return MessageUpdate(conversation=here.conversation, rev=message.rev, message=message, change=change, by=here.user, **more)
+    return MessageUpdate(
+        conversation=here.conversation,
+        rev=message.rev,
+        message=message,
+        change=change,
+        by=UNSET if here.user == NOBODY else here.user,
+        **more,
+    )
 
 
 async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:

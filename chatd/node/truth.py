@@ -106,11 +106,13 @@ class Truth:
         self._horizon = horizon
 
     async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
-        """Who is banned, and whose login has ended."""
+        """Who is banned or erased, and whose login has ended."""
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
                 self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
+            for row in await self._db.all(SQL.erased, tenants, ids):
+                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", at=row["at"])
             for row in await self._db.all(SQL.ended_logins, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
 

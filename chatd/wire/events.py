@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire import matches, presence
-from chatd.wire.messages import Event, Id, Millis, Rev
+from chatd.wire.messages import ClientId, Event, Id, Millis, Rev
 
 
 class ConnectionLimits(Struct, kw_only=True, frozen=True):
@@ -50,4 +50,21 @@ class Behind(Event, tag="behind"):
     rev: Rev
 
 
-BUILT_IN: tuple[type[Event], ...] = (Connected, TokenExpiring, MaintenanceMode, Behind, *matches.TOLD, *presence.TOLD)
+class ScheduleFailed(Event, tag="schedule.failed"):
+    """A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again."""
+
+    id: Id
+    conversation: Id
+    client_id: ClientId
+    code: str
+
+
+BUILT_IN: tuple[type[Event], ...] = (
+    Connected,
+    TokenExpiring,
+    MaintenanceMode,
+    Behind,
+    ScheduleFailed,
+    *matches.TOLD,
+    *presence.TOLD,
+)

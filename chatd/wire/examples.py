@@ -85,6 +85,8 @@ VALUES: dict[str, Any] = {
     "SetMaintenance.on": True,
     "SetMaintenance.message": "Back at noon.",
     "DrainNodes.node": "0190a3c4-5b00-7000-8000-00000000d0e5",
+    "confirm": True,
+    "failed": "forbidden",
     "code": "not_found",
     "message": "no such conversation",
     "MaintenanceMode.enabled": True,
@@ -105,7 +107,7 @@ SHOWN = (
     "SetUser.notify",
 )
 WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
-TIMES = ("ts", "server_time")
+TIMES = ("ts", "server_time", "at")
 MILLIS = 1_770_000_000_000
 
 

@@ -18,6 +18,7 @@ def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
     rows = [row for row in in_order(rows) if row.http]
     schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
     paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in uploads.PATHS.items()}
+    paths["/v1/me/export"] = {"get": export()}
     for row in rows:
         method, path = row.http.split(" ")
         paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
@@ -32,6 +33,24 @@ def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
                 "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
             },
         },
+    }
+
+
+def export() -> dict[str, Any]:
+    """The one route that answers with no result of a command."""
+    lines = {"description": "One object a line; the last one is of the type `end`", "content": {"application/x-ndjson": {}}}
+    codes = ("unauthenticated", "rate_limited", "unavailable", "timeout", "banned", "internal")
+    statuses: dict[str, list[str]] = {}
+    for code in codes:
+        statuses.setdefault(str(REFUSALS[code].status), []).append(code)
+    return {
+        "operationId": "me.export",
+        "tags": ["me"],
+        "summary": "All that is stored of the asker, as JSON lines.",
+        "description": "A few times an hour. See docs/privacy.md.",
+        "parameters": [],
+        "responses": {"200": lines, **{status: answer(", ".join(names), "Error") for status, names in sorted(statuses.items())}},
+        "security": [{"bearer": []}],
     }
 
 

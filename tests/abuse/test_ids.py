@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from chatd import features
 from chatd.client import Refused
 from chatd.config import Config, Match, Queue, Tenant
+from chatd.features.presence import QueryPresence, WatchPresence
 from chatd.ids import UUID_PATTERN
 from chatd.node.registry import Needs, Row, load
 from chatd.store.postgres import Postgres
@@ -39,9 +40,13 @@ PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE: dict[str, str] = {}
 # The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet.
-ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock"}
+ALSO_THE_OWNER = {"schedule.cancel", "schedule.edit", "match.leave", "match.skip", "join.decide", "user.unblock"}
 # What the example of a command says elsewhere, where the owner would be refused for it.
 VALUES: dict[str, Callable[[], Any]] = {"seq": lambda: 1, "rev": lambda: 0, "client_id": lambda: str(uuid4())}
+
+
+# Whoever may not be looked at is offline, whether they exist or not.
+LOOKS = (WatchPresence, QueryPresence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +67,7 @@ def id_fields(command: type[Struct]) -> list[IdField]:
         IdField(field.encode_name, name, field.required, value)
         for field in form.fields
         for name, value in ids_in(field.encode_name, field.type)
-        if name not in PLACES
+        if name not in PLACES and command not in LOOKS
     ]
 
 

@@ -187,3 +187,23 @@ async def test_serve_refuses_what_it_could_not_be_honest_on(chatd) -> None:  # t
     assert (taken.returncode, "at least 32 bytes" in taken.stderr) == (1, True)
     away = chatd("serve", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x")
     assert (away.returncode, "Traceback" in away.stderr) == (1, False)
+
+
+async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    lines = [json.loads(line) for line in chatd("users", "export", user).stdout.splitlines()]
+    assert [(line["type"], line.get("name")) for line in lines] == [("profile", "Ann"), ("end", None)]
+    asked = chatd("users", "erase", user)
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    assert json.loads(chatd("users", "erasures").stdout) == []
+    assert "has begun" in chatd("users", "erase", user, "--yes").stdout
+    assert "erased before" in chatd("users", "erase", user, "--yes").stdout
+    (row,) = json.loads(chatd("users", "erasures").stdout)
+    assert (row["user"], row["messages"], row["done_at"]) == (user, 0, None)
+    shown = json.loads(chatd("users", "show", user, "--json").stdout)
+    assert (shown["name"], shown["erased_at"] > 0) == (None, True)
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["user.erase"]
+    for nobody in ("nobody", "01890a5d-ac96-774b-bcce-b302099a8057"):
+        for arguments in (("erase", nobody, "--yes"), ("export", nobody)):
+            done = chatd("users", *arguments)
+            assert (done.returncode, "Traceback" in done.stderr) == (1, False)

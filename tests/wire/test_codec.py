@@ -171,6 +171,7 @@ def test_only_what_a_type_leaves_open_is_looked_at() -> None:
     assert LooseEnds(Odd).loose == ("anything", "number", "count", "places")
     assert {tag_of(kind): ends for kind in COMMANDS if (ends := LooseEnds(kind).loose)} == {
         "match.find": ("attributes", "accept"),
+        "message.schedule": ("attachments", "meta"),
         "message.send": ("attachments", "meta"),
         "ping": ("ts",),
     }

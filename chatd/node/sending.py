@@ -1,0 +1,128 @@
+"""The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.node.context import Ctx
+from chatd.node.effects import Reply, ToConversation, deliver
+from chatd.node.messages import check_text, check_uploads, screened
+from chatd.store import queries
+from chatd.store.entries import Append, Appended
+from chatd.wire.changes import MessageNew
+from chatd.wire.entities import Json, Message, Quote
+from chatd.wire.messages import ClientId, Command, Id, Result
+
+SQL = queries.load("sending")
+# What stands for everybody in the table of mentions is nobody's id.
+EVERYBODY = "00000000-0000-0000-0000-000000000000"
+
+
+class Outgoing(Command):
+    """What somebody wants to say, and where."""
+
+    conversation: Id
+    client_id: ClientId
+    text: str | None = None
+    attachments: Annotated[list[Json], Meta(max_length=10)] = msgspec.field(default_factory=list)
+    reply_to: Id | None = None
+    meta: Json | None = None
+    mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
+    everybody: bool = False
+
+
+async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[Appended], Result] | None = None) -> Appended:
+    """Check it, commit it, tell it. `ack_of` makes the sender's answer, which has its place in the order.
+
+    Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
+    conversation, `blocked`, `forbidden`, `unavailable`.
+    """
+    quote = await check(ctx, out)
+    if ctx.node.screening is not None:
+        text = await screened(ctx, out.conversation, out.client_id, out.text, out.attachments, out.reply_to, out.meta)
+        out = msgspec.structs.replace(out, text=text)
+
+    async def tell(done: Appended) -> None:
+        ack = ack_of(done) if ack_of is not None else None
+        if not done.duplicate:
+            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
+        news = ToConversation(out.conversation, news_of(ctx.user, out, done, quote), but=ctx.session, ack=ack)
+        again = [Reply(ack)] if ack is not None else []
+        await deliver(ctx, again if done.duplicate else [news])
+
+    return await ctx.node.journal.append(entry_of(ctx, out), tell)
+
+
+async def check(ctx: Ctx, out: Outgoing) -> Quote | UnsetType:
+    """That it may be said, as far as it can be known before it is committed; what it replies to. Raises Refused."""
+    check_content(ctx, out)
+    if out.attachments:
+        await check_uploads(ctx, out.attachments)
+    return UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
+
+
+def check_content(ctx: Ctx, out: Outgoing) -> None:
+    if not out.text and not out.attachments:
+        raise Refused("bad_request", "$: a message needs a text or an attachment")
+    if EVERYBODY in out.mentions:
+        raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
+    if out.text:
+        check_text(ctx.node.config, out.text)
+
+
+async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
+    """What is quoted to all; nothing when not all of them may see it. Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
+    if row is None:
+        raise Refused("not_found", "$.reply_to: no such message in this conversation")
+    fields = dict(row)
+    return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
+
+
+def entry_of(ctx: Ctx, out: Outgoing) -> Append:
+    return Append(
+        ctx.tenant,
+        out.conversation,
+        ctx.user,
+        out.client_id,
+        uuid7(ctx.now),
+        out.text,
+        json_text(out.attachments) if out.attachments else None,
+        out.reply_to,
+        json_text(out.meta) if out.meta is not None else None,
+        extra_of(out) if out.mentions or out.everybody else None,
+    )
+
+
+def extra_of(out: Outgoing) -> str:
+    """What the journal keeps beside the text. `everybody` is there only when it is true."""
+    named = {"mentions": list(dict.fromkeys(out.mentions))} if out.mentions else {}
+    return json_text({**named, **({"everybody": True} if out.everybody else {})})
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def news_of(sender: str, out: Outgoing, done: Appended, quote: Quote | UnsetType) -> MessageNew:
+    message = Message(
+        id=done.id,
+        seq=done.seq,
+        rev=done.rev,
+        sender=sender,
+        client_id=out.client_id,
+        text=out.text,
+        attachments=out.attachments,
+        reply_to=out.reply_to,
+        created_at=done.created_at,
+        meta=out.meta,
+        quote=quote,
+        mentions=list(dict.fromkeys(out.mentions)) or UNSET,
+        mentions_everybody=out.everybody or UNSET,
+        expires_at=done.expires_at or UNSET,
+    )
+    return MessageNew(conversation=out.conversation, rev=done.rev, message=message)

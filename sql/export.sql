@@ -1,0 +1,93 @@
+-- name: profile
+-- Tenant, user.
+select u.id::text as user, u.tenant, u.name, u.anonymous, u.created_at, u.erased_at,
+    (select count(*) from devices d where d.tenant = u.tenant and d.user_id = u.id) as devices,
+    (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins
+from users u
+where u.tenant = $1 and u.id = $2
+
+-- name: settings
+-- Tenant, user.
+select s.notify, s.quiet, s.show_presence, s.last_seen_at from user_settings s where s.tenant = $1 and s.user_id = $2
+
+-- name: blocks
+-- Tenant, user, limit, after this one.
+select b.blocked::text as user, b.created_at from blocks b
+where b.tenant = $1 and b.blocker = $2 and b.blocked > $4::uuid
+order by b.blocked limit $3
+
+-- name: conversations
+-- Where the user is, and what they have set there. Not the title, which is not theirs: tenant, user, limit, after this one.
+select c.id::text as conversation, c.kind,
+    case when c.pair_low = b.user_id then c.pair_high else c.pair_low end::text as with_user,
+    b.role, b.joined_at, b.first_seq, b.read_seq, b.delivered_seq, b.muted_until, b.archived, b.pinned_at, b.hidden_seq, b.draft,
+    b.draft_at, b.notify
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where b.tenant = $1 and b.user_id = $2 and b.conversation > $4::uuid
+order by b.conversation limit $3
+
+-- name: departures
+-- Where the user was: tenant, user, limit, after this one.
+select d.conversation::text, d.left_at from former_members d
+where d.tenant = $1 and d.user_id = $2 and d.conversation > $4::uuid
+order by d.conversation limit $3
+
+-- name: join_requests
+-- Tenant, user, limit, after this one.
+select r.conversation::text, r.text, r.created_at from join_requests r
+where r.tenant = $1 and r.user_id = $2 and r.conversation > $4::uuid
+order by r.conversation limit $3
+
+-- name: messages
+-- What the user has written, earlier forms too. What was forwarded are the words of others, unless they were the user's own:
+-- tenant, user, limit, after this client_id.
+select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
+    case when own.words then s.text end as text, case when own.words then s.attachments end as attachments,
+    s.meta, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at, s.deleted_at, s.expires_at,
+    case when s.edited_at is not null then (
+        select jsonb_agg(jsonb_build_object('text', e.text, 'until', e.until) order by e.rev) from message_edits e
+        where e.tenant = m.tenant and e.conversation = m.conversation and e.seq = m.seq
+    ) end as edits
+from messages m
+join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
+cross join lateral (select s.forwarded is null or s.forwarded ->> 'sender' = $2::uuid::text as words) as own
+where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
+order by m.client_id limit $3
+
+-- name: reactions
+-- Tenant, user, limit, after this one (conversation, seq, emoji).
+select r.conversation::text, m.id::text as message, r.seq, r.emoji, r.created_at
+from reactions r
+join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
+where r.tenant = $1 and r.user_id = $2 and (r.conversation, r.seq, r.emoji) > ($4::uuid, $5::bigint, $6::text)
+order by r.conversation, r.seq, r.emoji limit $3
+
+-- name: marks
+-- Stars, and messages hidden from oneself: tenant, user, limit, after this one (conversation, seq).
+select k.conversation::text, m.id::text as message, k.seq, k.starred_at, k.hidden
+from marks k
+join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m.seq = k.seq
+where k.tenant = $1 and k.user_id = $2 and (k.conversation, k.seq) > ($4::uuid, $5::bigint)
+order by k.conversation, k.seq limit $3
+
+-- name: uploads
+-- What is known of files, not the bytes: tenant, user, limit, after this one.
+select u.id::text as upload, u.name, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.width, u.height, u.created_at, u.removed_at
+from uploads u
+where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
+order by u.id limit $3
+
+-- name: scheduled
+-- Tenant, user, limit, after this one.
+select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
+from scheduled_messages s
+where s.tenant = $1 and s.sender = $2 and s.id > $4::uuid
+order by s.id limit $3
+
+-- name: invites
+-- Links that the user has made: tenant, user, limit, after this one.
+select i.id::text as invite, i.conversation::text, i.created_at, i.expires_at, i.uses_left, i.revoked_at
+from invites i
+where i.tenant = $1 and i.creator = $2 and i.id > $4::uuid
+order by i.id limit $3

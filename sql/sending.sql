@@ -1,0 +1,8 @@
+-- name: quoted
+-- A message that somebody wants to reply to, when they may see it: tenant, conversation, message, user.
+select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.late_seq as for_all
+from messages m
+join members b on b.tenant = m.tenant and b.conversation = m.conversation
+join conversations c on c.tenant = m.tenant and c.id = m.conversation
+join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq

@@ -1,0 +1,77 @@
+-- name: bury
+-- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now.
+with edits as (
+    delete from message_edits where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+),
+felt as (
+    delete from reactions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+),
+named as (
+    delete from mentions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+),
+used as (
+    delete from upload_uses where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+)
+update messages m
+set rev = w.rev, deleted_at = $5, text = null, attachments = null, meta = null, extra = null, reactions = null, edited_at = null,
+    pinned_at = null, pinned_by = null, expires_at = null, system = null, reply_to = null
+from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
+where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
+
+-- name: states
+-- Messages as everybody sees them, in the order of their last change: tenant, conversation, seqs.
+select s.* from message_states s where s.tenant = $1 and s.conversation = $2 and s.seq = any($3::bigint[]) order by s.rev
+
+-- name: expired
+-- Messages whose time is over, the longest first, by conversation: limit.
+select o.tenant, o.conversation::text, array_agg(o.seq order by o.seq) as seqs
+from (
+    select m.tenant, m.conversation, m.seq from messages m
+    where m.expires_at is not null and m.expires_at <= millis()
+    order by m.expires_at limit $1
+) as o
+group by o.tenant, o.conversation
+
+-- name: still_expired
+-- Those of these messages that nobody has buried meanwhile: tenant, conversation, seqs.
+select m.seq from messages m
+where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= millis() and m.deleted_at is null
+order by m.seq
+
+-- name: claim
+-- Begin a round that only one node does: job, milliseconds between two. No row for who comes too early.
+insert into rounds (job, at) values ($1, millis())
+on conflict (job) do update set at = millis() where rounds.at <= millis() - $2
+returning job
+
+-- name: aged
+-- A page of all conversations, and from which time on each keeps its messages (null: for ever), and whether there are older ones:
+-- position (id, tenant), tenants and the days of each (0: for ever), limit.
+select p.tenant, p.id::text, k.since, o.created_at < k.since as due
+from (
+    select c.tenant, c.id, c.keep_days, c.swept_seq from conversations c
+    where (c.id, c.tenant) > ($1::uuid, $2::text) order by c.id, c.tenant limit $5
+) as p
+cross join lateral (
+    select millis() - least(p.keep_days, (
+        select nullif(t.days, 0) from unnest($3::text[], $4::integer[]) as t (tenant, days) where t.tenant = p.tenant
+    )) * 86400000::bigint as since
+) as k
+left join lateral (
+    select m.created_at from messages m
+    where m.conversation = p.id and m.tenant = p.tenant and m.seq > p.swept_seq and k.since is not null
+    order by m.seq limit 1
+) as o on true
+order by p.id, p.tenant
+
+-- name: oldest
+-- The first messages that were not swept yet: tenant, conversation, limit.
+select m.seq, m.created_at, m.deleted_at is not null as gone
+from conversations c
+join messages m on m.tenant = c.tenant and m.conversation = c.id and m.seq > c.swept_seq
+where c.tenant = $1 and c.id = $2
+order by m.seq limit $3
+
+-- name: swept
+-- Tenant, conversation, seq up to which all messages are too old.
+update conversations set swept_seq = $3 where tenant = $1 and id = $2

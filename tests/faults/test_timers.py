@@ -1,0 +1,57 @@
+"""Killed amid an erasure and amid scheduled messages: what is left is done afterwards, once."""
+
+from pathlib import Path
+from typing import Any
+
+import trio
+from trio_websocket import open_websocket_url
+
+from chatd.client import Account
+from chatd.client.link import Link
+from chatd.node.keys import now_ms
+from tests.faults.process import Process, process
+from tests.faults.test_process import group_of, history, listen
+
+SAID = 200
+PATIENCE = 60.0
+
+
+async def call_all(daemon: Process, account: Account, commands: list[dict[str, Any]]) -> None:
+    """One after the other."""
+    headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
+    async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers) as connection:
+        link = Link(connection)
+        await link.receive()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, link)
+            for command in commands:
+                await link.call(command)
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_kill_amid_an_erasure_and_amid_what_is_due(tmp_path: Path) -> None:
+    async with process(tmp_path) as daemon:
+        (ann, ben, *_), conversation = await group_of(daemon, 3)
+        said = [
+            {"t": "message.send", "conversation": conversation, "client_id": f"a{number}", "text": "mine"}
+            for number in range(SAID)
+        ]
+        await call_all(daemon, ann, said)
+        at = now_ms() + 1500
+        plan = {"t": "message.schedule", "conversation": conversation, "text": "planned", "at": at}
+        await call_all(daemon, ben, [{**plan, "client_id": f"p{number}"} for number in range(80)])
+        await call_all(daemon, ann, [{"t": "me.erase", "confirm": True}])
+        await trio.sleep_until(trio.current_time() + max(0, at - now_ms()) / 1000 + 0.3)
+        await daemon.kill()
+        await daemon.start()
+        with trio.fail_after(PATIENCE):
+            while not is_done(items := await history(daemon, ben, conversation), ann.user):
+                await trio.sleep(0.5)
+        assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
+        assert sorted(item["client_id"] for item in items if item["text"]) == sorted(f"p{number}" for number in range(80))
+
+
+def is_done(items: list[dict[str, Any]], erased: str) -> bool:
+    planned = [item for item in items if item["text"] == "planned"]
+    left = [item for item in items if item["sender"] == erased and "system" not in item and "deleted_at" not in item]
+    return len(planned) >= 80 and not left

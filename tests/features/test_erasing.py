@@ -1,0 +1,362 @@
+"""Being removed: nobody comes in, nothing is left, everything of the others stays and adds up."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import jwt
+import outcome
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Account, sign_up
+from chatd.config import Config, PostgresSection, Tenant
+from chatd.errors import Refused
+from chatd.ids import uuid7
+from chatd.node import effects, erasure, rounds
+from chatd.node.context import Ctx, Node
+from chatd.node.keys import now_ms
+from chatd.store.entries import Append
+from chatd.store.postgres import Postgres, open_postgres
+from tests.cluster.test_two_nodes import nodes
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+
+# Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
+GONE = {
+    "devices": "user_id", "logins": "user_id", "tickets": "user_id", "reactions": "user_id", "marks": "user_id",
+    "scheduled_messages": "sender", "blocks": "blocker", "user_settings": "user_id", "join_requests": "user_id",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Postgres]:
+    async with open_postgres(dsn, PostgresSection()) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits until sessions have gone that nobody could close."""
+    monkeypatch.setattr(erasure, "SETTLED", 0)
+
+
+async def done(store: Postgres, user: str) -> None:
+    with trio.fail_after(3 * PATIENCE):
+        while await store.value("select done_at from erasures where user_id = $1", user) is None:
+            await trio.sleep(0.05)
+
+
+async def check_gone(store: Postgres, user: str) -> None:
+    for table, column in GONE.items():
+        assert await store.value(f"select count(*) from {table} where {column} = $1", user) == 0, table
+    left = "select count(*) from messages where sender = $1 and system is null and deleted_at is null"
+    assert await store.value(left, user) == 0
+    assert await store.value("select count(*) from messages where sender = $1 and text is not null", user) == 0
+    row = await store.one("select name, erased_at from users where id = $1", user)
+    assert row is not None
+    assert (row["name"], row["erased_at"] > 0) == (None, True)
+    roles = (
+        "select count(*) from members b join conversations c on c.id = b.conversation where b.user_id = $1 and kind <> 'direct'"
+    )
+    assert await store.value(roles, user) == 0
+    await check_counts(store)
+
+
+async def check_counts(store: Postgres) -> None:
+    """Reactions as counted anew, members as counted anew, no gap in seq, no rev twice or beyond the conversation's."""
+    assert not await store.all(
+        "select m.seq, m.reactions, n.counts from messages m left join lateral ("
+        " select jsonb_object_agg(emoji, found) as counts from ("
+        "  select emoji, count(*) as found from reactions r where r.conversation = m.conversation and r.seq = m.seq group by 1"
+        " ) as c) as n on true where m.reactions is distinct from n.counts"
+    )
+    assert not await store.all(
+        "select 1 from conversations c where members <> (select count(*) from members b where b.conversation = c.id)"
+        " or seq <> (select count(*) from messages m where m.conversation = c.id)"
+        " or rev < (select coalesce(max(rev), 0) from messages m where m.conversation = c.id)"
+    )
+    assert not await store.all("select 1 from messages group by conversation, rev having count(*) > 1")
+
+
+async def settle(alice: Person, bob: Person, carol: Person) -> dict[str, str]:
+    """Alice has left traces everywhere."""
+    direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
+    group = (await alice.call("conversation.create", title="Us", members=[bob.user, carol.user])).conversation.id
+    other = (await bob.call("conversation.create", members=[alice.user, carol.user])).conversation.id
+    for place in (direct, group, other):
+        mine = await alice.send(place, f"mine {place}", mentions=[bob.user])
+        theirs = await bob.send(place, f"theirs {place}", reply_to=mine.message)
+        await alice.call("message.edit", conversation=place, message=mine.message, text="mine, edited")
+        await bob.call("reaction.add", conversation=place, message=mine.message, emoji="👍")
+        for person, emoji in ((alice, "👍"), (bob, "👍"), (alice, "🎉")):
+            await person.call("reaction.add", conversation=place, message=theirs.message, emoji=emoji)
+        await alice.call("message.star", conversation=place, message=theirs.message)
+        await alice.call("conversation.settings", conversation=place, draft="I was about to say", muted_until=2**53 - 1)
+    await alice.call("message.schedule", conversation=direct, client_id="s", text="one day", at=now_ms() + 3_600_000)
+    await alice.call("user.block", user=carol.user)
+    await alice.call("user.settings", notify="none")
+    await alice.call("auth.ticket")
+    return {"direct": direct, "group": group, "other": other}
+
+
+@covers("me.erase")
+async def test_nothing_is_left_of_who_is_erased(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.people(3) as (alice, bob, carol), daemon.connected(alice.account) as tablet:
+        places = await settle(alice, bob, carol)
+        bob.events.clear()
+        assert (await alice.refused("me.erase", confirm=False)).code == "bad_request"
+        assert (await alice.call("me.erase", confirm=True))["t"] == "me.erased"
+        for session in (alice, tablet):
+            assert (await session.ended()).code == 4404
+        await done(store, alice.user)
+        await check_gone(store, alice.user)
+        audit = await store.one("select actor, act, subject from audit_log")
+        assert audit is not None
+        assert tuple(audit) == (alice.user, "user.erase", alice.user)
+        for name, place in places.items():
+            items = (await bob.call("message.history", conversation=place))["items"]
+            spoken = [item for item in items if "system" not in item]
+            assert [(item["text"], "deleted_at" in item) for item in spoken] == [(None, True), (f"theirs {place}", False)]
+            assert (spoken[1]["reactions"], spoken[1]["mine"]) == ({"👍": 1}, ["👍"])
+            assert (spoken[1]["quote"]["text"], spoken[1]["quote"]["deleted"]) == (None, True)
+            members = {one["user"]: one for one in (await bob.call("member.list", conversation=place))["items"]}
+            assert (alice.user in members) == (name == "direct")
+        assert (await bob.call("member.list", conversation=places["direct"]))["items"][0]["name"] in (None, "p1")
+        roles = [one["role"] for one in (await bob.call("member.list", conversation=places["group"]))["items"]]
+        assert sorted(roles) == ["member", "owner"]
+        total = (await bob.call("unread.total"))["total"]
+        assert total["mentions"] == 0
+
+
+async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.people(3) as (alice, bob, carol):
+        places = await settle(alice, bob, carol)
+        await bob.is_served()
+        bob.events.clear()
+        before = (await bob.call("conversation.get", conversation=places["direct"])).conversation.rev
+        await alice.call("me.erase", confirm=True)
+        await done(store, alice.user)
+        told: dict[str, list[Any]] = {}
+        while len(told.get("message.update", ())) < 9 or len(told.get("member.left", ())) < 2 or "member.update" not in told:
+            with trio.fail_after(PATIENCE):
+                while not bob.events:
+                    await trio.sleep(0.02)
+            event = bob.events.popleft()
+            told.setdefault(event["t"], []).append(event)
+        changes = sorted(event["change"] for event in told["message.update"])
+        assert changes == ["delete"] * 3 + ["reaction"] * 6
+        assert {event["by"] for event in told["message.update"]} == {alice.user}
+        assert {event["departure"]["user"] for event in told["member.left"]} == {alice.user}
+        assert None in [event["member"]["name"] for event in told["member.update"]]
+        changed = await bob.call("conversation.sync", conversation=places["direct"], rev=before)
+        assert len(changed["messages"]) == 2
+        assert changed["members"][0]["name"] is None
+
+
+async def test_nobody_comes_in_as_who_is_erased(config: Config, store: Postgres) -> None:
+    """Neither with the tokens of before, nor with one that another service makes now, nor with the device."""
+    async with running(config) as daemon, daemon.person("al", device="d" * 32) as alice, daemon.person("bob") as bob:
+        ticket = (await daemon.rest("POST", "/v1/auth/ticket", {}, alice.account.access_token)).body["ticket"]
+        await alice.call("me.erase", confirm=True)
+        for token in (alice.account.access_token, daemon.token(alice.user)):
+            answer = await daemon.rest("GET", "/v1/conversations", token=token)
+            assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
+            with pytest.raises(BaseException):  # noqa: B017, PT011
+                async with daemon.connected(Account(daemon.addresses.http, alice.user, token, "")):
+                    pass
+        fresh = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": alice.account.refresh_token})
+        assert fresh.status == 401
+        assert await store.value("select count(*) from tickets") == 0, ticket
+        again = await sign_up(daemon.addresses.http, name="al", device="d" * 32)
+        assert again.user != alice.user
+        for command, fields in (
+            ("conversation.open", {"user": alice.user}), ("conversation.create", {"members": [alice.user]}),
+        ):  # fmt: skip
+            assert (await bob.refused(command, **fields)).code == "not_found"
+        group = (await bob.call("conversation.create", members=[])).conversation.id
+        assert (await bob.refused("member.add", conversation=group, users=[alice.user])).code == "not_found"
+        assert await store.value("select erased_at from users where id = $1", alice.user) > 0
+
+
+async def test_files_are_released(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        for number, owner in enumerate((alice.user, alice.user, bob.user)):
+            id_ = f"00000000-0000-7000-8000-00000000010{number}"
+            await store.run(
+                "insert into uploads (tenant, id, owner, key, mime, size, sha256, name, created_at)"
+                " values ('default', $1, $2, $1::uuid::text, 'image/png', 1, '', 'me.png', 0)", id_, owner,
+            )  # fmt: skip
+            await store.run("insert into upload_uses values ('default', $1, $2, 1)", id_, conversation)
+        await alice.call("me.erase", confirm=True)
+        await done(store, alice.user)
+        rows = await store.all("select owner::text, removed_at is null as there, name from uploads order by id")
+        assert [tuple(row) for row in rows] == [(alice.user, False, None)] * 2 + [(bob.user, True, "me.png")]
+        assert await store.value("select count(*) from upload_uses") == 1
+
+
+Job = Callable[[Node], Awaitable[Any]]
+Inside = Callable[[Job], Awaitable[Any]]
+
+
+@asynccontextmanager
+async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Daemon, Inside]]:
+    """A daemon that does nothing by itself, and a way to do something inside of it."""
+    ask, asked = trio.open_memory_channel[Job](0)
+    answer, answered = trio.open_memory_channel[Any](1)
+
+    async def run(node: Node) -> None:
+        async for job in asked:
+            await answer.send(await outcome.acapture(job, node))
+
+    async def inside(job: Job) -> Any:
+        await ask.send(job)
+        return (await answered.receive()).unwrap()
+
+    monkeypatch.setattr(rounds, "run", run)
+    async with running(config) as daemon:
+        yield daemon, inside
+
+
+async def test_an_erasure_that_is_cut_off_is_finished(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted wrong."""
+    monkeypatch.setattr(erasure, "BATCH", 4)
+    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
+        places = await settle(alice, bob, carol)
+        for number in range(12):
+            sent = await bob.send(places["direct"], f"b{number}")
+            await alice.call("reaction.add", conversation=places["direct"], message=sent.message, emoji="👍")
+            await alice.send(places["direct"], f"a{number}")
+        await alice.call("me.erase", confirm=True)
+        attempts = 0
+        while await store.value("select count(*) from erasures where done_at is null"):
+            attempts += 1
+            await store.run("update erasures set taken_until = null")
+            with monkeypatch.context() as patch:
+                patch.setattr(erasure, "deliver", dying(attempts))
+                with suppress(Killed):
+                    await inside(erasure.erase_next)
+        assert attempts > 3
+        await check_gone(store, alice.user)
+        assert await store.value("select count(*) from messages where text like 'b%' and reactions is null") == 12
+        assert not await erasure.begin(store, "default", alice.user, "again", now_ms())
+        assert not await inside(erasure.erase_next)
+
+
+class Killed(Exception):
+    """What a signal would be."""
+
+
+def dying(after: int) -> Callable[..., Awaitable[None]]:
+    """`deliver` that works so many times."""
+    left = iter(range(after))
+
+    async def deliver(*args: Any) -> None:
+        if next(left, None) is None:
+            raise Killed
+        await effects.deliver(*args)
+
+    return deliver
+
+
+async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
+    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, "before", client_id="m")
+        await alice.call("me.erase", confirm=True)
+        late = Append("default", conversation, alice.user, "a", uuid7(now_ms()), "late", None, None, None)
+
+        async def tell(_: object) -> None:
+            pass
+
+        async def deliver(ctx: Ctx, told: effects.Effects) -> None:
+            await effects.deliver(ctx, told)
+            await ctx.node.journal.append(late, tell)
+
+        monkeypatch.setattr(erasure, "deliver", deliver)
+        await inside(erasure.erase_next)
+        await check_gone(store, alice.user)
+        assert await store.value("select count(*) from messages where client_id = 'a'") == 1
+
+
+async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
+    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is gone through at once, and once more when such a session must have ended."""
+    monkeypatch.setattr(erasure, "SETTLED", 3_600_000)
+    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, "before", client_id="m")
+        assert await erasure.begin(store, "default", alice.user, "operator", now_ms())
+        assert await inside(erasure.erase_next)
+        assert await store.value("select count(*) from messages where text is not null") == 0
+        await alice.send(conversation, "late", client_id="a")
+        await alice.call("conversation.settings", conversation=conversation, draft="late")
+        await alice.call("user.settings", notify="none")
+        assert not await inside(erasure.erase_next)
+        assert await store.value("select done_at from erasures") is None
+        await store.run("update erasures set requested_at = 1, taken_until = null")
+        assert await inside(erasure.erase_next)
+        assert await store.value("select done_at from erasures") > 0
+        await check_gone(store, alice.user)
+        assert await store.value("select count(*) from members where draft is not null") == 0
+
+
+async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the lease of the first one is over although it lives."""
+    monkeypatch.setattr(erasure, "BATCH", 5)
+    monkeypatch.setattr(erasure, "LEASE", 0)
+    async with nodes(config) as (one, two), one.person("al") as alice, two.person("bob") as bob:
+        place = (await alice.call("conversation.open", user=bob.user)).conversation.id
+        for number in range(40):
+            sent = await bob.send(place, f"b{number}")
+            await alice.call("reaction.add", conversation=place, message=sent.message, emoji="👍")
+            await alice.send(place, f"a{number}")
+        group = (await alice.call("conversation.create", members=[bob.user])).conversation.id
+        await alice.call("me.erase", confirm=True)
+        await done(store, alice.user)
+        await trio.sleep(1)
+        await check_gone(store, alice.user)
+        assert (await bob.call("conversation.get", conversation=group)).conversation.member_count == 1
+
+
+async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store: Postgres) -> None:
+    """What an operator has begun, on a machine that reaches no node."""
+    async with daemon.person("al") as alice:
+        assert await erasure.begin(store, "default", alice.user, "operator", now_ms())
+        assert (await alice.ended(12.0)).code == 4404
+
+
+async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, store: Postgres) -> None:
+    settings = replace(config, tenants={"other": Tenant(secret="o" * 32)})
+    async with running(settings) as daemon, daemon.pair() as (alice, _, conversation):
+        foreign = jwt.encode({"sub": alice.user, "exp": 2**31, "jti": "x", "tid": "other"}, "o" * 32, algorithm="HS256")
+        twin = await daemon.rest("POST", "/v1/conversations", {"members": [], "title": "mine"}, foreign)
+        assert twin.status == 200, twin.body
+        theirs = twin.body["conversation"]["id"]
+        said = {"client_id": "x", "text": "kept"}
+        assert (await daemon.rest("POST", f"/v1/conversations/{theirs}/messages", said, foreign)).status == 200
+        await alice.send(conversation, "gone")
+        assert (await daemon.rest("POST", "/v1/me/erase", {"confirm": True}, alice.account.access_token)).status == 200
+        await done(store, alice.user)
+        items = (await daemon.rest("GET", f"/v1/conversations/{theirs}/messages", token=foreign)).body["items"]
+        assert [item["text"] for item in items] == ["kept"]
+        assert await store.value("select count(*) from users where id = $1 and erased_at is null", alice.user) == 1
+
+
+async def test_who_is_in_a_match(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.people(2) as (alice, bob):
+        for person in (alice, bob):
+            await person.call("match.find")
+        found = await bob.event("match.found")
+        await alice.send(found["conversation"], "hello stranger")
+        await alice.call("me.erase", confirm=True)
+        assert (await bob.event("match.ended"))["match"] == found["match"]
+        await done(store, alice.user)
+        await check_gone(store, alice.user)
+
+
+async def test_an_unknown_user_cannot_be_erased(daemon: Daemon, store: Postgres) -> None:
+    with pytest.raises(Refused):
+        await erasure.begin(store, "default", NOBODY, "me", now_ms())
+    assert await store.value("select count(*) from audit_log") == 0

@@ -1,0 +1,211 @@
+"""Messages that disappear, and those that are older than they may be kept."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, PostgresSection, Retention, Tenant
+from chatd.node import rounds, tombstones
+from chatd.store.postgres import Postgres, open_postgres
+from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.support import PATIENCE, Daemon, Person, running
+
+SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Postgres]:
+    async with open_postgres(dsn, PostgresSection()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sweeps."""
+    monkeypatch.setattr(rounds, "JOBS", {})
+
+
+async def expired(person: Person) -> Any:
+    """The next message that is told to have expired."""
+    while (event := await person.event("message.update"))["change"] != "expire":
+        pass
+    return event
+
+
+async def history(person: Person, conversation: str) -> list[Any]:
+    return (await person.call("message.history", conversation=conversation))["items"]
+
+
+async def rich(alice: Person, bob: Person, conversation: str) -> dict[str, str]:
+    """A message with all that hangs on one."""
+    sent = await alice.send(conversation, "secrt", mentions=[bob.user], meta={"a": 1})
+    fields = {"conversation": conversation, "message": sent.message}
+    await alice.call("message.edit", text="secret", **fields)
+    await bob.call("reaction.add", emoji="👍", **fields)
+    await bob.call("message.pin", **fields)
+    await bob.call("message.star", **fields)
+    await bob.send(conversation, "what?", reply_to=sent.message)
+    return fields
+
+
+async def test_a_message_disappears_in_its_time(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "stays")
+        await alice.call("conversation.edit", conversation=conversation, disappear=1)
+        sent = await alice.send(conversation, "goes")
+        while (told := (await bob.event("message.new"))["message"])["text"] != "goes":
+            pass
+        assert told["expires_at"] == sent.created_at + 1000
+        event = await expired(bob)
+        assert (event["message"]["id"], event["message"]["text"]) == (sent.message, None)
+        assert event["message"]["deleted_at"] >= told["expires_at"]
+        assert "expires_at" not in event["message"]
+        assert "by" not in event
+        assert event["rev"] > sent.rev
+        items = await history(alice, conversation)
+        assert [(item["seq"], item["text"]) for item in items if "system" not in item] == [(1, "stays"), (3, None)]
+        changes = await alice.call("conversation.sync", conversation=conversation, rev=sent.rev)
+        assert event["message"] in changes["messages"]
+        assert await store.value("select count(*) from messages where text = 'goes'") == 0
+
+
+async def test_nothing_of_it_is_left(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        fields = await rich(alice, bob, conversation)
+        await store.run(
+            "insert into uploads (tenant, id, owner, key, mime, size, sha256, created_at)"
+            " values ('default', $1, $1, 'k', 'image/png', 1, '', 0)",
+            alice.user,
+        )
+        await store.run("insert into upload_uses values ('default', $1, $2, 1)", alice.user, conversation)
+        await store.run("update messages set expires_at = 1 where id = $1", fields["message"])
+        await expired(alice)
+        for table in SWEPT:
+            assert await store.value(f"select count(*) from {table}") == 0, table
+        state = (await bob.call("conversation.get", conversation=conversation)).conversation
+        assert (state["unread"], state["mentions"]) == (0, 0)
+
+
+async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(daemon: Daemon, unswept: None, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        fields = await rich(alice, bob, conversation)
+        before = await bob.call("conversation.get", conversation=conversation)
+        assert (before.conversation["unread"], before.conversation["mentions"]) == (1, 1)
+        await store.run("update messages set expires_at = 1 where id = $1", fields["message"])
+        assert await store.value("select text from messages where id = $1", fields["message"]) == "secret"
+        for person in (alice, bob):
+            gone, reply = (await history(person, conversation))[0], (await history(person, conversation))[-1]
+            assert (gone["text"], gone["meta"], gone["deleted_at"]) == (None, None, 1)
+            assert not {"reactions", "mine", "mentions", "edited_at", "pinned_at", "expires_at"} & set(gone)
+            assert (reply["quote"]["text"], reply["quote"]["deleted"]) == (None, True)
+            synced = await person.call("conversation.sync", conversation=conversation, rev=0)
+            assert {key: gone[key] for key in ("id", "text")} in [
+                {key: m[key] for key in ("id", "text")} for m in synced["messages"]
+            ]
+        state = (await bob.call("conversation.get", conversation=conversation)).conversation
+        assert (state["unread"], state["mentions"]) == (0, 0)
+        assert (await alice.call("message.edits", **fields))["items"] == []
+        assert (await alice.call("reaction.list", **fields))["items"] == []
+        assert (await alice.call("message.pins", conversation=conversation))["items"] == []
+        assert (await bob.call("message.starred"))["items"] == []
+        assert (await alice.refused("message.edit", text="back", **fields)).code == "conflict"
+        assert (await bob.refused("reaction.add", emoji="👍", **fields)).code == "conflict"
+        forward = await bob.refused(
+            "message.forward", conversation=conversation, client_id="f", source=conversation, message=fields["message"]
+        )
+        assert forward.code == "conflict"
+        again = await bob.send(conversation, "hm", reply_to=fields["message"])
+        (item,) = (item for item in await history(alice, conversation) if item["id"] == again.message)
+        assert item["quote"]["text"] is None
+
+
+async def test_two_nodes_bury_each_one_once(config: Config, store: Postgres) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        for number in range(40):
+            last = await alice.send(conversation, str(number))
+        await store.run("update messages set expires_at = 1")
+        for person in (alice, bob):
+            revs = [(await expired(person))["rev"] for _ in range(40)]
+            assert revs == list(range(last.rev + 1, last.rev + 41))
+        state = (await bob.call("conversation.get", conversation=conversation)).conversation
+        assert (state["rev"], state["seq"]) == (last.rev + 40, 40)
+
+
+async def age(store: Postgres, conversation: str, days: int, most: int) -> None:
+    """The first messages of a conversation are so old."""
+    await store.run(
+        "update messages set created_at = millis() - $1 * 86400000::bigint where conversation = $2 and seq <= $3",
+        days, conversation, most,
+    )  # fmt: skip
+
+
+async def swept(person: Person, conversation: str) -> list[bool]:
+    """Of each message, whether it is gone, once the last sweep is seen."""
+    return ["deleted_at" in item for item in await history(person, conversation)]
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits an hour, and a batch is small."""
+    monkeypatch.setattr(tombstones, "RETENTION_EVERY", 0)
+    monkeypatch.setattr(tombstones, "BATCH", 3)
+    monkeypatch.setattr(tombstones, "PAGE", 2)
+    monkeypatch.setitem(rounds.JOBS, tombstones.retain, 0.2)
+
+
+async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
+    with trio.fail_after(PATIENCE):
+        while await swept(person, conversation) != gone:
+            await trio.sleep(0.1)
+
+
+async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres, eager: None) -> None:
+    """Of the days of the conversation and those of the configuration the fewer count."""
+    settings = replace(config, retention=Retention(days=30))
+    async with running(settings) as daemon, daemon.people(4) as (alice, *others):
+        ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
+        for id_ in ids:
+            for number in range(9):
+                await alice.send(id_, str(number))
+        usual, strict, lenient = ids
+        await store.run("update conversations set keep_days = 10 where id = $1", strict)
+        await store.run("update conversations set keep_days = 300 where id = $1", lenient)
+        for id_ in ids:
+            await age(store, id_, 31, 4)
+        await age(store, strict, 11, 8)
+        await wait_for(alice, usual, [True] * 4 + [False] * 5)
+        await wait_for(alice, lenient, [True] * 4 + [False] * 5)
+        await wait_for(alice, strict, [True] * 8 + [False])
+        event = await expired(others[0])
+        assert (event["message"]["seq"], event["message"]["text"]) == (1, None)
+        assert [item["seq"] for item in await history(alice, usual)] == list(range(1, 10))
+        assert await store.value("select swept_seq from conversations where id = $1", strict) == 8
+
+
+async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres, eager: None) -> None:
+    async with running(config) as daemon, daemon.people(3) as (alice, bob, carol):
+        kept, short = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in (bob, carol)]
+        for id_ in (kept, short):
+            await alice.send(id_, "old")
+            await age(store, id_, 4000, 1)
+        await alice.call("conversation.edit", conversation=short, keep_days=1)
+        await wait_for(alice, short, [True])
+        assert await swept(alice, kept) == [False]
+
+
+async def test_only_one_node_looks_through_everything(config: Config, store: Postgres) -> None:
+    async with nodes(config):
+        with trio.fail_after(PATIENCE):
+            while await store.value("select count(*) from rounds") == 0:
+                await trio.sleep(0.05)
+        assert await store.value(tombstones.SQL.claim, "retention", tombstones.RETENTION_EVERY) is None
+        assert await store.value(tombstones.SQL.claim, "retention", 0) == "retention"
+
+
+async def test_days_by_tenant(config: Config) -> None:
+    tenants = {"a": Tenant(), "b": Tenant(retention_days=0), "c": Tenant(retention_days=7)}
+    days = tombstones.days_of(replace(config, tenants=tenants, retention=Retention(days=30)))
+    assert days == {"default": 30, "a": 30, "b": 0, "c": 7}

@@ -1,0 +1,177 @@
+"""Everything that is stored of somebody, and nothing of anybody else."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from email.message import Message
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, PostgresSection, Tenant
+from chatd.node import export
+from chatd.node.keys import now_ms
+from chatd.store.postgres import Postgres, open_postgres
+from tests.support import PATIENCE, Daemon, Person, running
+
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Postgres]:
+    async with open_postgres(dsn, PostgresSection()) as opened:
+        yield opened
+
+
+def download(daemon: Daemon, token: str) -> tuple[int, dict[str, str], bytes]:
+    asked = urllib.request.Request(f"{daemon.addresses.http}/v1/me/export", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+            return answer.status, lower(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, lower(error.headers), error.read()
+
+
+def lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def exported(daemon: Daemon, person: Person) -> Lines:
+    status, headers, data = await trio.to_thread.run_sync(download, daemon, person.account.access_token)
+    assert status == 200, data
+    assert headers["content-type"] == "application/x-ndjson"
+    assert headers["content-disposition"] == f'attachment; filename="chatd-{person.user}.jsonl"'
+    assert headers["cache-control"] == "no-store"
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def of(lines: Lines, kind: str) -> Lines:
+    return [line for line in lines if line["type"] == kind]
+
+
+async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> tuple[str, str]:
+    """Alice and the others have said and done things; what is not Alice's has SECRET in it."""
+    direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
+    group = (await bob.call("conversation.create", title="SECRET title", members=[alice.user, carol.user])).conversation.id
+    for place in (direct, group):
+        mine = await alice.send(place, "my words", meta={"mood": 1}, mentions=[bob.user])
+        theirs = await bob.send(place, "SECRET words", reply_to=mine.message, meta={"SECRET": 1}, attachments=[{"n": "SECRET"}])
+        await alice.call("message.edit", conversation=place, message=mine.message, text="better words")
+        await alice.send(place, "an answer", reply_to=theirs.message)
+        await alice.call("reaction.add", conversation=place, message=theirs.message, emoji="🎉")
+        await bob.call("reaction.add", conversation=place, message=mine.message, emoji="👍")
+        await alice.call("message.star", conversation=place, message=theirs.message)
+        await alice.call("conversation.settings", conversation=place, draft="my draft")
+        await bob.call("conversation.settings", conversation=place, draft="SECRET draft")
+    for source in (theirs, mine):
+        forward = {"conversation": direct, "client_id": str(uuid4()), "source": group, "message": source.message}
+        await alice.call("message.forward", **forward)
+    for person, text in ((alice, "my plan"), (bob, "SECRET plan")):
+        await person.call("message.schedule", conversation=direct, client_id="p", text=text, at=now_ms() + 3_600_000)
+    await alice.call("user.block", user=carol.user)
+    await alice.call("user.settings", notify="mentions")
+    await store.run(
+        "insert into uploads (tenant, id, owner, key, mime, size, sha256, name, created_at) values"
+        " ('default', $1, $1, 'SECRET key', 'image/png', 5, 'x', 'me.png', 0),"
+        " ('default', $2, $2, 'k', 'x/y', 5, 'x', 'SECRET', 0)",
+        alice.user, bob.user,
+    )  # fmt: skip
+    return direct, group
+
+
+async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.people(3) as (alice, bob, carol):
+        direct, group = await traces(alice, bob, carol, store)
+        lines = await exported(daemon, alice)
+        assert "SECRET" not in json.dumps(lines)
+        assert "p1" not in json.dumps([line for line in lines if line["type"] != "message"])
+        assert [line["type"] for line in lines[:2]] == ["profile", "settings"]
+        assert lines[-1] == {"type": "end", "rows": len(lines) - 3}
+        profile, settings = lines[:2]
+        assert (profile["user"], profile["name"], profile["devices"], profile["logins"]) == (alice.user, "p0", 0, 1)
+        assert settings["notify"] == "mentions"
+        assert [line["user"] for line in of(lines, "block")] == [carol.user]
+        places = {line["conversation"]: line for line in of(lines, "conversation")}
+        assert set(places) == {direct, group}
+        assert (places[direct]["with_user"], places[direct]["draft"], places[group]["role"]) == (bob.user, "my draft", "member")
+        said = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
+        own = [
+            ("an answer", direct),
+            ("an answer", group),
+            ("better words", direct),
+            ("better words", direct),
+            ("better words", group),
+        ]
+        assert said == sorted([("", direct), *own])
+        (edited,) = (line for line in of(lines, "message") if "edits" in line and line["conversation"] == group)
+        assert [edit["text"] for edit in edited["edits"]] == ["my words"]
+        assert (edited["meta"], edited["mentions"]) == ({"mood": 1}, [bob.user])
+        assert sorted(line["conversation"] for line in of(lines, "reaction")) == sorted([direct, group])
+        assert {line["emoji"] for line in of(lines, "reaction")} == {"🎉"}
+        assert len(of(lines, "mark")) == 2
+        assert [(line["upload"], line["name"]) for line in of(lines, "upload")] == [(alice.user, "me.png")]
+        assert [line["body"]["text"] for line in of(lines, "scheduled")] == ["my plan"]
+
+
+async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE", 3)
+    async with daemon.people(2) as (alice, bob):
+        place = (await alice.call("conversation.open", user=bob.user)).conversation.id
+        for number in range(10):
+            sent = await bob.send(place, "theirs")
+            await alice.send(place, str(number))
+            for emoji in ("👍", "🎉"):
+                await alice.call("reaction.add", conversation=place, message=sent.message, emoji=emoji)
+            await alice.call("message.star", conversation=place, message=sent.message)
+        lines = await exported(daemon, alice)
+        assert sorted(int(line["text"]) for line in of(lines, "message")) == list(range(10))
+        assert len({(line["message"], line["emoji"]) for line in of(lines, "reaction")}) == len(of(lines, "reaction")) == 20
+        assert len({line["message"] for line in of(lines, "mark")}) == 10
+        assert lines[-1]["rows"] == 41
+
+
+async def test_what_has_expired_is_not_in_it(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, "gone")
+        await store.run("update messages set expires_at = 1")
+        (line,) = of(await exported(daemon, alice), "message")
+        assert "text" not in line
+        assert line["deleted_at"]
+
+
+async def test_a_few_times_an_hour_and_only_for_oneself(config: Config) -> None:
+    settings = replace(config, tenants={"other": Tenant(secret="o" * 32)})
+    async with running(settings) as daemon, daemon.people(2) as (alice, bob):
+        assert download_status(await trio.to_thread.run_sync(download, daemon, "x.y.z")) == (401, "unauthenticated")
+        for _ in range(4):
+            await exported(daemon, alice)
+        refused = await trio.to_thread.run_sync(download, daemon, alice.account.access_token)
+        assert download_status(refused) == (429, "rate_limited")
+        assert int(refused[1]["retry-after"]) > 60
+        assert (await exported(daemon, bob))[0]["user"] == bob.user
+        await alice.call("auth.logout")
+        assert download_status(await trio.to_thread.run_sync(download, daemon, alice.account.access_token))[0] == 401
+
+
+def download_status(found: tuple[int, dict[str, str], bytes]) -> tuple[int, str]:
+    return found[0], json.loads(found[2])["code"]
+
+
+async def test_a_place_is_free_again_after_each_export(daemon: Daemon, store: Postgres) -> None:
+    """Also after one that somebody hung up on."""
+    async with daemon.people(6) as people:
+        for person in people:
+            host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
+            async with await trio.open_tcp_stream(host, int(port)) as stream:
+                head = f"GET /v1/me/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {person.account.access_token}\r\n\r\n"
+                await stream.send_all(head.encode())
+        with trio.fail_after(PATIENCE):
+            while True:
+                answers = [await trio.to_thread.run_sync(download, daemon, one.account.access_token) for one in people]
+                if {status for status, *_ in answers} == {200}:
+                    return
+                await trio.sleep(0.1)
