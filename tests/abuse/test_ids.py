@@ -6,6 +6,7 @@ nothing changes, and nobody is told anything. The owner is not refused so: that 
 For a new command mostly nothing is to be done; for a new kind of id see `things`. What differs on purpose stands below.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -40,9 +41,14 @@ PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE: dict[str, str] = {}
 # The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet.
-ALSO_THE_OWNER = {"schedule.cancel", "schedule.edit", "match.leave", "match.skip", "join.decide", "user.unblock"}
+ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock"}
 # What the example of a command says elsewhere, where the owner would be refused for it.
-VALUES: dict[str, Callable[[], Any]] = {"seq": lambda: 1, "rev": lambda: 0, "client_id": lambda: str(uuid4())}
+VALUES: dict[str, Callable[[], Any]] = {
+    "seq": lambda: 1,
+    "rev": lambda: 0,
+    "client_id": lambda: str(uuid4()),
+    "at": lambda: round(time.time() * 1000) + 86_400_000,
+}
 
 
 # Whoever may not be looked at is offline, whether they exist or not.

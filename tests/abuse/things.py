@@ -4,6 +4,7 @@ A new command with a new kind of id fails `test_every_kind_of_id_can_be_made` un
 way to lose the thing (leave, delete, unpair), say it in GONE too.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -113,8 +114,17 @@ async def image(world: World, owner: Person) -> Thing:
     return Thing((await world.stored(owner, picture()))["id"], owner)
 
 
+async def scheduled(world: World, owner: Person) -> Thing:
+    """A message that is to be sent tomorrow."""
+    room = await world.thing(owner, "conversation")
+    at = round(time.time() * 1000) + 86_400_000
+    made = await owner.call("message.schedule", conversation=room.id, client_id=str(uuid4()), text="later", at=at)
+    return Thing(made["id"], owner)
+
+
 FACTORIES: dict[str, Factory] = {
     "conversation": conversation,
+    "id": scheduled,
     "invite": invite,
     "match": proposed_match,
     "members": friend,
