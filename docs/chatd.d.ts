@@ -51,6 +51,15 @@ export interface AddReaction {
   emoji: string;
 }
 
+/** Who has read a message, and who has received it. */
+export interface AskReceipts {
+  t: "message.receipts";
+  conversation: string;
+  message: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
 /** The number for the badge of the app. */
 export interface AskUnread {
   t: "unread.total";
@@ -183,6 +192,8 @@ export interface Conversation {
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
   first_seq?: number;
+  joined_seq?: number;
+  joined_rev?: number;
   read_seq?: number;
   delivered_seq?: number;
   unread?: number;
@@ -244,6 +255,8 @@ export interface Counters {
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
   first_seq?: number;
+  joined_seq?: number;
+  joined_rev?: number;
   read_seq?: number;
   delivered_seq?: number;
   unread?: number;
@@ -761,7 +774,7 @@ export interface MessageAck {
   status: "sent";
 }
 
-/** A member has all messages up to `seq`. */
+/** A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
@@ -922,6 +935,13 @@ export interface Reactor {
   emoji: Array<string>;
 }
 
+/** Of `members` whom a message was for, so many have read it, and so many have received it and not read it. */
+export interface ReceiptCounts {
+  members: number;
+  read: number;
+  delivered: number;
+}
+
 /** This user's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
@@ -934,6 +954,21 @@ export interface ReceiptRead {
   t: "receipt.read";
   conversation: string;
   seq: number;
+}
+
+/** Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them. */
+export interface Receipts {
+  t: "message.receipts";
+  read: Array<Recipient>;
+  delivered: Array<Recipient>;
+  counts: ReceiptCounts;
+  cursor: string | null;
+}
+
+/** Somebody whom a message was for. */
+export interface Recipient {
+  user: string;
+  name: string | null;
 }
 
 /** Show a fresh access token of the same user on an open socket, which then lives on. */
@@ -1356,6 +1391,7 @@ export interface ResultOf {
   "message.history": Messages;
   "message.pin": Ok;
   "message.pins": Pins;
+  "message.receipts": Receipts;
   "message.send": MessageAck;
   "message.star": Ok;
   "message.starred": StarredMessages;
@@ -1378,8 +1414,8 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | MessageAck | StarredMessages | Pong | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | MessageAck | StarredMessages | Pong | Reactions | ReportMade | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | MessageUpdate | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

@@ -40,6 +40,15 @@ class TellUser(Control, array_like=True, tag="user"):
     event: Raw
 
 
+class Recount(Control, array_like=True, tag="recount"):
+    """This user has read further: their sessions, but this one, are to be told how the conversation stands for them."""
+
+    tenant: str
+    user: str
+    conversation: str
+    but: str | None
+
+
 class Joined(Control, array_like=True, tag="join"):
     """These users hear the conversation, from `rev` on."""
 
@@ -226,7 +235,7 @@ class AskTrace(Control, array_like=True, tag="ask-trace"):
 
 
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
-ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen | WhoIsHere | TheseAreHere
+ForNodes = MaintenanceChanged | DrainNodes | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
 Order = ForPool | ForNodes | Question | TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | CloseUser
 decode_order = msgpack.Decoder(Order).decode
