@@ -118,6 +118,7 @@ class Client(Commands):
             _, self.hello = await link.receive()
         link.obey(self.hello)
         self._fresh = ""
+        self._timeline.user = self.user
         self._timeline.connected()
         self._backoff.connected(trio.current_time())
         nursery.start_soon(self._catch_up, link)
