@@ -193,7 +193,7 @@ class Client(Commands):
     def _on_answer(self, command: dict[str, Any], reply: Reply) -> None:
         if reply["t"] == "conversation":
             self._timeline.learn(reply["conversation"])
-        if reply["t"] == "message.ack":
+        if reply["t"] in ("message.ack", "message.forwarded"):
             self._timeline.acked(command["conversation"], reply["seq"], reply["rev"])
         self._missed.look()
 
