@@ -139,7 +139,7 @@ class Timeline:
             return []
         if event["t"] == "conversation.gone":
             return self.forget(event["conversation"], event.get("reason", "unknown"))
-        if event["t"] == "conversation.update":
+        if event["t"] == "conversation.update" and not is_durable(event):
             self.learn(event["conversation"])
         if event["t"] == "member.left" and event["departure"]["user"] == self.user:
             return self._leave(event)

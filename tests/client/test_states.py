@@ -236,8 +236,10 @@ def test_states_beside_live_events_take_nothing_back() -> None:
 def test_news_of_a_conversation_that_nobody_has_told_of_wait_for_its_state() -> None:
     timeline = at(3)
     event = {"t": "message.new", "conversation": "other", "rev": 80, "message": {"seq": 70, "rev": 80}}
+    assert timeline.take({"t": "conversation.update", "conversation": {"id": "other", "seq": 0, "rev": 79}, "rev": 79}) == []
     assert timeline.take(event) == []
     assert timeline.own_behind
+    assert "other" not in timeline.places
     timeline.take_states([{"id": "other", "seq": 70, "rev": 80, "joined_seq": 69, "joined_rev": 78}])
     assert timeline.behind == {"other"}
     assert (timeline.places["other"].seq, timeline.places["other"].rev) == (69, 78)
