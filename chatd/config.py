@@ -177,6 +177,9 @@ class Messages(Section, frozen=True):
         Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
     ] = "members"
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
+    receipts_up_to: Annotated[
+        Count, doc("In groups of more members nobody is told how far others have received and read; it can be asked for.")
+    ] = 500
     scheduled_per_user: Annotated[Count, doc("Most messages that one user may have scheduled for later.")] = 100
 
 

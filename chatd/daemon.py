@@ -35,6 +35,7 @@ from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
+from chatd.node.recounts import Recounts
 from chatd.node.registry import Registry, load
 from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
@@ -183,6 +184,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(rounds.run, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
+            services.start_soon(Recounts(node.db, node.hub, node.cluster).run)
             services.start_soon(Questions(node).run)
             services.start_soon(node.presence.run)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))

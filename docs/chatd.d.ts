@@ -51,6 +51,15 @@ export interface AddReaction {
   emoji: string;
 }
 
+/** Who has read a message, and who has received it. */
+export interface AskReceipts {
+  t: "message.receipts";
+  conversation: string;
+  message: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
 /** The number for the badge of the app. */
 export interface AskUnread {
   t: "unread.total";
@@ -189,6 +198,8 @@ export interface Conversation {
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
   first_seq?: number;
+  joined_seq?: number;
+  joined_rev?: number;
   read_seq?: number;
   delivered_seq?: number;
   unread?: number;
@@ -257,6 +268,8 @@ export interface Counters {
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
   first_seq?: number;
+  joined_seq?: number;
+  joined_rev?: number;
   read_seq?: number;
   delivered_seq?: number;
   unread?: number;
@@ -800,7 +813,7 @@ export interface MessageAck {
   status: "sent";
 }
 
-/** A member has all messages up to `seq`. */
+/** A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
@@ -983,6 +996,13 @@ export interface Reactor {
   emoji: Array<string>;
 }
 
+/** Of `members` whom a message was for, so many have read it, and so many have received it and not read it. */
+export interface ReceiptCounts {
+  members: number;
+  read: number;
+  delivered: number;
+}
+
 /** This user's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
@@ -995,6 +1015,21 @@ export interface ReceiptRead {
   t: "receipt.read";
   conversation: string;
   seq: number;
+}
+
+/** Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them. */
+export interface Receipts {
+  t: "message.receipts";
+  read: Array<Recipient>;
+  delivered: Array<Recipient>;
+  counts: ReceiptCounts;
+  cursor: string | null;
+}
+
+/** Somebody whom a message was for. */
+export interface Recipient {
+  user: string;
+  name: string | null;
 }
 
 /** Show a fresh access token of the same user on an open socket, which then lives on. */
@@ -1489,6 +1524,7 @@ export interface ResultOf {
   "message.history": Messages;
   "message.pin": Ok;
   "message.pins": Pins;
+  "message.receipts": Receipts;
   "message.schedule": Scheduled;
   "message.send": MessageAck;
   "message.star": Ok;
@@ -1519,8 +1555,8 @@ export interface ResultOf {
   "user.unblock": Ok;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | ScheduleMessage | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Scheduled | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
 export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

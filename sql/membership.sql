@@ -11,16 +11,19 @@ select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
 -- name: enter
--- Make somebody a member, who has read what was said before: tenant, conversation, user, rev, seq so far, first seq to be seen, now,
--- rev before which there is nothing to be seen.
+-- Make them members, who have read what was said before: tenant, conversation, users, rev of the first of them, seq so far, first seq
+-- to be seen, now, rev before which there is nothing to be seen, rev before all of this.
 with back as (
-    delete from former_members where tenant = $1 and conversation = $2 and user_id = $3
+    delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
 ),
 asked as (
-    delete from join_requests where tenant = $1 and conversation = $2 and user_id = $3
+    delete from join_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
 )
-insert into members (tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev)
-values ($1, $2, $3, $7, $4, $5, $5, $6, $8)
+insert into members (
+    tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev, joined_seq, joined_rev
+)
+select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9
+from unnest($3::uuid[]) with ordinality as w (id, ord)
 
 -- name: leave
 -- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
@@ -40,6 +43,14 @@ select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.j
 from members b
 join users p on p.tenant = b.tenant and p.id = b.user_id
 where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
+
+-- name: some
+-- Some members, by the rev of their last change: tenant, conversation, users.
+select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
+from members b
+join users p on p.tenant = b.tenant and p.id = b.user_id
+where b.tenant = $1 and b.conversation = $2 and b.user_id = any($3::uuid[])
+order by b.rev
 
 -- name: shut
 -- Tenant, conversation.

@@ -11,18 +11,15 @@ from typing import Annotated, Any
 import trio
 import typer
 
+from chatd.cli.chat_lines import line_of, message_line
 from chatd.cli.common import FAILED, err, escape, out
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
 
-# What is said of an event.
-TOLD = {
-    "message.delivered": "{who} has received up to number {seq}",
-    "message.read": "{who} has read up to number {seq}",
-    "typing.start": "{who} is typing ...",
-    "maintenance.mode": "{message}",
-}
-HELP = "/to ID or NAME: talk to somebody   /list: conversations   /history: the last messages   /me: who am I   /quit"
+HELP = """\
+/to ID or NAME: talk to somebody   /group TITLE NAME ...: begin a group, a title of one word   /list: conversations
+/history: the last messages   /react EMOJI: to the last message   /edit TEXT: your last message   /delete: your last message
+/me: who am I   /quit"""
 
 
 def chat(
@@ -64,6 +61,9 @@ class Terminal:
         self._url = url
         self._current: str | None = None
         self._names: dict[str, str] = {}
+        # The last message, and the last one of one's own.
+        self._last: str | None = None
+        self._own: str | None = None
 
     async def run(self) -> None:
         account = await self._sign_in()
@@ -96,9 +96,13 @@ class Terminal:
         except Disconnected:
             self._say("the connection broke; try again: /to " + whom)
 
+    async def _begin_group(self, client: Client, title: str, *names: str) -> None:
+        users = [load_state(name).get("user", name) for name in names]
+        self._enter((await client.create(users, title)).conversation)
+
     def _enter(self, conversation: Reply) -> None:
-        self._current = conversation.id
-        members = conversation["members"]
+        self._current, self._last, self._own = conversation.id, None, None
+        members = conversation.get("members", [])
         self._names |= {member["user"]: printable(member["name"] or member["user"][:8]) for member in members}
         self._say(f"With {', '.join(self._names[member['user']] for member in members)}. Write a line.")
 
@@ -120,6 +124,7 @@ class Terminal:
             self._say("Nobody to talk to yet. " + HELP)
         elif line and self._current:
             ack = await client.send(self._current, line)
+            self._last = self._own = ack.message
             self._say(f"  sent, number {ack.seq}")
         return True
 
@@ -133,6 +138,14 @@ class Terminal:
         elif command == "/history" and self._current:
             for message in (await client.history(self._current, limit=20))["items"]:
                 self._show_message(message)
+        elif command == "/group" and argument:
+            await self._begin_group(client, *argument.split())
+        elif command == "/react" and argument and self._current and self._last:
+            await client.react(self._current, self._last, argument.strip())
+        elif command == "/edit" and argument and self._current and self._own:
+            await client.edit(self._current, self._own, argument)
+        elif command == "/delete" and self._current and self._own:
+            await client.delete(self._current, self._own)
         elif command == "/me":
             self._say(f"You are {self._name}, {client.user}; {client.state}")
         elif command != "/quit":
@@ -141,21 +154,36 @@ class Terminal:
 
     async def _show_events(self, client: Client) -> None:
         async for event in client.events:
-            if event["t"] == "conversation.update" and self._current is None:
+            if event["t"] == "conversation.update" and self._current is None and "kind" in event["conversation"]:
                 self._enter(event.conversation)
+            elif event["t"] == "member.update":
+                member = event["member"]
+                self._names[member["user"]] = printable(member["name"] or member["user"][:8])
             elif event["t"] == "message.new":
-                self._current = self._current or event["conversation"]
-                self._show_message(event["message"])
-                with suppress(Refused, Disconnected):
-                    await client.read(event["conversation"], event["message"]["seq"])
-            elif event["t"] in TOLD and event.get("user") != client.user:
-                self._say("  " + TOLD[event["t"]].format(who=self._who(event.get("user", "")), **event))
+                await self._take_message(client, event)
             elif event["t"] == "client.state" and event["state"] != "connecting":
                 self._say("  connected" if event["state"] == "connected" else "  the connection is gone; trying again ...")
+            elif event.get("user") != client.user:
+                line = line_of(event, self._who)
+                if line is not None:
+                    self._say("  " + printable(line))
+            if event["t"] == "conversation.gone" and event["conversation"] == self._current:
+                self._current = None
+
+    async def _take_message(self, client: Client, event: Reply) -> None:
+        self._current = self._current or event["conversation"]
+        if event["conversation"] == self._current and "system" not in event["message"]:
+            self._last = event["message"]["id"]
+        self._show_message(event["message"])
+        with suppress(Refused, Disconnected):
+            await client.read(event["conversation"], event["message"]["seq"])
 
     def _show_message(self, message: dict[str, Any]) -> None:
-        text = message["text"] or "(no text)"
-        out.print(f"[bold]{escape(self._who(message['sender']))}[/]: {escape(printable(text))}", highlight=False)
+        line = printable(message_line(message, self._who))
+        if "system" in message:
+            self._say("  " + line)
+        else:
+            out.print(f"[bold]{escape(self._who(message['sender']))}[/]: {escape(line)}", highlight=False)
 
     def _who(self, user: str) -> str:
         return self._names.get(user, user[:8])

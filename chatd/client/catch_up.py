@@ -1,4 +1,4 @@
-"""Learning what was missed: all states when a connection begins, then each gap as it is found.
+"""Learning what was missed: all states when a connection begins, and when the server says so; then each gap as it is found.
 
 One task per connection does it, conversation after conversation, so that two syncs of one conversation never cross.
 """
@@ -28,38 +28,57 @@ class CatchUp:
 
     def look(self) -> None:
         """Called after everything that may have shown a gap."""
-        if self._timeline.behind:
+        if self._timeline.behind or self._timeline.own_behind:
             self._gap.set()
 
     async def states(self, link: Link) -> None:
-        """Which conversations changed since the last connection. Raises Disconnected, Refused."""
+        """What changed since the last time. Raises Disconnected, Refused."""
+        self._timeline.own_behind = False
         cursor, more = self._timeline.cursor, True
+        found: dict[str, Any] = {"conversations": [], "gone": [], "marks": [], "own": False}
         while more:
             page = await link.call({"t": "session.sync", **({"cursor": cursor} if cursor else {})})
-            self._timeline.take_states(page["conversations"])
+            for name in ("conversations", "gone", "marks"):
+                found[name] += page.get(name, [])
+            found["own"] = found["own"] or page.get("own", False)
             cursor, more = page["cursor"], page["more"]
         assert cursor is not None
-        self._tell(self._timeline.states_end(cursor))
+        self._timeline.take_gone(found["gone"])
+        self._timeline.take_states(found["conversations"])
+        self._tell(self._timeline.states_end(cursor, found))
 
     async def close_gaps(self, link: Link) -> None:
         """Sync what is behind, now and whenever something falls behind. Raises Disconnected."""
         while True:
+            if self._timeline.own_behind:
+                await self._states_again(link)
             for id_ in tuple(self._timeline.behind):
                 await self._close_gap(link, id_)
-            if not self._timeline.behind:
+            if not self._timeline.behind and not self._timeline.own_behind:
                 self._gap = trio.Event()
                 await self._gap.wait()
+
+    async def _states_again(self, link: Link) -> None:
+        await self._events.room()
+        try:
+            await self.states(link)
+        except Refused as refused:
+            self._timeline.own_behind = True
+            await trio.sleep(refused.retry_after or RETRY_AFTER)
 
     async def _close_gap(self, link: Link, id_: str) -> None:
         """One conversation. A refusal does not keep the others waiting; one means that it is ours no more."""
         try:
             while id_ in self._timeline.behind:
                 await self._events.room()
-                rev = self._timeline.places[id_].rev
+                place = self._timeline.places.get(id_)
+                if place is None:
+                    return
+                rev = place.rev
                 changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
                 self._tell(self._timeline.take_changes(id_, changes))
         except Refused as refused:
             if refused.code in NOT_OURS:
-                self._timeline.forget(id_)
+                self._tell(self._timeline.forget(id_))
             else:
                 await trio.sleep(refused.retry_after or RETRY_AFTER)

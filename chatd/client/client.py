@@ -118,6 +118,7 @@ class Client(Commands):
             _, self.hello = await link.receive()
         link.obey(self.hello)
         self._fresh = ""
+        self._timeline.user = self.user
         self._timeline.connected()
         self._backoff.connected(trio.current_time())
         nursery.start_soon(self._catch_up, link)
@@ -192,7 +193,7 @@ class Client(Commands):
     def _on_answer(self, command: dict[str, Any], reply: Reply) -> None:
         if reply["t"] == "conversation":
             self._timeline.learn(reply["conversation"])
-        if reply["t"] == "message.ack":
+        if reply["t"] in ("message.ack", "message.forwarded"):
             self._timeline.acked(command["conversation"], reply["seq"], reply["rev"])
         self._missed.look()
 

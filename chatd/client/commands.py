@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from chatd.client.link import Disconnected, Link
+from chatd.client.messenger import Messenger
 from chatd.client.outbox import Outbox, Sending
 from chatd.client.reply import Reply
 from chatd.errors import Refused
@@ -15,7 +16,7 @@ RETRY_AFTER = 1.0
 SOON = 0.02
 
 
-class Commands:
+class Commands(Messenger):
     """The part of the client that talks. Each method returns the server's answer; see docs/protocol.md for its fields."""
 
     def __init__(self, outbox: Outbox) -> None:

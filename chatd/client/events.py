@@ -13,6 +13,8 @@ import trio
 from chatd.client.reply import Reply
 
 MOST = 5000
+# What is told in any case: there is little of it, and it would not come again.
+ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 
 
 class EventQueue:
@@ -26,10 +28,10 @@ class EventQueue:
         self._emptied = trio.Event()
 
     def put(self, event: Reply) -> None:
-        if len(self._queue) < self._most:
+        if len(self._queue) < self._most or event["t"] in ALWAYS:
             self._queue.append(event)
             self._filled.set()
-        elif "rev" in event and "conversation" in event:
+        elif "conversation" in event:
             self._lost(event)
 
     def untaken(self) -> list[Reply]:

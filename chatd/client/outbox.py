@@ -49,10 +49,14 @@ class Outbox:
         if len(self._queue) >= self._most:
             raise OverflowError("too many messages wait to be sent")
         self._queue.append(sending)
-        self._sent[sending.client_id] = None
+        self.note(sending.client_id)
+        self._filled.set()
+
+    def note(self, client_id: str) -> None:
+        """A message with this id is from here."""
+        self._sent[client_id] = None
         if len(self._sent) > 2 * self._most:
             self._sent.pop(next(iter(self._sent)))
-        self._filled.set()
 
     def has_sent(self, client_id: str) -> bool:
         """Whether a message is from here: its ack says all that its event would."""

@@ -4,13 +4,26 @@ Every durable event has a `rev`, the next one of its conversation. What comes tw
 which a sync closes before anything later is told. So the app sees each message once, in the order of `seq`, whatever the
 connection does. What was returned from here but has not been taken by the app is not part of a position: a position that is
 saved misses nothing.
+
+What is the user's own (settings, stars, how far they have read in a large group) has no `rev`. It comes with `session.sync`, when
+a connection begins and whenever the server says `session.behind`, and is told as `session.changed`. A conversation that is the
+user's no more is forgotten, and told as `conversation.gone`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-Json = Mapping[str, Any]
+from chatd.client.states import (
+    Json,
+    conversation_of,
+    is_durable,
+    missed_info,
+    missed_members,
+    missed_messages,
+    seq_before,
+    session_changed,
+)
 
 # Events that wait for the sync of their conversation; what is more than that is synced once more.
 MOST_HELD = 256
@@ -18,12 +31,16 @@ MOST_HELD = 256
 
 @dataclass
 class Place:
-    """One conversation. Everything up to `rev` has been told; `seq` is the last message of it, `top` the last rev heard of."""
+    """One conversation. Everything up to `rev` has been told; `seq` is the last message of it, `top` the last rev heard of.
+
+    `info`: what was told of the conversation itself by the sync that is going on.
+    """
 
     seq: int = 0
     rev: int = 0
     top: int = 0
     held: list[Json] = field(default_factory=list)
+    info: Json | None = None
 
 
 class Timeline:
@@ -36,16 +53,26 @@ class Timeline:
         self.cursor: str | None = (position or {}).get("cursor")
         self._fresh = self.cursor is None
         self._waiting: list[Json] | None = []
-        self._resets: list[Json] = []
+        self._lost_ones: list[Json] = []
+        # The user, once that is known.
+        self.user = ""
+        # Something of the user's own may have changed.
+        self.own_behind = False
 
     def position(self, untaken: Iterable[Json] = ()) -> dict[str, Any]:
         """What to keep, so that a later client misses nothing. `untaken`: events from here that the app has not had yet."""
         kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
+        cursor, known = self.cursor, True
         for event in untaken:
-            if is_durable(event) and conversation_of(event) in kept:
+            if event["t"] == "session.changed" and known:
+                cursor, known = event["since"], False
+            elif event["t"] == "conversation.gone":
+                # Whoever asks for it will be told that it is gone.
+                kept.setdefault(event["conversation"], [0, 0, True])
+            elif is_durable(event) and conversation_of(event) in kept:
                 seq, rev, _ = kept[conversation_of(event)]
                 kept[conversation_of(event)] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
-        return {"cursor": self.cursor, "conversations": kept}
+        return {"cursor": cursor, "conversations": kept}
 
     # --- a connection begins --------------------------------------------------------------------------------------------
 
@@ -61,23 +88,34 @@ class Timeline:
             place = self.places.get(state["id"])
             if place is None and self._fresh:
                 self.places[state["id"]] = Place(state["seq"], state["rev"])
-            elif place is None or state["rev"] > place.rev:
+            elif place is None:
+                self._begin(state)
+            elif state["rev"] > place.rev:
                 self._fall_behind(state["id"], state["rev"])
-            elif state["rev"] < place.rev:
+            elif state["rev"] < place.rev and self._waiting is not None:
                 self._reset(state)
 
     def _reset(self, state: Json) -> None:
         """The server stands before where it was: it has been restored from a backup. Its state counts, and the app is told."""
         self.places[state["id"]] = Place(state["seq"], state["rev"])
-        self._resets.append({"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]})
+        self._lost_ones.append({"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]})
 
-    def states_end(self, cursor: str) -> list[Json]:
-        """All states have come. Returns the events that waited for it."""
+    def take_gone(self, ids: Iterable[str]) -> None:
+        """Conversations that are ours no more. Beside live events this may be out of date, so it is asked about each."""
+        for id_ in ids:
+            if self._waiting is not None:
+                self._lost_ones += self.forget(id_)
+            elif id_ in self.places:
+                self._fall_behind(id_, 0)
+
+    def states_end(self, cursor: str, state: Json | None = None) -> list[Json]:
+        """All states have come: `state` is what they were. Returns what to tell of them, and the events that waited for it."""
+        changed = session_changed(self.cursor, state) if state is not None and not self._fresh else []
         self._fresh = False
         self.cursor = cursor
         waiting, self._waiting = self._waiting or [], None
-        resets, self._resets = self._resets, []
-        return resets + [event for waited in waiting for event in self.take(waited)]
+        lost, self._lost_ones = self._lost_ones, []
+        return [*lost, *changed, *(event for waited in waiting for event in self.take(waited))]
 
     def _place(self, id_: str) -> Place:
         return self.places.setdefault(id_, Place())
@@ -93,14 +131,25 @@ class Timeline:
 
     def take(self, event: Json) -> list[Json]:
         """A live event. Returns what to tell now: it, or nothing because it is known, or has to wait for a sync."""
+        if event["t"] == "session.behind":
+            self.own_behind = True
+            return []
         if self._waiting is not None and "conversation" in event:
             self._waiting.append(event)
+            return []
+        if event["t"] == "conversation.gone":
+            return self.forget(event["conversation"], event.get("reason", "unknown"))
+        if event["t"] == "conversation.update" and not is_durable(event):
+            self.learn(event["conversation"])
+        if event["t"] == "member.left" and event["departure"]["user"] == self.user:
+            return self._leave(event)
+        if is_durable(event) and conversation_of(event) not in self.places:
+            # Where it begins for us, only session.sync knows.
+            self.own_behind = True
             return []
         if event["t"] == "behind":
             self._fall_behind(event["conversation"], event["rev"])
             return []
-        if event["t"] == "conversation.update":
-            self.learn(event["conversation"])
         return self._take_durable(event) if is_durable(event) else [event]
 
     def learn(self, conversation: Json) -> None:
@@ -110,7 +159,21 @@ class Timeline:
         if conversation["seq"] == 0:
             self.places[conversation["id"]] = Place(rev=conversation["rev"])
         else:
-            self._fall_behind(conversation["id"], conversation["rev"])
+            self._begin(conversation)
+
+    def _begin(self, conversation: Json) -> None:
+        """Catch up with one that is new here, from where its user has come into it."""
+        self.places[conversation["id"]] = Place(conversation.get("joined_seq", 0), conversation.get("joined_rev", 0))
+        self._fall_behind(conversation["id"], conversation["rev"])
+
+    def _leave(self, event: Json) -> list[Json]:
+        """We are members no more, which is the last that we hear. What was missed before it cannot be had any more."""
+        place = self.places.get(event["conversation"])
+        if place is None or event["rev"] <= place.rev:
+            return []
+        departure = event["departure"]
+        reason = "left" if departure["actor"] == departure["user"] else "removed"
+        return [event, *self.forget(event["conversation"], reason)]
 
     def _take_durable(self, event: Json) -> list[Json]:
         id_ = conversation_of(event)
@@ -137,21 +200,32 @@ class Timeline:
 
     def lost(self, event: Json) -> None:
         """An event could not be told (the app does not keep up): its conversation has to be synced later."""
+        if not is_durable(event):
+            self.own_behind = self.own_behind or event["t"] == "conversation.update"
+            return
+        if conversation_of(event) not in self.places:
+            return
         place = self._fall_behind(conversation_of(event), event["rev"])
         place.rev, place.seq = min(place.rev, event["rev"] - 1), min(place.seq, seq_before(event))
 
-    def forget(self, id_: str) -> None:
-        """A conversation that is ours no more."""
+    def forget(self, id_: str, reason: str = "unknown") -> list[Json]:
+        """A conversation that is ours no more. Returns what to tell of it, once."""
         self.behind.discard(id_)
-        self.places.pop(id_, None)
+        known = self.places.pop(id_, None) is not None
+        return [{"t": "conversation.gone", "conversation": id_, "reason": reason}] if known else []
 
     # --- syncs ----------------------------------------------------------------------------------------------------------
 
     def take_changes(self, id_: str, changes: Json) -> list[Json]:
-        """A page of conversation.sync. Returns the missed messages and receipts, then what was held and fits now."""
+        """A page of conversation.sync. Returns what was missed, then what was held and fits now."""
         place = self._place(id_)
-        told = sorted([*self._missed_messages(id_, place, changes), *moved(id_, changes)], key=lambda event: int(event["rev"]))
+        told = [*missed_messages(id_, changes, place.seq), *missed_members(id_, changes)]
+        told.sort(key=lambda event: int(event["rev"]))
+        if changes.get("info") != place.info:
+            told = missed_info(id_, changes, place.rev + 1) + told
+        place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])
         place.rev = max(place.rev, changes["rev"])
+        place.info = changes.get("info") if changes["more"] else None
         if changes["more"]:
             return told
         self.behind.discard(id_)
@@ -160,41 +234,3 @@ class Timeline:
         if place.rev < place.top:
             self.behind.add(id_)
         return told
-
-    def _missed_messages(self, id_: str, place: Place, changes: Json) -> list[Json]:
-        """New ones, and what has become of those that are known."""
-        told: list[Json] = []
-        for message in changes["messages"]:
-            tag = "message.new" if message["seq"] > place.seq else "message.update"
-            told.append({"t": tag, "conversation": id_, "rev": message["rev"], "message": message})
-        place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])
-        return told
-
-
-def is_durable(event: Json) -> bool:
-    """Whether it has a place in the order of its conversation."""
-    return "rev" in event and "conversation" in event
-
-
-def conversation_of(event: Json) -> str:
-    """Of which conversation it is: some name it, some hold it."""
-    conversation = event["conversation"]
-    return str(conversation["id"] if isinstance(conversation, Mapping) else conversation)
-
-
-def seq_before(event: Json) -> int:
-    """The last message that somebody has who lacks this event, as far as it tells."""
-    return int(event["message"]["seq"]) - 1 if event["t"] == "message.new" else 2**63
-
-
-def moved(id_: str, changes: Json) -> list[Json]:
-    """Receipts that came as states of members: how far somebody has read, and received beyond that."""
-    return [
-        {"t": tag, "conversation": id_, "user": member["user"], "seq": seq, "rev": member["rev"]}
-        for member in changes["members"]
-        for tag, seq, known in (
-            ("message.read", member["read_seq"], 0),
-            ("message.delivered", member["delivered_seq"], member["read_seq"]),
-        )
-        if seq > known
-    ]

@@ -32,7 +32,8 @@ from chatd.wire.entities import Departure, Member, Message
 from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev
 
 SQL = queries.load("groups")
-MOST_AT_ONCE = 50
+# Each is told to all members: more at once would fill the outbox of who reads slowly.
+MOST_AT_ONCE = 200
 
 
 class AddMembers(Command, tag="member.add"):

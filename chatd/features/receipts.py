@@ -1,10 +1,16 @@
 """How far somebody has received and read. Two positions per member, which only move forward."""
 
+from msgspec import Struct
+
+from chatd.errors import Refused
 from chatd.node.context import Ctx
-from chatd.node.effects import Effects, Reply, ToConversation, deliver
+from chatd.node.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
 from chatd.node.registry import command
+from chatd.store import queries
 from chatd.store.entries import Advanced, Receipt
-from chatd.wire.messages import Command, Event, Id, Ok, Rev, Seq
+from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev, Seq
+
+SQL = queries.load("receipts")
 
 
 class ReceiptDelivered(Command, tag="receipt.delivered"):
@@ -22,7 +28,7 @@ class ReceiptRead(Command, tag="receipt.read"):
 
 
 class MessageDelivered(Event, tag="message.delivered"):
-    """A member has all messages up to `seq`."""
+    """A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told."""
 
     conversation: Id
     user: Id
@@ -31,7 +37,10 @@ class MessageDelivered(Event, tag="message.delivered"):
 
 
 class MessageRead(Event, tag="message.read"):
-    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it."""
+    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
+
+    In groups of more than `messages.receipts_up_to` members nobody is told; the member's own devices get `conversation.update`.
+    """
 
     conversation: Id
     user: Id
@@ -58,15 +67,24 @@ async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
 
 
 async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
-    """Refused `not_found` for who is no member, and for a seq that no message has yet."""
+    """Refused `not_found` for who is no member, and for a seq that no message has yet.
+
+    Own other devices get `conversation.update` when `read` has moved; in a group that is too large for the others to be told,
+    that is all anybody is told.
+    """
 
     async def tell(done: Advanced) -> None:
+        told: list[Effect] = []
+        if done.rev is not None or done.unread is not None:
+            ctx.node.hub.traces.moved((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
         if done.rev is not None:
-            moved = (conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock())
-            ctx.node.hub.traces.moved(moved)
-            await deliver(ctx, [ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev))])
+            told.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
+        if done.unread is not None or done.doubtful:
+            told.append(Recounted(conversation))
+        await deliver(ctx, told)
 
-    await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read), tell)
+    up_to = ctx.node.config.messages.receipts_up_to
+    await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell)
     return [Reply(Ok())]
 
 
@@ -76,3 +94,65 @@ def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
     return MessageRead(
         conversation=conversation, user=user, seq=done.read_seq, rev=rev, unread=done.unread, mentions=done.mentions or 0
     )
+
+
+class AskReceipts(Command, tag="message.receipts"):
+    """Who has read a message, and who has received it."""
+
+    conversation: Id
+    message: Id
+    cursor: Id | None = None
+    limit: Limit = 100
+
+
+class Recipient(Struct, kw_only=True, frozen=True):
+    """Somebody whom a message was for."""
+
+    user: Id
+    name: str | None
+
+
+class ReceiptCounts(Struct, kw_only=True, frozen=True):
+    """Of `members` whom a message was for, so many have read it, and so many have received it and not read it."""
+
+    members: int
+    read: int
+    delivered: int
+
+
+class Receipts(Result, tag="message.receipts"):
+    """Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them.
+
+    It was for those who were members when it was sent, but who wrote it. `cursor` is null on the last page.
+    """
+
+    read: list[Recipient]
+    delivered: list[Recipient]
+    counts: ReceiptCounts
+    cursor: Id | None
+
+
+@command(
+    AskReceipts,
+    result=Receipts,
+    cost=5,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/messages/{message}/receipts",
+)
+async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
+    """Refused `not_found` for what the asker may not see."""
+    db, here = ctx.node.db, (ctx.tenant, cmd.conversation)
+    found = await db.one(SQL.message, *here, ctx.user, cmd.message)
+    if found is None:
+        raise Refused("not_found", "no such message")
+    of = (found["seq"], found["sender"])
+    counts = await db.one(SQL.counts, *here, *of)
+    rows = await db.all(SQL.page, *here, *of, cmd.cursor, cmd.limit + 1)
+    page = rows[: cmd.limit]
+    receipts = Receipts(
+        read=[Recipient(user=row["user"], name=row["name"]) for row in page if row["has_read"]],
+        delivered=[Recipient(user=row["user"], name=row["name"]) for row in page if not row["has_read"]],
+        counts=ReceiptCounts(**dict(counts or {})),
+        cursor=page[-1]["user"] if len(rows) > cmd.limit else None,
+    )
+    return [Reply(receipts)]

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from chatd.domain.identity import Principal
 from chatd.node.context import Ctx
+from chatd.node.orders import Recount
 from chatd.wire.messages import Event, Result
 
 
@@ -41,6 +42,12 @@ class ToUser(Struct, frozen=True):
     but: str | None = None
 
 
+class Recounted(Struct, frozen=True):
+    """Who asked has read further: their other sessions are told soon how the conversation stands for them."""
+
+    conversation: str
+
+
 class Join(Struct, frozen=True):
     """From now on, that is after `rev`, the sessions of these users hear the conversation."""
 
@@ -70,7 +77,7 @@ class CloseSessions(Struct, frozen=True):
     login: str | None = None
 
 
-Effect = Reply | ToConversation | ToUser | Join | Hush | Renew | CloseSessions
+Effect = Reply | ToConversation | ToUser | Recounted | Join | Hush | Renew | CloseSessions
 Effects = Sequence[Effect]
 
 
@@ -86,6 +93,8 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)
             case ToUser(user, event, but):
                 await cluster.tell_user(tenant, user, event, but=but)
+            case Recounted(conversation):
+                await cluster.order(Recount(tenant, ctx.user, conversation, ctx.session or None))
             case Join(conversation, users, rev):
                 cluster.join(tenant, conversation, users, rev)
             case Hush(conversation, on):

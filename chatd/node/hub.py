@@ -197,6 +197,10 @@ class Hub:
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
 
+    def has_other(self, tenant: str, user: str, but: str | None) -> bool:
+        """Whether the user has a session here other than this one."""
+        return any(session.id != but for session in self._users.get((tenant, user), ()))
+
     def find(self, tenant: str, user: str | None, session: str | None) -> list[Session]:
         """The sessions of a tenant: all, those of a user, or the one of this id."""
         if session is not None:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from chatd.errors import Refused
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
@@ -14,6 +17,8 @@ from chatd.wire.entities import Departure, Json, Member, Message
 SQL = queries.load("membership")
 # So many are named in the message that says who was added.
 MOST_NAMED = 20
+# When more come at once, each is told what the conversation is without who is in it.
+MOST_SHOWN = 20
 
 
 async def member_in(here: Change, user: str) -> Member:
@@ -38,9 +43,11 @@ async def enter(here: Change, users: Sequence[str], most: int) -> list[Member]:
         raise Refused("too_large", f"a group has at most {most} members")
     first, since = (here.place.seq + 1, here.place.rev) if here.place.history == "joined" else (1, 0)
     here.late_seq = max(here.late_seq, first if new else 1)
-    for user in new:
-        await here.run(SQL.enter, user, here.next_rev(), here.place.seq, first, here.now, since)
-    return [await member_in(here, user) for user in new]
+    revs = [here.next_rev() for _ in new]
+    if not new:
+        return []
+    await here.run(SQL.enter, new, revs[0], here.place.seq, first, here.now, since, here.place.rev)
+    return [member_of(row) for row in await here.all(SQL.some, new)]
 
 
 async def leave(here: Change, user: str) -> Departure:
@@ -86,7 +93,9 @@ def named(act: str, users: Sequence[str]) -> Json:
 async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
     """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come."""
     users = [member.user for member in members]
-    view = shared(await conversation_for(ctx, users[0], conversation))
+    view = await conversation_for(ctx, users[0], conversation)
+    came = {"joined_seq": view.joined_seq, "joined_rev": view.joined_rev}
+    view = replace(shared(view), members=view.members if len(users) <= MOST_SHOWN else UNSET, **came)
     return [
         Join(conversation, users, said.rev - len(users) - 1),
         *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),

@@ -40,6 +40,15 @@ class TellUser(Control, array_like=True, tag="user"):
     event: Raw
 
 
+class Recount(Control, array_like=True, tag="recount"):
+    """This user has read further: their sessions, but this one, are to be told how the conversation stands for them."""
+
+    tenant: str
+    user: str
+    conversation: str
+    but: str | None
+
+
 class Joined(Control, array_like=True, tag="join"):
     """These users hear the conversation, from `rev` on."""
 
@@ -252,7 +261,7 @@ class PresenceShown(Control, array_like=True, tag="shown"):
 
 ForLookers = PresenceChanged | PresenceWritten | PresenceShown
 ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
-ForNodes = MaintenanceChanged | DrainNodes | Seek | Seen | WhoIsHere | TheseAreHere
+ForNodes = MaintenanceChanged | DrainNodes | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
 ForAll = TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
 Order = ForPool | ForNodes | ForLookers | Question | ForAll

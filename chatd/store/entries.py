@@ -1,7 +1,7 @@
 """What the journal commits: messages and receipts, each waiting with whoever sent it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import outcome
 import trio
@@ -27,22 +27,19 @@ class Append(Struct, frozen=True):
     meta: str | None
     extra: str | None = None
 
-    member: ClassVar[tuple[str, str, str] | None] = None
-
 
 class Receipt(Struct, frozen=True):
-    """Positions that a member has reached; 0 for a position that is not meant."""
+    """Positions that a member has reached; 0 for a position that is not meant.
+
+    In a conversation of more than `shared_up_to` members nobody else is told.
+    """
 
     tenant: str
     conversation: str
     user: str
     delivered: int
     read: int
-
-    @property
-    def member(self) -> tuple[str, str, str]:
-        """Whose position it is."""
-        return self.tenant, self.conversation, self.user
+    shared_up_to: int
 
 
 class Appended(Struct, frozen=True):
@@ -62,7 +59,11 @@ class Appended(Struct, frozen=True):
 
 
 class Advanced(Struct, frozen=True):
-    """What became of a receipt. `rev` is None when nothing moved; `unread` and `mentions` are None when `read` did not."""
+    """What became of a receipt. `rev` is None when there is nothing to tell to others.
+
+    `unread` and `mentions` are None when `read` did not move. `doubtful`: this was another attempt, and what moved in one
+    before it may not have been told to the member's own devices.
+    """
 
     delivered_seq: int
     read_seq: int
@@ -70,6 +71,7 @@ class Advanced(Struct, frozen=True):
     seq: int
     unread: int | None
     mentions: int | None
+    doubtful: bool = False
 
 
 Item = Append | Receipt

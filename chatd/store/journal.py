@@ -25,6 +25,7 @@ from zlib import crc32
 
 import outcome
 import trio
+from msgspec.structs import replace
 
 from chatd import log
 from chatd.config import Journal as Settings
@@ -124,17 +125,8 @@ class Share:
                 await committed.send((await self._gaps(), results))
 
     def _take(self) -> list[Entry]:
-        """The next batch. A member's second receipt waits for the one after it: a row can change only once in a statement."""
-        batch, rest, members = [], self._open[self._batch :], set()
-        late = []
-        for entry in self._open[: self._batch]:
-            member = entry.item.member
-            if member is not None and member in members:
-                late.append(entry)
-            else:
-                batch.append(entry)
-                members.add(member)
-        self._open = late + rest
+        """The next batch."""
+        batch, self._open = self._open[: self._batch], self._open[self._batch :]
         if not self._open:
             self._work = trio.Event()
         return batch
@@ -178,7 +170,7 @@ class Share:
         """Sent once more: a receipt that moves nothing now may have moved something the first time, which nobody was told."""
         items = [entry.item for entry, result in results if isinstance(result, Advanced) and result.rev is None]
         self._doubtful |= {(item.tenant, item.conversation) for item in items}
-        return results
+        return [(entry, replace(result, doubtful=True) if isinstance(result, Advanced) else result) for entry, result in results]
 
     def _without_expired(self, entries: list[Entry], refused: Refused) -> list[Entry]:
         """Postgres is away: those who have waited long enough are told so, here and in the open batch."""

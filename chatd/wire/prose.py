@@ -7,7 +7,7 @@ Generated from the code by `chatd schema --write docs`. Whatever is not said her
 `chatd.d.ts` (all types for TypeScript); `chatd schema --json` prints JSON Schema.
 
 [A first session](#a-first-session) · [Connecting](#connecting) · [Access tokens](#access-tokens) · [Frames](#frames) · [REST](#rest) · [Promises](#what-is-promised) ·
-[Limits](#limits) · [Commands](#commands) · [Results](#results) · [Events](#events) · [Parts](#parts) · [Coming back](#coming-back) · [Refusals](#refusals) · [Close codes](#close-codes) ·
+[Limits](#limits) · [Commands](#commands) · [Results](#results) · [Events](#events) · [Parts](#parts) · [Read and unread](#read-and-unread) · [Coming back](#coming-back) · [Refusals](#refusals) · [Close codes](#close-codes) ·
 [Admin commands](#admin-commands)
 
 ## Doors
@@ -135,6 +135,15 @@ Every command that names a path is there over HTTP: the same fields, the same an
 """
 
 SYNC = """\
+## Read and unread
+
+* Receipts are two positions per member: all up to `delivered_seq`, all up to `read_seq`. What one member sends at the same time is one change. `message.receipts` says who has read a message.
+* In a group of more than `messages.receipts_up_to` members (500) the positions of others are not told, and take no `rev`; they can be asked for. The state of a member in `conversation.sync` may be old then.
+* `unread` and `mentions` come with every conversation of `session.sync` and `conversation.list`, and in `conversation.update` when another device of one's own has read. That event has no `rev` of its own: it is how things stood
+  at `conversation.rev`, so whatever has a higher `rev` counts on top of it.
+* What everybody can count is not told to each: a `message.new` of somebody else, without `system`, is one more unread (and one more mention, when `mentions` has the user or `mentions_everybody` is true); a
+  `message.update` with `deleted_at` for one beyond `read_seq` is one less. `unread.total` has the number for a badge.
+
 ## Coming back
 
 1. Connect, and wait for `connected`. From then on events come.
@@ -144,7 +153,7 @@ SYNC = """\
 5. Send again what was not acked, in its order, with the same `client_id`.
 
 The cursor never misses a change; it may repeat a state that you know. A first sync gives positions, not history: read that with `message.history` as far back as you show it. Without step 2, as after
-`behind` or a jump of `rev`, begin with step 3.
+`behind` or a jump of `rev`, begin with step 3. Who was added to a conversation begins in it at `joined_seq` and `joined_rev`.
 """
 
 ADMIN = """\

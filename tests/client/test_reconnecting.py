@@ -173,8 +173,8 @@ async def test_a_refused_sync_does_not_keep_the_others_waiting(autojump_clock: M
     server.handlers["conversation.sync"] = sync
     position = {"cursor": "old", "conversations": {id_: [4, 4, False] for id_ in ("gone", "busy", "fine")}}
     async with client_of(server, position=position) as client:
-        seen = [(await told(client))["conversation"] for _ in range(2)]
-        assert set(seen) == {"busy", "fine"}
+        seen = {event["conversation"]: event["t"] for event in [await told(client) for _ in range(3)]}
+        assert seen == {"busy": "message.new", "fine": "message.new", "gone": "conversation.gone"}
         assert "gone" not in client.position["conversations"]
 
 
@@ -263,3 +263,61 @@ async def test_what_the_app_raises_comes_out_as_it_was(autojump_clock: MockClock
     with pytest.raises(ExceptionGroup, match="of the app"):
         async with client_of(Server()):
             raise ExceptionGroup("of the app", [AppError(), ValueError()])
+
+
+def session_state(**fields: Any) -> dict[str, Any]:
+    return {
+        "t": "session.state",
+        "conversations": [],
+        "gone": [],
+        "marks": [],
+        "own": False,
+        "cursor": "c",
+        "more": False,
+        **fields,
+    }
+
+
+async def test_something_of_ones_own_is_fetched_when_the_server_says_so(autojump_clock: MockClock) -> None:
+    server = Server()
+    answers = [
+        session_state(cursor="one"),
+        error("rate_limited", retry_after=2),
+        session_state(cursor="two", own=True, more=True),
+        session_state(cursor="three", gone=[], more=False),
+    ]
+    server.handlers["session.sync"] = lambda body: answers.pop(0)
+    async with client_of(server) as client:
+        server.wires[0].tell({"t": "session.behind"})
+        event = await told(client)
+        assert (event["t"], event["own"], event["since"]) == ("session.changed", True, "one")
+        assert [body.get("cursor") for body in server.asked_for("session.sync")] == [None, "one", "one", "two"]
+        assert client.position["cursor"] == "three"
+
+
+async def test_a_conversation_that_ended_while_away_is_told_once(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.handlers["session.sync"] = lambda body: session_state(gone=["c", "never-known"])
+    async with client_of(server, position={"cursor": "old", "conversations": {"c": [4, 4, False]}}) as client:
+        assert await told(client) == {"t": "conversation.gone", "conversation": "c", "reason": "unknown"}
+        server.wires[0].end(1006)
+        await trio.sleep(5)
+        server.wires[1].tell({"t": "maintenance.mode", "enabled": True})
+        assert (await told(client))["t"] == "maintenance.mode"
+
+
+async def test_own_counters_that_did_not_fit_come_with_the_next_states(autojump_clock: MockClock) -> None:
+    server = Server()
+    server.states = [state("c", 0)]
+    async with client_of(server) as client:
+        client.events._most = 2
+        server.handlers["session.sync"] = lambda body: session_state(
+            conversations=[state("c", 0) | {"settings": {}, "unread": 1}]
+        )
+        for unread in (3, 2, 1):
+            server.wires[0].tell({"t": "conversation.update", "conversation": state("c", 0) | {"unread": unread}})
+        await trio.sleep(1)
+        client.events._most = 10
+        while (event := await told(client))["t"] != "session.changed":
+            pass
+        assert event["conversations"][0]["unread"] == 1

@@ -1,6 +1,12 @@
 """Delivered and read."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import asyncpg
 import trio
+import trio_asyncio
 
 from chatd.client import Refused
 from tests.support import NOBODY, Daemon, Person, covers
@@ -65,3 +71,105 @@ async def test_devices_that_tell_at_the_same_moment_are_answered_each(daemon: Da
         assert sorted(results) == ["not_found"] * 2 + ["ok"] * 8
         state = await alice.call("conversation.get", conversation=conversation)
         assert {member["user"]: member["read_seq"] for member in state["conversation"]["members"]}[bob.user] == 5
+
+
+async def test_another_device_of_the_reader_is_told_how_the_conversation_stands(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
+        for _ in range(3):
+            await alice.send(conversation)
+        await bob.call("receipt.read", conversation=conversation, seq=2)
+        told = await tablet.event("conversation.update")
+        assert "rev" not in told
+        mine = told["conversation"]
+        assert (mine["id"], mine["read_seq"], mine["unread"], mine["mentions"], mine["role"]) == (conversation, 2, 1, 0, "member")
+        assert "members" not in mine
+        await bob.is_served()
+        await alice.is_served()
+        counters = [event for event in [*bob.events, *alice.events] if event["t"] == "conversation.update"]
+        assert ["unread" in event["conversation"] for event in counters] == [False], "more than that it was opened"
+
+
+async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: Daemon) -> None:
+    """The journal is held up by another transaction; what has gathered behind it is one batch."""
+    async with (
+        daemon.pair() as (alice, bob, conversation),
+        daemon.connected(bob.account) as also_bob,
+        daemon.connected(bob.account) as phone,
+    ):
+        for number in range(6):
+            await alice.send(conversation, str(number))
+        before = (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"]
+        async with trio.open_nursery() as nursery, held(daemon, conversation):
+            nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
+            await trio.sleep(0.1)
+            for person, seq in ((bob, 3), (also_bob, 6), (phone, 5)):
+                nursery.start_soon(partial(person.call, "receipt.read", conversation=conversation, seq=seq))
+            await trio.sleep(0.2)
+        told = await alice.event("message.read")
+        assert (told["seq"], told["unread"], told["rev"]) == (6, 0, before + 2)
+        await alice.is_served()
+        assert not alice.events
+        assert (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"] == before + 2
+
+
+@asynccontextmanager
+async def held(daemon: Daemon, conversation: str) -> AsyncIterator[None]:
+    """As long as the block lasts nothing is numbered in the conversation."""
+    connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
+    transaction = connection.transaction()
+    try:
+        await trio_asyncio.aio_as_trio(transaction.start)()
+        await trio_asyncio.aio_as_trio(connection.execute)("select 1 from conversations where id = $1 for update", conversation)
+        yield
+        await trio_asyncio.aio_as_trio(transaction.rollback)()
+    finally:
+        await trio_asyncio.aio_as_trio(connection.close)()
+
+
+@covers("message.receipts")
+async def test_who_has_read_a_message(daemon: Daemon) -> None:
+    async with daemon.people(4) as (ann, ben, cat, dan):
+        made = await ann.call("conversation.create", members=[ben.user, cat.user, dan.user], title="us")
+        place = {"conversation": made["conversation"]["id"]}
+        one, two = [await ann.send(place["conversation"]) for _ in range(2)]
+        await ben.call("receipt.read", **place, seq=2)
+        await cat.call("receipt.read", **place, seq=1)
+        await cat.call("receipt.delivered", **place, seq=2)
+        first = await dan.call("message.receipts", **place, message=one["message"])
+        assert {member["user"] for member in first["read"]} == {ben.user, cat.user}
+        assert (first["delivered"], first["counts"], first["cursor"]) == ([], {"members": 3, "read": 2, "delivered": 0}, None)
+        second = await ann.call("message.receipts", **place, message=two["message"])
+        assert [member["name"] for member in second["read"]] == ["p1"]
+        assert [member["user"] for member in second["delivered"]] == [cat.user]
+        assert second["counts"] == {"members": 3, "read": 1, "delivered": 1}
+        page = await ann.call("message.receipts", **place, message=two["message"], limit=1)
+        rest = await ann.call("message.receipts", **place, message=two["message"], limit=1, cursor=page["cursor"])
+        assert (len(page["read"] + page["delivered"]), rest["cursor"]) == (1, None)
+        assert {member["user"] for member in page["read"] + page["delivered"] + rest["read"] + rest["delivered"]} == {
+            ben.user,
+            cat.user,
+        }
+
+
+async def test_who_came_later_has_not_read_what_was_said_before(daemon: Daemon) -> None:
+    async with daemon.people(3) as (ann, ben, eve):
+        made = await ann.call("conversation.create", members=[ben.user], title="us")
+        place = {"conversation": made["conversation"]["id"]}
+        said = await ann.send(place["conversation"])
+        await ann.call("member.add", **place, users=[eve.user])
+        receipts = await eve.call("message.receipts", **place, message=said["message"])
+        assert receipts["counts"] == {"members": 1, "read": 0, "delivered": 0}
+        path = f"/v1/conversations/{place['conversation']}/messages/{said['message']}/receipts"
+        assert (await daemon.rest("GET", path, token=ann.account.access_token)).body["counts"] == receipts["counts"]
+
+
+@covers("message.receipts", "not_found")
+async def test_strangers_learn_nothing_of_receipts(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.person() as stranger:
+        said = await alice.send(conversation)
+        wish = {"conversation": conversation, "message": said["message"]}
+        assert (await stranger.refused("message.receipts", **wish)).code == "not_found"
+        assert (await bob.refused("message.receipts", **(wish | {"message": NOBODY}))).code == "not_found"
+        other = await bob.call("conversation.open", user=stranger.user)
+        wish["conversation"] = other["conversation"]["id"]
+        assert (await stranger.refused("message.receipts", **wish)).code == "not_found"

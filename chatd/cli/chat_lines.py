@@ -1,0 +1,77 @@
+"""What `chatd chat` says of an event, in one line. Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+Who = Callable[[str], str]
+
+TOLD = {
+    "message.delivered": "{who} has received up to number {seq}",
+    "message.read": "{who} has read up to number {seq}",
+    "typing.start": "{who} is typing ...",
+    "maintenance.mode": "{message}",
+    "conversation.gone": "the conversation is no more",
+    "conversation.reset": "the server was restored from a backup; see /history",
+}
+CHANGED = {
+    "edit": "{who} now says in number {seq}: {text}",
+    "delete": "{who} has deleted number {seq}",
+    "expire": "number {seq} has vanished",
+    "pin": "{who} has pinned number {seq}",
+    "unpin": "{who} has taken the pin off number {seq}",
+    "reaction": "{who}: {emoji} to number {seq}",
+    "unreaction": "{who} takes {emoji} back from number {seq}",
+}
+ACTS = {
+    "member.added": "{who} has added {whom}",
+    "member.joined": "{who} has joined",
+    "member.approved": "{who} has let {whom} in",
+    "member.left": "{who} has left",
+    "member.removed": "{who} has removed {whom}",
+    "member.role": "{who} has made {whom} {role}",
+    "conversation.transferred": "{who} has handed the group over to {whom}",
+    "message.pinned": "{who} has pinned a message",
+}
+
+
+def line_of(event: dict[str, Any], who: Who) -> str | None:
+    """None for what is not worth a line."""
+    if event["t"] == "message.update":
+        return update_line(event, who)
+    form = TOLD.get(event["t"])
+    return form.format(who=who(event.get("user", "")), **event) if form else None
+
+
+def update_line(event: dict[str, Any], who: Who) -> str | None:
+    """What was missed comes without a reason: then it is said how the message is now."""
+    message = event["message"]
+    change = event.get("change") or ("delete" if "deleted_at" in message else "edit")
+    change = f"un{change}" if event.get("on") is False else change
+    form = CHANGED.get(change)
+    if form is None:
+        return None
+    by, text = who(event.get("by") or message["sender"]), message["text"] or "(no text)"
+    return form.format(who=by, seq=message["seq"], text=text, emoji=event.get("emoji", ""))
+
+
+def message_line(message: dict[str, Any], who: Who) -> str:
+    """What stands behind the name of the sender, or, for what nobody wrote, the whole line."""
+    if "system" in message:
+        return system_line(message["system"], message["sender"], who)
+    if "deleted_at" in message:
+        return "(deleted)"
+    text = message["text"] or "(no text)"
+    reactions = " ".join(f"{emoji}{count}" for emoji, count in message.get("reactions", {}).items())
+    return f"{text}{' (edited)' if 'edited_at' in message else ''}{f'  [{reactions}]' if reactions else ''}"
+
+
+def system_line(system: dict[str, Any], sender: str, who: Who) -> str:
+    act, users = str(system.get("act", "")), [who(user) for user in system.get("users", [])]
+    more = int(system.get("count", len(users))) - len(users)
+    whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
+    if act == "conversation.edited":
+        changed = ", ".join(f"{name}: {value}" for name, value in system.items() if name != "act")
+        return f"{who(sender)} has changed {changed}"
+    return ACTS.get(act, "{who}: " + act.replace("{", "").replace("}", "")).format(
+        who=who(sender), whom=whom, role=system.get("role", "")
+    )

@@ -1,0 +1,70 @@
+"""States, as a sync gives them, told as the events that were missed. Pure.
+
+A state says how things are, not what happened: an event that is made of one may repeat what the app knows, and lacks what only
+the live event says (who has edited a message, say).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def is_durable(event: Json) -> bool:
+    """Whether it has a place in the order of its conversation."""
+    return "rev" in event and "conversation" in event
+
+
+def conversation_of(event: Json) -> str:
+    """Of which conversation it is: some name it, some hold it."""
+    conversation = event["conversation"]
+    return str(conversation["id"] if isinstance(conversation, Mapping) else conversation)
+
+
+def seq_before(event: Json) -> int:
+    """The last message that somebody has who lacks this event, as far as it tells."""
+    return int(event["message"]["seq"]) - 1 if event["t"] == "message.new" else 2**63
+
+
+def missed_messages(id_: str, changes: Json, known_seq: int) -> list[Json]:
+    """New ones, and what has become of those that are known."""
+    return [
+        {
+            "t": "message.new" if message["seq"] > known_seq else "message.update",
+            "conversation": id_,
+            "rev": message["rev"],
+            "message": message,
+        }
+        for message in changes["messages"]
+    ]
+
+
+def missed_members(id_: str, changes: Json) -> list[Json]:
+    """What members are now, how far they have read, and received beyond that; then who has gone."""
+    told: list[Json] = []
+    for member in changes["members"]:
+        head = {"conversation": id_, "rev": member["rev"]}
+        if "role" in member:
+            told.append({"t": "member.update", **head, "member": member})
+        if member["read_seq"]:
+            told.append({"t": "message.read", **head, "user": member["user"], "seq": member["read_seq"]})
+        if member["delivered_seq"] > member["read_seq"]:
+            told.append({"t": "message.delivered", **head, "user": member["user"], "seq": member["delivered_seq"]})
+    for gone in changes.get("departures", ()):
+        told.append({"t": "member.left", "conversation": id_, "rev": gone["rev"], "departure": gone})
+    return told
+
+
+def missed_info(id_: str, changes: Json, first_rev: int) -> list[Json]:
+    """What all share of the conversation. It may be of any rev of the page, so it goes before all of it."""
+    info = changes.get("info")
+    return [{"t": "conversation.update", "conversation": {"id": id_, **info}, "rev": first_rev}] if info else []
+
+
+def session_changed(since: str | None, state: Json) -> list[Json]:
+    """What may have changed of the user's own: counters and settings of conversations, marks on messages, other settings."""
+    conversations = [one for one in state["conversations"] if "settings" in one]
+    marks, own = state.get("marks", []), bool(state.get("own"))
+    if not (conversations or marks or own):
+        return []
+    return [{"t": "session.changed", "since": since, "conversations": conversations, "marks": marks, "own": own}]

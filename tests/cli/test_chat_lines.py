@@ -1,0 +1,50 @@
+"""What `chatd chat` says of events."""
+
+from typing import Any
+
+import pytest
+
+from chatd.cli.chat_lines import line_of, message_line
+
+MESSAGE = {"seq": 3, "sender": "ann", "text": "hi"}
+
+
+def update(**fields: Any) -> dict[str, Any]:
+    return {"t": "message.update", "message": MESSAGE, **fields}
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (update(change="edit", by="ann"), "ann now says in number 3: hi"),
+        (update(change="delete", by="bob", message=MESSAGE | {"text": None}), "bob has deleted number 3"),
+        (update(change="expire", message=MESSAGE | {"text": None}), "number 3 has vanished"),
+        (update(change="reaction", by="bob", emoji="👍", on=True), "bob: 👍 to number 3"),
+        (update(change="reaction", by="bob", emoji="👍", on=False), "bob takes 👍 back from number 3"),
+        (update(change="pin", by="bob", on=False), "bob has taken the pin off number 3"),
+        (update(change="something later"), None),
+        (update(), "ann now says in number 3: hi"),
+        (update(message=MESSAGE | {"text": None, "deleted_at": 1}), "ann has deleted number 3"),
+        ({"t": "message.read", "user": "bob", "seq": 4}, "bob has read up to number 4"),
+        ({"t": "something.later"}, None),
+    ],
+)
+def test_events(event: dict[str, Any], line: str | None) -> None:
+    assert line_of(event, str) == line
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({}, "hi"),
+        ({"edited_at": 1, "reactions": {"👍": 2}}, "hi (edited)  [👍2]"),
+        ({"text": None}, "(no text)"),
+        ({"text": None, "deleted_at": 1}, "(deleted)"),
+        ({"system": {"act": "member.added", "users": ["bob"], "count": 3}}, "ann has added bob and 2 more"),
+        ({"system": {"act": "member.role", "users": ["bob"], "count": 1, "role": "admin"}}, "ann has made bob admin"),
+        ({"system": {"act": "conversation.edited", "title": "{x}"}}, "ann has changed title: {x}"),
+        ({"system": {"act": "what.{is}.new"}}, "ann: what.is.new"),
+    ],
+)
+def test_messages(fields: dict[str, Any], line: str) -> None:
+    assert message_line(MESSAGE | fields, str) == line

@@ -1,0 +1,245 @@
+"""What has no message: edits, members, titles, and what is the user's own. Told in order, once, and never lost."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatd.client.timeline import Timeline
+
+HERE = "c"
+ME, YOU = "me", "you"
+
+
+def at(rev: int, *, seq: int | None = None, cursor: str = "x") -> Timeline:
+    """A timeline of ME that knows one conversation."""
+    timeline = Timeline({"cursor": cursor, "conversations": {HERE: [rev if seq is None else seq, rev, False]}})
+    timeline.user = ME
+    timeline.connected()
+    timeline.states_end(cursor)
+    return timeline
+
+
+def page(rev: int, *, more: bool = False, **lists: Any) -> dict[str, Any]:
+    return {"messages": [], "members": [], "departures": [], "rev": rev, "more": more, **lists}
+
+
+def member(user: str, rev: int, *, role: str = "member", read: int = 0) -> dict[str, Any]:
+    return {"user": user, "name": None, "role": role, "read_seq": read, "delivered_seq": read, "rev": rev}
+
+
+def departure(user: str, rev: int, actor: str) -> dict[str, Any]:
+    return {"user": user, "rev": rev, "left_at": 0, "actor": actor}
+
+
+def left(user: str, rev: int, actor: str = YOU) -> dict[str, Any]:
+    return {"t": "member.left", "conversation": HERE, "rev": rev, "departure": departure(user, rev, actor)}
+
+
+def tags(events: list[Any]) -> list[str]:
+    return [event["t"] for event in events]
+
+
+class Book:
+    """A server's conversation: what it is now, and the rev at which each part of it last changed."""
+
+    def __init__(self) -> None:
+        self.rev = self.seq = 0
+        self.texts: dict[int, tuple[int, str]] = {}
+        self.roles: dict[str, tuple[int, str]] = {}
+        self.gone: dict[str, int] = {}
+        self.title = (0, "")
+
+    def change(self, step: str) -> dict[str, Any]:
+        """One more change, and the event that tells of it."""
+        self.rev += 1
+        head = {"conversation": HERE, "rev": self.rev}
+        text = f"at {self.rev}"
+        if step == "title":
+            self.title = (self.rev, text)
+            return {"t": "conversation.update", "conversation": {"id": HERE, "seq": self.seq, "title": text}, "rev": self.rev}
+        if step == "join":
+            self.gone.pop(YOU, None)
+            self.roles[YOU] = (self.rev, text)
+            return {"t": "member.update", **head, "member": member(YOU, self.rev, role=text)}
+        if step == "leave":
+            self.roles.pop(YOU, None)
+            self.gone[YOU] = self.rev
+            return {"t": "member.left", **head, "departure": departure(YOU, self.rev, YOU)}
+        if step == "edit" and self.seq:
+            self.texts[self.seq] = (self.rev, text)
+            return {"t": "message.update", **head, "message": self.message(self.seq), "change": "edit"}
+        self.seq += 1
+        self.texts[self.seq] = (self.rev, text)
+        return {"t": "message.new", **head, "message": self.message(self.seq)}
+
+    def message(self, seq: int) -> dict[str, Any]:
+        rev, text = self.texts[seq]
+        return {"seq": seq, "rev": rev, "text": text}
+
+    def sync(self, after: int, limit: int) -> dict[str, Any]:
+        """As conversation.sync answers, in pages."""
+        messages = sorted((self.message(seq) for seq in self.texts if self.texts[seq][0] > after), key=lambda one: one["rev"])
+        edge = messages[limit - 1]["rev"] if len(messages) > limit else self.rev
+        found = page(edge, more=len(messages) > limit, messages=messages[:limit])
+        found["members"] = [member(user, rev, role=role) for user, (rev, role) in self.roles.items() if after < rev <= edge]
+        found["departures"] = [departure(user, rev, user) for user, rev in self.gone.items() if after < rev <= edge]
+        return found | ({"info": {"title": self.title[1]}} if self.title[0] > after else {})
+
+    def whole(self) -> Any:
+        return [text for _, text in self.texts.values()], {user: role for user, (_, role) in self.roles.items()}, self.title[1]
+
+
+class App:
+    """What an app knows that does nothing but take events."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {}
+        self.roles: dict[str, str] = {}
+        self.title = ""
+
+    def take(self, events: list[Any]) -> None:
+        for event in events:
+            if event["t"] == "message.new":
+                assert event["message"]["seq"] == len(self.texts) + 1, "once, and in order"
+            if event["t"] == "message.update":
+                assert event["message"]["seq"] in self.texts, "known before it changes"
+            if "message" in event:
+                self.texts[event["message"]["seq"]] = event["message"]["text"]
+            elif event["t"] == "member.update":
+                self.roles[event["member"]["user"]] = event["member"]["role"]
+            elif event["t"] == "member.left":
+                self.roles.pop(event["departure"]["user"], None)
+            elif event["t"] == "conversation.update":
+                self.title = event["conversation"]["title"]
+
+    def whole(self) -> Any:
+        return list(self.texts.values()), self.roles, self.title
+
+
+CHANGES = ["new", "edit", "join", "leave", "title"]
+STEPS = st.tuples(st.sampled_from(["live", "lost", "untold", "twice", "sync", "reconnect", "restart"]), st.sampled_from(CHANGES))
+
+
+@given(st.lists(STEPS, max_size=40), st.integers(1, 3))
+def test_whatever_the_line_does_the_app_knows_what_the_server_knows(steps: list[tuple[str, str]], limit: int) -> None:
+    book, app, timeline = Book(), App(), at(0)
+    last: dict[str, Any] | None = None
+
+    def sync(pages: int) -> None:
+        while HERE in timeline.behind and pages:
+            pages -= 1
+            app.take(timeline.take_changes(HERE, book.sync(timeline.places[HERE].rev, limit)))
+
+    for step, change in [*steps, ("reconnect", "new")]:
+        if step in ("live", "lost", "untold"):
+            last = book.change(change)
+            found = timeline.take(last) if step != "lost" else []
+            if step == "untold" and found == [last]:
+                timeline.lost(last)
+            else:
+                app.take(found)
+        elif step == "twice" and last is not None:
+            app.take(timeline.take(last))
+        elif step == "sync":
+            sync(1)
+        elif step in ("reconnect", "restart"):
+            if step == "restart":
+                timeline = Timeline(timeline.position())
+            timeline.connected()
+            timeline.take_states([{"id": HERE, "seq": book.seq, "rev": book.rev}])
+            app.take(timeline.states_end("next"))
+            sync(1000)
+    assert app.whole() == book.whole()
+
+
+def test_members_departures_and_info_of_a_sync_are_told_as_events_in_order() -> None:
+    timeline = at(3)
+    timeline.take({"t": "behind", "conversation": HERE, "rev": 9})
+    said = {"seq": 4, "rev": 6, "text": "x"}
+    first = page(6, more=True, messages=[said], members=[member(YOU, 5, role="admin", read=2)], info={"title": "new"})
+    second = page(9, departures=[departure(YOU, 8, ME)], info={"title": "new"})
+    told = timeline.take_changes(HERE, first) + timeline.take_changes(HERE, second)
+    assert tags(told) == ["conversation.update", "member.update", "message.read", "message.new", "member.left"]
+    assert told[0]["conversation"] == {"id": HERE, "title": "new"}
+    assert [event["rev"] for event in told] == [4, 5, 5, 6, 8]
+    # An app that has taken none of it gets all of it again.
+    assert timeline.position(told)["conversations"][HERE] == [3, 3, True]
+
+
+def test_who_was_removed_is_told_once_and_forgets_the_conversation() -> None:
+    timeline = at(3)
+    assert tags(timeline.take(left(YOU, 4))) == ["member.left"]
+    told = timeline.take(left(ME, 5))
+    assert tags(told) == ["member.left", "conversation.gone"]
+    assert told[1]["reason"] == "removed"
+    assert timeline.take(left(ME, 5)) == []
+    assert timeline.take({"t": "conversation.gone", "conversation": HERE, "reason": "dissolved"}) == []
+    assert timeline.position()["conversations"] == {}
+    assert at(3).take(left(ME, 4, actor=ME))[1]["reason"] == "left"
+
+
+def test_a_removal_that_comes_before_a_missed_message_is_told_at_once() -> None:
+    """What was missed before it cannot be had any more."""
+    timeline = at(3)
+    assert timeline.take({"t": "message.new", "conversation": HERE, "rev": 6, "message": {"seq": 6, "rev": 6}}) == []
+    assert tags(timeline.take(left(ME, 7))) == ["member.left", "conversation.gone"]
+    assert not timeline.behind
+
+
+def test_what_is_gone_after_an_absence_is_told_once() -> None:
+    timeline = at(3)
+    timeline.connected()
+    timeline.take_gone([HERE, "unknown"])
+    assert timeline.take({"t": "conversation.gone", "conversation": HERE, "reason": "dissolved"}) == []
+    told = timeline.states_end("y", {"conversations": []})
+    assert [(event["t"], event["conversation"]) for event in told] == [("conversation.gone", HERE)]
+    # Not taken by the app: a later client asks for it, and is told that it is gone.
+    assert timeline.position(told)["conversations"] == {HERE: [0, 0, True]}
+
+
+def test_who_is_added_again_begins_where_they_came_in() -> None:
+    timeline = at(3)
+    timeline.take(left(ME, 4))
+    new = {"id": HERE, "seq": 50, "rev": 62, "joined_seq": 49, "joined_rev": 60}
+    assert tags(timeline.take({"t": "conversation.update", "conversation": new})) == ["conversation.update"]
+    assert (timeline.places[HERE].seq, timeline.places[HERE].rev, timeline.behind) == (49, 60, {HERE})
+    assert timeline.take(left(ME, 4)) == []
+
+
+def test_what_is_the_users_own_is_told_with_the_first_states_of_a_connection() -> None:
+    timeline = at(3, cursor="old")
+    timeline.connected()
+    mark = {"conversation": HERE, "message": "m", "seq": 1, "starred_at": 5, "hidden": False}
+    state = {"id": HERE, "seq": 3, "rev": 3, "unread": 2, "settings": {"archived": True}}
+    timeline.take_states([state])
+    told = timeline.states_end("new", {"conversations": [state], "marks": [mark], "own": True})
+    assert told == [{"t": "session.changed", "since": "old", "conversations": [state], "marks": [mark], "own": True}]
+    assert timeline.position()["cursor"] == "new"
+    assert timeline.position(told)["cursor"] == "old"
+    timeline.connected()
+    assert timeline.states_end("newer", {"conversations": [], "marks": [], "own": False}) == []
+
+
+def test_states_beside_live_events_take_nothing_back() -> None:
+    """They may be older than what was told meanwhile."""
+    timeline = at(9)
+    assert timeline.take({"t": "session.behind"}) == []
+    assert timeline.own_behind
+    timeline.take_gone([HERE])
+    assert timeline.behind == {HERE}, "to be asked about"
+    timeline.take_states([{"id": HERE, "seq": 7, "rev": 7}])
+    assert timeline.states_end("y", {"conversations": []}) == []
+    assert timeline.places[HERE].rev == 9
+
+
+def test_news_of_a_conversation_that_nobody_has_told_of_wait_for_its_state() -> None:
+    timeline = at(3)
+    event = {"t": "message.new", "conversation": "other", "rev": 80, "message": {"seq": 70, "rev": 80}}
+    assert timeline.take({"t": "conversation.update", "conversation": {"id": "other", "seq": 0, "rev": 79}, "rev": 79}) == []
+    assert timeline.take(event) == []
+    assert timeline.own_behind
+    assert "other" not in timeline.places
+    timeline.take_states([{"id": "other", "seq": 70, "rev": 80, "joined_seq": 69, "joined_rev": 78}])
+    assert timeline.behind == {"other"}
+    assert (timeline.places["other"].seq, timeline.places["other"].rev) == (69, 78)

@@ -1,0 +1,127 @@
+"""A group of ten thousand, of whom a few are connected."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chatd.config import Config
+from chatd.ids import uuid7
+from chatd.store import queries
+from chatd.store.postgres import Postgres
+from tests.support import Daemon, Person, running
+
+MANY = 10_000
+NOBODIES = """
+insert into users (tenant, id, name, created_at)
+select 'default', ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'n' || n, 0
+from generate_series(1, $1::int) as n"""
+
+
+def nobody(number: int) -> str:
+    """One of those that NOBODIES makes."""
+    return f"00000000-0000-7000-8000-{number:012}"
+
+
+async def group_of(daemon: Daemon, db: Postgres, people: list[Person], count: int) -> dict[str, str]:
+    """A group of so many, these among them; the first one has created it."""
+    await db.run(NOBODIES, count)
+    others = [person.user for person in people[1:]]
+    members = [*others, *(nobody(number) for number in range(1, count - len(others)))]
+    answer = await daemon.rest("POST", "/v1/conversations", {"members": members, "title": "all"}, people[0].account.access_token)
+    assert answer.status == 200, answer.body
+    return {"conversation": answer.body["conversation"]["id"]}
+
+
+@pytest.fixture
+def roomy(config: Config) -> Config:
+    """Ten thousand ids fit into one request."""
+    return replace(config, http=replace(config.http, max_body_bytes=2**20))
+
+
+async def test_ten_thousand_in_one_group(roomy: Config, db: Postgres) -> None:
+    async with running(roomy) as daemon, daemon.people(3) as (ann, ben, cat), daemon.connected(ben.account) as tablet:
+        here = await group_of(daemon, db, [ann, ben, cat], MANY)
+        for person in (ben, tablet, cat):
+            assert (await person.event("conversation.update"))["conversation"]["member_count"] == MANY
+        said = [await ann.send(here["conversation"], str(number)) for number in range(3)]
+        for person in (ben, tablet, cat):
+            assert [(await person.event("message.new"))["rev"] for _ in said] == [one["rev"] for one in said]
+        # A receipt is nobody's matter but the reader's: it takes no rev, so that the next message shows no gap.
+        await cat.call("receipt.delivered", **here, seq=2)
+        await ben.call("receipt.read", **here, seq=2)
+        mine = (await tablet.event("conversation.update"))["conversation"]
+        assert (mine["read_seq"], mine["unread"], mine["rev"]) == (2, 1, said[-1]["rev"])
+        assert (await cat.send(here["conversation"]))["rev"] == said[-1]["rev"] + 1
+        assert (await ann.event("message.new"))["message"]["seq"] == 4
+        assert not ann.events
+        receipts = await ann.call("message.receipts", **here, message=said[1]["message"], limit=200)
+        assert receipts["counts"] == {"members": MANY - 1, "read": 1, "delivered": 1}
+        assert [member["user"] for member in receipts["read"]] == [ben.user]
+        assert [member["user"] for member in receipts["delivered"]] == [cat.user]
+        state = (await ben.call("session.sync"))["conversations"]
+        assert [(one["id"], one["unread"]) for one in state] == [(here["conversation"], 2)]
+
+
+async def test_a_device_that_was_away_learns_what_was_read_in_a_large_group(config: Config, db: Postgres) -> None:
+    async with (
+        running(replace(config, messages=replace(config.messages, receipts_up_to=2))) as daemon,
+        daemon.people(3) as (ann, ben, cat),
+    ):
+        made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")
+        here = {"conversation": made["conversation"]["id"]}
+        await ann.send(here["conversation"])
+        cursor = (await ben.call("session.sync"))["cursor"]
+        others = (await cat.call("session.sync"))["cursor"]
+        await ben.call("receipt.read", **here, seq=1)
+        state = await ben.call("session.sync", cursor=cursor)
+        assert [(one["read_seq"], one["unread"]) for one in state["conversations"]] == [(1, 0)]
+        assert not (await cat.call("session.sync", cursor=others))["conversations"]
+        await cat.is_served()
+        assert "message.read" not in [event["t"] for event in cat.events]
+
+
+async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Postgres) -> None:
+    """The rows of members that the two statements of the journal look at, in a group of ten thousand."""
+    await db.run(NOBODIES, MANY)
+    group = uuid7(0)
+    members = [nobody(number) for number in range(1, MANY + 1)]
+    await db.run(queries.load("conversations").create_group, "default", group, "all", members[0], members, 0)
+    await db.run("analyze")
+    journal = queries.load("journal")
+    message = ["default"], [group], [members[5]], ["c"], [uuid7(1)], ["hello"], None, None, None, None, 0
+
+    async def touched(connection: Any, sql: str, *args: Any) -> int:
+        before = await connection.fetchval(TOUCHED)
+        outcome = await connection.fetchrow(sql, *args)
+        assert outcome["outcome"] in ("new", "own")
+        return int(await connection.fetchval(TOUCHED) - before)
+
+    async def work(connection: Any) -> list[int]:
+        async with connection.transaction():
+            return [
+                await touched(connection, journal.append_messages, *message),
+                await touched(connection, journal.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]),
+            ]
+
+    assert all(0 < count < 20 for count in await db.within(work))
+
+
+TOUCHED = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'members'"
+
+
+async def test_many_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
+    await db.run(NOBODIES, 300)
+    async with daemon.people(3) as (ann, ben, eve):
+        made = await ann.call("conversation.create", members=[ben.user], title="us")
+        here = {"conversation": made["conversation"]["id"]}
+        said = await ann.send(here["conversation"])
+        many = [eve.user, *(nobody(number) for number in range(1, 200))]
+        added = await ann.call("member.add", **here, users=many)
+        assert {member["user"] for member in added["items"]} == set(many)
+        assert [member["rev"] for member in added["items"]] == list(range(said["rev"] + 1, said["rev"] + 201))
+        new = (await eve.event("conversation.update"))["conversation"]
+        assert (new["joined_seq"], new["joined_rev"], "members" in new) == (said["seq"], said["rev"], False)
+        assert [(await eve.event("member.update"))["rev"] for _ in many] == [member["rev"] for member in added["items"]]
+        assert (await eve.event("message.new"))["message"]["system"]["count"] == 200
+        assert (await ann.refused("member.add", **here, users=[nobody(number) for number in range(1, 202)])).code == "bad_request"
