@@ -27,14 +27,11 @@ set rev = $6, reactions = nullif(
 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
--- Who has reacted, by user: tenant, conversation, user who asks, message, emoji (null: any), after this user, limit.
+-- Who has reacted, by user: tenant, conversation, seq, emoji (null: any), after this user, limit.
 select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji) as emoji
-from messages m
-join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
-join reactions r on r.tenant = m.tenant and r.conversation = m.conversation and r.seq = m.seq
+from reactions r
 join users p on p.tenant = r.tenant and p.id = r.user_id
-where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
-    and (m.expires_at is null or m.expires_at > millis()) and ($5::text is null or r.emoji = $5)
-    and r.user_id > coalesce($6::uuid, '00000000-0000-0000-0000-000000000000')
+where r.tenant = $1 and r.conversation = $2 and r.seq = $3 and ($4::text is null or r.emoji = $4)
+    and r.user_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
 group by r.user_id, p.name
-order by r.user_id limit $7
+order by r.user_id limit $6

@@ -1,9 +1,3 @@
--- name: message
--- A message that the user may see: tenant, conversation, user, message.
-select m.seq, m.sender::text from messages m
-join members b on b.tenant = m.tenant and b.conversation = m.conversation
-where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
-
 -- name: counts
 -- Those whom a message was for, that is members who were there already: tenant, conversation, seq, sender.
 select count(*) as members, count(*) filter (where b.read_seq >= $3) as read,

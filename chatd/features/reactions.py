@@ -11,7 +11,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.messages import message_in, told_update
 from chatd.node.registry import Needs, command
-from chatd.node.views import message_of
+from chatd.node.views import message_of, seen_message
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Event, Id, Limit, Name, Ok, Result
@@ -143,8 +143,9 @@ class Reactions(Result, tag="reactions"):
     http="GET /v1/conversations/{conversation}/messages/{message}/reactions",
 )
 async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
-    """Nobody for a message that is not there."""
-    window = (cmd.message, cmd.emoji, cmd.cursor, cmd.limit + 1)
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, *window)
+    """Refused `not_found` for a message that the asker may not see."""
+    found = await seen_message(ctx, cmd.conversation, cmd.message)
+    window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, *window)
     items = [Reactor(**dict(row)) for row in rows[: cmd.limit]]
     return [Reply(Reactions(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.node.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
 from chatd.node.registry import command
+from chatd.node.views import seen_message
 from chatd.store import queries
 from chatd.store.entries import Advanced, Receipt
 from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -142,9 +142,7 @@ class Receipts(Result, tag="message.receipts"):
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
     """Refused `not_found` for what the asker may not see."""
     db, here = ctx.node.db, (ctx.tenant, cmd.conversation)
-    found = await db.one(SQL.message, *here, ctx.user, cmd.message)
-    if found is None:
-        raise Refused("not_found", "no such message")
+    found = await seen_message(ctx, cmd.conversation, cmd.message)
     of = (found["seq"], found["sender"])
     counts = await db.one(SQL.counts, *here, *of)
     rows = await db.all(SQL.page, *here, *of, cmd.cursor, cmd.limit + 1)

@@ -79,6 +79,14 @@ def shared(conversation: Conversation) -> Conversation:
     return replace(conversation, last_message=UNSET, **dict.fromkeys(PERSONAL, UNSET))
 
 
+async def seen_message(ctx: Ctx, conversation: str, message: str) -> Row:
+    """`seq` and `sender` of a message that the asker may see. Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.seen, ctx.tenant, conversation, ctx.user, message)
+    if row is None:
+        raise Refused("not_found", "no such message")
+    return row
+
+
 async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:
     """One conversation. Raises Refused: `not_found`."""
     found = await conversations_of(ctx, user, [id_])
