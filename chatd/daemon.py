@@ -25,6 +25,7 @@ from chatd.node.cluster import Cluster
 from chatd.node.context import Node
 from chatd.node.drain import Drain
 from chatd.node.hub import Hub
+from chatd.node.indexer import Indexer
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
@@ -168,6 +169,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(sweep, node)
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
+            services.start_soon(index_messages, node)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
@@ -226,6 +228,13 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     await anext(signals)
     LOG.warning("hurrying")
     scope.cancel()
+
+
+async def index_messages(node: Node) -> None:
+    """For ever: keep the index of the search up to date with what is told from here."""
+    indexer = Indexer(node.db)
+    node.cluster.listener = indexer.note
+    await indexer.run()
 
 
 async def sweep(node: Node) -> None:

@@ -65,6 +65,8 @@ class Cluster:
         self._owes_resync = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
+        # Told of everything that is told to a conversation from this node.
+        self.listener: Callable[[str, str, Event], None] = lambda tenant, conversation, event: None
 
     @property
     def name(self) -> str:
@@ -102,6 +104,7 @@ class Cluster:
         parts: Sequence[str] = (),
     ) -> None:
         rev = getattr(event, "rev", 0) or 0
+        self.listener(tenant, conversation, event)
         if not self._bus.alone:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
         after = self._parting(tenant, conversation, parts) if parts else then

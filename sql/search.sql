@@ -1,0 +1,32 @@
+-- name: places
+-- Conversations of a user, and when something was last said in any of them: tenant, user, only these (null: all).
+select b.conversation::text as id, c.active_at
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[]))
+
+-- name: patience
+-- For this transaction: the index needs bitmaps, and nobody waits longer than so many milliseconds.
+select set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan', 'off', true), set_config('statement_timeout', $1, true)
+
+-- name: page
+-- What the index has, the newest first, and the message where the user may see it: tenant, user, tsquery, not before this time,
+-- older than this (time, conversation, seq), only in these conversations (null: all), limit.
+-- `found` by itself, so that nothing but the index of words is used for it.
+with found as materialized (
+    select i.conversation, i.seq, i.created_at from search_index i
+    where i.words @@ $3::text::tsquery and i.tenant = $1 and i.created_at >= $4 and i.created_at <= $5
+),
+page as materialized (
+    select f.* from found f
+    join members b on b.tenant = $1 and b.conversation = f.conversation and b.user_id = $2
+    where f.seq >= b.first_seq and (f.created_at, f.conversation, f.seq) < ($5, $6::uuid, $7::bigint)
+        and ($8::uuid[] is null or f.conversation = any($8::uuid[]))
+    order by f.created_at desc, f.conversation desc, f.seq desc limit $9
+)
+select p.created_at as hit_at, p.conversation::text as hit_in, p.seq as hit_seq, m.*
+from page p
+left join lateral (
+    select f.* from messages_for($1, p.conversation, $2) as f where f.seq = p.seq and f.deleted_at is null and f.system is null
+) as m on true
+order by p.created_at desc, p.conversation desc, p.seq desc
