@@ -1,8 +1,13 @@
 -- name: places
--- Conversations of a user, and when something was last said in any of them: tenant, user, only these (null: all).
-select b.conversation::text as id, c.active_at
+-- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only these (null: all).
+-- Not when the conversation was last active, which a clock that is wrong somewhere can put before that.
+select b.conversation::text as id, i.newest
 from members b
-join conversations c on c.tenant = b.tenant and c.id = b.conversation
+cross join lateral (
+    select i.created_at as newest from search_index i
+    where i.conversation = b.conversation and i.tenant = b.tenant
+    order by i.created_at desc limit 1
+) as i
 where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[]))
 
 -- name: patience

@@ -28,13 +28,15 @@ from chatd.domain.words import tokens
 from chatd.errors import Refused
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Postgres, Row
+from chatd.store.statements import NESTED
 from chatd.wire.changes import MessageNew, MessageUpdate
 from chatd.wire.messages import Event
 
 LOG = log.get(__name__)
 SQL = queries.load("search_index")
-# An index that is lost together with its positions is made again: no need to wait for the disk.
-PRELUDE = "set statement_timeout = '60s'; set synchronous_commit = off"
+# What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
+# conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
+PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
 TIMEOUT = 60.0
 # Conversations of a batch, how many of them have news at most, and messages of a batch.
 PLACES, FRESH, BATCH = 50, 40, 500

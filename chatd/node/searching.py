@@ -7,7 +7,7 @@ down at once.
 
 What the index finds is looked for again in the text as it is now (phrases, the pairs of Chinese or Thai, texts that were edited a
 moment ago), which also gives the highlights. After a second, or when enough texts were read, the page is what there is by then,
-with a cursor where to go on.
+with a cursor where to go on; only when not even the first look was done in time it is refused.
 """
 
 import time
@@ -29,7 +29,6 @@ from chatd.wire.entities import Message
 
 SQL = queries.load("search")
 FIRST = "00000000-0000-0000-0000-000000000000"
-HOUR = 3_600_000
 # Days of each look; the last one has no end.
 LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
 # Milliseconds for all looks of a page, and how long a single one has at least.
@@ -66,7 +65,8 @@ class Search:
         self._query = query
         self._limit = limit
         self._places: list[str] = []
-        self._prefix = True
+        self._start = self.spot
+        self._prefix = any(term.prefix for term in query.wanted)
         self._read = 0
         self._deadline = 0.0
 
@@ -74,8 +74,9 @@ class Search:
         """Fill the page, from a spot on; where to go on, None when there is nothing more. Raises Refused (`timeout`)."""
         self._deadline = time.perf_counter() * 1000 + PATIENCE
         newest = await self._look_up_places()
-        top = min(newest, self._ctx.now) + HOUR if self._query.before is None else self._query.before
+        top = newest + 1 if self._query.before is None else min(newest + 1, self._query.before)
         self.spot = min(since or Spot(top), Spot(top), key=lambda spot: (spot.time, spot.conversation, spot.seq))
+        self._start = self.spot
         if not self._places or not self._query.is_selective:
             return None
         for low, times in windows(self.spot.time, self._query.after or 0):
@@ -85,11 +86,11 @@ class Search:
         return None
 
     async def _look_up_places(self) -> int:
-        """When something was last said in any of the asker's conversations."""
+        """The time of the newest message in any of the asker's conversations."""
         only = list(self._query.conversations) or None
-        rows = await self._ctx.node.db.all(SQL.places, self._ctx.tenant, self._ctx.user, only)
+        rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only)
         self._places = [row["id"] for row in rows]
-        return max((row["active_at"] for row in rows), default=0)
+        return max((row["newest"] for row in rows), default=0)
 
     async def _window(self, low: int, times: list[str]) -> bool:
         """Everything from `low` up to the spot; whether the page ends in it."""
@@ -107,29 +108,40 @@ class Search:
                 return False
 
     async def _ask(self, low: int, times: list[str], size: int) -> list[Row] | None:
-        """None when the time is over, and there is something to show for it. Raises Refused: `timeout`."""
+        """None when the time is over, and the page has come further than where it began. Raises Refused: `timeout`."""
         left = self._deadline - time.perf_counter() * 1000
-        if left < 0 and self.hits:
+        moved = self.spot != self._start
+        if left < 0 and moved:
             return None
         try:
-            return await self._page(low, times, size, max(left, LEAST))
+            return await self._page(low, times, size, max(left / 2 if self._prefix else left, LEAST))
         except Refused as refused:
-            if refused.code != "timeout" or not self.hits:
+            if refused.code != "timeout":
                 raise
+        if self._prefix:
+            # The beginning of too many words: whole words only.
+            self._prefix = False
+            return await self._ask(low, times, size)
+        if moved:
             return None
+        raise Refused("timeout", "the search took too long; another word, or a filter, makes it shorter")
 
     async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
         ctx, named, spot = self._ctx, len(self._places) <= MOST_PLACES, self.spot
-        asked = tsquery(self._query, self._places if named else [], times)
+        asked = tsquery(self._query, self._places if named else [], times, prefix=self._prefix)
         args = (ctx.tenant, ctx.user, asked, low, spot.time, spot.conversation, spot.seq, None if named else self._places, size)
+        return await self._bounded(SQL.page, patience, *args)
+
+    async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:
+        """All rows, or Refused (`timeout`) after so many milliseconds."""
 
         async def work(connection: Any) -> list[Row]:
             async with connection.transaction(readonly=True):
                 await connection.execute(SQL.patience, str(int(patience)))
-                rows: list[Row] = await connection.fetch(SQL.page, *args)
+                rows: list[Row] = await connection.fetch(sql, *args)
                 return rows
 
-        return await ctx.node.db.within(work)
+        return await self._ctx.node.db.within(work)
 
     def _take(self, row: Row) -> None:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])

@@ -9,6 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.config import Config, Tenant
+from chatd.store.postgres import Postgres
 from tests.features.test_groups import group
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
@@ -124,7 +125,7 @@ async def test_pages_go_to_the_end_and_a_cursor_is_of_one_query_of_one_user(daem
             assert (await bob.refused("message.search", query="page", cursor=wrong)).code == "bad_request"
 
 
-async def test_an_edit_replaces_the_words_and_a_deletion_takes_them(daemon: Daemon, db: Any) -> None:
+async def test_an_edit_replaces_the_words_and_a_deletion_takes_them(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = (await alice.send(conversation, "the old wording")).message
         second = (await alice.send(conversation, "a secret word")).message
@@ -224,3 +225,46 @@ async def test_bounds_of_the_fields(daemon: Daemon) -> None:
             414,
             431,
         )
+
+
+@covers("message.search")
+async def test_a_search_that_takes_too_long_is_given_up_and_the_next_one_works(daemon: Daemon, db: Postgres) -> None:
+    """H1: after a second, whatever holds it up."""
+    async with daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "needle")
+        await found(bob, "needle", ["needle"])
+
+        async def hold(connection: Any) -> None:
+            async with connection.transaction():
+                await connection.execute("lock table search_index in access exclusive mode")
+                await connection.execute("select pg_sleep(3)")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(db.within, hold)
+            await trio.sleep(0.2)
+            for query in ("needle", '"needle"'):
+                assert (await bob.refused("message.search", query=query)).code == "timeout"
+            await alice.send(conversation, "sending goes on")
+            await bob.event("message.new")
+        assert await texts(bob, "needle") == ["needle"]
+
+
+async def test_pages_of_years_ago(daemon: Daemon, db: Postgres) -> None:
+    """Every look back in time, and nothing twice."""
+    async with daemon.pair() as (alice, bob, conversation):
+        day, now = 86_400_000, 1_700_000_000_000
+        ages = [0, 1, 2, 7, 8, 9, 40, 63, 64, 65, 72, 73, 74, 500, 584, 585, 586, 3000]
+        for age in ages:
+            await alice.send(conversation, f"days ago {age}")
+        await found(bob, "ago", [f"days ago {age}" for age in reversed(ages)], limit=50)
+        await db.run("update messages set created_at = $1 - $2 * substr(text, 10)::bigint", now, day)
+        await db.run("delete from search_index; delete from search_positions")
+        expected = [f"days ago {age}" for age in ages]
+        await found(bob, "ago", expected, limit=50)
+        got, cursor = [], None
+        while cursor or not got:
+            page = await bob.call("message.search", query="ago", limit=3, cursor=cursor)
+            got += [item["message"]["text"] for item in page["items"]]
+            cursor = page["cursor"]
+        assert got == expected
+        assert await texts(bob, "ago", after=now - 9 * day, before=now - day) == expected[2:6]
