@@ -24,6 +24,8 @@ MILLIS = re.compile(r"[0-9]{1,15}")
 MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # Lexemes that the index is asked for; what is beyond them is still looked for in the text.
 MAX_LEXEMES = 64
+# Of those that are not wanted: to find what has none of many frequent words is hard work for it, and easy in a text.
+MAX_UNWANTED = 4
 
 
 class Query(Struct, frozen=True):
@@ -42,8 +44,9 @@ class Query(Struct, frozen=True):
 
     @property
     def is_selective(self) -> bool:
-        """Whether it asks for anything at all that narrows down what was said."""
-        return bool(self.wanted or self.senders or self.has)
+        """Whether it asks for anything at all that narrows down what was said, and can be there."""
+        impossible = not {term.needle for term in self.unwanted}.isdisjoint(term.needle for term in self.wanted)
+        return bool(self.wanted or self.senders or self.has) and not impossible
 
 
 class Word(Struct, frozen=True):
@@ -126,14 +129,18 @@ def beginning_of(year: int, month: int, day: int) -> int | None:
     return (before + sum(MONTHS[: month - 1]) + (leap and month > 2) + day - 1) * DAY
 
 
-def tsquery(query: Query, conversations: Sequence[str], times: Sequence[str], *, prefix: bool = True) -> str:
-    """The query as a tsquery. No conversations, or no times: they are not asked for here. `prefix` False: whole words only."""
-    groups = [map(in_conversation, conversations), times, map(from_sender, query.senders)]
-    parts = [any_of(group) for group in map(list, groups) if group]
+def tsquery(query: Query, *, prefix: bool = True) -> str:
+    """What is selective in the query, as a tsquery. `prefix` False: whole words only."""
+    parts = [any_of(map(from_sender, query.senders))] if query.senders else []
     parts += [quoted(with_content(has)) for has in query.has]
     parts += list(wanted_of(query, prefix))[:MAX_LEXEMES]
-    parts += [f"!{quoted(term.lexemes[0])}" for term in query.unwanted if term.exact][:MAX_LEXEMES]
+    parts += [f"!{quoted(term.lexemes[0])}" for term in query.unwanted if term.exact][:MAX_UNWANTED]
     return " & ".join(parts)
+
+
+def places_query(conversations: Sequence[str]) -> str:
+    """In any of these, as a tsquery of its own: see sql/search.sql."""
+    return any_of(map(in_conversation, conversations))
 
 
 def wanted_of(query: Query, prefix: bool) -> Iterator[str]:

@@ -18,7 +18,7 @@ import trio
 from msgspec import Struct
 
 from chatd.domain.facets import DAY, SPAN, days, spans
-from chatd.domain.search_query import Query, tsquery
+from chatd.domain.search_query import Query, any_of, places_query, tsquery
 from chatd.domain.words import highlights
 from chatd.errors import Refused
 from chatd.node.context import Ctx
@@ -35,7 +35,10 @@ LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
 PATIENCE, LEAST = 1000.0, 100.0
 # Characters of texts that are read for a page.
 MOST_READ = 200_000
-# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found.
+# Rows of one statement.
+MOST_ROWS = 400
+# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A query names
+# far fewer than that.)
 MOST_PLACES = 500
 
 
@@ -94,8 +97,8 @@ class Search:
 
     async def _window(self, low: int, times: list[str]) -> bool:
         """Everything from `low` up to the spot; whether the page ends in it."""
+        size = 2 * self._limit + 1
         while True:
-            size = 2 * self._limit + 1
             rows = await self._ask(low, times, size)
             if rows is None:
                 return True
@@ -106,6 +109,7 @@ class Search:
                 await trio.lowlevel.checkpoint()
             if len(rows) < size:
                 return False
+            size = min(4 * size, MOST_ROWS)
 
     async def _ask(self, low: int, times: list[str], size: int) -> list[Row] | None:
         """None when the time is over, and the page has come further than where it began. Raises Refused: `timeout`."""
@@ -128,8 +132,9 @@ class Search:
 
     async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
         ctx, named, spot = self._ctx, len(self._places) <= MOST_PLACES, self.spot
-        asked = tsquery(self._query, self._places if named else [], times, prefix=self._prefix)
-        args = (ctx.tenant, ctx.user, asked, low, spot.time, spot.conversation, spot.seq, None if named else self._places, size)
+        words = tsquery(self._query, prefix=self._prefix)
+        asked = (words, places_query(self._places) if named else words, any_of(times) if times else words)
+        args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size)
         return await self._bounded(SQL.page, patience, *args)
 
     async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:

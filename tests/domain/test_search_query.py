@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.domain.facets import DAY, contents_of, days, facets, spans
-from chatd.domain.search_query import Query, beginning_of, parse, quoted, time_of, tsquery
+from chatd.domain.search_query import Query, beginning_of, parse, places_query, quoted, time_of, tsquery
 from chatd.domain.words import term_of
 from chatd.store.postgres import Postgres
 
@@ -28,7 +28,7 @@ PARTS = st.lists(
 @given(PARTS.map(" ".join))
 def test_whatever_is_typed_is_a_query(text: str) -> None:
     query = parse(text)
-    asked = tsquery(query, [ONE], ["@d1"])
+    asked = tsquery(query)
     assert len(asked) <= 400 * (len(text) + 10)
     # Nothing but lexemes in quotes and operators of ours.
     assert re.fullmatch(r"[()&|!*: ]*", re.sub(r"'(?:[^'\\]|''|\\\\)*'", "", asked))
@@ -54,8 +54,9 @@ async def test_postgres_understands_what_is_asked(db: Postgres) -> None:
         "abcd",
     ]
     for text in texts:
-        asked = tsquery(parse(text), [ONE, TWO], ["@d1", "@d2"])
+        asked = tsquery(parse(text))
         assert await db.value("select $1::text::tsquery is not null", asked)
+    assert await db.value("select numnode($1::text::tsquery)", places_query([ONE, TWO])) == 3
     for lexeme in ("'", "\\", "a'b\\'c", " ", "&", "!a", "x:*"):
         assert await db.value("select numnode($1::text::tsquery)", quoted(lexeme)) == 1
         assert await db.value("select array_to_tsvector(array[$2]) @@ $1::text::tsquery", quoted(lexeme), lexeme)
@@ -89,13 +90,13 @@ def test_phrases_and_what_is_not_wanted() -> None:
     assert [term.needle for term in query.wanted] == [" one ", " two three ", " sev"]
     assert [term.needle for term in query.unwanted] == [" four ", " five six ", " in x "]
     assert parse('"not closed').wanted == parse('"not closed"').wanted
-    asked = tsquery(query, [], [])
+    asked = tsquery(query)
     assert asked == "'one' & 'two' & 'three' & 'sev':* & !'four'"
-    assert tsquery(query, [], [], prefix=False) == "'one' & 'two' & 'three' & 'sev' & !'four'"
+    assert tsquery(query, prefix=False) == "'one' & 'two' & 'three' & 'sev' & !'four'"
 
 
 def test_nothing_to_look_for() -> None:
-    for text in ("", "  ", "-a", f"in:{ONE}", "before:2026-01-01", "!!! ...", '""'):
+    for text in ("", "  ", "-a", f"in:{ONE}", "before:2026-01-01", "!!! ...", '""', "one two -one"):
         assert not parse(text).is_selective
     for text in ("a", "has:link", f"from:{ONE}"):
         assert parse(text).is_selective
