@@ -129,7 +129,8 @@ class Indexer:
 
     async def next_batch(self) -> None:
         """What is left of a conversation after it waits until others had their turn. Raises Refused; then it is tried again."""
-        places = list(dict.fromkeys([*islice(self._fresh, FRESH), *islice(self._behind, PLACES - FRESH)]))
+        fresh = list(islice(self._fresh, FRESH))
+        places = list(dict.fromkeys([*fresh, *islice(self._behind, PLACES - len(fresh))]))
         for place in places:
             self._fresh.pop(place, None)
             self._behind.pop(place, None)
