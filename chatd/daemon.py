@@ -27,6 +27,7 @@ from chatd.node.context import Node
 from chatd.node.drain import Drain
 from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
+from chatd.node.indexer import Indexer
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.limits import UserLimits
 from chatd.node.maintenance import Maintenance
@@ -187,6 +188,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(Recounts(node.db, node.hub, node.cluster).run)
             services.start_soon(Questions(node).run)
             services.start_soon(node.presence.run)
+            services.start_soon(index_messages, node)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
@@ -246,6 +248,13 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     await anext(signals)
     LOG.warning("hurrying")
     scope.cancel()
+
+
+async def index_messages(node: Node) -> None:
+    """For ever: keep the index of the search up to date with what is told from here."""
+    indexer = Indexer(node.db)
+    node.cluster.listener = indexer.note
+    await indexer.run()
 
 
 async def sweep(node: Node) -> None:

@@ -37,6 +37,8 @@ class Cluster:
         self.truth = Truth(hub, db, clock, self._close)
         self.on_resync, self.resync = self.truth.on_resync, self.truth.resync
         self._on_banned: list[Callable[[str, str], None]] = []
+        # Told of everything that is told to a conversation from this node.
+        self.listener: Callable[[str, str, Event], None] = lambda tenant, conversation, event: None
 
     @property
     def name(self) -> str:
@@ -88,6 +90,7 @@ class Cluster:
         parts: Sequence[str] = (),
     ) -> None:
         rev = getattr(event, "rev", 0) or 0
+        self.listener(tenant, conversation, event)
         if not self._bus.alone:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
             if rev:

@@ -1,0 +1,64 @@
+"""What the index knows of a message beside its words, as lexemes that no word can be: none contains a `@`."""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+Has = Literal["file", "link", "image"]
+HAS: tuple[Has, ...] = ("file", "link", "image")
+DAY = 86_400_000
+# Days of the longer spans of time.
+SPAN = 32
+LINK = re.compile(r"https?://[^\s]|www\.[^\s]", re.IGNORECASE)
+
+
+def short(id_: str) -> str:
+    """A UUID in 22 characters."""
+    return urlsafe_b64encode(bytes.fromhex(id_.replace("-", ""))).decode().rstrip("=")
+
+
+def in_conversation(id_: str) -> str:
+    return f"@c{short(id_)}"
+
+
+def from_sender(id_: str) -> str:
+    return f"@f{short(id_)}"
+
+
+def with_content(has: Has) -> str:
+    return f"@h{has}"
+
+
+def days(low: int, high: int) -> list[str]:
+    """The days from `low` up to before `high`, in milliseconds."""
+    return [f"@d{day}" for day in range(low // DAY, (high - 1) // DAY + 1)]
+
+
+def spans(low: int, high: int) -> list[str]:
+    """The same in spans of 32 days."""
+    return [f"@s{span}" for span in range(low // (SPAN * DAY), (high - 1) // (SPAN * DAY) + 1)]
+
+
+def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Sequence[Any] | None) -> list[str]:
+    """All of a message."""
+    times = days(created_at, created_at + 1) + spans(created_at, created_at + 1)
+    contents = map(with_content, contents_of(text or "", attachments or ()))
+    return [in_conversation(conversation), from_sender(sender), *times, *contents]
+
+
+def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
+    if attachments:
+        yield "file"
+    if any(map(is_image, attachments)):
+        yield "image"
+    if LINK.search(text):
+        yield "link"
+
+
+def is_image(attachment: Any) -> bool:
+    """Attachments have no fixed form: `image` or `image/...` as `mime`, `type` or `kind`."""
+    if not isinstance(attachment, dict):
+        return False
+    kinds = (attachment.get(key) for key in ("mime", "type", "kind"))
+    return any(isinstance(kind, str) and kind.partition("/")[0].lower() == "image" for kind in kinds)

@@ -1,0 +1,38 @@
+-- name: places
+-- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only these (null: all).
+-- Not when the conversation was last active, which a clock that is wrong somewhere can put before that.
+select b.conversation::text as id, i.newest
+from members b
+cross join lateral (
+    select i.created_at as newest from search_index i
+    where i.conversation = b.conversation and i.tenant = b.tenant
+    order by i.created_at desc limit 1
+) as i
+where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[]))
+
+-- name: patience
+-- For this transaction: the index needs bitmaps, and nobody waits longer than so many milliseconds.
+select set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan', 'off', true), set_config('statement_timeout', $1, true)
+
+-- name: page
+-- What the index has, the newest first, and the message where the user may see it: tenant, user, three tsqueries (words, conversations,
+-- times), not before this time, older than this (time, conversation, seq), limit.
+-- Three and not one: the index walks through what each has and skips what another has not, a hundred times as fast as through one
+-- with all of it. `found` by itself, so that nothing but the index of words is used for it.
+with found as materialized (
+    select i.conversation, i.seq, i.created_at from search_index i
+    where i.words @@ $3::text::tsquery and i.words @@ $4::text::tsquery and i.words @@ $5::text::tsquery
+        and i.tenant = $1 and i.created_at >= $6 and i.created_at <= $7
+),
+page as materialized (
+    select f.* from found f
+    join members b on b.tenant = $1 and b.conversation = f.conversation and b.user_id = $2
+    where f.seq >= b.first_seq and (f.created_at, f.conversation, f.seq) < ($7, $8::uuid, $9::bigint)
+    order by f.created_at desc, f.conversation desc, f.seq desc limit $10
+)
+select p.created_at as hit_at, p.conversation::text as hit_in, p.seq as hit_seq, m.*
+from page p
+left join lateral (
+    select f.* from messages_for($1, p.conversation, $2) as f where f.seq = p.seq and f.deleted_at is null and f.system is null
+) as m on true
+order by p.created_at desc, p.conversation desc, p.seq desc

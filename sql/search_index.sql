@@ -1,0 +1,105 @@
+-- In these statements rows are looked up one by one through their key (lateral, on conflict, by their place), never by a join
+-- that Postgres may turn round: the plan is made once, when the tables may still be empty, and would go through all of them for
+-- each batch later on.
+
+-- name: behind
+-- The next conversations of the round that have messages which are not in the index: how many to look at.
+-- Whoever finds the round taken by another node gets nothing. `whole`: the round began anew after these.
+with at as materialized (
+    select s.after, s.after_tenant from search_round s for update skip locked
+),
+looked as materialized (
+    select c.tenant, c.id, c.rev from conversations c, at
+    where (c.id, c.tenant) > (at.after, at.after_tenant)
+    order by c.id, c.tenant limit $1
+),
+last as (
+    select l.id, l.tenant from looked l order by l.id desc, l.tenant desc limit 1
+),
+moved as (
+    update search_round s
+    set after = case when n.count < $1 then '00000000-0000-0000-0000-000000000000'::uuid else (select id from last) end,
+        after_tenant = case when n.count < $1 then '' else (select tenant from last) end
+    from (select count(*) from looked) n
+    where exists (select 1 from at)
+)
+select l.tenant, l.id::text as conversation from looked l
+left join lateral (
+    select p.rev from search_positions p where p.tenant = l.tenant and p.conversation = l.id limit 1
+) as p on true
+where l.rev > coalesce(p.rev, 0) and exists (
+    select 1 from messages m where m.conversation = l.id and m.tenant = l.tenant and m.rev > coalesce(p.rev, 0)
+)
+
+-- name: news
+-- What changed after the position of each conversation, in the order of rev: tenants, conversations, pairwise; limit for each.
+select u.tenant, u.id::text as conversation, coalesce(p.rev, 0) as position, m.*
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+left join lateral (
+    select p.rev from search_positions p where p.tenant = u.tenant and p.conversation = u.id limit 1
+) as p on true
+cross join lateral (
+    select m.seq, m.rev, m.sender::text, m.created_at, m.text, m.attachments, m.deleted_at is null and m.system is null as said
+    from messages m
+    where m.conversation = u.id and m.tenant = u.tenant and m.rev > coalesce(p.rev, 0)
+    order by m.rev limit $3
+) as m
+
+-- name: begin
+-- A position for those that have none: tenants, conversations, pairwise.
+insert into search_positions (tenant, conversation, rev)
+select u.tenant, u.id, 0 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+cross join lateral (
+    select 1 from conversations c where c.tenant = u.tenant and c.id = u.id limit 1
+) as c
+order by u.id
+on conflict (conversation, tenant) do nothing
+
+-- name: take
+-- Those that still stand where they stood, locked until the end of the transaction: tenants, conversations, positions, pairwise.
+select u.tenant, u.id::text as conversation from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
+cross join lateral (
+    select 1 from search_positions p
+    where p.tenant = u.tenant and p.conversation = u.id and p.rev = u.rev
+    for update skip locked
+) as p
+
+-- name: remove
+-- Out of the index: tenants, conversations, times, seqs, pairwise.
+delete from search_index i
+where i.ctid = any(array(
+    select x.ctid from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) as u (tenant, conversation, created_at, seq)
+    cross join lateral (
+        select i.ctid from search_index i
+        where i.tenant = u.tenant and i.conversation = u.conversation and i.created_at = u.created_at and i.seq = u.seq limit 1
+    ) as x
+))
+
+-- name: put
+-- Into the index: tenants, conversations, times, seqs, lexemes with spaces between them, pairwise.
+-- Whoever removes one of these messages has to wait; where somebody does so already, all is tried again later, without waiting,
+-- because two that wait for each other are a deadlock.
+insert into search_index (tenant, conversation, created_at, seq, words)
+select u.tenant, u.conversation, u.created_at, u.seq, array_to_tsvector(string_to_array(u.words, ' '))
+from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[]) as u (tenant, conversation, created_at, seq, words)
+cross join lateral (
+    select 1 from messages m
+    where m.tenant = u.tenant and m.conversation = u.conversation and m.seq = u.seq and m.created_at = u.created_at
+    for key share nowait
+) as m
+on conflict (conversation, created_at, seq, tenant) do update set words = excluded.words
+where search_index.words is distinct from excluded.words
+
+-- name: move
+-- Positions forward, of those that were taken: tenants, conversations, revs, pairwise.
+insert into search_positions (tenant, conversation, rev)
+select u.tenant, u.id, u.rev from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
+on conflict (conversation, tenant) do update set rev = excluded.rev
+
+-- name: begin_round
+-- From the first conversation again.
+update search_round set after = '00000000-0000-0000-0000-000000000000', after_tenant = ''
+
+-- name: is_round
+-- Whether the round is at its beginning.
+select s.after = '00000000-0000-0000-0000-000000000000' from search_round s

@@ -1,0 +1,252 @@
+"""The indexer: it misses nothing, whoever writes, is killed or does the same beside it."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import trio
+
+from chatd.config import PostgresSection
+from chatd.ids import uuid7
+from chatd.node import indexer as module
+from chatd.node.indexer import Indexer, entry_of
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.wire.changes import MessageUpdate, SessionBehind
+from chatd.wire.entities import Message
+from tests.support import PATIENCE
+
+SENDER = str(UUID(int=9))
+MESSAGE = Message(
+    id=SENDER, seq=1, rev=1, sender=SENDER, client_id="x", text="", attachments=[], reply_to=None, created_at=0, meta=None
+)  # fmt: skip
+EVENT = MessageUpdate(conversation=SENDER, rev=1, message=MESSAGE, change="edit")
+HANG_UP = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = 'chatd search' and datname = current_database()
+"""
+ALL = """
+select m.tenant, m.conversation::text, m.seq, m.sender::text, m.created_at, m.text, m.attachments,
+    m.deleted_at is null and m.system is null as said
+from messages m
+"""
+
+
+async def conversations(db: Postgres, count: int) -> list[str]:
+    await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0) on conflict do nothing", SENDER)
+    made = sorted(str(uuid4()) for _ in range(count))
+    await db.run(
+        "insert into conversations (tenant, id, kind, members, created_at, active_at) "
+        "select 'default', unnest($1::uuid[]), 'group', 1, 0, 0",
+        made,
+    )
+    return made
+
+
+async def write(db: Postgres, conversation: str, text: str, rng: random.Random, *, seq: int | None = None) -> None:
+    """A message, or with `seq` another text for one ("" deletes it), as the journal does: numbers under the row lock."""
+
+    async def work(connection: Any) -> None:
+        async with connection.transaction():
+            step = int(seq is None)
+            row = await connection.fetchrow(
+                "update conversations set seq = seq + $2, rev = rev + 1 where id = $1 returning seq, rev", conversation, step
+            )
+            await connection.execute("select pg_sleep($1)", rng.random() * 0.003)
+            if seq is None:
+                await connection.execute(
+                    "insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, created_at) "
+                    "values ('default', $1, $2, $3, $4, $5, $6, $7, $8)",
+                    conversation, row["seq"], row["rev"], uuid7(5), SENDER, str(uuid4()), text, rng.randrange(10**12),
+                )  # fmt: skip
+            else:
+                await connection.execute(
+                    "update messages set rev = $3, text = nullif($4, ''), deleted_at = case when $4 = '' then 1 end "
+                    "where conversation = $1 and seq = $2",
+                    conversation, seq, row["rev"], text,
+                )  # fmt: skip
+
+    await db.within(work)
+
+
+async def state(db: Postgres) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]:
+    """What the index has, and what it should have."""
+    rows = await db.all("select conversation::text as c, seq, created_at, tsvector_to_array(words) as words from search_index")
+    there = {(row["c"], row["created_at"], row["seq"]): set(row["words"]) for row in rows}
+    entries = [entry_of(row) for row in await db.all(ALL)]
+    expected = {
+        (entry.conversation, entry.created_at, entry.seq): set(entry.words.split(" "))
+        for entry in entries
+        if entry.words is not None
+    }
+    return there, expected
+
+
+async def check(db: Postgres) -> None:
+    there, expected = await state(db)
+    assert there == expected
+
+
+async def wait_until_whole(db: Postgres) -> None:
+    with trio.fail_after(3 * PATIENCE):
+        while True:
+            there, expected = await state(db)
+            if there == expected:
+                return
+            await trio.sleep(0.1)
+
+
+async def writers(db: Postgres, places: list[str], rng: random.Random, count: int) -> None:
+    """Six at once: messages, edits, deletions, removals."""
+
+    async def one(number: int) -> None:
+        for step in range(count):
+            place = rng.choice(places)
+            top = await db.value("select seq from conversations where id = $1", place)
+            chance = rng.random()
+            if top and chance < 0.2:
+                await write(db, place, f"edited {number} {step}", rng, seq=rng.randint(1, top))
+            elif top and chance < 0.3:
+                await write(db, place, "", rng, seq=rng.randint(1, top))
+            elif top and chance < 0.35:
+                await db.run("delete from messages where conversation = $1 and seq = $2", place, rng.randint(1, top))
+            else:
+                await write(db, place, f"said {number} {step} 東京都", rng)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(one, number)
+
+
+@asynccontextmanager
+async def at_work(*indexers: Indexer) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        for one in indexers:
+            nursery.start_soon(one.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_there_before_is_indexed_in_any_number_of_batches(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 7)
+    monkeypatch.setattr(module, "PLACES", 3)
+    monkeypatch.setattr(module, "FRESH", 2)
+    monkeypatch.setattr(module, "STEP", 4)
+    rng = random.Random(1)
+    places = await conversations(db, 10)
+    for number in range(60):
+        await write(db, places[number % 7], f"number {number}", rng)
+    indexer = Indexer(db)
+    await indexer.catch_up()
+    await check(db)
+    assert indexer.indexed == 60
+    await indexer.catch_up()
+    assert indexer.indexed == 60
+    await write(db, places[0], "", rng, seq=1)
+    await db.run("delete from messages where conversation = $1 and seq = 2", places[0])
+    await indexer.catch_up()
+    await check(db)
+    await db.run("delete from conversations where id = $1", places[0])
+    await check(db)
+    assert await db.value("select count(*) from search_positions") == 6
+
+
+async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
+    db: Postgres, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trap 6, with one node that hears of nothing, and one that hears of all."""
+    monkeypatch.setattr(module, "TICK", 0.02)
+    monkeypatch.setattr(module, "GATHER", 0.0)
+    monkeypatch.setattr(module, "BATCH", 20)
+    rng = random.Random(2)
+    places = await conversations(db, 5)
+    async with open_postgres(dsn, PostgresSection()) as other:
+        one, two = Indexer(db, rest=0), Indexer(other, rest=0)
+        async with at_work(one, two):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(writers, db, places, rng, 60)
+                for _ in range(100):
+                    two.note("default", rng.choice(places), EVENT)
+                    await trio.sleep(0.005)
+            await wait_until_whole(db)
+        assert one.indexed
+        assert two.indexed
+
+
+async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(
+    db: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    rng = random.Random(3)
+    places = await conversations(db, 4)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writers, db, places, rng, 40)
+        for _ in range(60):
+            with trio.move_on_after(rng.random() * 0.04):
+                await Indexer(db).catch_up()
+            for row in await db.all(
+                "select p.rev, c.rev as top from search_positions p join conversations c on c.id = p.conversation"
+            ):
+                assert row["rev"] <= row["top"]
+    await Indexer(db).catch_up()
+    await check(db)
+
+
+async def test_two_that_read_the_same_write_it_once_and_the_newest(db: Postgres) -> None:
+    """One has read, and stands still while a text is edited and the other indexes that."""
+    rng = random.Random(4)
+    (place,) = await conversations(db, 1)
+    await write(db, place, "before", rng)
+    slow, quick = Indexer(db), Indexer(db)
+    old = await module.batch_of(await slow._read([("default", place)]), 10)
+    await write(db, place, "after", rng, seq=1)
+    await quick.catch_up()
+    await slow._write(old)
+    await check(db)
+    assert await db.value("select rev from search_positions") == 2
+
+
+async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Postgres) -> None:
+    rng = random.Random(5)
+    places = await conversations(db, 2)
+    indexer = Indexer(db)
+    async with at_work(indexer):
+        await write(db, places[1], "first", rng)
+        indexer.note("default", places[0], SessionBehind())
+        assert not indexer._fresh
+        indexer.note("default", places[1], EVENT)
+        await wait_until_whole(db)
+
+
+async def test_a_database_that_hangs_up_is_asked_again(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TICK", 0.05)
+    rng = random.Random(6)
+    places = await conversations(db, 3)
+    async with at_work(Indexer(db)):
+        for number in range(10):
+            await write(db, rng.choice(places), f"text {number}", rng)
+            await db.run(HANG_UP)
+            await trio.sleep(0.02)
+        await wait_until_whole(db)
+
+
+async def test_a_message_that_somebody_removes_just_now_is_waited_for_by_nobody(db: Postgres) -> None:
+    """The indexer lets go at once, and tries again later: no deadlock."""
+    rng = random.Random(7)
+    (place,) = await conversations(db, 1)
+    for number in range(3):
+        await write(db, place, f"text {number}", rng)
+
+    async def work(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.execute("delete from messages where seq = 2")
+            await connection.execute("select pg_sleep(0.5)")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(db.within, work)
+        await trio.sleep(0.1)
+        async with at_work(Indexer(db)):
+            await wait_until_whole(db)
+    assert await db.value("select count(*) from search_index") == 2
