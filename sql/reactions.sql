@@ -27,11 +27,12 @@ set rev = $6, reactions = nullif(
 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
--- Who has reacted, by user: tenant, conversation, seq, emoji (null: any), after this user, limit.
+-- Who has reacted, by user; nobody to what has expired: tenant, conversation, seq, emoji (null: any), after this user, limit.
 select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji) as emoji
 from reactions r
+join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
 join users p on p.tenant = r.tenant and p.id = r.user_id
-where r.tenant = $1 and r.conversation = $2 and r.seq = $3 and ($4::text is null or r.emoji = $4)
+where (m.expires_at is null or m.expires_at > millis()) and r.tenant = $1 and r.conversation = $2 and r.seq = $3 and ($4::text is null or r.emoji = $4)
     and r.user_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
 group by r.user_id, p.name
 order by r.user_id limit $6

@@ -11,11 +11,10 @@ cross join lateral messages_for($1, c.id, $2) as f
 where c.tenant = $1 and c.id = any($3::uuid[]) and f.seq = c.seq
 
 -- name: seen
--- Where a message is, and whose, if the user may see it: tenant, conversation, user, message.
+-- Where a message is, and whose, if the user may see that it is there: tenant, conversation, user, message.
 select m.seq, m.sender::text from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
 where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
-    and (m.expires_at is null or m.expires_at > millis())
 
 -- name: members
 -- The first 50 members of each of the conversations: tenant, ids.

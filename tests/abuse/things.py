@@ -131,6 +131,7 @@ FACTORIES: dict[str, Factory] = {
     "message": message,
     "picture": image,
     "reply_to": message,
+    "sender": friend,
     "source": source,
     "ticket": ticket,
     "upload": image,
