@@ -864,6 +864,18 @@ export interface MessageResult {
   message: Message;
 }
 
+/** A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has. */
+export interface MessageUpdate {
+  t: "message.update";
+  conversation: string;
+  rev: number;
+  message: Message;
+  change: "delete" | "edit" | "expire" | "pin" | "reaction";
+  by?: string;
+  emoji?: string;
+  on?: boolean;
+}
+
 /** A page of messages. `more`: there are further ones in the direction that was asked for. */
 export interface Messages {
   t: "messages";
@@ -1585,7 +1597,7 @@ export interface ResultOf {
 
 export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
 export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
+export type ServerEvent = MessageUpdate | Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

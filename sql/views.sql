@@ -4,11 +4,10 @@ select v.* from own_conversations as v
 where v.tenant = $1 and v.user_id = $2 and v.conversation = any($3::uuid[])
 
 -- name: last_messages
--- The last message of each conversation, as far as the user may see it: tenant, user, ids.
-select f.*, c.id::text as of
-from conversations c
-cross join lateral messages_for($1, c.id, $2) as f
-where c.tenant = $1 and c.id = any($3::uuid[]) and f.seq = c.seq
+-- The last message of each conversation that the user may see, and has not hidden: tenant, user, ids.
+select l.*, w.id::text as of
+from unnest($3::uuid[]) as w (id)
+cross join lateral (select f.* from messages_for($1, w.id, $2) as f order by f.seq desc limit 1) as l
 
 -- name: seen
 -- Where a message is, and whose, if the user may see that it is there: tenant, conversation, user, message.

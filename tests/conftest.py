@@ -97,8 +97,13 @@ async def db(dsn: str) -> AsyncIterator[Postgres]:
 @pytest.fixture
 def config(dsn: str, servers: Servers, tmp_path: Path) -> Config:
     """Free ports, limits that tests do not meet by accident. Tests that want others use `msgspec.structs.replace`."""
+    return config_for(dsn, servers, tmp_path)
+
+
+def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
+    """See `config`."""
     return Config(
-        data=Data(dir=str(tmp_path)),
+        data=Data(dir=str(folder)),
         gateway=Gateway(port=0, origins=["https://good.test"]),
         http=Http(port=0),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),

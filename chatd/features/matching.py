@@ -189,7 +189,7 @@ class LeaveMatch(Command, tag="match.leave"):
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx, cmd.ticket)
-    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "left", but=ctx.user)
+    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
 
 
@@ -203,7 +203,7 @@ class SkipMatch(Command, tag="match.skip"):
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, asked = await the_match(ctx, cmd.ticket)
-    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", but=ctx.user)
+    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
     ctx.node.matcher.find(await ticket_of(ctx, row["queue"], asked))
     return [Reply(Ok())]
 

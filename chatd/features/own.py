@@ -11,7 +11,7 @@ from chatd.node.quiet import Quiet, is_zone
 from chatd.node.registry import command
 from chatd.node.views import conversation_for
 from chatd.store import queries
-from chatd.wire.changes import ConversationUpdate, SessionBehind
+from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Conversation, Notify
 from chatd.wire.messages import Command, Id, Result
 
@@ -47,14 +47,14 @@ class OwnConversation(Result, tag="conversation.settings"):
     http="PATCH /v1/conversations/{conversation}/settings",
 )
 async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
-    """Own other devices get `conversation.update`."""
+    """Own other devices hear `session.behind`, not what was set: two that set it at once would each end with the other's."""
     given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify)
     if all(value is None for value in given):
         raise Refused("bad_request", "$: nothing to change")
     if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
         raise Refused("not_found", "no such conversation")
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
-    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, ConversationUpdate(conversation=mine), but=ctx.session)]
+    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 
 class SetUser(Command, tag="user.settings"):

@@ -7,6 +7,7 @@ taken; it may repeat a state, which does no harm. A cursor of another database (
 """
 
 import re
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, convert
 
@@ -138,19 +139,32 @@ class Changes(Result, tag="changes"):
 async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
     """Refused `not_found` for who is no member.
 
-    The rev is read first, and only changes up to it after that: what changes in between carries a higher one.
+    All of it is read from one snapshot. Else who changes in between would be missing: they have a higher rev by then, and the
+    event with that rev (somebody has read so far) says nothing to a client that does not know whom it is about.
     """
-    here = await ctx.node.db.one(SQL.top, ctx.tenant, cmd.conversation, ctx.user)
+
+    async def snapshot(connection: Any) -> "tuple[Rev, Found]":
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await find_changes(connection, ctx, cmd)
+
+    top, found = await ctx.node.db.within(snapshot)
+    return [Reply(changes_of(found, top, cmd.limit))]
+
+
+async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
+    """The rev up to which this is everything, and what was found. Raises Refused: `not_found`."""
+    place = (ctx.tenant, cmd.conversation)
+    here = await connection.fetchrow(SQL.top, *place, ctx.user)
     if here is None:
         raise Refused("not_found", "no such conversation")
     window = (cmd.rev, here["rev"], cmd.limit + 1)
-    db, place = ctx.node.db, (ctx.tenant, cmd.conversation)
     seen = (max(cmd.rev, here["first_rev"]), here["rev"], cmd.limit + 1)
-    messages = [message_of(row) for row in await db.all(SQL.messages, *place, ctx.user, *seen)]
-    members = [member_of(row) for row in await db.all(SQL.members, *place, *window)]
-    departures = [departure_of(row) for row in await db.all(SQL.departures, *place, *window)]
-    info = info_of(here) if here["info_rev"] > cmd.rev else UNSET
-    return [Reply(changes_of(Found(messages, members, departures, info), max(cmd.rev, here["rev"]), cmd.limit))]
+    return max(cmd.rev, here["rev"]), Found(
+        [message_of(row) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
+        [member_of(row) for row in await connection.fetch(SQL.members, *place, *window)],
+        [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
+        info_of(here) if here["info_rev"] > cmd.rev else UNSET,
+    )
 
 
 class Found(Struct, frozen=True):

@@ -111,7 +111,7 @@ class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
     __slots__ = (
-        "_fan", "_held", "_id", "_telling", "_top", "_traces", "hushed", "members", "parting", "rev", "sessions",
+        "_fan", "_held", "_id", "_late", "_telling", "_top", "_traces", "hushed", "members", "parting", "rev", "sessions",
     )  # fmt: skip
 
     def __init__(self, id_: str, rev: int, fan: Fan, traces: Traces) -> None:
@@ -120,6 +120,8 @@ class Audience:
         self._traces = traces
         self.rev = rev
         self.sessions: dict[Session, None] = {}
+        # Those whose membership began at this rev, as long as this is not told up to there.
+        self._late: dict[Session, int] = {}
         self._held: dict[int, News] = {}
         self._top = 0
         self._telling = False
@@ -134,6 +136,16 @@ class Audience:
     def waiting(self) -> bool:
         """Whether something is missing between what was told and what has come."""
         return bool(self._held)
+
+    def enter(self, session: Session, rev: int, *, anew: bool) -> None:
+        """From now on it hears this. Where the membership begins `anew`, what is still to be told up to `rev` is not for it."""
+        self.sessions[session] = None
+        if anew and rev > self.rev:
+            self._late[session] = rev
+
+    def leave(self, session: Session) -> None:
+        self.sessions.pop(session, None)
+        self._late.pop(session, None)
 
     def changes_members(self, users: Iterable[str]) -> None:
         """These join, or part for good."""
@@ -176,17 +188,31 @@ class Audience:
         finally:
             self._telling = False
 
+    async def _out(self, news: News) -> int:
+        """Who comes later hears nothing of before, but that there was something, at the rev where they come in."""
+        if not self._late:
+            return await self._fan.out(self.sessions, news)
+        late = self._late
+        self._late = {session: rev for session, rev in late.items() if rev > news.rev}
+        entering = [session for session in late if session not in self._late]
+        told = await self._fan.out([session for session in self.sessions if session not in late], news)
+        return told + await self._fan.out(entering, self._behind(news.rev))
+
+    def _behind(self, rev: int) -> News:
+        return News(SharedFrame(Behind(conversation=self._id, rev=rev)))
+
     async def _tell_one(self) -> bool:
         news = self._held.pop(self.rev + 1, None)
         if news is not None:
             rev = self.rev = self.rev + 1
-            written = await self._fan.out(self.sessions, news)
+            written = await self._out(news)
             self._traces.told((self._id, rev, time(), written))
             news.told()
             return True
         if self._top > self.rev:
             first, self.rev = self.rev + 1, self._top
-            written = await self._fan.out(self.sessions, News(SharedFrame(Behind(conversation=self._id, rev=self.rev))))
+            self._late = {session: rev for session, rev in self._late.items() if rev > self.rev}
+            written = await self._fan.out(self.sessions, self._behind(self.rev))
             self._traces.skipped((self._id, first, self.rev, time(), written))
             for rev in sorted(rev for rev in self._held if rev <= self.rev):
                 self._held.pop(rev).told()

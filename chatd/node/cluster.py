@@ -108,9 +108,9 @@ class Cluster:
         self.publish(orders.TellBehind(tenant, conversation, rev))
         await self._hub.tell_behind(tenant, conversation, rev)
 
-    def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int) -> None:
-        self.publish(orders.Joined(tenant, conversation, list(users), rev))
-        self._hub.join(tenant, conversation, users, rev)
+    def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False) -> None:
+        self.publish(orders.Joined(tenant, conversation, list(users), rev, anew))
+        self._hub.join(tenant, conversation, users, rev, anew=anew)
 
     def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
         """From here on they do not hear it."""
@@ -162,8 +162,8 @@ class Cluster:
                 await hub.tell_behind(tenant, conversation, rev)
             case orders.TellUser(tenant, user, but, event):
                 await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
-            case orders.Joined(tenant, conversation, users, rev):
-                hub.join(tenant, conversation, users, rev)
+            case orders.Joined(tenant, conversation, users, rev, anew):
+                hub.join(tenant, conversation, users, rev, anew=anew)
             case orders.Parted(tenant, conversation, users):
                 hub.part(tenant, conversation, users)
             case orders.Hushed(tenant, conversation, on):

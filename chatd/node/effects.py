@@ -49,11 +49,12 @@ class Recounted(Struct, frozen=True):
 
 
 class Join(Struct, frozen=True):
-    """From now on, that is after `rev`, the sessions of these users hear the conversation."""
+    """From now on, that is after `rev`, the sessions of these users hear the conversation; `anew` where they become members."""
 
     conversation: str
     users: Sequence[str]
     rev: int
+    anew: bool = False
 
 
 class Hush(Struct, frozen=True):
@@ -95,8 +96,8 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 await cluster.tell_user(tenant, user, event, but=but)
             case Recounted(conversation):
                 await cluster.order(Recount(tenant, ctx.user, conversation, ctx.session or None))
-            case Join(conversation, users, rev):
-                cluster.join(tenant, conversation, users, rev)
+            case Join(conversation, users, rev, anew):
+                cluster.join(tenant, conversation, users, rev, anew=anew)
             case Hush(conversation, on):
                 cluster.hush(tenant, conversation, on)
             case Renew(principal):

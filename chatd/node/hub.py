@@ -108,13 +108,14 @@ class Hub:
             for call in self._mourners:
                 call(session)
 
-    def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int) -> None:
+    def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int, *, anew: bool = False) -> None:
+        """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them."""
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
             audience.changes_members(users)
         for user in users:
             for session in self._users.get((tenant, user), ()):
-                self._enter(session, conversation, rev)
+                self._enter(session, conversation, rev, anew=anew)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
@@ -152,20 +153,20 @@ class Hub:
         for arrival in self._arrivals:
             arrival.hushed[conversation] = on
 
-    def _enter(self, session: Session, conversation: str, rev: int) -> None:
+    def _enter(self, session: Session, conversation: str, rev: int, *, anew: bool = False) -> None:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
             audience = self._audiences[key] = Audience(conversation, rev, self._fan, self.traces)
         if session not in audience.sessions:
-            audience.sessions[session] = None
             self._joined[session].append(conversation)
+        audience.enter(session, rev, anew=anew)
 
     def _leave(self, session: Session, conversation: str) -> None:
         key = (session.tenant, conversation)
         audience = self._audiences.get(key)
         if audience is not None:
-            audience.sessions.pop(session, None)
+            audience.leave(session)
             if not audience.sessions:
                 del self._audiences[key]
                 self.waiting.pop(key, None)

@@ -30,6 +30,7 @@ from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Postgres, Row
 from chatd.store.statements import NESTED
 from chatd.wire.changes import MessageNew, MessageUpdate
+from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
 LOG = log.get(__name__)
@@ -80,7 +81,7 @@ class Indexer:
 
     def note(self, tenant: str, conversation: str, event: Event) -> None:
         """Something was told there, so it is committed. Of too many the round finds the rest."""
-        if isinstance(event, MessageNew | MessageUpdate) and len(self._fresh) < MOST_NOTED:
+        if isinstance(event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
             self._fresh[tenant, conversation] = None
             self._news.set()
 

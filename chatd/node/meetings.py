@@ -88,8 +88,10 @@ class Meetings:
             self._cluster.part(tenant, row["conversation"], [user])
             await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
 
-    async def end(self, tenant: str, match: str, reason: str, *, but: str | None = None, silent: bool = False) -> bool:
-        """End a match and tell everybody but the user `but`. False when it had ended already."""
+    async def end(
+        self, tenant: str, match: str, reason: str, *, but: str | None = None, session: str | None = None, silent: bool = False
+    ) -> bool:
+        """End a match and tell everybody but the user `but`, or but the `session` that asked. False when it had ended already."""
         row = await self._db.one(SQL.end, tenant, match, reason, self._clock())
         if row is None:
             return False
@@ -98,7 +100,7 @@ class Meetings:
         for user in row["users"]:
             self.among.discard((tenant, user))
             if user != but and not silent:
-                await self._cluster.tell_user(tenant, user, MatchEnded(match=match, reason=reason))
+                await self._cluster.tell_user(tenant, user, MatchEnded(match=match, reason=reason), but=session)
         return True
 
     def keep(self, tenant: str, match: str, users: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], s
     came = {"joined_seq": view.joined_seq, "joined_rev": view.joined_rev}
     view = replace(shared(view), members=view.members if len(users) <= MOST_SHOWN else UNSET, **came)
     return [
-        Join(conversation, users, said.rev - len(users) - 1),
+        Join(conversation, users, said.rev - len(users) - 1, anew=True),
         *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),
         *told_members(conversation, members),
         ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said)),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.errors import Refused
@@ -43,6 +44,8 @@ def told_update(here: Change, message: Message, change: Why, **more: Any) -> Mes
     """What all members are told of a change. Of a message that not all of them may see, only that something has changed."""
     if message.seq < here.late_seq:
         return Behind(conversation=here.conversation, rev=message.rev)
+    if message.quote is not UNSET and message.quote.seq < here.late_seq:
+        message = replace(message, quote=UNSET)
     return MessageUpdate(
         conversation=here.conversation,
         rev=message.rev,

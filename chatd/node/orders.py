@@ -50,12 +50,13 @@ class Recount(Control, array_like=True, tag="recount"):
 
 
 class Joined(Control, array_like=True, tag="join"):
-    """These users hear the conversation, from `rev` on."""
+    """These users hear the conversation, from `rev` on. `anew`: because their membership begins."""
 
     tenant: str
     conversation: str
     users: list[str]
     rev: int
+    anew: bool = False
 
 
 class Parted(Control, array_like=True, tag="part"):

@@ -17,7 +17,10 @@ Joining = Literal["closed", "invite", "request", "open"]
 
 
 class Quote(Struct, kw_only=True, frozen=True):
-    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters."""
+    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters.
+
+    Absent where the asker may not see it or has hidden it; in events also where another member came too late to see it.
+    """
 
     message: Id
     seq: Seq

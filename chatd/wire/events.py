@@ -3,6 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire import matches, presence
+from chatd.wire.changes import MessageUpdate
 from chatd.wire.messages import ClientId, Event, Id, Millis, Rev
 
 
@@ -60,6 +61,7 @@ class ScheduleFailed(Event, tag="schedule.failed"):
 
 
 BUILT_IN: tuple[type[Event], ...] = (
+    MessageUpdate,
     Connected,
     TokenExpiring,
     MaintenanceMode,

@@ -40,8 +40,8 @@ ANYBODYS = {
 PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE = {"message.search": "ok"}
-# The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet, and a report
-# that names both a user and a message is about a message of that user.
+# The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet, and a
+# report that names both a user and a message is about a message of that user.
 ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock", "report.create"}
 # What is not named without something else, though neither of both is required.
 TOGETHER = {
@@ -269,9 +269,7 @@ DIGEST = "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) fr
 
 async def tables(db: Postgres) -> list[str]:
     """All but the index of the search, which follows in the background what was said before."""
-    rows = await db.all(
-        "select tablename from pg_tables where schemaname = 'public' and tablename not like 'search%' order by 1"
-    )
+    rows = await db.all("select tablename from pg_tables where schemaname = 'public' and tablename not like 'search%' order by 1")
     return [row["tablename"] for row in rows]
 
 

@@ -114,7 +114,7 @@ async def test_what_one_device_sets_the_other_is_told(daemon: Daemon) -> None:
         await phone.star(one, said)
         assert (await told(tablet, "session.changed"))[0]["marks"][0]["message"] == said
         await phone.settings(one, archived=True)
-        assert (await told(tablet, "conversation.update"))[0]["conversation"]["settings"]["archived"] is True
+        assert (await told(tablet, "session.changed"))[0]["conversations"][0]["settings"]["archived"] is True
         await phone.read(one, 1)
         assert (await told(tablet, "conversation.update"))[0]["conversation"]["unread"] == 0
         assert (await a.receipts(one, said))["counts"] == {"members": 1, "read": 1, "delivered": 0}

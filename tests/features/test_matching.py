@@ -280,3 +280,9 @@ async def test_forty_at_once_are_twenty_pairs(daemon: Daemon) -> None:
                 nursery.start_soon(person.call, "match.find")
         partners = {person.user: (await person.event("match.found"))["partner"]["id"] for person in people}
         assert all(partners[partners[user]] == user != partners[user] for user in partners)
+
+
+async def test_ones_other_devices_learn_that_one_has_left_a_match(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, _, match, _), daemon.connected(alice.account) as tablet:
+        await alice.call("match.leave")
+        assert (await tablet.event("match.ended"))["match"] == match

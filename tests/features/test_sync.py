@@ -115,3 +115,22 @@ async def test_a_sync_amid_writers_misses_nothing(daemon: Daemon) -> None:
             done.set()
         counts = [28, 28, 24]
         assert {id_: seen[id_] for id_ in ids} == {id_: list(range(1, n + 1)) for id_, n in zip(ids, counts, strict=True)}
+
+
+async def test_a_sync_amid_receipts_names_every_member(daemon: Daemon) -> None:
+    """What moves while it is read is not lost: the event says only how far somebody has read, not who that is."""
+    async with daemon.people(6) as (ann, *others):
+        made = await ann.call("conversation.create", members=[other.user for other in others])
+        id_ = made.conversation.id
+        for _ in range(30):
+            await ann.send(id_)
+
+        async def read(person: Person) -> None:
+            for seq in range(1, 31):
+                await person.call("receipt.read", conversation=id_, seq=seq)
+
+        async with trio.open_nursery() as nursery:
+            for person in others:
+                nursery.start_soon(read, person)
+            for _ in range(40):
+                assert len((await ann.call("conversation.sync", conversation=id_, rev=0))["members"]) == 6

@@ -164,6 +164,30 @@ async def test_who_joins_again_before_the_end_was_told_stays() -> None:
     assert len(session.frames) == 4
 
 
+async def test_who_comes_later_does_not_hear_what_was_before() -> None:
+    """The nodes tell each other in any order. At the rev where they come in they learn that there was something."""
+    hub = Hub()
+    one, late = Session("1", "u"), Session("2", "v")
+    attach(hub, one, ("c", 1))
+    attach(hub, late)
+    hub.join("t", "c", ["v"], 3, anew=True)
+    for rev in (2, 3, 4):
+        await hub.tell_conversation("t", "c", news(rev))
+    assert (len(one.frames), len(late.frames)) == (3, 2)
+    assert b'"behind"' in late.frames[0]
+    assert b'"rev":3' in late.frames[0]
+
+
+async def test_who_hears_it_already_and_is_joined_again_misses_nothing() -> None:
+    hub = Hub()
+    one = Session("1", "u")
+    attach(hub, one, ("c", 1))
+    hub.join("t", "c", ["u"], 3)
+    for rev in (2, 3):
+        await hub.tell_conversation("t", "c", news(rev))
+    assert len(one.frames) == 2
+
+
 async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:
     hub = Hub()
     hub.note_members("t", "c", 3)

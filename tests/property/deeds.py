@@ -1,0 +1,224 @@
+"""What people do: every command of the messenger, with arguments that fit and arguments that do not, by a seeded generator.
+
+A deed is a function of the world and the device that does it, and returns a command: its name and its fields. It knows what the
+device knows (its mirror), and what the world does: everybody's ids, everybody's conversations, all secrets of links.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from tests.property.device import Device
+from tests.property.room import Json, Room
+
+NOBODY = "00000000-0000-7000-8000-000000000000"
+EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
+FOR_EVER = 2**53 - 1
+YEAR = 31_536_000
+Fields = dict[str, Any]
+Command = tuple[str, Fields]
+
+
+@dataclass
+class World:
+    """What is known to all: for arguments that are somebody else's."""
+
+    rng: random.Random
+    users: list[str] = field(default_factory=list)
+    conversations: set[str] = field(default_factory=set)
+    secrets: list[str] = field(default_factory=list)
+    invites: list[str] = field(default_factory=list)
+    sent: list[Command] = field(default_factory=list)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    def user(self) -> str:
+        return NOBODY if self.rng.random() < 0.03 else self.rng.choice(self.users)
+
+    def some_users(self, most: int = 3) -> list[str]:
+        return self.rng.sample(self.users, self.rng.randint(1, most))
+
+    def room(self, device: Device) -> tuple[str, Room]:
+        """One of the device's, or seldom one that may be another's."""
+        rooms = sorted(device.mirror.rooms)
+        if not rooms or self.rng.random() < 0.03:
+            id_ = self.rng.choice([NOBODY, *sorted(self.conversations)])
+            return id_, device.mirror.rooms.get(id_, Room())
+        id_ = self.rng.choice(rooms)
+        return id_, device.mirror.rooms[id_]
+
+    def message(self, device: Device) -> Json:
+        """Where a message is: often a late one, seldom one that is not there."""
+        id_, room = self.room(device)
+        if not room.messages or self.rng.random() < 0.02:
+            return {"conversation": id_, "message": NOBODY}
+        seqs = sorted(room.messages)
+        seq = self.rng.choice(seqs[-5:] if self.rng.random() < 0.6 else seqs)
+        return {"conversation": id_, "message": room.messages[seq]["id"]}
+
+    def client_id(self) -> str:
+        return f"c{next(self.numbers)}"
+
+
+Deed = Callable[[World, Device], Command]
+
+
+def send(world: World, device: Device) -> Command:
+    rng, (id_, room) = world.rng, world.room(device)
+    if world.sent and rng.random() < 0.05:
+        return rng.choice(world.sent)
+    fields: Fields = {"conversation": id_, "client_id": world.client_id(), "text": rng.choice("abcdef") * rng.randint(1, 300)}
+    if room.messages and rng.random() < 0.3:
+        fields["reply_to"] = room.messages[rng.choice(sorted(room.messages))]["id"]
+    if rng.random() < 0.3:
+        fields["mentions"] = world.some_users()
+    if rng.random() < 0.1:
+        fields["everybody"] = True
+    if rng.random() < 0.2:
+        fields |= {"attachments": [{"kind": "place", "lat": 1}], "meta": {"n": rng.randint(1, 9)}}
+    world.sent = [*world.sent[-20:], ("message.send", fields)]
+    return "message.send", fields
+
+
+def forward(world: World, device: Device) -> Command:
+    source = world.message(device)
+    to, _ = world.room(device)
+    fields = {"conversation": to, "client_id": world.client_id(), "source": source["conversation"], "message": source["message"]}
+    return "message.forward", fields
+
+
+def edit(world: World, device: Device) -> Command:
+    return "message.edit", {**world.message(device), "text": world.rng.choice("uvwxyz") * world.rng.randint(1, 9)}
+
+
+def delete(world: World, device: Device) -> Command:
+    return "message.delete", {**world.message(device), "scope": world.rng.choice(["all", "me"])}
+
+
+def react(world: World, device: Device) -> Command:
+    return "reaction.add", {**world.message(device), "emoji": world.rng.choice(EMOJI)}
+
+
+def unreact(world: World, device: Device) -> Command:
+    rooms = device.mirror.rooms.items()
+    mine = [(id_, one) for id_, room in sorted(rooms) for one in room.messages.values() if one.get("mine")]
+    if not mine:
+        return "reaction.remove", {**world.message(device), "emoji": "👍"}
+    id_, message = world.rng.choice(mine)
+    return "reaction.remove", {"conversation": id_, "message": message["id"], "emoji": world.rng.choice(message["mine"])}
+
+
+def pin(world: World, device: Device) -> Command:
+    return world.rng.choice(["message.pin", "message.pin", "message.unpin"]), world.message(device)
+
+
+def star(world: World, device: Device) -> Command:
+    return world.rng.choice(["message.star", "message.star", "message.unstar"]), world.message(device)
+
+
+def receipt(world: World, device: Device) -> Command:
+    id_, room = world.room(device)
+    seq = world.rng.randint(0, room.seq + 1) if world.rng.random() < 0.3 else room.seq
+    return world.rng.choice(["receipt.read", "receipt.delivered"]), {"conversation": id_, "seq": seq}
+
+
+def open_(world: World, device: Device) -> Command:
+    return "conversation.open", {"user": world.user()}
+
+
+def create(world: World, device: Device) -> Command:
+    return "conversation.create", {"members": world.some_users(), "title": f"group {next(world.numbers)}"}
+
+
+def describe(world: World, device: Device) -> Command:
+    rng, (id_, _) = world.rng, world.room(device)
+    choices: list[Fields] = [
+        {"title": f"t{next(world.numbers)}"}, {"description": rng.choice(["", "d"])}, {"announce": rng.random() < 0.3},
+        {"disappear": rng.choice([0, 0, YEAR])}, {"joining": rng.choice(["closed", "invite", "request", "open"])},
+        {"joining": "open"}, {"history": rng.choice(["all", "joined"])}, {"history": "joined"}, {"slow_seconds": 0},
+        {"title": f"t{next(world.numbers)}", "history": "joined", "announce": False},
+    ]  # fmt: skip
+    return "conversation.edit", {"conversation": id_, **rng.choice(choices)}
+
+
+def add(world: World, device: Device) -> Command:
+    return "member.add", {"conversation": world.room(device)[0], "users": world.some_users()}
+
+
+def remove(world: World, device: Device) -> Command:
+    return "member.remove", {"conversation": world.room(device)[0], "user": world.user()}
+
+
+def role(world: World, device: Device) -> Command:
+    to = world.rng.choice(["admin", "moderator", "member"])
+    return "member.role", {"conversation": world.room(device)[0], "user": world.user(), "role": to}
+
+
+def transfer(world: World, device: Device) -> Command:
+    return "conversation.transfer", {"conversation": world.room(device)[0], "user": world.user()}
+
+
+def leave(world: World, device: Device) -> Command:
+    return "conversation.leave", {"conversation": world.room(device)[0]}
+
+
+def dissolve(world: World, device: Device) -> Command:
+    return "conversation.dissolve", {"conversation": world.room(device)[0]}
+
+
+def join(world: World, device: Device) -> Command:
+    if world.secrets and world.rng.random() < 0.5:
+        return "conversation.join", {"secret": world.rng.choice(world.secrets[-5:])}
+    return "conversation.join", {"conversation": world.rng.choice([NOBODY, *sorted(world.conversations)])}
+
+
+def invite(world: World, device: Device) -> Command:
+    id_, _ = world.room(device)
+    if world.invites and world.rng.random() < 0.2:
+        return "invite.revoke", {"conversation": id_, "invite": world.rng.choice(world.invites)}
+    return "invite.create", {"conversation": id_, **world.rng.choice([{}, {"uses": 1}])}
+
+
+def decide(world: World, device: Device) -> Command:
+    approve = world.rng.random() < 0.7
+    return "join.decide", {"conversation": world.room(device)[0], "user": world.user(), "approve": approve}
+
+
+def block(world: World, device: Device) -> Command:
+    return world.rng.choice(["user.block", "user.unblock", "user.unblock"]), {"user": world.user()}
+
+
+def settle(world: World, device: Device) -> Command:
+    rng = world.rng
+    choices: list[Fields] = [
+        {"muted_until": rng.choice([0, 1, FOR_EVER])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
+        {"hidden": rng.random() < 0.7}, {"draft": rng.choice(["", "dear", "well"])}, {"notify": rng.choice(["", "all", "none"])},
+    ]  # fmt: skip
+    return "conversation.settings", {"conversation": world.room(device)[0], **rng.choice(choices)}
+
+
+def settle_all(world: World, device: Device) -> Command:
+    return "user.settings", world.rng.choice(
+        [{"notify": "mentions"}, {"notify": "all"}, {"show_presence": "nobody"}, {"loud": True}]
+    )
+
+
+def meet(world: World, device: Device) -> Command:
+    return world.rng.choice(
+        ["match.find", "match.find", "match.find", "match.leave", "match.skip", "match.keep", "match.cancel"]
+    ), {}
+
+
+# How often each is done, of all that is done.
+DEEDS: dict[Deed, int] = {
+    send: 30, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12, open_: 2, create: 2,
+    describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2, decide: 2, block: 2,
+    settle: 6, settle_all: 1, meet: 3,
+}  # fmt: skip
+
+
+def draw(world: World, device: Device) -> Command:
+    """What this device does next."""
+    deeds = list(DEEDS)
+    return world.rng.choices(deeds, [DEEDS[deed] for deed in deeds])[0](world, device)

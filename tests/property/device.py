@@ -1,0 +1,134 @@
+"""A device of somebody: a connection to one node, and the mirror that it keeps."""
+
+from typing import Any
+
+import trio
+import trio.lowlevel
+from trio_websocket import ConnectionClosed, connect_websocket_url
+
+from chatd.client import Account, Refused, Reply
+from chatd.client.link import Disconnected, Link
+from tests.property.mirror import Mirror
+from tests.property.room import Json
+from tests.property.wire import Wire
+from tests.support import PATIENCE, Daemon
+
+
+class Device:
+    """`go_online`, `call`, `catch_up`, `go_offline`; one of them at a time. The mirror stays, whatever the connection does."""
+
+    def __init__(self, name: str, account: Account, node: Daemon, codec: str) -> None:
+        self.name = name
+        self.account = account
+        self.node = node
+        self.codec = codec
+        self.mirror = Mirror(account.user)
+        self.wire = Wire(account.user)
+        self.wrong: list[str] = []
+        self.blocks: list[Any] = []
+        self.settings: Json = {}
+        self._link: Link | None = None
+        self._scope = trio.CancelScope()
+        self._held: list[Reply] | None = None
+
+    @property
+    def user(self) -> str:
+        return self.account.user
+
+    @property
+    def online(self) -> bool:
+        return self._link is not None
+
+    async def go_online(self, nursery: trio.Nursery) -> None:
+        """What comes before the first session.sync waits for it."""
+        self._held = []
+        self.mirror.connected()
+        self.wire = Wire(self.user)
+        await nursery.start(self._serve)
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        token = [(b"Authorization", b"Bearer " + self.account.access_token.encode())]
+        with trio.CancelScope() as self._scope:
+            async with trio.open_nursery() as nursery:
+                connection = await connect_websocket_url(
+                    nursery, self.node.addresses.socket, subprotocols=[f"chatd.v1.{self.codec}"], extra_headers=token
+                )
+                self._link = Link(connection)
+                await self._link.receive()
+                task_status.started()
+                try:
+                    await self._link.run(self._heard, self._answered)
+                except ConnectionClosed as closed:
+                    self.wrong.append(f"hung up on: {closed.reason}")
+                finally:
+                    self._link = None
+                    with trio.CancelScope(shield=True):
+                        await trio.aclose_forcefully(connection)
+        self.wrong += self.wire.wrong
+        self.wire.wrong = []
+
+    async def go_offline(self) -> None:
+        """Without a word, and with whatever was on its way lost."""
+        self._scope.cancel()
+        while self.online:
+            await trio.lowlevel.checkpoint()
+        self._held = None
+
+    def _heard(self, event: Reply) -> None:
+        self.wire.heard(event)
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self.mirror.take(event)
+
+    def _answered(self, command: Json, result: Reply) -> None:
+        if result["t"] != "error":
+            self.wire.answered(command, result)
+            self.mirror.answered(command, result)
+
+    async def call(self, command: str, **fields: Any) -> Reply:
+        """Raises Refused, Disconnected."""
+        if self._link is None:
+            raise Disconnected
+        with trio.fail_after(3 * PATIENCE):
+            return await self._link.call({"t": command, **fields})
+
+    async def catch_up(self, limit: int = 100, pages: int = 10**6) -> None:
+        """Ask what has to be asked, in pages of so many, and give up after a number of pages. Events wait meanwhile."""
+        mirror = self.mirror
+        self._held = self._held or []
+        while (mirror.stale or mirror.behind) and pages:
+            pages -= 1
+            await (self._sync_session(limit) if mirror.stale else self._sync_conversation(limit))
+        if mirror.stale:
+            return
+        held, self._held = self._held, None
+        for event in held:
+            mirror.take(event)
+        if mirror.own:
+            await self._sync_own()
+
+    async def _sync_session(self, limit: int) -> None:
+        cursor = {"cursor": self.mirror.cursor} if self.mirror.cursor else {}
+        self.mirror.take_states(await self.call("session.sync", limit=limit, **cursor))
+
+    async def _sync_conversation(self, limit: int) -> None:
+        id_ = min(self.mirror.behind)
+        rev = self.mirror.rooms[id_].rev
+        try:
+            page = await self.call("conversation.sync", conversation=id_, rev=rev, limit=limit)
+        except Refused as refused:
+            assert refused.code == "not_found", refused
+            self.mirror.forget(id_)
+        else:
+            self.mirror.take_changes(id_, page)
+
+    async def _sync_own(self) -> None:
+        blocks = await self.call("block.list")
+        self.settings = plain(await self.call("user.settings"))
+        self.blocks = [plain(one) for one in blocks["items"]]
+        self.mirror.own = False
+
+
+def plain(reply: Any) -> Json:
+    return {name: value for name, value in dict(reply).items() if name != "t"}

@@ -1,0 +1,209 @@
+"""Random histories: everything that people can do to conversations, in any order, on two nodes, with devices that come and go.
+
+The property: what a device has after any history (old state and changes) equals what a fresh client reads, and what the tables
+say.
+
+python -m tests.property.histories --seeds 1 2 3 --steps 5000
+"""
+
+import argparse
+import random
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+import trio_asyncio
+
+from chatd.client import Refused, sign_up
+from chatd.client.link import Disconnected
+from chatd.config import Config, PostgresSection
+from chatd.store import embedded_postgres, embedded_redis
+from chatd.store.postgres import Postgres, open_postgres
+from tests.cluster.test_two_nodes import nodes
+from tests.conftest import QUICK, Servers, config_for, database, start, stop
+from tests.property import judge
+from tests.property.deeds import Command, World, draw
+from tests.property.device import Device
+from tests.support import Daemon
+
+PEOPLE = 5
+# At most so many at once, so many steps between two judgements, and seconds in which everything has to have arrived.
+AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
+# Of what a device does: it goes away, it catches up.
+AWAY, CATCH_UP = 0.06, 0.35
+
+
+@dataclass
+class Report:
+    """What was done, and what was wrong."""
+
+    seed: int
+    steps: int = 0
+    judged: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {self.steps} steps, {self.judged} judgements, {len(self.wrong)} wrong"]
+        return "\n  ".join([*lines, *self.wrong[:40]])
+
+
+class History:
+    """One seed. What is drawn is the same each time; in which order it reaches the database is not."""
+
+    def __init__(self, seed: int, db: Postgres, nursery: trio.Nursery) -> None:
+        self.report = Report(seed)
+        self.world = World(random.Random(seed))
+        self.devices: list[Device] = []
+        self._db = db
+        self._nursery = nursery
+        self._tail: list[str] = []
+
+    async def begin(self, daemons: list[Daemon]) -> None:
+        for number in range(PEOPLE):
+            account = await sign_up(daemons[0].addresses.http, name=f"p{number}")
+            self.world.users.append(account.user)
+            for codec, daemon in zip(("json", "msgpack"), daemons, strict=True):
+                self.devices.append(Device(f"p{number}/{codec}", account, daemon, codec))
+
+    async def run(self, steps: int) -> None:
+        """Ends early when something is wrong."""
+        while self.report.steps < steps and not self.report.wrong:
+            for _ in range(BETWEEN // AT_ONCE):
+                await self._round()
+            await self.judge()
+
+    async def _round(self) -> None:
+        rng = self.world.rng
+        busy = rng.sample(self.devices, rng.randint(1, AT_ONCE))
+        with trio.fail_after(120):
+            async with trio.open_nursery() as nursery:
+                for device in busy:
+                    nursery.start_soon(self._step, device, rng.random(), rng.choice([2, 2, 100]))
+        self.report.steps += len(busy)
+
+    async def _step(self, device: Device, chance: float, limit: int) -> None:
+        if not device.online:
+            await device.go_online(self._nursery)
+        try:
+            if chance < AWAY:
+                # In the middle of a catching up, as often as not.
+                await device.catch_up(limit, pages=int(chance * 100))
+                await device.go_offline()
+            elif chance < AWAY + CATCH_UP:
+                await device.catch_up(limit)
+            await self._do(device, draw(self.world, device))
+        except Disconnected:
+            return
+
+    async def _do(self, device: Device, command: Command) -> None:
+        name, fields = command
+        try:
+            result = await device.call(name, **fields)
+        except Refused as refused:
+            self._note(device, command, refused.code)
+            if refused.code in ("internal", "timeout"):
+                self.report.wrong.append(f"{name}: {refused}")
+            return
+        self._note(device, command, "ok")
+        if name == "invite.create":
+            self.world.secrets.append(result["secret"])
+            self.world.invites.append(result["invite"])
+        self.world.conversations |= set(device.mirror.rooms)
+
+    def _note(self, device: Device, command: Command, outcome: str) -> None:
+        name, fields = command
+        self.report.done[f"{name} {outcome}"] += 1
+        if outcome == "ok":
+            self._tail = [*self._tail[-60:], f"{device.name} {name} {fields}"]
+
+    # --- judging --------------------------------------------------------------------------------------------------------
+
+    async def judge(self) -> None:
+        """Nobody does anything now: within the patience every device has to have what there is."""
+        self.report.judged += 1
+        for device in self.devices:
+            if not device.online:
+                await device.go_online(self._nursery)
+        for device in self.devices:
+            wrong = await self._difference(device)
+            deadline = trio.current_time() + PATIENCE
+            while wrong and trio.current_time() < deadline:
+                await trio.sleep(0.1)
+                wrong = await self._difference(device)
+            self.report.wrong += [f"{device.name} {device.user} {line}" for line in [*wrong, *device.wrong, *device.wire.wrong]]
+
+    async def _difference(self, device: Device) -> list[str]:
+        await device.catch_up(self.world.rng.choice([2, 100]))
+        if device.mirror.stale or device.mirror.behind:
+            return ["something is left to be asked"]
+        try:
+            return [*await judge.compare(device), *await judge.recount(self._db, device)]
+        except (Refused, AssertionError) as changed:
+            return [f"while it was read: {changed!r}"]
+
+    @property
+    def tail(self) -> str:
+        """What was done last."""
+        return "\n".join(self._tail)
+
+
+async def live(config: Config, seed: int, steps: int) -> Report:
+    """A history of so many steps. Needs trio_asyncio's loop."""
+    async with (
+        nodes(config) as daemons,
+        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        trio.open_nursery() as nursery,
+    ):
+        history = History(seed, db, nursery)
+        await history.begin(daemons)
+        await history.run(steps)
+        nursery.cancel_scope.cancel()
+    if history.report.wrong:
+        print(history.tail)
+    return history.report
+
+
+# --- by itself ------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def servers(folder: Path) -> AsyncIterator[Servers]:
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    postgres = embedded_postgres.Server(folder / "postgres", QUICK)
+    redis = embedded_redis.Server(folder / "redis")
+    await start(postgres, redis)
+    try:
+        yield Servers(postgres.dsn, redis.url)
+    finally:
+        await stop(postgres, redis)
+
+
+async def alone(seeds: list[int], steps: int) -> int:
+    """How many seeds found something."""
+    folder, failed = Path(tempfile.mkdtemp(prefix="chatd-histories-")), 0
+    async with servers(folder) as found:
+        for seed in seeds:
+            async with trio_asyncio.open_loop(), database(found, "chatd") as dsn:
+                report = await live(config_for(dsn, found, folder), seed, steps)
+            print(report, flush=True)
+            print("  " + ", ".join(f"{name} {number}" for name, number in sorted(report.done.items())), flush=True)
+            failed += bool(report.wrong)
+    return failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=5000)
+    options = parser.parse_args()
+    raise SystemExit(trio.run(alone, options.seeds, options.steps))
+
+
+if __name__ == "__main__":
+    main()

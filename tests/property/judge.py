@@ -1,0 +1,171 @@
+"""Whether a device has what there is: what a fresh client reads from nothing, and what the tables say."""
+
+from typing import Any
+
+from chatd.client import Reply
+from chatd.store.postgres import Postgres
+from tests.property.device import Device, plain
+from tests.property.mirror import Mirror
+from tests.property.room import INFO, Json
+
+COUNTS = """
+select b.conversation::text as id, c.rev, c.seq, c.members, b.first_seq,
+    (select count(*) from members o where o.tenant = b.tenant and o.conversation = b.conversation) as member_rows,
+    (select count(*) from messages m where m.tenant = b.tenant and m.conversation = b.conversation) as message_rows,
+    (select coalesce(max(m.seq), 0) from messages m where m.tenant = b.tenant and m.conversation = b.conversation) as last_seq,
+    (select count(*) from unread) as unread,
+    (select count(*) from unread u where exists (
+        select 1 from mentions n where n.tenant = b.tenant and n.conversation = b.conversation and n.seq = u.seq
+            and n.user_id in (b.user_id, '00000000-0000-0000-0000-000000000000'))) as mentions,
+    not b.archived and coalesce(b.muted_until < 1000000, true) as counts
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+"""
+UNREAD = """(
+    select m.seq from messages m
+    where m.tenant = b.tenant and m.conversation = b.conversation and m.seq > b.read_seq and m.sender <> b.user_id
+        and m.deleted_at is null and m.system is null and not exists (
+            select 1 from marks k where k.tenant = m.tenant and k.user_id = b.user_id and k.conversation = m.conversation
+                and k.seq = m.seq and k.hidden)
+)"""
+OF_USER = (
+    COUNTS.replace("from unread u", f"from {UNREAD} u").replace("from unread)", f"from {UNREAD} u)") + " where b.user_id = $1"
+)
+REACTIONS = """
+select conversation::text as id, seq, jsonb_object_agg(emoji, found) as counts
+from (select conversation, seq, emoji, count(*) as found from reactions group by 1, 2, 3) as r group by 1, 2
+"""
+# Who has reacted with what is compared as a set: two reactions of one millisecond have no order.
+UNORDERED = ("mine",)
+
+
+async def fresh(device: Device) -> Json:
+    """All that the user of this device may see, read from nothing, in the form of `Mirror.view`."""
+    rooms = {}
+    for state in await pages(device, "session.sync", "conversations", limit=50):
+        rooms[state["id"]] = await fresh_room(device, state)
+    return rooms
+
+
+async def fresh_room(device: Device, state: Reply) -> Json:
+    history = await messages_of(device, state["id"])
+    members = await pages(device, "member.list", "items", conversation=state["id"])
+    begun = Mirror(device.user)
+    begun.learn(state)
+    while begun.behind:
+        rev = begun.rooms[state["id"]].rev
+        begun.take_changes(state["id"], await device.call("conversation.sync", conversation=state["id"], rev=rev, limit=100))
+    begun_room = begun.rooms[state["id"]]
+    assert {seq: normal(one) for seq, one in begun_room.messages.items()} == {seq: normal(one) for seq, one in history.items()}
+    return {
+        **{name: state[name] for name in ("kind", "seq", "rev", "member_count", "role", "unread", "mentions", "settings")},
+        "info": {name: state[name] for name in INFO},
+        "read_seq": state["read_seq"],
+        "delivered_seq": state["delivered_seq"],
+        "members": {member["user"]: dict(member) for member in members},
+        "departures": begun_room.departures,
+        "messages": history,
+    }
+
+
+async def pages(device: Device, command: str, of: str, **fields: Any) -> list[Reply]:
+    """All pages of a command that answers with a cursor."""
+    found: list[Reply] = []
+    cursor: Json = {}
+    while True:
+        page = await device.call(command, **fields, **cursor)
+        found += page[of]
+        if not page.get("more", page["cursor"] is not None):
+            return found
+        cursor = {"cursor": page["cursor"]}
+
+
+async def messages_of(device: Device, id_: str) -> dict[int, Json]:
+    found: dict[int, Json] = {}
+    while True:
+        page = await device.call("message.history", conversation=id_, after=max(found, default=0), limit=200)
+        found |= {message["seq"]: dict(message) for message in page["items"]}
+        if not page["more"]:
+            return found
+
+
+def normal(value: Any) -> Any:
+    """For comparing."""
+    if isinstance(value, dict):
+        return {name: sorted(one) if name in UNORDERED else normal(one) for name, one in value.items()}
+    return [normal(one) for one in value] if isinstance(value, list) else value
+
+
+def differences(one: Any, two: Any, path: str = "$") -> list[str]:
+    """Where two states differ, field by field."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        names = sorted({*one, *two}, key=str)
+        return [line for name in names for line in differences(one.get(name), two.get(name), f"{path}.{name}")]
+    return [] if one == two else [f"{path}: {one!r} is {two!r}"]
+
+
+async def compare(device: Device) -> list[str]:
+    """What is different between the device and a fresh client. Nothing is left to be asked."""
+    here, there = normal(device.mirror.view()), normal(await fresh(device))
+    wrong = differences(here, there)
+    wrong += differences(device.blocks, [plain(one) for one in (await device.call("block.list"))["items"]], "blocks")
+    wrong += differences(device.settings, plain(await device.call("user.settings")), "user.settings")
+    return wrong + await compare_lists(device)
+
+
+async def compare_lists(device: Device) -> list[str]:
+    """Lists that are made of the same messages: pins, stars, last messages."""
+    wrong: list[str] = []
+    views = device.mirror.view()
+    for id_, view in views.items():
+        messages = view["messages"]
+        pins = {one["seq"] for one in (await device.call("message.pins", conversation=id_))["items"]}
+        wrong += differences({seq for seq, one in messages.items() if "pinned_at" in one}, pins, f"pins of {id_}")
+        last = (await device.call("conversation.get", conversation=id_))["conversation"].get("last_message")
+        mine = normal(messages[max(messages)]) if messages else None
+        wrong += differences(mine, normal(dict(last)) if last else None, f"last message of {id_}")
+    starred = {(one["conversation"], one["message"]["seq"]) for one in await pages(device, "message.starred", "items", limit=5)}
+    stars = {
+        (id_, seq)
+        for id_, view in views.items()
+        for seq, one in view["messages"].items()
+        if "starred_at" in one and "deleted_at" not in one
+    }
+    return wrong + differences(stars, starred, "stars")
+
+
+async def recount(db: Postgres, device: Device) -> list[str]:
+    """What the tables say themselves."""
+    views = device.mirror.view()
+    rows = {row["id"]: row for row in await db.all(OF_USER, device.user)}
+    wrong = differences(sorted(rows), sorted(views), "conversations in the tables")
+    for id_, row in rows.items():
+        view = views.get(id_, {})
+        wrong += differences(
+            (row["unread"], row["mentions"], row["rev"], row["member_rows"]),
+            tuple(view.get(name) for name in ("unread", "mentions", "rev", "member_count")),
+            f"counts of {id_}",
+        )
+        wrong += differences(row["message_rows"], row["last_seq"], f"gaps in the seq of {id_}")
+        wrong += differences(row["seq"], row["last_seq"], f"last seq of {id_}")
+        wrong += differences(row["members"], row["member_rows"], f"members of {id_}")
+        wrong += [f"I9: {id_} {seq} was shown" for of, seq in device.wire.shown if of == id_ and seq < row["first_seq"]]
+    wrong += await recount_reactions(db, views)
+    total = (await device.call("unread.total"))["total"]
+    counting = [row for row in rows.values() if row["counts"]]
+    expected = {
+        "unread": sum(row["unread"] for row in counting),
+        "conversations": sum(row["unread"] > 0 for row in counting),
+        "mentions": sum(row["mentions"] for row in rows.values()),
+    }
+    return wrong + differences(expected, dict(total), "badge")
+
+
+async def recount_reactions(db: Postgres, views: dict[str, Json]) -> list[str]:
+    counted = {(row["id"], row["seq"]): row["counts"] for row in await db.all(REACTIONS)}
+    shown = {(id_, seq): one for id_, view in views.items() for seq, one in view["messages"].items()}
+    return [
+        line
+        for place, one in shown.items()
+        for line in differences(counted.get(place, {}), one.get("reactions", {}), f"reactions of {place}")
+    ]

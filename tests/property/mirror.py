@@ -1,0 +1,282 @@
+"""What an app keeps of a user's conversations, and how it stays the same as what the server has. Pure: no network, no clock.
+
+Whoever writes an app may read this as the rules of being a client. There are three sources, and what they say is merged so that
+old state and changes give what a fresh client would read:
+
+* `session.sync` with the cursor of the last time: which conversations changed, which are gone, what is the user's own (settings,
+  stars, hidden messages, blocks).
+* `conversation.sync` with the last rev: what changed in one conversation, as states.
+* Events, in the order in which they come, and the answers to the user's own commands.
+
+The rules:
+
+1. Everything that members share has a `rev`, the next one of its conversation. What is not later than one's own rev is known:
+   drop it. What is exactly the next one is applied. Anything later shows a gap: drop it, and the conversation is `behind`: ask
+   conversation.sync until it says no `more`. So does the event `behind`.
+2. What is the user's own has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`, the
+   state is `stale`: ask session.sync.
+3. Events wait while either sync is on its way, and are applied after it. One command or sync at a time. A connection begins with
+   a session.sync; if the one before it ended between two pages, from the cursor of the last one that was finished.
+4. A conversation that is new is both: its own part comes by session.sync, the rest by conversation.sync from rev 0.
+5. Another `joined_at` of one's own membership than before, or another `first_seq`: one was out and came back, perhaps to see less
+   or more. Forget what was known, and begin at rev 0.
+6. A quote is no text of its own, but a view of a message that one has. When that changes, so does the quote; of what one may
+   not see, or has hidden, there is no quote.
+7. An event tells what all share, so never the stars and reactions of one's own: these stay as they are, but for a reaction that
+   is said to be by oneself.
+8. An update of a message that one does not have is dropped: it is hidden, or has not been loaded.
+9. Unread are the messages of others after one's own `read_seq` that somebody wrote and nobody deleted, and that are not hidden.
+"""
+
+from dataclasses import replace
+
+from tests.property.room import Given, Json, Room, quoting, sent
+
+# Answered with `ok`, and told to one's other devices by `session.behind`.
+OWN = (
+    "message.star",
+    "message.unstar",
+    "message.delete",
+    "user.block",
+    "user.unblock",
+    "match.leave",
+    "match.skip",
+    "match.keep",
+)
+# Events after which session.sync says what has become of the conversation.
+MATCHES = ("match.found", "match.ended", "match.kept")
+
+
+class Mirror:
+    """The state of one user on one device. `behind` and `stale` say what has to be asked."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        # Of the last page of session.sync, and of the last one that had no `more`.
+        self.cursor: str | None = None
+        self.finished: str | None = None
+        self.rooms: dict[str, Room] = {}
+        self.behind: set[str] = set()
+        self.stale = True
+        # Whether user.settings and block.list have to be asked.
+        self.own = True
+
+    # --- what is to be asked --------------------------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """A connection begins."""
+        self.cursor, self.stale = self.finished, True
+
+    def _fall_behind(self, id_: str, rev: int) -> None:
+        room = self.rooms[id_]
+        room.top = max(room.top, rev)
+        if room.top > room.rev:
+            self.behind.add(id_)
+
+    def forget(self, id_: str) -> None:
+        """A conversation that is the user's no more."""
+        self.rooms.pop(id_, None)
+        self.behind.discard(id_)
+
+    def _begin(self, id_: str) -> None:
+        """A conversation of which nothing is known yet."""
+        self.rooms[id_] = Room()
+        self.behind.add(id_)
+        self.stale = True
+
+    def _begin_again(self, id_: str) -> Room:
+        """The same for one that the user has come back to. What session.sync said of it may be news already, and is kept."""
+        old = self.rooms[id_]
+        room = replace(old, rev=0, members={}, departures={}, messages={})
+        self.rooms[id_] = room
+        self.behind.add(id_)
+        self.stale = True
+        return room
+
+    # --- session.sync ---------------------------------------------------------------------------------------------------
+
+    def take_states(self, page: Given) -> None:
+        """A page of session.sync."""
+        for id_ in page["gone"]:
+            self.forget(id_)
+        for state in page["conversations"]:
+            self._take_state(state)
+        for mark in page["marks"]:
+            self._take_mark(mark)
+        self.own = self.own or page["own"]
+        self.cursor = page["cursor"]
+        self.stale = page["more"]
+        if not page["more"]:
+            self.finished = self.cursor
+
+    def _take_state(self, state: Given) -> None:
+        room = self.rooms.setdefault(state["id"], Room())
+        if room.first_seq not in (0, state["first_seq"]):
+            room = self._begin_again(state["id"])
+        room.kind, room.first_seq = state["kind"], state["first_seq"]
+        room.learn_own(state)
+        room.learn_info(state)
+        self._fall_behind(state["id"], state["rev"])
+
+    def _take_mark(self, mark: Given) -> None:
+        room = self.rooms.get(mark["conversation"])
+        message = room.messages.get(mark["seq"]) if room else None
+        if room is None or message is None:
+            return
+        if mark["hidden"]:
+            room.drop(mark["seq"])
+        elif mark["starred_at"] is None:
+            message.pop("starred_at", None)
+        else:
+            message["starred_at"] = mark["starred_at"]
+
+    # --- conversation.sync ----------------------------------------------------------------------------------------------
+
+    def take_changes(self, id_: str, page: Given) -> None:
+        """A page of conversation.sync from this room's rev. Refused `not_found`: forget it."""
+        room = self.rooms[id_]
+        if any(self._is_another_life(room, member) for member in page["members"]):
+            self._begin_again(id_)
+            return
+        for message in page["messages"]:
+            room.put(message)
+        for departure in page["departures"]:
+            room.leave(departure)
+        for member in page["members"]:
+            room.enter(member)
+        if "info" in page:
+            room.learn_info(page["info"])
+        room.rev = max(room.rev, page["rev"])
+        if not page["more"] and room.rev >= room.top:
+            self.behind.discard(id_)
+
+    def _is_another_life(self, room: Room, member: Given) -> bool:
+        known = room.members.get(self.user)
+        return member["user"] == self.user and known is not None and known["joined_at"] != member["joined_at"]
+
+    # --- events ---------------------------------------------------------------------------------------------------------
+
+    def take(self, event: Given) -> None:
+        """An event. Those of other things than conversations pass by."""
+        kind = event["t"]
+        if kind == "session.behind" or kind in MATCHES:
+            self.stale = True
+        elif kind == "conversation.gone":
+            self.forget(event["conversation"])
+        elif kind == "conversation.update" and "rev" not in event:
+            self.learn(event["conversation"])
+        elif "rev" in event:
+            self._take_shared(event)
+
+    def learn(self, conversation: Given) -> None:
+        """A conversation that may be new."""
+        if conversation["id"] not in self.rooms:
+            self._begin(conversation["id"])
+
+    def _take_shared(self, event: Given) -> None:
+        id_ = event["conversation"]["id"] if event["t"] == "conversation.update" else event["conversation"]
+        room = self.rooms.get(id_)
+        if room is None or event["rev"] <= room.rev:
+            return
+        is_last = event["rev"] >= room.top
+        if event["t"] == "behind" or id_ in self.behind or event["rev"] > room.rev + 1:
+            self._fall_behind(id_, event["rev"])
+            if is_last and event["t"] == "member.left" and event["departure"]["user"] == self.user:
+                self.forget(id_)
+            return
+        room.rev = event["rev"]
+        self._apply(id_, room, event)
+
+    def _apply(self, id_: str, room: Room, event: Given) -> None:
+        match event["t"]:
+            case "message.new":
+                room.put(event["message"])
+            case "message.update":
+                self._update(room, event)
+            case "message.delivered":
+                room.move(event["user"], event["rev"], event["seq"], 0)
+            case "message.read":
+                room.move(event["user"], event["rev"], 0, event["seq"])
+            case "member.update":
+                room.enter(event["member"])
+            case "member.left":
+                room.leave(event["departure"])
+                if event["departure"]["user"] == self.user:
+                    self.forget(id_)
+            case "conversation.update":
+                room.learn_info(event["conversation"])
+            case other:
+                raise AssertionError(f"an event with a rev that nobody knows: {other}")
+
+    def _update(self, room: Room, event: Given) -> None:
+        known = room.messages.get(event["message"]["seq"])
+        if known is None:
+            return
+        mine = list(known.get("mine", ()))
+        if event["change"] == "reaction" and event["by"] == self.user:
+            mine = [emoji for emoji in mine if emoji != event["emoji"]] + [event["emoji"]] * event["on"]
+        star = {"starred_at": known["starred_at"]} if "starred_at" in known else {}
+        own = {"mine": mine} if mine and event["change"] != "delete" else {}
+        room.put({**event["message"], **star, **own})
+
+    # --- answers --------------------------------------------------------------------------------------------------------
+
+    def answered(self, command: Given, result: Given) -> None:
+        """What a command of one's own has changed. Commands whose events come to who asked need nothing here."""
+        match result["t"]:
+            case "message.ack":
+                self._acked(command, result)
+            case "message.forwarded" if command["conversation"] in self.rooms:
+                self._fall_behind(command["conversation"], result["rev"])
+            case "conversation" | "conversation.joined" if result["conversation"] is not None:
+                self.learn(result["conversation"])
+            case "conversation.settings" if command["conversation"] in self.rooms:
+                self.rooms[command["conversation"]].learn_own(result["conversation"])
+            case "ok" if command["t"] in OWN:
+                self.stale = True
+            case "user.settings":
+                self.own = True
+
+    def _acked(self, command: Given, ack: Given) -> None:
+        """The ack has the place of the message in the order. What it does not say (when it vanishes) is asked."""
+        room = self.rooms.get(command["conversation"])
+        if room is None or ack["rev"] <= room.rev:
+            return
+        if command["conversation"] in self.behind or ack["rev"] > room.rev + 1 or room.info.get("disappear"):
+            self._fall_behind(command["conversation"], ack["rev"])
+            return
+        room.rev = ack["rev"]
+        room.put(sent(self.user, command, ack))
+
+    # --- what the app shows ---------------------------------------------------------------------------------------------
+
+    def view(self) -> dict[str, Json]:
+        """Every conversation, with everything that is derived."""
+        return {id_: self._view(room) for id_, room in self.rooms.items()}
+
+    def _view(self, room: Room) -> Json:
+        me = room.members.get(self.user, {})
+        unread = [message for message in room.messages.values() if self._is_unread(message, me.get("read_seq", 0))]
+        return {
+            "kind": room.kind,
+            "seq": room.seq,
+            "rev": room.rev,
+            "info": room.info,
+            "member_count": len(room.members),
+            "role": me.get("role"),
+            "read_seq": me.get("read_seq"),
+            "delivered_seq": me.get("delivered_seq"),
+            "unread": len(unread),
+            "mentions": sum(self._is_mentioned(message) for message in unread),
+            "settings": {**room.settings, "hidden": room.hidden_seq >= room.seq},
+            "members": room.members,
+            "departures": room.departures,
+            "messages": {seq: quoting(message, room.messages.values()) for seq, message in sorted(room.messages.items())},
+        }
+
+    def _is_unread(self, message: Given, read_seq: int) -> bool:
+        written = "system" not in message and "deleted_at" not in message
+        return message["seq"] > read_seq and message["sender"] != self.user and written
+
+    def _is_mentioned(self, message: Given) -> bool:
+        return self.user in message.get("mentions", ()) or message.get("mentions_everybody", False)

@@ -1,0 +1,102 @@
+"""One conversation as an app keeps it, and what a message and its quotes are. Pure. See `mirror` for the rules."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+Given = Mapping[str, Any]
+INFO = ("title", "description", "picture", "announce", "disappear", "slow_seconds", "joining", "history")
+
+
+@dataclass
+class Room:
+    """One conversation. All changes up to `rev` are in it; `top` is the last one that was heard of."""
+
+    rev: int = 0
+    top: int = 0
+    kind: str = ""
+    seq: int = 0
+    first_seq: int = 0
+    hidden_seq: int = 0
+    info: Json = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
+    members: dict[str, Json] = field(default_factory=dict)
+    departures: dict[str, Json] = field(default_factory=dict)
+    messages: dict[int, Json] = field(default_factory=dict)
+
+    def learn_own(self, state: Given) -> None:
+        """The user's own part, from session.sync or the answer to conversation.settings."""
+        self.seq = max(self.seq, state["seq"])
+        self.settings = dict(state["settings"])
+        # It stays hidden until the next message.
+        self.hidden_seq = state["seq"] if self.settings.pop("hidden") else -1
+
+    def learn_info(self, state: Given) -> None:
+        self.info = {name: state[name] for name in INFO}
+
+    def put(self, message: Given) -> None:
+        """A message as the user sees it."""
+        known = self.messages.get(message["seq"])
+        if known is None or message["rev"] >= known["rev"]:
+            self.messages[message["seq"]] = dict(message)
+        self.seq = max(self.seq, message["seq"])
+
+    def drop(self, seq: int) -> None:
+        self.messages.pop(seq, None)
+
+    def move(self, user: str, rev: int, delivered: int, read: int) -> None:
+        """Somebody has received and read so far."""
+        member = self.members.get(user)
+        if member is not None:
+            member["delivered_seq"] = max(member["delivered_seq"], delivered, read)
+            member["read_seq"] = max(member["read_seq"], read)
+            member["rev"] = rev
+
+    def enter(self, member: Given) -> None:
+        self.members[member["user"]] = dict(member)
+        self.departures.pop(member["user"], None)
+
+    def leave(self, departure: Given) -> None:
+        self.members.pop(departure["user"], None)
+        self.departures[departure["user"]] = dict(departure)
+
+
+def sent(user: str, command: Given, ack: Given) -> Json:
+    """One's own message, as others see it."""
+    named = {"mentions": list(dict.fromkeys(command["mentions"]))} if command.get("mentions") else {}
+    everybody = {"mentions_everybody": True} if command.get("everybody") else {}
+    return {
+        "id": ack["message"],
+        "seq": ack["seq"],
+        "rev": ack["rev"],
+        "sender": user,
+        "client_id": command["client_id"],
+        "text": command.get("text"),
+        "attachments": command.get("attachments", []),
+        "reply_to": command.get("reply_to"),
+        "created_at": ack["created_at"],
+        "meta": command.get("meta"),
+        **named,
+        **everybody,
+    }
+
+
+def quoting(message: Given, messages: Iterable[Given]) -> Json:
+    """The message with the quote of what it replies to, as that is now."""
+    plain = {name: value for name, value in message.items() if name != "quote"}
+    if message["reply_to"] is None:
+        return plain
+    quotes = [quote_of(one) for one in messages if one["id"] == message["reply_to"]]
+    return {**plain, "quote": quotes[0]} if quotes else plain
+
+
+def quote_of(message: Given) -> Json:
+    text, deleted = message["text"], "deleted_at" in message
+    return {
+        "message": message["id"],
+        "seq": message["seq"],
+        "sender": message["sender"],
+        "text": text and text[:200],
+        "deleted": deleted,
+    }
