@@ -23,7 +23,7 @@ from typing import Any
 import asyncpg
 import trio
 
-from bench.scale_data import FILL, HOT, PATIENT, sample
+from bench.scale_data import FILL, HOT, PATIENT, SETTINGS, sample
 from chatd.config import PostgresSection
 from chatd.store import embedded_postgres, migrations, queries
 from chatd.store.postgres import prepare, server_settings
@@ -48,8 +48,14 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
-async def whole_tables(connection: Any, sql: str) -> list[str]:
+async def whole_tables(connection: Any, sql: str, settings: str) -> list[str]:
     """The large tables that a statement reads from end to end."""
+    async with connection.transaction():
+        await connection.execute(settings)
+        return await whole_tables_of_plan(connection, sql)
+
+
+async def whole_tables_of_plan(connection: Any, sql: str) -> list[str]:
     values = ", ".join(["null"] * len((await connection.prepare(sql)).get_parameters()))
     await connection.execute(f"prepare looked as {sql}")
     text = await connection.fetchval(f"explain (format json) execute looked{f'({values})' if values else ''}")
@@ -63,7 +69,7 @@ async def look_at_plans(connection: Any) -> list[str]:
     found = []
     for path in sorted(queries.folder().glob("*.sql")):
         for name, sql in queries.load(path.stem).statements.items():
-            tables = await whole_tables(connection, sql)
+            tables = await whole_tables(connection, sql, SETTINGS.get(path.stem, "select"))
             if tables and f"{path.stem}.{name}" not in PATIENT:
                 found.append(f"{path.stem}.{name} reads all of {', '.join(tables)}")
     return found
