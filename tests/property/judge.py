@@ -149,7 +149,11 @@ async def recount(db: Postgres, device: Device) -> list[str]:
         wrong += differences(row["message_rows"], row["last_seq"], f"gaps in the seq of {id_}")
         wrong += differences(row["seq"], row["last_seq"], f"last seq of {id_}")
         wrong += differences(row["members"], row["member_rows"], f"members of {id_}")
-        wrong += [f"I9: {id_} {seq} was shown" for of, seq in device.wire.shown if of == id_ and seq < row["first_seq"]]
+        wrong += [
+            f"I9: {id_} {seq} was shown by {how}, and the first one is {row['first_seq']}"
+            for (of, seq), how in device.wire.shown.items()
+            if of == id_ and seq < row["first_seq"]
+        ]
     wrong += await recount_reactions(db, views)
     total = (await device.call("unread.total"))["total"]
     counting = [row for row in rows.values() if row["counts"]]

@@ -13,8 +13,9 @@ class Wire:
     def __init__(self, user: str) -> None:
         self.user = user
         self.wrong: list[str] = []
-        # Messages that were told, and those that were quoted with what they say: conversation, seq.
-        self.shown: set[tuple[str, int]] = set()
+        # Messages that were told, and those that were quoted with what they say: conversation, seq; and in what.
+        self.shown: dict[tuple[str, int], str] = {}
+        self._joined: dict[str, int] = {}
         self._revs: dict[str, int] = {}
         self._gone: set[str] = set()
 
@@ -23,6 +24,7 @@ class Wire:
         id_ = conversation_of(event)
         if event["t"] == "conversation.update" and "rev" not in event:
             self._gone.discard(id_)
+            self._enter(id_, event["conversation"].get("joined_rev"))
             return
         if "rev" in event:
             self._number(id_, event["rev"], event["t"])
@@ -48,9 +50,9 @@ class Wire:
     def _show(self, id_: str, event: Given) -> None:
         message = event.get("message")
         if message is not None:
-            self.shown.add((id_, message["seq"]))
+            self.shown[id_, message["seq"]] = f"{event['t']} {event['rev']}"
             if QUOTED in message:
-                self.shown.add((id_, message[QUOTED]["seq"]))
+                self.shown[id_, message[QUOTED]["seq"]] = f"the quote of {event['t']} {event['rev']}"
             if "starred_at" in message or "mine" in message:
                 self.wrong.append(f"somebody's own marks in {event['t']} of {id_}")
         last = event["conversation"].get("last_message") if event["t"] == "conversation.update" else None
@@ -60,10 +62,19 @@ class Wire:
     def _is_own_end(self, event: Given) -> bool:
         return event["t"] == "member.left" and event["departure"]["user"] == self.user
 
+    def _enter(self, id_: str, joined: int | None) -> None:
+        """A membership that began anew, perhaps before the end of the last one was told: what was shown in that one was right."""
+        if joined is not None and self._joined.get(id_) != joined:
+            self._joined[id_] = joined
+            self._forget(id_)
+
+    def _forget(self, id_: str) -> None:
+        self.shown = {place: how for place, how in self.shown.items() if place[0] != id_}
+
     def _close(self, id_: str) -> None:
         self._gone.add(id_)
         self._revs.pop(id_, None)
-        self.shown = {place for place in self.shown if place[0] != id_}
+        self._forget(id_)
 
 
 def conversation_of(event: Given) -> str:
