@@ -811,6 +811,8 @@ export interface MessageAck {
   created_at: number;
   duplicate: boolean;
   status: "sent";
+  expires_at?: number;
+  text?: string;
 }
 
 /** A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told. */

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
@@ -25,7 +27,10 @@ class SendMessage(Outgoing, tag="message.send"):
 
 
 class MessageAck(Result, tag="message.ack"):
-    """The message is committed. `duplicate`: it had been before, and this is the first ack again."""
+    """The message is committed. `duplicate`: it had been before, and this is the first ack again.
+
+    `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
+    """
 
     client_id: ClientId
     message: Id
@@ -34,6 +39,8 @@ class MessageAck(Result, tag="message.ack"):
     created_at: Millis
     duplicate: bool
     status: Literal["sent"] = "sent"
+    expires_at: Millis | UnsetType = UNSET
+    text: str | UnsetType = UNSET
 
 
 @command(
@@ -47,11 +54,11 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
 
     `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
     """
-    await send(ctx, cmd, lambda done: ack_of(cmd, done))
+    await send(ctx, cmd, lambda said, done: ack_of(cmd, said, done))
     return []
 
 
-def ack_of(cmd: SendMessage, done: Appended) -> MessageAck:
+def ack_of(cmd: SendMessage, said: str | None, done: Appended) -> MessageAck:
     return MessageAck(
         client_id=cmd.client_id,
         message=done.id,
@@ -59,6 +66,8 @@ def ack_of(cmd: SendMessage, done: Appended) -> MessageAck:
         rev=done.rev,
         created_at=done.created_at,
         duplicate=done.duplicate,
+        expires_at=UNSET if done.duplicate or done.expires_at is None else done.expires_at,
+        text=UNSET if done.duplicate or said is None or said == cmd.text else said,
     )
 
 

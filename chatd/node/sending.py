@@ -35,8 +35,8 @@ class Outgoing(Command):
     everybody: bool = False
 
 
-async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[Appended], Result] | None = None) -> Appended:
-    """Check it, commit it, tell it. `ack_of` makes the sender's answer, which has its place in the order.
+async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended], Result] | None = None) -> Appended:
+    """Check it, commit it, tell it. `ack_of` makes the sender's answer, of the text that was committed and its place.
 
     Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
     conversation, `blocked`, `forbidden`, `unavailable`.
@@ -47,7 +47,7 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[Appended], Result] | N
         out = msgspec.structs.replace(out, text=text)
 
     async def tell(done: Appended) -> None:
-        ack = ack_of(done) if ack_of is not None else None
+        ack = ack_of(out.text, done) if ack_of is not None else None
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
         news = ToConversation(out.conversation, news_of(ctx.user, out, done, quote), but=ctx.session, ack=ack)

@@ -56,9 +56,10 @@ async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Conf
 async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -> None:
     filters = Filters(words=["darn"], action="mask")
     async with running(replace(config, filters=filters)) as daemon, daemon.pair() as (alice, bob, conversation):
-        await alice.send(conversation, "Darn it")
+        assert (await alice.send(conversation, "Darn it"))["text"] == "**** it"
         assert (await bob.event("message.new"))["message"]["text"] == "**** it"
-        assert await texts_of(alice, conversation) == ["**** it"]
+        assert "text" not in await alice.send(conversation, "it")
+        assert await texts_of(alice, conversation) == ["**** it", "it"]
 
 
 async def test_a_tenant_with_filters_of_its_own(config: Config) -> None:
