@@ -11,7 +11,7 @@ import trio_asyncio
 
 from chatd import features, log
 from chatd.config import Config
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 from chatd.features import auth
 from chatd.gateway.admission import Admission
 from chatd.gateway.door import Door, Guest
@@ -58,7 +58,7 @@ LAST_REQUESTS = 2.0
 INTRODUCTION, LAST_WORDS = 3.0, 2.0
 
 
-class CannotServe(Exception):
+class CannotServe(OperatorError):
     """The daemon would not be honest if it served; the text says why and what to do."""
 
 

@@ -74,6 +74,10 @@ def may_return(code: int) -> bool:
     return known.get(code, code < 4400)
 
 
+class OperatorError(Exception):
+    """Something that whoever runs chatd has to mend; the text says what and how. No client ever sees it."""
+
+
 class Refused(Exception):
     """A refusal on its way to whoever sent the command. `retry_after` in seconds."""
 

@@ -19,17 +19,12 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from chatd.config import Config
-from chatd.daemon import CannotServe
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 from chatd.ids import uuid7
 from chatd.node import orders
-from chatd.node.keys import WeakKey, now_ms
-from chatd.node.screening import CannotScreen
+from chatd.node.keys import now_ms
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
-from chatd.store.blob_stores import BlobsError
 from chatd.store.bus import announce
-from chatd.store.embedded import EmbeddedError
-from chatd.store.migrations import SchemaError
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
 from chatd.store.servers import join_servers
@@ -37,7 +32,7 @@ from chatd.store.servers import join_servers
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-EXPECTED = (CannotScreen, CannotServe, BlobsError, EmbeddedError, SchemaError, WeakKey, Refused, OSError)
+EXPECTED = (OperatorError, Refused, OSError)
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

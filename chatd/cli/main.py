@@ -1,57 +1,75 @@
-"""The `chatd` command. One file per command; this one only lists them."""
+"""The `chatd` command. One file per command; this one lists them, and reads the file of the one that is asked for.
+
+All of them together take two seconds to import, most of which only the daemon needs.
+"""
+
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from chatd import __version__
-from chatd.cli import (
-    bans,
-    chat,
-    check,
-    doctor,
-    init,
-    maintenance,
-    match,
-    migrate,
-    nodes,
-    reports,
-    schema,
-    serve,
-    sessions,
-    strikes,
-    top,
-    trace,
-    users,
-)
+
+# Name of the command: where it is. An `app` is a group of commands.
+COMMANDS = {
+    "serve": "serve:serve",
+    "init": "init:init",
+    "check": "check:check",
+    "migrate": "migrate:migrate",
+    "schema": "schema:schema",
+    "chat": "chat:chat",
+    "drain": "maintenance:drain",
+    "nodes": "nodes:nodes",
+    "top": "top:top",
+    "trace": "trace:trace",
+    "doctor": "doctor:doctor",
+    "users": "users:app",
+    "sessions": "sessions:app",
+    "match": "match:app",
+    "bans": "bans:app",
+    "reports": "reports:app",
+    "maintenance": "maintenance:app",
+}
+RICH: Any = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
+
+
+class Commands(TyperGroup):
+    """Knows their names, and imports one when it is asked for; the help asks for all of them."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # For "did you mean": only the names are looked at.
+        self.commands: Any = dict.fromkeys(COMMANDS)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+
+def load(name: str) -> Any:
+    """The command of this name."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    found = getattr(import_module(f"chatd.cli.{module}"), attribute)
+    shelf = typer.Typer(**RICH)
+    if isinstance(found, typer.Typer):
+        shelf.add_typer(found, name=name)
+    else:
+        shelf.command(name)(found)
+    return get_group(shelf).commands[name]
+
 
 app = typer.Typer(
     name="chatd",
+    cls=Commands,
     help="A self-hosted chat backend in one daemon. Begin with `chatd serve`, then `chatd chat --as alice` in another terminal.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **RICH,
 )
-users.app.command()(strikes.strike)
-users.app.command("strikes")(strikes.list_strikes)
-users.app.command()(strikes.shadow)
-users.app.command()(strikes.unshadow)
-app.command()(serve.serve)
-app.command()(init.init)
-app.command()(check.check)
-app.command()(migrate.migrate)
-app.command()(schema.schema)
-app.command()(chat.chat)
-app.command()(maintenance.drain)
-app.command()(nodes.nodes)
-app.command()(top.top)
-app.command()(trace.trace)
-app.command()(doctor.doctor)
-app.add_typer(users.app, name="users")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(match.app, name="match")
-app.add_typer(bans.app, name="bans")
-app.add_typer(reports.app, name="reports")
-app.add_typer(maintenance.app, name="maintenance")
 
 
 @app.callback(invoke_without_command=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from chatd.cli import strikes
 from chatd.cli.common import (
     FAILED,
     WRONG_USE,
@@ -33,6 +34,10 @@ TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 
 app = typer.Typer(help="Add users, look at them, make tokens for them, export and erase them.", no_args_is_help=True)
+app.command()(strikes.strike)
+app.command("strikes")(strikes.list_strikes)
+app.command()(strikes.shadow)
+app.command()(strikes.unshadow)
 
 
 @app.command()

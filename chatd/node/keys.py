@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from chatd.config import Auth, Config, Tenant
 from chatd.domain.identity import Principal
 from chatd.domain.tokens import ACCESS, DEFAULT_TENANT, MOST_BYTES, TENANT, Expected, principal_of, refused
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 from chatd.ids import uuid7
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
@@ -28,7 +28,7 @@ TYPES = (None, "JWT", "at+jwt")
 UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 
 
-class WeakKey(Exception):
+class WeakKey(OperatorError):
     """A key that must not be used; the text says which and what to do."""
 
 

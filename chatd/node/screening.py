@@ -13,7 +13,7 @@ from msgspec import Struct
 from chatd.config import Config, Filters
 from chatd.domain.filters import WordFilter
 from chatd.domain.links import LinkFilter
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 from chatd.node.hook import Hook, Question, check_settings, open_hook
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
@@ -21,7 +21,7 @@ from chatd.store.postgres import Postgres, Row
 SQL = queries.load("screening")
 
 
-class CannotScreen(Exception):
+class CannotScreen(OperatorError):
     """The configuration of filters or hook cannot be used; the text says why."""
 
 

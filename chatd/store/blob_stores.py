@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chatd.config import Config, Uploads
+from chatd.errors import OperatorError
 from chatd.store.blobs import Blobs
 from chatd.store.folder import Folder
 from chatd.store.s3 import Bucket, new_client
 
 
-class BlobsError(Exception):
+class BlobsError(OperatorError):
     """The store cannot be used as it is configured; the text says why."""
 
 

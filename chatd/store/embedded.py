@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatd.errors import OperatorError
+
 # sockaddr_un.sun_path holds 108 bytes with its final NUL (unix(7)).
 LONGEST_SOCKET = 107
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(OperatorError):
     """An embedded server cannot be used; the text says why and what to do."""
 
 

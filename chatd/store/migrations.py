@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatd.errors import OperatorError
 from chatd.store import queries
 from chatd.store.postgres import Postgres
 
@@ -27,7 +28,7 @@ RECORD = "insert into schema_migrations (version, name, checksum) values ($1, $2
 APPLIED = "select version, name, checksum from schema_migrations order by version"
 
 
-class SchemaError(Exception):
+class SchemaError(OperatorError):
     """The database cannot be used as it is; the text says why and what to do."""
 
 
