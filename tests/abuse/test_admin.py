@@ -3,6 +3,7 @@
 import hmac
 import json
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from chatd.node.admins import Admins
 from chatd.node.context import Ctx
 from chatd.node.dispatch import run_command
 from chatd.node.keys import WeakKey
+from chatd.node.meters import Meters
 from chatd.node.registry import Needs, command, load
 from chatd.node.sign_in import AddressLimits
 from chatd.wire.admin import AdminCommand
@@ -258,7 +260,7 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
 async def test_dispatch_refuses_who_is_no_admin() -> None:
     for row in ROWS:
         answers: list[Result] = []
-        ctx = Ctx(None, None, "", "", 0, answers.append)  # type: ignore[arg-type]
+        ctx = Ctx(SimpleNamespace(meters=Meters()), None, "", "", 0, answers.append)  # type: ignore[arg-type]
         await run_command(row, ctx, AdminCommand())
         assert isinstance(answers[0], Error)
         assert answers[0].code == "unauthenticated"
