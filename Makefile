@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes for the tests, each with servers of its own. They wait more than they work.
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: soak run test check lint types layers lock schema clean
@@ -10,7 +12,7 @@ run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # Nodes, Postgres, Redis and the network between them fail under load for minutes; everybody's own log is judged.
 soak: $(VENV)/.dev

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from chatd.client import Reply
 from chatd.config import Config
 from chatd.store import embedded_redis
+from tests.folders import open_to_all
 from tests.support import PATIENCE, Daemon, Person, running
 
 
@@ -30,10 +31,7 @@ async def pair_on(one: Daemon, two: Daemon) -> AsyncIterator[tuple[Person, Perso
 
 @pytest.fixture
 async def own_redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
-    folder = tmp_path / "redis"
-    for parent in folder.parents[:3]:
-        parent.chmod(0o755)
-    server = embedded_redis.Server(folder)
+    server = embedded_redis.Server(open_to_all(tmp_path) / "redis")
     await server.start()
     yield server
     await server.stop()

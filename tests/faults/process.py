@@ -10,6 +10,8 @@ from pathlib import Path
 
 import trio
 
+from tests.folders import open_to_all
+
 SECRET = "0123456789abcdef0123456789abcdef"
 START_TIMEOUT = 30.0
 LIMITS = {
@@ -89,9 +91,7 @@ class Process:
 @asynccontextmanager
 async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     """Started; stopped in the end, with its servers, whatever has happened to it."""
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    daemon = Process(folder, *arguments, **environment)
+    daemon = Process(open_to_all(folder), *arguments, **environment)
     await daemon.start()
     try:
         yield daemon

@@ -11,14 +11,14 @@ from chatd.client import Reply
 from chatd.config import Config, PostgresSection
 from chatd.errors import Refused
 from chatd.store import embedded_postgres, embedded_redis
+from tests.folders import open_to_all
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 
 @pytest.fixture
 async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, embedded_postgres.Server, embedded_redis.Server]]:
     """Servers that only this test has."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    open_to_all(tmp_path)
     postgres = embedded_postgres.Server(tmp_path / "postgres", {})
     redis = embedded_redis.Server(tmp_path / "redis")
     await postgres.start()

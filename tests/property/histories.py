@@ -25,6 +25,7 @@ from chatd.store import embedded_postgres, embedded_redis
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
+from tests.folders import open_to_all
 from tests.property import judge
 from tests.property.deeds import Command, World, draw
 from tests.property.device import Device
@@ -173,8 +174,7 @@ async def live(config: Config, seed: int, steps: int) -> Report:
 
 @asynccontextmanager
 async def servers(folder: Path) -> AsyncIterator[Servers]:
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    open_to_all(folder)
     postgres = embedded_postgres.Server(folder / "postgres", QUICK)
     redis = embedded_redis.Server(folder / "redis")
     await start(postgres, redis)

@@ -14,6 +14,7 @@ from chatd.store import embedded_redis
 from chatd.store.mirror import Mirror
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
+from tests.folders import open_to_all
 from tests.support import PATIENCE
 
 KEYS = count()
@@ -81,9 +82,7 @@ async def test_without_its_beginning_it_says_nothing(mirror: Mirror) -> None:
 
 
 async def test_redis_away_and_back(tmp_path: Path, loop: None) -> None:
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    server = embedded_redis.Server(tmp_path / "redis")
+    server = embedded_redis.Server(open_to_all(tmp_path) / "redis")
     await server.start()
     async with open_redis(RedisSection(), server.url) as redis, trio.open_nursery() as nursery:
         mirror = Mirror(redis, "mirror", lambda: 7, lambda: (3, [queued(100)]))
