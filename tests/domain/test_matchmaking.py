@@ -43,6 +43,7 @@ class Machine(RuleBasedStateMachine):
         self.now = 1_000_000
         self.numbers = count()
         self.since: dict[str, int] = {}
+        self.given_back: list[str] = []
 
     def note(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -86,6 +87,8 @@ class Machine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, fails: bool) -> None:
         match = data.draw(st.sampled_from(sorted(self.pool.pairs)))
         if fails:
+            # The owner looks after them again a moment later.
+            self.given_back += self.pool.pairs[match].tickets
             self.note(self.pool.give_back(match, "unavailable"))
         elif self.pool.is_confirmed(match):
             self.note(self.pool.settle(match))
@@ -101,6 +104,8 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=st.sampled_from([100, 1000, 5000, 30_000]))
     def time_passes(self, passed: int) -> None:
         self.now += passed
+        self.note(self.pool.look_again(self.now, self.given_back))
+        self.given_back.clear()
         self.note(self.pool.tick(self.now))
         if passed == 30_000:
             self.check_that_nobody_waits_beside_a_partner()
