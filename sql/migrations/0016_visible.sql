@@ -20,6 +20,7 @@ language sql stable as $$
     ) as n
 $$;
 
+-- Each message is looked up by itself: joined, all of a huge conversation could be read for one mention.
 create or replace function mentions_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
     select least(1000, count(distinct n.seq)) from (
@@ -35,10 +36,9 @@ language sql stable as $$
             order by m.seq limit 1000
         )
     ) as n
-    where not exists (
-        select 1 from messages x
-        where x.conversation = p_conversation and x.seq = n.seq and x.tenant = p_tenant
-            and (x.sender = p_user or x.expires_at <= millis())
+    where (
+        select x.sender <> p_user and (x.expires_at is null or x.expires_at > millis()) from messages x
+        where x.conversation = p_conversation and x.seq = n.seq and x.tenant = p_tenant limit 1
     ) and not hides(p_tenant, p_conversation, p_user, n.seq)
 $$;
 
