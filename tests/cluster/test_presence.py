@@ -139,7 +139,7 @@ async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Con
 async def is_served(daemon: Daemon) -> bool:
     try:
         return (await daemon.rest("GET", "/healthz")).status == 200
-    except (OSError, IndexError):
+    except (OSError, IndexError, trio.BrokenResourceError):
         return False
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from chatd.config import RedisSection
 from chatd.domain.criteria import Ticket
@@ -54,6 +55,7 @@ async def test_every_step_is_there_in_its_order(mirror: Mirror) -> None:
 async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
     mirror.note(queued(1), 3)
     await written(mirror, 1)
+    await trio.testing.wait_all_tasks_blocked(0.05)
     mirror.stale = True
     mirror.note(queued(2), 3)
     assert await written(mirror, 4) == [queued(1), queued(2), Reset(), queued(100)]
