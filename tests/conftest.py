@@ -1,6 +1,7 @@
 """Real servers for everybody: one Postgres and one Redis for the whole run, one database for each test."""
 
 import itertools
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tests.support import Daemon, running
 # Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 NUMBERS = itertools.count(1)
+# A failure of a daemon lies under more nurseries than Python shows of its own accord.
+traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
 
 
 @dataclass(frozen=True)
