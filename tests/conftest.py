@@ -92,7 +92,7 @@ async def database(servers: Servers, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def db(dsn: str) -> AsyncIterator[Postgres]:
     async with open_postgres(dsn, PostgresSection()) as opened:
-        await opened.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0)")
+        await opened.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0) on conflict do nothing")
         yield opened
 
 
