@@ -442,6 +442,9 @@ export interface Forwarded {
   rev: number;
   created_at: number;
   duplicate: boolean;
+  status: "sent";
+  expires_at?: number;
+  text?: string;
 }
 
 /** A report and the part of the conversation that it is about. */

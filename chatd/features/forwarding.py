@@ -1,6 +1,5 @@
 """Sending on what somebody said elsewhere. It says who wrote it first and when, and not in which conversation."""
 
-import msgspec
 from msgspec import UNSET
 
 from chatd.errors import Refused
@@ -9,12 +8,13 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
 from chatd.node.messages import screened
 from chatd.node.registry import command
+from chatd.node.sending import Committed, ack_of, json_text
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
 from chatd.store.postgres import Row
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message
-from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
+from chatd.wire.messages import ClientId, Command, Id
 
 SQL = queries.load("forwarding")
 
@@ -28,15 +28,8 @@ class ForwardMessage(Command, tag="message.forward"):
     message: Id
 
 
-class Forwarded(Result, tag="message.forwarded"):
+class Forwarded(Committed, tag="message.forwarded"):
     """As message.ack."""
-
-    client_id: ClientId
-    message: Id
-    seq: Seq
-    rev: Rev
-    created_at: Millis
-    duplicate: bool
 
 
 @command(
@@ -57,30 +50,15 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
 
     async def tell(done: Appended) -> None:
-        ack = ack_of(cmd, done)
+        ack = ack_of(Forwarded, cmd.client_id, row["text"], text, done)
         news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, row, first, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
-    attachments = as_json(row["attachments"]) if row["attachments"] else None
-    extra = as_json({"forwarded": first})
+    attachments = json_text(row["attachments"]) if row["attachments"] else None
+    extra = json_text({"forwarded": first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
     await ctx.node.journal.append(Append(*place, text, attachments, None, None, extra), tell)
     return []
-
-
-def as_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def ack_of(cmd: ForwardMessage, done: Appended) -> Forwarded:
-    return Forwarded(
-        client_id=cmd.client_id,
-        message=done.id,
-        seq=done.seq,
-        rev=done.rev,
-        created_at=done.created_at,
-        duplicate=done.duplicate,
-    )
 
 
 def news_of(sender: str, cmd: ForwardMessage, text: str | None, row: Row, first: Json, done: Appended) -> MessageNew:

@@ -1,19 +1,14 @@
 """Sending messages and reading them back."""
 
-from typing import Literal
-
-from msgspec import UNSET, UnsetType
-
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
 from chatd.node.registry import Needs, command
-from chatd.node.sending import Outgoing, send
+from chatd.node.sending import Committed, Outgoing, ack_of, send
 from chatd.node.views import message_of
 from chatd.store import queries
-from chatd.store.entries import Appended
 from chatd.wire.entities import Message
-from chatd.wire.messages import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
+from chatd.wire.messages import Command, Id, Limit, Result, Seq
 
 SQL = queries.load("messages")
 
@@ -26,21 +21,11 @@ class SendMessage(Outgoing, tag="message.send"):
     """
 
 
-class MessageAck(Result, tag="message.ack"):
+class MessageAck(Committed, tag="message.ack"):
     """The message is committed. `duplicate`: it had been before, and this is the first ack again.
 
     `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
     """
-
-    client_id: ClientId
-    message: Id
-    seq: Seq
-    rev: Rev
-    created_at: Millis
-    duplicate: bool
-    status: Literal["sent"] = "sent"
-    expires_at: Millis | UnsetType = UNSET
-    text: str | UnsetType = UNSET
 
 
 @command(
@@ -54,21 +39,8 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
 
     `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
     """
-    await send(ctx, cmd, lambda said, done: ack_of(cmd, said, done))
+    await send(ctx, cmd, lambda said, done: ack_of(MessageAck, cmd.client_id, cmd.text, said, done))
     return []
-
-
-def ack_of(cmd: SendMessage, said: str | None, done: Appended) -> MessageAck:
-    return MessageAck(
-        client_id=cmd.client_id,
-        message=done.id,
-        seq=done.seq,
-        rev=done.rev,
-        created_at=done.created_at,
-        duplicate=done.duplicate,
-        expires_at=UNSET if done.duplicate or done.expires_at is None else done.expires_at,
-        text=UNSET if done.duplicate or said is None or said == cmd.text else said,
-    )
 
 
 class MessageHistory(Command, tag="message.history"):

@@ -1,7 +1,7 @@
 """The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,7 +15,7 @@ from chatd.store import queries
 from chatd.store.entries import Append, Appended
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
-from chatd.wire.messages import ClientId, Command, Id, Result
+from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
 
 SQL = queries.load("sending")
 # What stands for everybody in the table of mentions is nobody's id.
@@ -33,6 +33,37 @@ class Outgoing(Command):
     meta: Json | None = None
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
+
+
+class Committed(Result):
+    """What the sender is told of a message that is committed."""
+
+    client_id: ClientId
+    message: Id
+    seq: Seq
+    rev: Rev
+    created_at: Millis
+    duplicate: bool
+    status: Literal["sent"] = "sent"
+    expires_at: Millis | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
+Ack = TypeVar("Ack", bound=Committed)
+
+
+def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
+    """Of a text that was `asked` for, and is `said` as filters have left it."""
+    return kind(
+        client_id=client_id,
+        message=done.id,
+        seq=done.seq,
+        rev=done.rev,
+        created_at=done.created_at,
+        duplicate=done.duplicate,
+        expires_at=UNSET if done.duplicate or done.expires_at is None else done.expires_at,
+        text=UNSET if done.duplicate or said is None or said == asked else said,
+    )
 
 
 async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended], Result] | None = None) -> Appended:
