@@ -41,6 +41,7 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 
 

@@ -7,7 +7,7 @@ import typer
 from msgspec import to_builtins
 
 from chatd.cli.cluster import Answers, ask, open_bus, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, moment, out, print_json, run_async, wrong
+from chatd.cli.common import AsJson, ConfigFile, TenantOption, failed, load_or_exit, moment, out, print_json, run_async, wrong
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.node import orders
@@ -19,7 +19,6 @@ from chatd.store.redis import Redis
 MOST = 1000
 
 app = typer.Typer(help="Who is connected, on every node.", no_args_is_help=True)
-TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 
 
 @app.command("list")

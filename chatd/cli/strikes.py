@@ -10,6 +10,7 @@ from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
+    UserId,
     database,
     load_or_exit,
     moment,
@@ -25,8 +26,6 @@ from chatd.node import moderation, orders, strikes
 from chatd.node.audit import Actor
 from chatd.node.keys import now_ms
 from chatd.node.strikes import Struck
-
-UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 
 
 def checked(user: str) -> str:

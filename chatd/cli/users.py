@@ -2,24 +2,25 @@
 
 import getpass
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from chatd.cli import strikes
 from chatd.cli.common import (
-    FAILED,
-    WRONG_USE,
     AsJson,
     ConfigFile,
+    TenantOption,
+    UserId,
     database,
-    err,
+    failed,
     failures,
     load_or_exit,
     out,
     print_json,
     run_async,
     tell_nodes,
+    wrong,
 )
 from chatd.config import Config
 from chatd.domain.tokens import USER
@@ -30,8 +31,6 @@ from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
 
 SQL = queries.load("users")
-TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
-UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 
 app = typer.Typer(help="Add users, look at them, make tokens for them, export and erase them.", no_args_is_help=True)
 app.command()(strikes.strike)
@@ -61,7 +60,7 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
     with failures():
         keys = Keyring(config)
     if tenant not in keys.tenants:
-        raise_unknown(f"there is no tenant {tenant}; known: {', '.join(keys.tenants)}")
+        raise failed(f"there is no tenant {tenant}; known: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
         return str(await db.value(SQL.add, tenant, uuid7(now_ms()), name[:100] or None, now_ms()))
@@ -88,7 +87,7 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
         async with database(config) as db:
             row = await db.one(SQL.show, tenant, user.lower())
     if row is None:
-        raise_unknown(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"there is no user {user} in tenant {tenant}")
     return dict(row)
 
 
@@ -125,15 +124,14 @@ def erase(
       chatd users erase 01890a5d-ac96-774b-bcce-b302099a8057 --yes
     """
     if not yes:
-        err.print("[red]chatd:[/] nothing was done: --yes says that you mean it", highlight=False)
-        raise typer.Exit(WRONG_USE)
+        raise wrong("nothing was done: --yes says that you mean it")
     new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
     print("the erasure has begun" if new else "this user was erased before")
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not USER.fullmatch(user):
-        raise_unknown(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
         now = now_ms()
@@ -165,13 +163,8 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
 async def print_export(config: Config, tenant: str, user: str) -> None:
     if not USER.fullmatch(user):
-        raise_unknown(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         sys.stdout.write((await export.profile(db, tenant, user)).decode())
         async for page in export.pages(db, tenant, user):
             sys.stdout.write(page.decode())
-
-
-def raise_unknown(message: str) -> NoReturn:
-    err.print(f"[red]chatd:[/] {message}", highlight=False)
-    raise typer.Exit(FAILED)
