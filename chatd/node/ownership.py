@@ -60,8 +60,8 @@ class Ownership:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the journal of the pool that is ours does not hold all of it yet."""
-        return self.held and self._mirror.stale
+        """Whether the journal of the pool that is ours has lacked something for seconds."""
+        return self.held and self._mirror.is_late
 
     def waiting(self, most: int) -> tuple[int, list[tuple[str, str, int]]]:
         """How many wait in the pool that is ours, and its longest lines: tenant, queue, how many."""

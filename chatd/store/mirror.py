@@ -23,6 +23,8 @@ MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
 SNAPSHOT_EVERY = 5_000
 PAGE = 200
+# Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
+LATE = 5.0
 
 
 class Line(Struct):
@@ -41,7 +43,9 @@ class Mirror:
     """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or None when it is not ours."""
 
     def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Snapshot) -> None:
-        self.stale = False
+        # Since when the stream lacks something; None when it holds all that it was given.
+        self._stale_since: float | None = None
+        self._losses = 0
         self._redis = redis
         self._key = redis.key(key)
         self._clock = clock
@@ -50,18 +54,28 @@ class Mirror:
         self._work = trio.Event()
         self._since_snapshot = self._last_snapshot = 0
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it has lacked something for so long that Redis is slow or away."""
+        return self._stale_since is not None and trio.current_time() - self._stale_since > LATE
+
     def note(self, step: Step, fence: int) -> None:
         """Put a step on its way. When too many wait they are dropped, and the whole pool is written later."""
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.clear()
-            self.stale = True
+            self._lost()
         self._waiting.append(Line(self._clock(), fence, step))
         self._work.set()
 
     def renew(self) -> None:
         """The stream may hold another pool than ours: write the whole."""
-        self.stale = True
+        self._lost()
         self._work.set()
+
+    def _lost(self) -> None:
+        self._losses += 1
+        if self._stale_since is None:
+            self._stale_since = trio.current_time()
 
     async def run(self) -> None:
         """Write for ever, and mend what was lost."""
@@ -71,7 +85,7 @@ class Mirror:
             try:
                 await self._write_all()
             except Refused:
-                self.stale = True
+                self._lost()
                 self._waiting.clear()
                 LOG.warning("the mirror of the match pool is stale: Redis is away")
                 await trio.sleep(1)
@@ -84,18 +98,19 @@ class Mirror:
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
         # A large pool is written as a whole less often: what it costs for each step stays the same.
-        if self.stale or self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
+        if self._stale_since is not None or self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
             await self._write_snapshot()
 
     async def _write_snapshot(self) -> None:
         """The pool as it is, with what still waits to be written; even when nobody is in it."""
-        found = self._snapshot()
+        found, losses = self._snapshot(), self._losses
         if found is not None:
             self._waiting.clear()
             self._last_snapshot = len(found[1])
             await self._write(found[0], [Reset(), *found[1]])
-        self.stale = False
         self._since_snapshot = 0
+        if losses == self._losses:
+            self._stale_since = None
 
     async def _write(self, fence: int, steps: list[Step]) -> None:
         data = msgspec.json.encode(steps)

@@ -12,6 +12,7 @@ from chatd.config import RedisSection
 from chatd.domain.criteria import Ticket
 from chatd.domain.match_steps import Gone, Queued, Reset, Step
 from chatd.store import embedded_redis
+from chatd.store import mirror as mirror_module
 from chatd.store.mirror import Mirror
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
@@ -56,8 +57,8 @@ async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
     mirror.note(queued(1), 3)
     await written(mirror, 1)
     await trio.testing.wait_all_tasks_blocked(0.05)
-    mirror.stale = True
     mirror.note(queued(2), 3)
+    mirror.renew()
     assert await written(mirror, 4) == [queued(1), queued(2), Reset(), queued(100)]
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
     mirror.note(queued(3), 3)
@@ -83,7 +84,8 @@ async def test_without_its_beginning_it_says_nothing(mirror: Mirror) -> None:
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
 
 
-async def test_redis_away_and_back(tmp_path: Path, loop: None) -> None:
+async def test_redis_away_and_back(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "LATE", 0.2)
     server = embedded_redis.Server(open_to_all(tmp_path) / "redis")
     await server.start()
     async with open_redis(RedisSection(), server.url) as redis, trio.open_nursery() as nursery:
@@ -92,10 +94,33 @@ async def test_redis_away_and_back(tmp_path: Path, loop: None) -> None:
         await server.stop()
         mirror.note(queued(1), 3)
         with trio.fail_after(PATIENCE):
-            while not mirror.stale:
+            while not mirror.is_late:
                 await trio.sleep(0.01)
         await server.start()
         assert await written(mirror, 2) == [Reset(), queued(100)]
-        assert not mirror.stale
+        with trio.fail_after(PATIENCE):
+            while mirror.is_late:
+                await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
     await server.stop()
+
+
+async def test_what_is_lost_while_the_whole_is_written_is_written_after_it(servers: Servers, loop: None) -> None:
+    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
+        pool: list[Step] = [queued(1)]
+        call = redis.call
+
+        async def call_and_lose(*words: object) -> object:
+            """The stream is emptied in the moment between the answer of Redis and its arrival."""
+            answer = await call(*words)
+            if words[0] == "XADD" and len(pool) == 1:
+                pool.append(queued(2))
+                mirror.renew()
+            return answer
+
+        redis.call = call_and_lose  # type: ignore[method-assign, assignment]
+        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, pool))
+        nursery.start_soon(mirror.run)
+        mirror.renew()
+        assert await written(mirror, 5) == [Reset(), queued(1), Reset(), queued(1), queued(2)]
+        nursery.cancel_scope.cancel()
