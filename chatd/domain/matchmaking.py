@@ -6,10 +6,11 @@ those whose demands have loosened since. Looking for a partner takes a bounded n
 hold them, oldest first, so that a match costs the same among a hundred and among a hundred thousand.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import chain, islice
+from sys import maxsize
 
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
@@ -44,6 +45,7 @@ class Pool:
         self._in_pair: dict[str, str] = {}
         self._confirmed: dict[str, set[str]] = {}
         self._alarms: list[tuple[int, str]] = []
+        self._again: deque[str] = deque()
 
     def rules(self, queue: str) -> Queue:
         return self._queues.get(queue) or self._queues.get("") or DEFAULT
@@ -107,14 +109,25 @@ class Pool:
         """It could not be made to stand, by no fault of theirs: all wait on."""
         return self._do(self._broken(match, reason)) if match in self.pairs else []
 
-    def tick(self, now: int) -> list[Step]:
-        """What the passing of time does: demands loosen, confirmations and tickets expire."""
+    def tick(self, now: int, most: int = maxsize) -> list[Step]:
+        """What the passing of time does: demands loosen, confirmations and tickets expire. At most so many are looked after."""
         steps: list[Step] = []
         for match in [pair.match for pair in self.pairs.values() if pair.until and pair.until <= now]:
             steps += self._expire_pair(match, now)
-        while self._alarms and self._alarms[0][0] <= now:
-            steps += self._wake(heappop(self._alarms)[1], now)
+        for _ in range(most):
+            if not self.is_due(now):
+                break
+            steps += self._look_after_next(now)
         return steps
+
+    def is_due(self, now: int) -> bool:
+        """Whether somebody has to be looked after."""
+        return bool(self._again) or bool(self._alarms and self._alarms[0][0] <= now)
+
+    def _look_after_next(self, now: int) -> list[Step]:
+        if self._again:
+            return self._pair_again(self._again.popleft(), now)
+        return self._wake(heappop(self._alarms)[1], now)
 
     def _expire_pair(self, match: str, now: int) -> list[Step]:
         """Whoever has not confirmed is out; the others return."""
@@ -141,9 +154,13 @@ class Pool:
         loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
         heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
 
-    def look_again(self, now: int, ids: Iterable[str] | None = None) -> list[Step]:
-        """After a pause everybody who waits is looked after, or those with these ids."""
-        return [step for id_ in list(self.tickets if ids is None else ids) for step in self._pair_again(id_, now)]
+    def look_again(self, now: int, ids: Iterable[str]) -> list[Step]:
+        """After those that were given back."""
+        return [step for id_ in ids for step in self._pair_again(id_, now)]
+
+    def look_after_all(self) -> None:
+        """The next ticks look after everybody who waits: for some time nobody did."""
+        self._again = deque(self.tickets)
 
     # --- pairing --------------------------------------------------------------------------------------------------------
 

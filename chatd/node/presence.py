@@ -10,6 +10,7 @@ With Redis away those who are looked at stay what was known last; of all others 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import trio
 
@@ -60,6 +61,7 @@ class Presence:
         self.sight = Sight(hub, db, self._lookers, settings.shown_to)
         # Who has gone, and when (milliseconds), until it is in the database.
         self._gone: dict[User, int] = {}
+        self._saving = trio.Lock()
         self._save_at = 0.0
         self._is_written = False
         self._must_look = False
@@ -159,17 +161,17 @@ class Presence:
 
     async def _save(self) -> None:
         """When those who have gone were last here. A database that is away is asked again later."""
-        while self._gone and trio.current_time() >= self._save_at:
-            part = list(self._gone.items())[:AT_ONCE]
-            try:
-                await self._save_seen(part)
-            except Refused:
-                self._save_at = trio.current_time() + LATER
-                for user in list(self._gone)[:-MOST_UNSAVED]:
+        async with self._saving:
+            while self._gone and trio.current_time() >= self._save_at:
+                part = dict(islice(self._gone.items(), AT_ONCE))
+                for user in part:
                     del self._gone[user]
-                return
-            for user, _ in part:
-                del self._gone[user]
+                try:
+                    await self._save_seen(list(part.items()))
+                except Refused:
+                    self._save_at = trio.current_time() + LATER
+                    # Somebody may have gone once more in the meantime.
+                    self._gone = dict(list((part | self._gone).items())[-MOST_UNSAVED:])
 
     async def leave(self) -> None:
         """This node stops, and everybody has gone: when they were last here is written while there is time."""

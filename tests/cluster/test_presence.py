@@ -1,7 +1,9 @@
 """Presence on several nodes: whoever is where makes no difference, and a node that dies leaves nobody behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -11,13 +13,15 @@ from chatd.config import Config, Presence
 from chatd.node import orders
 from chatd.store import embedded_redis
 from chatd.store.bus import announce
+from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
+from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
 from tests.features.test_presence import look, nothing_is_told, seen, told, updates
 from tests.support import PATIENCE, Daemon, Person, running
 
-__all__ = ["own_redis"]
+__all__ = ["moderator", "own_redis"]
 GRACE = 1.0
 # Longer than the shortest lease, and what it takes to believe it.
 DEAD = 25.0
@@ -134,6 +138,29 @@ async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Con
             state = (await ann.call("presence.query", users=[ben.user]))["items"][0]
             assert (state["status"], state["last_seen"] is not None) == ("offline", True)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_database_that_is_slow_while_a_node_stops(quick: Config, moderator: Postgres) -> None:
+    """What the node does now and then comes in between."""
+    patient = replace(quick, drain=replace(quick.drain, spread=0.1))
+    async with trio.open_nursery() as nursery:
+        first, _ = await nursery.start(mortal, patient)
+        async with first.person() as ben:
+            nursery.start_soon(moderator.within, hold_the_settings)
+            await drain_the_last(patient)
+            await ben.ended()
+        with trio.fail_after(PATIENCE):
+            while await is_served(first):
+                await trio.sleep(0.1)
+        assert await moderator.value("select last_seen_at from user_settings where user_id = $1", ben.user)
+        nursery.cancel_scope.cancel()
+
+
+async def hold_the_settings(connection: Any) -> None:
+    """In asyncio."""
+    async with connection.transaction():
+        await connection.execute("lock table user_settings in exclusive mode")
+        await asyncio.sleep(2)
 
 
 async def is_served(daemon: Daemon) -> bool:

@@ -260,7 +260,34 @@ def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
     pool.paused = True
     assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
     pool.paused = False
-    assert len(paired(pool.look_again(60_001))) == 1
+    pool.look_after_all()
+    assert len(paired(pool.tick(60_001))) == 1
+
+
+def test_a_crowd_is_looked_after_a_part_at_a_time() -> None:
+    pool = new_pool()
+    pool.paused = True
+    for number in range(20):
+        pool.find(ticket(f"u{number}"), 0)
+    pool.paused = False
+    pool.look_after_all()
+    # With each pair one is looked after in vain: it has a partner already.
+    assert [len(paired(pool.tick(1, 8))) for _ in range(3)] == [4, 4, 2]
+    assert not pool.is_due(1)
+
+
+def test_who_was_given_back_meets_under_the_next_owner() -> None:
+    """The owner died before it looked after them again, and their demands had loosened in full."""
+    steps: list[Step] = []
+    pool = new_pool()
+    for name in "ab":
+        steps += pool.find(ticket(name), 0)
+    pair = steps[-1]
+    assert isinstance(pair, Paired)
+    steps += pool.give_back(pair.match, "unavailable")
+    after = replay(json.decode(json.encode(steps), type=list[Step]), QUEUES, lambda: "again")
+    after.look_after_all()
+    assert len(paired(after.tick(1))) == 1
 
 
 @pytest.mark.parametrize("who", ["a", "b", "both"])
@@ -276,7 +303,8 @@ def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
         steps += pool.tick(now)
         if number % 500 == 0:
             pool = replay(json.decode(json.encode(pool.snapshot()), type=list[Step]), QUEUES, lambda: "unused")
-            steps += pool.look_again(now)
+            pool.look_after_all()
+            steps += pool.tick(now)
         assert paired(steps) == []
         assert not pool.pairs
     assert len(pool.tickets) == 2
