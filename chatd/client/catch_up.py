@@ -14,6 +14,8 @@ from chatd.client.timeline import Timeline
 from chatd.errors import Refused
 
 RETRY_AFTER = 1.0
+# Messages of history that are asked for at once.
+PAGE = 100
 NOT_OURS = ("not_found", "forbidden")
 
 
@@ -76,9 +78,24 @@ class CatchUp:
                     return
                 rev = place.rev
                 changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
-                self._tell(self._timeline.take_changes(id_, changes))
+                known = await self._fill_hole(link, id_, changes)
+                self._tell(self._timeline.take_changes(id_, changes, known))
         except Refused as refused:
             if refused.code in NOT_OURS:
                 self._tell(self._timeline.forget(id_))
             else:
                 await trio.sleep(refused.retry_after or RETRY_AFTER)
+
+    async def _fill_hole(self, link: Link, id_: str, changes: dict[str, Any]) -> dict[int, int]:
+        """Tell the new messages of a page together with those that were changed later. Returns what was told: rev by seq."""
+        known: dict[int, int] = {}
+        more = True
+        while more and (hole := self._timeline.hole(id_, changes)):
+            after, until = hole
+            await self._events.room()
+            limit = min(until - after, PAGE)
+            page = await link.call({"t": "message.history", "conversation": id_, "after": after, "limit": limit})
+            self._tell(self._timeline.take_history(id_, page["items"]))
+            known |= {message["seq"]: message["rev"] for message in page["items"]}
+            more = page["more"]
+        return known

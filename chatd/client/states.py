@@ -39,6 +39,18 @@ def missed_messages(id_: str, changes: Json, known_seq: int) -> list[Json]:
     ]
 
 
+def told_in_order(events: list[Json]) -> list[Json]:
+    """In the order of rev, but new messages in the order of seq: one that has been changed since stands in its old place."""
+    places: list[tuple[int, int, Json]] = []
+    first = 2**63
+    new = sorted((event for event in events if event["t"] == "message.new"), key=lambda event: -int(event["message"]["seq"]))
+    for event in new:
+        first = min(first, event["rev"])
+        places.append((first, int(event["message"]["seq"]), event))
+    places += [(event["rev"], 2**63, event) for event in events if event["t"] != "message.new"]
+    return [event for _, _, event in sorted(places, key=lambda place: place[:2])]
+
+
 def missed_members(id_: str, changes: Json) -> list[Json]:
     """What members are now, how far they have read, and received beyond that; then who has gone."""
     told: list[Json] = []

@@ -10,8 +10,9 @@ a connection begins and whenever the server says `session.behind`, and is told a
 user's no more is forgotten, and told as `conversation.gone`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from chatd.client.states import (
@@ -23,10 +24,12 @@ from chatd.client.states import (
     missed_messages,
     seq_before,
     session_changed,
+    told_in_order,
 )
 
 # Events that wait for the sync of their conversation; what is more than that is synced once more.
 MOST_HELD = 256
+NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass
@@ -216,11 +219,35 @@ class Timeline:
 
     # --- syncs ----------------------------------------------------------------------------------------------------------
 
-    def take_changes(self, id_: str, changes: Json) -> list[Json]:
-        """A page of conversation.sync. Returns what was missed, then what was held and fits now."""
-        place = self._place(id_)
-        told = [*missed_messages(id_, changes, place.seq), *missed_members(id_, changes)]
-        told.sort(key=lambda event: int(event["rev"]))
+    def hole(self, id_: str, changes: Json) -> tuple[int, int] | None:
+        """The seq after which messages are missing between those of this page, and how far it goes.
+
+        They have been changed since, and come with a later page; but they are to be told in their place: see `take_history`.
+        """
+        place = self.places.get(id_)
+        new = [message["seq"] for message in changes["messages"] if place is not None and message["seq"] > place.seq]
+        return (place.seq, max(new)) if place is not None and new and max(new) - place.seq > len(new) else None
+
+    def take_history(self, id_: str, messages: Iterable[Json]) -> list[Json]:
+        """New messages as they are now, in the order of seq."""
+        place = self.places.get(id_)
+        if place is None:
+            return []
+        told = [event for event in missed_messages(id_, {"messages": messages}, place.seq) if event["t"] == "message.new"]
+        place.seq = max([place.seq, *(event["message"]["seq"] for event in told)])
+        return told
+
+    def take_changes(self, id_: str, changes: Json, known: Mapping[int, int] = NOTHING) -> list[Json]:
+        """A page of conversation.sync. Returns what was missed, then what was held and fits now.
+
+        `known`: revs, by seq, at which messages have been told from history.
+        """
+        place = self.places.get(id_)
+        if place is None:
+            return []
+        messages = [message for message in changes["messages"] if known.get(message["seq"]) != message["rev"]]
+        told = missed_messages(id_, {"messages": messages}, place.seq)
+        told = told_in_order([*told, *missed_members(id_, changes)])
         if changes.get("info") != place.info:
             told = missed_info(id_, changes, place.rev + 1) + told
         place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import trio
 from msgspec import Struct, inspect
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ from chatd.wire.examples import example_body
 from chatd.wire.messages import Id
 from chatd.wire.schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
-from tests.support import NOBODY, Daemon, Person, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
 ROWS = [row for row in load(features).commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
 # Anybody of the same tenant may name these: it is how people find each other.
@@ -40,6 +41,8 @@ ANYBODYS = {
 PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE = {"message.search": "ok"}
+# Seconds in which nothing happens, when all is done that was to follow.
+REST = 0.1
 # The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet, and a
 # report that names both a user and a message is about a message of that user.
 ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock", "report.create"}
@@ -212,12 +215,13 @@ class Trial:
         if all(field.name in GONE for field in fields):
             cases.append(("gone", mallory, {field: await GONE[field.name](self._world, mallory) for field in fields}))
         bodies = [(kind, asker, await self._body(asker, ids)) for kind, asker, ids in cases]
-        before = await self._state()
+        before = await self._state_at_rest()
         outcomes = {kind: await self._outcome(asker, body) for kind, asker, body in bodies}
         names = ", ".join(field.name for field in fields)
         self._judge(names, outcomes)
-        if await self._state() != before:
-            self._wrong.append(f"{self._row.tag}: {names}: something has changed, or somebody was told")
+        after = await self._state()
+        if after != before:
+            self._wrong.append(f"{self._row.tag}: {names}: changed, or told: {difference(before, after)}")
 
     def _judge(self, names: str, outcomes: dict[str, tuple[str, str]]) -> None:
         wanted = OTHERWISE.get(self._row.tag, "not_found")
@@ -256,12 +260,25 @@ class Trial:
         except Refused as refused:
             return refused.code, refused.message
 
-    async def _state(self) -> tuple[dict[str, Any], int]:
-        """Everything in the database, and how many events all people have been told."""
+    async def _state_at_rest(self) -> dict[str, Any]:
+        """Once everybody has been told what was done to make the things."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                before = await self._state()
+                await trio.sleep(REST)
+                if await self._state() == before:
+                    return before
+
+    async def _state(self) -> dict[str, Any]:
+        """Everything in the database by table, and the events that all people have been told."""
         for person in self._world.people:
             assert await person.is_served()
-        events = sum(kind == "event" for person in self._world.people for kind, _ in person.log)
-        return {table: await self._db.value(DIGEST.format(table)) for table in await tables(self._db)}, events
+        events = [body["t"] for person in self._world.people for kind, body in person.log if kind == "event"]
+        return {table: await self._db.value(DIGEST.format(table)) for table in await tables(self._db)} | {"events": events}
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
 
 
 DIGEST = "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {} t"

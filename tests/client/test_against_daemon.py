@@ -90,6 +90,23 @@ async def test_a_later_client_with_the_position_is_told_what_came_in_between(dae
             assert await texts(b, 2) == ["two", "three"]
 
 
+async def test_what_was_changed_while_away_is_told_in_its_place(daemon: Daemon) -> None:
+    """A message that is new and was edited since comes with a later page of the sync, even with the last one."""
+    http, socket = daemon.addresses.http, daemon.addresses.socket
+    alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
+    async with connect(socket, alice) as a:
+        conversation = (await a.open(bob.user)).conversation.id
+        async with connect(socket, bob) as b:
+            position = b.position
+        wanted = [f"m{number}" for number in range(150)]
+        acks = [await sending.ack() for sending in [a.send_nowait(conversation, text) for text in wanted]]
+        for number in (120, 3):
+            wanted[number] += ", edited"
+            await a.edit(conversation, acks[number].message, wanted[number])
+        async with connect(socket, bob, position=position) as b:
+            assert await texts(b, 150) == wanted
+
+
 async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> None:
     short = replace(config, auth=replace(config.auth, access_ttl=1.5, leeway=0.0))
     async with running(short) as daemon:

@@ -40,6 +40,10 @@ def tags(events: list[Any]) -> list[str]:
     return [event["t"] for event in events]
 
 
+# How far from the end the message is that is edited.
+EDITS = {"edit": 1, "edit one before": 2, "edit an old one": 4}
+
+
 class Book:
     """A server's conversation: what it is now, and the rev at which each part of it last changed."""
 
@@ -66,9 +70,10 @@ class Book:
             self.roles.pop(YOU, None)
             self.gone[YOU] = self.rev
             return {"t": "member.left", **head, "departure": departure(YOU, self.rev, YOU)}
-        if step == "edit" and self.seq:
-            self.texts[self.seq] = (self.rev, text)
-            return {"t": "message.update", **head, "message": self.message(self.seq), "change": "edit"}
+        if step in EDITS and self.seq >= EDITS[step]:
+            seq = self.seq + 1 - EDITS[step]
+            self.texts[seq] = (self.rev, text)
+            return {"t": "message.update", **head, "message": self.message(seq), "change": "edit"}
         self.seq += 1
         self.texts[self.seq] = (self.rev, text)
         return {"t": "message.new", **head, "message": self.message(self.seq)}
@@ -85,6 +90,10 @@ class Book:
         found["members"] = [member(user, rev, role=role) for user, (rev, role) in self.roles.items() if after < rev <= edge]
         found["departures"] = [departure(user, rev, user) for user, rev in self.gone.items() if after < rev <= edge]
         return found | ({"info": {"title": self.title[1]}} if self.title[0] > after else {})
+
+    def history(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """As message.history answers."""
+        return [self.message(seq) for seq in range(after + 1, min(after + limit, self.seq) + 1)]
 
     def whole(self) -> Any:
         return [text for _, text in self.texts.values()], {user: role for user, (_, role) in self.roles.items()}, self.title[1]
@@ -117,7 +126,7 @@ class App:
         return list(self.texts.values()), self.roles, self.title
 
 
-CHANGES = ["new", "edit", "join", "leave", "title"]
+CHANGES = ["new", "new", *EDITS, "join", "leave", "title"]
 STEPS = st.tuples(st.sampled_from(["live", "lost", "untold", "twice", "sync", "reconnect", "restart"]), st.sampled_from(CHANGES))
 
 
@@ -129,7 +138,12 @@ def test_whatever_the_line_does_the_app_knows_what_the_server_knows(steps: list[
     def sync(pages: int) -> None:
         while HERE in timeline.behind and pages:
             pages -= 1
-            app.take(timeline.take_changes(HERE, book.sync(timeline.places[HERE].rev, limit)))
+            changes, known = book.sync(timeline.places[HERE].rev, limit), {}
+            while hole := timeline.hole(HERE, changes):
+                items = book.history(hole[0], limit)
+                known |= {message["seq"]: message["rev"] for message in items}
+                app.take(timeline.take_history(HERE, items))
+            app.take(timeline.take_changes(HERE, changes, known))
 
     for step, change in [*steps, ("reconnect", "new")]:
         if step in ("live", "lost", "untold"):
