@@ -13,7 +13,8 @@ from chatd.cli.common import FAILED, AsJson, ConfigFile, err, load_or_exit, out,
 from chatd.config import Config
 from chatd.domain.match_replay import Summary, Timed, as_it_was, under
 from chatd.node.pairing import queues_of
-from chatd.store.mirror import Line, Mirror
+from chatd.store.mirror import Mirror
+from chatd.store.mirror_pages import Line
 from chatd.store.redis import open_redis
 from chatd.store.servers import join_servers
 

@@ -12,8 +12,10 @@ import trio
 
 from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
 from chatd.node.keys import now_ms
+from chatd.node.passed import Passed
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
+from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
 Place = tuple[str, int]
@@ -52,7 +54,7 @@ class Hub:
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
-        self._passed: dict[tuple[str, str], int] = {}
+        self._passed = Passed()
         self._watchers: list[Watcher] = []
         self._mourners: list[Callable[[Session], None]] = []
 
@@ -86,14 +88,14 @@ class Hub:
         for conversation, rev in arrival.places:
             if conversation in arrival.parted:
                 continue
-            self._enter(session, conversation, max(rev, self._passed.get((session.tenant, conversation), 0)))
+            self._enter(session, conversation, max(rev, self._passed.rev((session.tenant, conversation))))
         for conversation, on in arrival.hushed.items():
             self.hush(session.tenant, conversation, on)
         for close, login, revocation in arrival.closes:
             if login in (None, session.login):
                 self._close(session, close, revocation)
         if not self._arrivals:
-            self._passed.clear()
+            self._passed.trim()
 
     def detach(self, session: Session) -> None:
         known = self.sessions.pop(session.id, None)
@@ -113,9 +115,14 @@ class Hub:
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
             audience.changes_members(users)
+        passed = self._passed.rev((tenant, conversation))
         for user in users:
             for session in self._users.get((tenant, user), ()):
-                self._enter(session, conversation, rev, anew=anew)
+                self._enter(session, conversation, max(rev, passed), anew=anew)
+                if passed > rev and not session.send_nowait(
+                    session.codec.frame_of(Behind(conversation=conversation, rev=passed))
+                ):
+                    session.close_soon("slow")
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
@@ -225,8 +232,8 @@ class Hub:
         key = (tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            if self._arrivals:
-                self._passed[key] = max(news.rev, self._passed.get(key, 0))
+            if news.rev:
+                self._passed.note(key, news.rev, keep=bool(self._arrivals))
             news.told()
             return
         await audience.tell(news)
@@ -236,7 +243,9 @@ class Hub:
         """Something up to `rev` may have been missed: whoever hears the conversation has to sync."""
         key = (tenant, conversation)
         audience = self._audiences.get(key)
-        if audience is not None:
+        if audience is None:
+            self._passed.note(key, rev, keep=bool(self._arrivals))
+        else:
             await audience.skip_to(rev)
             self._note(key, audience)
 

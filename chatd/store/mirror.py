@@ -1,20 +1,19 @@
 """The journal of the match pool, as a Redis stream: every step in its order, for whoever takes the pool over, and for reading.
 
-An entry has `f`, the number of its owner's lease, `at` in milliseconds, and `s`, steps as a JSON array. The stream is bounded; so
-now and then, and whenever something was lost because Redis was away, an entry begins with a reset and holds the whole pool.
-Matching never waits for it.
+An entry has `f`, the number of its owner's lease, `n`, its own number, `at` in milliseconds, and `s`, steps as a JSON array. The
+stream is bounded; so now and then, and whenever something was lost because Redis was away, an entry begins with a reset and holds
+the whole pool. Matching never waits for it.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 import trio
-from msgspec import Struct
 
 from chatd import log
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
+from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
 from chatd.store.redis import Redis
 
 LOG = log.get(__name__)
@@ -27,16 +26,7 @@ PAGE = 200
 LATE = 5.0
 
 
-class Line(Struct):
-    """One step, when it was taken, and under which lease."""
-
-    at: int
-    fence: int
-    step: Step
-
-
 Snapshot = Callable[[], tuple[int, list[Step]] | None]
-DECODE = msgspec.json.Decoder(list[Step]).decode
 
 
 class Mirror:
@@ -52,7 +42,7 @@ class Mirror:
         self._snapshot = snapshot
         self._waiting: list[Line] = []
         self._work = trio.Event()
-        self._since_snapshot = self._last_snapshot = 0
+        self._since_snapshot = self._last_snapshot = self._number = 0
 
     @property
     def is_late(self) -> bool:
@@ -93,12 +83,16 @@ class Mirror:
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []
+        if self._stale_since is not None:
+            # What comes after a hole cannot be replayed: nothing is written before the whole is.
+            await self._write_snapshot()
+            return
         self._since_snapshot += len(lines)
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
         # A large pool is written as a whole less often: what it costs for each step stays the same.
-        if self._stale_since is not None or self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
+        if self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
             await self._write_snapshot()
 
     async def _write_snapshot(self) -> None:
@@ -114,7 +108,9 @@ class Mirror:
 
     async def _write(self, fence: int, steps: list[Step]) -> None:
         data = msgspec.json.encode(steps)
-        await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", "f", fence, "at", self._clock(), "s", data)
+        self._number += 1
+        entry = ("f", fence, "n", self._number, "at", self._clock(), "s", data)
+        await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", *entry)
 
     # --- reading it back ------------------------------------------------------------------------------------------------
 
@@ -123,18 +119,17 @@ class Mirror:
 
         Nothing when there is no reset: the beginning of the stream has been lost.
         """
-        pages: list[list[Line]] = []
-        until, fence = "+", 0
+        pages: list[Page] = []
+        until = "+"
         while True:
             rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE)
             for id_, fields in rows:
                 until = f"({id_.decode()}"
-                pages.append(list(lines_of(fields)))
-                fence = max(fence, *(line.fence for line in pages[-1]))
-                if isinstance(pages[-1][0].step, Reset) and pages[-1][0].fence == fence:
-                    return since_reset(in_order(pages))
+                pages.append(page_of(fields))
+                if is_enough(pages):
+                    return since_reset(in_order(reversed(pages)))
             if len(rows) < PAGE:
-                return since_reset(in_order(pages))
+                return since_reset(in_order(reversed(pages)))
 
     async def everything(self) -> list[Line]:
         """All that the stream holds. Raises Refused."""
@@ -143,30 +138,7 @@ class Mirror:
         while True:
             rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
             for id_, fields in rows:
-                found += lines_of(fields)
+                found += page_of(fields).lines
                 since = f"({id_.decode()}"
             if len(rows) < PAGE:
                 return found
-
-
-def lines_of(fields: dict[bytes, Any]) -> Iterator[Line]:
-    for step in DECODE(fields[b"s"]):
-        yield Line(int(fields[b"at"]), int(fields[b"f"]), step)
-
-
-def in_order(pages: list[list[Line]]) -> list[Line]:
-    """From the oldest page to the newest; what an owner wrote after it had been replaced does not count."""
-    found: list[Line] = []
-    fence = 0
-    for page in reversed(pages):
-        for line in page:
-            if line.fence >= fence:
-                fence = line.fence
-                found.append(line)
-    return found
-
-
-def since_reset(lines: list[Line]) -> list[Line]:
-    """From the last reset on."""
-    resets = [number for number, line in enumerate(lines) if isinstance(line.step, Reset)]
-    return lines[resets[-1] :] if resets else []

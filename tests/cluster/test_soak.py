@@ -1,6 +1,7 @@
 """A short form of `make soak`, and that its judges see what is wrong."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from chatd.client import Reply
 from tests.cluster.soak import checker
 from tests.cluster.soak.checker_matches import calm_seconds
+from tests.cluster.soak.checker_sync import judge_seen
 from tests.cluster.soak.faults import Weather
-from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Sent
+from tests.cluster.soak.outcasts import Party, judge_outcasts
+from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Person, Sent
 from tests.cluster.soak.run import SHORT, soak
 
 
@@ -20,6 +23,8 @@ async def test_people_write_and_meet_while_everything_fails(tmp_path: Path, seed
     assert report.wrong == []
     assert report.messages > 100
     assert report.matches > 4
+    assert report.changes > 5
+    assert report.shut_out
     assert report.spells
 
 
@@ -50,11 +55,12 @@ def test_a_jump_that_nobody_spoke_of_is_seen(wire: list[Frame], violations: int)
 
 
 def row(seq: int, text: str, sender: str = "ann") -> dict[str, Any]:
-    return {"conversation": "c", "seq": seq, "id": f"id{seq}", "sender": sender, "client_id": text, "text": text}
+    place = {"conversation": "c", "seq": seq, "id": f"id{seq}", "sender": sender, "client_id": text, "system": False}
+    return {**place, "text": text}
 
 
 def sent(seq: int, text: str, *, refused: str = "") -> Sent:
-    return Sent("c", "ann", text, 0.0, 0.0 if refused else 1.0, seq, f"id{seq}", refused)
+    return Sent("c", "ann", text, 0.0, 0.0 if refused else 1.0, seq, f"id{seq}", refused, text)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,58 @@ def test_the_longest_calm() -> None:
         5.0,
         0.0,
     )
+
+
+class Wire:
+    """In place of a client: only what came over the wire."""
+
+    def __init__(self, *frames: Frame) -> None:
+        self.wire = list(frames)
+
+
+def person(*frames: Frame) -> Any:
+    somebody = Person.__new__(Person)
+    somebody.user, somebody.client, somebody.told = "ben", Wire(*frames), [frame.body for frame in frames]  # type: ignore[assignment]
+    return somebody
+
+
+def new(seq: int, text: str | None, kind: str = "message.new", rev: int = 0) -> Frame:
+    message = {"seq": seq, "rev": rev or seq, "id": f"id{seq}", "sender": "ann", "text": text}
+    return Frame(0, EVENT, Reply(t=kind, conversation="c", rev=rev or seq, message=message))
+
+
+@pytest.mark.parametrize(
+    ("frames", "kinds"),
+    [
+        ([new(1, "a"), new(2, "b")], []),
+        ([new(1, "old"), new(2, "b"), new(1, "a", "message.update", 3)], []),
+        ([new(1, "a")], ["I3"]),
+        ([new(2, "b"), new(1, "a")], ["I3"]),
+        ([new(1, "a"), new(2, "b"), new(2, "b")], ["I3"]),
+        ([new(1, "old"), new(2, "b")], ["I11"]),
+    ],
+)
+def test_what_an_app_shows_is_compared_with_postgres(frames: list[Frame], kinds: list[str]) -> None:
+    problems = checker.judge_whole(person(*frames), "c", [row(1, "a"), row(2, "b")])
+    assert [problem.partition(":")[0] for problem in problems] == kinds
+
+
+def test_an_edited_message_may_have_been_told_before_it_was_edited() -> None:
+    edited = Sent("c", "ann", "a", 0.0, 1.0, 1, "id1", "", "a", ["a, edited", None])
+    for text, same in [("a", True), ("a, edited", True), (None, True), ("b", False)]:
+        assert checker.is_same({"id": "id1", "sender": "ann", "text": text}, row(1, "a, edited"), edited) is same
+
+
+@pytest.mark.parametrize(("last", "violations"), [(new(2, "b", "message.update", 3), 0), (new(2, "b", "message.update", 4), 1)])
+def test_a_last_state_that_never_came_is_seen(last: Frame, violations: int) -> None:
+    synced = Frame(0, ANSWER, Reply(t="changes", messages=[{"seq": 1, "rev": 1}]), {"conversation": "c"})
+    rows = [row(1, "a") | {"rev": 1}, row(2, "b") | {"rev": 3}]
+    assert len(judge_seen(person(synced, last), "c", rows)) == violations
+
+
+def test_whoever_hears_what_is_said_behind_the_door_is_seen() -> None:
+    blocked = Sent("c", "ben", "let me in", 0.0, 0.0, 0, "", "blocked")
+    for text, acked, violations in [("hello", 0.0, 0), ("behind ben, 1", 0.0, 1), ("hello", 1.0, 1)]:
+        guest = person(new(1, text))
+        party = Party(None, None, None, guest, [], [replace(blocked, acked=acked)])  # type: ignore[arg-type]
+        assert len(judge_outcasts([party])) == violations

@@ -5,6 +5,7 @@ from typing import Any
 
 from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
 from chatd.node.hub import Arrival, Hub
+from chatd.node.passed import MOST as MOST_PASSED
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.events import Behind
 
@@ -186,6 +187,42 @@ async def test_who_hears_it_already_and_is_joined_again_misses_nothing() -> None
     for rev in (2, 3):
         await hub.tell_conversation("t", "c", news(rev))
     assert len(one.frames) == 2
+
+
+async def test_what_passed_before_it_was_known_who_hears_it_is_made_known() -> None:
+    """A member sends here what another node's order to let them hear it has not reached yet."""
+    hub = Hub()
+    sender, other = Session("1", "u"), Session("2", "v")
+    for one in (sender, other):
+        attach(hub, one)
+    await hub.tell_conversation("t", "c", news(7, but="1"))
+    hub.join("t", "c", ["u", "v"], 3, anew=True)
+    for one in (sender, other):
+        assert [b'"behind"' in frame and b'"rev":7' in frame for frame in one.frames] == [True]
+    for rev in (4, 5, 6, 7):
+        await hub.tell_conversation("t", "c", news(rev))
+    assert (len(sender.frames), len(other.frames)) == (1, 1)
+    await hub.tell_conversation("t", "c", news(8))
+    assert (len(sender.frames), len(other.frames)) == (2, 2)
+
+
+async def test_of_what_nobody_hears_only_the_last_is_remembered() -> None:
+    hub = Hub()
+    session = Session("1", "u")
+    attach(hub, session)
+    for number in range(MOST_PASSED + 1):
+        await hub.tell_conversation("t", str(number), news(7))
+    for conversation in ("0", "1"):
+        hub.join("t", conversation, ["u"], 3)
+    assert len(session.frames) == 1
+    arrival = hub.expect("t", "v")
+    for number in range(MOST_PASSED + 1):
+        await hub.tell_conversation("t", f"again {number}", news(7))
+    arrival.places.append(("again 0", 3))
+    late = Session("2", "v")
+    hub.attach(late, arrival)
+    await hub.tell_conversation("t", "again 0", news(8))
+    assert len(late.frames) == 1
 
 
 async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from msgspec import json
 
 from chatd.config import RedisSection
 from chatd.domain.criteria import Ticket
@@ -53,17 +54,39 @@ async def test_every_step_is_there_in_its_order(mirror: Mirror) -> None:
     assert {(line.at, line.fence) for line in await mirror.latest()} == {(7, 3)}
 
 
-async def test_after_a_gap_the_whole_pool_is_written(mirror: Mirror) -> None:
+async def test_after_a_gap_the_whole_pool_is_written_and_nothing_before_it(mirror: Mirror) -> None:
+    """A step that comes after one that was lost could not be replayed, if the owner died then."""
     mirror.note(queued(1), 3)
     await written(mirror, 1)
     await trio.testing.wait_all_tasks_blocked(0.05)
     mirror.note(queued(2), 3)
     mirror.renew()
-    assert await written(mirror, 4) == [queued(1), queued(2), Reset(), queued(100)]
+    assert await written(mirror, 3) == [queued(1), Reset(), queued(100)]
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
     mirror.note(queued(3), 3)
-    await written(mirror, 5)
+    await written(mirror, 4)
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(3)]
+
+
+async def test_an_entry_that_redis_carries_out_late_does_not_count(mirror: Mirror, servers: Servers) -> None:
+    """Its owner had given it up, and written the whole pool. Wherever it stands, reading goes back as far as it must."""
+    mirror.note(queued(1), 3)
+    mirror.renew()
+    mirror.note(queued(2), 3)
+    await written(mirror, 2)
+    async with open_redis(RedisSection(), servers.redis) as redis:
+
+        async def late(number: int, *steps: Step) -> None:
+            entry = ("f", 3, "n", number, "at", 7, "s", json.encode(steps))
+            await redis.call("XADD", mirror._key, "*", *entry)
+
+        first = mirror._number
+        await late(first + 2, Reset(), queued(5), queued(6))
+        await late(first + 1, Gone("t9", "cancelled", ("default", "u9")))
+        assert [line.step for line in await mirror.latest()] == [Reset(), queued(5), queued(6)]
+        await late(first + 1, Reset(), queued(9))
+        await late(first + 3, queued(7))
+        assert [line.step for line in await mirror.latest()] == [Reset(), queued(5), queued(6), queued(7)]
 
 
 async def test_what_a_replaced_owner_still_writes_does_not_count(mirror: Mirror) -> None:

@@ -2,18 +2,21 @@
 
 The numbers are those of the list of invariants: I1 acked is there, I2 once, I3 everybody saw it, I4 in order and without a silent
 gap, I5 the same everywhere, I6 what was refused is not there, I7 who came later stands later, I8 cursors go forward, I10 few
-come over the wire twice.
+come over the wire twice. I9 is in `outcasts`, I11 in `checker_sync`, I13 and I14 in `checker_matches`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chatd.client import Reply
 from chatd.store.postgres import Postgres
 from tests.cluster.soak.people import ANSWER, DOWN, EVENT, UP, Frame, Group, Person, Sent
 
 MESSAGES = """
-select conversation::text, seq, id::text, sender::text, client_id, text from messages order by conversation, seq
+select conversation::text, seq, rev, id::text, sender::text, client_id, text, deleted_at is not null as deleted,
+    system is not null as system
+from messages order by conversation, seq
 """
 POSITIONS = """
 select m.conversation::text, m.read_seq, m.delivered_seq, c.seq from members m
@@ -36,11 +39,12 @@ async def rows_of(db: Postgres) -> Rows:
 async def judge(db: Postgres, people: Sequence[Person], groups: Sequence[Group]) -> list[str]:
     rows = await rows_of(db)
     sent = [message for person in people for message in person.sent]
+    by_id = {message.id: message for message in sent if message.acked}
     wrong = judge_rows(rows, sent)
     wrong += [f"I8: a position is beyond its end: {tuple(row)}" for row in await db.all(POSITIONS)]
     wrong += [problem for conversation in rows for problem in judge_time(sent_to(sent, conversation))]
     for person in people:
-        wrong += judge_wire(person.client.wire) + judge_told(person, rows) + judge_cursors(person)
+        wrong += judge_wire(person.client.wire) + judge_told(person, rows, by_id) + judge_cursors(person)
     for group in groups:
         wrong += [problem for member in group.members for problem in judge_whole(member, group.id, rows.get(group.id, []))]
     return wrong + judge_repeats(people)
@@ -51,24 +55,24 @@ def sent_to(sent: Iterable[Sent], conversation: str) -> list[Sent]:
 
 
 def judge_rows(rows: Rows, sent: Iterable[Sent]) -> list[str]:
-    """I1, I2, I5, I6. Texts of one sender in one conversation are never used again."""
+    """I1, I2, I5, I6."""
     wrong = []
-    by_text = {(row["conversation"], row["sender"], row["text"]): row for found in rows.values() for row in found}
+    written = [row for found in rows.values() for row in found if not row["system"]]
+    by_client_id = {(row["sender"], row["client_id"]): row for row in written}
     for conversation, found in rows.items():
         if [row["seq"] for row in found] != list(range(1, len(found) + 1)):
             wrong.append(f"I1: {conversation} has gaps")
-    if len(by_text) != sum(map(len, rows.values())):
+    if len(by_client_id) != len(written):
         wrong.append("I2: a message is there twice")
-    known = set()
     for message in sent:
-        key = (message.conversation, message.sender, message.text)
-        known.add(key)
-        row = by_text.get(key)
+        row = by_client_id.pop((message.sender, message.client_id), None)
         if message.acked and (row is None or (row["seq"], row["id"]) != (message.seq, message.id)):
             wrong.append(f"I1: acked and lost, or something else: {message}")
+        if row is not None and not (row["conversation"] == message.conversation and message.may_say(row["text"])):
+            wrong.append(f"I5: {message} became {row}")
         if message.refused and row is not None:
             wrong.append(f"I6: refused, and there: {message}")
-    return wrong + [f"I6: never sent: {key}" for key in by_text.keys() - known]
+    return wrong + [f"I6: never sent: {row}" for row in by_client_id.values()]
 
 
 def judge_time(sent: Iterable[Sent]) -> list[str]:
@@ -127,8 +131,8 @@ def last_of(wire: Sequence[Frame], until: Frame, conversation: str) -> list[str]
     return [f"{frame.at:.3f} {frame.kind} {frame.command} {frame.body}"[:400] for frame in frames[-12:]]
 
 
-def judge_told(person: Person, rows: Rows) -> list[str]:
-    """I3, I5: what the app was told comes in order and is what Postgres has."""
+def judge_told(person: Person, rows: Rows, sent: Mapping[str, Sent]) -> list[str]:
+    """I3, I5: what the app was told comes in order and is what Postgres has, or had before it was changed. `sent` by id."""
     wrong, last = [], dict[str, int]()
     for event in person.told:
         if event["t"] != "message.new":
@@ -139,19 +143,27 @@ def judge_told(person: Person, rows: Rows) -> list[str]:
             wrong.append(f"I4: {person.user} was told {seq} after {last[conversation]}")
         last[conversation] = seq
         row = found[seq - 1] if seq <= len(found) else None
-        if row is None or (row["id"], row["sender"], row["text"]) != (message["id"], message["sender"], message["text"]):
+        if row is None or not is_same(message, row, sent.get(message["id"])):
             wrong.append(f"I5: {person.user} was told {message}, which is {row}")
     return wrong
 
 
+def is_same(message: Reply, row: Any, sent: Sent | None) -> bool:
+    text = message.get("text")
+    said = text == row["text"] or (sent is not None and sent.may_say(text))
+    return (row["id"], row["sender"]) == (message["id"], message["sender"]) and said
+
+
 def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[str]:
-    """I3: a member was told everything that the others sent."""
+    """I3, I11: a member was told everything that the others sent, and what became of it."""
     told = [event["message"]["seq"] for event in person.messages(conversation)]
-    expected = [row["seq"] for row in rows if row["sender"] != person.user]
-    if told == expected:
-        return []
-    missing = sorted(set(expected) - set(told))
-    return [f"I3: {person.user} was told {len(told)} messages of {len(expected)}; the first missing: {missing[:5]}"]
+    expected = {row["seq"]: row["text"] for row in rows if row["sender"] != person.user}
+    if told != list(expected):
+        missing = sorted(expected.keys() - set(told))
+        return [f"I3: {person.user} was told {len(told)} messages of {len(expected)}; the first missing: {missing[:5]}"]
+    shown = person.shown(conversation)
+    stale = {seq: (shown[seq], text) for seq, text in expected.items() if shown[seq] != text}
+    return [f"I11: {person.user} shows {stale} in {conversation}"[:600]] if stale else []
 
 
 def judge_cursors(person: Person) -> list[str]:

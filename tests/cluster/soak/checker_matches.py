@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from chatd.domain.match_steps import Ended, Paired, Queue, Reset
+from chatd.domain.match_steps import Ended, Paired, Queue
 from chatd.domain.matchmaking import Pool
-from chatd.store.mirror import Mirror, in_order, lines_of
+from chatd.store.mirror import Mirror
+from chatd.store.mirror_pages import in_order, page_of
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 from tests.cluster.soak.faults import Weather
@@ -120,11 +121,10 @@ def unanswered(waits: Iterable[Wait]) -> int:
 async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
     """I14: every pair once, its end at most once, and what the last owner would replay can be replayed."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
-    entries = [list(lines_of(fields)) for _, fields in rows]
     # A snapshot says again what still stands.
-    news = [line for entry in entries if entry and not isinstance(entry[0].step, Reset) for line in entry]
-    pairs = Counter(line.step.match for line in in_order([news]) if isinstance(line.step, Paired))
-    ends = Counter(line.step.match for line in news if isinstance(line.step, Ended))
+    news = [page for page in (page_of(fields) for _, fields in rows) if not page.is_whole]
+    pairs = Counter(line.step.match for line in in_order(news) if isinstance(line.step, Paired))
+    ends = Counter(line.step.match for page in news for line in page.lines if isinstance(line.step, Ended))
     wrong = [f"I14: {match} was paired {count} times" for match, count in pairs.items() if count > 1]
     wrong += [f"I14: {match} ended {count} times" for match, count in ends.items() if count > 1]
     pool = Pool(rules, lambda: "")

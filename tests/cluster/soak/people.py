@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import trio
 from trio_websocket import ConnectionClosed
@@ -12,6 +13,8 @@ from trio_websocket import ConnectionClosed
 from chatd.client import Account, Client, Disconnected, Refused, Reply, sign_up
 from tests.cluster.soak.fleet import Fleet
 
+# Share of the messages after which an earlier one is changed, one of so many.
+CHANGES, LAST = 0.15, 50
 UP, DOWN, EVENT, ANSWER = "up", "down", "event", "answer"
 
 
@@ -27,6 +30,12 @@ class Sent:
     seq: int = 0
     id: str = ""
     refused: str = ""
+    client_id: str = ""
+    # What it was to say instead, whether or not that came through; None: nothing any more.
+    later: list[str | None] = field(default_factory=list)
+
+    def may_say(self, text: str | None) -> bool:
+        return text == self.text or text in self.later
 
 
 @dataclass(slots=True)
@@ -103,14 +112,37 @@ class Person:
 
     async def say(self, conversation: str, text: str) -> Sent:
         """Returns when it is acked, or definitely refused."""
-        sent = Sent(conversation, self.user, text, trio.current_time())
+        sent = Sent(conversation, self.user, text, trio.current_time(), client_id=str(uuid4()))
         self.sent.append(sent)
         try:
-            ack = await self.client.send(conversation, text)
+            ack = await self.client.send(conversation, text, client_id=sent.client_id)
             sent.acked, sent.seq, sent.id = trio.current_time(), ack["seq"], ack["message"]
         except Refused as refused:
             sent.refused = refused.code
         return sent
+
+    async def change_something(self, conversation: str, rng: random.Random) -> None:
+        """Edit, delete or react to one of the last that were sent, and be content with whatever comes of it."""
+        mine = [sent for sent in self.sent[-LAST:] if sent.conversation == conversation and sent.acked and None not in sent.later]
+        if not mine:
+            return
+        sent, way = rng.choice(mine), rng.randrange(3)
+        try:
+            if way == 0:
+                sent.later.append(f"{sent.text}, edited {len(sent.later)}")
+                await self.client.edit(conversation, sent.id, str(sent.later[-1]))
+            elif way == 1:
+                sent.later.append(None)
+                await self.client.delete(conversation, sent.id)
+            else:
+                await self.client.react(conversation, sent.id, "👍")
+        except (Refused, Disconnected):
+            return
+
+    def shown(self, conversation: str) -> dict[int, str | None]:
+        """What an app shows that knows only what it was told: texts by seq."""
+        told = [event for event in self.told if event["t"] in ("message.new", "message.update")]
+        return {event["message"]["seq"]: event["message"].get("text") for event in told if event["conversation"] == conversation}
 
     def messages(self, conversation: str) -> list[Reply]:
         """As they were told, in order."""
@@ -130,6 +162,8 @@ class Group:
         while not over.is_set():
             await self.members[number].say(self.id, f"{number}-{count}")
             count += 1
+            if rng.random() < CHANGES:
+                await self.members[number].change_something(self.id, rng)
             await trio.sleep(rng.random() * pause)
 
 

@@ -13,13 +13,15 @@ from chatd.node.pairing import queues_of
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
 from tests.cluster.soak import checker, checker_matches
+from tests.cluster.soak.checker_sync import judge_sync
 from tests.cluster.soak.faults import FAULTS, QUICK, Fault, Weather, judged, storm
 from tests.cluster.soak.fleet import Fleet, open_fleet
+from tests.cluster.soak.outcasts import Party, judge_outcasts
 from tests.cluster.soak.people import Group, Person, come, make_group
 from tests.cluster.soak.servers import Servers
 from tests.cluster.soak.strangers import Stranger
 
-PEOPLE, GROUPS, MEMBERS, STRANGERS = 10, 4, 4, 8
+PEOPLE, GROUPS, MEMBERS, STRANGERS, PARTIES = 10, 4, 4, 8, 2
 # Seconds, at most: until all that was sent is acked, until everybody has seen all of it, and until strangers meet.
 SETTLE, SEE, MEET = 40.0, 12.0, 10.0
 
@@ -29,6 +31,7 @@ class Scenario:
     """`faults` at random for `seconds`; none: the judged one, however long it takes.
 
     `pause`: most seconds between two messages of one person in one group. `calm`: seconds of fair weather in the end.
+    `positions`: from how many each member is synced, in each group.
     """
 
     nodes: int = 3
@@ -36,10 +39,11 @@ class Scenario:
     faults: tuple[Fault, ...] = FAULTS
     pause: float = 0.15
     calm: float = checker_matches.WAIT + 1
+    positions: int = 25
 
 
 SCENARIOS = {"random": Scenario(), "judged": Scenario(nodes=4, faults=())}
-SHORT = Scenario(nodes=2, seconds=5.0, faults=QUICK, calm=1.0)
+SHORT = Scenario(nodes=2, seconds=5.0, faults=QUICK, calm=1.0, positions=5)
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Report:
 
     seed: int
     messages: int = 0
+    changes: int = 0
+    shut_out: int = 0
     matches: int = 0
     untold: int = 0
     waited: int = 0
@@ -60,9 +66,9 @@ class Report:
     def __str__(self) -> str:
         faults = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.spells)
         text = (
-            f"seed {self.seed}: {len(self.wrong)} violations; {self.messages} messages acked, {self.raw} over the wire, "
-            f"{self.twice} of them twice; {self.matches} matches, "
-            f"{self.untold} not told in time, {self.waited} waits given up, {self.expired} expired"
+            f"seed {self.seed}: {len(self.wrong)} violations; {self.messages} messages acked, {self.changes} edited or deleted, "
+            f"{self.raw} over the wire, {self.twice} of them twice; {self.shut_out} times somebody was shut out; "
+            f"{self.matches} matches, {self.untold} not told in time, {self.waited} waits given up, {self.expired} expired"
         )
         return "\n  ".join([text, faults, *self.wrong])
 
@@ -73,27 +79,33 @@ async def soak(folder: Path, seed: int, scenario: Scenario) -> Report:
         people = [await nursery.start(come, fleet, Person) for _ in range(PEOPLE)]
         strangers = [await nursery.start(come, fleet, Stranger) for _ in range(STRANGERS)]
         groups = [await make_group(rng.sample(people, MEMBERS)) for _ in range(GROUPS)]
+        parties = [Party(fleet, *[await nursery.start(come, fleet, Person) for _ in range(3)]) for _ in range(PARTIES)]
         weather = Weather(rng)
         wrong = []
         try:
-            await live(fleet, weather, scenario, groups, strangers)
+            await live(fleet, weather, scenario, groups, strangers, parties)
         except trio.TooSlowError:
             wrong.append("not everything that was sent was settled in time")
         await last_words(fleet, weather, groups)
         wrong += weather.problems + await meet_again(strangers)
-        wrong += await judge_messages(fleet.servers, [*people, *strangers], groups)
+        everybody = [*people, *strangers, *(person for party in parties for person in party.people)]
+        wrong += await judge_messages(fleet.servers, everybody, groups) + judge_outcasts(parties)
+        wrong += await judge_coming_back(fleet.servers, groups, rng, scenario.positions)
         wrong += await judge_matches(fleet.servers, strangers, weather) + fleet.problems()
         nursery.cancel_scope.cancel()
-    return report_of(seed, people, strangers, weather, wrong)
+    return report_of(seed, everybody, strangers, parties, weather, wrong)
 
 
-def report_of(seed: int, people: list[Person], strangers: list[Stranger], weather: Weather, wrong: list[str]) -> Report:
-    everybody = [*people, *strangers]
+def report_of(
+    seed: int, everybody: list[Person], strangers: list[Stranger], parties: list[Party], weather: Weather, wrong: list[str]
+) -> Report:
     raw, twice = checker.repeats(everybody)
     return Report(
         seed=seed,
         messages=sum(bool(message.acked) for person in everybody for message in person.sent),
         matches=len({talk.match for stranger in strangers for talk in stranger.talks}),
+        changes=sum(len(message.later) for person in everybody for message in person.sent),
+        shut_out=sum(party.shut_out for party in parties),
         untold=sum(stranger.untold for stranger in strangers),
         waited=sum(checker_matches.unanswered(stranger.waits) for stranger in strangers),
         expired=sum(stranger.expired for stranger in strangers),
@@ -104,13 +116,17 @@ def report_of(seed: int, people: list[Person], strangers: list[Stranger], weathe
     )
 
 
-async def live(fleet: Fleet, weather: Weather, scenario: Scenario, groups: list[Group], strangers: list[Stranger]) -> None:
+async def live(
+    fleet: Fleet, weather: Weather, scenario: Scenario, groups: list[Group], strangers: list[Stranger], parties: list[Party]
+) -> None:
     """Until the faults are over, and everything that was sent is settled. Raises TooSlowError."""
     over = trio.Event()
     async with trio.open_nursery() as writers, trio.open_nursery() as lives:
         for group in groups:
             for number in range(len(group.members)):
                 writers.start_soon(group.write, number, weather.rng, scenario.pause, over)
+        for party in parties:
+            writers.start_soon(party.go_on, weather.rng, over)
         for stranger in strangers:
             lives.start_soon(stranger.live, weather.rng)
         if scenario.faults:
@@ -165,6 +181,11 @@ async def judge_messages(servers: Servers, people: Sequence[Person], groups: Seq
     async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
         await see_all(db, groups)
         return await checker.judge(db, people, groups)
+
+
+async def judge_coming_back(servers: Servers, groups: Sequence[Group], rng: random.Random, positions: int) -> list[str]:
+    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
+        return await judge_sync(groups, await checker.rows_of(db), rng, positions)
 
 
 async def judge_matches(servers: Servers, strangers: Sequence[Stranger], weather: Weather) -> list[str]:
