@@ -19,7 +19,7 @@ from chatd.node import orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.meetings import Meetings
+from chatd.node.meetings import Meetings, User
 from chatd.node.ownership import Ownership
 from chatd.node.roll_call import RollCall
 from chatd.node.tickets import Tickets, user_of
@@ -111,12 +111,16 @@ class Matcher:
             self._let_go(tenant, user)
             return
         self._absences.came(key)
-        ticket = self._tickets.claim(key)
+        ticket = self._tickets.claim(key) or self._unkept(key)
         if ticket is not None:
             self.find(ticket)
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
             self._cluster.publish(orders.MatchHere(tenant, user))
+
+    def _unkept(self, user: User) -> Ticket | None:
+        """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
+        return None if user in self._tickets.mine else self.pool.ticket_of(user)
 
     def _let_go(self, tenant: str, user: str) -> None:
         """Out of the pool, as long as the user is away; in a match there is as much time to come back."""
@@ -138,6 +142,8 @@ class Matcher:
     def _give_again(self) -> None:
         for ticket in self._tickets.mine.values():
             self.pool.give(ticket)
+        for ticket in filter(None, map(self._unkept, self._hub.users())):
+            self.find(ticket)
 
     async def _obey_find(self, order: orders.MatchFind) -> None:
         """Ours, if the pool is; and an earlier ticket of the same user counts no more."""

@@ -11,6 +11,7 @@ import trio
 from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
 from chatd.ids import uuid7
+from chatd.node import orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import now_ms
@@ -41,14 +42,23 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
             attach(hub, person)
         nursery.start_soon(matcher.run)
         with trio.fail_after(PATIENCE):
-            while not matcher.pool.held:
+            # Held and replayed.
+            while not matcher.pool._mirror._losses:
                 await trio.sleep(0.01)
         yield matcher, people
         nursery.cancel_scope.cancel()
 
 
-def ticket_of(person: Session) -> Ticket:
-    return Ticket(uuid7(now_ms()), "default", person.user, "q", now_ms(), (), {}, Accept())
+def ticket_of(person: Session, queue: str = "q") -> Ticket:
+    return Ticket(uuid7(now_ms()), "default", person.user, queue, now_ms(), (), {}, Accept())
+
+
+def lost_ticket(matcher: Matcher, number: int) -> Ticket:
+    """One that an earlier owner has left, of somebody who has not come to any node yet."""
+    ticket = ticket_of(Session(str(number), uuid7(number), tenant="default"), f"q{number}")
+    matcher.pool.pairing.find(ticket)
+    matcher.pool._unclaimed["default", ticket.user] = 0
+    return ticket
 
 
 async def told(person: Session, number: int) -> dict[str, Any]:
@@ -87,3 +97,48 @@ async def test_one_whose_match_is_over_meanwhile_is_told_that_the_ticket_is(star
     over = await told(people[0], 1)
     assert (over["t"], over["ticket"]) == ("match.expired", tickets[0].id)
     assert matcher.ticket_of("default", people[0].user) is None
+
+
+async def test_who_comes_back_while_the_others_are_asked_keeps_the_place(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ticket of an earlier owner's pool; the answer, that nobody has its user, was true when it was given."""
+    matcher, _ = started
+    asked, answer = trio.Event(), trio.Event()
+
+    async def nobody(tenant: str, user: str) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    lost, gone = lost_ticket(matcher, 2), lost_ticket(matcher, 3)
+    with trio.fail_after(PATIENCE):
+        await asked.wait()
+        # As the node does that they have come to.
+        matcher.pool.give(lost)
+        answer.set()
+        while matcher.pool.ticket_of(("default", gone.user)) is not None:
+            await trio.sleep(0.01)
+    assert matcher.pool.ticket_of(("default", lost.user)) == lost
+    assert matcher.pool._unclaimed == {}
+
+
+async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there_afterwards(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question of that node had nobody to answer it."""
+    matcher, _ = started
+    told: list[orders.Order] = []
+
+    async def somebody(tenant: str, user: str) -> bool:
+        return True
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", somebody)
+    monkeypatch.setattr(matcher._cluster, "publish", told.append)
+    lost = lost_ticket(matcher, 2)
+    with trio.fail_after(PATIENCE):
+        while not (held := [order for order in told if isinstance(order, orders.MatchHeld)]):
+            await trio.sleep(0.01)
+    assert [order.ticket for order in held] == [lost]
+    assert matcher.pool.ticket_of(("default", lost.user)) == lost
