@@ -52,7 +52,7 @@ class Mirror:
         self._snapshot = snapshot
         self._waiting: list[Line] = []
         self._work = trio.Event()
-        self._since_snapshot = self._last_snapshot = 0
+        self._since_snapshot = self._last_snapshot = self._entries = 0
 
     @property
     def is_late(self) -> bool:
@@ -97,9 +97,15 @@ class Mirror:
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
-        # A large pool is written as a whole less often: what it costs for each step stays the same.
-        if self._stale_since is not None or self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
+        if self._stale_since is not None or self._needs_snapshot():
             await self._write_snapshot()
+
+    def _needs_snapshot(self) -> bool:
+        """A large pool is written as a whole less often: what it costs for each step stays the same.
+
+        But always before the last reset could be trimmed away, with which the next owner begins.
+        """
+        return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or self._entries >= MOST_ENTRIES // 2
 
     async def _write_snapshot(self) -> None:
         """The pool as it is, with what still waits to be written; even when nobody is in it."""
@@ -108,11 +114,12 @@ class Mirror:
             self._waiting.clear()
             self._last_snapshot = len(found[1])
             await self._write(found[0], [Reset(), *found[1]])
-        self._since_snapshot = 0
+        self._since_snapshot = self._entries = 0
         if losses == self._losses:
             self._stale_since = None
 
     async def _write(self, fence: int, steps: list[Step]) -> None:
+        self._entries += 1
         data = msgspec.json.encode(steps)
         await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", "f", fence, "at", self._clock(), "s", data)
 
