@@ -142,3 +142,31 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
             await trio.sleep(0.01)
     assert [order.ticket for order in held] == [lost]
     assert matcher.pool.ticket_of(("default", lost.user)) == lost
+
+
+async def test_who_comes_back_while_the_match_is_being_ended_hears_that_it_is_over(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they would go on writing to nobody."""
+    matcher, (ann, ben) = started
+    asked, answer = trio.Event(), trio.Event()
+
+    async def nobody(tenant: str, user: str) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    for person in (ann, ben):
+        matcher.find(ticket_of(person))
+    found = await told(ann, 0)
+    matcher._hub.detach(ann)
+    matcher._absences._away["default", ann.user] = 0
+    with trio.fail_after(PATIENCE):
+        await asked.wait()
+    back = Session("back", ann.user, tenant="default")
+    attach(matcher._hub, back)
+    answer.set()
+    for person, number in ((ben, 1), (back, 0)):
+        ended = await told(person, number)
+        assert (ended["t"], ended["match"], ended["reason"]) == ("match.ended", found["match"], "disconnected")
