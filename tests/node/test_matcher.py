@@ -10,6 +10,7 @@ import trio
 
 from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
+from chatd.domain.match_steps import Paired
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.cluster import Cluster
@@ -170,3 +171,21 @@ async def test_who_comes_back_while_the_match_is_being_ended_hears_that_it_is_ov
     for person, number in ((ben, 1), (back, 0)):
         ended = await told(person, number)
         assert (ended["t"], ended["match"], ended["reason"]) == ("match.ended", found["match"], "disconnected")
+
+
+async def test_both_are_told_of_a_match_that_nobody_knew_to_be_committed(started: Started, db: Postgres) -> None:
+    """When the one is about to meet somebody else, and the other nobody."""
+    matcher, (ann, ben) = started
+    eve = Session("eve", uuid7(9), tenant="default")
+    await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", eve.user)
+    of_ann, of_ben = ticket_of(ann, "q1"), ticket_of(ben, "q2")
+    for ticket in (of_ann, of_ben):
+        matcher.find(ticket)
+    pair = Paired(uuid7(now_ms()), [of_ann.id, of_ben.id], now_ms(), [], {})
+    await matcher.meetings.make(pair, [of_ann, of_ben], uuid7(now_ms()))
+    matcher.pool.give(ticket_of(eve, "q1"))
+    for person in (ann, ben):
+        found = await told(person, 0)
+        assert (found["t"], found["match"]) == ("match.found", pair.match)
+        assert matcher.ticket_of("default", person.user) is None
+    assert list(matcher.pool.pairing.pool.by_user) == [("default", eve.user)]
