@@ -149,6 +149,8 @@ class Pairing:
                 await self._carry_out(step)
             except Refused as refused:
                 LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
+            except Exception:
+                LOG.exception("a step of the match pool failed", extra={"step": type(step).__name__})
 
     async def _carry_out(self, step: Step | Ticket) -> None:
         match step:
@@ -197,7 +199,8 @@ class Pairing:
         self._making.add(pair.match)
         try:
             await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
-        except Refused:
+        except Exception:
+            # Whatever it was: nobody must be left in a pair that is never made.
             self._take(self.pool.give_back(pair.match, "unavailable"))
             await trio.sleep(AGAIN)
             self._take(self.pool.look_again(self._clock(), pair.tickets))

@@ -189,3 +189,20 @@ async def test_both_are_told_of_a_match_that_nobody_knew_to_be_committed(started
         assert (found["t"], found["match"]) == ("match.found", pair.match)
         assert matcher.ticket_of("default", person.user) is None
     assert list(matcher.pool.pairing.pool.by_user) == [("default", eve.user)]
+
+
+async def test_a_bug_in_one_step_ends_neither_the_daemon_nor_the_wait(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    matcher, people = started
+    make, failures = matcher.meetings.make, list[int]()
+
+    async def fail_once(*given: Any) -> dict[str, str | None]:
+        if not failures:
+            failures.append(1)
+            raise ValueError("a bug")
+        return await make(*given)
+
+    monkeypatch.setattr(matcher.meetings, "make", fail_once)
+    for person in people:
+        matcher.find(ticket_of(person))
+    assert (await told(people[0], 0))["match"] == (await told(people[1], 0))["match"]
+    assert failures == [1]
