@@ -34,7 +34,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@command(AddBan, result=BanAdded, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban", socket=False)
+@command(AddBan, result=BanAdded, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban", socket=False, lasting=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000

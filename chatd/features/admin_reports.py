@@ -117,6 +117,7 @@ class Resolved(Result, tag="admin.report.resolved"):
     refuses=("not_found", "conflict"),
     http="POST /admin/report/resolve",
     socket=False,
+    lasting=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` for one that is resolved already."""

@@ -21,7 +21,15 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     lasts: Lasts | None = None
 
 
-@command(SetMaintenance, result=Ok, needs=Needs.ADMIN, refuses=("forbidden",), http="POST /admin/maintenance", socket=False)
+@command(
+    SetMaintenance,
+    result=Ok,
+    needs=Needs.ADMIN,
+    refuses=("forbidden",),
+    http="POST /admin/maintenance",
+    socket=False,
+    lasting=True,
+)
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
@@ -38,7 +46,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
     node: Annotated[str, Meta(max_length=64)] = ""
 
 
-@command(DrainNodes, result=Ok, needs=Needs.ADMIN, refuses=("forbidden",), http="POST /admin/drain", socket=False)
+@command(DrainNodes, result=Ok, needs=Needs.ADMIN, refuses=("forbidden",), http="POST /admin/drain", socket=False, lasting=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)

@@ -14,7 +14,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@command(KickUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/kick", socket=False)
+@command(KickUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/kick", socket=False, lasting=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await moderation.note_kick(ctx.node.db, ctx.actor, cmd.user)
@@ -30,7 +30,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@command(RevokeUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/revoke", socket=False)
+@command(RevokeUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/revoke", socket=False, lasting=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await moderation.revoke(ctx.node.db, ctx.actor, cmd.user)
@@ -53,7 +53,9 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@command(StrikeUser, result=Struck, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/strike", socket=False)
+@command(
+    StrikeUser, result=Struck, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/strike", socket=False, lasting=True
+)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)

@@ -161,7 +161,7 @@ class Logout(Command, tag="auth.logout"):
     everywhere: bool = False
 
 
-@command(Logout, result=Ok, http="POST /v1/auth/logout")
+@command(Logout, result=Ok, http="POST /v1/auth/logout", lasting=True)
 async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None

@@ -185,7 +185,7 @@ class LeaveMatch(Command, tag="match.leave"):
     ticket: Id | None = None
 
 
-@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave")
+@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", lasting=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx, cmd.ticket)
@@ -199,7 +199,7 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found",), http="POST /v1/match/skip")
+@command(SkipMatch, result=Ok, cost=5, refuses=("not_found",), http="POST /v1/match/skip", lasting=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, asked = await the_match(ctx, cmd.ticket)

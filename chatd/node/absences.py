@@ -71,17 +71,17 @@ class Absences:
             self._away[user] = self._clock() + AGAIN
 
     async def _end_of_banned(self, user: User) -> None:
-        """The partner does not learn of a ban: it looks as if they had left."""
+        """The partner does not learn of a ban: it looks as if they had left. Nor does the banned one hear of it."""
         try:
-            await self._end(user, "left")
+            await self._end(user, "left", but=user[1])
         except Refused:
             self._banned[user] = self._clock() + AGAIN
 
-    async def _end(self, user: User, reason: str) -> None:
-        """The match that they are in, if there is one. Raises Refused."""
+    async def _end(self, user: User, reason: str, *, but: str | None = None) -> None:
+        """The match that they are in, if there is one. Who comes back in that moment hears it as well. Raises Refused."""
         row = await self._meetings.active(*user)
         if row is not None:
-            await self._meetings.end(user[0], row["match"], reason, but=user[1])
+            await self._meetings.end(user[0], row["match"], reason, but=but)
 
     # --- whom nobody has seen go ----------------------------------------------------------------------------------------
 

@@ -45,7 +45,6 @@ class Drain:
 
     async def run(self, hub: Hub) -> None:
         """Tell everybody and close every session; returns when all are gone, or at the deadline."""
-        self.under_way = True
         with trio.move_on_after(self.patience):
             notice = MaintenanceMode(enabled=True, message=MESSAGE, retry_after=float(self.retry_after))
             await hub.tell_everybody(notice)

@@ -6,6 +6,7 @@ a moment (a process that was stopped and goes on), so what a holder decides must
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
@@ -44,6 +45,8 @@ class Lease:
         self._wanted = True
         self._failures = 0
         self._answered = False
+        # An answer that was under way when we let go of it must not make it ours again.
+        self._asking = trio.Lock()
         self._redis = redis
         self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
@@ -62,6 +65,10 @@ class Lease:
 
     async def _take(self) -> int:
         """The number that had been given out last; 0 for none."""
+        async with self._asking:
+            return await self._ask() if self._wanted else 0
+
+    async def _ask(self) -> int:
         try:
             fence, before = await self._redis.call("EVAL", TAKE, 2, *self._keys, self._holder, int(TTL * 1000))
         except Refused:
@@ -75,9 +82,8 @@ class Lease:
     async def release(self) -> None:
         """Let somebody else have it at once, for good."""
         self._wanted = False
-        if self.held:
-            self.held = False
-            try:
-                await self._redis.call("EVAL", RELEASE, 1, self._keys[0], self._holder)
-            except Refused:
-                return
+        async with self._asking:
+            if self.held:
+                self.held = False
+                with suppress(Refused):
+                    await self._redis.call("EVAL", RELEASE, 1, self._keys[0], self._holder)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import trio
 from msgspec import UNSET
 
 from chatd.errors import Refused
@@ -29,6 +30,7 @@ class Maintenance:
         self._db = db
         self._hub = hub
         self._pause = pause
+        self._looking = trio.Lock()
         cluster.on(orders.MaintenanceChanged, self.look)
         cluster.on_resync(self.look)
 
@@ -38,14 +40,18 @@ class Maintenance:
             raise Refused("maintenance", self.message, retry_after=self.retry_after)
 
     async def look(self, _: object = None) -> None:
-        """Read how it stands, and tell everybody when it has changed. Raises Refused."""
-        row = await self._db.one(SQL.get)
-        before, self.enabled = self.enabled, bool(row and row["enabled"])
-        if row is not None:
-            self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
-        self._pause(self.enabled)
-        if self.enabled != before:
-            await self._hub.tell_everybody(self.notice())
+        """Read how it stands, and tell everybody when it has changed. Raises Refused.
+
+        One after the other: of two at once the earlier answer could come later, and would stand.
+        """
+        async with self._looking:
+            row = await self._db.one(SQL.get)
+            before, self.enabled = self.enabled, bool(row and row["enabled"])
+            if row is not None:
+                self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
+            self._pause(self.enabled)
+            if self.enabled != before:
+                await self._hub.tell_everybody(self.notice())
 
     def notice(self) -> MaintenanceMode:
         """What is told to people."""

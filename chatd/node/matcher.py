@@ -14,12 +14,11 @@ from msgspec.structs import replace
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
-from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.meetings import Meetings
+from chatd.node.meetings import Meetings, User
 from chatd.node.ownership import Ownership
 from chatd.node.roll_call import RollCall
 from chatd.node.tickets import Tickets, user_of
@@ -52,6 +51,7 @@ class Matcher:
         cluster.on(orders.MatchHeld, self._obey_held)
         cluster.on(orders.MatchHandOver, self._obey_hand_over)
         cluster.on(orders.MatchDrop, self._obey_drop)
+        cluster.on(orders.MatchAvoid, self._obey_avoid)
         cluster.on(orders.MatchOver, self._obey_over)
 
     # --- what users ask -------------------------------------------------------------------------------------------------
@@ -71,10 +71,21 @@ class Matcher:
         return self._drop(tenant, user, reason) or not self._cluster.alone
 
     def avoid(self, tenant: str, user: str, other: str) -> None:
-        """Somebody who may be waiting wants to meet this one no more: another ticket, with the old waiting time."""
-        ticket = self._tickets.mine.get((tenant, user))
-        if ticket is not None and other not in ticket.avoid:
-            self.find(replace(ticket, id=uuid7(self._clock()), avoid=ticket.avoid | {other}))
+        """Somebody who may be waiting, here or elsewhere, wants to meet this one no more."""
+        self._cluster.publish(orders.MatchAvoid(tenant, user, other))
+        self._avoid(tenant, user, other)
+
+    def _avoid(self, tenant: str, user: str, other: str) -> None:
+        """The ticket stays the same one, with the old waiting time."""
+        ticket = self._tickets.of((tenant, user))
+        if ticket is None or other in ticket.avoid:
+            return
+        ticket = replace(ticket, avoid=ticket.avoid | {other})
+        if (tenant, user) in self._tickets.mine:
+            self.pool.take_back(tenant, user, "held")
+            self.find(ticket)
+        else:
+            self._tickets.change_held(ticket)
 
     def _drop(self, tenant: str, user: str, reason: str) -> bool:
         """Forget the ticket, and give it up where the pool is ours; whether there was one here."""
@@ -111,12 +122,16 @@ class Matcher:
             self._let_go(tenant, user)
             return
         self._absences.came(key)
-        ticket = self._tickets.claim(key)
+        ticket = self._tickets.claim(key) or self._unkept(key)
         if ticket is not None:
             self.find(ticket)
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
             self._cluster.publish(orders.MatchHere(tenant, user))
+
+    def _unkept(self, user: User) -> Ticket | None:
+        """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
+        return None if user in self._tickets.mine else self.pool.ticket_of(user)
 
     def _let_go(self, tenant: str, user: str) -> None:
         """Out of the pool, as long as the user is away; in a match there is as much time to come back."""
@@ -138,6 +153,8 @@ class Matcher:
     def _give_again(self) -> None:
         for ticket in self._tickets.mine.values():
             self.pool.give(ticket)
+        for ticket in filter(None, map(self._unkept, self._hub.users())):
+            self.find(ticket)
 
     async def _obey_find(self, order: orders.MatchFind) -> None:
         """Ours, if the pool is; and an earlier ticket of the same user counts no more."""
@@ -174,6 +191,9 @@ class Matcher:
 
     async def _obey_drop(self, order: orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
+
+    async def _obey_avoid(self, order: orders.MatchAvoid) -> None:
+        self._avoid(order.tenant, order.user, order.other)
 
     def _ban(self, tenant: str, user: str) -> None:
         """On every node that hears of it. The order may have reached this one only, so the owner is told by whoever has them."""

@@ -115,6 +115,14 @@ class MatchDrop(Control, array_like=True, tag="drop"):
     reason: str
 
 
+class MatchAvoid(Control, array_like=True, tag="avoid"):
+    """Whoever has a ticket of this user: they are not to meet `other` any more."""
+
+    tenant: str
+    user: str
+    other: str
+
+
 class MatchHere(Control, array_like=True, tag="here"):
     """This user has connected here: is there a ticket of theirs?"""
 
@@ -261,7 +269,18 @@ class PresenceShown(Control, array_like=True, tag="shown"):
 
 
 ForLookers = PresenceChanged | PresenceWritten | PresenceShown
-ForPool = MatchFind | MatchLeave | MatchDrop | MatchHere | MatchHeld | MatchHandOver | MatchConfirm | MatchOwner | MatchOver
+ForPool = (
+    MatchFind
+    | MatchLeave
+    | MatchDrop
+    | MatchAvoid
+    | MatchHere
+    | MatchHeld
+    | MatchHandOver
+    | MatchConfirm
+    | MatchOwner
+    | MatchOver
+)
 ForNodes = MaintenanceChanged | DrainNodes | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
 ForAll = TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser

@@ -5,6 +5,7 @@ are connected nowhere, are let go after the grace.
 """
 
 from collections.abc import Callable
+from sys import maxsize
 
 import trio
 
@@ -177,7 +178,7 @@ class Ownership:
                 await trio.sleep(TICK)
                 now = self._clock()
                 for user in [user for user, until in self._unclaimed.items() if until <= now]:
-                    del self._unclaimed[user]
+                    self._unclaimed[user] = maxsize
                     nursery.start_soon(self._let_go, user)
 
     async def _beat(self) -> None:
@@ -187,6 +188,13 @@ class Ownership:
             self._tell()
 
     async def _let_go(self, user: User) -> None:
-        """Of an earlier owner's pool: whoever is connected to nobody."""
-        if not await self._cluster.is_anywhere(*user):
+        """Of an earlier owner's pool: whoever is connected to nobody. Where somebody is connected, that node gets the ticket."""
+        is_there = await self._cluster.is_anywhere(*user)
+        if self._unclaimed.pop(user, None) is None:
+            # They came while the others were asked, and their node has given the ticket.
+            return
+        ticket = self.ticket_of(user)
+        if is_there and ticket is not None:
+            await self._cluster.order(orders.MatchHeld(ticket, self._clock()))
+        elif not is_there:
             self.leave(*user, "disconnected")

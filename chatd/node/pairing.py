@@ -19,7 +19,7 @@ from chatd.ids import uuid7
 from chatd.node.cluster import Cluster
 from chatd.node.meetings import Meetings, User
 from chatd.store.mirror import Mirror
-from chatd.store.postgres import ForeignKeyViolation, UniqueViolation
+from chatd.store.postgres import ForeignKeyViolation, Row, UniqueViolation
 from chatd.wire.matches import MatchExpired, MatchProposed, MatchRequeued
 
 LOG = log.get(__name__)
@@ -149,6 +149,8 @@ class Pairing:
                 await self._carry_out(step)
             except Refused as refused:
                 LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
+            except Exception:
+                LOG.exception("a step of the match pool failed", extra={"step": type(step).__name__})
 
     async def _carry_out(self, step: Step | Ticket) -> None:
         match step:
@@ -197,7 +199,8 @@ class Pairing:
         self._making.add(pair.match)
         try:
             await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
-        except Refused:
+        except Exception:
+            # Whatever it was: nobody must be left in a pair that is never made.
             self._take(self.pool.give_back(pair.match, "unavailable"))
             await trio.sleep(AGAIN)
             self._take(self.pool.look_again(self._clock(), pair.tickets))
@@ -247,15 +250,22 @@ class Pairing:
             if row is not None and row["match"] in making | self._making - {pair.match}:
                 undecided = True
             elif row is not None:
-                self._take(self.pool.leave(ticket.id, "matched", self._clock()))
-                self._over(ticket.tenant, [ticket.user], True)
-                await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+                await self._tell_matched(ticket, row)
         if undecided and pair.match in self.pool.pairs:
             await trio.sleep(UNDECIDED)
             self._send.send_nowait(pair)
         else:
             self._take(self.pool.give_back(pair.match, "matched"))
             self._take(self.pool.look_again(self._clock(), pair.tickets))
+
+    async def _tell_matched(self, ticket: Ticket, row: Row) -> None:
+        """Somebody is in this match already; the others who are in it, and wait as well, have not heard of it either."""
+        for user in row["users"]:
+            id_ = self.pool.by_user.get((ticket.tenant, user))
+            if id_ is not None or user == ticket.user:
+                self._take(self.pool.leave(id_ or ticket.id, "matched", self._clock()))
+                self._over(ticket.tenant, [user], True)
+                await self._meetings.tell_found_again(ticket.tenant, user, row)
 
     async def settled(self) -> None:
         """Wait until what was decided is carried out."""

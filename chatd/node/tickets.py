@@ -44,6 +44,11 @@ class Tickets:
         if known is None or known[1].id <= ticket.id:
             self._held[user] = (until, ticket)
 
+    def change_held(self, ticket: Ticket) -> None:
+        """What is held of its user is this from now on, and as long as before."""
+        until, _ = self._held[user_of(ticket)]
+        self._held[user_of(ticket)] = (until, ticket)
+
     def lose(self, user: User, until: int) -> Ticket | None:
         """The user has gone; the ticket that is held from now on."""
         ticket = self.mine.pop(user, None)

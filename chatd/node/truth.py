@@ -58,18 +58,23 @@ class Truth:
             with suppress(Refused):
                 if keys:
                     await self._skip_to_truth(await self._db.all(SQL.revs, *map(list, zip(*keys, strict=True))))
-                for key in list(self._doubtful):
-                    await self._recheck(*key)
-                    self._doubtful.discard(key)
+                while self._doubtful:
+                    await self._recheck(*self._doubtful.pop())
 
     async def _recheck(self, tenant: str, conversation: str) -> None:
-        """Who hears it, and how far it is."""
-        here = [user for of, user in self._hub.users() if of == tenant]
-        row = await self._db.one(SQL.recheck, tenant, conversation, here)
-        if row is None:
-            return
-        self._hub.part(tenant, conversation, self._hub.audience_of(tenant, conversation) - set(row["users"]))
-        await self._learn(row)
+        """Who hears it, and how far it is. Raises Refused: then it stays in doubt; so it does for what is new meanwhile.
+
+        Whoever comes while the database is asked is not in its answer, and stays.
+        """
+        here, audience = [user for of, user in self._hub.users() if of == tenant], self._hub.audience_of(tenant, conversation)
+        try:
+            row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        except Refused:
+            self._doubtful.add((tenant, conversation))
+            raise
+        if row is not None:
+            self._hub.part(tenant, conversation, audience - set(row["users"]))
+            await self._learn(row)
 
     async def _skip_to_truth(self, rows: Sequence[Row]) -> None:
         for row in rows:

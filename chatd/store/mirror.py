@@ -42,7 +42,9 @@ class Mirror:
         self._snapshot = snapshot
         self._waiting: list[Line] = []
         self._work = trio.Event()
-        self._since_snapshot = self._last_snapshot = self._number = 0
+        # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
+        self._since_snapshot = self._last_snapshot = 0
+        self._number = self._whole_at = 0
 
     @property
     def is_late(self) -> bool:
@@ -91,9 +93,16 @@ class Mirror:
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
-        # A large pool is written as a whole less often: what it costs for each step stays the same.
-        if self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot):
+        if self._needs_snapshot():
             await self._write_snapshot()
+
+    def _needs_snapshot(self) -> bool:
+        """A large pool is written as a whole less often: what it costs for each step stays the same.
+
+        But always before the last reset could be trimmed away, with which the next owner begins.
+        """
+        entries = self._number - self._whole_at
+        return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or entries >= MOST_ENTRIES // 2
 
     async def _write_snapshot(self) -> None:
         """The pool as it is, with what still waits to be written; even when nobody is in it."""
@@ -102,7 +111,7 @@ class Mirror:
             self._waiting.clear()
             self._last_snapshot = len(found[1])
             await self._write(found[0], [Reset(), *found[1]])
-        self._since_snapshot = 0
+        self._since_snapshot, self._whole_at = 0, self._number
         if losses == self._losses:
             self._stale_since = None
 

@@ -1,5 +1,6 @@
 """Maintenance and drain, as an operator orders them: for all nodes, while they run."""
 
+import pytest
 import trio
 
 from chatd.client import connect, sign_up
@@ -7,6 +8,7 @@ from chatd.config import Config
 from chatd.node import orders
 from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
+from chatd.node.matcher import Matcher
 from chatd.store.bus import announce
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
@@ -68,3 +70,22 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
             with trio.fail_after(PATIENCE):
                 while client.state != "waiting":
                     await trio.sleep(0.02)
+
+
+async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pool takes seconds to hand over when Redis is slow, and nobody is accepted meanwhile."""
+    handing_over, done = trio.Event(), trio.Event()
+
+    async def leave(self: Matcher) -> None:
+        handing_over.set()
+        await done.wait()
+
+    monkeypatch.setattr(Matcher, "leave", leave)
+    async with nodes(config, 1) as (node,):
+        assert (await node.rest("GET", "/readyz")).status == 200
+        await order(config, orders.DrainNodes("", 0.0), "leave")
+        with trio.fail_after(PATIENCE):
+            await handing_over.wait()
+        answer = await node.rest("GET", "/readyz")
+        assert (answer.status, answer.body["services"]["gateway"]) == (503, {"status": "draining"})
+        done.set()

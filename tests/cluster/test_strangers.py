@@ -163,3 +163,21 @@ async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> Non
     alone = replace(quick, redis=replace(quick.redis, url="redis://127.0.0.1:1"))
     async with running(alone) as daemon, daemon.person() as one, daemon.person() as two:
         await meet(one, two, 15.0)
+
+
+@pytest.mark.parametrize("owner", [0, 1])
+async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: Config, owner: int) -> None:
+    """Both have waited since before the block; the ticket stays what it was."""
+    slow = replace(config, match=Match(relax=2.0))
+    async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
+        await own_the_pool((one, two)[owner])
+        ticket = (await ann.call("match.find", tags=["tea"]))["ticket"]
+        await ben.call("match.find", tags=["go"])
+        answer = await two.rest("PUT", f"/v1/blocks/{ben.user}", token=ann.account.access_token)
+        assert answer.status == 200
+        await trio.sleep(6)
+        assert (await ann.call("match.status"))["ticket"] == ticket
+        assert (await ben.call("match.status"))["waiting"] == 2
+        await eve.call("match.find", tags=["tea"])
+        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.call("match.leave", ticket=ticket)

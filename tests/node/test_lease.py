@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 
 import pytest
 import trio
 
 from chatd.config import RedisSection
-from chatd.node.lease import Lease
+from chatd.node.lease import TAKE, Lease
 from chatd.store.redis import Redis, open_redis
 from tests.conftest import Servers
 from tests.support import PATIENCE
@@ -70,3 +71,35 @@ async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis)
         await redis.call("EVAL", came_and_went, 2, redis.key("lease", "match"), redis.key("fence", "match"))
         await until_said(said)
         assert (said, lease.held) == ([False], True)
+
+
+class Slow(Redis):
+    """Its answers come when the gate is open."""
+
+    gate = trio.Event()
+    asked = 0
+
+    async def call(self, *command: Any) -> Any:
+        answer = await super().call(*command)
+        if command[1] == TAKE:
+            self.asked += 1
+            await self.gate.wait()
+        return answer
+
+
+async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(redis: Redis) -> None:
+    """Whoever leaves would keep the tickets of its users for a pool that pairs nobody."""
+    slow = Slow(redis._client, redis._prefix)
+    slow.gate = trio.Event()
+    slow.gate.set()
+    async with held(slow, "one") as (lease, _), trio.open_nursery() as nursery:
+        slow.gate, before = trio.Event(), slow.asked
+        with trio.fail_after(PATIENCE):
+            while slow.asked == before:
+                await trio.sleep(0.01)
+        nursery.start_soon(lease.release)
+        await trio.sleep(0.1)
+        slow.gate.set()
+        await trio.sleep(0.1)
+        assert not lease.held
+        assert await redis.call("GET", redis.key("lease", "match")) is None

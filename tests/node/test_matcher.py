@@ -10,7 +10,9 @@ import trio
 
 from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
+from chatd.domain.match_steps import Paired
 from chatd.ids import uuid7
+from chatd.node import orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.keys import now_ms
@@ -41,14 +43,23 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
             attach(hub, person)
         nursery.start_soon(matcher.run)
         with trio.fail_after(PATIENCE):
-            while not matcher.pool.held:
+            # Held and replayed.
+            while not matcher.pool._mirror._losses:
                 await trio.sleep(0.01)
         yield matcher, people
         nursery.cancel_scope.cancel()
 
 
-def ticket_of(person: Session) -> Ticket:
-    return Ticket(uuid7(now_ms()), "default", person.user, "q", now_ms(), (), {}, Accept())
+def ticket_of(person: Session, queue: str = "q") -> Ticket:
+    return Ticket(uuid7(now_ms()), "default", person.user, queue, now_ms(), (), {}, Accept())
+
+
+def lost_ticket(matcher: Matcher, number: int) -> Ticket:
+    """One that an earlier owner has left, of somebody who has not come to any node yet."""
+    ticket = ticket_of(Session(str(number), uuid7(number), tenant="default"), f"q{number}")
+    matcher.pool.pairing.find(ticket)
+    matcher.pool._unclaimed["default", ticket.user] = 0
+    return ticket
 
 
 async def told(person: Session, number: int) -> dict[str, Any]:
@@ -87,3 +98,111 @@ async def test_one_whose_match_is_over_meanwhile_is_told_that_the_ticket_is(star
     over = await told(people[0], 1)
     assert (over["t"], over["ticket"]) == ("match.expired", tickets[0].id)
     assert matcher.ticket_of("default", people[0].user) is None
+
+
+async def test_who_comes_back_while_the_others_are_asked_keeps_the_place(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ticket of an earlier owner's pool; the answer, that nobody has its user, was true when it was given."""
+    matcher, _ = started
+    asked, answer = trio.Event(), trio.Event()
+
+    async def nobody(tenant: str, user: str) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    lost, gone = lost_ticket(matcher, 2), lost_ticket(matcher, 3)
+    with trio.fail_after(PATIENCE):
+        await asked.wait()
+        # As the node does that they have come to.
+        matcher.pool.give(lost)
+        answer.set()
+        while matcher.pool.ticket_of(("default", gone.user)) is not None:
+            await trio.sleep(0.01)
+    assert matcher.pool.ticket_of(("default", lost.user)) == lost
+    assert matcher.pool._unclaimed == {}
+
+
+async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there_afterwards(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question of that node had nobody to answer it."""
+    matcher, _ = started
+    told: list[orders.Order] = []
+
+    async def somebody(tenant: str, user: str) -> bool:
+        return True
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", somebody)
+    monkeypatch.setattr(matcher._cluster, "publish", told.append)
+    lost = lost_ticket(matcher, 2)
+    with trio.fail_after(PATIENCE):
+        while not (held := [order for order in told if isinstance(order, orders.MatchHeld)]):
+            await trio.sleep(0.01)
+    assert [order.ticket for order in held] == [lost]
+    assert matcher.pool.ticket_of(("default", lost.user)) == lost
+
+
+async def test_who_comes_back_while_the_match_is_being_ended_hears_that_it_is_over(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they would go on writing to nobody."""
+    matcher, (ann, ben) = started
+    asked, answer = trio.Event(), trio.Event()
+
+    async def nobody(tenant: str, user: str) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    for person in (ann, ben):
+        matcher.find(ticket_of(person))
+    found = await told(ann, 0)
+    matcher._hub.detach(ann)
+    matcher._absences._away["default", ann.user] = 0
+    with trio.fail_after(PATIENCE):
+        await asked.wait()
+    back = Session("back", ann.user, tenant="default")
+    attach(matcher._hub, back)
+    answer.set()
+    for person, number in ((ben, 1), (back, 0)):
+        ended = await told(person, number)
+        assert (ended["t"], ended["match"], ended["reason"]) == ("match.ended", found["match"], "disconnected")
+
+
+async def test_both_are_told_of_a_match_that_nobody_knew_to_be_committed(started: Started, db: Postgres) -> None:
+    """When the one is about to meet somebody else, and the other nobody."""
+    matcher, (ann, ben) = started
+    eve = Session("eve", uuid7(9), tenant="default")
+    await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", eve.user)
+    of_ann, of_ben = ticket_of(ann, "q1"), ticket_of(ben, "q2")
+    for ticket in (of_ann, of_ben):
+        matcher.find(ticket)
+    pair = Paired(uuid7(now_ms()), [of_ann.id, of_ben.id], now_ms(), [], {})
+    await matcher.meetings.make(pair, [of_ann, of_ben], uuid7(now_ms()))
+    matcher.pool.give(ticket_of(eve, "q1"))
+    for person in (ann, ben):
+        found = await told(person, 0)
+        assert (found["t"], found["match"]) == ("match.found", pair.match)
+        assert matcher.ticket_of("default", person.user) is None
+    assert list(matcher.pool.pairing.pool.by_user) == [("default", eve.user)]
+
+
+async def test_a_bug_in_one_step_ends_neither_the_daemon_nor_the_wait(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    matcher, people = started
+    make, failures = matcher.meetings.make, list[int]()
+
+    async def fail_once(*given: Any) -> dict[str, str | None]:
+        if not failures:
+            failures.append(1)
+            raise ValueError("a bug")
+        return await make(*given)
+
+    monkeypatch.setattr(matcher.meetings, "make", fail_once)
+    for person in people:
+        matcher.find(ticket_of(person))
+    assert (await told(people[0], 0))["match"] == (await told(people[1], 0))["match"]
+    assert failures == [1]

@@ -107,6 +107,28 @@ async def test_without_its_beginning_it_says_nothing(mirror: Mirror) -> None:
     assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
 
 
+async def test_the_whole_pool_is_written_again_before_its_beginning_is_trimmed(
+    servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large it is, and however slowly its steps come."""
+    monkeypatch.setattr(mirror_module, "MOST_ENTRIES", 200)
+    pool = [queued(number) for number in range(1000)]
+    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
+        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, list(pool)))
+        nursery.start_soon(mirror.run)
+        mirror.renew()
+        for number in range(1000, 1600):
+            pool.append(queued(number))
+            mirror.note(pool[-1], 3)
+            while mirror._waiting:
+                await trio.sleep(0.001)
+        with trio.fail_after(PATIENCE):
+            while [line.step for line in await mirror.latest()] != [Reset(), *pool]:
+                await trio.sleep(0.01)
+        assert sum(line.step == Reset() for line in await mirror.everything()) < 5
+        nursery.cancel_scope.cancel()
+
+
 async def test_redis_away_and_back(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_module, "LATE", 0.2)
     server = embedded_redis.Server(open_to_all(tmp_path) / "redis")

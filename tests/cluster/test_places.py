@@ -1,0 +1,53 @@
+"""Whose place in a queue only the journal of the pool knew: whoever comes back has it as if nothing had happened."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config, Match
+from tests.cluster.test_absences import killable
+from tests.cluster.test_strangers import own_the_pool
+from tests.support import Daemon, Person, running
+
+LOST = Match(relax=0.3, grace=3.0)
+
+
+@pytest.fixture
+def lost(config: Config) -> Config:
+    return replace(config, match=LOST)
+
+
+@asynccontextmanager
+async def starts_again(config: Config) -> AsyncIterator[tuple[Daemon, Person]]:
+    """The only node dies and starts again, and somebody who waits comes back at once."""
+    async with trio.open_nursery() as nursery:
+        first, scope = await nursery.start(killable, config)
+        async with first.person("eve") as eve:
+            await own_the_pool(first)
+            await eve.call("match.find", queue="lounge")
+            await trio.sleep(0.3)
+            scope.cancel()
+            await eve.ended()
+        async with running(config) as again, again.connected(eve.account) as back:
+            await own_the_pool(again)
+            yield again, back
+
+
+async def test_the_place_can_be_given_up(lost: Config) -> None:
+    async with starts_again(lost) as (_, eve):
+        assert (await eve.call("match.status"))["waiting"] == 1
+        await eve.call("match.cancel")
+        assert (await eve.refused("match.status")).code == "not_found"
+
+
+async def test_who_goes_once_more_is_met_by_nobody(lost: Config) -> None:
+    async with starts_again(lost) as (again, eve), again.person("sam") as sam, again.person("tom") as tom:
+        await trio.sleep(LOST.grace + 1)
+        await trio.aclose_forcefully(eve.connection)
+        await trio.sleep(0.3)
+        await sam.call("match.find", queue="lounge")
+        await tom.call("match.find", queue="lounge")
+        assert (await sam.event("match.found"))["partner"]["id"] == tom.user

@@ -1,0 +1,74 @@
+"""Who asks for something that others have to hear of, and hangs up before it is done: it is done, and the others hear of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import asyncpg
+import pytest
+import trio
+import trio_asyncio
+
+from tests.admins import ANN, acts, daemon, done
+from tests.cluster.test_strangers import meet
+from tests.support import PATIENCE, Daemon
+
+__all__ = ["daemon"]
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+
+@asynccontextmanager
+async def held_up(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connection]:
+    """As long as the block lasts nothing in these tables is changed."""
+    connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
+    try:
+        await trio_asyncio.aio_as_trio(connection.execute)(f"begin; lock table {tables} in exclusive mode")
+        yield connection
+    finally:
+        await trio_asyncio.aio_as_trio(connection.close)()
+
+
+async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, body: str = "{}") -> None:
+    """While the request waits for one of these tables, which are free again afterwards."""
+    async with held_up(daemon, tables) as connection:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(daemon.rest, "POST", path, body.encode(), token))
+            with trio.fail_after(PATIENCE):
+                while not await trio_asyncio.aio_as_trio(connection.fetchval)(WAITING):
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        await trio.sleep(0.3)
+
+
+@pytest.mark.parametrize(("command", "reason"), [("leave", "left"), ("skip", "skipped")])
+async def test_the_partner_hears_of_the_end(daemon: Daemon, command: str, reason: str) -> None:
+    """At once, and not when the grace is over."""
+    async with daemon.person() as ann, daemon.person() as ben:
+        await meet(ann, ben)
+        await ask_and_hang_up(daemon, "matches", f"/v1/match/{command}", ann.account.access_token)
+        assert (await ben.event("match.ended"))["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/admin/ban", '{"user":"%s","reason":"spam"}', 4403),
+        ("/admin/revoke", '{"user":"%s"}', 4404),
+        ("/admin/kick", '{"user":"%s"}', 1001),
+        ("/v1/auth/logout", '{"everywhere":true}', 4404),
+    ],
+)
+async def test_the_sockets_are_closed(daemon: Daemon, path: str, body: str, code: int) -> None:
+    async with daemon.person() as eve:
+        token = ANN if path.startswith("/admin") else eve.account.access_token
+        await ask_and_hang_up(daemon, "users, logins, audit_log", path, token, body.replace("%s", eve.user))
+        with trio.fail_after(3):
+            assert (await eve.ended()).code == code
+
+
+async def test_the_maintenance_begins(daemon: Daemon) -> None:
+    async with daemon.person() as eve:
+        await ask_and_hang_up(daemon, "audit_log", "/admin/maintenance", ANN, '{"on":true}')
+        assert (await eve.event("maintenance.mode"))["enabled"] is True
+        await done(daemon, "maintenance", on=False)
+        assert "maintenance.on" in [act for _, act, _ in await acts(daemon)]

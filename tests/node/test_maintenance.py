@@ -1,0 +1,51 @@
+"""Whether there is maintenance, as one node sees it."""
+
+from itertools import count
+from typing import Any
+
+import trio
+
+from chatd.config import RedisSection
+from chatd.node.cluster import Cluster
+from chatd.node.hub import Hub
+from chatd.node.maintenance import Maintenance, change
+from chatd.store.bus import Bus
+from chatd.store.postgres import Postgres
+from chatd.store.redis import open_redis
+from tests.conftest import Servers
+from tests.support import PATIENCE
+
+NUMBERS = count()
+
+
+class SlowOnce:
+    """A database whose first answer comes late."""
+
+    def __init__(self, db: Postgres) -> None:
+        self._db = db
+        self.asked, self.answer = trio.Event(), trio.Event()
+
+    async def one(self, sql: str, *args: Any) -> Any:
+        row = await self._db.one(sql, *args)
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.answer.wait()
+        return row
+
+
+async def test_of_two_looks_at_once_the_later_answer_stands(servers: Servers, db: Postgres) -> None:
+    """It was ended while the look at its beginning was still under way: nobody would be matched here any more."""
+    async with open_redis(RedisSection(prefix=f"maintenance{next(NUMBERS)}"), servers.redis) as redis:
+        slow, paused = SlowOnce(db), list[bool]()
+        maintenance = Maintenance(slow, hub := Hub(), Cluster(hub, Bus(redis, "node"), db, int), paused.append)  # type: ignore[arg-type]
+        await change(db, True, "", None, 1)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(maintenance.look)
+                await slow.asked.wait()
+                await change(db, False, "", None, 2)
+                nursery.start_soon(maintenance.look)
+                await trio.sleep(0.2)
+                slow.answer.set()
+        assert not maintenance.enabled
+        assert paused == [True, False]
