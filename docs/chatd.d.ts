@@ -362,7 +362,7 @@ export interface EditConversation {
   slow_seconds?: number | null;
 }
 
-/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one. */
+/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts. */
 export interface EditMessage {
   t: "message.edit";
   conversation: string;
