@@ -188,6 +188,7 @@ export interface Conversation {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
@@ -258,6 +259,7 @@ export interface Counters {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
@@ -467,6 +469,7 @@ export interface Info {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";

@@ -20,7 +20,7 @@ SQL = queries.load("group_info")
 INFO = ("title", "description", "picture")
 RULES = ("announce", "disappear", "joining", "history", "keep_days", "slow_seconds")
 # What every member reads in the conversation itself.
-SAID = ("title", "picture", "announce", "disappear")
+SAID = ("title", "picture", "announce", "disappear", "keep_days")
 
 
 class EditConversation(Command, tag="conversation.edit"):
