@@ -609,7 +609,7 @@ export interface ListConversations {
   limit?: number;
 }
 
-/** The links into a group. */
+/** The links into a group, without those that are over or revoked. */
 export interface ListInvites {
   t: "invite.list";
   conversation: string;
