@@ -188,6 +188,7 @@ export interface Conversation {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
@@ -258,6 +259,7 @@ export interface Counters {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
@@ -362,7 +364,7 @@ export interface EditConversation {
   slow_seconds?: number | null;
 }
 
-/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one. */
+/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts. */
 export interface EditMessage {
   t: "message.edit";
   conversation: string;
@@ -467,6 +469,7 @@ export interface Info {
   picture: string | null;
   announce: boolean;
   disappear: number;
+  keep_days: number | null;
   slow_seconds: number;
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
@@ -606,7 +609,7 @@ export interface ListConversations {
   limit?: number;
 }
 
-/** The links into a group. */
+/** The links into a group, without those that are over or revoked. */
 export interface ListInvites {
   t: "invite.list";
   conversation: string;

@@ -9,14 +9,22 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: hide
--- Hide a message from one member, who may see it; the conversation's unread count does not change: tenant, conversation, user, message.
-insert into marks (tenant, user_id, conversation, seq, hidden)
-select m.tenant, b.user_id, m.conversation, m.seq, true
-from messages m
-join members b on b.tenant = m.tenant and b.conversation = m.conversation
-where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
-on conflict (user_id, conversation, seq, tenant) do update set hidden = true, starred_at = null, changed = pg_current_xact_id()
-returning seq
+-- Hide a message from one member, who may see it. It is no longer unread for them, so that session.sync has to name the conversation:
+-- tenant, conversation, user, message.
+with hidden as (
+    insert into marks (tenant, user_id, conversation, seq, hidden)
+    select m.tenant, b.user_id, m.conversation, m.seq, true
+    from messages m
+    join members b on b.tenant = m.tenant and b.conversation = m.conversation
+    where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
+    on conflict (user_id, conversation, seq, tenant) do update set hidden = true, starred_at = null, changed = pg_current_xact_id()
+    returning tenant, conversation, user_id, seq
+),
+noted as (
+    update members b set changed = pg_current_xact_id()
+    from hidden h where b.tenant = h.tenant and b.conversation = h.conversation and b.user_id = h.user_id
+)
+select seq from hidden
 
 -- name: sender
 -- Who wrote a message that the user may see: tenant, conversation, user, message.

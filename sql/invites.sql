@@ -9,11 +9,11 @@ select count(*) as found from invites
 where tenant = $1 and conversation = $2 and revoked_at is null and (expires_at is null or expires_at > $3)
 
 -- name: page
--- Links that have not been revoked, the latest first: tenant, conversation, limit.
+-- Links that count, as above, the latest first: so that none of them is hidden behind those that are over. Tenant, conversation, now, limit.
 select id::text, creator::text, created_at, expires_at, uses_left
 from invites
-where tenant = $1 and conversation = $2 and revoked_at is null
-order by created_at desc limit $3
+where tenant = $1 and conversation = $2 and revoked_at is null and (expires_at is null or expires_at > $3)
+order by created_at desc limit $4
 
 -- name: revoke
 -- Tenant, conversation, id, now.

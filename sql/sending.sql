@@ -6,3 +6,7 @@ join members b on b.tenant = m.tenant and b.conversation = m.conversation
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
+
+-- name: known
+-- Whether there is a message of this sender under this client_id: tenant, sender, client_id.
+select 1 from messages where tenant = $1 and sender = $2 and client_id = $3

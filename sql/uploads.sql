@@ -16,7 +16,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 delete from uploads where tenant = $1 and id = $2
 
 -- name: readable
--- A file, when the user is its owner or a member of a conversation in which it is used: tenant, id, user.
+-- A file, when the user is its owner or a member of a conversation in which it is used, in a message whose time is not over:
+-- tenant, id, user.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from uploads u
 where u.tenant = $1 and u.id = $2 and u.removed_at is null
@@ -26,6 +27,10 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
             select 1 from upload_uses x
             join members b on b.tenant = x.tenant and b.conversation = x.conversation
             where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3 and (x.seq = 0 or x.seq >= b.first_seq)
+                and not exists (
+                    select 1 from messages m
+                    where m.tenant = x.tenant and m.conversation = x.conversation and m.seq = x.seq and m.expires_at <= millis()
+                )
         )
     )
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from chatd.errors import Refused
 from chatd.node.blocks import lock_pair
 from chatd.node.context import Ctx
-from chatd.node.effects import Effects, Hush, Reply, ToUser
+from chatd.node.effects import Effects, Hush, Reply, ToUser, deliver
 from chatd.node.registry import command
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation
@@ -35,10 +35,12 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
         hush = await decide(ctx, cmd.user, SQL.add, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
+    # The block is committed: first everything that cannot fail.
+    await deliver(ctx, hush or [])
     ctx.node.matcher.avoid(ctx.tenant, ctx.user, cmd.user)
-    await end_match(ctx, cmd.user)
     ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
-    return [*(hush or []), Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    await end_match(ctx, cmd.user)
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 
 async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | None:

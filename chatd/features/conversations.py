@@ -11,7 +11,7 @@ from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
 from chatd.node.registry import command
-from chatd.node.views import conversation_for, conversations_of, shared
+from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, shared
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation
 from chatd.wire.changes import ConversationUpdate
@@ -109,7 +109,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
 
 async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Effects:
     """The sessions of all members hear it from now on, and those that did not ask are told."""
-    mine = await conversation_for(ctx, ctx.user, id_)
+    mine = await own_view_to_tell(ctx, id_)
     effects: Effects = [Join(id_, users, mine.rev), Reply(ConversationResult(conversation=mine, created=created))]
     if not created:
         return effects

@@ -35,7 +35,10 @@ class MessageResult(Result, tag="message"):
 
 
 class EditMessage(Command, tag="message.edit"):
-    """Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts; a tombstone stays one."""
+    """Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts.
+
+    A tombstone stays one, and what was forwarded stays as it was said.
+    """
 
     conversation: Id
     message: Id
@@ -50,7 +53,7 @@ class EditMessage(Command, tag="message.edit"):
     lasting=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """Refused `forbidden` for a message of somebody else or too old a one, `conflict` for a deleted one."""
+    """Refused `forbidden` for a message of somebody else, a forwarded or too old a one, `conflict` for a deleted one."""
     check_text(ctx.node.config, cmd.text)
     text = await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
 
@@ -72,6 +75,8 @@ def check_edit(ctx: Ctx, row: Row) -> None:
         raise Refused("forbidden", "only who wrote a message can edit it")
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
+    if row["forwarded"] is not None:
+        raise Refused("forbidden", "a forwarded message says what somebody else has said")
     window = ctx.node.config.messages.edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")

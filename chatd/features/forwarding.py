@@ -1,6 +1,6 @@
 """Sending on what somebody said elsewhere. It says who wrote it first and when, and not in which conversation."""
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from chatd.errors import Refused
 from chatd.ids import uuid7
@@ -8,10 +8,9 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
 from chatd.node.messages import screened
 from chatd.node.registry import command
-from chatd.node.sending import Committed, ack_of, json_text
+from chatd.node.sending import Committed, ack_of, is_known, json_text
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
-from chatd.store.postgres import Row
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message
 from chatd.wire.messages import ClientId, Command, Id
@@ -28,6 +27,18 @@ class ForwardMessage(Command, tag="message.forward"):
     message: Id
 
 
+class Original(Struct, frozen=True):
+    """What is sent on. `first`: who wrote it first, and when."""
+
+    text: str | None
+    attachments: list[Json]
+    first: Json
+
+
+# For the journal, which knows the message by its client_id and gives its first answer again.
+DONE = Original(None, [], {})
+
+
 class Forwarded(Committed, tag="message.forwarded"):
     """As message.ack."""
 
@@ -41,27 +52,35 @@ class Forwarded(Committed, tag="message.forwarded"):
 )
 async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     """Refused `conflict` for a message that was deleted or that nobody wrote; else as message.send."""
-    row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
-    if row is None:
-        raise Refused("not_found", "$.message: no such message")
-    if row["deleted_at"] is not None or row["system"] is not None:
-        raise Refused("conflict", "$.message: there is nothing to forward")
-    text = await screened(ctx, cmd.conversation, cmd.client_id, row["text"], row["attachments"] or [])
-    first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
+    said = await original(ctx, cmd)
+    text = await screened(ctx, cmd.conversation, cmd.client_id, said.text, said.attachments)
 
     async def tell(done: Appended) -> None:
-        ack = ack_of(Forwarded, cmd.client_id, row["text"], text, done)
-        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, row, first, done), but=ctx.session, ack=ack)
+        ack = ack_of(Forwarded, cmd.client_id, said.text, text, done)
+        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, said, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
-    attachments = json_text(row["attachments"]) if row["attachments"] else None
-    extra = json_text({"forwarded": first})
+    attachments = json_text(said.attachments) if said.attachments else None
+    extra = json_text({"forwarded": said.first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
     await ctx.node.journal.append(Append(*place, text, attachments, None, None, extra), tell)
     return []
 
 
-def news_of(sender: str, cmd: ForwardMessage, text: str | None, row: Row, first: Json, done: Appended) -> MessageNew:
+async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
+    """What is to be sent on; nothing when that was done before, because it may be gone by now. Raises Refused."""
+    row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
+    if row is not None and row["deleted_at"] is None and row["system"] is None:
+        first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
+        return Original(row["text"], row["attachments"] or [], first)
+    if await is_known(ctx, cmd.client_id):
+        return DONE
+    if row is None:
+        raise Refused("not_found", "$.message: no such message")
+    raise Refused("conflict", "$.message: there is nothing to forward")
+
+
+def news_of(sender: str, cmd: ForwardMessage, text: str | None, said: Original, done: Appended) -> MessageNew:
     message = Message(
         id=done.id,
         seq=done.seq,
@@ -69,11 +88,11 @@ def news_of(sender: str, cmd: ForwardMessage, text: str | None, row: Row, first:
         sender=sender,
         client_id=cmd.client_id,
         text=text,
-        attachments=row["attachments"] or [],
+        attachments=said.attachments,
         reply_to=None,
         created_at=done.created_at,
         meta=None,
-        forwarded=first,
+        forwarded=said.first,
         expires_at=done.expires_at or UNSET,
     )
     return MessageNew(conversation=cmd.conversation, rev=done.rev, message=message)

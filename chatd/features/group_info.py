@@ -10,7 +10,7 @@ from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import command
-from chatd.node.views import conversation_for, shared
+from chatd.node.views import own_view_to_tell, shared
 from chatd.store import queries
 from chatd.wire.changes import ConversationUpdate, MessageNew
 from chatd.wire.entities import Conversation, Joining, Message, SlowSeconds
@@ -20,7 +20,7 @@ SQL = queries.load("group_info")
 INFO = ("title", "description", "picture")
 RULES = ("announce", "disappear", "joining", "history", "keep_days", "slow_seconds")
 # What every member reads in the conversation itself.
-SAID = ("title", "picture", "announce", "disappear")
+SAID = ("title", "picture", "announce", "disappear", "keep_days")
 
 
 class EditConversation(Command, tag="conversation.edit"):
@@ -73,7 +73,7 @@ async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
         return rev, [await here.say({"act": "conversation.edited", name: given[name]}) for name in SAID if name in given]
 
     rev, said = await change(ctx, cmd.conversation, work)
-    mine = await conversation_for(ctx, ctx.user, cmd.conversation)
+    mine = await own_view_to_tell(ctx, cmd.conversation)
     update = ToConversation(cmd.conversation, ConversationUpdate(conversation=shared(mine), rev=rev))
     news = [ToConversation(cmd.conversation, MessageNew(conversation=cmd.conversation, rev=m.rev, message=m)) for m in said]
     return [update, *news, Reply(ConversationInfo(conversation=mine))]

@@ -74,7 +74,7 @@ class Invite(Struct, kw_only=True, frozen=True):
 
 
 class ListInvites(Command, tag="invite.list"):
-    """The links into a group."""
+    """The links into a group, without those that are over or revoked."""
 
     conversation: Id
 
@@ -88,7 +88,7 @@ class Invites(Result, tag="invites"):
 @command(ListInvites, result=Invites, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/invites")
 async def list_invites(ctx: Ctx, cmd: ListInvites) -> Effects:
     async def work(here: Change) -> list[Invite]:
-        return [Invite(**dict(row)) for row in await here.all(SQL.page, MOST_INVITES)]
+        return [Invite(**dict(row)) for row in await here.all(SQL.page, here.now, MOST_INVITES)]
 
     return [Reply(Invites(items=await change(ctx, cmd.conversation, work, Right.ADD)))]
 

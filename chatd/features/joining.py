@@ -13,7 +13,7 @@ from chatd.node.invites import Secret, behind
 from chatd.node.membership import enter, named, tell_entered
 from chatd.node.registry import command
 from chatd.node.sign_in import digest
-from chatd.node.views import conversation_for
+from chatd.node.views import own_view_to_tell
 from chatd.store import queries
 from chatd.wire.entities import Conversation, Member, Message
 from chatd.wire.messages import Command, Event, Id, Millis, Ok, Result
@@ -65,7 +65,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
         event = JoinRequested(conversation=id_, user=ctx.user)
         return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
     told = await tell_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
-    return [*told, Reply(Joined(conversation=await conversation_for(ctx, ctx.user, id_), requested=False))]
+    return [*told, Reply(Joined(conversation=await own_view_to_tell(ctx, id_), requested=False))]
 
 
 async def check_way_in(here: Change, cmd: JoinConversation) -> None:

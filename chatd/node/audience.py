@@ -5,7 +5,7 @@ the others over the bus. So what comes early is held until what is missing has c
 and says how far the conversation is (`skip_to`): then everybody is told `behind`, which is a gap that says so.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from time import time
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from chatd.wire.messages import Event
 # After so many writes in a row the other tasks get a turn.
 WRITES_PER_TURN = 250
 MOST_HELD = 1000
-NOBODY: frozenset[str] = frozenset()
+NOBODY: Mapping[str, int] = {}
 
 
 class Session(Protocol):
@@ -127,8 +127,8 @@ class Audience:
         self._telling = False
         # Nothing volatile is told: one of two has blocked the other.
         self.hushed = False
-        # Users whose membership has ended, but who have not been told yet because something before it is missing.
-        self.parting: frozenset[str] = NOBODY
+        # Users whose membership has ended at this rev, but who have not been told yet because something before it is missing.
+        self.parting: Mapping[str, int] = NOBODY
         # How many members the conversation has, here and elsewhere; 0: not known.
         self.members = 0
 
@@ -147,11 +147,17 @@ class Audience:
         self.sessions.pop(session, None)
         self._late.pop(session, None)
 
-    def changes_members(self, users: Iterable[str]) -> None:
-        """These join, or part for good."""
+    def joined(self, users: Collection[str], rev: int) -> None:
+        """These join after `rev`. An end that is later still counts: it was heard of before the beginning."""
         self.members = 0
         if self.parting:
-            self.parting = self.parting.difference(users) or NOBODY
+            self.parting = {user: end for user, end in self.parting.items() if user not in users or end > rev}
+
+    def parted(self, users: Collection[str]) -> None:
+        """These are members no more, for good."""
+        self.members = 0
+        if self.parting:
+            self.parting = {user: end for user, end in self.parting.items() if user not in users}
 
     async def tell(self, news: News) -> None:
         """Tell it in its turn: now, or when what lies before it has come. Twice is once."""

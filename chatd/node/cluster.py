@@ -95,7 +95,7 @@ class Cluster:
             self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
             if rev:
                 self._hub.traces.given((conversation, rev, self._bus.given))
-        after = self._hub.part_after(tenant, conversation, parts) if parts else then
+        after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
@@ -110,6 +110,12 @@ class Cluster:
 
     def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False) -> None:
         self.publish(orders.Joined(tenant, conversation, list(users), rev, anew))
+        self._join(tenant, conversation, users, rev, anew=anew)
+
+    def _join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool) -> None:
+        """What comes too late for its place in the order is looked up: the membership may have ended since."""
+        if anew and (self._hub.rev_of(tenant, conversation) or 0) > rev:
+            self.truth.doubt(tenant, conversation)
         self._hub.join(tenant, conversation, users, rev, anew=anew)
 
     def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
@@ -156,14 +162,14 @@ class Cluster:
         hub = self._hub
         match orders.decode_order(data):
             case orders.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
-                after = hub.part_after(tenant, conversation, parts) if parts else None
+                after = hub.part_after(tenant, conversation, parts, rev) if parts else None
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)
             case orders.TellUser(tenant, user, but, event):
                 await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
             case orders.Joined(tenant, conversation, users, rev, anew):
-                hub.join(tenant, conversation, users, rev, anew=anew)
+                self._join(tenant, conversation, users, rev, anew=anew)
             case orders.Parted(tenant, conversation, users):
                 hub.part(tenant, conversation, users)
             case orders.Hushed(tenant, conversation, on):

@@ -5,7 +5,7 @@ a slow reader: what its outbox does not take is dropped when it is volatile; oth
 comes back with its position.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from weakref import WeakSet
 
 import trio
@@ -29,11 +29,13 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "closes", "hushed", "in_match", "key", "parted", "places")
+    __slots__ = ("__weakref__", "anew", "closes", "hushed", "in_match", "key", "parted", "places")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         self.places: list[Place] = []
+        # Of them those in which the membership has begun meanwhile.
+        self.anew: set[str] = set()
         self.closes: list[tuple[str, str | None, Revocation]] = []
         self.in_match = False
         # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
@@ -88,7 +90,8 @@ class Hub:
         for conversation, rev in arrival.places:
             if conversation in arrival.parted:
                 continue
-            self._enter(session, conversation, max(rev, self._passed.rev((session.tenant, conversation))))
+            begins = max(rev, self._passed.rev((session.tenant, conversation)))
+            self._enter(session, conversation, begins, anew=conversation in arrival.anew)
         for conversation, on in arrival.hushed.items():
             self.hush(session.tenant, conversation, on)
         for close, login, revocation in arrival.closes:
@@ -110,39 +113,43 @@ class Hub:
             for call in self._mourners:
                 call(session)
 
-    def join(self, tenant: str, conversation: str, users: Iterable[str], rev: int, *, anew: bool = False) -> None:
+    def join(self, tenant: str, conversation: str, users: Collection[str], rev: int, *, anew: bool = False) -> None:
         """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them."""
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
-            audience.changes_members(users)
+            audience.joined(users, rev)
         passed = self._passed.rev((tenant, conversation))
         for user in users:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, max(rev, passed), anew=anew)
-                if passed > rev and not session.send_nowait(
-                    session.codec.frame_of(Behind(conversation=conversation, rev=passed))
-                ):
-                    session.close_soon("slow")
+                if passed > rev:
+                    self._tell_at_once(session, Behind(conversation=conversation, rev=passed))
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
                     arrival.parted.discard(conversation)
+                    if anew:
+                        arrival.anew.add(conversation)
 
-    def part_after(self, tenant: str, conversation: str, users: Sequence[str]) -> Callable[[], None]:
-        """What to call after the last event that these users hear; the event may have to wait for others before it.
+    def _tell_at_once(self, session: Session, event: Event) -> None:
+        if not session.send_nowait(session.codec.frame_of(event)):
+            session.close_soon("slow")
 
-        They are no members any more: until then they hear nothing volatile. Who has joined again meanwhile stays.
+    def part_after(self, tenant: str, conversation: str, users: Sequence[str], rev: int) -> Callable[[], None]:
+        """What to call after the last event that these users hear, the one of this `rev`; it may have to wait for others.
+
+        They are no members any more: until then they hear nothing volatile. Who has joined again after it stays.
         """
         audience = self._audiences.get((tenant, conversation))
         if audience is None:
             return lambda: self.part(tenant, conversation, users)
-        audience.parting = audience.parting | set(users)
-        return lambda: self.part(tenant, conversation, [user for user in users if user in audience.parting])
+        audience.parting = {**audience.parting, **dict.fromkeys(users, rev)}
+        return lambda: self.part(tenant, conversation, [user for user in users if audience.parting.get(user) == rev])
 
-    def part(self, tenant: str, conversation: str, users: Iterable[str]) -> None:
+    def part(self, tenant: str, conversation: str, users: Collection[str]) -> None:
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:
-            audience.changes_members(users)
+            audience.parted(users)
         for user in users:
             for session in tuple(self._users.get((tenant, user), ())):
                 self._leave(session, conversation)

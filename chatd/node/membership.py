@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from chatd.errors import Refused
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
-from chatd.node.effects import Effects, Join, ToConversation, ToUser
-from chatd.node.views import conversation_for, member_of, shared
+from chatd.node.effects import Effects, Join, ToConversation, ToUser, deliver
+from chatd.node.views import member_of, shared, view_to_tell
 from chatd.store import queries
 from chatd.wire.changes import ConversationUpdate, MemberLeft, MemberUpdate, MessageNew
 from chatd.wire.entities import Departure, Json, Member, Message
@@ -91,13 +91,20 @@ def named(act: str, users: Sequence[str]) -> Json:
 
 
 async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
-    """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come."""
+    """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come.
+
+    They hear it before anything is read: who is removed meanwhile must not come in after that was told, and what the database
+    does not answer must not keep anybody out. Of them some may be gone by now, or all.
+    """
     users = [member.user for member in members]
-    view = await conversation_for(ctx, users[0], conversation)
-    came = {"joined_seq": view.joined_seq, "joined_rev": view.joined_rev}
+    before = said.rev - len(users) - 1
+    await deliver(ctx, [Join(conversation, users, before, anew=True)])
+    view = await view_to_tell(ctx, conversation, [ctx.user, *users])
+    if view is None:
+        return []
+    came = {"joined_seq": said.seq - 1, "joined_rev": before}
     view = replace(shared(view), members=view.members if len(users) <= MOST_SHOWN else UNSET, **came)
     return [
-        Join(conversation, users, said.rev - len(users) - 1, anew=True),
         *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),
         *told_members(conversation, members),
         ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said)),

@@ -72,7 +72,14 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
     Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
     conversation, `blocked`, `forbidden`, `unavailable`.
     """
-    quote = await check(ctx, out)
+    quote: Quote | UnsetType = UNSET
+    try:
+        quote = await check(ctx, out)
+    except Refused:
+        # What it names may be gone by now. A message that is committed is never refused: it gets its first answer again.
+        if not await is_known(ctx, out.client_id):
+            raise
+        out = msgspec.structs.replace(out, attachments=[], reply_to=None)
     if ctx.node.screening is not None:
         text = await screened(ctx, out.conversation, out.client_id, out.text, out.attachments, out.reply_to, out.meta)
         out = msgspec.structs.replace(out, text=text)
@@ -94,6 +101,11 @@ async def check(ctx: Ctx, out: Outgoing) -> Quote | UnsetType:
     if out.attachments:
         await check_uploads(ctx, out.attachments)
     return UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
+
+
+async def is_known(ctx: Ctx, client_id: str) -> bool:
+    """Whether the asker has sent a message under it already."""
+    return await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, client_id) is not None
 
 
 def check_content(ctx: Ctx, out: Outgoing) -> None:

@@ -85,8 +85,9 @@ class Departure(Struct, kw_only=True, frozen=True):
 class Info(Struct, kw_only=True, frozen=True):
     """What all members share of a conversation, but for who is in it.
 
-    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `joining`: who
-    may come in by themselves. `history`: whether those who join late see what was said before.
+    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `keep_days`:
+    after so many days messages are removed; null: as configured for all. `joining`: who may come in by themselves. `history`:
+    whether those who join late see what was said before.
     """
 
     title: str | None
@@ -94,6 +95,7 @@ class Info(Struct, kw_only=True, frozen=True):
     picture: Id | None
     announce: bool
     disappear: int
+    keep_days: int | None
     slow_seconds: SlowSeconds
     joining: Joining
     history: Literal["all", "joined"]

@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 
+import pytest
 import trio
 
 from chatd.client import Refused
 from chatd.config import PostgresSection
+from chatd.node.meetings import Meetings
 from chatd.store.postgres import open_postgres
 from tests.features.test_groups import group
 from tests.support import NOBODY, Daemon, Person, covers
@@ -87,6 +89,22 @@ async def test_a_reconnection_does_not_bring_typing_back(daemon: Daemon) -> None
             await phone.call("typing.start", conversation=conversation)
             await tablet.is_served()
             assert not [event for event in tablet.events if event["t"] == "typing.start"]
+
+
+async def test_a_block_counts_although_the_match_of_the_two_cannot_be_ended_yet(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+
+        async def fail(*_: object) -> None:
+            raise Refused("unavailable")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Meetings, "active", fail)
+            assert (await bob.refused("user.block", user=alice.user)).code == "unavailable"
+        await alice.call("typing.start", conversation=conversation)
+        await bob.call("user.block", user=alice.user)
+        assert not [event for event in bob.events if event["t"] == "typing.start"]
 
 
 @covers("message.edit", "blocked")

@@ -40,6 +40,17 @@ async def test_who_may_not_edit(daemon: Daemon) -> None:
         assert (await alice.refused("message.edit", text="back", **fields)).code == "conflict"
 
 
+@covers("message.edit", "forbidden")
+async def test_nobody_puts_words_into_the_mouth_of_whom_they_have_forwarded(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        said = (await alice.send(conversation, "no")).message
+        place = {"conversation": conversation, "source": conversation, "message": said}
+        mine = (await bob.call("message.forward", client_id="f", **place)).message
+        assert (await bob.refused("message.edit", conversation=conversation, message=mine, text="yes")).code == "forbidden"
+        (shown,) = (await alice.call("message.history", conversation=conversation, limit=1))["items"]
+        assert (shown["text"], shown["forwarded"]["sender"]) == ("no", alice.user)
+
+
 @covers("message.edits", "forbidden")
 async def test_earlier_forms_are_for_whom_it_is_configured(config: Config) -> None:
     settings = replace(config, messages=Messages(edit_history="sender", edit_window=0.000001))

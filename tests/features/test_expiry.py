@@ -11,6 +11,7 @@ from chatd.config import Config, PostgresSection, Retention, Tenant
 from chatd.node import rounds, tombstones
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.files import picture, stored
 from tests.support import PATIENCE, Daemon, Person, running
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
@@ -120,6 +121,22 @@ async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(daemon: D
         again = await bob.send(conversation, "hm", reply_to=fields["message"])
         (item,) = (item for item in await history(alice, conversation) if item["id"] == again.message)
         assert item["quote"]["text"] is None
+
+
+async def test_its_file_is_not_read_after_its_time_although_nobody_has_swept(
+    daemon: Daemon, unswept: None, store: Postgres
+) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        upload = (await stored(daemon, alice.account.access_token, picture()))["id"]
+        attachment = {"attachments": [{"upload": upload}]}
+        await alice.send(conversation, **attachment)
+        path, token = f"/v1/uploads/{upload}", bob.account.access_token
+        assert (await daemon.rest("GET", path, token=token)).status == 200
+        await store.run("update messages set expires_at = 1")
+        assert (await daemon.rest("GET", path, token=token)).status == 404
+        used = await bob.refused("message.send", conversation=conversation, client_id="mine", **attachment)
+        assert used.code == "not_found"
+        assert (await daemon.rest("GET", path, token=alice.account.access_token)).status == 200
 
 
 async def test_two_nodes_bury_each_one_once(config: Config, store: Postgres) -> None:

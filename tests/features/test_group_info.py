@@ -33,6 +33,20 @@ async def test_who_may_not(daemon: Daemon) -> None:
             assert (await ann.refused("conversation.edit", conversation=id_, **wrong)).code == "bad_request"
 
 
+async def test_everybody_learns_for_how_long_messages_are_kept(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, id_):
+        rev = (await bob.call("conversation.sync", conversation=id_, rev=0))["rev"]
+        assert (await alice.call("conversation.edit", conversation=id_, keep_days=7)).conversation["keep_days"] == 7
+        while "rev" not in (told := await bob.event("conversation.update")):
+            pass
+        assert told["conversation"]["keep_days"] == 7
+        assert (await bob.event("message.new"))["message"]["system"] == {"act": "conversation.edited", "keep_days": 7}
+        assert (await bob.call("conversation.sync", conversation=id_, rev=rev))["info"]["keep_days"] == 7
+        (state,) = (await bob.call("session.sync"))["conversations"]
+        assert state["keep_days"] == (await bob.call("conversation.get", conversation=id_)).conversation["keep_days"] == 7
+        assert (await bob.call("conversation.edit", conversation=id_, keep_days=0)).conversation["keep_days"] is None
+
+
 async def test_in_a_direct_conversation_both_make_the_rules_that_it_has(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         assert (await bob.call("conversation.edit", conversation=id_, disappear=60)).conversation.disappear == 60

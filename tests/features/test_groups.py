@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import pytest
 import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused, Reply
 from chatd.config import Config
+from chatd.features import groups
+from chatd.node import membership, views
 from tests.support import NOBODY, Daemon, Person, covers, running
 
 
@@ -103,6 +107,50 @@ async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
         changes = await synced(ben, id_, rev)
         assert [one["user"] for one in changes["departures"]] == [eve.user]
         assert (await ann.refused("member.remove", conversation=id_, user=ann.user)).code == "forbidden"
+
+
+async def test_who_is_removed_while_the_adding_is_told_does_not_stay(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
+
+        async def after_the_removal(ctx: Any, conversation: str, *more: Any) -> Any:
+            await ben.call("member.remove", conversation=conversation, user=eve.user)
+            return await membership.tell_entered(ctx, conversation, *more)
+
+        await ann.call("member.role", conversation=id_, user=ben.user, role="moderator")
+        monkeypatch.setattr(groups, "tell_entered", after_the_removal)
+        first, second = sorted((eve, sam), key=lambda person: person.user)
+        added = await ann.call("member.add", conversation=id_, users=[first.user, second.user])
+        assert {one["user"] for one in added["items"]} == {eve.user, sam.user}
+        await eve.event("member.left")
+        for person in (ben, sam):
+            while (await person.event("message.new"))["message"]["system"]["act"] != "member.removed":
+                pass
+        await ann.send(id_, "among us")
+        await ann.call("typing.start", conversation=id_)
+        for person in (ben, sam):
+            assert (await person.event("message.new"))["message"]["text"] == "among us"
+        assert await eve.is_served()
+        assert not [event["t"] for event in eve.events if "rev" in event or event["t"] == "typing.start"]
+        assert (await eve.refused("typing.start", conversation=id_)).code == "not_found"
+
+
+async def test_what_cannot_be_read_to_tell_it_keeps_nobody_out(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails between the commit and the telling."""
+    async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
+
+        async def fail(*_: Any) -> Any:
+            raise Refused("unavailable")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(views, "conversations_of", fail)
+            assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "unavailable"
+            assert (await ann.refused("conversation.edit", conversation=id_, title="We")).code == "unavailable"
+        top = (await synced(ann, id_))["rev"]
+        for person in (ben, eve):
+            while (await person.event("behind"))["rev"] < top:
+                pass
+        await ann.send(id_, "welcome")
+        assert (await eve.event("message.new"))["message"]["text"] == "welcome"
 
 
 @covers("conversation.leave")

@@ -1,5 +1,9 @@
 """Sending and reading messages."""
 
+from typing import Any
+
+from tests.features.test_groups import group
+from tests.files import picture, stored
 from tests.support import NOBODY, Daemon, covers
 
 
@@ -40,6 +44,29 @@ async def test_sending_again_gives_the_same_ack_and_no_second_message(daemon: Da
         await alice.send(conversation, "next")
         assert [(await bob.event("message.new"))["message"]["seq"] for _ in range(2)] == [1, 2]
         assert len((await bob.call("message.history", conversation=conversation))["items"]) == 2
+
+
+async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_what_it_names_is_gone(daemon: Daemon) -> None:
+    """I6: whoever has lost the ack and hears `not_found` would believe that it was never sent."""
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        token = ben.account.access_token
+        upload = (await stored(daemon, token, picture()))["id"]
+        quoted = (await ann.send(id_, "first")).message
+        direct = (await ben.call("conversation.open", user=eve.user)).conversation.id
+        commands: list[tuple[str, dict[str, Any]]] = [
+            ("message.send", {"conversation": id_, "client_id": "r", "text": "yes", "reply_to": quoted}),
+            ("message.send", {"conversation": id_, "client_id": "u", "text": "look", "attachments": [{"upload": upload}]}),
+            ("message.forward", {"conversation": direct, "client_id": "f", "source": id_, "message": quoted}),
+        ]
+        first = [await ben.call(name, **fields) for name, fields in commands]
+        await ann.call("message.delete", conversation=id_, message=quoted)
+        assert (await ben.call(commands[2][0], **commands[2][1])) == {**first[2], "duplicate": True}
+        await ann.call("member.remove", conversation=id_, user=ben.user)
+        assert (await daemon.rest("DELETE", f"/v1/uploads/{upload}", token=token)).status == 200
+        again = [await ben.call(name, **fields) for name, fields in commands]
+        assert again == [{**ack, "duplicate": True} for ack in first]
+        for name, fields in commands:
+            assert (await ben.refused(name, **{**fields, "client_id": "new"})).code == "not_found"
 
 
 @covers("message.send", "conflict")

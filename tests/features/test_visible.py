@@ -46,6 +46,16 @@ async def test_what_one_has_hidden_is_not_unread_not_quoted_and_not_the_last_mes
         ] == "hidden"
 
 
+async def test_what_one_has_hidden_changes_what_session_sync_says_is_unread(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, id_):
+        hidden = (await alice.send(id_, "noise", mentions=[bob.user])).message
+        cursor = (await bob.call("session.sync"))["cursor"]
+        await bob.call("message.delete", conversation=id_, message=hidden, scope="me")
+        changed = await bob.call("session.sync", cursor=cursor)
+        assert [(one["id"], one["unread"], one["mentions"]) for one in changed["conversations"]] == [(id_, 0, 0)]
+        assert [(one["message"], one["hidden"]) for one in changed["marks"]] == [(hidden, True)]
+
+
 async def test_ones_own_marks_are_not_told_with_a_conversation(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)):
         message = (await ann.send(id_)).message

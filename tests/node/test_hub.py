@@ -142,7 +142,7 @@ async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() ->
     session, other = Session("1", "u"), Session("2", "v")
     for one in (session, other):
         attach(hub, one, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"])))
+    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
     assert hub.waiting
     await hub.tell_conversation("t", "c", news(volatile=True))
     assert (len(session.frames), len(other.frames), hub.is_member("1", "c")) == (0, 1, False)
@@ -156,13 +156,43 @@ async def test_who_joins_again_before_the_end_was_told_stays() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"])))
+    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
     hub.join("t", "c", ["u"], 3)
     await hub.tell_conversation("t", "c", news(4))
     await hub.tell_conversation("t", "c", news(2))
     assert hub.is_member("1", "c")
     await hub.tell_conversation("t", "c", news(volatile=True))
     assert len(session.frames) == 4
+
+
+async def test_who_joined_before_the_end_and_is_heard_of_after_it_does_not_stay() -> None:
+    """Added by one and removed by another at once: whoever adds may come second with telling."""
+    hub = Hub()
+    session, other = Session("1", "u"), Session("2", "v")
+    attach(hub, session)
+    attach(hub, other, ("c", 1))
+    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
+    hub.join("t", "c", ["u"], 1, anew=True)
+    await hub.tell_conversation("t", "c", news(volatile=True))
+    assert (session.frames, hub.is_member("1", "c")) == ([], False)
+    for rev in (2, 4):
+        await hub.tell_conversation("t", "c", news(rev))
+    assert (len(session.frames), len(other.frames)) == (2, 4)
+    await hub.tell_conversation("t", "c", news(volatile=True))
+    assert len(session.frames) == 2
+
+
+async def test_who_joins_while_connecting_does_not_hear_what_was_before() -> None:
+    hub = Hub()
+    one, late = Session("1", "u"), Session("2", "v")
+    attach(hub, one, ("c", 1))
+    arrival = hub.expect("t", "v")
+    hub.join("t", "c", ["v"], 3, anew=True)
+    hub.attach(late, arrival)
+    for rev in (2, 3, 4):
+        await hub.tell_conversation("t", "c", news(rev))
+    assert (len(one.frames), len(late.frames)) == (3, 2)
+    assert b'"behind"' in late.frames[0]
 
 
 async def test_who_comes_later_does_not_hear_what_was_before() -> None:

@@ -137,7 +137,7 @@ def describe(world: World, device: Device) -> Command:
         {"title": f"t{next(world.numbers)}"}, {"description": rng.choice(["", "d"])}, {"announce": rng.random() < 0.3},
         {"disappear": rng.choice([0, 0, YEAR])}, {"joining": rng.choice(["closed", "invite", "request", "open"])},
         {"joining": "open"}, {"history": rng.choice(["all", "joined"])}, {"history": "joined"}, {"slow_seconds": 0},
-        {"title": f"t{next(world.numbers)}", "history": "joined", "announce": False},
+        {"title": f"t{next(world.numbers)}", "history": "joined", "announce": False}, {"keep_days": rng.choice([0, 365])},
     ]  # fmt: skip
     return "conversation.edit", {"conversation": id_, **rng.choice(choices)}
 

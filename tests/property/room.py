@@ -6,7 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 Given = Mapping[str, Any]
-INFO = ("title", "description", "picture", "announce", "disappear", "slow_seconds", "joining", "history")
+INFO = ("title", "description", "picture", "announce", "disappear", "keep_days", "slow_seconds", "joining", "history")
 
 
 @dataclass
