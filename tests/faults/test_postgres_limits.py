@@ -11,7 +11,7 @@ from chatd.errors import Refused
 from chatd.store import embedded_postgres, embedded_redis
 from chatd.store.postgres import Connection, Postgres, open_postgres
 from tests.faults.test_databases import all_messages, own, sent_in_the_end
-from tests.support import Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["own"]
 Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
@@ -30,9 +30,9 @@ async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
         taken = [door.connection("taker")]
         await taken[0].call("select 1")
         try:
-            with trio.move_on_after(3):
-                while True:
-                    await taken[0].call(CUT)
+            with trio.fail_after(6 * PATIENCE):
+                await take_all(door, taken)
+                while await taken[0].call(CUT):
                     await take_all(door, taken)
             yield
         finally:
@@ -46,7 +46,6 @@ async def take_all(door: Postgres, taken: list[Connection]) -> None:
         while True:
             taken.append(door.connection("taker"))
             await taken[-1].call("select 1")
-    await trio.sleep(0.2)
 
 
 async def check_refused_for_now(alice: Person, conversation: str) -> None:
