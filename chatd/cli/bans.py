@@ -4,7 +4,6 @@ import getpass
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from chatd.cli.common import (
     AsJson,
@@ -14,13 +13,13 @@ from chatd.cli.common import (
     failed,
     load_or_exit,
     moment,
-    out,
     print_json,
     run_async,
     seconds_of,
     tell_nodes,
     wrong,
 )
+from chatd.cli.printing import records
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.node import audit as audit_log
@@ -89,11 +88,15 @@ def list_bans(
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "whom", "reason", "by", "since", "until")
-    for row in rows:
-        whom = row["user"] or row["kind"]
-        table.add_row(row["id"], whom, row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
-    out.print(table)
+    records(map(lines_of, rows))
+
+
+def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
+    whom = f"user {row['user']}" if row["user"] else row["kind"]
+    return (
+        f"{row['id']}  {whom}",
+        f"since {moment(row['created_at'])} until {moment(row['expires_at'])}, by {row['actor']}: {row['reason']}",
+    )
 
 
 async def find_bans(config: Config, tenant: str, in_force: bool) -> list[dict[str, Any]]:

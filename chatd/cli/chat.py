@@ -12,8 +12,9 @@ import trio
 import typer
 
 from chatd.cli.chat_lines import line_of, message_line
-from chatd.cli.common import FAILED, err, escape, out
+from chatd.cli.common import failed
 from chatd.cli.identities import StateLost, load_state, save_state
+from chatd.cli.printing import out, printable, styled
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
 
 HELP = """\
@@ -41,14 +42,9 @@ def chat(
     except KeyboardInterrupt:
         return
     except (Refused, Ended, StateLost) as error:
-        err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(str(error)) from None
     except OSError as error:
-        err.print(
-            f"[red]chatd:[/] {escape(http)} does not answer ({escape(str(error))}). Is `chatd serve` running?",
-            highlight=False,
-        )
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{http} does not answer ({error}). Is `chatd serve` running?") from None
 
 
 class Terminal:
@@ -183,18 +179,13 @@ class Terminal:
         if "system" in message:
             self._say("  " + line)
         else:
-            out.print(f"[bold]{escape(self._who(message['sender']))}[/]: {escape(line)}", highlight=False)
+            out.print(styled((self._who(message["sender"]), "bold"), f": {line}"))
 
     def _who(self, user: str) -> str:
         return self._names.get(user, user[:8])
 
     def _say(self, text: str) -> None:
-        out.print(f"[dim]{escape(text)}[/]", highlight=False)
-
-
-def printable(text: str) -> str:
-    """What somebody else wrote must not move our cursor."""
-    return "".join(char if char.isprintable() else " " for char in text)
+        out.print(styled((text, "dim")))
 
 
 def socket_url(http: str) -> str:

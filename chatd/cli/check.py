@@ -11,7 +11,8 @@ import trio_asyncio
 import typer
 from msgspec import Struct, to_builtins
 
-from chatd.cli.common import FAILED, AsJson, ConfigFile, escape, load_or_exit, out, print_json, run_async
+from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.printing import out, styled
 from chatd.config import Config
 from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused
@@ -72,10 +73,8 @@ def show_settings(loaded: Loaded, json: bool) -> None:
     if json:
         print_json({key: {"value": value, "source": source} for key, value, source in rows})
     else:
-        out.print(
-            "\n".join(f"{key} = {escape(value)}  [dim]# {escape(source)}[/]" for key, value, source in rows),
-            highlight=False,
-        )
+        for key, value, source in rows:
+            out.print(styled(f"{key} = {value}  ", (f"# {source}", "dim")))
 
 
 def report(findings: list[Finding], json: bool) -> None:
@@ -83,9 +82,9 @@ def report(findings: list[Finding], json: bool) -> None:
         print_json(to_builtins(findings))
         return
     for finding in findings:
-        mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
-        fix = f"\n       [yellow]-> {escape(finding.fix)}[/]" if finding.fix and not finding.ok else ""
-        out.print(f"{mark} {finding.what}: {escape(finding.detail)}{fix}", highlight=False)
+        mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
+        fix = f"\n       -> {finding.fix}" if finding.fix and not finding.ok else ""
+        out.print(styled(mark, f" {finding.what}: {finding.detail}", (fix, "yellow")))
 
 
 async def collect(loaded: Loaded) -> list[Finding]:

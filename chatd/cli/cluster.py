@@ -10,7 +10,7 @@ import trio_asyncio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chatd.cli.common import err
+from chatd.cli.printing import warn
 from chatd.config import Config
 from chatd.ids import uuid7
 from chatd.node import orders
@@ -96,6 +96,6 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
 def warn_of_silence(found: Answers[T]) -> None:
     """What is missing from what is shown."""
     for node, why in found.silent.items():
-        err.print(f"[yellow]chatd:[/] node {node}: {why}", highlight=False)
+        warn(f"node {node}: {why}")
     if not found.nodes and not found.silent:
-        err.print("[yellow]chatd:[/] no node runs on this Redis and prefix", highlight=False)
+        warn("no node runs on this Redis and prefix")

@@ -16,8 +16,8 @@ import trio
 import trio_asyncio
 import typer
 from msgspec.structs import replace
-from rich.console import Console
 
+from chatd.cli.printing import complain, err, styled
 from chatd.config import Config
 from chatd.errors import OperatorError, Refused
 from chatd.ids import uuid7
@@ -33,9 +33,6 @@ T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 EXPECTED = (OperatorError, Refused, OSError)
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
@@ -58,15 +55,11 @@ def failures() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        err.print(f"[red]The configuration is wrong:[/]\n{escape(str(error))}", highlight=False)
+        err.print(styled(("The configuration is wrong:", "red"), f"\n{error}"))
         raise typer.Exit(WRONG_USE) from None
     except EXPECTED as error:
-        err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
+        complain(str(error))
         raise typer.Exit(FAILED) from None
-
-
-def escape(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -117,11 +110,11 @@ def moment(at: int | None) -> str:
 
 def failed(message: str) -> typer.Exit:
     """Say so; raise what comes back."""
-    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    complain(message)
     return typer.Exit(FAILED)
 
 
 def wrong(message: str) -> typer.Exit:
     """The same for a command line that cannot be meant."""
-    err.print(f"[red]chatd:[/] {escape(message)}", highlight=False)
+    complain(message)
     return typer.Exit(WRONG_USE)

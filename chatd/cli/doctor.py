@@ -8,8 +8,9 @@ import typer
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, ask, open_databases
-from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, out, run_async
+from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
 from chatd.cli.doctor_nodes import Clock
+from chatd.cli.printing import out
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.node import orders

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from chatd.cli.common import FAILED, err, failures, out
+from chatd.cli.common import failed, failures
+from chatd.cli.printing import out, styled
 from chatd.template import template
+
+USUAL = Path("chatd.toml")
 
 
 def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("chatd.toml"),
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = USUAL,
 ) -> None:
     """Write a chatd.toml with every setting, explained, and a fresh secret. An existing file is left alone.
 
@@ -27,8 +30,8 @@ def init(
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            err.print(f"[red]{path} is there already[/] and was not touched. Move it away, or name another file.")
-            raise typer.Exit(FAILED) from None
+            raise failed(f"{path} is there already and was not touched. Move it away, or name another file.") from None
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             file.write(text)
-    out.print(f"{path} written, readable by you only. Next: [bold]chatd check[/], then [bold]chatd serve[/].")
+    check, serve = (f"chatd {name}" + ("" if path == USUAL else f" --config {path}") for name in ("check", "serve"))
+    out.print(styled(f"{path} written, readable by you only. Next: ", (check, "bold"), ", then ", (serve, "bold"), "."))

@@ -9,7 +9,8 @@ import typer
 from msgspec.structs import replace
 from rich.table import Table
 
-from chatd.cli.common import FAILED, AsJson, ConfigFile, err, load_or_exit, out, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async
+from chatd.cli.printing import out
 from chatd.config import Config
 from chatd.domain.match_replay import Summary, Timed, as_it_was, under
 from chatd.node.pairing import queues_of
@@ -75,11 +76,9 @@ def read_journal(file: Path) -> list[Timed]:
     try:
         lines = [msgspec.json.decode(text, type=Line) for text in file.read_bytes().splitlines() if text.strip()]
     except OSError as error:
-        err.print(f"[red]chatd:[/] {file}: {error.strerror}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{file}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        err.print(f"[red]chatd:[/] {file} is no journal of chatd match export: {error}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{file} is no journal of chatd match export: {error}") from None
     return [(line.at, line.step) for line in lines]
 
 

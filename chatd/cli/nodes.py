@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio_asyncio
-from rich.table import Table
 from rich.text import Text
 
-from chatd.cli.common import AsJson, ConfigFile, load_or_exit, out, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.printing import out, plain, table_of
 from chatd.config import Config
 from chatd.node import roster
 from chatd.node.statistics import Snapshot
@@ -30,20 +30,12 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = compact("node", "address", "version", "up since", "sessions", "state", whole="node")
+    table = table_of("node", "address", "version", "up since", "sessions", "state", whole="node")
     for row in rows:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"] / 1000))
         shown = (row["node"], row["address"], row["version"], since, str(row["sessions"]))
         table.add_row(*map(plain, shown), state_of(row["state"]))
     out.print(table)
-
-
-def compact(*columns: str, whole: str) -> Table:
-    """Without lines. Where there is no room only what is not in the column `whole` is folded; nothing is ever cut."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=column == whole, overflow="fold")
-    return table
 
 
 def row_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -59,11 +51,6 @@ def row_of(snapshot: Snapshot) -> dict[str, Any]:
         "socket": identity.socket,
         "http": identity.http,
     }
-
-
-def plain(text: str) -> Text:
-    """Whatever stands in Redis: no markup, and nothing that a terminal would obey."""
-    return Text("".join(sign if sign.isprintable() else "?" for sign in text))
 
 
 def state_of(state: str) -> Text:

@@ -4,8 +4,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from chatd.cli.common import (
     AsJson,
@@ -14,13 +12,13 @@ from chatd.cli.common import (
     database,
     load_or_exit,
     moment,
-    out,
     print_json,
     run_async,
     seconds_of,
     tell_nodes,
     wrong,
 )
+from chatd.cli.printing import fields, out, records
 from chatd.cli.strikes import me
 from chatd.config import Config
 from chatd.domain.tokens import USER
@@ -53,11 +51,16 @@ def list_reports(
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "about", "reason", "text", "by", "when", "state")
-    for row in rows:
-        texts = (row["id"], row["user"], row["reason"], row["text"] or "", row["reporter"])
-        table.add_row(*map(escape, texts), moment(row["created_at"]), row["outcome"] or row["state"])
-    out.print(table)
+    records(map(lines_of, rows))
+
+
+def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
+    said = f"{row['reason']}: {row['text']}" if row["text"] else row["reason"]
+    return (
+        f"{row['id']}  {row['outcome'] or row['state']}, {moment(row['created_at'])}",
+        f"about {row['user']}",
+        f"by    {row['reporter']}: {said}",
+    )
 
 
 async def find_reports(config: Config, tenant: str, state: str | None, user: str | None) -> list[dict[str, Any]]:
@@ -73,12 +76,13 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
         print_json(row)
         return
     transcript = row.pop("transcript")
-    out.print("\n".join(f"{key:14} {escape(str(value))}" for key, value in row.items()), highlight=False)
-    table = Table("seq", "when", "sender", "text")
-    for entry in transcript:
-        said = entry["text"] or f"{len(entry['attachments'])} attachments"
-        table.add_row(str(entry["seq"]), moment(entry["at"]), entry["sender"], escape(said))
-    out.print(table)
+    out.print(fields(row))
+    records(map(lines_said, transcript))
+
+
+def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
+    said = entry["text"] or f"{len(entry['attachments'])} attachments"
+    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}", *said.splitlines()
 
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:

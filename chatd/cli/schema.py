@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from chatd import __version__, features
-from chatd.cli.common import AsJson, out, print_json
+from chatd.cli.common import AsJson, failures, print_json
+from chatd.cli.printing import out, styled
 from chatd.node.registry import load
 from chatd.wire.generated import generated
 from chatd.wire.reference import reference
@@ -31,8 +32,9 @@ def schema(
     rows = list(registry.commands.values())
     if write is not None:
         for name, text in generated(rows, registry.events, __version__).items():
-            (write / name).write_text(text, encoding="utf8")
-            out.print(f"wrote {write / name}")
+            with failures():
+                (write / name).write_text(text, encoding="utf8")
+            out.print(styled(f"wrote {write / name}"))
     elif json:
         print_json(json_schema(rows, registry.events))
     else:

@@ -11,7 +11,8 @@ import typer
 from rich.panel import Panel
 
 from chatd import daemon, log
-from chatd.cli.common import ConfigFile, err, load_or_exit, out, run_async
+from chatd.cli.common import ConfigFile, load_or_exit, run_async
+from chatd.cli.printing import err, out, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.config import Config
 from chatd.daemon import Addresses
@@ -81,7 +82,7 @@ def announce(config: Config, addresses: Addresses) -> None:
         chatd=called_as(),
         http_option="" if usual else f" --http {addresses.http}",
     )
-    out.print(Panel(text, title="chatd is ready", expand=False))
+    out.print(Panel(styled(text), title="chatd is ready", expand=False))
 
 
 def called_as() -> str:

@@ -7,7 +7,8 @@ import typer
 from msgspec import to_builtins
 
 from chatd.cli.cluster import Answers, ask, open_bus, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, TenantOption, failed, load_or_exit, moment, out, print_json, run_async, wrong
+from chatd.cli.common import AsJson, ConfigFile, TenantOption, failed, load_or_exit, moment, print_json, run_async, wrong
+from chatd.cli.printing import out, styled
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.node import orders
@@ -46,8 +47,8 @@ def list_sessions(
         return
     warn_of_silence(found)
     for row in rows:
-        out.print(line_of(row), highlight=False)
-    out.print(f"{len(rows)} of {total}" + ("; see --limit" if total > len(rows) else ""), highlight=False)
+        out.print(styled(line_of(row)))
+    out.print(styled(f"{len(rows)} of {total}" + ("; see --limit" if total > len(rows) else "")))
 
 
 def check_ids(*ids: str | None) -> None:

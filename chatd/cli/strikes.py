@@ -4,7 +4,6 @@ import getpass
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from chatd.cli.common import (
     AsJson,
@@ -14,12 +13,12 @@ from chatd.cli.common import (
     database,
     load_or_exit,
     moment,
-    out,
     print_json,
     run_async,
     tell_nodes,
     wrong,
 )
+from chatd.cli.printing import records
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.node import moderation, orders, strikes
@@ -73,10 +72,14 @@ def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigF
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "reason", "by", "when", "counts until")
-    for row in rows:
-        table.add_row(row["id"], row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
-    out.print(table)
+    records(map(lines_of, rows))
+
+
+def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{row['id']}  {moment(row['created_at'])}, counts until {moment(row['expires_at'])}",
+        f"by {row['actor']}: {row['reason']}",
+    )
 
 
 async def find_strikes(config: Config, tenant: str, user: str) -> list[dict[str, Any]]:

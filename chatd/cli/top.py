@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chatd.cli.common import AsJson, ConfigFile, load_or_exit, out, print_json, run_async
-from chatd.cli.nodes import compact, plain, reached, state_of
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.nodes import reached, state_of
+from chatd.cli.printing import out, plain, table_of
 from chatd.cli.rates import Latency, Line, Pool, View, view_of
 from chatd.config import Config
 from chatd.errors import Refused
@@ -93,7 +94,7 @@ def picture(view: View) -> Group:
 
 
 def traffic(nodes: list[Line]) -> Table:
-    table = compact("node", "state", "conn.", "msg/s", "out/s", "no/s", "cmd/s", "cpu", "MiB", whole="conn.")
+    table = table_of("node", "state", "conn.", "msg/s", "out/s", "no/s", "cmd/s", "cpu", "MiB", whole="conn.")
     for line in nodes:
         table.add_row(
             plain(line.address),
@@ -107,7 +108,7 @@ def traffic(nodes: list[Line]) -> Table:
 
 
 def delays(nodes: list[Line]) -> Table:
-    table = compact("node", "command ms", "commit ms", "lag ms", "journal waits", "bus waits", whole="command ms")
+    table = table_of("node", "command ms", "commit ms", "lag ms", "journal waits", "bus waits", whole="command ms")
     for line in nodes:
         latencies = map(shown, (line.commands, line.commits, line.lag))
         table.add_row(plain(line.address), *latencies, str(line.journal_waiting), str(line.bus_waiting))
@@ -115,7 +116,7 @@ def delays(nodes: list[Line]) -> Table:
 
 
 def table_of_commands(commands: dict[str, Latency]) -> Table:
-    table = compact("command", "per second", "p50/p99 ms", whole="command")
+    table = table_of("command", "per second", "p50/p99 ms", whole="command")
     for tag, one in list(commands.items())[:MOST_COMMANDS]:
         table.add_row(plain(tag), f"{one.rate:.1f}", shown(one))
     return table
@@ -127,7 +128,7 @@ def owner_of(view: View) -> Text:
 
 
 def table_of_pool(pool: Pool) -> Table:
-    table = compact("queue", "tenant", "waiting", whole="queue")
+    table = table_of("queue", "tenant", "waiting", whole="queue")
     for tenant, queue, waiting in pool.lines:
         table.add_row(plain(queue), plain(tenant), str(waiting))
     return table

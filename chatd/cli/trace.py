@@ -7,7 +7,8 @@ import typer
 from msgspec import Struct, to_builtins
 
 from chatd.cli.cluster import Answers, ask, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, out, print_json, run_async, wrong
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async, wrong
+from chatd.cli.printing import out, styled
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.ids import made_at
@@ -155,21 +156,21 @@ def with_moments(members: list[Member], found: Answers[Trace]) -> list[Member]:
 
 
 def show(path: Path) -> None:
-    out.print(f"conversation {path.conversation}, seq {path.seq}, rev {path.rev}, from {path.sender}", highlight=False)
+    out.print(styled(f"conversation {path.conversation}, seq {path.seq}, rev {path.rev}, from {path.sender}"))
     start = path.stages[0].at or path.created_at
     for stage in path.stages:
         details = ", ".join(f"{name} {value}" for name, value in stage.details.items() if value is not None)
-        out.print(line_of(stage.stage, start, stage.at, f"node {stage.node}" if stage.node else "", details), highlight=False)
+        out.print(styled(line_of(stage.stage, start, stage.at, f"node {stage.node}" if stage.node else "", details)))
     for member in path.members:
         user = f"user {member.user}"
         if member.delivered:
-            out.print(line_of("delivered", start, member.delivered_at, user), highlight=False)
+            out.print(styled(line_of("delivered", start, member.delivered_at, user)))
         if member.read:
-            out.print(line_of("read", start, member.read_at, user), highlight=False)
+            out.print(styled(line_of("read", start, member.read_at, user)))
         if not member.delivered:
-            out.print(line_of("not delivered", start, None, user), highlight=False)
+            out.print(styled(line_of("not delivered", start, None, user)))
     counts = path.reached
-    out.print(f"{counts['members']} others: {counts['delivered']} have it, {counts['read']} have read it", highlight=False)
+    out.print(styled(f"{counts['members']} others: {counts['delivered']} have it, {counts['read']} have read it"))
 
 
 def moment(at: int | None) -> str:

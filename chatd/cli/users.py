@@ -16,12 +16,12 @@ from chatd.cli.common import (
     failed,
     failures,
     load_or_exit,
-    out,
     print_json,
     run_async,
     tell_nodes,
     wrong,
 )
+from chatd.cli.printing import fields, out
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.ids import uuid7
@@ -78,7 +78,7 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
     if json:
         print_json(row)
     else:
-        out.print("\n".join(f"{key:14} {value}" for key, value in row.items()), highlight=False)
+        out.print(fields(row))
 
 
 async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:

@@ -137,6 +137,32 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
         assert chatd("reports", *arguments).returncode == 2
 
 
+async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+    evil = "\\[/] [/x] :smile: \x1b]0;owned\x07"
+    ann, ben = [str(await db.value(ADD, evil)) for _ in range(2)]
+    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
+    await db.run(
+        "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
+        "values ('default', $1, $2, $3, $1, 'abuse', $4, $5, 1770000000000)",
+        *(NOBODY, ann, ben, evil, said),
+    )
+    ban = chatd("bans", "add", ann, "--reason", evil).stdout.strip()
+    chatd("users", "strike", ann, "--reason", evil)
+    safe = "".join(sign if sign.isprintable() else "?" for sign in evil)
+    for arguments, ids in (
+        (("users", "show", ann), (ann,)),
+        (("users", "strikes", ann), ()),
+        (("bans", "list"), (ban, ann)),
+        (("reports", "list"), (NOBODY, ann, ben)),
+        (("reports", "show", NOBODY), (NOBODY, ann, ben)),
+    ):
+        done = chatd(*arguments, COLUMNS="80")
+        assert (done.returncode, safe in done.stdout, "\x1b" in done.stdout) == (0, True, False), done.stderr
+        assert all(id_ in done.stdout for id_ in ids), done.stdout
+    lost = chatd("match", "replay", evil)
+    assert (lost.returncode, safe in lost.stderr, "Traceback" in lost.stderr) == (1, True, False)
+
+
 async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0

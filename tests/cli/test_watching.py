@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from chatd import __version__
-from chatd.cli.nodes import plain
+from chatd.cli.printing import plain
 from chatd.cli.rates import View, view_of
 from chatd.cli.top import picture
 from chatd.config import Config

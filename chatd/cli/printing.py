@@ -1,0 +1,65 @@
+"""What the commands print. What people wrote, and what comes from elsewhere, stays text: no markup, nothing a terminal obeys.
+
+Rich takes a `str` for markup, and no way of escaping it holds for every text (a backslash before a bracket is one that does
+not): whatever is not our own words goes through `styled`, `plain` or `fields`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+# Without them some scripts, and some emoji, are spelled wrong.
+JOINERS = "\u200c\u200d"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """In one line, except for the signs to `keep`."""
+    return "".join(sign if sign.isprintable() or sign in JOINERS or sign in keep else "?" for sign in text.replace("\t", " "))
+
+
+def plain(text: str) -> Text:
+    """One line."""
+    return Text(printable(text))
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Parts side by side, each a text, or a text and its style. What has several lines keeps them."""
+    shown = Text()
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        shown.append(printable(text, keep="\n"), style)
+    return shown
+
+
+def fields(values: Mapping[str, object]) -> Text:
+    """A line for each. Further lines of a value stand below its first one: none can be taken for another field."""
+    rows = ((name, str(value).replace("\n", "\n" + " " * 15)) for name, value in values.items())
+    return styled("\n".join(f"{name:14} {value}" for name, value in rows))
+
+
+def records(rows: Iterable[Iterable[str]]) -> None:
+    """Each in lines of its own, the further ones indented: ids are long, and are there to be copied."""
+    found = ["\n    ".join(printable(text) for text in row) for row in rows]
+    out.print(styled("\n".join(found) or "none"))
+
+
+def complain(message: str, style: str = "red") -> None:
+    """On standard error, as all commands do."""
+    err.print(styled(("chatd:", style), " ", message))
+
+
+def warn(message: str) -> None:
+    complain(message, "yellow")
+
+
+def table_of(*columns: str, whole: str) -> Table:
+    """Without lines. Where there is no room only what is not in the column `whole` is folded; nothing is ever cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=column == whole, overflow="fold")
+    return table
