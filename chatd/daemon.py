@@ -36,6 +36,7 @@ from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
+from chatd.node.range_bans import RangeBans
 from chatd.node.recounts import Recounts
 from chatd.node.registry import Registry, load
 from chatd.node.screening import open_screening
@@ -186,6 +187,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             services.start_soon(wheel.run)
             services.start_soon(node.matcher.run)
             services.start_soon(Recounts(node.db, node.hub, node.cluster).run)
+            services.start_soon(RangeBans(config, node.db, node.hub, node.cluster, node.clock).run)
             services.start_soon(Questions(node).run)
             services.start_soon(node.presence.run)
             services.start_soon(index_messages, node)

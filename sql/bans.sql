@@ -20,6 +20,12 @@ update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at 
 -- The devices of a user: tenant, user.
 select key_hash from devices where tenant = $1 and user_id = $2
 
+-- name: recent_ranges
+-- Ranges of addresses that have been banned lately, and are still: tenants, now, oldest.
+select b.tenant, b.address_hash, b.created_at as at from bans b
+where b.tenant = any($1::text[]) and b.address_hash is not null and b.created_at > $3
+    and b.lifted_at is null and (b.expires_at is null or b.expires_at > $2)
+
 -- name: lift
 -- End a ban: tenant, id, now, actor, id of the line in the audit log.
 with lifted as (

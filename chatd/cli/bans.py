@@ -62,18 +62,21 @@ async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
     actor, now = getpass.getuser(), now_ms()
+    order: orders.CloseRange | orders.CloseUser
     async with database(config) as db:
         try:
             if address is not None:
-                print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
-            elif user is not None:
+                hash_ = bans.range_hash(config, address)
+                print(await bans.ban_range(db, tenant, hash_, reason, actor, now, until))
+                order = orders.CloseRange(tenant, hash_, now_ms())
+            else:
+                assert user is not None
                 print(await bans.ban_user(db, tenant, user, reason, actor, now, until, devices=devices))
                 # From here the time counts until their sockets are closed.
-                now = now_ms()
+                order = orders.CloseUser(tenant, user, "banned", None, now_ms())
         except BadRange as error:
             raise failed(str(error)) from None
-    if user is not None:
-        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None, now))
+    await tell_nodes(config, order)
 
 
 @app.command("list")

@@ -118,8 +118,10 @@ def resolve(
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
         verdict = await reports.resolve(db, config.moderation, me(tenant), report, outcome, note[:2000], measure)
+        # From here the time counts until their sockets are closed.
+        committed = now_ms()
     if verdict.banned:
-        await tell_nodes(config, orders.CloseUser(tenant, verdict.user, "banned", None))
+        await tell_nodes(config, orders.CloseUser(tenant, verdict.user, "banned", None, committed))
     return verdict
 
 

@@ -61,8 +61,10 @@ def strike(
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
     async with database(config) as db:
         done = await strikes.strike(db, config.moderation, me(tenant), user, reason)
+        # From here the time counts until their sockets are closed.
+        committed = now_ms()
     if done.ban is not None:
-        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None))
+        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None, committed))
     return done
 
 

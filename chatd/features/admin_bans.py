@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, convert
 
 from chatd.errors import Refused
-from chatd.node import audit, bans
+from chatd.node import audit, bans, orders
 from chatd.node.bans import BadRange
 from chatd.node.context import Ctx
 from chatd.node.effects import CloseSessions, Effects, Reply
@@ -17,7 +17,7 @@ from chatd.wire.messages import Id, Limit, Millis, Ok, Result
 class AddBan(AdminCommand, tag="admin.ban"):
     """Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses.
 
-    Without `lasts` for ever. Logins end, and sockets are closed on every node at once.
+    Without `lasts` for ever. Sockets are closed on every node at once, those from the range as well; logins of a user end.
     """
 
     reason: Why
@@ -43,7 +43,9 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
         ban = await bans.ban_user(db, ctx.tenant, cmd.user, cmd.reason, who, ctx.now, until, devices=cmd.devices)
         return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
     if cmd.address is not None and cmd.user is None and not cmd.devices:
-        ban = await bans.ban_range(db, ctx.tenant, hash_of(ctx, cmd.address), cmd.reason, who, ctx.now, until)
+        hash_ = hash_of(ctx, cmd.address)
+        ban = await bans.ban_range(db, ctx.tenant, hash_, cmd.reason, who, ctx.now, until)
+        await ctx.node.cluster.order(orders.CloseRange(ctx.tenant, hash_, ctx.node.clock()))
         return [Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 

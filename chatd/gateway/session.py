@@ -53,7 +53,6 @@ class Session:
     """A connection that was let in. See `chatd.node.hub.Session` for what others may use."""
 
     __slots__ = (
-        "_address",
         "_bucket",
         "_busy",
         "_desk",
@@ -63,6 +62,7 @@ class Session:
         "_principal",
         "_scope",
         "_warned",
+        "address",
         "codec",
         "ending",
         "id",
@@ -84,7 +84,7 @@ class Session:
         # Put a whole WebSocket frame on its way; False when the outbox does not take it. Every delivery passes here.
         self.send_nowait = lane.send_nowait
         self._principal = principal
-        self._address = address
+        self.address = address
         self._scope = trio.CancelScope()
         self._busy = False
         self._warned = False
@@ -149,7 +149,7 @@ class Session:
         def answer(result: Result) -> None:
             self._send_or_end(self.codec.encode_reply(frame_id, result))
 
-        return Ctx(self._node, self._principal, self.id, self._address, self._node.clock(), answer, self._renew)
+        return Ctx(self._node, self._principal, self.id, self.address, self._node.clock(), answer, self._renew)
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
@@ -185,7 +185,7 @@ class Session:
         """As an operator may see it: nothing of what was said, no address."""
         now, queue = self._node.clock(), self._lane.statistics()
         silence = trio.current_time() - self._lane.last_activity
-        hashes = address_hashes(self._node.config, self._address)
+        hashes = address_hashes(self._node.config, self.address)
         return SessionLine(
             id=self.id,
             tenant=self.tenant,

@@ -17,6 +17,8 @@ from chatd.store.bus import SILENCE
 TICK = 0.25
 # Seconds between two looks when nothing happens, and after one that could not be taken.
 LOOK_EVERY, LOOK_AGAIN = 30, 2
+# Seconds that other nodes are remembered while nothing is heard of anybody.
+OTHERS = 600
 # Milliseconds until the next attempt, when the database is away.
 AGAIN = 1000
 # Users asked for at once, and how many of these questions one look may ask; the next look goes on from there.
@@ -65,10 +67,16 @@ class Absences:
 
     async def _end_of_gone(self, user: User) -> None:
         try:
-            if not await self._cluster.is_anywhere(*user):
+            if await self._is_gone(user):
                 await self._end(user, "disconnected")
         except Refused:
             self._away[user] = self._clock() + AGAIN
+
+    async def _is_gone(self, user: User) -> bool:
+        """Whether nobody has them. Raises Refused where there are others who may, and cannot be asked."""
+        if self._cluster.well or self._cluster.peers(OTHERS):
+            return bool(await self._roll.missing([user]))
+        return not await self._cluster.is_anywhere(*user)
 
     async def _end_of_banned(self, user: User) -> None:
         """The partner does not learn of a ban: it looks as if they had left. Nor does the banned one hear of it."""

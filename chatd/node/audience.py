@@ -31,6 +31,7 @@ class Session(Protocol):
     tenant: str
     user: str
     login: str
+    address: str
     codec: Codec
 
     def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...

@@ -282,6 +282,13 @@ class Hub:
             if login is None or session.login == login:
                 self._close(session, close, revocation)
 
+    def close_these(self, sessions: Iterable[Session], close: str, *, at: int) -> None:
+        """`at` as above. Those that have gone meanwhile are no matter."""
+        revocation = Revocation(at)
+        for session in sessions:
+            if session.id in self.sessions:
+                self._close(session, close, revocation)
+
     def _close(self, session: Session, close: str, revocation: Revocation) -> None:
         self.revocations.expect(session, revocation)
         session.close_soon(close)

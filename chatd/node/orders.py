@@ -92,6 +92,14 @@ class CloseUser(Control, array_like=True, tag="close"):
     at: int = 0
 
 
+class CloseRange(Control, array_like=True, tag="close-range"):
+    """Close the sessions that come from a range of addresses; `hash` as it is kept, `at` as above."""
+
+    tenant: str
+    hash: bytes
+    at: int
+
+
 class MatchFind(Control, array_like=True, tag="find"):
     """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
 
@@ -281,7 +289,7 @@ ForPool = (
     | MatchOwner
     | MatchOver
 )
-ForNodes = MaintenanceChanged | DrainNodes | Recount | Seek | Seen | WhoIsHere | TheseAreHere
+ForNodes = MaintenanceChanged | DrainNodes | CloseRange | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
 ForAll = TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
 Order = ForPool | ForNodes | ForLookers | Question | ForAll

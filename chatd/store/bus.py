@@ -61,7 +61,7 @@ class Bus:
         self._welcomed_by: set[str] = set()
         self._work = trio.Event()
         self._number = 0
-        self._writing = False
+        self._writing = self._leaving = False
         self._last: bytes | None = None
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, float] = {}
@@ -98,11 +98,13 @@ class Bus:
         self._work.set()
 
     async def write(self) -> None:
-        """Write for ever: what is waiting, or once a second that we are here."""
+        """Write until we leave: what is waiting, or once a second that we are here."""
         while True:
             with trio.move_on_after(BEAT):
                 await self._work.wait()
             self._work = trio.Event()
+            if self._leaving:
+                return
             await self._write_all()
 
     async def _write_all(self) -> None:
@@ -131,7 +133,9 @@ class Bus:
     async def leave(self) -> None:
         """Wait until nothing is on its way to the others, and say goodbye. Nothing must be published after it."""
         await until(lambda: not self._open and not self._writing)
-        await self._write(ENCODE(Entry(self.name, self._number + 1, [], [], leaves=True)))
+        self._leaving = True
+        self._number += 1
+        await self._write(ENCODE(Entry(self.name, self._number, [], [], leaves=True)))
 
     async def introduce(self, patience: float) -> None:
         """Returns when every node that is there knows of us, at the latest after `patience` seconds.

@@ -124,3 +124,22 @@ async def test_without_redis_a_ban_is_found_in_postgres(
         await own_redis.stop()
         await bans.ban_user(moderator, "default", person.user, "spam", "me", now_ms(), None)
         assert (await person.ended(12.0)).code == 4403
+
+
+async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: Config, moderator: Postgres) -> None:
+    """On both nodes, whether an order told of it or only Postgres knows it."""
+    async with nodes(config) as (one, two):
+        for text, is_told in (("10.0.0.0/8", True), ("127.0.0.0/8", True), ("127.0.0.1", False)):
+            hash_ = bans.range_hash(config, text)
+            async with one.person() as here, two.person() as there:
+                id_ = await bans.ban_range(moderator, "default", hash_, "flood", "me", now_ms(), None)
+                if is_told:
+                    async with open_redis(config.redis) as redis:
+                        await announce(redis, id_, orders.encode_order(orders.CloseRange("default", hash_, now_ms())))
+                if text.startswith("10."):
+                    await trio.sleep(0.5)
+                    assert await here.is_served()
+                    assert await there.is_served()
+                else:
+                    assert [(await person.ended(12.0)).code for person in (here, there)] == [4403, 4403]
+            await bans.lift(moderator, "default", id_, "me", now_ms())

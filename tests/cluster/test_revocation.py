@@ -3,6 +3,7 @@
 import trio
 from msgspec.structs import replace
 
+from chatd.cli.strikes import strike_user
 from chatd.config import Config
 from chatd.node import bans, orders
 from chatd.node.keys import now_ms
@@ -50,6 +51,14 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         assert all(0 <= one_of < PATIENCE for one_of in seconds)
         assert await other.is_served()
         assert (await scrape(four[3]))[one("chatd_closes_total", close="banned")] == 1
+
+
+async def test_a_ban_by_a_strike_of_the_command_line_is_measured_too(config: Config) -> None:
+    strict = replace(config, moderation=replace(config.moderation, strikes=["1:1d"]))
+    async with running(strict) as daemon, daemon.person() as person:
+        assert (await strike_user(strict, "default", person.user, "spam")).ban is not None
+        assert (await person.ended()).code == 4403
+        assert await measured(daemon) < PATIENCE
 
 
 async def test_a_logout_everywhere_is_measured_on_both_nodes(config: Config) -> None:

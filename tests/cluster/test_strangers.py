@@ -150,6 +150,38 @@ async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config)
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
+async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(
+    quick: Config, own_redis: embedded_redis.Server
+) -> None:
+    """The node that they have left cannot ask the others, and does not take that for an answer."""
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
+    async with nodes(shared) as (one, two), two.person("ben") as ben:
+        async with one.person("ann") as ann:
+            conversation = await meet(ann, ben)
+            await own_redis.stop()
+            await trio.sleep(4.5)
+        async with two.connected(ann.account) as back:
+            await trio.sleep(5)
+            await back.send(conversation, "still here")
+            assert (await ben.event("message.new"))["message"]["text"] == "still here"
+            await own_redis.start()
+            await trio.sleep(5)
+            await back.send(conversation, "and now")
+        assert (await ben.event("match.ended", 20.0))["reason"] == "disconnected"
+
+
+async def test_without_redis_the_only_node_ends_the_match_of_who_does_not_come_back(
+    quick: Config, own_redis: embedded_redis.Server
+) -> None:
+    shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
+    async with running(shared) as daemon, daemon.person() as ben:
+        async with daemon.person() as ann:
+            await meet(ann, ben)
+            await own_redis.stop()
+            await trio.sleep(4.5)
+        assert (await ben.event("match.ended"))["reason"] == "disconnected"
+
+
 async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: embedded_redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(shared) as daemon:

@@ -56,6 +56,7 @@ async def test_the_partner_hears_of_the_end(daemon: Daemon, command: str, reason
         ("/admin/revoke", '{"user":"%s"}', 4404),
         ("/admin/kick", '{"user":"%s"}', 1001),
         ("/v1/auth/logout", '{"everywhere":true}', 4404),
+        ("/v1/me/erase", '{"confirm":true}', 4404),
     ],
 )
 async def test_the_sockets_are_closed(daemon: Daemon, path: str, body: str, code: int) -> None:

@@ -30,6 +30,7 @@ class Session:
     user: str
     tenant: str = "t"
     login: str = "l"
+    address: str = ""
     codec: Codec = JSON
     room: bool = True
     frames: list[bytes] = field(default_factory=list)

@@ -152,12 +152,12 @@ async def test_who_comes_back_while_the_match_is_being_ended_hears_that_it_is_ov
     matcher, (ann, ben) = started
     asked, answer = trio.Event(), trio.Event()
 
-    async def nobody(tenant: str, user: str) -> bool:
+    async def is_gone(user: tuple[str, str]) -> bool:
         asked.set()
         await answer.wait()
-        return False
+        return True
 
-    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    monkeypatch.setattr(matcher._absences, "_is_gone", is_gone)
     for person in (ann, ben):
         matcher.find(ticket_of(person))
     found = await told(ann, 0)
