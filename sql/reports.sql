@@ -46,7 +46,8 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 -- name: file
 -- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
 -- seq of the message (null: the end of the conversation), how many messages, how many bytes.
--- The nearest ones are kept first, and the message itself whatever its size.
+-- The nearest ones are kept first, and the message itself whatever its size. With each what it said before it was edited, as far
+-- back as the bytes reach: who has edited something away has still said it.
 with place as (
     select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
 ),
@@ -58,15 +59,27 @@ near as (
     order by distance, m.seq limit $12::integer
 ),
 sized as (
-    select n.*, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')))
+    select n.*, e.earlier, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')) + e.bytes)
         over (order by n.distance, n.seq) as bytes
     from near n
+    cross join lateral (
+        select coalesce(jsonb_agg(l.said order by l.rev), '[]') as earlier, coalesce(sum(octet_length(l.said)), 0) as bytes
+        from (
+            select k.*, sum(octet_length(k.said)) over (order by k.rev desc) as bytes
+            from (
+                select coalesce(o.text, '') as said, o.rev from message_edits o
+                where o.tenant = $1 and o.conversation = $5 and o.seq = n.seq
+                order by o.rev desc limit 200
+            ) as k
+        ) as l
+        where l.bytes <= $13::integer
+    ) as e
 ),
 kept as (
     select coalesce(
         jsonb_agg(
             jsonb_build_object('seq', s.seq, 'message', s.id, 'sender', s.sender, 'text', s.text,
-                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at)
+                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier)
             order by s.seq
         ),
         '[]'

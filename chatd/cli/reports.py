@@ -77,7 +77,8 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
     table = Table("seq", "when", "sender", "text")
     for entry in transcript:
         said = entry["text"] or f"{len(entry['attachments'])} attachments"
-        table.add_row(str(entry["seq"]), moment(entry["at"]), entry["sender"], escape(said))
+        forms = [*entry.get("earlier", ()), said]
+        table.add_row(str(entry["seq"]), moment(entry["at"]), entry["sender"], escape("\nedited: ".join(forms)))
     out.print(table)
 
 

@@ -73,6 +73,18 @@ async def test_what_was_said_outlives_everything(daemon: Daemon, db: Postgres) -
 
 
 @covers("report.create")
+async def test_who_edits_it_away_has_still_said_it(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        fields = {"conversation": conversation, "message": (await bob.send(conversation, "something bad"))["message"]}
+        for text in ("something else", "good morning"):
+            await bob.call("message.edit", text=text, **fields)
+        id_ = await report(alice, **fields)
+        await bob.call("message.delete", **fields)
+        (entry,) = await transcript(daemon, id_)
+        assert (entry["text"], entry["earlier"]) == ("good morning", ["something bad", "something else"])
+
+
+@covers("report.create")
 async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daemon, db: Postgres) -> None:
     """Nobody is a member any more; what was said is kept with the report all the same."""
     async with strangers(daemon) as (alice, bob, conversation):
@@ -189,6 +201,11 @@ async def test_what_is_kept_is_bounded(config: Config) -> None:
         await bob.send(conversation, "z")
         by_long = await report(alice, conversation=conversation, message=long)
         assert [entry["seq"] for entry in await transcript(daemon, by_long)] == [22]
+        edited = {"conversation": conversation, "message": (await bob.send(conversation, "a" * 1500))["message"]}
+        for letter in "bcd":
+            await bob.call("message.edit", text=letter * 800, **edited)
+        (entry,) = await transcript(daemon, await report(alice, **edited))
+        assert [text[0] for text in entry["earlier"]] == ["b", "c"]
 
 
 async def add_upload(db: Postgres, owner: str, number: int, removed_at: int | None = None) -> str:
