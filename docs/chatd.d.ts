@@ -407,7 +407,7 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
-/** A message as it was when the report was made. */
+/** A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first. */
 export interface Evidence {
   seq: number;
   message: string;
@@ -415,6 +415,7 @@ export interface Evidence {
   text: string | null;
   attachments: Array<Record<string, unknown>>;
   at: number;
+  earlier?: Array<string>;
 }
 
 /** Find somebody to talk to. Whoever asks again replaces what they asked before. */

@@ -4,20 +4,26 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 
 -- name: scene
 -- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
--- Tenant, reporter, target (null: the sender of the message), conversation (null: any), message (null: none), oldest end of a match.
+-- Who has left a group, or was removed, may speak of what was said until then. Tenant, reporter, target (null: the sender of the message),
+-- conversation (null: any), message (null: none), oldest end of a match or of a membership.
 with mine as (
-    select b.conversation from members b
+    select b.conversation, b.first_seq as first, null::bigint as last from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
-    union
-    select m.conversation from match_members p
+    union all
+    select f.conversation, 1, f.seq from former_members f
+    join conversations g on g.tenant = f.tenant and g.id = f.conversation and g.kind = 'group'
+    where f.tenant = $1 and f.user_id = $2 and f.left_at > $6 and ($4::uuid is null or f.conversation = $4)
+    union all
+    select m.conversation, 1, null from match_members p
     join matches m on m.tenant = p.tenant and m.id = p.match
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
         and ($4::uuid is null or m.conversation = $4)
 )
-select c.id::text as conversation, coalesce(x.sender, $3::uuid)::text as target, x.seq
+select c.id::text as conversation, coalesce(x.sender, $3::uuid)::text as target, coalesce(x.seq, mine.last) as seq
 from mine
 join conversations c on c.tenant = $1 and c.id = mine.conversation
 left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5
+    and x.seq >= mine.first and x.seq <= coalesce(mine.last, x.seq)
 where case when $5::uuid is null then
         exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
         or exists (
@@ -46,7 +52,8 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 -- name: file
 -- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
 -- seq of the message (null: the end of the conversation), how many messages, how many bytes.
--- The nearest ones are kept first, and the message itself whatever its size.
+-- The nearest ones are kept first, and the message itself whatever its size. With each what it said before it was edited, as far
+-- back as the bytes reach: who has edited something away has still said it.
 with place as (
     select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
 ),
@@ -58,15 +65,27 @@ near as (
     order by distance, m.seq limit $12::integer
 ),
 sized as (
-    select n.*, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')))
+    select n.*, e.earlier, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')) + e.bytes)
         over (order by n.distance, n.seq) as bytes
     from near n
+    cross join lateral (
+        select coalesce(jsonb_agg(l.said order by l.rev), '[]') as earlier, coalesce(sum(octet_length(l.said)), 0) as bytes
+        from (
+            select k.*, sum(octet_length(k.said)) over (order by k.rev desc) as bytes
+            from (
+                select coalesce(o.text, '') as said, o.rev from message_edits o
+                where o.tenant = $1 and o.conversation = $5 and o.seq = n.seq
+                order by o.rev desc limit 200
+            ) as k
+        ) as l
+        where l.bytes <= $13::integer
+    ) as e
 ),
 kept as (
     select coalesce(
         jsonb_agg(
             jsonb_build_object('seq', s.seq, 'message', s.id, 'sender', s.sender, 'text', s.text,
-                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at)
+                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier)
             order by s.seq
         ),
         '[]'

@@ -62,7 +62,7 @@ class ShowReport(AdminCommand, tag="admin.report"):
 
 
 class Evidence(Struct, kw_only=True, frozen=True):
-    """A message as it was when the report was made."""
+    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first."""
 
     seq: Seq
     message: Id
@@ -70,6 +70,7 @@ class Evidence(Struct, kw_only=True, frozen=True):
     text: str | None
     attachments: list[dict[str, Any]]
     at: Millis
+    earlier: list[str] = []
 
 
 class FullReport(Result, tag="admin.report.full"):

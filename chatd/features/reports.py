@@ -20,7 +20,8 @@ HOUR, DAY = 3_600_000, 86_400_000
 class CreateReport(Command, tag="report.create"):
     """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
 
-    Possible only where you have met: in a conversation you are in, or in a match that ended less than a day ago.
+    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that you left or were
+    removed from, or in a match that ended.
     `picture` is an upload of your own. The messages around are kept with the report.
     """
 

@@ -1,8 +1,9 @@
-"""All that is stored of one user, as JSON lines: each an object with a `type`, the last one of the type `end`.
+"""What is stored of one user, as JSON lines: each an object with a `type`, the last one of the type `end`.
 
-Only what is theirs. Of others there are ids: who a direct conversation is with, who was blocked, who wrote first what they have
-forwarded. It is read page by page, each beginning behind the last row of the one before, so that neither the size of somebody's
-past nor a slow reader costs memory or a connection of the database.
+Only what is theirs; reports, bans, strikes and matches speak of others too, and are left out. Of others there are ids: who a
+direct conversation is with, who was blocked, who wrote first what they have forwarded. It is read page by page, each beginning
+behind the last row of the one before, so that neither the size of somebody's past nor a slow reader costs memory or a connection
+of the database.
 """
 
 from collections.abc import AsyncIterator

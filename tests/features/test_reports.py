@@ -14,6 +14,7 @@ from chatd.node import reports
 from chatd.node.keys import now_ms
 from chatd.store.postgres import ForeignKeyViolation, Postgres
 from tests.admins import NOBODY, administered, daemon, db, done
+from tests.features.test_groups import group
 from tests.support import Daemon, Person, covers, running
 
 __all__ = ["daemon", "db"]
@@ -73,6 +74,18 @@ async def test_what_was_said_outlives_everything(daemon: Daemon, db: Postgres) -
 
 
 @covers("report.create")
+async def test_who_edits_it_away_has_still_said_it(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        fields = {"conversation": conversation, "message": (await bob.send(conversation, "something bad"))["message"]}
+        for text in ("something else", "good morning"):
+            await bob.call("message.edit", text=text, **fields)
+        id_ = await report(alice, **fields)
+        await bob.call("message.delete", **fields)
+        (entry,) = await transcript(daemon, id_)
+        assert (entry["text"], entry["earlier"]) == ("good morning", ["something bad", "something else"])
+
+
+@covers("report.create")
 async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daemon, db: Postgres) -> None:
     """Nobody is a member any more; what was said is kept with the report all the same."""
     async with strangers(daemon) as (alice, bob, conversation):
@@ -84,6 +97,28 @@ async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daem
         await db.run("update match_members set ended_at = $1", now_ms() - DAY - 1000)
         assert (await bob.refused("report.create", user=alice.user, reason="spam")).code == "not_found"
         assert (await alice.refused("report.create", user=bob.user, reason="spam")).code == "not_found"
+
+
+@covers("report.create")
+async def test_who_was_thrown_out_can_report_for_a_day_what_was_said_until_then(daemon: Daemon, db: Postgres) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)):
+        bad = (await ann.send(id_, "something bad"))["message"]
+        await ann.call("member.remove", conversation=id_, user=ben.user)
+        after = (await ann.send(id_, "among us"))["message"]
+        for fields in ({"conversation": id_, "message": bad}, {"user": ann.user}):
+            assert (await transcript(daemon, await report(ben, **fields)))[0]["text"] == "something bad"
+        assert (await ben.refused("report.create", reason="abuse", conversation=id_, message=after)).code == "not_found"
+        await db.run("update former_members set left_at = $1", now_ms() - DAY - 1000)
+        assert (await ben.refused("report.create", reason="spam", conversation=id_, message=bad)).code == "not_found"
+
+
+@covers("report.create", "not_found")
+async def test_nobody_reports_what_was_said_before_they_may_see_it(daemon: Daemon) -> None:
+    async with group(daemon, history="joined") as (id_, (ann, *_)), daemon.person() as eve:
+        old = (await ann.send(id_))["message"]
+        await ann.call("member.add", conversation=id_, users=[eve.user])
+        assert (await eve.refused("report.create", reason="abuse", conversation=id_, message=old)).code == "not_found"
+        assert await report(eve, conversation=id_, message=(await ann.send(id_))["message"])
 
 
 @covers("report.create", "not_found")
@@ -189,6 +224,11 @@ async def test_what_is_kept_is_bounded(config: Config) -> None:
         await bob.send(conversation, "z")
         by_long = await report(alice, conversation=conversation, message=long)
         assert [entry["seq"] for entry in await transcript(daemon, by_long)] == [22]
+        edited = {"conversation": conversation, "message": (await bob.send(conversation, "a" * 1500))["message"]}
+        for letter in "bcd":
+            await bob.call("message.edit", text=letter * 800, **edited)
+        (entry,) = await transcript(daemon, await report(alice, **edited))
+        assert [text[0] for text in entry["earlier"]] == ["b", "c"]
 
 
 async def add_upload(db: Postgres, owner: str, number: int, removed_at: int | None = None) -> str:
