@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from chatd.cli.common import (
+    AlwaysJson,
     AsJson,
     ConfigFile,
     TenantOption,
@@ -122,7 +123,7 @@ async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
 
 
 @app.command()
-def audit(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+def audit(tenant: TenantOption = "default", config: ConfigFile = None, as_json: AlwaysJson = True) -> None:
     """The latest acts of moderation, as JSON."""
     print_json(run_async(find_acts, load_or_exit(config).config, tenant))
 

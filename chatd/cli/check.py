@@ -10,12 +10,13 @@ from typing import Annotated
 import trio_asyncio
 import typer
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
-from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.printing import out, styled
 from chatd.config import Config
 from chatd.domain.addresses import parse_networks
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 from chatd.gateway.listener import open_listener
 from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
@@ -26,7 +27,7 @@ from chatd.store.blob_stores import BlobsError, open_blobs
 from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
 from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import Redis, open_redis
+from chatd.store.redis import BadAddress, Redis, client_of, open_redis
 from chatd.store.servers import join_servers
 
 SPARE_DESCRIPTORS = 100
@@ -79,7 +80,7 @@ def show_settings(loaded: Loaded, json: bool) -> None:
 
 def report(findings: list[Finding], json: bool) -> None:
     if json:
-        print_json(to_builtins(findings))
+        print_json([to_builtins(replace(finding, fix="") if finding.ok else finding) for finding in findings])
         return
     for finding in findings:
         mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
@@ -159,9 +160,11 @@ def port_finding(name: str, host: str, port: int, running: bool) -> Finding:
 
 
 async def databases(config: Config) -> list[Finding]:
+    if (unreadable := redis_address(config)) is not None:
+        return [unreadable]
     try:
         async with (
-            join_servers(config) as (dsn, url),
+            join_servers(config, begin=True) as (dsn, url),
             trio_asyncio.open_loop(),
             open_postgres(dsn, config.postgres) as db,
             open_redis(config.redis, url) as door,
@@ -169,6 +172,15 @@ async def databases(config: Config) -> list[Finding]:
             return [*await postgres(db, config), await redis(door)]
     except EmbeddedError as error:
         return [no_servers(error)]
+
+
+def redis_address(config: Config) -> Finding | None:
+    """What is wrong with it, if anything."""
+    try:
+        client_of(config.redis, config.redis.url)
+    except BadAddress as error:
+        return Finding("Redis", False, str(error), code="redis.server")
+    return None
 
 
 def no_servers(error: EmbeddedError) -> Finding:
@@ -182,9 +194,12 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
         durability = await migrations.durability_problems(db)
         pending = await migrations.pending(db)
     except Refused as refused:
-        return [Finding("Postgres", False, refused.message, "is it running, and is postgres.dsn right?", "postgres.server")]
+        detail = f"{refused.message}{cause_of(refused)}"
+        return [Finding("Postgres", False, detail, "is it running, and is postgres.dsn right?", "postgres.server")]
     except migrations.SchemaError as error:
         return [Finding("schema", False, str(error), code="postgres.schema")]
+    except OperatorError as error:
+        return [Finding("Postgres", False, str(error), code="postgres.server")]
     kept = not durability or config.postgres.allow_unsafe_durability
     todo = f"{len(pending)} to apply; serve or migrate does it" if pending else "up to date"
     return [
@@ -204,5 +219,6 @@ async def redis(door: Redis) -> Finding:
     try:
         info = await door.call("INFO", "server")
     except Refused as refused:
-        return Finding("Redis", False, refused.message, "is it running, and is redis.url right?", "redis.server")
+        detail = f"{refused.message}{cause_of(refused)}"
+        return Finding("Redis", False, detail, "is it running, and is redis.url right?", "redis.server")
     return Finding("Redis", True, str(info["redis_version"]), code="redis.server")

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed or would not start, 2 the command line or the confi
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ import trio_asyncio
 import typer
 from msgspec.structs import replace
 
-from chatd.cli.printing import complain, err, styled
+from chatd.cli.printing import complain, err, styled, warn
 from chatd.config import Config
 from chatd.errors import OperatorError, Refused
 from chatd.ids import uuid7
@@ -25,13 +26,14 @@ from chatd.node import orders
 from chatd.node.keys import now_ms
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
 from chatd.store.bus import announce
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import ForeignKeyViolation, Postgres, open_postgres
 from chatd.store.redis import open_redis
 from chatd.store.servers import join_servers
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST = 36_500 * 86_400
 EXPECTED = (OperatorError, Refused, OSError)
 
 ConfigFile = Annotated[
@@ -40,6 +42,7 @@ ConfigFile = Annotated[
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
+AlwaysJson = Annotated[bool, typer.Option("--json", help="It is always JSON.", hidden=True)]
 
 
 def load_or_exit(path: Path | None) -> Loaded:
@@ -58,8 +61,17 @@ def failures() -> Iterator[None]:
         err.print(styled(("The configuration is wrong:", "red"), f"\n{error}"))
         raise typer.Exit(WRONG_USE) from None
     except EXPECTED as error:
-        complain(str(error))
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{error}{cause_of(error)}") from None
+    except ForeignKeyViolation as error:
+        if not str(error).endswith("_tenant_fkey"):
+            raise
+        raise failed("there is no such tenant in this database; `chatd serve` makes those of the configuration") from None
+
+
+def cause_of(error: BaseException) -> str:
+    """What a server, or the system, has said to a failure, if anything; clients are never told."""
+    cause = error.__cause__ if isinstance(error, Refused) else None
+    return f" ({str(cause) or type(cause).__name__})" if cause else ""
 
 
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -68,7 +80,9 @@ def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
         try:
             return trio.run(work, *args)
         except BaseExceptionGroup as group:
-            raise only_one(group) from None
+            error = only_one(group)
+        # Out here, so that it keeps its own cause, and a bug is shown once.
+        raise error
 
 
 def only_one(group: BaseException) -> BaseException:
@@ -78,10 +92,10 @@ def only_one(group: BaseException) -> BaseException:
 
 
 @asynccontextmanager
-async def database(config: Config) -> AsyncIterator[Postgres]:
-    """Postgres, embedded or not, whether a daemon runs or not."""
+async def database(config: Config, *, begin: bool = False) -> AsyncIterator[Postgres]:
+    """Postgres, embedded or not, whether a daemon runs or not. `begin`: see `join_servers`."""
     patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
-    async with join_servers(config) as (dsn, _), trio_asyncio.open_loop(), open_postgres(dsn, patient) as db:
+    async with join_servers(config, begin=begin) as (dsn, _), trio_asyncio.open_loop(), open_postgres(dsn, patient) as db:
         yield db
 
 
@@ -90,17 +104,23 @@ def print_json(value: Any) -> None:
 
 
 async def tell_nodes(config: Config, order: orders.Order) -> None:
-    """All nodes that run."""
+    """All nodes that run, of what is committed: it is done, whether they can be told or not."""
     async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        with trio.move_on_after(5):
+        try:
             await announce(redis, uuid7(now_ms()), orders.encode_order(order))
+        except Refused as refused:
+            why = f"{refused.message}{cause_of(refused)}"
+            warn(f"it is done, but the nodes could not be told: {why}. Without Redis they look by themselves, within ten seconds")
 
 
 def seconds_of(text: str) -> int:
     """A time as people write it: 90s, 30m, 12h, 7d."""
-    if text[-1:] not in UNITS or not text[:-1].isdigit():
-        raise wrong(f"{text} is no time: write 90s, 30m, 12h or 7d")
-    return int(text[:-1]) * UNITS[text[-1]]
+    if not re.fullmatch("[0-9]{1,10}[smhd]", text):
+        raise wrong(f"{text or 'nothing'} is no time: write 90s, 30m, 12h or 7d")
+    seconds = int(text[:-1]) * UNITS[text[-1]]
+    if seconds > LONGEST:
+        raise wrong(f"{text} is too long: 36500d at most")
+    return seconds
 
 
 def moment(at: int | None) -> str:

@@ -49,6 +49,8 @@ async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
     findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
+    if (unreadable := check.redis_address(config)) is not None:
+        return [*findings, unreadable]
     try:
         async with open_databases(config) as (db, redis):
             findings += await check.postgres(db, config)

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from chatd.cli.common import ConfigFile, database, load_or_exit, run_async, seconds_of, tell_nodes
+from chatd.cli.cluster import open_bus
+from chatd.cli.common import ConfigFile, database, failed, load_or_exit, run_async, seconds_of, tell_nodes
+from chatd.cli.printing import warn
 from chatd.config import Config
+from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.audit import Actor
 from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
+from chatd.store.bus import announce, recent
 
 app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)
 
@@ -44,7 +48,7 @@ async def switch(config: Config, enabled: bool, message: str, retry_after: float
 
 def drain(
     over: Annotated[str, typer.Option(help="Sessions are closed within this time, each at a moment of its own.")] = "5s",
-    node: Annotated[str, typer.Option(help="Only the node of this name; see the field `node` in the log.")] = "",
+    node: Annotated[str, typer.Option(help="Only the node of this name; see `chatd nodes`.")] = "",
     config: ConfigFile = None,
 ) -> None:
     """Stop the nodes that run, in good order: nobody new, everybody told, everything committed.
@@ -53,4 +57,15 @@ def drain(
 
       chatd drain --over 60s
     """
-    run_async(tell_nodes, load_or_exit(config).config, orders.DrainNodes(node, float(seconds_of(over))))
+    run_async(order_drain, load_or_exit(config).config, node, float(seconds_of(over)))
+
+
+async def order_drain(config: Config, node: str, seconds: float) -> None:
+    """Raises Refused."""
+    async with open_bus(config) as redis:
+        running = await recent(redis)
+        if node and node not in running:
+            raise failed(f"no node {node} runs; see `chatd nodes`")
+        if not running:
+            warn("no node runs on this Redis and prefix")
+        await announce(redis, uuid7(now_ms()), orders.encode_order(orders.DrainNodes(node, seconds)))

@@ -21,5 +21,5 @@ def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
 
 
 async def apply(config: Config) -> list[str]:
-    async with database(config) as db:
+    async with database(config, begin=True) as db:
         return [f"{migration.version:04}_{migration.name}" for migration in await migrations.migrate(db)]

@@ -119,9 +119,10 @@ def kick(
 async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
     """First it is written down, then it is done. Raises Refused."""
     async with open_databases(config) as (db, redis):
-        rows = rows_of(await find_sessions(redis, tenant, user, session, MOST))
+        found = await find_sessions(redis, tenant, user, session, MOST)
+        rows = rows_of(found)
         if not rows:
-            return Answers({}, {})
+            return found
         who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
         actor = Actor(tenant, getpass.getuser(), now_ms())
         await write(db, actor, "session.kick", session or user or "", who)

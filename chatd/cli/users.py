@@ -8,6 +8,8 @@ import typer
 
 from chatd.cli import strikes
 from chatd.cli.common import (
+    LONGEST,
+    AlwaysJson,
     AsJson,
     ConfigFile,
     TenantOption,
@@ -95,7 +97,7 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
 def token(
     user: UserId,
     tenant: TenantOption = "default",
-    ttl: Annotated[int, typer.Option(help="Seconds it is valid.")] = 900,
+    ttl: Annotated[int, typer.Option(help="Seconds it is valid.", min=1, max=LONGEST)] = 900,
     config: ConfigFile = None,
 ) -> None:
     """Print an access token of a user, for trying things with any client.
@@ -140,7 +142,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
 
 
 @app.command()
-def erasures(tenant: TenantOption = "default", config: ConfigFile = None) -> None:
+def erasures(tenant: TenantOption = "default", config: ConfigFile = None, json: AlwaysJson = True) -> None:
     """Who is being erased or was, how many of their messages are gone, and when it was done, as JSON."""
     print_json(run_async(find_erasures, load_or_exit(config).config, tenant))
 

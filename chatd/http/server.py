@@ -17,7 +17,6 @@ from typing import Any, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as Hypercorn
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
@@ -25,6 +24,7 @@ from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
 from chatd.http.peer import Peer
+from chatd.http.steady import SteadyServer
 
 LOG = log.get(__name__)
 
@@ -145,7 +145,7 @@ class Server:
                 del self._per_address[key]
 
     async def _serve(self, peer: Peer) -> None:
-        await TCPServer(self._app, self._hypercorn, self._context, ConnectionState({}), cast(Any, peer)).run()
+        await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({}), cast(Any, peer)).run()
 
     async def finish(self) -> None:
         """Let requests end, and those who are idle go; returns when nobody is left."""

@@ -18,7 +18,7 @@ import trio
 import trio_asyncio
 
 from chatd.config import PostgresSection
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 
 T = TypeVar("T")
 Row = asyncpg.Record
@@ -51,12 +51,22 @@ class ForeignKeyViolation(Exception):
     """A row points at one that is not there."""
 
 
+class NoSchema(OperatorError):
+    """A table is missing: nobody has made them yet."""
+
+
+class BadAddress(OperatorError):
+    """The dsn cannot be read. What is wrong in it is not said, it may be a piece of the password."""
+
+
 def translated(error: Exception) -> Exception:
     """The same failure in words of ours; the error itself when it is a bug."""
     if isinstance(error, asyncpg.UniqueViolationError):
         return UniqueViolation(error.constraint_name)
     if isinstance(error, asyncpg.ForeignKeyViolationError):
         return ForeignKeyViolation(error.constraint_name)
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return NoSchema(f"{error}: `chatd migrate` makes the tables, `chatd serve` too; or is this another database?")
     if isinstance(error, SLOW):
         return Refused("timeout", TOO_SLOW)
     if isinstance(error, AWAY):
@@ -65,14 +75,14 @@ def translated(error: Exception) -> Exception:
 
 
 async def across(work: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run a coroutine of asyncio from Trio, with its failures translated."""
+    """Run a coroutine of asyncio from Trio, with its failures translated. The cause of a `Refused` is for operators only."""
     try:
         return cast(T, await trio_asyncio.aio_as_trio(work)(*args))
     except Exception as error:
         ours = translated(error)
         if ours is error:
             raise
-        raise ours from None
+        raise ours from error
 
 
 class Postgres:
@@ -208,7 +218,11 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
 
 
 async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Connection[Row]":
-    connection = await asyncpg.connect(dsn, server_settings=server_settings(settings, name), timeout=settings.timeout)
+    try:
+        connection = await asyncpg.connect(dsn, server_settings=server_settings(settings, name), timeout=settings.timeout)
+    except ValueError:
+        form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        raise BadAddress(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
     await prepare(connection)
     return connection
 

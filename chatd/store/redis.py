@@ -5,7 +5,7 @@ that was cancelled takes its connection with it, so that its answer cannot reach
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -16,9 +16,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from chatd.config import RedisSection
-from chatd.errors import Refused
+from chatd.errors import OperatorError, Refused
 
 TIMEOUT = 2.0
+
+
+class BadAddress(OperatorError):
+    """The url cannot be read. What is wrong in it is not said, it may be a piece of the password."""
 
 
 class Redis:
@@ -32,14 +36,18 @@ class Redis:
         return ":".join((self._prefix, *parts))
 
     async def call(self, *command: Any) -> Any:
-        """One command. Raises Refused: `unavailable`."""
-        with suppress(TimeoutError, RedisError, OSError), trio.move_on_after(TIMEOUT):
-            return await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
-        raise Refused("unavailable", "Redis is away", retry_after=1)
+        """One command. Raises Refused: `unavailable`; its cause is for operators only."""
+        cause: Exception | None = None
+        with trio.move_on_after(TIMEOUT):
+            try:
+                return await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
+            except (TimeoutError, RedisError, OSError) as error:
+                cause = error
+        raise Refused("unavailable", "Redis is away", retry_after=1) from cause
 
 
 def client_of(settings: RedisSection, url: str) -> "Client":
-    """By url, or by host, port, username, password and TLS."""
+    """By url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
@@ -48,7 +56,11 @@ def client_of(settings: RedisSection, url: str) -> "Client":
         "protocol": 2,
     }
     if url:
-        return Client.from_url(url, **common)
+        try:
+            return Client.from_url(url, **common)
+        except ValueError:
+            form = "redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// for TLS, unix:///PATH for a socket)"
+            raise BadAddress(f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
     return Client(
         host=settings.host,
         port=settings.port,
@@ -61,7 +73,7 @@ def client_of(settings: RedisSection, url: str) -> "Client":
 
 @asynccontextmanager
 async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
-    """The door; `url` when it is not the one in the settings. Connects when it is needed."""
+    """The door; `url` when it is not the one in the settings. Connects when it is needed. Raises BadAddress."""
     client = client_of(settings, url or settings.url)
     try:
         yield Redis(client, settings.prefix)

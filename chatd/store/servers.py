@@ -7,7 +7,7 @@ from pathlib import Path
 from chatd.config import Config
 from chatd.store import embedded_postgres as postgres
 from chatd.store import embedded_redis as redis
-from chatd.store.embedded import is_locked, locked
+from chatd.store.embedded import EmbeddedError, is_locked, locked
 
 
 def uses_embedded_postgres(config: Config) -> bool:
@@ -34,10 +34,18 @@ async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def join_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """For a command beside a daemon: the servers that it runs, or for the time of the command our own."""
+async def join_servers(config: Config, *, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
+    """For a command beside a daemon: the servers that it runs, or for the time of the command our own.
+
+    A folder of new ones is made only to `begin` with: whoever asks in the wrong place would take an empty database for theirs.
+    Raises EmbeddedError.
+    """
     folder = Path(config.data.dir)
     embedded = uses_embedded_postgres(config) or uses_embedded_redis(config)
+    parts = [folder / "postgres"] * uses_embedded_postgres(config) + [folder / "redis"] * uses_embedded_redis(config)
+    if not begin and not all(part.exists() for part in parts):
+        there = "give the command where `chatd serve` runs, or name its --config"
+        raise EmbeddedError(f"no servers were ever started in {folder.absolute()}: {there}")
     if not (embedded and folder.exists() and is_locked(folder)):
         async with open_servers(config) as servers:
             yield servers

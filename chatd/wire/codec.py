@@ -114,4 +114,4 @@ def explain(error: Exception) -> str:
     what, _, where = str(error).replace("`", "").rpartition(" - at ")
     what, where = (what, where) if what else (where, "$")
     what = what.replace(f"str matching regex {UUID_PATTERN!r}", "UUID")
-    return f"{where[:200]}: {what[:1].lower()}{what[1:200]}"
+    return f"{where[:200]}: {what[:1] if what.startswith('JSON') else what[:1].lower()}{what[1:200]}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,9 +56,9 @@ async def test_init_writes_once(chatd, tmp_path: Path) -> None:  # type: ignore[
 async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: ignore[no-untyped-def]
     good = chatd("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
-    assert {"Postgres", "Redis", "schema", "durability", "keys", "open files"} <= {
-        line["what"] for line in json.loads(good.stdout)
-    }
+    found = json.loads(good.stdout)
+    assert {"Postgres", "Redis", "schema", "durability", "keys", "open files"} <= {line["what"] for line in found}
+    assert {line["fix"] for line in found} == {""}
     weak = chatd("check", CHATD_AUTH__SECRET="short")
     assert (weak.returncode, "at least 32 bytes" in weak.stdout, "->" in weak.stdout) == (1, True, True)
     away = chatd("check", CHATD_POSTGRES__DSN="postgresql://u@127.0.0.1:1/x", CHATD_REDIS__URL="redis://127.0.0.1:1")
@@ -85,10 +86,10 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("bans", "lift", ban).returncode == 0
     assert chatd("bans", "lift", ban).returncode == 1
     assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 1
-    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift", "ban.add", "ban.add"]
+    assert [act["act"] for act in json.loads(chatd("bans", "audit", "--json").stdout)] == ["ban.lift", "ban.add", "ban.add"]
     for arguments in ((), ("x",), (user, "--address", "1.2.3.4"), (user, "--for", "soon")):
         assert chatd("bans", "add", *arguments).returncode == 2
-    for arguments in (("--address", "10.0.0.0/7"), ("01890a5d-ac96-774b-bcce-b302099a8057",)):
+    for arguments in (("--address", "10.0.0.0/7"), (NOBODY,), ("--address", "203.0.113.1", "--tenant", "none")):
         done = chatd("bans", "add", *arguments)
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
@@ -166,8 +167,41 @@ async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db
 async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
-    assert chatd("drain", "--over", "1s").returncode == 0
-    assert chatd("drain", "--over", "soon").returncode == 2
+    alone = chatd("drain", "--over", "1s")
+    assert (alone.returncode, "no node runs" in alone.stderr) == (0, True)
+    gone = chatd("drain", "--node", NOBODY)
+    assert (gone.returncode, f"no node {NOBODY} runs" in gone.stderr) == (1, True)
+    for time in ("soon", "²s", "", "9" * 30 + "d", "36501d"):
+        done = chatd("drain", "--over", time)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for variable, value, why in (
+        ("CHATD_POSTGRES__DSN", "postgresql://u@127.0.0.1:1/x", "Connect call failed"),
+        ("CHATD_POSTGRES__DSN", re.sub(r"/\w+\?", "/nobody_made_it?", dsn, count=1), "does not exist"),
+        ("CHATD_POSTGRES__DSN", f"{dsn}&search_path=nowhere", "`chatd migrate` makes the tables"),
+        ("CHATD_POSTGRES__DSN", "postgresql://u:se/cret@host/x", "postgres.dsn cannot be read"),
+        ("CHATD_REDIS__URL", "redis://127.0.0.1:1", "connecting to 127.0.0.1:1"),
+        ("CHATD_REDIS__URL", "redis://:se/cret@host", "redis.url cannot be read"),
+    ):
+        command = ("users", "show", NOBODY) if "POSTGRES" in variable else ("nodes",)
+        done = chatd(*command, **{variable: value})
+        assert (done.returncode, why in done.stderr, "Traceback" in done.stderr) == (1, True, False), done.stderr
+        assert "'se'" not in done.stderr
+    for command in ("check", "doctor"):
+        done = chatd(command, CHATD_REDIS__URL="http://x")
+        assert (done.returncode, "FAIL Redis: redis.url cannot" in done.stdout, done.stderr) == (1, True, "")
+    lost = chatd("users", "show", NOBODY, CHATD_POSTGRES__DSN="", CHATD_REDIS__URL="")
+    assert (lost.returncode, "no servers were ever started in" in lost.stderr) == (1, True)
+    assert not (tmp_path / "chatd-data" / "postgres").exists()
+
+
+async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann").stdout.strip()
+    done = chatd("bans", "add", user, CHATD_REDIS__URL="redis://127.0.0.1:1")
+    assert (done.returncode, "it is done, but the nodes could not be told" in done.stderr) == (0, True)
+    assert [row["id"] for row in json.loads(chatd("bans", "list", "--json").stdout)] == [done.stdout.strip()]
 
 
 async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -195,6 +229,7 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     nobody = chatd("users", "show", "nobody")
     assert (nobody.returncode, "there is no user" in nobody.stderr, "Traceback" in nobody.stderr) == (1, True, False)
     assert chatd("users", "add", "X", "--tenant", "none").returncode == 1
+    assert chatd("users", "token", user, "--ttl", "0").returncode == 2
 
 
 async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-untyped-def]
@@ -202,6 +237,8 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
     assert "chatd migrate" in chatd("migrate", "--help").stdout
+    nowhere = chatd("schema", "--write", "nowhere")
+    assert (nowhere.returncode, "Traceback" in nowhere.stderr) == (1, False)
     assert chatd("nonsense").returncode == 2
 
 
@@ -231,7 +268,7 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
     assert [(line["type"], line.get("name")) for line in lines] == [("profile", "Ann"), ("end", None)]
     asked = chatd("users", "erase", user)
     assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
-    assert json.loads(chatd("users", "erasures").stdout) == []
+    assert json.loads(chatd("users", "erasures", "--json").stdout) == []
     assert "has begun" in chatd("users", "erase", user, "--yes").stdout
     assert "erased before" in chatd("users", "erase", user, "--yes").stdout
     (row,) = json.loads(chatd("users", "erasures").stdout)

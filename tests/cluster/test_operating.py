@@ -173,6 +173,7 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
         assert await kicked(config, user=NOBODY) == await kicked(config, session=NOBODY) == []
         done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
         assert (done.returncode, b"no such session" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+        assert b"no node runs" not in done.stderr
         assert await person.is_served()
         assert await audit.page(moderator, "default") == []
 

@@ -116,6 +116,27 @@ async def visit(door: Door, data: bytes, manner: str) -> None:
             pass
 
 
+async def test_nobody_changes_to_http2_behind_a_proxy(door: Door) -> None:
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+    answer = await door.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    assert (answer.count(b"HTTP/1.1 200"), answer.count(b"hello"), b" 101 " in answer) == (2, 2, False)
+
+
+async def test_http2_is_spoken_from_the_first_byte_on_or_not_at_all(door: Door) -> None:
+    async with door.connected() as stream:
+        await stream.send_all(PREFACE)
+        # A frame of settings: length, type 4.
+        assert (await stream.receive_some())[3:4] == b"\x04"
+
+
+async def test_a_request_with_two_lengths_is_the_last_one(door: Door) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = await door.send(head + b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer, b"contradict" in answer) == (1, True, True)
+
+
 @pytest.mark.parametrize("probe", PROBES)
 async def test_no_bytes_end_the_server(door: Door, probe: str) -> None:
     for manner in ("read", "hang up", "reset", "finish"):

@@ -238,3 +238,8 @@ def test_answers_carry_the_id_and_events_none(codec: Codec) -> None:
     result, event = example(Pong), example(Behind)
     assert decoder.decode(codec.encode_reply(9, result)) == [9, msgspec.to_builtins(result)]
     assert decoder.decode(codec.encode_event(event)) == [0, msgspec.to_builtins(event)]
+
+
+def test_what_is_no_json_is_told_so() -> None:
+    with pytest.raises(NotAFrame, match=r"^\$: JSON is malformed"):
+        JSON.open_envelope(b"nonsense")
