@@ -83,8 +83,8 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
 def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
     """What was said, and before it what it said until it was edited."""
     said = entry["text"] or f"{len(entry['attachments'])} attachments"
-    forms = [line for text in [*entry.get("earlier", ()), said] for line in f"{text}\nedited:".splitlines()][:-1]
-    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}", *forms
+    forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
+    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}", *forms.splitlines()
 
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
