@@ -4,6 +4,7 @@ import getpass
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from chatd.cli.common import (
@@ -92,7 +93,9 @@ def list_bans(
     table = Table("id", "whom", "reason", "by", "since", "until")
     for row in rows:
         whom = row["user"] or row["kind"]
-        table.add_row(row["id"], whom, row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
+        table.add_row(
+            row["id"], whom, *map(escape, (row["reason"], row["actor"])), *map(moment, (row["created_at"], row["expires_at"]))
+        )
     out.print(table)
 
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import trio
 import typer
+from rich.markup import escape
 
 from chatd.cli.chat_lines import line_of, message_line
-from chatd.cli.common import FAILED, err, escape, out
+from chatd.cli.common import FAILED, err, out
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
 

@@ -10,8 +10,9 @@ from typing import Annotated
 import trio_asyncio
 import typer
 from msgspec import Struct, to_builtins
+from rich.markup import escape
 
-from chatd.cli.common import FAILED, AsJson, ConfigFile, escape, load_or_exit, out, print_json, run_async
+from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, out, print_json, run_async
 from chatd.config import Config
 from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused

@@ -17,6 +17,7 @@ import trio_asyncio
 import typer
 from msgspec.structs import replace
 from rich.console import Console
+from rich.markup import escape
 
 from chatd.config import Config
 from chatd.errors import OperatorError, Refused
@@ -63,10 +64,6 @@ def failures() -> Iterator[None]:
     except EXPECTED as error:
         err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(FAILED) from None
-
-
-def escape(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:

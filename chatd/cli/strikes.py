@@ -4,6 +4,7 @@ import getpass
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from chatd.cli.common import (
@@ -75,7 +76,9 @@ def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigF
         return
     table = Table("id", "reason", "by", "when", "counts until")
     for row in rows:
-        table.add_row(row["id"], row["reason"], row["actor"], moment(row["created_at"]), moment(row["expires_at"]))
+        table.add_row(
+            row["id"], *map(escape, (row["reason"], row["actor"])), *map(moment, (row["created_at"], row["expires_at"]))
+        )
     out.print(table)
 
 

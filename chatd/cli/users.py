@@ -5,6 +5,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from chatd.cli import strikes
 from chatd.cli.common import (
@@ -78,7 +79,7 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
     if json:
         print_json(row)
     else:
-        out.print("\n".join(f"{key:14} {value}" for key, value in row.items()), highlight=False)
+        out.print("\n".join(f"{key:14} {escape(str(value))}" for key, value in row.items()), highlight=False)
 
 
 async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
