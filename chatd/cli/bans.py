@@ -7,25 +7,25 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
-    database,
+    end_of,
     failed,
     load_or_exit,
     moment,
     out,
     print_json,
     run_async,
-    seconds_of,
-    tell_nodes,
     wrong,
 )
+from chatd.cli.databases import database
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.node import audit as audit_log
-from chatd.node import bans, orders
+from chatd.node import bans
 from chatd.node.bans import BadRange
 from chatd.node.keys import now_ms
 
@@ -55,11 +55,6 @@ def add(
     run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
 
 
-def end_of(lasts: str | None) -> int | None:
-    """When a ban that begins now is over, in milliseconds."""
-    return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
-
-
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
@@ -70,12 +65,11 @@ async def add_ban(
                 print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
             elif user is not None:
                 print(await bans.ban_user(db, tenant, user, reason, actor, now, until, devices=devices))
-                # From here the time counts until their sockets are closed.
                 now = now_ms()
         except BadRange as error:
             raise failed(str(error)) from None
     if user is not None:
-        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None, now))
+        await close_sessions(config, tenant, user, "banned", now)
 
 
 @app.command("list")

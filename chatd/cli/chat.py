@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from chatd.cli.chat_lines import line_of, message_line
-from chatd.cli.common import FAILED, err, out
+from chatd.cli.common import failed, out
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
 
@@ -42,14 +42,9 @@ def chat(
     except KeyboardInterrupt:
         return
     except (Refused, Ended, StateLost) as error:
-        err.print(f"[red]chatd:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(str(error)) from None
     except OSError as error:
-        err.print(
-            f"[red]chatd:[/] {escape(http)} does not answer ({escape(str(error))}). Is `chatd serve` running?",
-            highlight=False,
-        )
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{http} does not answer ({error}). Is `chatd serve` running?") from None
 
 
 class Terminal:

@@ -1,34 +1,28 @@
-"""What the commands share: the configuration, the database, and failures that are told instead of thrown.
+"""What the commands share: the configuration, what people type, and failures that are told instead of thrown.
 
 Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong.
 """
 
+import getpass
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import trio
-import trio_asyncio
 import typer
-from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 
-from chatd.config import Config
 from chatd.errors import OperatorError, Refused
-from chatd.ids import uuid7
-from chatd.node import orders
+from chatd.ids import is_uuid
+from chatd.node.audit import Actor
 from chatd.node.keys import now_ms
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
-from chatd.store.bus import announce
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import open_redis
-from chatd.store.servers import join_servers
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
@@ -81,23 +75,8 @@ def only_one(group: BaseException) -> BaseException:
     return group
 
 
-@asynccontextmanager
-async def database(config: Config) -> AsyncIterator[Postgres]:
-    """Postgres, embedded or not, whether a daemon runs or not."""
-    patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
-    async with join_servers(config) as (dsn, _), trio_asyncio.open_loop(), open_postgres(dsn, patient) as db:
-        yield db
-
-
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-async def tell_nodes(config: Config, order: orders.Order) -> None:
-    """All nodes that run."""
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        with trio.move_on_after(5):
-            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
 
 
 def seconds_of(text: str) -> int:
@@ -105,6 +84,23 @@ def seconds_of(text: str) -> int:
     if text[-1:] not in UNITS or not text[:-1].isdigit():
         raise wrong(f"{text} is no time: write 90s, 30m, 12h or 7d")
     return int(text[:-1]) * UNITS[text[-1]]
+
+
+def end_of(lasts: str | None) -> int | None:
+    """When what begins now and lasts so long is over, in milliseconds; None: never."""
+    return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
+
+
+def checked_id(text: str) -> str:
+    """An id as somebody has typed it."""
+    if not is_uuid(text):
+        raise wrong(f"{text} is no id")
+    return text
+
+
+def operator(tenant: str) -> Actor:
+    """Whoever gives the command, now, as the audit log says it."""
+    return Actor(tenant, getpass.getuser(), now_ms())
 
 
 def moment(at: int | None) -> str:

@@ -7,8 +7,9 @@ import typer
 
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
-from chatd.cli.cluster import Answers, ask, open_databases
+from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, out, run_async
+from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock
 from chatd.config import Config
 from chatd.errors import Refused
@@ -49,7 +50,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
     config = loaded.config
     findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
     try:
-        async with open_databases(config) as (db, redis):
+        async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
             findings.append(await check.redis(redis))
             nodes = await look_at_nodes(db, redis, findings)

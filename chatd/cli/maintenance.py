@@ -1,14 +1,14 @@
 """chatd maintenance, chatd drain"""
 
-import getpass
 from typing import Annotated
 
 import typer
 
-from chatd.cli.common import ConfigFile, database, load_or_exit, run_async, seconds_of, tell_nodes
+from chatd.cli.cluster import tell_nodes
+from chatd.cli.common import ConfigFile, load_or_exit, operator, run_async, seconds_of
+from chatd.cli.databases import database
 from chatd.config import Config
 from chatd.node import orders
-from chatd.node.audit import Actor
 from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
 
@@ -38,7 +38,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, enabled, message, retry_after, now_ms(), Actor("default", getpass.getuser(), now_ms()))
+        await change(db, enabled, message, retry_after, now_ms(), operator("default"))
     await tell_nodes(config, orders.MaintenanceChanged())
 
 

@@ -4,18 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import trio_asyncio
 import typer
 from msgspec.structs import replace
 from rich.table import Table
 
-from chatd.cli.common import FAILED, AsJson, ConfigFile, err, load_or_exit, out, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, out, print_json, run_async
+from chatd.cli.databases import redis_alone
 from chatd.config import Config
 from chatd.domain.match_replay import Summary, Timed, as_it_was, under
 from chatd.node.pairing import queues_of
 from chatd.store.mirror import Line, Mirror
-from chatd.store.redis import open_redis
-from chatd.store.servers import join_servers
 
 app = typer.Typer(no_args_is_help=True, help="The match pool: its journal, and what other rules would have made of it.")
 NAMES = {
@@ -37,7 +35,7 @@ def export(config: ConfigFile = None) -> None:
 
 
 async def print_journal(config: Config) -> None:
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+    async with redis_alone(config) as redis:
         mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
         for line in await mirror.everything():
             print(msgspec.json.encode(line).decode())
@@ -74,11 +72,9 @@ def read_journal(file: Path) -> list[Timed]:
     try:
         lines = [msgspec.json.decode(text, type=Line) for text in file.read_bytes().splitlines() if text.strip()]
     except OSError as error:
-        err.print(f"[red]chatd:[/] {file}: {error.strerror}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{file}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        err.print(f"[red]chatd:[/] {file} is no journal of chatd match export: {error}", highlight=False)
-        raise typer.Exit(FAILED) from None
+        raise failed(f"{file} is no journal of chatd match export: {error}") from None
     return [(line.at, line.step) for line in lines]
 
 

@@ -1,6 +1,7 @@
 """chatd migrate"""
 
-from chatd.cli.common import AsJson, ConfigFile, database, load_or_exit, out, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, out, print_json, run_async
+from chatd.cli.databases import database
 from chatd.config import Config
 from chatd.store import migrations
 

@@ -7,24 +7,24 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
-    database,
+    checked_id,
+    end_of,
     load_or_exit,
     moment,
+    operator,
     out,
     print_json,
     run_async,
-    seconds_of,
-    tell_nodes,
     wrong,
 )
-from chatd.cli.strikes import me
+from chatd.cli.databases import database
 from chatd.config import Config
-from chatd.domain.tokens import USER
-from chatd.node import orders, reports
+from chatd.node import reports
 from chatd.node.keys import now_ms
 from chatd.node.reports import Measure, Verdict
 
@@ -48,7 +48,7 @@ def list_reports(
     as_json: AsJson = False,
 ) -> None:
     """The reports that are open, the latest first."""
-    about = None if user is None else checked(user)
+    about = None if user is None else checked_id(user)
     rows = run_async(find_reports, load_or_exit(config).config, tenant, None if every else "open", about)
     if as_json:
         print_json(rows)
@@ -68,7 +68,7 @@ async def find_reports(config: Config, tenant: str, state: str | None, user: str
 @app.command()
 def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A report with what was said. That it was read is in the audit log."""
-    row = run_async(read_report, load_or_exit(config).config, tenant, checked(report))
+    row = run_async(read_report, load_or_exit(config).config, tenant, checked_id(report))
     if as_json:
         print_json(row)
         return
@@ -83,7 +83,7 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
     async with database(config) as db:
-        return await reports.read(db, me(tenant), report)
+        return await reports.read(db, operator(tenant), report)
 
 
 @app.command()
@@ -106,20 +106,14 @@ def resolve(
     """
     if (lasts or devices) and not ban:
         raise wrong("--for and --devices belong to --ban")
-    until = None if lasts is None else now_ms() + seconds_of(lasts) * 1000
-    measure = Measure(strike=strike, ban=ban, until=until, devices=devices)
-    run_async(decide, load_or_exit(config).config, tenant, checked(report), outcome.value, note, measure)
+    measure = Measure(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
+    run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, measure)
 
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
-        verdict = await reports.resolve(db, config.moderation, me(tenant), report, outcome, note[:2000], measure)
+        verdict = await reports.resolve(db, config.moderation, operator(tenant), report, outcome, note[:2000], measure)
+        at = now_ms()
     if verdict.banned:
-        await tell_nodes(config, orders.CloseUser(tenant, verdict.user, "banned", None))
+        await close_sessions(config, tenant, verdict.user, "banned", at)
     return verdict
-
-
-def checked(id_: str) -> str:
-    if USER.fullmatch(id_) is None:
-        raise wrong(f"{id_} is no id")
-    return id_

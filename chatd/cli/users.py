@@ -8,25 +8,25 @@ import typer
 from rich.markup import escape
 
 from chatd.cli import strikes
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
     UserId,
-    database,
     failed,
     failures,
     load_or_exit,
     out,
     print_json,
     run_async,
-    tell_nodes,
     wrong,
 )
+from chatd.cli.databases import database
 from chatd.config import Config
 from chatd.domain.tokens import USER
 from chatd.ids import uuid7
-from chatd.node import erasure, export, orders
+from chatd.node import erasure, export
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
@@ -136,7 +136,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
     async with database(config) as db:
         new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
         now = now_ms()
-    await tell_nodes(config, orders.CloseUser(tenant, user, "logged_out", None, now))
+    await close_sessions(config, tenant, user, "logged_out", now)
     return new
 
 
