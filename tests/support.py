@@ -18,6 +18,8 @@ from chatd.client import Account, Client, Refused, Reply, sign_up
 from chatd.client.link import Link
 from chatd.config import Config
 from chatd.daemon import Addresses
+from chatd.node.audit import Actor
+from chatd.node.keys import now_ms
 
 PATIENCE = 10.0
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -27,6 +29,11 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 def covers(command: str, *codes: str) -> Callable[[Test], Test]:
     """Marks what a test is about: that a command works, or that it is refused with these codes. See test_architecture."""
     return lambda test: test
+
+
+def operator(tenant: str = "default") -> Actor:
+    """Somebody who acts from the command line, now."""
+    return Actor(tenant, "me", now_ms())
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """chatd bans"""
 
-import getpass
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from chatd.cli.common import (
     failed,
     load_or_exit,
     moment,
+    operator,
     out,
     print_json,
     run_async,
@@ -58,18 +58,21 @@ def add(
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    actor, now = getpass.getuser(), now_ms()
     async with database(config) as db:
-        try:
-            if address is not None:
-                print(await bans.ban_range(db, tenant, bans.range_hash(config, address), reason, actor, now, until))
-            elif user is not None:
-                print(await bans.ban_user(db, tenant, user, reason, actor, now, until, devices=devices))
-                now = now_ms()
-        except BadRange as error:
-            raise failed(str(error)) from None
+        if address is not None:
+            print(await bans.ban_range(db, operator(tenant), hash_of(config, address), reason, until))
+        elif user is not None:
+            print(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
+        at = now_ms()
     if user is not None:
-        await close_sessions(config, tenant, user, "banned", now)
+        await close_sessions(config, tenant, user, "banned", at)
+
+
+def hash_of(config: Config, address: str) -> bytes:
+    try:
+        return bans.range_hash(config, address)
+    except BadRange as error:
+        raise failed(str(error)) from None
 
 
 @app.command("list")
@@ -109,7 +112,7 @@ def lift(
 
 async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
     async with database(config) as db:
-        return await bans.lift(db, tenant, ban, getpass.getuser(), now_ms())
+        return await bans.lift(db, operator(tenant), ban)
 
 
 @app.command()

@@ -38,12 +38,12 @@ class BanAdded(Result, tag="admin.banned"):
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
-    db, who = ctx.node.db, ctx.authority.name
+    db = ctx.node.db
     if cmd.user is not None and cmd.address is None:
-        ban = await bans.ban_user(db, ctx.tenant, cmd.user, cmd.reason, who, ctx.now, until, devices=cmd.devices)
+        ban = await bans.ban_user(db, ctx.actor, cmd.user, cmd.reason, until, devices=cmd.devices)
         return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
     if cmd.address is not None and cmd.user is None and not cmd.devices:
-        ban = await bans.ban_range(db, ctx.tenant, hash_of(ctx, cmd.address), cmd.reason, who, ctx.now, until)
+        ban = await bans.ban_range(db, ctx.actor, hash_of(ctx, cmd.address), cmd.reason, until)
         return [Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 
@@ -64,7 +64,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
 @command(LiftBan, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban/lift", socket=False)
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
     """Refused `not_found` for one that does not exist or was lifted before."""
-    if not await bans.lift(ctx.node.db, ctx.tenant, cmd.ban, ctx.authority.name, ctx.now):
+    if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 

@@ -16,7 +16,7 @@ from chatd.node import bans
 from chatd.node.keys import now_ms
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running
 
 HOUR = 3_600_000
 
@@ -178,7 +178,7 @@ async def test_it_is_judged_when_its_time_has_come(daemon: Daemon, store: Postgr
         assert await failure(alice) == ("removed", "not_found")
         there = (await carol.call("conversation.open", user=alice.user)).conversation.id
         await plan(carol, group, client_id="banned")
-        await bans.ban_user(store, "default", carol.user, "spam", "me", now_ms(), None)
+        await bans.ban_user(store, operator(), carol.user, "spam", None)
         await hasten(store)
         assert await failure(carol) == ("banned", "banned")
         assert (await bob.call("conversation.get", conversation=group)).conversation.last_message["system"]
