@@ -132,21 +132,20 @@ async def change(
     tenant, user, now = ctx.tenant, ctx.user, ctx.now
 
     async def transaction(connection: Any) -> T:
-        async with connection.transaction():
-            place = await hold(connection, tenant, conversation, user)
-            if place is None or (place.role is None and not stranger):
-                raise Refused("not_found", "no such conversation")
-            if place.blocked and not blocked:
-                raise Refused("blocked")
-            one = Change(connection, tenant, conversation, user, now, place)
-            if needs is not None:
-                one.check(needs)
-            result = await work(one)
-            await one.finish()
-            return result
+        place = await hold(connection, tenant, conversation, user)
+        if place is None or (place.role is None and not stranger):
+            raise Refused("not_found", "no such conversation")
+        if place.blocked and not blocked:
+            raise Refused("blocked")
+        here = Change(connection, tenant, conversation, user, now, place)
+        if needs is not None:
+            here.check(needs)
+        result = await work(here)
+        await here.finish()
+        return result
 
     try:
-        return await ctx.node.db.within(transaction)
+        return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
             ctx.node.cluster.doubt(tenant, conversation)

@@ -45,17 +45,16 @@ async def begin(db: Postgres, tenant: str, user: str, actor: str, now: int) -> b
     """
 
     async def work(connection: Any) -> bool:
-        async with connection.transaction():
-            if await connection.fetchval(SQL.mark, tenant, user, now) is None:
-                if await connection.fetchval(SQL.exists, tenant, user) is None:
-                    raise Refused("not_found", "no such user")
-                return False
-            await connection.execute(SQL.forget_access, tenant, user)
-            await connection.execute(SQL.forget_own, tenant, user, now)
-            await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
-            return True
+        if await connection.fetchval(SQL.mark, tenant, user, now) is None:
+            if await connection.fetchval(SQL.exists, tenant, user) is None:
+                raise Refused("not_found", "no such user")
+            return False
+        await connection.execute(SQL.forget_access, tenant, user)
+        await connection.execute(SQL.forget_own, tenant, user, now)
+        await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
+        return True
 
-    return await db.within(work)
+    return await db.in_transaction(work)
 
 
 async def page(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, Any]]:

@@ -106,15 +106,14 @@ async def add(node: Node, row: tuple[Any, ...], size: int) -> None:
     tenant, owner, now = row[0], row[2], row[-1]
 
     async def work(connection: Any) -> bool:
-        async with connection.transaction():
-            await connection.execute(SQL.lock_owner, tenant, owner)
-            used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
-            fits = bool(used + size <= node.config.uploads.user_quota_bytes)
-            if fits:
-                await connection.execute(SQL.add, *row)
-            return fits
+        await connection.execute(SQL.lock_owner, tenant, owner)
+        used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
+        fits = bool(used + size <= node.config.uploads.user_quota_bytes)
+        if fits:
+            await connection.execute(SQL.add, *row)
+        return fits
 
-    if not await node.db.within(work):
+    if not await node.db.in_transaction(work):
         raise over_quota()
 
 
@@ -178,12 +177,11 @@ class Sweep:
             return
 
         async def work(connection: Any) -> list[Any]:
-            async with connection.transaction():
-                locked = await connection.fetch(SQL.lock_unused, *columns(unused))
-                rows = await connection.fetch(SQL.claim_unused, *columns([tuple(row) for row in locked]), now)
-                return list(rows)
+            locked = await connection.fetch(SQL.lock_unused, *columns(unused))
+            rows = await connection.fetch(SQL.claim_unused, *columns([tuple(row) for row in locked]), now)
+            return list(rows)
 
-        for row in await self._node.db.within(work):
+        for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])
 
 
