@@ -23,7 +23,7 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.config import Config
-from chatd.domain.tokens import USER
+from chatd.ids import is_uuid
 from chatd.node import audit as audit_log
 from chatd.node import bans
 from chatd.node.bans import BadRange
@@ -50,7 +50,7 @@ def add(
 
       chatd bans add --address 203.0.113.0/24 --reason flood
     """
-    if (user is None) == (address is None) or (user is not None and not USER.fullmatch(user)):
+    if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
         raise wrong("give the id of a user, or --address")
     run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
 
@@ -106,7 +106,7 @@ def lift(
     ban: Annotated[str, typer.Argument(help="The ban's id.")], tenant: TenantOption = "default", config: ConfigFile = None
 ) -> None:
     """End a ban before its time."""
-    if not USER.fullmatch(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
+    if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
         raise failed(f"there is no ban {ban} in force in tenant {tenant}")
 
 

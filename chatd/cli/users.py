@@ -24,8 +24,7 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.config import Config
-from chatd.domain.tokens import USER
-from chatd.ids import uuid7
+from chatd.ids import is_uuid, uuid7
 from chatd.node import erasure, export
 from chatd.node.keys import Keyring, now_ms
 from chatd.node.sign_in import ensure_tenants
@@ -84,7 +83,7 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
 
 async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
     row = None
-    if USER.fullmatch(user.lower()):
+    if is_uuid(user.lower()):
         async with database(config) as db:
             row = await db.one(SQL.show, tenant, user.lower())
     if row is None:
@@ -131,7 +130,7 @@ def erase(
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
-    if not USER.fullmatch(user):
+    if not is_uuid(user):
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
@@ -163,7 +162,7 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
 
 async def print_export(config: Config, tenant: str, user: str) -> None:
-    if not USER.fullmatch(user):
+    if not is_uuid(user):
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         sys.stdout.write((await export.profile(db, tenant, user)).decode())

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN, uuid7
+from chatd.ids import UUID, uuid7
 from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
@@ -153,7 +153,7 @@ async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
     return [Reply(Conversations(items=items, cursor=cursor))]
 
 
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})")
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})")
 
 
 def read_cursor(cursor: str | None) -> tuple[int | None, str | None]:

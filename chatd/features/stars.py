@@ -5,7 +5,7 @@ import re
 from msgspec import Struct
 
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import UUID
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import command
@@ -16,7 +16,7 @@ from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Cursor, Id, Limit, Ok, Result
 
 SQL = queries.load("stars")
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})\.([0-9]{{1,18}})")
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})\.([0-9]{{1,18}})")
 
 
 class StarMessage(Command, tag="message.star"):

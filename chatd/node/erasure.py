@@ -16,12 +16,12 @@ from typing import Any
 
 from chatd import log
 from chatd.errors import Refused
-from chatd.ids import uuid7
+from chatd.ids import NIL, uuid7
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx, Node, on_behalf
 from chatd.node.effects import Effects, ToConversation, deliver
 from chatd.node.membership import depart, member_in, told_departed, told_members
-from chatd.node.messages import NOBODY, told_update
+from chatd.node.messages import told_update
 from chatd.node.tombstones import bury, states, told
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
@@ -105,7 +105,7 @@ class Erasure:
 
     async def _leave_all(self) -> None:
         """Groups and matches are left. In a direct conversation the other one stays, and with them the row, without a name."""
-        after = NOBODY
+        after = NIL
         while rows := await self._db.all(SQL.memberships, *self._who, after, PAGE):
             for row in rows:
                 with suppress(Refused):

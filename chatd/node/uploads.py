@@ -19,7 +19,7 @@ from chatd.domain import file_types, images
 from chatd.domain.identity import Principal
 from chatd.domain.image_headers import BadImage, TooLarge
 from chatd.errors import Refused
-from chatd.ids import uuid7
+from chatd.ids import NIL, uuid7
 from chatd.node.context import Node
 from chatd.store import queries
 from chatd.store.blobs import new_key
@@ -152,7 +152,7 @@ class Sweep:
     Takes away what nothing uses a day after it was made, and ends what was left in the middle.
     """
 
-    BEGINNING = ("00000000-0000-0000-0000-000000000000", "")
+    BEGINNING = (NIL, "")
 
     def __init__(self, node: Node, page: int = 1000, pages: int = 100) -> None:
         self._node = node
