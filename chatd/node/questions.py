@@ -19,6 +19,7 @@ from chatd.node import orders
 from chatd.node.answers import Answer, Health, Sessions, Trace
 from chatd.node.audience import Session
 from chatd.node.context import Node
+from chatd.node.process import open_descriptors
 from chatd.store.redis import Redis
 
 LOG = log.get(__name__)
@@ -120,11 +121,3 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     if len(data) > MOST_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
     await redis.call("EVAL", PUT, 1, redis.key("answers", reply), data, KEPT, MOST_ANSWERS)
-
-
-def open_descriptors() -> int:
-    """How many files and sockets this process has open; 0 where the system does not say."""
-    try:
-        return len(os.listdir("/dev/fd"))
-    except OSError:
-        return 0

@@ -133,6 +133,6 @@ async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis
 
 async def test_what_is_expensive_to_count_is_counted_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
-    monkeypatch.setattr(process, "count_fds", lambda: counted.append(1) or len(counted))
+    monkeypatch.setattr(process, "open_descriptors", lambda: counted.append(1) or len(counted))
     meter = process.Meter()
     assert [meter.read().open_fds for _ in range(5)] == [1] * 5
