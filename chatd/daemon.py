@@ -29,7 +29,7 @@ from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.indexer import Indexer
 from chatd.node.keys import Keyring, now_ms
-from chatd.node.limits import UserLimits
+from chatd.node.limits import AddressLimits, UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
@@ -130,8 +130,8 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 maintenance=maintenance,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
-                sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
-                limits=UserLimits(limits),
+                sign_ups=AddressLimits(limits.signups_per_minute),
+                limits=UserLimits.of_commands(limits),
                 meters=Meters(),
                 clock=now_ms,
                 screening=screening,

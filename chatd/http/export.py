@@ -6,7 +6,6 @@ import trio
 from quart import Response
 from quart_trio import QuartTrio
 
-from chatd.config import Limits
 from chatd.domain.addresses import parse_networks
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
@@ -24,7 +23,7 @@ CONTENT = "application/x-ndjson"
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    limits = UserLimits(Limits(user_commands_per_second=PER_HOUR / 3600, user_commands_burst=PER_HOUR))
+    limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
     places = trio.Semaphore(AT_ONCE)
 
     @app.get("/v1/me/export", endpoint="me.export")
