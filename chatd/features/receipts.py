@@ -141,11 +141,10 @@ class Receipts(Result, tag="message.receipts"):
 )
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
     """Refused `not_found` for what the asker may not see."""
-    db, here = ctx.node.db, (ctx.tenant, cmd.conversation)
-    found = await seen_message(ctx, cmd.conversation, cmd.message)
-    of = (found["seq"], found["sender"])
-    counts = await db.one(SQL.counts, *here, *of)
-    rows = await db.all(SQL.page, *here, *of, cmd.cursor, cmd.limit + 1)
+    db, found = ctx.node.db, await seen_message(ctx, cmd.conversation, cmd.message)
+    message = (ctx.tenant, cmd.conversation, found["seq"], found["sender"])
+    counts = await db.one(SQL.counts, *message)
+    rows = await db.all(SQL.page, *message, cmd.cursor, cmd.limit + 1)
     page = rows[: cmd.limit]
     receipts = Receipts(
         read=[Recipient(user=row["user"], name=row["name"]) for row in page if row["has_read"]],

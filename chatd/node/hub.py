@@ -241,7 +241,7 @@ class Hub:
             self._note(key, audience)
 
     def _note(self, key: tuple[str, str], audience: Audience) -> None:
-        """Remember since when something is missing. See `Cluster.mend`."""
+        """Remember since when something is missing. See `Truth.mend`."""
         if not audience.waiting:
             if self.waiting:
                 self.waiting.pop(key, None)

@@ -17,7 +17,7 @@ from chatd.store.postgres import Postgres, Row
 from chatd.wire.changes import SessionBehind
 
 LOG = log.get(__name__)
-SQL = queries.load("cluster")
+SQL = queries.load("truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
@@ -64,7 +64,7 @@ class Truth:
 
     async def _recheck(self, tenant: str, conversation: str) -> None:
         """Who hears it, and how far it is."""
-        here = [user for of, user in self._hub.users() if of == tenant]
+        here = [user for home, user in self._hub.users() if home == tenant]
         row = await self._db.one(SQL.recheck, tenant, conversation, here)
         if row is None:
             return

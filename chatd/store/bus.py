@@ -146,7 +146,10 @@ class Bus:
             await until(lambda: here <= self._welcomed_by)
 
     def written_at(self, order: int) -> int | None:
-        """When the so manieth order was written, in milliseconds; 0 when it was dropped. None: not yet, or too long ago."""
+        """When the order with this number (see `given`) was written, in milliseconds; 0 when it was dropped.
+
+        None: not yet, or too long ago to know.
+        """
         later = [write for write in self.writes if write[0] >= order]
         return min(later)[1] if later and (len(self.writes) < MOST_WRITES or self.writes[0][0] < order) else None
 

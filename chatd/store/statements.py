@@ -1,4 +1,4 @@
-"""The two statements of the journal: entries in, and for each entry what became of it, in the order to tell."""
+"""The two statements of the journal: entries go in, and what became of each comes back, in the order in which it is told."""
 
 import time
 from collections.abc import Iterable, Sequence
