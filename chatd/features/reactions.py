@@ -48,12 +48,12 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
         if cmd.emoji in own:
             return []
         replaced = own if ctx.node.config.messages.reactions == "one" else []
-        told = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
+        taken = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
         check_room(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
         await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
-        return [*told, await update_of(here, cmd.message, cmd.emoji, on=True)]
+        return [*taken, await update_of(here, cmd.message, cmd.emoji, on=True)]
 
-    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 async def reactable(here: Change, message: str) -> Row:
@@ -80,7 +80,7 @@ async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Even
     return told_update(here, message_of(await message_in(here, message)), "reaction", emoji=emoji, on=on)
 
 
-def tell(conversation: str, updates: list[Event]) -> Effects:
+def told(conversation: str, updates: list[Event]) -> Effects:
     return [ToConversation(conversation, update) for update in updates]
 
 
@@ -107,7 +107,7 @@ async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
-    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
+    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
 
 
 class Reactor(Struct, kw_only=True, frozen=True):

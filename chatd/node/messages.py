@@ -11,10 +11,11 @@ from chatd.errors import Refused
 from chatd.ids import NIL, is_uuid
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
+from chatd.node.effects import ToConversation
 from chatd.node.screening import Draft
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.changes import MessageUpdate, Why
+from chatd.wire.changes import MessageNew, MessageUpdate, Why
 from chatd.wire.entities import Json, Message
 from chatd.wire.events import Behind
 
@@ -36,6 +37,11 @@ async def message_in(here: Change, message: str) -> Row:
     if row is None:
         raise Refused("not_found", "no such message")
     return row
+
+
+def told_message(conversation: str, message: Message) -> ToConversation:
+    """A message that is new, also one that says what happened."""
+    return ToConversation(conversation, MessageNew(conversation=conversation, rev=message.rev, message=message))
 
 
 def told_update(here: Change, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
