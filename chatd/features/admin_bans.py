@@ -10,6 +10,7 @@ from chatd.node.bans import BadRange
 from chatd.node.context import Ctx
 from chatd.node.effects import CloseSessions, Effects, Reply
 from chatd.node.registry import Needs, command
+from chatd.node.views import page_of
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.messages import Id, Limit, Millis, Ok, Result
 
@@ -100,7 +101,8 @@ class Bans(Result, tag="admin.ban.list"):
 @command(ListBans, result=Bans, needs=Needs.ADMIN, http="POST /admin/bans", socket=False)
 async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     rows = await bans.page(ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1)
-    return [Reply(Bans(items=convert(rows[: cmd.limit], list[Ban]), more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
 
 
 class ListActs(AdminCommand, tag="admin.audit"):
@@ -131,4 +133,5 @@ class Acts(Result, tag="admin.audit.list"):
 @command(ListActs, result=Acts, needs=Needs.ADMIN, http="POST /admin/audit", socket=False)
 async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
     rows = await audit.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
-    return [Reply(Acts(items=convert(rows[: cmd.limit], list[Act]), more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Acts(items=convert(page, list[Act]), more=more))]

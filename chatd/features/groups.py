@@ -26,7 +26,7 @@ from chatd.node.membership import (
 )
 from chatd.node.messages import told_message
 from chatd.node.registry import Needs, command
-from chatd.node.views import member_of
+from chatd.node.views import member_of, page_of
 from chatd.store import queries
 from chatd.wire.entities import Departure, Member, Message
 from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev
@@ -240,5 +240,6 @@ class ListMembers(Command, tag="member.list"):
 )
 async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, cmd.cursor, cmd.limit + 1)
-    items = [member_of(row) for row in rows[: cmd.limit]]
-    return [Reply(Members(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [member_of(row) for row in page]
+    return [Reply(Members(items=items, cursor=items[-1].user if more else None))]

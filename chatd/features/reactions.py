@@ -11,7 +11,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.messages import message_in, told_update
 from chatd.node.registry import Needs, command
-from chatd.node.views import message_of, seen_message
+from chatd.node.views import message_of, page_of, seen_message
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Event, Id, Limit, Name, Ok, Result
@@ -147,5 +147,6 @@ async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
     found = await seen_message(ctx, cmd.conversation, cmd.message)
     window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, *window)
-    items = [Reactor(**dict(row)) for row in rows[: cmd.limit]]
-    return [Reply(Reactions(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [Reactor(**dict(row)) for row in page]
+    return [Reply(Reactions(items=items, cursor=items[-1].user if more else None))]

@@ -12,6 +12,7 @@ from chatd.node.due import body_of, outgoing
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import Needs, command
 from chatd.node.sending import Outgoing, check
+from chatd.node.views import page_of
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Row
 from chatd.wire.changes import SessionBehind
@@ -142,8 +143,9 @@ class ScheduledMessages(Result, tag="schedule.list"):
 @command(ListScheduled, result=ScheduledMessages, http="GET /v1/scheduled")
 async def list_scheduled(ctx: Ctx, cmd: ListScheduled) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
-    items = [scheduled_of(row) for row in rows[: cmd.limit]]
-    return [Reply(ScheduledMessages(items=items, cursor=items[-1].id if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [scheduled_of(row) for row in page]
+    return [Reply(ScheduledMessages(items=items, cursor=items[-1].id if more else None))]
 
 
 class CancelScheduled(Command, tag="schedule.cancel"):
