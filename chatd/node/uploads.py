@@ -23,6 +23,7 @@ from chatd.ids import NIL, uuid7
 from chatd.node.context import Node
 from chatd.store import queries
 from chatd.store.blobs import new_key
+from chatd.store.columns import columns_of
 from chatd.wire.uploads import PATH, Upload
 
 LOG = log.get(__name__)
@@ -177,13 +178,9 @@ class Sweep:
             return
 
         async def work(connection: Any) -> list[Any]:
-            locked = await connection.fetch(SQL.lock_unused, *columns(unused))
-            rows = await connection.fetch(SQL.claim_unused, *columns([tuple(row) for row in locked]), now)
+            locked = await connection.fetch(SQL.lock_unused, *columns_of(unused, 2))
+            rows = await connection.fetch(SQL.claim_unused, *columns_of(locked, 2), now)
             return list(rows)
 
         for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])
-
-
-def columns(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [tenant for tenant, _ in pairs], [id_ for _, id_ in pairs]

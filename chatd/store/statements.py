@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from chatd.errors import Refused
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
 from chatd.store.postgres import Connection
 
@@ -53,7 +54,7 @@ def advanced(row: Any) -> Advanced | str:
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
     """A column per field, as the arrays of a statement. One without a value is none at all: unnest fills it up."""
-    columns = [list(column) for column in zip(*map(astuple, items), strict=True)]
+    columns = columns_of(map(astuple, items), 0)
     return [column if any(value is not None for value in column) else None for column in columns]
 
 
