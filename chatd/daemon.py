@@ -10,6 +10,7 @@ import trio
 import trio_asyncio
 
 from chatd import features, log
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.errors import OperatorError, Refused
 from chatd.features import auth
@@ -28,7 +29,7 @@ from chatd.node.drain import Drain
 from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.indexer import Indexer
-from chatd.node.keys import Keyring, now_ms
+from chatd.node.keys import Keyring
 from chatd.node.limits import AddressLimits, UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher

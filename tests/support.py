@@ -16,10 +16,10 @@ from trio_websocket import ConnectionClosed, connect_websocket_url
 from chatd import daemon as daemon_module
 from chatd.client import Account, Client, Refused, Reply, sign_up
 from chatd.client.link import Link
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.daemon import Addresses
 from chatd.node.audit import Actor
-from chatd.node.keys import now_ms
 
 PATIENCE = 10.0
 NOBODY = "00000000-0000-7000-8000-000000000000"

@@ -22,12 +22,12 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import database
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import is_uuid
 from chatd.node import audit as audit_log
 from chatd.node import bans
 from chatd.node.bans import BadRange
-from chatd.node.keys import now_ms
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
 

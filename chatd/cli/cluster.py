@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from chatd.cli.common import err
 from chatd.cli.databases import redis_alone
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.answers import Answer
-from chatd.node.keys import now_ms
 from chatd.store.bus import announce, recent
 from chatd.store.redis import Redis
 

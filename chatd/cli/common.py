@@ -18,10 +18,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from chatd.clock import now_ms
 from chatd.errors import OperatorError, Refused
 from chatd.ids import is_uuid
 from chatd.node.audit import Actor
-from chatd.node.keys import now_ms
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
 
 T = TypeVar("T")

@@ -11,11 +11,11 @@ from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, out, run_async
 from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.answers import Health
-from chatd.node.keys import now_ms
 from chatd.settings import Loaded
 from chatd.store.embedded import EmbeddedError
 from chatd.store.postgres import Postgres

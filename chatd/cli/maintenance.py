@@ -7,9 +7,9 @@ import typer
 from chatd.cli.cluster import tell_nodes
 from chatd.cli.common import ConfigFile, load_or_exit, operator, run_async, seconds_of
 from chatd.cli.databases import database
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import orders
-from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
 
 app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)

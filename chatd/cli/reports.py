@@ -23,9 +23,9 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import database
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import reports
-from chatd.node.keys import now_ms
 from chatd.node.reports import Measure, Verdict
 
 app = typer.Typer(help="What people have reported: look at it, decide.", no_args_is_help=True)

@@ -21,9 +21,9 @@ from chatd.cli.common import (
     run_async,
 )
 from chatd.cli.databases import database
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import moderation, strikes
-from chatd.node.keys import now_ms
 from chatd.node.strikes import Struck
 
 

@@ -23,10 +23,11 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import database
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import is_uuid, uuid7
 from chatd.node import erasure, export
-from chatd.node.keys import Keyring, now_ms
+from chatd.node.keys import Keyring
 from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
 

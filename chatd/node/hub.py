@@ -10,8 +10,8 @@ from weakref import WeakSet
 
 import trio
 
+from chatd.clock import now_ms
 from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
-from chatd.node.keys import now_ms
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
 from chatd.wire.messages import Event

@@ -11,7 +11,6 @@ A node with nobody to talk to publishes nothing. Whoever comes new says so, and 
 something after hearing it (`introduce`): from then on it is told everything.
 """
 
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ import trio
 from msgspec import Raw
 
 from chatd import log
+from chatd.clock import now_ms
 from chatd.errors import Refused
 from chatd.store.bus_entries import DECODE, ENCODE, Entry, entries_of, order_of, pairs
 from chatd.store.redis import Redis
@@ -274,10 +274,6 @@ async def announce(redis: Redis, name: str, order: bytes) -> None:
     """One order to all nodes, from somebody who is none, such as a command. `name` must be new. Raises Refused."""
     entry = ENCODE(Entry(name, 1, [], [Raw(order)], leaves=True))
     await redis.call("XADD", redis.key("bus"), "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -1,11 +1,11 @@
 """The two statements of the journal: entries go in, and what became of each comes back, in the order in which it is told."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import astuple
 
+from chatd.clock import now_ms
 from chatd.errors import Refused
 from chatd.store import queries
 from chatd.store.columns import columns_of
@@ -24,9 +24,9 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     """Number and insert. A result that is a string is a refusal code."""
     items = [entry.item for entry in entries if isinstance(entry.item, Append)]
     columns = transposed(items)
-    rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
-    now = time.time_ns() // 1_000_000
-    return [(entries[row["ord"] - 1], appended(row, items, now)) for row in rows]
+    rows = await connection.call(SQL.append_messages, *columns, now_ms())
+    committed_at = now_ms()
+    return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
 
 
 def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused | str:

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from trio_websocket import ConnectionRejected
 
 from chatd.client import Refused, sign_up
+from chatd.clock import now_ms
 from chatd.config import Config, PostgresSection
 from chatd.node import audit, bans, orders
-from chatd.node.keys import now_ms
 from chatd.store import embedded_redis
 from chatd.store.bus import announce
 from chatd.store.postgres import Postgres, open_postgres

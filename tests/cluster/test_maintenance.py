@@ -3,9 +3,9 @@
 import trio
 
 from chatd.client import connect, sign_up
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import orders
-from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
 from chatd.store.bus import announce
 from chatd.store.postgres import Postgres

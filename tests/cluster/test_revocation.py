@@ -3,9 +3,9 @@
 import trio
 from msgspec.structs import replace
 
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import bans, orders
-from chatd.node.keys import now_ms
 from chatd.store import embedded_redis
 from chatd.store.bus import announce
 from chatd.store.postgres import Postgres

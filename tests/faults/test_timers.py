@@ -8,7 +8,7 @@ from trio_websocket import open_websocket_url
 
 from chatd.client import Account
 from chatd.client.link import Link
-from chatd.node.keys import now_ms
+from chatd.clock import now_ms
 from tests.faults.process import Process, process
 from tests.faults.test_process import group_of, history, listen
 

@@ -11,12 +11,12 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Account, sign_up
+from chatd.clock import now_ms
 from chatd.config import Config, PostgresSection, Tenant
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import effects, erasure, rounds
 from chatd.node.context import Ctx, Node
-from chatd.node.keys import now_ms
 from chatd.store.entries import Append
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes

@@ -10,10 +10,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused, Reply
+from chatd.clock import now_ms
 from chatd.config import Config, Messages, PostgresSection
 from chatd.ids import uuid7
 from chatd.node import bans
-from chatd.node.keys import now_ms
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running

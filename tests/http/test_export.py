@@ -12,9 +12,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.clock import now_ms
 from chatd.config import Config, PostgresSection, Tenant
 from chatd.node import export
-from chatd.node.keys import now_ms
 from chatd.store.postgres import Postgres, open_postgres
 from tests.support import PATIENCE, Daemon, Person, running
 

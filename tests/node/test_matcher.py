@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import trio
 
+from chatd.clock import now_ms
 from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
 from chatd.ids import uuid7
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.keys import now_ms
 from chatd.node.matcher import Matcher
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
