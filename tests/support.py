@@ -231,6 +231,13 @@ async def texts(client: Client, count: int) -> list[str]:
     raise AssertionError
 
 
+async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until it holds; what never does fails the test."""
+    with trio.fail_after(patience):
+        while not holds():
+            await trio.sleep(0.01)
+
+
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Daemon]:
     """A daemon in this process as long as the block lasts."""

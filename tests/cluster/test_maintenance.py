@@ -1,7 +1,5 @@
 """Maintenance and drain, as an operator orders them: for all nodes, while they run."""
 
-import trio
-
 from chatd.client import connect, sign_up
 from chatd.clock import now_ms
 from chatd.config import Config
@@ -12,7 +10,7 @@ from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE
+from tests.support import NOBODY, eventually
 
 __all__ = ["moderator"]
 
@@ -65,6 +63,4 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
             closed = await listener.ended()
             assert closed.code == 1001
             assert 0 <= int(closed.reason.removeprefix("retry_in_ms=")) <= 7000
-            with trio.fail_after(PATIENCE):
-                while client.state != "waiting":
-                    await trio.sleep(0.02)
+            await eventually(lambda: client.state == "waiting")

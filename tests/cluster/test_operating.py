@@ -31,8 +31,8 @@ from chatd.store.bus_entries import ENCODE, Entry
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator
-from tests.cluster.test_two_nodes import eventually, nodes, pair_on
-from tests.support import NOBODY, PATIENCE, Person, running
+from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.support import NOBODY, PATIENCE, Person, eventually, running
 
 __all__ = ["moderator"]
 

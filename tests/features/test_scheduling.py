@@ -5,26 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-import pytest
 import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused, Reply
 from chatd.clock import now_ms
-from chatd.config import Config, Messages, PostgresSection
+from chatd.config import Config, Messages
 from chatd.ids import uuid7
 from chatd.node import bans
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running
 
 HOUR = 3_600_000
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Postgres]:
-    async with open_postgres(dsn, PostgresSection()) as opened:
-        yield opened
 
 
 def later(milliseconds: int = HOUR) -> int:

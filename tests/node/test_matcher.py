@@ -20,7 +20,7 @@ from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
 from tests.node.test_hub import Session, attach
-from tests.support import PATIENCE
+from tests.support import eventually
 
 NUMBERS = count()
 Started = tuple[Matcher, Sequence[Session]]
@@ -40,9 +40,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
-        with trio.fail_after(PATIENCE):
-            while not matcher.pool.held:
-                await trio.sleep(0.01)
+        await eventually(lambda: matcher.pool.held)
         yield matcher, people
         nursery.cancel_scope.cancel()
 
@@ -53,9 +51,7 @@ def ticket_of(person: Session) -> Ticket:
 
 async def told(person: Session, number: int) -> dict[str, Any]:
     """The event of this number that somebody was told."""
-    with trio.fail_after(PATIENCE):
-        while len(person.frames) <= number:
-            await trio.sleep(0.01)
+    await eventually(lambda: len(person.frames) > number)
     frame = person.frames[number]
     return dict(json.loads(frame[frame.index(b"[0") :])[1])
 
