@@ -7,7 +7,6 @@ import typer
 from chatd.cli.cluster import tell_nodes
 from chatd.cli.common import ConfigFile, load_or_exit, operator, run_async, seconds_of
 from chatd.cli.databases import database
-from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import orders
 from chatd.node.maintenance import change
@@ -38,7 +37,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, enabled, message, retry_after, now_ms(), operator("default"))
+        await change(db, operator("default"), enabled, message, retry_after)
     await tell_nodes(config, orders.MaintenanceChanged())
 
 

@@ -18,7 +18,7 @@ from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import NOBODY, PATIENCE, Daemon, running
+from tests.support import NOBODY, PATIENCE, Daemon, operator, running
 
 __all__ = ["moderator", "own_redis"]
 
@@ -92,7 +92,7 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
 
 
 async def test_the_state_is_in_it(config: Config, redis: Redis, moderator: Postgres) -> None:
-    await change(moderator, True, "", None, 1)
+    await change(moderator, operator(), True, "", None)
     async with running(config), trio.open_nursery() as nursery:
         await those_who(redis, 1, "maintenance")
         nursery.cancel_scope.cancel()
