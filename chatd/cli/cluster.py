@@ -14,7 +14,7 @@ from chatd.config import Config
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.answers import Answer
-from chatd.store.bus import announce, recent
+from chatd.store.bus_entries import announce, recent
 from chatd.store.redis import Redis
 
 T = TypeVar("T")

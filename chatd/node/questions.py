@@ -1,8 +1,8 @@
 """Questions of the command line to all nodes, and the answers.
 
-A question is an order on the bus (`store/bus.announce`) with the id of a list in Redis; each node puts its answer there, as
-JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus never waits
-for them, and are bounded: in number, in size, and in what may wait.
+A question is an order on the bus (`announce` of `store/bus_entries`) with the id of a list in Redis; each node puts its answer
+there, as JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus
+never waits for them, and are bounded: in number, in size, and in what may wait.
 """
 
 import os

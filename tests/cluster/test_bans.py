@@ -12,7 +12,7 @@ from chatd.clock import now_ms
 from chatd.config import Config, PostgresSection
 from chatd.node import audit, bans, orders
 from chatd.store import embedded_redis
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_two_nodes import nodes, own_redis

@@ -26,8 +26,7 @@ from chatd.config import Config
 from chatd.node import audit, orders, questions
 from chatd.node.answers import Health, Sessions
 from chatd.node.bans import address_hashes
-from chatd.store.bus import announce, recent
-from chatd.store.bus_entries import ENCODE, Entry
+from chatd.store.bus_entries import ENCODE, Entry, announce, recent
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator

@@ -7,7 +7,7 @@ from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import bans, orders
 from chatd.store import embedded_redis
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_bans import moderator
