@@ -133,11 +133,7 @@ async def change(
 
     async def transaction(connection: Any) -> T:
         place = await hold(connection, tenant, conversation, user)
-        if place is None or (place.role is None and not stranger):
-            raise Refused("not_found", "no such conversation")
-        if place.blocked and not blocked:
-            raise Refused("blocked")
-        here = Change(connection, tenant, conversation, user, now, place)
+        here = Change(connection, tenant, conversation, user, now, let_in(place, stranger=stranger, blocked=blocked))
         if needs is not None:
             here.check(needs)
         result = await work(here)
@@ -150,6 +146,15 @@ async def change(
         if refused.row.retryable:
             ctx.node.cluster.doubt(tenant, conversation)
         raise
+
+
+def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
+    """The place, for who may change something there. Raises Refused: `not_found`, `blocked`."""
+    if place is None or (place.role is None and not stranger):
+        raise Refused("not_found", "no such conversation")
+    if place.blocked and not blocked:
+        raise Refused("blocked")
+    return place
 
 
 async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:
