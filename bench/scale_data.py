@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from chatd.ids import NIL
+
 
 def uuid_of(kind: str, number: str) -> str:
     return f"('{kind}0000-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid"
@@ -75,7 +77,6 @@ class Place(NamedTuple):
 
 Values = Callable[[random.Random, Place], tuple[Any, ...]]
 T = "default"
-FIRST = "00000000-0000-0000-0000-000000000000"
 HOT: dict[str, tuple[str, Values]] = {
     "connect": ("sign_in.enter", lambda rng, p: (T, p.user, "none", None, [], 0)),
     "newest messages": ("messages.history_before", lambda rng, p: (T, p.conversation, p.user, None, 50)),
@@ -83,7 +84,7 @@ HOT: dict[str, tuple[str, Values]] = {
     "later messages": ("messages.history_after", lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50)),
     "sync of a conversation": ("sync.messages", lambda rng, p: (T, p.conversation, p.user, p.seq - 20, p.seq, 101)),
     "members that changed": ("sync.members", lambda rng, p: (T, p.conversation, 0, p.seq, 101)),
-    "sync of a session, first": ("sync.session", lambda rng, p: (T, p.user, "", "0", FIRST, 201)),
+    "sync of a session, first": ("sync.session", lambda rng, p: (T, p.user, "", "0", NIL, 201)),
     "list of conversations": ("conversations.page", lambda rng, p: (T, p.user, None, None, 51)),
     "a conversation": ("views.counters", lambda rng, p: (T, p.user, [p.conversation])),
     "last messages": ("views.last_messages", lambda rng, p: (T, p.user, [p.conversation])),
@@ -96,8 +97,8 @@ HOT: dict[str, tuple[str, Values]] = {
         lambda rng, p: ([T], [p.conversation], [p.user], [str(uuid4())], [str(uuid4())], ["hello"], *[None] * 4, 1),
     ),
     "read": ("journal.advance_receipts", lambda rng, p: ([T], [p.conversation], [p.user], [0], [p.seq], [500])),
-    "who has read": ("receipts.page", lambda rng, p: (T, p.conversation, p.seq - 20, FIRST, None, 101)),
-    "how many have read": ("receipts.counts", lambda rng, p: (T, p.conversation, p.seq - 20, FIRST)),
+    "who has read": ("receipts.page", lambda rng, p: (T, p.conversation, p.seq - 20, NIL, None, 101)),
+    "how many have read": ("receipts.counts", lambda rng, p: (T, p.conversation, p.seq - 20, NIL)),
     "who has reacted": ("reactions.page", lambda rng, p: (T, p.conversation, p.seq // 10 * 10, None, None, 101)),
 }
 

@@ -10,6 +10,7 @@ import trio
 import trio_asyncio
 
 from chatd import features, log
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.errors import OperatorError, Refused
 from chatd.features import auth
@@ -28,8 +29,8 @@ from chatd.node.drain import Drain
 from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.indexer import Indexer
-from chatd.node.keys import Keyring, now_ms
-from chatd.node.limits import UserLimits
+from chatd.node.keys import Keyring
+from chatd.node.limits import AddressLimits, UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
@@ -131,8 +132,8 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 maintenance=maintenance,
                 keys=keys,
                 sign_in=sign_in.SignIn(config, keys, db),
-                sign_ups=sign_in.AddressLimits(limits.signups_per_minute),
-                limits=UserLimits(limits),
+                sign_ups=AddressLimits(limits.signups_per_minute),
+                limits=UserLimits.of_commands(limits),
                 meters=Meters(),
                 clock=now_ms,
                 screening=screening,

@@ -6,13 +6,17 @@ import re
 HEX = "[0-9a-f]"
 # In Python `$` lets a final newline pass, which is not part of an id.
 PYTHON_END = r"(?!\n)$"
-UUID_PATTERN = f"^{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}{PYTHON_END}"
-IS_UUID = re.compile(UUID_PATTERN)
+# The form of an id within a larger pattern, and as a pattern by itself.
+UUID = f"{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}"
+UUID_PATTERN = f"^{UUID}{PYTHON_END}"
+IS_UUID = re.compile(UUID)
+# The nil UUID (RFC 9562, section 5.9): nobody's id, and less than any other.
+NIL = "00000000-0000-0000-0000-000000000000"
 
 
 def is_uuid(text: str) -> bool:
     """Whether it has the form of an id."""
-    return IS_UUID.match(text) is not None
+    return IS_UUID.fullmatch(text) is not None
 
 
 def uuid7(now_ms: int) -> str:

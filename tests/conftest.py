@@ -90,10 +90,17 @@ async def database(servers: Servers, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Postgres]:
+async def store(dsn: str) -> AsyncIterator[Postgres]:
+    """The database as the daemon of this test has it."""
     async with open_postgres(dsn, PostgresSection()) as opened:
-        await opened.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0) on conflict do nothing")
         yield opened
+
+
+@pytest.fixture
+async def db(store: Postgres) -> Postgres:
+    """With tenants, for tests without a daemon."""
+    await store.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0) on conflict do nothing")
+    return store
 
 
 @pytest.fixture

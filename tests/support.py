@@ -16,8 +16,10 @@ from trio_websocket import ConnectionClosed, connect_websocket_url
 from chatd import daemon as daemon_module
 from chatd.client import Account, Client, Refused, Reply, sign_up
 from chatd.client.link import Link
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.daemon import Addresses
+from chatd.node.audit import Actor
 
 PATIENCE = 10.0
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -27,6 +29,11 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 def covers(command: str, *codes: str) -> Callable[[Test], Test]:
     """Marks what a test is about: that a command works, or that it is refused with these codes. See test_architecture."""
     return lambda test: test
+
+
+def operator(tenant: str = "default") -> Actor:
+    """Somebody who acts from the command line, now."""
+    return Actor(tenant, "me", now_ms())
 
 
 @dataclass
@@ -222,6 +229,13 @@ async def texts(client: Client, count: int) -> list[str]:
                 if len(found) == count:
                     return found
     raise AssertionError
+
+
+async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until it holds; what never does fails the test."""
+    with trio.fail_after(patience):
+        while not holds():
+            await trio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -1,32 +1,32 @@
 """chatd bans"""
 
-import getpass
 from typing import Annotated, Any
 
 import typer
 
+from chatd.cli.cluster import tell_nodes
 from chatd.cli.common import (
     AlwaysJson,
     AsJson,
     ConfigFile,
     TenantOption,
-    database,
+    end_of,
     failed,
     load_or_exit,
     moment,
+    operator,
     print_json,
     run_async,
-    seconds_of,
-    tell_nodes,
     wrong,
 )
+from chatd.cli.databases import database
 from chatd.cli.printing import records
+from chatd.clock import now_ms
 from chatd.config import Config
-from chatd.domain.tokens import USER
+from chatd.ids import is_uuid
 from chatd.node import audit as audit_log
 from chatd.node import bans, orders
 from chatd.node.bans import BadRange
-from chatd.node.keys import now_ms
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
 
@@ -49,35 +49,33 @@ def add(
 
       chatd bans add --address 203.0.113.0/24 --reason flood
     """
-    if (user is None) == (address is None) or (user is not None and not USER.fullmatch(user)):
+    if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
         raise wrong("give the id of a user, or --address")
     run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
-
-
-def end_of(lasts: str | None) -> int | None:
-    """When a ban that begins now is over, in milliseconds."""
-    return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
 
 
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    actor, now = getpass.getuser(), now_ms()
     order: orders.CloseRange | orders.CloseUser
     async with database(config) as db:
-        try:
-            if address is not None:
-                hash_ = bans.range_hash(config, address)
-                print(await bans.ban_range(db, tenant, hash_, reason, actor, now, until))
-                order = orders.CloseRange(tenant, hash_, now_ms())
-            else:
-                assert user is not None
-                print(await bans.ban_user(db, tenant, user, reason, actor, now, until, devices=devices))
-                # From here the time counts until their sockets are closed.
-                order = orders.CloseUser(tenant, user, "banned", None, now_ms())
-        except BadRange as error:
-            raise failed(str(error)) from None
+        if address is not None:
+            hash_ = hash_of(config, address)
+            print(await bans.ban_range(db, operator(tenant), hash_, reason, until))
+            order = orders.CloseRange(tenant, hash_, now_ms())
+        else:
+            assert user is not None
+            print(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
+            # From here the time counts until their sockets are closed.
+            order = orders.CloseUser(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)
+
+
+def hash_of(config: Config, address: str) -> bytes:
+    try:
+        return bans.range_hash(config, address)
+    except BadRange as error:
+        raise failed(str(error)) from None
 
 
 @app.command("list")
@@ -113,13 +111,13 @@ def lift(
     ban: Annotated[str, typer.Argument(help="The ban's id.")], tenant: TenantOption = "default", config: ConfigFile = None
 ) -> None:
     """End a ban before its time."""
-    if not USER.fullmatch(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
+    if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
         raise failed(f"there is no ban {ban} in force in tenant {tenant}")
 
 
 async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
     async with database(config) as db:
-        return await bans.lift(db, tenant, ban, getpass.getuser(), now_ms())
+        return await bans.lift(db, operator(tenant), ban)
 
 
 @app.command()

@@ -1,25 +1,23 @@
-"""Asking the nodes that run. See `chatd/node/questions.py` for those who answer."""
+"""Telling the nodes that run, and asking them. See `chatd/node/questions.py` for those who answer."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
 import trio
-import trio_asyncio
 from msgspec import Struct
-from msgspec.structs import replace
 
+from chatd.cli.common import cause_of
+from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
+from chatd.clock import now_ms
 from chatd.config import Config
+from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.answers import Answer
-from chatd.node.keys import now_ms
-from chatd.store.bus import announce, recent
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import Redis, open_redis
-from chatd.store.servers import join_servers
+from chatd.store.bus_entries import announce, recent
+from chatd.store.redis import Redis
 
 T = TypeVar("T")
 # Seconds that nodes have to answer, and between two looks.
@@ -42,24 +40,19 @@ class Answers(Struct, Generic[T]):
     silent: dict[str, str]
 
 
-@asynccontextmanager
-async def open_databases(config: Config) -> AsyncIterator[tuple[Postgres, Redis]]:
-    """Postgres and Redis, embedded or not, whether a daemon runs or not."""
-    patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
-    async with (
-        join_servers(config) as (dsn, url),
-        trio_asyncio.open_loop(),
-        open_postgres(dsn, patient) as db,
-        open_redis(config.redis, url) as redis,
-    ):
-        yield db, redis
+async def tell_nodes(config: Config, order: orders.Order) -> None:
+    """All nodes that run, of what is committed: it is done, whether they can be told or not."""
+    async with redis_alone(config) as redis:
+        try:
+            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
+        except Refused as refused:
+            why = f"{refused.message}{cause_of(refused)}"
+            warn(f"it is done, but the nodes could not be told: {why}. Without Redis they look by themselves, within ten seconds")
 
 
-@asynccontextmanager
-async def open_bus(config: Config) -> AsyncIterator[Redis]:
-    """Redis alone."""
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        yield redis
+async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
+    """On all nodes. `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed."""
+    await tell_nodes(config, orders.CloseUser(tenant, user, close, None, at))
 
 
 async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: type[T], seconds: int = 3) -> Answers[T]:

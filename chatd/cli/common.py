@@ -1,34 +1,29 @@
-"""What the commands share: the configuration, the database, and failures that are told instead of thrown.
+"""What the commands share: the configuration, what people type, and failures that are told instead of thrown.
 
 Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong.
 """
 
+import getpass
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import trio
-import trio_asyncio
 import typer
-from msgspec.structs import replace
 
-from chatd.cli.printing import complain, err, styled, warn
-from chatd.config import Config
+from chatd.cli.printing import complain, err, styled
+from chatd.clock import now_ms
 from chatd.errors import OperatorError, Refused
-from chatd.ids import uuid7
-from chatd.node import orders
-from chatd.node.keys import now_ms
+from chatd.ids import is_uuid
+from chatd.node.audit import Actor
 from chatd.settings import ConfigError, Loaded, ensure_secret, load
-from chatd.store.bus import announce
-from chatd.store.postgres import ForeignKeyViolation, Postgres, open_postgres
-from chatd.store.redis import open_redis
-from chatd.store.servers import join_servers
+from chatd.store.postgres import ForeignKeyViolation
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
@@ -91,26 +86,8 @@ def only_one(group: BaseException) -> BaseException:
     return group
 
 
-@asynccontextmanager
-async def database(config: Config, *, begin: bool = False) -> AsyncIterator[Postgres]:
-    """Postgres, embedded or not, whether a daemon runs or not. `begin`: see `join_servers`."""
-    patient = replace(config.postgres, timeout=max(30.0, config.postgres.timeout))
-    async with join_servers(config, begin=begin) as (dsn, _), trio_asyncio.open_loop(), open_postgres(dsn, patient) as db:
-        yield db
-
-
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-async def tell_nodes(config: Config, order: orders.Order) -> None:
-    """All nodes that run, of what is committed: it is done, whether they can be told or not."""
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        try:
-            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
-        except Refused as refused:
-            why = f"{refused.message}{cause_of(refused)}"
-            warn(f"it is done, but the nodes could not be told: {why}. Without Redis they look by themselves, within ten seconds")
 
 
 def seconds_of(text: str) -> int:
@@ -121,6 +98,23 @@ def seconds_of(text: str) -> int:
     if seconds > LONGEST:
         raise wrong(f"{text} is too long: 36500d at most")
     return seconds
+
+
+def end_of(lasts: str | None) -> int | None:
+    """When what begins now and lasts so long is over, in milliseconds; None: never."""
+    return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
+
+
+def checked_id(text: str) -> str:
+    """An id as somebody has typed it."""
+    if not is_uuid(text):
+        raise wrong(f"{text} is no id")
+    return text
+
+
+def operator(tenant: str) -> Actor:
+    """Whoever gives the command, now, as the audit log says it."""
+    return Actor(tenant, getpass.getuser(), now_ms())
 
 
 def moment(at: int | None) -> str:

@@ -7,15 +7,16 @@ import typer
 
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
-from chatd.cli.cluster import Answers, ask, open_databases
+from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
+from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock
 from chatd.cli.printing import out
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.answers import Health
-from chatd.node.keys import now_ms
 from chatd.settings import Loaded
 from chatd.store.embedded import EmbeddedError
 from chatd.store.postgres import Postgres
@@ -52,7 +53,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:
-        async with open_databases(config) as (db, redis):
+        async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
             findings.append(await check.redis(redis))
             nodes = await look_at_nodes(db, redis, findings)

@@ -1,20 +1,19 @@
 """chatd maintenance, chatd drain"""
 
-import getpass
 from typing import Annotated
 
 import typer
 
-from chatd.cli.cluster import open_bus
-from chatd.cli.common import ConfigFile, database, failed, load_or_exit, run_async, seconds_of, tell_nodes
+from chatd.cli.cluster import tell_nodes
+from chatd.cli.common import ConfigFile, failed, load_or_exit, operator, run_async, seconds_of
+from chatd.cli.databases import database, redis_alone
 from chatd.cli.printing import warn
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import uuid7
 from chatd.node import orders
-from chatd.node.audit import Actor
-from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
-from chatd.store.bus import announce, recent
+from chatd.store.bus_entries import announce, recent
 
 app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)
 
@@ -42,7 +41,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, enabled, message, retry_after, now_ms(), Actor("default", getpass.getuser(), now_ms()))
+        await change(db, operator("default"), enabled, message, retry_after)
     await tell_nodes(config, orders.MaintenanceChanged())
 
 
@@ -62,7 +61,7 @@ def drain(
 
 async def order_drain(config: Config, node: str, seconds: float) -> None:
     """Raises Refused."""
-    async with open_bus(config) as redis:
+    async with redis_alone(config) as redis:
         running = await recent(redis)
         if node and node not in running:
             raise failed(f"no node {node} runs; see `chatd nodes`")

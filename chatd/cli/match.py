@@ -4,20 +4,18 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import trio_asyncio
 import typer
 from msgspec.structs import replace
 from rich.table import Table
 
 from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async
+from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out
 from chatd.config import Config
 from chatd.domain.match_replay import Summary, Timed, as_it_was, under
 from chatd.node.pairing import queues_of
 from chatd.store.mirror import Mirror
 from chatd.store.mirror_pages import Line
-from chatd.store.redis import open_redis
-from chatd.store.servers import join_servers
 
 app = typer.Typer(no_args_is_help=True, help="The match pool: its journal, and what other rules would have made of it.")
 NAMES = {
@@ -39,7 +37,7 @@ def export(config: ConfigFile = None) -> None:
 
 
 async def print_journal(config: Config) -> None:
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+    async with redis_alone(config) as redis:
         mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
         for line in await mirror.everything():
             print(msgspec.json.encode(line).decode())

@@ -1,6 +1,7 @@
 """chatd migrate"""
 
-from chatd.cli.common import AsJson, ConfigFile, database, load_or_exit, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.databases import database
 from chatd.cli.printing import out
 from chatd.config import Config
 from chatd.store import migrations

@@ -1,20 +1,16 @@
 """chatd nodes"""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import trio_asyncio
 from rich.text import Text
 
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, plain, table_of
 from chatd.config import Config
 from chatd.node import roster
 from chatd.node.statistics import Snapshot
-from chatd.store.redis import Redis, open_redis
-from chatd.store.servers import join_servers
 
 COLORS = {"ready": "green", "maintenance": "yellow", "draining": "red"}
 
@@ -60,12 +56,5 @@ def state_of(state: str) -> Text:
 
 
 async def find_nodes(config: Config) -> list[Snapshot]:
-    async with reached(config) as redis:
+    async with redis_alone(config) as redis:
         return await roster.read(redis)
-
-
-@asynccontextmanager
-async def reached(config: Config) -> AsyncIterator[Redis]:
-    """Redis, where the nodes write how they are."""
-    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
-        yield redis

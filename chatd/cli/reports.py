@@ -5,25 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
-    database,
+    checked_id,
+    end_of,
     load_or_exit,
     moment,
+    operator,
     print_json,
     run_async,
-    seconds_of,
-    tell_nodes,
     wrong,
 )
+from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, records
-from chatd.cli.strikes import me
+from chatd.clock import now_ms
 from chatd.config import Config
-from chatd.domain.tokens import USER
-from chatd.node import orders, reports
-from chatd.node.keys import now_ms
+from chatd.node import reports
 from chatd.node.reports import Measure, Verdict
 
 app = typer.Typer(help="What people have reported: look at it, decide.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def list_reports(
     as_json: AsJson = False,
 ) -> None:
     """The reports that are open, the latest first."""
-    about = None if user is None else checked(user)
+    about = None if user is None else checked_id(user)
     rows = run_async(find_reports, load_or_exit(config).config, tenant, None if every else "open", about)
     if as_json:
         print_json(rows)
@@ -71,7 +71,7 @@ async def find_reports(config: Config, tenant: str, state: str | None, user: str
 @app.command()
 def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """A report with what was said. That it was read is in the audit log."""
-    row = run_async(read_report, load_or_exit(config).config, tenant, checked(report))
+    row = run_async(read_report, load_or_exit(config).config, tenant, checked_id(report))
     if as_json:
         print_json(row)
         return
@@ -89,7 +89,7 @@ def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
     async with database(config) as db:
-        return await reports.read(db, me(tenant), report)
+        return await reports.read(db, operator(tenant), report)
 
 
 @app.command()
@@ -112,22 +112,14 @@ def resolve(
     """
     if (lasts or devices) and not ban:
         raise wrong("--for and --devices belong to --ban")
-    until = None if lasts is None else now_ms() + seconds_of(lasts) * 1000
-    measure = Measure(strike=strike, ban=ban, until=until, devices=devices)
-    run_async(decide, load_or_exit(config).config, tenant, checked(report), outcome.value, note, measure)
+    measure = Measure(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
+    run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, measure)
 
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
-        verdict = await reports.resolve(db, config.moderation, me(tenant), report, outcome, note[:2000], measure)
-        # From here the time counts until their sockets are closed.
-        committed = now_ms()
+        verdict = await reports.resolve(db, config.moderation, operator(tenant), report, outcome, note[:2000], measure)
+        at = now_ms()
     if verdict.banned:
-        await tell_nodes(config, orders.CloseUser(tenant, verdict.user, "banned", None, committed))
+        await close_sessions(config, tenant, verdict.user, "banned", at)
     return verdict
-
-
-def checked(id_: str) -> str:
-    if USER.fullmatch(id_) is None:
-        raise wrong(f"{id_} is no id")
-    return id_

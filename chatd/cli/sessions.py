@@ -1,20 +1,30 @@
 """chatd sessions"""
 
-import getpass
 from typing import Annotated, Any
 
 import typer
 from msgspec import to_builtins
 
-from chatd.cli.cluster import Answers, ask, open_bus, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, TenantOption, failed, load_or_exit, moment, print_json, run_async, wrong
+from chatd.cli.cluster import Answers, ask, warn_of_silence
+from chatd.cli.common import (
+    AsJson,
+    ConfigFile,
+    TenantOption,
+    checked_id,
+    failed,
+    load_or_exit,
+    moment,
+    operator,
+    print_json,
+    run_async,
+    wrong,
+)
+from chatd.cli.databases import databases, redis_alone
 from chatd.cli.printing import out, styled
 from chatd.config import Config
-from chatd.domain.tokens import USER
 from chatd.node import orders
 from chatd.node.answers import Sessions
-from chatd.node.audit import Actor, write
-from chatd.node.keys import now_ms
+from chatd.node.audit import write
 from chatd.store.redis import Redis
 
 MOST = 1000
@@ -53,12 +63,12 @@ def list_sessions(
 
 def check_ids(*ids: str | None) -> None:
     for id_ in ids:
-        if id_ is not None and not USER.fullmatch(id_):
-            raise wrong("that is no id")
+        if id_ is not None:
+            checked_id(id_)
 
 
 async def find(config: Config, tenant: str, user: str | None, limit: int) -> Answers[Sessions]:
-    async with open_bus(config) as redis:
+    async with redis_alone(config) as redis:
         return await find_sessions(redis, tenant, user, None, limit)
 
 
@@ -118,12 +128,11 @@ def kick(
 
 async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
     """First it is written down, then it is done. Raises Refused."""
-    async with open_databases(config) as (db, redis):
+    async with databases(config) as (db, redis):
         found = await find_sessions(redis, tenant, user, session, MOST)
         rows = rows_of(found)
         if not rows:
             return found
         who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
-        actor = Actor(tenant, getpass.getuser(), now_ms())
-        await write(db, actor, "session.kick", session or user or "", who)
+        await write(db, operator(tenant), "session.kick", session or user or "", who)
         return await ask(redis, lambda reply: orders.AskKick(reply, tenant, user, session), Sessions)

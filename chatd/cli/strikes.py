@@ -1,41 +1,28 @@
 """chatd users strike, strikes, shadow, unshadow"""
 
-import getpass
 from typing import Annotated, Any
 
 import typer
 
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
     UserId,
-    database,
+    checked_id,
     load_or_exit,
     moment,
+    operator,
     print_json,
     run_async,
-    tell_nodes,
-    wrong,
 )
+from chatd.cli.databases import database
 from chatd.cli.printing import records
+from chatd.clock import now_ms
 from chatd.config import Config
-from chatd.domain.tokens import USER
-from chatd.node import moderation, orders, strikes
-from chatd.node.audit import Actor
-from chatd.node.keys import now_ms
+from chatd.node import moderation, strikes
 from chatd.node.strikes import Struck
-
-
-def checked(user: str) -> str:
-    if USER.fullmatch(user) is None:
-        raise wrong(f"{user} is no id of a user")
-    return user
-
-
-def me(tenant: str) -> Actor:
-    """Whoever gives the command, as the audit log says it."""
-    return Actor(tenant, getpass.getuser(), now_ms())
 
 
 def strike(
@@ -51,7 +38,7 @@ def strike(
 
       chatd users strike 01890a5d-ac96-774b-bcce-b302099a8057 --reason spam
     """
-    done = run_async(strike_user, load_or_exit(config).config, tenant, checked(user), reason)
+    done = run_async(strike_user, load_or_exit(config).config, tenant, checked_id(user), reason)
     if as_json:
         print_json({"strike": done.id, "count": done.count, "ban": done.ban, "until": done.until})
     else:
@@ -60,17 +47,16 @@ def strike(
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
     async with database(config) as db:
-        done = await strikes.strike(db, config.moderation, me(tenant), user, reason)
-        # From here the time counts until their sockets are closed.
-        committed = now_ms()
+        done = await strikes.strike(db, config.moderation, operator(tenant), user, reason)
+        at = now_ms()
     if done.ban is not None:
-        await tell_nodes(config, orders.CloseUser(tenant, user, "banned", None, committed))
+        await close_sessions(config, tenant, user, "banned", at)
     return done
 
 
 def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """The strikes of a user, the latest first."""
-    rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked(user))
+    rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked_id(user))
     if as_json:
         print_json(rows)
         return
@@ -91,14 +77,14 @@ async def find_strikes(config: Config, tenant: str, user: str) -> list[dict[str,
 
 def shadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
     """From their next search on match a user only with others of whom this was said. They are not told."""
-    run_async(switch, load_or_exit(config).config, tenant, checked(user), True)
+    run_async(switch, load_or_exit(config).config, tenant, checked_id(user), True)
 
 
 def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
     """End that."""
-    run_async(switch, load_or_exit(config).config, tenant, checked(user), False)
+    run_async(switch, load_or_exit(config).config, tenant, checked_id(user), False)
 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
     async with database(config) as db:
-        await moderation.set_shadow(db, me(tenant), user, on)
+        await moderation.set_shadow(db, operator(tenant), user, on)

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
-from chatd.cli.nodes import reached, state_of
+from chatd.cli.databases import redis_alone
+from chatd.cli.nodes import state_of
 from chatd.cli.printing import out, plain, table_of
 from chatd.cli.rates import Latency, Line, Pool, View, view_of
 from chatd.config import Config
@@ -53,7 +54,7 @@ def top(
 
 
 async def watch(config: Config, once: bool, as_json: bool) -> None:
-    async with reached(config) as redis, aclosing(views(redis)) as found:
+    async with redis_alone(config) as redis, aclosing(views(redis)) as found:
         if once:
             view = await anext(found)
             print_json(msgspec.to_builtins(view)) if as_json else out.print(picture(view))

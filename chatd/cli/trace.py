@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct, to_builtins
 
-from chatd.cli.cluster import Answers, ask, open_databases, warn_of_silence
-from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async, wrong
+from chatd.cli.cluster import Answers, ask, warn_of_silence
+from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, failed, load_or_exit, print_json, run_async
+from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
 from chatd.config import Config
-from chatd.domain.tokens import USER
 from chatd.ids import made_at
 from chatd.node import orders
 from chatd.node.answers import Moved, Trace
@@ -61,7 +61,7 @@ class Path(Struct):
 def trace(
     message: Annotated[str, typer.Argument(help="The message's id.")],
     conversation: Annotated[str | None, typer.Option(help="Where it is; much faster in a large database.")] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,8 +71,8 @@ def trace(
 
       chatd trace 01890a5d-ac96-774b-bcce-b302099a8057
     """
-    if not all(USER.fullmatch(id_) for id_ in (message, conversation or message)):
-        raise wrong("that is no id")
+    for id_ in (message, conversation or message):
+        checked_id(id_)
     path, found = run_async(follow, load_or_exit(config).config, tenant, message, conversation)
     if as_json:
         print_json(to_builtins(path))
@@ -82,7 +82,7 @@ def trace(
 
 
 async def follow(config: Config, tenant: str, message: str, conversation: str | None) -> tuple[Path, Answers[Trace]]:
-    async with open_databases(config) as (db, redis):
+    async with databases(config) as (db, redis):
         row = await find(db, tenant, message, conversation)
         if row is None:
             raise failed(f"there is no message {message} in tenant {tenant}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chatd.cli import strikes
+from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     LONGEST,
     AlwaysJson,
@@ -14,21 +15,20 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
-    database,
     failed,
     failures,
     load_or_exit,
     print_json,
     run_async,
-    tell_nodes,
     wrong,
 )
+from chatd.cli.databases import database
 from chatd.cli.printing import fields, out
+from chatd.clock import now_ms
 from chatd.config import Config
-from chatd.domain.tokens import USER
-from chatd.ids import uuid7
-from chatd.node import erasure, export, orders
-from chatd.node.keys import Keyring, now_ms
+from chatd.ids import is_uuid, uuid7
+from chatd.node import erasure, export
+from chatd.node.keys import Keyring
 from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
 
@@ -85,7 +85,7 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
 
 async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
     row = None
-    if USER.fullmatch(user.lower()):
+    if is_uuid(user.lower()):
         async with database(config) as db:
             row = await db.one(SQL.show, tenant, user.lower())
     if row is None:
@@ -132,12 +132,12 @@ def erase(
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
-    if not USER.fullmatch(user):
+    if not is_uuid(user):
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
         now = now_ms()
-    await tell_nodes(config, orders.CloseUser(tenant, user, "logged_out", None, now))
+    await close_sessions(config, tenant, user, "logged_out", now)
     return new
 
 
@@ -164,7 +164,7 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
 
 async def print_export(config: Config, tenant: str, user: str) -> None:
-    if not USER.fullmatch(user):
+    if not is_uuid(user):
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         sys.stdout.write((await export.profile(db, tenant, user)).decode())

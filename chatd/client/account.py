@@ -9,7 +9,8 @@ from typing import Any
 
 import trio
 
-from chatd.errors import REFUSALS, Refused
+from chatd.client.reply import refusal
+from chatd.errors import Refused
 
 TIMEOUT = 15.0
 
@@ -66,8 +67,6 @@ def post_blocking(url: str, data: bytes, headers: dict[str, str], timeout: float
 def refused(body: bytes) -> Refused:
     """The refusal that an answer stands for."""
     try:
-        error = json.loads(body)
-        code = error["code"] if error["code"] in REFUSALS else "internal"
-        return Refused(code, error["message"], retry_after=error.get("retry_after"), details=error.get("details"))
+        return refusal(json.loads(body))
     except (ValueError, KeyError, TypeError):
         return Refused("unavailable", "the server did not answer as chatd does")

@@ -101,7 +101,7 @@ class Commands(Messenger):
         """Until the server has taken it, or has said a definite no."""
         while True:
             try:
-                sending.succeed(await self.call("message.send", **{k: v for k, v in sending.body.items() if k != "t"}))
+                sending.succeed(await self.call("message.send", **sending.fields))
                 return
             except Disconnected:
                 await trio.sleep(SOON)

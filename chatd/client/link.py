@@ -8,8 +8,8 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from chatd.client.reply import Reply
-from chatd.errors import REFUSALS, Refused
+from chatd.client.reply import Reply, refusal
+from chatd.errors import Refused
 
 # Until the server has said what it wants.
 HEARTBEAT, LONGEST = 25.0, 65_536
@@ -136,9 +136,3 @@ class Link:
             if patience.cancelled_caught:
                 await self.close()
                 return
-
-
-def refusal(reply: Reply) -> Refused:
-    """An error as the exception it stands for; a code that this version does not know counts as `internal`."""
-    code = reply["code"] if reply["code"] in REFUSALS else "internal"
-    return Refused(code, reply["message"], retry_after=reply.get("retry_after"), details=reply.get("details"))

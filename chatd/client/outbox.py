@@ -10,12 +10,12 @@ from chatd.client.reply import Reply
 
 
 class Sending:
-    """One message. `await sending.ack()` returns the ack, or raises Refused when the server will not take it."""
+    """One message: the `fields` of message.send. `await sending.ack()` returns the ack; raises Refused for a definite no."""
 
     def __init__(self, conversation: str, fields: dict[str, Any], client_id: str | None) -> None:
         self.conversation = conversation
         self.client_id = client_id or str(uuid.uuid4())
-        self.body = {"t": "message.send", "conversation": conversation, "client_id": self.client_id, **fields}
+        self.fields = {"conversation": conversation, "client_id": self.client_id, **fields}
         self._settled = trio.Event()
         self._ack: Reply | None = None
         self._error: Exception | None = None
@@ -78,4 +78,4 @@ class Outbox:
 
     def unsent(self) -> list[dict[str, Any]]:
         """What an app may keep over a restart: pass each to `client.send_nowait(**fields)`."""
-        return [{name: value for name, value in sending.body.items() if name != "t"} for sending in self._queue]
+        return [dict(sending.fields) for sending in self._queue]

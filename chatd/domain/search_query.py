@@ -14,11 +14,10 @@ from msgspec.structs import replace
 
 from chatd.domain.facets import DAY, HAS, Has, from_sender, in_conversation, with_content
 from chatd.domain.words import Term, term_of
-from chatd.ids import UUID_PATTERN
+from chatd.ids import is_uuid
 
 PART = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 FILTER = re.compile(r"(in|from|before|after|has):(\S+)", re.IGNORECASE)
-UUID = re.compile(UUID_PATTERN)
 DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 MILLIS = re.compile(r"[0-9]{1,15}")
 MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -90,7 +89,7 @@ def filtered_by(query: Query, text: str) -> Query | None:
         return None
     name, value = match[1].lower(), match[2].lower()
     if name in ("in", "from"):
-        return with_id(query, name, value) if UUID.fullmatch(value) else None
+        return with_id(query, name, value) if is_uuid(value) else None
     if name == "has":
         found = tuple(kind for kind in HAS if kind == value)
         return replace(query, has=tuple(dict.fromkeys(query.has + found))) if found else None

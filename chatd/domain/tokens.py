@@ -8,12 +8,11 @@ from msgspec import Struct
 
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import is_uuid
 
 MOST_BYTES = 4096
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-USER = re.compile(UUID_PATTERN[1:-1])
 ACCESS = "user"
 
 
@@ -31,13 +30,13 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     check_times(claims, expected.leeway, now_ms / 1000)
     check_source(claims, expected)
     user = text(claims, "sub").lower()
-    if USER.fullmatch(user) is None:
+    if not is_uuid(user):
         raise refused("sub is not a UUID")
     scope = text(claims, "scope", ACCESS)
     if scope != ACCESS:
         raise refused("this is no access token for users")
     login = text(claims, "login", "")
-    if login and USER.fullmatch(login) is None:
+    if login and not is_uuid(login):
         raise refused("login is not a UUID")
     return Principal(expected.tenant, user, text(claims, "jti", token_id), login, scope, int(claims["exp"] * 1000))
 

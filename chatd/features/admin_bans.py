@@ -10,6 +10,7 @@ from chatd.node.bans import BadRange
 from chatd.node.context import Ctx
 from chatd.node.effects import CloseSessions, Effects, Reply
 from chatd.node.registry import Needs, command
+from chatd.node.views import page_of
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.messages import Id, Limit, Millis, Ok, Result
 
@@ -38,13 +39,13 @@ class BanAdded(Result, tag="admin.banned"):
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
-    db, who = ctx.node.db, ctx.authority.name
+    db = ctx.node.db
     if cmd.user is not None and cmd.address is None:
-        ban = await bans.ban_user(db, ctx.tenant, cmd.user, cmd.reason, who, ctx.now, until, devices=cmd.devices)
+        ban = await bans.ban_user(db, ctx.actor, cmd.user, cmd.reason, until, devices=cmd.devices)
         return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
     if cmd.address is not None and cmd.user is None and not cmd.devices:
         hash_ = hash_of(ctx, cmd.address)
-        ban = await bans.ban_range(db, ctx.tenant, hash_, cmd.reason, who, ctx.now, until)
+        ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
         await ctx.node.cluster.order(orders.CloseRange(ctx.tenant, hash_, ctx.node.clock()))
         return [Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
@@ -66,7 +67,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
 @command(LiftBan, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban/lift", socket=False)
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
     """Refused `not_found` for one that does not exist or was lifted before."""
-    if not await bans.lift(ctx.node.db, ctx.tenant, cmd.ban, ctx.authority.name, ctx.now):
+    if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 
@@ -102,7 +103,8 @@ class Bans(Result, tag="admin.ban.list"):
 @command(ListBans, result=Bans, needs=Needs.ADMIN, http="POST /admin/bans", socket=False)
 async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     rows = await bans.page(ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1)
-    return [Reply(Bans(items=convert(rows[: cmd.limit], list[Ban]), more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
 
 
 class ListActs(AdminCommand, tag="admin.audit"):
@@ -133,4 +135,5 @@ class Acts(Result, tag="admin.audit.list"):
 @command(ListActs, result=Acts, needs=Needs.ADMIN, http="POST /admin/audit", socket=False)
 async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
     rows = await audit.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
-    return [Reply(Acts(items=convert(rows[: cmd.limit], list[Act]), more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Acts(items=convert(page, list[Act]), more=more))]

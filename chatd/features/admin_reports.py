@@ -9,6 +9,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import CloseSessions, Effects, Reply
 from chatd.node.registry import Needs, command
 from chatd.node.reports import Measure
+from chatd.node.views import page_of
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.messages import Id, Limit, Millis, Result, Seq
 
@@ -52,7 +53,8 @@ class Reports(Result, tag="admin.report.list"):
 async def list_reports(ctx: Ctx, cmd: ListReports) -> Effects:
     state = None if cmd.state == "any" else cmd.state
     rows = await reports.page(ctx.node.db, ctx.tenant, state, cmd.user, before=cmd.before, limit=cmd.limit + 1)
-    return [Reply(Reports(items=convert(rows[: cmd.limit], list[Report]), more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Reports(items=convert(page, list[Report]), more=more))]
 
 
 class ShowReport(AdminCommand, tag="admin.report"):

@@ -12,6 +12,7 @@ from chatd.node.blocks import lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Hush, Reply, ToUser, deliver
 from chatd.node.registry import command
+from chatd.node.views import page_of
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation
 from chatd.wire.changes import SessionBehind
@@ -105,5 +106,6 @@ class Blocks(Result, tag="blocks"):
 @command(ListBlocks, result=Blocks, http="GET /v1/blocks")
 async def list_blocks(ctx: Ctx, cmd: ListBlocks) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
-    items = [Blocked(**dict(row)) for row in rows[: cmd.limit]]
-    return [Reply(Blocks(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [Blocked(**dict(row)) for row in page]
+    return [Reply(Blocks(items=items, cursor=items[-1].user if more else None))]

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN, uuid7
+from chatd.ids import UUID, uuid7
 from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
 from chatd.node.registry import command
-from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, shared
+from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, page_of, shared
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation
 from chatd.wire.changes import ConversationUpdate
@@ -146,14 +146,13 @@ class Conversations(Result, tag="conversations"):
 async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
     active_at, id_ = read_cursor(cmd.cursor)
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, active_at, id_, cmd.limit + 1)
-    page = rows[: cmd.limit]
+    page, more = page_of(rows, cmd.limit)
     items = await conversations_of(ctx, ctx.user, [row["id"] for row in page])
-    more = len(rows) > cmd.limit
     cursor = f"{page[-1]['active_at']}.{page[-1]['id']}" if more else None
     return [Reply(Conversations(items=items, cursor=cursor))]
 
 
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})")
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})")
 
 
 def read_cursor(cursor: str | None) -> tuple[int | None, str | None]:

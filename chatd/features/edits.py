@@ -1,4 +1,4 @@
-"""Changing what was said: edits with their history, deletion for everybody or for oneself, and pins.
+"""Changing what was said: edits with their history, and deletion, for everybody or for oneself.
 
 A deleted message leaves a tombstone: its place in the order stays, and everything it held is gone from the database, what it said
 before edits too. Who comes back later gets the tombstone as its state.

@@ -9,10 +9,11 @@ from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
+from chatd.node.messages import told_message
 from chatd.node.registry import command
 from chatd.node.views import own_view_to_tell, shared
 from chatd.store import queries
-from chatd.wire.changes import ConversationUpdate, MessageNew
+from chatd.wire.changes import ConversationUpdate
 from chatd.wire.entities import Conversation, Joining, Message, SlowSeconds
 from chatd.wire.messages import Command, Id, Result
 
@@ -75,8 +76,7 @@ async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
     rev, said = await change(ctx, cmd.conversation, work)
     mine = await own_view_to_tell(ctx, cmd.conversation)
     update = ToConversation(cmd.conversation, ConversationUpdate(conversation=shared(mine), rev=rev))
-    news = [ToConversation(cmd.conversation, MessageNew(conversation=cmd.conversation, rev=m.rev, message=m)) for m in said]
-    return [update, *news, Reply(ConversationInfo(conversation=mine))]
+    return [update, *(told_message(cmd.conversation, one) for one in said), Reply(ConversationInfo(conversation=mine))]
 
 
 async def check(here: Change, cmd: EditConversation, given: dict[str, Any]) -> None:

@@ -19,15 +19,15 @@ from chatd.node.membership import (
     member_in,
     named,
     shut,
-    tell_entered,
     told_departed,
+    told_entered,
     told_left,
     told_members,
 )
+from chatd.node.messages import told_message
 from chatd.node.registry import Needs, command
-from chatd.node.views import member_of
+from chatd.node.views import member_of, page_of
 from chatd.store import queries
-from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Departure, Member, Message
 from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev
 
@@ -68,7 +68,7 @@ async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
         return members, await here.say(named("member.added", [one.user for one in members])) if members else None
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)
-    told = await tell_entered(ctx, cmd.conversation, members, said) if said else []
+    told = await told_entered(ctx, cmd.conversation, members, said) if said else []
     return [*told, Reply(Members(items=members))]
 
 
@@ -160,8 +160,7 @@ async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
 def told_roles(conversation: str, members: list[Member], said: Message | None) -> Effects:
     if said is None:
         return []
-    news = MessageNew(conversation=conversation, rev=said.rev, message=said)
-    return [*told_members(conversation, members), ToConversation(conversation, news)]
+    return [*told_members(conversation, members), told_message(conversation, said)]
 
 
 class TransferConversation(Command, tag="conversation.transfer"):
@@ -241,5 +240,6 @@ class ListMembers(Command, tag="member.list"):
 )
 async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, cmd.cursor, cmd.limit + 1)
-    items = [member_of(row) for row in rows[: cmd.limit]]
-    return [Reply(Members(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [member_of(row) for row in page]
+    return [Reply(Members(items=items, cursor=items[-1].user if more else None))]

@@ -15,7 +15,7 @@ from chatd.ids import uuid7
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
-from chatd.node.invites import Secret, behind
+from chatd.node.invites import Secret, group_of
 from chatd.node.registry import command
 from chatd.node.sign_in import digest
 from chatd.store import queries
@@ -134,5 +134,5 @@ class Preview(Result, tag="invite.preview"):
 
 @command(ShowInvite, result=Preview, cost=2, refuses=("not_found",), http="POST /v1/invites/show")
 async def show_invite(ctx: Ctx, cmd: ShowInvite) -> Effects:
-    fields = dict(await behind(ctx, cmd.secret))
+    fields = dict(await group_of(ctx, cmd.secret))
     return [Reply(Preview(conversation=fields.pop("id"), asks=fields.pop("joining") == "request", **fields))]

@@ -9,8 +9,8 @@ from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToUser
-from chatd.node.invites import Secret, behind
-from chatd.node.membership import enter, named, tell_entered
+from chatd.node.invites import Secret, group_of
+from chatd.node.membership import enter, named, told_entered
 from chatd.node.registry import command
 from chatd.node.sign_in import digest
 from chatd.node.views import own_view_to_tell
@@ -45,7 +45,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
     """Refused `not_found` for what lets nobody in, `forbidden` for who was removed, `too_large` for a group that is full."""
     if (cmd.conversation is None) == (cmd.secret is None):
         raise Refused("bad_request", "$: conversation or secret")
-    id_ = cmd.conversation or str((await behind(ctx, cmd.secret or ""))["id"])
+    id_ = cmd.conversation or str((await group_of(ctx, cmd.secret or ""))["id"])
 
     async def work(here: Change) -> tuple[list[Member], Message | None] | bool:
         if here.place.role is not None:
@@ -64,7 +64,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
         deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if done else []
         event = JoinRequested(conversation=id_, user=ctx.user)
         return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
-    told = await tell_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
+    told = await told_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
     return [*told, Reply(Joined(conversation=await own_view_to_tell(ctx, id_), requested=False))]
 
 
@@ -159,6 +159,6 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)
     if said is not None:
-        return [*await tell_entered(ctx, cmd.conversation, members, said), Reply(Ok())]
+        return [*await told_entered(ctx, cmd.conversation, members, said), Reply(Ok())]
     declined = [] if cmd.approve else [ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
     return [Reply(Ok()), *declined]

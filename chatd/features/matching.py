@@ -253,9 +253,8 @@ async def wish(ctx: Ctx, match: str) -> bool:
     """Note that the asker wants to; whether all do. One at a time, so that the last one sees the others."""
 
     async def work(connection: Any) -> bool:
-        async with connection.transaction():
-            await connection.execute(SQL.hold, ctx.tenant, match)
-            row = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
-            return bool(row["wished"] and row["all_wish"])
+        await connection.execute(SQL.hold, ctx.tenant, match)
+        row = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
+        return bool(row["wished"] and row["all_wish"])
 
-    return await ctx.node.db.within(work)
+    return await ctx.node.db.in_transaction(work)

@@ -5,7 +5,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
 from chatd.node.registry import Needs, command
 from chatd.node.sending import Committed, Outgoing, ack_of, send
-from chatd.node.views import message_of
+from chatd.node.views import message_of, page_of
 from chatd.store import queries
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Id, Limit, Result, Seq
@@ -72,5 +72,6 @@ async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
     statement = SQL.history_before if cmd.after is None else SQL.history_after
     edge = cmd.before if cmd.after is None else cmd.after
     rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, ctx.user, edge, cmd.limit + 1)
-    items = sorted((message_of(row) for row in rows[: cmd.limit]), key=lambda message: message.seq)
-    return [Reply(Messages(items=items, more=len(rows) > cmd.limit))]
+    page, more = page_of(rows, cmd.limit)
+    items = sorted(map(message_of, page), key=lambda message: message.seq)
+    return [Reply(Messages(items=items, more=more))]

@@ -5,11 +5,10 @@ from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
-from chatd.node.messages import message_in, told_update
+from chatd.node.messages import message_in, told_message, told_update
 from chatd.node.registry import Needs, command
 from chatd.node.views import message_of
 from chatd.store import queries
-from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Event, Id, Ok, Result
 
@@ -71,8 +70,7 @@ async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Eff
     if done is None:
         return []
     event, said = done
-    news = [MessageNew(conversation=conversation, rev=said.rev, message=said)] if said else []
-    return [ToConversation(conversation, told) for told in (event, *news)]
+    return [ToConversation(conversation, event), *([told_message(conversation, said)] if said else [])]
 
 
 async def check_room(here: Change, deleted: bool) -> None:

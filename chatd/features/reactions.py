@@ -11,7 +11,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.messages import message_in, told_update
 from chatd.node.registry import Needs, command
-from chatd.node.views import message_of, seen_message
+from chatd.node.views import message_of, page_of, seen_message
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Event, Id, Limit, Name, Ok, Result
@@ -48,12 +48,12 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
         if cmd.emoji in own:
             return []
         replaced = own if ctx.node.config.messages.reactions == "one" else []
-        told = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
+        taken = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
         check_room(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
         await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
-        return [*told, await update_of(here, cmd.message, cmd.emoji, on=True)]
+        return [*taken, await update_of(here, cmd.message, cmd.emoji, on=True)]
 
-    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 async def reactable(here: Change, message: str) -> Row:
@@ -80,7 +80,7 @@ async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Even
     return told_update(here, message_of(await message_in(here, message)), "reaction", emoji=emoji, on=on)
 
 
-def tell(conversation: str, updates: list[Event]) -> Effects:
+def told(conversation: str, updates: list[Event]) -> Effects:
     return [ToConversation(conversation, update) for update in updates]
 
 
@@ -107,7 +107,7 @@ async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
-    return [*tell(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
+    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
 
 
 class Reactor(Struct, kw_only=True, frozen=True):
@@ -147,5 +147,6 @@ async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
     found = await seen_message(ctx, cmd.conversation, cmd.message)
     window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, *window)
-    items = [Reactor(**dict(row)) for row in rows[: cmd.limit]]
-    return [Reply(Reactions(items=items, cursor=items[-1].user if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [Reactor(**dict(row)) for row in page]
+    return [Reply(Reactions(items=items, cursor=items[-1].user if more else None))]

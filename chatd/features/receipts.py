@@ -5,7 +5,7 @@ from msgspec import Struct
 from chatd.node.context import Ctx
 from chatd.node.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
 from chatd.node.registry import command
-from chatd.node.views import seen_message
+from chatd.node.views import page_of, seen_message
 from chatd.store import queries
 from chatd.store.entries import Advanced, Receipt
 from chatd.wire.messages import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -141,16 +141,15 @@ class Receipts(Result, tag="message.receipts"):
 )
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
     """Refused `not_found` for what the asker may not see."""
-    db, here = ctx.node.db, (ctx.tenant, cmd.conversation)
-    found = await seen_message(ctx, cmd.conversation, cmd.message)
-    of = (found["seq"], found["sender"])
-    counts = await db.one(SQL.counts, *here, *of)
-    rows = await db.all(SQL.page, *here, *of, cmd.cursor, cmd.limit + 1)
-    page = rows[: cmd.limit]
+    db, found = ctx.node.db, await seen_message(ctx, cmd.conversation, cmd.message)
+    message = (ctx.tenant, cmd.conversation, found["seq"], found["sender"])
+    counts = await db.one(SQL.counts, *message)
+    rows = await db.all(SQL.page, *message, cmd.cursor, cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
     receipts = Receipts(
         read=[Recipient(user=row["user"], name=row["name"]) for row in page if row["has_read"]],
         delivered=[Recipient(user=row["user"], name=row["name"]) for row in page if not row["has_read"]],
         counts=ReceiptCounts(**dict(counts or {})),
-        cursor=page[-1]["user"] if len(rows) > cmd.limit else None,
+        cursor=page[-1]["user"] if more else None,
     )
     return [Reply(receipts)]

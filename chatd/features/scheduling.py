@@ -12,6 +12,7 @@ from chatd.node.due import body_of, outgoing
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import Needs, command
 from chatd.node.sending import Outgoing, check
+from chatd.node.views import page_of
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Row
 from chatd.wire.changes import SessionBehind
@@ -82,19 +83,18 @@ async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, body_of(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
     async def work(connection: Any) -> Row:
-        async with connection.transaction():
-            await connection.execute(SQL.hold, tenant, user)
-            known = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
-            if known is None:
-                if await connection.fetchval(SQL.count, tenant, user) >= most:
-                    raise Refused("too_large", f"at most {most} messages can be scheduled")
-                await connection.execute(SQL.add, tenant, *row)
-                known = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
-            found: Row = known
-            return found
+        await connection.execute(SQL.hold, tenant, user)
+        known: Row | None = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+        if known is not None:
+            return known
+        if await connection.fetchval(SQL.count, tenant, user) >= most:
+            raise Refused("too_large", f"at most {most} messages can be scheduled")
+        await connection.execute(SQL.add, tenant, *row)
+        added: Row = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+        return added
 
     try:
-        return await ctx.node.db.within(work)
+        return await ctx.node.db.in_transaction(work)
     except ForeignKeyViolation:
         raise Refused("not_found", "no such conversation") from None
 
@@ -143,8 +143,9 @@ class ScheduledMessages(Result, tag="schedule.list"):
 @command(ListScheduled, result=ScheduledMessages, http="GET /v1/scheduled")
 async def list_scheduled(ctx: Ctx, cmd: ListScheduled) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
-    items = [scheduled_of(row) for row in rows[: cmd.limit]]
-    return [Reply(ScheduledMessages(items=items, cursor=items[-1].id if len(rows) > cmd.limit else None))]
+    page, more = page_of(rows, cmd.limit)
+    items = [scheduled_of(row) for row in page]
+    return [Reply(ScheduledMessages(items=items, cursor=items[-1].id if more else None))]
 
 
 class CancelScheduled(Command, tag="schedule.cancel"):
@@ -158,11 +159,10 @@ async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
     """Refused `conflict` for one that is being sent, `not_found` for one that was."""
 
     async def work(connection: Any) -> None:
-        async with connection.transaction():
-            await held(connection, ctx, cmd.id)
-            await connection.execute(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
+        await held(connection, ctx, cmd.id)
+        await connection.execute(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
 
-    await ctx.node.db.within(work)
+    await ctx.node.db.in_transaction(work)
     return [Reply(Ok()), *others(ctx)]
 
 
@@ -198,7 +198,7 @@ class ScheduleResult(Result, tag="schedule.edit"):
 )
 async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     """Refused `conflict` for one that is being sent. A failed one needs a time to come."""
-    row = await ctx.node.db.within(lambda connection: held_once(connection, ctx, cmd.id))
+    row = await ctx.node.db.in_transaction(lambda connection: held(connection, ctx, cmd.id))
     out = outgoing(row["conversation"], row["client_id"], row["body"])
     if cmd.text is not UNSET:
         out = replace(out, text=cmd.text)
@@ -207,15 +207,9 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     await check(ctx, out)
 
     async def work(connection: Any) -> Row:
-        async with connection.transaction():
-            await held(connection, ctx, cmd.id)
-            await connection.execute(SQL.edit, ctx.tenant, ctx.user, cmd.id, body_of(out), at)
-            return await held(connection, ctx, cmd.id)
+        await held(connection, ctx, cmd.id)
+        await connection.execute(SQL.edit, ctx.tenant, ctx.user, cmd.id, body_of(out), at)
+        return await held(connection, ctx, cmd.id)
 
-    changed = await ctx.node.db.within(work)
+    changed = await ctx.node.db.in_transaction(work)
     return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *others(ctx)]
-
-
-async def held_once(connection: Any, ctx: Ctx, id_: str) -> Row:
-    async with connection.transaction():
-        return await held(connection, ctx, id_)

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from chatd.domain.search_query import Query, narrowed, parse
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import NIL, UUID
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
 from chatd.node.registry import command
@@ -17,7 +17,7 @@ from chatd.node.searching import Search, Spot
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Cursor, Id, Result
 
-CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID_PATTERN[1:-1]})\.([0-9]{{1,18}})\.([0-9a-f]{{32}})")
+CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID})\.([0-9]{{1,18}})\.([0-9a-f]{{32}})")
 Moment = Annotated[int, Meta(ge=0, le=10**15, description="Milliseconds since 1970 UTC")]
 
 
@@ -82,10 +82,7 @@ def chosen(typed: tuple[str, ...], given: str | None) -> tuple[str, ...]:
     """One that is given counts alone; another one that was typed cannot be it too, and nothing is."""
     if given is None:
         return typed
-    return (given,) if not typed or given in typed else (NOTHING,)
-
-
-NOTHING = "00000000-0000-0000-0000-000000000000"
+    return (given,) if not typed or given in typed else (NIL,)
 
 
 def key_of(ctx: Ctx, query: Query) -> str:

@@ -5,18 +5,18 @@ import re
 from msgspec import Struct
 
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import UUID
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import command
-from chatd.node.views import message_of
+from chatd.node.views import message_of, page_of
 from chatd.store import queries
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Cursor, Id, Limit, Ok, Result
 
 SQL = queries.load("stars")
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID_PATTERN[1:-1]})\.([0-9]{{1,18}})")
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})\.([0-9]{{1,18}})")
 
 
 class StarMessage(Command, tag="message.star"):
@@ -84,9 +84,9 @@ class StarredMessages(Result, tag="message.starred"):
 @command(ListStarred, result=StarredMessages, cost=2, http="GET /v1/starred")
 async def list_starred(ctx: Ctx, cmd: ListStarred) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *read_cursor(cmd.cursor), cmd.limit + 1)
-    page = rows[: cmd.limit]
+    page, more = page_of(rows, cmd.limit)
     items = [Starred(conversation=row["of"], message=message_of(row)) for row in page]
-    cursor = f"{page[-1]['star']}.{page[-1]['of']}.{page[-1]['seq']}" if len(rows) > cmd.limit else None
+    cursor = f"{page[-1]['star']}.{page[-1]['of']}.{page[-1]['seq']}" if more else None
     return [Reply(StarredMessages(items=items, cursor=cursor))]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType, convert
 
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import NIL, UUID
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply
 from chatd.node.registry import command
@@ -22,7 +22,6 @@ from chatd.wire.entities import Counters, Departure, Info, Member, Message
 from chatd.wire.messages import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("sync")
-FIRST = "00000000-0000-0000-0000-000000000000"
 
 
 class SyncSession(Command, tag="session.sync"):
@@ -72,7 +71,7 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     return [Reply(state)]
 
 
-FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID_PATTERN[1:-1]})")
+FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID})")
 
 
 class Position(Struct, frozen=True):
@@ -84,7 +83,7 @@ class Position(Struct, frozen=True):
     epoch: str = ""
     since: str = "0"
     until: str = ""
-    after: str = FIRST
+    after: str = NIL
 
     @classmethod
     def read(cls, cursor: str | None) -> "Position":

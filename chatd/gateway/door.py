@@ -10,8 +10,8 @@ from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import House
 from chatd.gateway.session import Desk, Session
+from chatd.node.arrivals import Arrival
 from chatd.node.drain import Drain
-from chatd.node.hub import Arrival
 from chatd.node.meters import BY_PEER
 from chatd.wire.codec import Codec
 

@@ -50,7 +50,7 @@ class Desk:
 
 
 class Session:
-    """A connection that was let in. See `chatd.node.hub.Session` for what others may use."""
+    """A connection that was let in. See `chatd.node.audience.Session` for what others may use."""
 
     __slots__ = (
         "_bucket",

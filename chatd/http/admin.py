@@ -11,13 +11,13 @@ from quart_trio import QuartTrio
 
 from chatd.domain.addresses import parse_networks
 from chatd.errors import Refused
-from chatd.http.answers import answer_of
+from chatd.http.answers import answer_of, refused_answer
 from chatd.http.api import Reader, asker, offered_token
 from chatd.node.admins import Admins
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
-from chatd.wire.messages import Result, error_of
+from chatd.wire.messages import Result
 
 # What a browser says of a request that comes from our own pages, or from nobody's.
 OWN_SITE = ("same-origin", "none")
@@ -47,7 +47,7 @@ def view_of(row: Row, node: Node, admins: Admins) -> Callable[[], Awaitable[Resp
             admin = admins.authority(name, getattr(command, "tenant"))  # noqa: B009
             await run_command(row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin), command)
         except Refused as refused:
-            results.append(error_of(refused))
+            return refused_answer(node, refused)
         return answer_of(results[0])
 
     return view

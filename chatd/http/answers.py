@@ -6,6 +6,7 @@ import msgspec
 from quart import Response
 
 from chatd.errors import REFUSALS, Refused
+from chatd.node.context import Node
 from chatd.wire.messages import Error, Result, error_of
 
 # Answers hold tokens and messages, for one person and for no page to show.
@@ -27,6 +28,12 @@ def answer_of(result: Result) -> Response:
     if result.code == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
     return json_response(result, REFUSALS[result.code].status, headers)
+
+
+def refused_answer(node: Node, refused: Refused) -> Response:
+    """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
+    node.meters.refusals[refused.code] += 1
+    return answer_of(error_of(refused))
 
 
 def refusal(code: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:

@@ -14,13 +14,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 from chatd.domain.addresses import Network, client_address, parse_networks
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
-from chatd.http.answers import answer_of
+from chatd.http.answers import answer_of, refused_answer
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
 from chatd.wire.codec import Malformed, explain
 from chatd.wire.free_form import LooseEnds
-from chatd.wire.messages import Command, Result, error_of
+from chatd.wire.messages import Command, Result
 
 BODIES = ("POST", "PUT", "PATCH")
 
@@ -48,8 +48,7 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
                 await node.sign_in.check(principal, address, ctx.now)
             await run_command(row, ctx, command)
         except Refused as refused:
-            node.meters.refusals[refused.code] += 1
-            results.append(error_of(refused))
+            return refused_answer(node, refused)
         return answer_of(results[0])
 
     return view

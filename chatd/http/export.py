@@ -6,16 +6,14 @@ import trio
 from quart import Response
 from quart_trio import QuartTrio
 
-from chatd.config import Limits
 from chatd.domain.addresses import parse_networks
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
-from chatd.http.answers import HEADERS, answer_of
+from chatd.http.answers import HEADERS, refused_answer
 from chatd.http.api import asker, identify
 from chatd.node import export
 from chatd.node.context import Node
 from chatd.node.limits import UserLimits
-from chatd.wire.messages import error_of
 
 # Of one user, on this node; and at the same time, of all.
 PER_HOUR, AT_ONCE = 4, 4
@@ -24,7 +22,7 @@ CONTENT = "application/x-ndjson"
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    limits = UserLimits(Limits(user_commands_per_second=PER_HOUR / 3600, user_commands_burst=PER_HOUR))
+    limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
     places = trio.Semaphore(AT_ONCE)
 
     @app.get("/v1/me/export", endpoint="me.export")
@@ -36,8 +34,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             limits.take(who.tenant, who.user, 1)
             head = await export.profile(node.db, who.tenant, who.user)
         except Refused as refused:
-            node.meters.refusals[refused.code] += 1
-            return answer_of(error_of(refused))
+            return refused_answer(node, refused)
         return file_of(body(node, places, who, head), who)
 
 

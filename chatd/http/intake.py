@@ -3,21 +3,17 @@
 Places are many and bytes are few: who sends slowly holds a place for long, and hardly any bytes.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import trio
-
 from chatd.config import Uploads
 from chatd.domain.identity import Principal
-from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
-from chatd.node.limits import check
+from chatd.node.limits import UserLimits
 
 MOST, MOST_OF_ONE = 256, 4
 MOST_BYTES = 134_217_728
-MOST_USERS = 100_000
 
 
 class Place:
@@ -35,12 +31,11 @@ class Place:
 
 
 class Intake:
-    """The places. Bounded: the users who were idle longest are forgotten."""
+    """The places."""
 
     def __init__(self, settings: Uploads) -> None:
-        self._per_minute = settings.user_per_minute
         self._most_bytes = max(MOST_BYTES, 4 * settings.max_bytes)
-        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+        self._limits = UserLimits(settings.user_per_minute / 60, settings.user_per_minute)
         self._under_way: Counter[tuple[str, str]] = Counter()
         self.held = 0
 
@@ -48,7 +43,7 @@ class Intake:
     def place(self, who: Principal) -> Iterator[Place]:
         """Raises Refused: `rate_limited`, `unavailable`."""
         key = (who.tenant, who.user)
-        self._take(key)
+        self._limits.take(who.tenant, who.user, 1)
         if self._under_way[key] >= MOST_OF_ONE:
             raise Refused("rate_limited", f"{MOST_OF_ONE} files at a time", retry_after=1)
         if self._under_way.total() >= MOST:
@@ -66,13 +61,6 @@ class Intake:
     def check_room(self, size: int) -> None:
         if self.held + size > self._most_bytes:
             raise too_many()
-
-    def _take(self, key: tuple[str, str]) -> None:
-        bucket = self._buckets.setdefault(key, TokenBucket(self._per_minute / 60, self._per_minute))
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > MOST_USERS:
-            self._buckets.popitem(last=False)
-        check(bucket, 1, trio.current_time())
 
 
 def too_many() -> Refused:

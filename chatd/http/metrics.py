@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from chatd.domain.addresses import Network, is_trusted, parse, parse_networks
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS, answer_of
+from chatd.http.api import offered_token
 from chatd.http.exposition import CONTENT_TYPE, exposition
 from chatd.node import roster
 from chatd.node.context import Node
@@ -43,7 +44,7 @@ def add_routes(app: QuartTrio, node: Node, watch: Watch) -> None:
 
 def refusal(proxies: Sequence[Network], token: str) -> Response | None:
     """None for who may look; 404 as at any other path where nobody else may, 401 where a token would do."""
-    if is_direct(proxies) or has(token):
+    if is_direct(proxies) or carries(token):
         return None
     return answer_of(error_of(Refused("unauthenticated"))) if token else abort(404)
 
@@ -67,10 +68,10 @@ def name_of(host: str) -> str:
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
-def has(token: str) -> bool:
+def carries(token: str) -> bool:
     """Whether the request carries the token, which is not empty."""
-    scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
-    return bool(token) and scheme.lower() == "bearer" and compare_digest(offered.strip().encode(), token.encode())
+    offered = offered_token()
+    return bool(token) and offered is not None and compare_digest(offered.encode(), token.encode())
 
 
 def shown(snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:

@@ -17,7 +17,7 @@ from chatd.domain.file_names import disposition, label
 from chatd.domain.file_types import INLINE
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
-from chatd.http.answers import HEADERS, answer_of, json_response
+from chatd.http.answers import HEADERS, json_response, refused_answer
 from chatd.http.api import asker, identify
 from chatd.http.intake import Intake
 from chatd.http.multipart import WRAPPING, allow_large_bodies, read_file
@@ -27,7 +27,6 @@ from chatd.node import uploads
 from chatd.node.context import Node
 from chatd.node.uploads import Stored
 from chatd.store.blobs import BlobMissing
-from chatd.wire.messages import error_of
 from chatd.wire.uploads import PATH, Upload
 
 # What one upload and one download cost in the user's bucket of commands.
@@ -55,7 +54,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
             who = await asked(COST)
             return json_response(await receive(node, intake, who, base_url))
         except Refused as refused:
-            return answer_of(error_of(refused))
+            return refused_answer(node, refused)
 
     @app.get(f"{PATH}/<upload>", endpoint="upload.get")
     async def get(upload: str) -> Response:
@@ -65,7 +64,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
                 raise uploads.missing()
             return await answer(node, await uploads.find(node, who, upload))
         except Refused as refused:
-            return answer_of(error_of(refused))
+            return refused_answer(node, refused)
 
 
 async def receive(node: Node, intake: Intake, who: Principal, base_url: str) -> Upload:

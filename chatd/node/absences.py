@@ -9,6 +9,7 @@ from collections.abc import Callable
 import trio
 
 from chatd.errors import Refused
+from chatd.ids import NIL
 from chatd.node.cluster import Cluster
 from chatd.node.meetings import Meetings, User
 from chatd.node.roll_call import RollCall
@@ -23,7 +24,7 @@ OTHERS = 600
 AGAIN = 1000
 # Users asked for at once, and how many of these questions one look may ask; the next look goes on from there.
 PAGE, MOST_PAGES = 500, 100
-START = ("", "00000000-0000-0000-0000-000000000000")
+START = ("", NIL)
 
 
 class Absences:

@@ -1,6 +1,5 @@
 """Who may use /admin: the names and tokens of the configuration. They have nothing to do with the tokens of users."""
 
-import hashlib
 import hmac
 import re
 
@@ -9,7 +8,8 @@ from chatd.domain.identity import Authority
 from chatd.domain.tokens import DEFAULT_TENANT, TENANT
 from chatd.errors import Refused
 from chatd.node.keys import SHORTEST_SECRET, WeakKey
-from chatd.node.sign_in import AddressLimits
+from chatd.node.limits import AddressLimits
+from chatd.node.sign_in import digest
 
 # What a header can carry and nothing can mangle.
 TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -46,11 +46,6 @@ class Admins:
         if tenant not in self._tenants or (own and tenant not in own):
             raise Refused("not_found", "$.tenant: no such tenant")
         return Authority(name, tenant, everywhere=not own)
-
-
-def digest(token: str) -> bytes:
-    """Of one length for all, so that comparing says nothing of it."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:

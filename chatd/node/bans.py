@@ -90,30 +90,26 @@ async def put_on_devices(connection: Any, actor: Actor, user: str, reason: str, 
     return len(rows)
 
 
-async def ban_user(
-    db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None, *, devices: bool = False
-) -> str:
+async def ban_user(db: Postgres, actor: Actor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
     """The id of the ban; `until` in milliseconds, None: for ever. Raises Refused: `not_found`."""
-    who = Actor(tenant, actor, now)
-    return await db.in_transaction(lambda link: put_on_user(link, who, user, reason, until, devices=devices))
+    return await db.in_transaction(lambda link: put_on_user(link, actor, user, reason, until, devices=devices))
 
 
-async def ban_devices(db: Postgres, tenant: str, user: str, reason: str, actor: str, now: int, until: int | None) -> int:
+async def ban_devices(db: Postgres, actor: Actor, user: str, reason: str, until: int | None) -> int:
     """Ban the devices of a user and not the user; how many there are."""
-    who = Actor(tenant, actor, now)
-    return await db.in_transaction(lambda link: put_on_devices(link, who, user, reason, until))
+    return await db.in_transaction(lambda link: put_on_devices(link, actor, user, reason, until))
 
 
-async def ban_range(db: Postgres, tenant: str, hash_: bytes, reason: str, actor: str, now: int, until: int | None) -> str:
-    """Ban an address or a range; see `range_hash`."""
-    id_ = uuid7(now)
-    await db.run(SQL.add, tenant, id_, None, None, hash_, reason, actor, now, until)
+async def ban_range(db: Postgres, actor: Actor, hash_: bytes, reason: str, until: int | None) -> str:
+    """Ban an address or a range; see `range_hash`. The id of the ban."""
+    id_ = uuid7(actor.now)
+    await db.run(SQL.add, actor.tenant, id_, None, None, hash_, reason, actor.name, actor.now, until)
     return id_
 
 
-async def lift(db: Postgres, tenant: str, ban: str, actor: str, now: int) -> bool:
+async def lift(db: Postgres, actor: Actor, ban: str) -> bool:
     """End a ban; False when there is none that was not lifted already."""
-    return await db.value(SQL.lift, tenant, ban, now, actor, uuid7(now)) is not None
+    return await db.value(SQL.lift, actor.tenant, ban, actor.now, actor.name, uuid7(actor.now)) is not None
 
 
 async def page(

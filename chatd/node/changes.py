@@ -132,25 +132,29 @@ async def change(
     tenant, user, now = ctx.tenant, ctx.user, ctx.now
 
     async def transaction(connection: Any) -> T:
-        async with connection.transaction():
-            place = await hold(connection, tenant, conversation, user)
-            if place is None or (place.role is None and not stranger):
-                raise Refused("not_found", "no such conversation")
-            if place.blocked and not blocked:
-                raise Refused("blocked")
-            one = Change(connection, tenant, conversation, user, now, place)
-            if needs is not None:
-                one.check(needs)
-            result = await work(one)
-            await one.finish()
-            return result
+        place = await hold(connection, tenant, conversation, user)
+        here = Change(connection, tenant, conversation, user, now, let_in(place, stranger=stranger, blocked=blocked))
+        if needs is not None:
+            here.check(needs)
+        result = await work(here)
+        await here.finish()
+        return result
 
     try:
-        return await ctx.node.db.within(transaction)
+        return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
             ctx.node.cluster.doubt(tenant, conversation)
         raise
+
+
+def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
+    """The place, for who may change something there. Raises Refused: `not_found`, `blocked`."""
+    if place is None or (place.role is None and not stranger):
+        raise Refused("not_found", "no such conversation")
+    if place.blocked and not blocked:
+        raise Refused("blocked")
+    return place
 
 
 async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:

@@ -25,7 +25,7 @@ ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read`, `write` and `watch` of the bus, and `mend`, run beside it."""
+    """See the module. `read`, `write` and `watch` of the bus run beside it, and `mend` and `patrol` of its `truth`."""
 
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub

@@ -13,13 +13,13 @@ from chatd.node.cluster import Cluster
 from chatd.node.headcount import Headcount
 from chatd.node.hub import Hub
 from chatd.node.keys import Keyring
-from chatd.node.limits import UserLimits
+from chatd.node.limits import AddressLimits, UserLimits
 from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.presence import Presence
 from chatd.node.screening import Screening
-from chatd.node.sign_in import AddressLimits, SignIn
+from chatd.node.sign_in import SignIn
 from chatd.store.blobs import Blobs
 from chatd.store.journal import Journal
 from chatd.store.postgres import Postgres

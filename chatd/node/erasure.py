@@ -16,12 +16,12 @@ from typing import Any
 
 from chatd import log
 from chatd.errors import Refused
-from chatd.ids import uuid7
+from chatd.ids import NIL, uuid7
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx, Node, on_behalf
 from chatd.node.effects import Effects, ToConversation, deliver
 from chatd.node.membership import depart, member_in, told_departed, told_members
-from chatd.node.messages import NOBODY, told_update
+from chatd.node.messages import told_update
 from chatd.node.tombstones import bury, states, told
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
@@ -45,17 +45,16 @@ async def begin(db: Postgres, tenant: str, user: str, actor: str, now: int) -> b
     """
 
     async def work(connection: Any) -> bool:
-        async with connection.transaction():
-            if await connection.fetchval(SQL.mark, tenant, user, now) is None:
-                if await connection.fetchval(SQL.exists, tenant, user) is None:
-                    raise Refused("not_found", "no such user")
-                return False
-            await connection.execute(SQL.forget_access, tenant, user)
-            await connection.execute(SQL.forget_own, tenant, user, now)
-            await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
-            return True
+        if await connection.fetchval(SQL.mark, tenant, user, now) is None:
+            if await connection.fetchval(SQL.exists, tenant, user) is None:
+                raise Refused("not_found", "no such user")
+            return False
+        await connection.execute(SQL.forget_access, tenant, user)
+        await connection.execute(SQL.forget_own, tenant, user, now)
+        await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
+        return True
 
-    return await db.within(work)
+    return await db.in_transaction(work)
 
 
 async def page(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, Any]]:
@@ -106,7 +105,7 @@ class Erasure:
 
     async def _leave_all(self) -> None:
         """Groups and matches are left. In a direct conversation the other one stays, and with them the row, without a name."""
-        after = NOBODY
+        after = NIL
         while rows := await self._db.all(SQL.memberships, *self._who, after, PAGE):
             for row in rows:
                 with suppress(Refused):

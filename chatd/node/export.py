@@ -12,12 +12,12 @@ from typing import Any
 from msgspec import Struct, json
 
 from chatd.errors import Refused
+from chatd.ids import NIL
 from chatd.store import queries
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("export")
 PAGE = 500
-FIRST = "00000000-0000-0000-0000-000000000000"
 
 
 class Part(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Part(Struct, frozen=True):
     type: str
     statement: str
     keys: tuple[str, ...]
-    start: tuple[Any, ...] = (FIRST,)
+    start: tuple[Any, ...] = (NIL,)
 
 
 PARTS = (
@@ -35,8 +35,8 @@ PARTS = (
     Part("departure", SQL.departures, ("conversation",)),
     Part("join_request", SQL.join_requests, ("conversation",)),
     Part("message", SQL.messages, ("client_id",), ("",)),
-    Part("reaction", SQL.reactions, ("conversation", "seq", "emoji"), (FIRST, 0, "")),
-    Part("mark", SQL.marks, ("conversation", "seq"), (FIRST, 0)),
+    Part("reaction", SQL.reactions, ("conversation", "seq", "emoji"), (NIL, 0, "")),
+    Part("mark", SQL.marks, ("conversation", "seq"), (NIL, 0)),
     Part("upload", SQL.uploads, ("upload",)),
     Part("scheduled", SQL.scheduled, ("id",)),
     Part("invite", SQL.invites, ("invite",)),

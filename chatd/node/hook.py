@@ -18,10 +18,10 @@ from chatd import log
 from chatd.config import Hook as Settings
 from chatd.domain.circuit import Circuit
 from chatd.errors import Refused
+from chatd.node.keys import SHORTEST_SECRET
 from chatd.store.outbound import Outbound, OutboundError, check_url, open_outbound
 
 LOG = log.get(__name__)
-SHORTEST_SECRET = 32
 LONGEST_REASON = 200
 
 

@@ -10,37 +10,17 @@ from weakref import WeakSet
 
 import trio
 
+from chatd.clock import now_ms
+from chatd.node.arrivals import Arrival
 from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
-from chatd.node.keys import now_ms
 from chatd.node.passed import Passed
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
 from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
-Place = tuple[str, int]
 # Tenant, user, and whether the user is here.
 Watcher = Callable[[str, str, bool], None]
-
-
-class Arrival:
-    """Somebody whose conversations are being looked up: `places` are their ids, and the rev each had.
-
-    What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
-    """
-
-    __slots__ = ("__weakref__", "anew", "closes", "hushed", "in_match", "key", "parted", "places")
-
-    def __init__(self, tenant: str, user: str) -> None:
-        self.key = (tenant, user)
-        self.places: list[Place] = []
-        # Of them those in which the membership has begun meanwhile.
-        self.anew: set[str] = set()
-        self.closes: list[tuple[str, str | None, Revocation]] = []
-        self.in_match = False
-        # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
-        self.hushed: dict[str, bool] = {}
-        self.parted: set[str] = set()
 
 
 class Hub:
@@ -257,7 +237,7 @@ class Hub:
             self._note(key, audience)
 
     def _note(self, key: tuple[str, str], audience: Audience) -> None:
-        """Remember since when something is missing. See `Cluster.mend`."""
+        """Remember since when something is missing. See `Truth.mend`."""
         if not audience.waiting:
             if self.waiting:
                 self.waiting.pop(key, None)

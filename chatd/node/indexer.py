@@ -21,12 +21,14 @@ from typing import Any
 
 import trio
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from chatd import log
 from chatd.domain.facets import facets
 from chatd.domain.words import tokens
 from chatd.errors import Refused
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import ForeignKeyViolation, Postgres, Row
 from chatd.store.statements import NESTED
 from chatd.wire.changes import MessageNew, MessageUpdate
@@ -57,6 +59,9 @@ class Entry(Struct, frozen=True):
     created_at: int
     seq: int
     words: str | None
+
+
+COLUMNS = len(Entry.__struct_fields__)
 
 
 class Batch(Struct, frozen=True):
@@ -149,11 +154,8 @@ class Indexer:
         self._behind.update(dict.fromkeys(batch.more))
 
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
-        limit = BATCH // len(places)
-        columns = columns_of(places)
-        rows: Sequence[Row] = await self._connection.within(
-            lambda connection: connection.fetch(SQL.news, *columns, limit), TIMEOUT
-        )
+        args = (*columns_of(places, 2), BATCH // len(places))
+        rows: Sequence[Row] = await self._connection.within(lambda connection: connection.fetch(SQL.news, *args), TIMEOUT)
         return rows
 
     async def _write(self, batch: Batch) -> None:
@@ -194,25 +196,17 @@ async def write(connection: Any, batch: Batch) -> None:
     """Within a transaction. A conversation that another node has moved on, or works on, is left to it."""
     news = [place for place, (before, _) in batch.moves.items() if before == 0]
     if news:
-        await connection.execute(SQL.begin, *columns_of(news))
+        await connection.execute(SQL.begin, *columns_of(news, 2))
     befores = [before for before, _ in batch.moves.values()]
-    taken = await connection.fetch(SQL.take, *columns_of(list(batch.moves)), befores)
+    taken = await connection.fetch(SQL.take, *columns_of(batch.moves, 2), befores)
     ours = {(row["tenant"], row["conversation"]) for row in taken}
     entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
     gone = [entry for entry in entries if entry.words is None]
     said = [entry for entry in entries if entry.words is not None]
     if gone:
-        await connection.execute(SQL.remove, *transposed(gone)[:4])
+        await connection.execute(SQL.remove, *columns_of(map(astuple, gone), COLUMNS)[:-1])
     if said:
-        await connection.execute(SQL.put, *transposed(said))
+        await connection.execute(SQL.put, *columns_of(map(astuple, said), COLUMNS))
     places = list(ours)
     if places:
-        await connection.execute(SQL.move, *columns_of(places), [batch.moves[place][1] for place in places])
-
-
-def columns_of(places: Sequence[Place]) -> list[list[str]]:
-    return [[tenant for tenant, _ in places], [conversation for _, conversation in places]]
-
-
-def transposed(entries: Sequence[Entry]) -> list[list[Any]]:
-    return [[getattr(entry, name) for entry in entries] for name in Entry.__struct_fields__]
+        await connection.execute(SQL.move, *columns_of(places, 2), [batch.moves[place][1] for place in places])

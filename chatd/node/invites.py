@@ -13,8 +13,8 @@ SQL = queries.load("invites")
 Secret = Annotated[str, Meta(min_length=16, max_length=64)]
 
 
-async def behind(ctx: Ctx, secret: str) -> dict[str, Any]:
-    """Raises Refused: `not_found`."""
+async def group_of(ctx: Ctx, secret: str) -> dict[str, Any]:
+    """Where a link leads to, as a row of `find`. Raises Refused: `not_found`."""
     row = await ctx.node.db.one(SQL.find, ctx.tenant, digest(secret), ctx.now)
     if row is None:
         raise Refused("not_found", "$.secret: no such link")

@@ -5,7 +5,6 @@ matches: `tid` among the tenants, `kid` among the keys of that tenant's own set.
 """
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -152,8 +151,3 @@ def read_jwks(text: bytes, algorithm: str) -> dict[str, Any]:
     if not keys:
         raise ValueError(f"the JWKS has no key for {algorithm}")
     return keys
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000

@@ -1,8 +1,8 @@
 """One node at a time: a lease in Redis, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
 
 Whoever cannot reach Redis stays what they are: with Redis away nobody can take a lease over either. Whoever never could takes
-it to be theirs. Two holders are possible for
-a moment (a process that was stopped and goes on), so what a holder decides must be guarded by the database as well.
+it to be theirs. Two holders are possible for a moment (a process that was stopped and goes on), so what a holder decides must be
+guarded by the database as well.
 """
 
 from collections.abc import Awaitable, Callable

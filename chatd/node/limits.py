@@ -1,34 +1,68 @@
-"""How much one user may ask of this node, over all connections and REST together. Bounded: the idle ones are forgotten."""
+"""How much may be asked of this node: by a user, over all connections and REST together, and by an address without a user."""
 
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
 import trio
 
 from chatd.config import Limits
+from chatd.domain.addresses import bucket as bucket_of
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
 
 MOST_USERS = 100_000
+MOST_ADDRESSES = 10_000
+Key = TypeVar("Key")
+
+
+class Buckets(Generic[Key]):
+    """A token bucket for each key. Bounded: of more than `most` those that were idle longest are forgotten."""
+
+    def __init__(self, rate: float, burst: float, most: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._buckets: OrderedDict[Key, TokenBucket] = OrderedDict()
+
+    def of(self, key: Key) -> TokenBucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket
 
 
 class UserLimits:
     """A token bucket per (tenant, user)."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._rate = limits.user_commands_per_second
-        self._burst = limits.user_commands_burst
-        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+    def __init__(self, rate: float, burst: float) -> None:
+        self._buckets = Buckets[tuple[str, str]](rate, burst, MOST_USERS)
+
+    @classmethod
+    def of_commands(cls, limits: Limits) -> "UserLimits":
+        """As configured."""
+        return cls(limits.user_commands_per_second, limits.user_commands_burst)
 
     def take(self, tenant: str, user: str, cost: float) -> None:
         """Raises Refused: `rate_limited` with `retry_after`."""
-        bucket = self._buckets.get((tenant, user))
-        if bucket is None:
-            bucket = self._buckets[tenant, user] = TokenBucket(self._rate, self._burst)
-            if len(self._buckets) > MOST_USERS:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end((tenant, user))
-        check(bucket, cost, trio.current_time())
+        check(self._buckets.of((tenant, user)), cost, trio.current_time())
+
+
+class AddressLimits:
+    """A token bucket per address, for what is refused or given to people without an identity."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._buckets = Buckets[str](per_minute / 60, max(1.0, per_minute), MOST_ADDRESSES)
+
+    def check(self, address: str, cost: float = 1) -> None:
+        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether another one would be let through."""
+        bucket, now = self._buckets.of(bucket_of(address)), trio.current_time()
+        wait = bucket.take(now, cost) if cost else bucket.lacks(now)
+        if wait > 0:
+            raise Refused("rate_limited", "too many attempts from your address", retry_after=wait)
 
 
 def check(bucket: TokenBucket, cost: float, now: float) -> None:

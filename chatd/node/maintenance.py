@@ -59,14 +59,11 @@ class Maintenance:
         return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
 
 
-async def change(
-    db: Postgres, enabled: bool, message: str, retry_after: float | None, now: int, actor: Actor | None = None
-) -> None:
-    """Write how it stands from now on; the nodes have to be told to look."""
+async def change(db: Postgres, actor: Actor, enabled: bool, message: str, retry_after: float | None) -> None:
+    """Write how it stands from now on; the nodes have to be told to look. `retry_after` in seconds."""
 
     async def work(connection: Any) -> None:
-        await connection.execute(SQL.set, enabled, message, retry_after, now)
-        if actor is not None:
-            await audit.note(connection, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")
+        await connection.execute(SQL.set, enabled, message, retry_after, actor.now)
+        await audit.note(connection, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")
 
     await db.in_transaction(work)

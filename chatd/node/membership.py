@@ -9,9 +9,10 @@ from chatd.errors import Refused
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, ToConversation, ToUser, deliver
+from chatd.node.messages import told_message
 from chatd.node.views import member_of, shared, view_to_tell
 from chatd.store import queries
-from chatd.wire.changes import ConversationUpdate, MemberLeft, MemberUpdate, MessageNew
+from chatd.wire.changes import ConversationUpdate, MemberLeft, MemberUpdate
 from chatd.wire.entities import Departure, Json, Member, Message
 
 SQL = queries.load("membership")
@@ -90,7 +91,7 @@ def named(act: str, users: Sequence[str]) -> Json:
     return {"act": act, "users": list(users[:MOST_NAMED]), "count": len(users)}
 
 
-async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
+async def told_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
     """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come.
 
     They hear it before anything is read: who is removed meanwhile must not come in after that was told, and what the database
@@ -107,7 +108,7 @@ async def tell_entered(ctx: Ctx, conversation: str, members: Sequence[Member], s
     return [
         *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),
         *told_members(conversation, members),
-        ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said)),
+        told_message(conversation, said),
     ]
 
 
@@ -119,10 +120,7 @@ def told_members(conversation: str, members: Sequence[Member]) -> Effects:
 def told_left(conversation: str, departure: Departure, said: Message | None) -> Effects:
     """Everybody hears who has gone, the one who has gone as the last thing; what is said of it is for those who stay."""
     left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
-    told: Effects = [ToConversation(conversation, left, parts=[departure.user])]
-    if said is None:
-        return told
-    return [*told, ToConversation(conversation, MessageNew(conversation=conversation, rev=said.rev, message=said))]
+    return [ToConversation(conversation, left, parts=[departure.user]), *([told_message(conversation, said)] if said else [])]
 
 
 def told_departed(conversation: str, left: Left) -> Effects:

@@ -1,6 +1,5 @@
 """What several features need of a message: its text within bounds, and the message itself within a change."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,20 +8,20 @@ from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.ids import NIL, is_uuid
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
+from chatd.node.effects import ToConversation
 from chatd.node.screening import Draft
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.changes import MessageUpdate, Why
+from chatd.wire.changes import MessageNew, MessageUpdate, Why
 from chatd.wire.entities import Json, Message
 from chatd.wire.events import Behind
 
 SQL = queries.load("message_states")
-ID = re.compile(UUID_PATTERN)
 # Who changes something that nobody asked for.
-NOBODY = "00000000-0000-0000-0000-000000000000"
+NOBODY = NIL
 
 
 def check_text(config: Config, text: str) -> None:
@@ -38,6 +37,11 @@ async def message_in(here: Change, message: str) -> Row:
     if row is None:
         raise Refused("not_found", "no such message")
     return row
+
+
+def told_message(conversation: str, message: Message) -> ToConversation:
+    """A message that is new, also one that says what happened."""
+    return ToConversation(conversation, MessageNew(conversation=conversation, rev=message.rev, message=message))
 
 
 def told_update(here: Change, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
@@ -59,7 +63,7 @@ def told_update(here: Change, message: Message, change: Why, **more: Any) -> Mes
 async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:
     """That the asker may use the files which attachments name as `upload`. Raises Refused: `bad_request`, `not_found`."""
     named = {one["upload"] for one in attachments if isinstance(one.get("upload"), str)}
-    if any("upload" in one and not (isinstance(one["upload"], str) and ID.match(one["upload"])) for one in attachments):
+    if any("upload" in one and not (isinstance(one["upload"], str) and is_uuid(one["upload"])) for one in attachments):
         raise Refused("bad_request", "$.attachments: upload is the id of an upload")
     if named and await ctx.node.db.value(SQL.readable_uploads, ctx.tenant, ctx.user, list(named)) != len(named):
         raise Refused("not_found", "$.attachments: no such upload")

@@ -33,7 +33,7 @@ class Meter:
         now = time.monotonic()
         if now - self._counted_at >= FRESH:
             self._counted_at = now
-            self._open_fds = count_fds()
+            self._open_fds = open_descriptors()
             self._tasks = trio.lowlevel.current_statistics().tasks_living
         collections = [generation["collections"] for generation in gc.get_stats()]
         return Process(rss_bytes(), time.process_time(), self._open_fds, self._tasks, collections)
@@ -47,9 +47,9 @@ def rss_bytes() -> int:
         return 0
 
 
-def count_fds() -> int:
-    """Linux 6.2 and later say it as the size of the directory; others have to be counted."""
+def open_descriptors() -> int:
+    """Files and sockets. Linux 6.2 and later say it as the size of a directory; elsewhere they have to be counted."""
     try:
         return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
     except OSError:
-        return 0
+        return len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else 0

@@ -1,8 +1,8 @@
 """Questions of the command line to all nodes, and the answers.
 
-A question is an order on the bus (`store/bus.announce`) with the id of a list in Redis; each node puts its answer there, as
-JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus never waits
-for them, and are bounded: in number, in size, and in what may wait.
+A question is an order on the bus (`announce` of `store/bus_entries`) with the id of a list in Redis; each node puts its answer
+there, as JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus
+never waits for them, and are bounded: in number, in size, and in what may wait.
 """
 
 import os
@@ -19,6 +19,7 @@ from chatd.node import orders
 from chatd.node.answers import Answer, Health, Sessions, Trace
 from chatd.node.audience import Session
 from chatd.node.context import Node
+from chatd.node.process import open_descriptors
 from chatd.store.redis import Redis
 
 LOG = log.get(__name__)
@@ -120,11 +121,3 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     if len(data) > MOST_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
     await redis.call("EVAL", PUT, 1, redis.key("answers", reply), data, KEPT, MOST_ANSWERS)
-
-
-def open_descriptors() -> int:
-    """How many files and sockets this process has open; 0 where the system does not say."""
-    try:
-        return len(os.listdir("/dev/fd"))
-    except OSError:
-        return 0

@@ -7,7 +7,7 @@ however often they have read meanwhile.
 
 import trio
 from msgspec import UNSET, Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from chatd import log
 from chatd.errors import Refused
@@ -17,6 +17,7 @@ from chatd.node.hub import Hub
 from chatd.node.orders import Recount
 from chatd.node.views import conversation_of
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
 from chatd.wire.changes import ConversationUpdate, SessionBehind
 
@@ -74,7 +75,7 @@ class Recounts:
                 await trio.sleep(RETRY_AFTER)
 
     async def _tell(self, batch: dict[Reader, str | None]) -> None:
-        columns = [[getattr(reader, name) for reader in batch] for name in Reader.__struct_fields__]
+        columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
         for row in await self._db.all(SQL.counters, *columns):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)

@@ -26,16 +26,16 @@ class Revocations:
     def __init__(self, clock: Callable[[], int]) -> None:
         self.seconds = Histogram()
         self._clock = clock
-        self._of: dict[Session, Revocation] = {}
+        self._expected: dict[Session, Revocation] = {}
 
     def expect(self, session: Session, revocation: Revocation) -> None:
         """This session has to go. The first order counts; one that does not say since when is not measured."""
-        if revocation.at and session not in self._of:
-            self._of[session] = revocation
+        if revocation.at and session not in self._expected:
+            self._expected[session] = revocation
             revocation.left += 1
 
     def gone(self, session: Session) -> None:
-        revocation = self._of.pop(session, None)
+        revocation = self._expected.pop(session, None)
         if revocation is None:
             return
         revocation.left -= 1

@@ -21,6 +21,7 @@ from chatd.domain.facets import DAY, SPAN, days, spans
 from chatd.domain.search_query import Query, any_of, places_query, tsquery
 from chatd.domain.words import highlights
 from chatd.errors import Refused
+from chatd.ids import NIL
 from chatd.node.context import Ctx
 from chatd.node.views import message_of
 from chatd.store import queries
@@ -28,7 +29,6 @@ from chatd.store.postgres import Row
 from chatd.wire.entities import Message
 
 SQL = queries.load("search")
-FIRST = "00000000-0000-0000-0000-000000000000"
 # Days of each look; the last one has no end.
 LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
 # Milliseconds for all looks of a page, and how long a single one has at least.
@@ -46,7 +46,7 @@ class Spot(Struct, frozen=True):
     """A place in the order of results: everything before it in time is still to come."""
 
     time: int
-    conversation: str = FIRST
+    conversation: str = NIL
     seq: int = 0
 
 

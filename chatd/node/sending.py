@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chatd.errors import Refused
-from chatd.ids import uuid7
+from chatd.ids import NIL, uuid7
 from chatd.node.context import Ctx
 from chatd.node.effects import Reply, ToConversation, deliver
 from chatd.node.messages import check_text, check_uploads, screened
@@ -19,7 +19,7 @@ from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
 
 SQL = queries.load("sending")
 # What stands for everybody in the table of mentions is nobody's id.
-EVERYBODY = "00000000-0000-0000-0000-000000000000"
+EVERYBODY = NIL
 
 
 class Outgoing(Command):

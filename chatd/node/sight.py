@@ -14,6 +14,7 @@ from chatd.node.audience import WRITES_PER_TURN, SharedFrame
 from chatd.node.hub import Hub
 from chatd.node.lookers import Lookers
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
 from chatd.wire.presence import PresenceState, PresenceUpdate, Status
 
@@ -44,9 +45,8 @@ class Sight:
 
     async def visible(self, pairs: Iterable[tuple[User, str]]) -> Visible:
         """Raises Refused."""
-        asked = list(dict.fromkeys(pairs))
-        tenants, users = [user[0] for user, _ in asked], [user[1] for user, _ in asked]
-        rows = await self._db.all(SQL.visible, tenants, users, [viewer for _, viewer in asked], self._shown_to)
+        asked = [(*user, viewer) for user, viewer in dict.fromkeys(pairs)]
+        rows = await self._db.all(SQL.visible, *columns_of(asked, 3), self._shown_to)
         return {((row["tenant"], row["user"]), row["viewer"]): row["last_seen"] for row in rows}
 
     async def states(self, viewer: str, ranks: Mapping[User, int]) -> list[PresenceState]:

@@ -1,46 +1,19 @@
 """From a credential to somebody who may act here. Both doors use it, and nothing else says who somebody is."""
 
 import hashlib
-from collections import OrderedDict
 from typing import Any
 
-import trio
-
 from chatd.config import Config
-from chatd.domain.addresses import bucket
 from chatd.domain.identity import Principal
-from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
 from chatd.node import bans
-from chatd.node.hub import Arrival
+from chatd.node.arrivals import Arrival
 from chatd.node.keys import Keyring
+from chatd.node.limits import AddressLimits
 from chatd.store import queries
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("sign_in")
-MOST_ADDRESSES = 10_000
-
-
-class AddressLimits:
-    """A token bucket per address, for what is refused or given to people without an identity. Bounded: the oldest go first."""
-
-    def __init__(self, per_minute: float) -> None:
-        self._rate = per_minute / 60
-        self._burst = max(1.0, per_minute)
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
-
-    def check(self, address: str, cost: float = 1) -> None:
-        """Raises Refused: `rate_limited`. With `cost` 0 it only asks whether another one would be let through."""
-        key = bucket(address)
-        known = self._buckets.get(key)
-        if known is None:
-            known = self._buckets[key] = TokenBucket(self._rate, self._burst)
-            if len(self._buckets) > MOST_ADDRESSES:
-                self._buckets.popitem(last=False)
-        now = trio.current_time()
-        wait = known.take(now, cost) if cost else known.lacks(now)
-        if wait > 0:
-            raise Refused("rate_limited", "too many attempts from your address", retry_after=wait)
 
 
 class SignIn:
@@ -104,7 +77,7 @@ class SignIn:
 
 
 def digest(secret: str) -> bytes:
-    """How tickets and refresh tokens are kept."""
+    """How tickets, refresh tokens and links are kept, and what secrets are compared by: of one length for all."""
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from chatd.config import Config
 from chatd.domain.tokens import DEFAULT_TENANT
+from chatd.ids import NIL
 from chatd.node.changes import Change, change
 from chatd.node.context import Node, on_behalf
 from chatd.node.effects import Effects, ToConversation, deliver
@@ -80,7 +81,7 @@ async def retain(node: Node) -> bool:
 
 async def retain_all(node: Node) -> None:
     days = days_of(node.config)
-    position = (NOBODY, "")
+    position = (NIL, "")
     while True:
         rows = await node.db.all(SQL.aged, *position, list(days), list(days.values()), PAGE)
         for row in rows:

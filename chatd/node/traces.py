@@ -30,7 +30,7 @@ class Traces:
         self._moved: deque[tuple[str, str, int, int, int]] = deque(maxlen=most)
         # Message, session ("" over REST), when it came, when it was committed (both in milliseconds), size of the batch, rev.
         self.accepted = self._accepted.append
-        # Conversation, rev, and the how manieth order for the bus it was.
+        # Conversation, rev, and how many orders for the bus there had been with it: `Bus.given`.
         self.given = self._given.append
         # Conversation, rev, seconds, sessions that it was written to.
         self.told = self._told.append

@@ -13,11 +13,12 @@ from chatd.errors import Refused
 from chatd.node.audience import News, SharedFrame
 from chatd.node.hub import Hub
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.changes import SessionBehind
 
 LOG = log.get(__name__)
-SQL = queries.load("cluster")
+SQL = queries.load("truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
@@ -57,7 +58,7 @@ class Truth:
             keys = [key for key, since in self._hub.waiting.items() if since <= late]
             with suppress(Refused):
                 if keys:
-                    await self._skip_to_truth(await self._db.all(SQL.revs, *map(list, zip(*keys, strict=True))))
+                    await self._skip_to_truth(await self._db.all(SQL.revs, *columns_of(keys, 2)))
                 while self._doubtful:
                     await self._recheck(*self._doubtful.pop())
 
@@ -100,7 +101,7 @@ class Truth:
         horizon = await self._db.value(SQL.horizon)
         users = self._hub.users()
         for at in range(0, len(users), USERS_AT_ONCE):
-            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
+            tenants, ids = columns_of(users[at : at + USERS_AT_ONCE], 2)
             for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
                 await self._learn(row)
             for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
@@ -113,7 +114,7 @@ class Truth:
     async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
         """Who is banned or erased, and whose login has ended."""
         for at in range(0, len(users), USERS_AT_ONCE):
-            tenants, ids = map(list, zip(*users[at : at + USERS_AT_ONCE], strict=True))
+            tenants, ids = columns_of(users[at : at + USERS_AT_ONCE], 2)
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
                 self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
             for row in await self._db.all(SQL.erased, tenants, ids):

@@ -19,10 +19,11 @@ from chatd.domain import file_types, images
 from chatd.domain.identity import Principal
 from chatd.domain.image_headers import BadImage, TooLarge
 from chatd.errors import Refused
-from chatd.ids import uuid7
+from chatd.ids import NIL, uuid7
 from chatd.node.context import Node
 from chatd.store import queries
 from chatd.store.blobs import new_key
+from chatd.store.columns import columns_of
 from chatd.wire.uploads import PATH, Upload
 
 LOG = log.get(__name__)
@@ -106,15 +107,14 @@ async def add(node: Node, row: tuple[Any, ...], size: int) -> None:
     tenant, owner, now = row[0], row[2], row[-1]
 
     async def work(connection: Any) -> bool:
-        async with connection.transaction():
-            await connection.execute(SQL.lock_owner, tenant, owner)
-            used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
-            fits = bool(used + size <= node.config.uploads.user_quota_bytes)
-            if fits:
-                await connection.execute(SQL.add, *row)
-            return fits
+        await connection.execute(SQL.lock_owner, tenant, owner)
+        used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
+        fits = bool(used + size <= node.config.uploads.user_quota_bytes)
+        if fits:
+            await connection.execute(SQL.add, *row)
+        return fits
 
-    if not await node.db.within(work):
+    if not await node.db.in_transaction(work):
         raise over_quota()
 
 
@@ -153,7 +153,7 @@ class Sweep:
     Takes away what nothing uses a day after it was made, and ends what was left in the middle.
     """
 
-    BEGINNING = ("00000000-0000-0000-0000-000000000000", "")
+    BEGINNING = (NIL, "")
 
     def __init__(self, node: Node, page: int = 1000, pages: int = 100) -> None:
         self._node = node
@@ -178,14 +178,9 @@ class Sweep:
             return
 
         async def work(connection: Any) -> list[Any]:
-            async with connection.transaction():
-                locked = await connection.fetch(SQL.lock_unused, *columns(unused))
-                rows = await connection.fetch(SQL.claim_unused, *columns([tuple(row) for row in locked]), now)
-                return list(rows)
+            locked = await connection.fetch(SQL.lock_unused, *columns_of(unused, 2))
+            rows = await connection.fetch(SQL.claim_unused, *columns_of(locked, 2), now)
+            return list(rows)
 
-        for row in await self._node.db.within(work):
+        for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])
-
-
-def columns(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [tenant for tenant, _ in pairs], [id_ for _, id_ in pairs]

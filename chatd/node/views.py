@@ -13,10 +13,16 @@ from chatd.store.postgres import Row
 from chatd.wire.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 
 SQL = queries.load("views")
+T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Struct)
 # Fields of a message that are absent when the row has nothing.
 OPTIONAL = tuple(name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True))
 FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
+
+
+def page_of(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
+    """A page of at most `limit`, and whether there is more: `rows` were asked for with a limit of one more."""
+    return rows[:limit], len(rows) > limit
 
 
 def entity_of(kind: type[Entity], row: Row, **more: Any) -> Entity:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from chatd.ids import UUID_PATTERN
+from chatd.ids import UUID
 from chatd.store.redis import Redis
 
 User = tuple[str, str]
@@ -22,7 +22,7 @@ BURIAL_MS = 15_000
 FORGOTTEN = 86_400
 MARK = b""
 RANKS = {b"1": 1, b"2": 2}
-FIELD = re.compile(f"{UUID_PATTERN[1:-1]}/.+", re.DOTALL)
+FIELD = re.compile(f"{UUID}/.+", re.DOTALL)
 # KEYS: the nodes, our hash; ARGV: our name, milliseconds of a lease, of a burial (0: none), seconds.
 # All names, and one whose lease is over, with when it ended, and until when it is ours to bury; nothing when we are not on the
 # board, or not whole.

@@ -11,7 +11,6 @@ A node with nobody to talk to publishes nothing. Whoever comes new says so, and 
 something after hearing it (`introduce`): from then on it is told everything.
 """
 
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,8 +20,9 @@ import trio
 from msgspec import Raw
 
 from chatd import log
+from chatd.clock import now_ms
 from chatd.errors import Refused
-from chatd.store.bus_entries import DECODE, ENCODE, Entry, entries_of, order_of, pairs
+from chatd.store.bus_entries import DECODE, ENCODE, MOST_ENTRIES, Entry, entries_of, order_of, pairs, recent
 from chatd.store.redis import Redis
 
 LOG = log.get(__name__)
@@ -34,9 +34,8 @@ SILENCE = 4.0
 POLL = 5.0
 MOST_WAITING = 50_000
 MOST_IN_ENTRY = 2_000
-MOST_ENTRIES = 20_000
 MOST_WRITES = 5_000
-AT_ONCE, PAGE = 200, 500
+AT_ONCE = 200
 BLOCK_MS = 1000
 START = b"0-0"
 Obey = Callable[[bytes], Awaitable[None]]
@@ -150,7 +149,10 @@ class Bus:
             await until(lambda: here <= self._welcomed_by)
 
     def written_at(self, order: int) -> int | None:
-        """When the so manieth order was written, in milliseconds; 0 when it was dropped. None: not yet, or too long ago."""
+        """When the order with this number (see `given`) was written, in milliseconds; 0 when it was dropped.
+
+        None: not yet, or too long ago to know.
+        """
         later = [write for write in self.writes if write[0] >= order]
         return min(later)[1] if later and (len(self.writes) < MOST_WRITES or self.writes[0][0] < order) else None
 
@@ -183,26 +185,38 @@ class Bus:
                 entry = DECODE(data)
             except msgspec.DecodeError:
                 LOG.warning("an entry of the bus could not be read", extra={"entry": id_})
-                continue
-            known = self._numbers.get(entry.node)
-            self._seen[entry.node] = self._heard_at
-            if known is not None and entry.number <= known:
-                continue
-            self._numbers[entry.node] = entry.number
-            if entry.leaves:
-                self._seen.pop(entry.node)
-            if entry.node != self.name:
-                await self._obey_all(entry, obey)
-                if known is None and entry.number > 1:
-                    self.gaps += 1
-                    await lost()
-                elif known is not None and entry.number > known + 1:
-                    await self._miss(lost)
-                if known is None and not entry.leaves:
-                    self._new.append(entry.node)
-                    self._work.set()
-                if self.name in entry.welcome:
-                    self._welcomed_by.add(entry.node)
+            else:
+                await self._hear(entry, obey, lost)
+
+    async def _hear(self, entry: Entry, obey: Obey, lost: Lost) -> None:
+        """An entry, unless it was heard before."""
+        known = self._numbers.get(entry.node)
+        self._seen[entry.node] = self._heard_at
+        if known is not None and entry.number <= known:
+            return
+        self._numbers[entry.node] = entry.number
+        if entry.leaves:
+            self._seen.pop(entry.node)
+        if entry.node != self.name:
+            await self._obey_all(entry, obey)
+            await self._check_number(entry, known, lost)
+            self._meet(entry, is_new=known is None)
+
+    async def _check_number(self, entry: Entry, known: int | None, lost: Lost) -> None:
+        """Whether something is missing since the last entry of this node; of a new one, since its first."""
+        if known is None and entry.number > 1:
+            self.gaps += 1
+            await lost()
+        elif known is not None and entry.number > known + 1:
+            await self._miss(lost)
+
+    def _meet(self, entry: Entry, *, is_new: bool) -> None:
+        """Welcome who is new, and note who has welcomed us."""
+        if is_new and not entry.leaves:
+            self._new.append(entry.node)
+            self._work.set()
+        if self.name in entry.welcome:
+            self._welcomed_by.add(entry.node)
 
     async def _obey_all(self, entry: Entry, obey: Obey) -> None:
         for order in entry.orders:
@@ -253,32 +267,6 @@ class Bus:
     def statistics(self) -> dict[str, int]:
         counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps}
         return {**counts, "peers": len(self.peers()), "waiting": len(self._open)}
-
-
-async def recent(redis: Redis, seconds: int = 3) -> list[str]:
-    """The nodes that wrote in the last seconds, by the clock of Redis, and have not left. Raises Refused."""
-    now, _ = await redis.call("TIME")
-    left: dict[str, bool] = {}
-    until = "+"
-    while True:
-        rows = pairs(await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", PAGE))
-        for id_, fields in rows:
-            until = f"({id_.decode()}"
-            with suppress(msgspec.DecodeError):
-                entry = DECODE(fields[b"b"])
-                left.setdefault(entry.node, entry.leaves)
-        if len(rows) < PAGE:
-            return [node for node, gone in left.items() if not gone]
-
-
-async def announce(redis: Redis, name: str, order: bytes) -> None:
-    """One order to all nodes, from somebody who is none, such as a command. `name` must be new. Raises Refused."""
-    entry = ENCODE(Entry(name, 1, [], [Raw(order)], leaves=True))
-    await redis.call("XADD", redis.key("bus"), "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -1,13 +1,14 @@
-"""The two statements of the journal: entries in, and for each entry what became of it, in the order to tell."""
+"""The two statements of the journal: entries go in, and what became of each comes back, in the order in which it is told."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import astuple
 
+from chatd.clock import now_ms
 from chatd.errors import Refused
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
 from chatd.store.postgres import Connection
 
@@ -23,9 +24,9 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     """Number and insert. A result that is a string is a refusal code."""
     items = [entry.item for entry in entries if isinstance(entry.item, Append)]
     columns = transposed(items)
-    rows = await connection.call(SQL.append_messages, *columns, time.time_ns() // 1_000_000)
-    now = time.time_ns() // 1_000_000
-    return [(entries[row["ord"] - 1], appended(row, items, now)) for row in rows]
+    rows = await connection.call(SQL.append_messages, *columns, now_ms())
+    committed_at = now_ms()
+    return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
 
 
 def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused | str:
@@ -53,7 +54,7 @@ def advanced(row: Any) -> Advanced | str:
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
     """A column per field, as the arrays of a statement. One without a value is none at all: unnest fills it up."""
-    columns = [list(column) for column in zip(*map(astuple, items), strict=True)]
+    columns = columns_of(map(astuple, items), 0)
     return [column if any(value is not None for value in column) else None for column in columns]
 
 

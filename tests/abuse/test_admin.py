@@ -19,9 +19,9 @@ from chatd.node.admins import Admins
 from chatd.node.context import Ctx
 from chatd.node.dispatch import run_command
 from chatd.node.keys import WeakKey
+from chatd.node.limits import AddressLimits
 from chatd.node.meters import Meters
 from chatd.node.registry import Needs, command, load
-from chatd.node.sign_in import AddressLimits
 from chatd.wire.admin import AdminCommand
 from chatd.wire.codec import codecs
 from chatd.wire.examples import example_body

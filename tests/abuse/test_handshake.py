@@ -12,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.config import Config
-from tests.support import Daemon, running
+from tests.support import Daemon, eventually, running
 from tests.wire_client import GOOD, KEY, Raw, upgrade
 
 # States in /proc/net/tcp (proc(5)).
@@ -144,9 +144,7 @@ async def test_a_thousand_peers_who_hang_up(daemon: Daemon) -> None:
             if number % 2:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.lowlevel.checkpoint()
-    with trio.fail_after(6):
-        while open_at(daemon_address(daemon)[1]):
-            await trio.sleep(0.05)
+    await eventually(lambda: not open_at(daemon_address(daemon)[1]), 6)
 
 
 def open_at(port: int) -> int:

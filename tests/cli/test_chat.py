@@ -79,6 +79,15 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
             await alice.sees("nobody-known: ")
 
 
+async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) -> None:
+    async with terminal(daemon, tmp_path, "--as", "alice") as alice:
+        await alice.sees("--to alice")
+        async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
+            await bob.sees("With")
+            await bob.type(r"hello \[/dim] there")
+            await alice.sees(r"bob: hello \[/dim] there")
+
+
 async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) -> None:
     seen = []
     for _ in range(2):

@@ -83,10 +83,12 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
         ("user", user, "spam"),
     ]
     assert shown[1]["expires_at"] - shown[1]["created_at"] > 6 * 86_400_000
-    assert chatd("bans", "lift", ban).returncode == 0
+    evil = chatd("bans", "add", user, "--reason", "[b]x[/c]").stdout.strip()
+    assert "[b]x[/c]" in chatd("bans", "list", COLUMNS="300").stdout
+    assert [chatd("bans", "lift", id_).returncode for id_ in (evil, ban)] == [0, 0]
     assert chatd("bans", "lift", ban).returncode == 1
     assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 1
-    assert [act["act"] for act in json.loads(chatd("bans", "audit", "--json").stdout)] == ["ban.lift", "ban.add", "ban.add"]
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift"] * 2 + ["ban.add"] * 3
     for arguments in ((), ("x",), (user, "--address", "1.2.3.4"), (user, "--for", "soon")):
         assert chatd("bans", "add", *arguments).returncode == 2
     for arguments in (("--address", "10.0.0.0/7"), (NOBODY,), ("--address", "203.0.113.1", "--tenant", "none")):
@@ -228,6 +230,10 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("users", "token", user).stdout.count(".") == 2
     nobody = chatd("users", "show", "nobody")
     assert (nobody.returncode, "there is no user" in nobody.stderr, "Traceback" in nobody.stderr) == (1, True, False)
+    evil = chatd("users", "show", r"\[/red]")
+    assert (evil.returncode, r"user \[/red]" in evil.stderr, "Traceback" in evil.stderr) == (1, True, False)
+    named = chatd("users", "add", r"[red]\[/x]").stdout.strip()
+    assert r"[red]\[/x]" in chatd("users", "show", named).stdout
     assert chatd("users", "add", "X", "--tenant", "none").returncode == 1
     assert chatd("users", "token", user, "--ttl", "0").returncode == 2
 

@@ -16,10 +16,10 @@ from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, Heard
 from chatd.cli.doctor_nodes import Clock
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import orders
 from chatd.node.answers import Health
-from chatd.node.keys import now_ms
 from chatd.node.questions import put_answer
 from chatd.settings import Loaded
 from chatd.store import embedded_redis

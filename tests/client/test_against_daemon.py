@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chatd.client import Ended, Refused, connect, sign_up
 from chatd.config import Config
-from tests.support import PATIENCE, Daemon, running, texts
+from tests.support import PATIENCE, Daemon, eventually, running, texts
 
 
 class Line:
@@ -113,9 +113,7 @@ async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> 
         account = await sign_up(daemon.addresses.http)
         first = account.access_token
         async with connect(daemon.addresses.socket, account) as client:
-            with trio.fail_after(PATIENCE):
-                while account.access_token == first:
-                    await trio.sleep(0.05)
+            await eventually(lambda: account.access_token != first)
             assert (await client.ping(7))["ts"] == 7
 
 

@@ -8,15 +8,15 @@ from msgspec.structs import replace
 from trio_websocket import ConnectionRejected
 
 from chatd.client import Refused, sign_up
+from chatd.clock import now_ms
 from chatd.config import Config, PostgresSection
 from chatd.node import audit, bans, orders
-from chatd.node.keys import now_ms
 from chatd.store import embedded_redis
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import Daemon, Person, running
+from tests.support import Daemon, Person, operator, running
 
 __all__ = ["own_redis"]
 HOUR = 3_600_000
@@ -30,7 +30,7 @@ async def moderator(config: Config) -> AsyncIterator[Postgres]:
 
 async def ban(db: Postgres, config: Config, person: Person, until: int | None = None) -> str:
     """As `chatd bans add` does it."""
-    id_ = await bans.ban_user(db, "default", person.user, "spam", "me", now_ms(), until)
+    id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
         await announce(redis, id_, orders.encode_order(orders.CloseUser("default", person.user, "banned", None)))
     return id_
@@ -67,9 +67,9 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
         first = await ban(moderator, config, person)
         await person.ended()
         assert await handshake(daemon, person) == (403, "banned")
-        assert await bans.lift(moderator, "default", first, "me", now_ms())
+        assert await bans.lift(moderator, operator(), first)
         assert await handshake(daemon, person) == (101, "ok")
-        await bans.ban_user(moderator, "default", person.user, "for a moment", "me", now_ms(), now_ms() + 300)
+        await bans.ban_user(moderator, operator(), person.user, "for a moment", now_ms() + 300)
         assert await handshake(daemon, person) == (403, "banned")
         await trio.sleep(0.4)
         assert await handshake(daemon, person) == (101, "ok")
@@ -80,7 +80,7 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
 async def test_the_answer_says_until_when(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     async with daemon.person() as person:
         until = now_ms() + HOUR
-        await bans.ban_user(moderator, "default", person.user, "spam", "me", now_ms(), until)
+        await bans.ban_user(moderator, operator(), person.user, "spam", until)
         answer = await daemon.rest("GET", "/v1/conversations", token=person.account.access_token)
         assert (answer.status, answer.body["details"]) == (403, {"until": until})
 
@@ -88,11 +88,11 @@ async def test_the_answer_says_until_when(daemon: Daemon, config: Config, modera
 async def test_a_device_and_a_range_of_addresses(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     http = daemon.addresses.http
     account = await sign_up(http, device="the-device-of-somebody")
-    assert await bans.ban_devices(moderator, "default", account.user, "again", "me", now_ms(), None) == 1
+    assert await bans.ban_devices(moderator, operator(), account.user, "again", None) == 1
     for device in ("the-device-of-somebody", None):
         if device is None:
             hash_ = bans.range_hash(config, "127.0.0.0/8")
-            await bans.ban_range(moderator, "default", hash_, "flood", "me", now_ms(), None)
+            await bans.ban_range(moderator, operator(), hash_, "flood", None)
         with pytest.raises(Refused) as caught:
             await sign_up(http, device=device)
         assert caught.value.code == "banned"
@@ -122,7 +122,7 @@ async def test_without_redis_a_ban_is_found_in_postgres(
     """I15: within ten seconds."""
     async with running(replace(config, redis=replace(config.redis, url=own_redis.url))) as daemon, daemon.person() as person:
         await own_redis.stop()
-        await bans.ban_user(moderator, "default", person.user, "spam", "me", now_ms(), None)
+        await bans.ban_user(moderator, operator(), person.user, "spam", None)
         assert (await person.ended(12.0)).code == 4403
 
 
@@ -132,7 +132,7 @@ async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: 
         for text, is_told in (("10.0.0.0/8", True), ("127.0.0.0/8", True), ("127.0.0.1", False)):
             hash_ = bans.range_hash(config, text)
             async with one.person() as here, two.person() as there:
-                id_ = await bans.ban_range(moderator, "default", hash_, "flood", "me", now_ms(), None)
+                id_ = await bans.ban_range(moderator, operator(), hash_, "flood", None)
                 if is_told:
                     async with open_redis(config.redis) as redis:
                         await announce(redis, id_, orders.encode_order(orders.CloseRange("default", hash_, now_ms())))
@@ -142,4 +142,4 @@ async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: 
                     assert await there.is_served()
                 else:
                     assert [(await person.ended(12.0)).code for person in (here, there)] == [4403, 4403]
-            await bans.lift(moderator, "default", id_, "me", now_ms())
+            await bans.lift(moderator, operator(), id_)

@@ -6,15 +6,14 @@ import trio
 from chatd.client import connect, sign_up
 from chatd.config import Config
 from chatd.node import orders
-from chatd.node.keys import now_ms
 from chatd.node.maintenance import change
 from chatd.node.matcher import Matcher
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE
+from tests.support import NOBODY, PATIENCE, eventually, operator
 
 __all__ = ["moderator"]
 
@@ -26,7 +25,7 @@ async def order(config: Config, what: orders.Order, name: str) -> None:
 
 async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Config, moderator: Postgres) -> None:
     async with nodes(config) as (one, two), one.person() as ann, two.person() as ben:
-        await change(moderator, True, "back at noon", 60.0, now_ms())
+        await change(moderator, operator(), True, "back at noon", 60.0)
         await order(config, orders.MaintenanceChanged(), "first")
         for person in (ann, ben):
             notice = await person.event("maintenance.mode")
@@ -38,7 +37,7 @@ async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Co
         await ben.event("message.new")
         async with two.person() as late:
             assert late.hello["maintenance"] is True
-        await change(moderator, False, "", None, now_ms())
+        await change(moderator, operator(), False, "", None)
         await order(config, orders.MaintenanceChanged(), "second")
         assert (await ben.event("maintenance.mode"))["enabled"] is False
         await ann.event("maintenance.mode")
@@ -48,7 +47,7 @@ async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Co
 
 
 async def test_a_node_that_starts_under_maintenance_knows_it(config: Config, moderator: Postgres) -> None:
-    await change(moderator, True, "", None, now_ms())
+    await change(moderator, operator(), True, "", None)
     async with nodes(config, 1) as (one,), one.person() as ann:
         assert ann.hello["maintenance"] is True
         assert (await ann.refused("match.find")).code == "maintenance"
@@ -67,9 +66,7 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
             closed = await listener.ended()
             assert closed.code == 1001
             assert 0 <= int(closed.reason.removeprefix("retry_in_ms=")) <= 7000
-            with trio.fail_after(PATIENCE):
-                while client.state != "waiting":
-                    await trio.sleep(0.02)
+            await eventually(lambda: client.state == "waiting")
 
 
 async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

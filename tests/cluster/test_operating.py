@@ -21,18 +21,17 @@ from chatd.cli import cluster as asking
 from chatd.cli import sessions, trace
 from chatd.cli.main import app
 from chatd.client import connect, sign_up
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import audit, orders, questions
 from chatd.node.answers import Health, Sessions
 from chatd.node.bans import address_hashes
-from chatd.node.keys import now_ms
-from chatd.store.bus import announce, recent
-from chatd.store.bus_entries import ENCODE, Entry
+from chatd.store.bus_entries import ENCODE, Entry, announce, recent
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator
-from tests.cluster.test_two_nodes import eventually, nodes, pair_on
-from tests.support import NOBODY, PATIENCE, Person, running
+from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.support import NOBODY, PATIENCE, Person, eventually, running
 
 __all__ = ["moderator"]
 

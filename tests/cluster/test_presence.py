@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from chatd.config import Config, Presence
 from chatd.node import orders
 from chatd.store import embedded_redis
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_bans import moderator

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.store import embedded_redis
-from tests.cluster.test_two_nodes import eventually, nodes, own_redis, pair_on, seen
-from tests.support import PATIENCE, Person
+from tests.cluster.test_two_nodes import nodes, own_redis, pair_on, seen
+from tests.support import PATIENCE, Person, eventually
 
 __all__ = ["own_redis"]
 

@@ -6,8 +6,8 @@ import trio
 
 from chatd.client import Reply
 from chatd.config import Config
-from tests.cluster.test_two_nodes import eventually, nodes, seen
-from tests.support import Person
+from tests.cluster.test_two_nodes import nodes, seen
+from tests.support import Person, eventually
 
 TIMES = 60
 

@@ -4,17 +4,17 @@ import trio
 from msgspec.structs import replace
 
 from chatd.cli.strikes import strike_user
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import bans, orders
-from chatd.node.keys import now_ms
 from chatd.store import embedded_redis
-from chatd.store.bus import announce
+from chatd.store.bus_entries import announce
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.http.test_metrics import one, scrape
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, operator, running
 
 __all__ = ["moderator", "own_redis"]
 
@@ -40,7 +40,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         four[3].person() as other,
     ):
         people: list[Person] = [first, second, third, fourth]
-        ban = await bans.ban_user(moderator, "default", first.user, "spam", "me", now_ms(), None)
+        ban = await bans.ban_user(moderator, operator(), first.user, "spam", None)
         committed = now_ms()
         async with open_redis(config.redis) as redis:
             order = orders.CloseUser("default", first.user, "banned", None, committed)
@@ -74,7 +74,7 @@ async def test_a_ban_that_was_found_in_postgres_is_measured_too(
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with running(shared) as daemon, daemon.person() as person:
         await own_redis.stop()
-        await bans.ban_user(moderator, "default", person.user, "spam", "me", now_ms(), None)
+        await bans.ban_user(moderator, operator(), person.user, "spam", None)
         assert (await person.ended(12.0)).code == 4403
         seconds = await measured(daemon)
         print("I15 without Redis, seconds:", seconds)

@@ -1,7 +1,7 @@
 """Two nodes that share one Postgres and one Redis, in one process: whoever is where makes no difference."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from chatd.client import Reply
 from chatd.config import Config
 from chatd.store import embedded_redis
 from tests.folders import open_to_all
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, eventually, running
 
 
 @asynccontextmanager
@@ -42,12 +42,6 @@ def empty(server: embedded_redis.Server) -> None:
         peer.connect(str(server.socket))
         peer.sendall(b"FLUSHALL\r\n")
         assert peer.recv(100).startswith(b"+OK")
-
-
-async def eventually(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
-    with trio.fail_after(patience):
-        while not holds():
-            await trio.sleep(0.02)
 
 
 def seen(person: Person, conversation: str) -> list[int]:

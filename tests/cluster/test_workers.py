@@ -10,7 +10,7 @@ import trio
 
 from chatd.client import connect, sign_up
 from tests.faults.process import Process, process
-from tests.support import PATIENCE, texts
+from tests.support import PATIENCE, eventually, texts
 
 
 def workers_of(daemon: Process) -> list[int]:
@@ -37,9 +37,7 @@ async def test_they_are_one_server_and_one_that_dies_is_replaced(tmp_path: Path)
                 if number % 30 == 15:
                     os.kill(workers[number // 30], signal.SIGKILL)
             assert await texts(b, len(wanted)) == wanted
-        with trio.fail_after(3 * PATIENCE):
-            while len(workers_of(daemon)) < 3:
-                await trio.sleep(0.1)
+        await eventually(lambda: len(workers_of(daemon)) >= 3, 3 * PATIENCE)
         assert not set(workers_of(daemon)) & set(workers)
         assert await daemon.stop() == 0
 
@@ -48,9 +46,7 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     async with process(tmp_path, "--workers", "2") as daemon:
         workers = workers_of(daemon)
         await daemon.kill()
-        with trio.fail_after(3 * PATIENCE):
-            while any(Path(f"/proc/{pid}").exists() for pid in workers):
-                await trio.sleep(0.1)
+        await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 3 * PATIENCE)
 
 
 async def test_an_order_to_drain_ends_all_of_them(tmp_path: Path) -> None:

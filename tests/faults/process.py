@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from trio_websocket import ConnectionClosed, open_websocket_url
 
+from chatd.client import Account
+from chatd.client.link import Link
 from tests.folders import open_to_all
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -102,3 +105,23 @@ async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIte
             daemon.signal(signal.SIGTERM)
             daemon.signal(signal.SIGTERM)
             await daemon.wait()
+
+
+@asynccontextmanager
+async def linked(daemon: Process, account: Account, codec: str = "json") -> AsyncIterator[Link]:
+    """Somebody's connection, for commands; nobody looks at the events."""
+    headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
+    async with open_websocket_url(daemon.socket, subprotocols=[f"chatd.v1.{codec}"], extra_headers=headers) as connection:
+        link = Link(connection)
+        await link.receive()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, link)
+            yield link
+            nursery.cancel_scope.cancel()
+
+
+async def listen(link: Link) -> None:
+    try:
+        await link.run(lambda event: None, lambda command, reply: None)
+    except ConnectionClosed:
+        return

@@ -1,7 +1,6 @@
 """Clients on bad lines, and clients that do not read: nothing is lost for them, and nobody else notices."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,18 +11,12 @@ from msgspec.structs import replace
 from chatd.client import connect, sign_up
 from chatd.config import Config
 from tests.faults.proxy import BadLine, bad_line
-from tests.support import PATIENCE, Daemon, Person, running, texts
+from tests.support import PATIENCE, Daemon, Person, eventually, running, texts
 from tests.wire_client import Raw, upgrade
 
 OUTBOX = 100_000
 TEXT = 16_000
 TEXTS = ["plain", "ünï 🙂 çødé", "x" * 300, "\u202e" * 50]
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    with trio.fail_after(PATIENCE):
-        while not holds():
-            await trio.sleep(0.02)
 
 
 async def sessions(daemon: Daemon) -> int:

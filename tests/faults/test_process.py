@@ -10,7 +10,7 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account, Disconnected, Refused, sign_up
 from chatd.client.link import Link
-from tests.faults.process import Process, process
+from tests.faults.process import Process, linked, process
 
 SENDERS = 20
 SENDS = 50
@@ -28,25 +28,12 @@ class Ledger:
 
 async def burst(daemon: Process, account: Account, conversation: str, ledger: Ledger, mark: str) -> None:
     """Fifty sends one after the other, until the daemon is gone."""
-    headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
     try:
-        async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.msgpack"], extra_headers=headers) as connection:
-            link = Link(connection)
-            await link.receive()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(listen, link)
-                for number in range(SENDS):
-                    await send_one(link, conversation, f"{mark}-{account.user}-{number}", ledger)
-                nursery.cancel_scope.cancel()
+        async with linked(daemon, account, "msgpack") as link:
+            for number in range(SENDS):
+                await send_one(link, conversation, f"{mark}-{account.user}-{number}", ledger)
     except* LOST:
         pass
-
-
-async def listen(link: Link) -> None:
-    try:
-        await link.run(lambda event: None, lambda command, reply: None)
-    except ConnectionClosed:
-        return
 
 
 async def send_one(link: Link, conversation: str, client_id: str, ledger: Ledger) -> None:
@@ -57,34 +44,22 @@ async def send_one(link: Link, conversation: str, client_id: str, ledger: Ledger
 
 async def history(daemon: Process, account: Account, conversation: str) -> list[Any]:
     """All messages of the conversation."""
-    headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
     items: list[Any] = []
-    async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers) as connection:
-        link = Link(connection)
-        await link.receive()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, link)
-            more = True
-            while more:
-                after = items[-1]["seq"] if items else 0
-                page = await link.call({"t": "message.history", "conversation": conversation, "after": after, "limit": 200})
-                items += page["items"]
-                more = page["more"]
-            nursery.cancel_scope.cancel()
+    async with linked(daemon, account) as link:
+        more = True
+        while more:
+            after = items[-1]["seq"] if items else 0
+            page = await link.call({"t": "message.history", "conversation": conversation, "after": after, "limit": 200})
+            items += page["items"]
+            more = page["more"]
     return items
 
 
 async def group_of(daemon: Process, count: int) -> tuple[list[Account], str]:
     """People, and a group of them all."""
     people = [await sign_up(daemon.http, name=f"p{number}") for number in range(count)]
-    headers = [(b"Authorization", b"Bearer " + people[0].access_token.encode())]
-    async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers) as connection:
-        link = Link(connection)
-        await link.receive()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, link)
-            made = await link.call({"t": "conversation.create", "members": [person.user for person in people]})
-            nursery.cancel_scope.cancel()
+    async with linked(daemon, people[0]) as link:
+        made = await link.call({"t": "conversation.create", "members": [person.user for person in people]})
     return people, made["conversation"]["id"]
 
 

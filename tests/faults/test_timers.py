@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from trio_websocket import open_websocket_url
 
 from chatd.client import Account
-from chatd.client.link import Link
-from chatd.node.keys import now_ms
-from tests.faults.process import Process, process
-from tests.faults.test_process import group_of, history, listen
+from chatd.clock import now_ms
+from tests.faults.process import Process, linked, process
+from tests.faults.test_process import group_of, history
 
 SAID = 200
 PATIENCE = 60.0
@@ -18,15 +16,9 @@ PATIENCE = 60.0
 
 async def call_all(daemon: Process, account: Account, commands: list[dict[str, Any]]) -> None:
     """One after the other."""
-    headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
-    async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers) as connection:
-        link = Link(connection)
-        await link.receive()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, link)
-            for command in commands:
-                await link.call(command)
-            nursery.cancel_scope.cancel()
+    async with linked(daemon, account) as link:
+        for command in commands:
+            await link.call(command)
 
 
 async def test_a_kill_amid_an_erasure_and_amid_what_is_due(tmp_path: Path) -> None:

@@ -11,28 +11,22 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Account, sign_up
-from chatd.config import Config, PostgresSection, Tenant
+from chatd.clock import now_ms
+from chatd.config import Config, Tenant
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import effects, erasure, rounds
 from chatd.node.context import Ctx, Node
-from chatd.node.keys import now_ms
 from chatd.store.entries import Append
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, running
 
 # Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
 GONE = {
     "devices": "user_id", "logins": "user_id", "tickets": "user_id", "reactions": "user_id", "marks": "user_id",
     "scheduled_messages": "sender", "blocks": "blocker", "user_settings": "user_id", "join_requests": "user_id",
 }  # fmt: skip
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Postgres]:
-    async with open_postgres(dsn, PostgresSection()) as opened:
-        yield opened
 
 
 @pytest.fixture(autouse=True)
@@ -139,9 +133,7 @@ async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
         await done(store, alice.user)
         told: dict[str, list[Any]] = {}
         while len(told.get("message.update", ())) < 9 or len(told.get("member.left", ())) < 2 or "member.update" not in told:
-            with trio.fail_after(PATIENCE):
-                while not bob.events:
-                    await trio.sleep(0.02)
+            await eventually(lambda: bob.events)
             event = bob.events.popleft()
             told.setdefault(event["t"], []).append(event)
         changes = sorted(event["change"] for event in told["message.update"])

@@ -1,26 +1,19 @@
 """Messages that disappear, and those that are older than they may be kept."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, PostgresSection, Retention, Tenant
+from chatd.config import Config, Retention, Tenant
 from chatd.node import rounds, tombstones
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
 from tests.support import PATIENCE, Daemon, Person, running
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Postgres]:
-    async with open_postgres(dsn, PostgresSection()) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -114,10 +114,10 @@ async def test_who_is_removed_while_the_adding_is_told_does_not_stay(daemon: Dae
 
         async def after_the_removal(ctx: Any, conversation: str, *more: Any) -> Any:
             await ben.call("member.remove", conversation=conversation, user=eve.user)
-            return await membership.tell_entered(ctx, conversation, *more)
+            return await membership.told_entered(ctx, conversation, *more)
 
         await ann.call("member.role", conversation=id_, user=ben.user, role="moderator")
-        monkeypatch.setattr(groups, "tell_entered", after_the_removal)
+        monkeypatch.setattr(groups, "told_entered", after_the_removal)
         first, second = sorted((eve, sam), key=lambda person: person.user)
         added = await ann.call("member.add", conversation=id_, users=[first.user, second.user])
         assert {one["user"] for one in added["items"]} == {eve.user, sam.user}

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
+from chatd.clock import now_ms
 from chatd.config import Config, Moderation
 from chatd.node import reports
-from chatd.node.keys import now_ms
 from chatd.store.postgres import ForeignKeyViolation, Postgres
 from tests.admins import NOBODY, administered, daemon, db, done
 from tests.features.test_groups import group

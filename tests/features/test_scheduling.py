@@ -5,26 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
-import pytest
 import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused, Reply
-from chatd.config import Config, Messages, PostgresSection
+from chatd.clock import now_ms
+from chatd.config import Config, Messages
 from chatd.ids import uuid7
 from chatd.node import bans
-from chatd.node.keys import now_ms
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running
 
 HOUR = 3_600_000
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Postgres]:
-    async with open_postgres(dsn, PostgresSection()) as opened:
-        yield opened
 
 
 def later(milliseconds: int = HOUR) -> int:
@@ -178,7 +171,7 @@ async def test_it_is_judged_when_its_time_has_come(daemon: Daemon, store: Postgr
         assert await failure(alice) == ("removed", "not_found")
         there = (await carol.call("conversation.open", user=alice.user)).conversation.id
         await plan(carol, group, client_id="banned")
-        await bans.ban_user(store, "default", carol.user, "spam", "me", now_ms(), None)
+        await bans.ban_user(store, operator(), carol.user, "spam", None)
         await hasten(store)
         assert await failure(carol) == ("banned", "banned")
         assert (await bob.call("conversation.get", conversation=group)).conversation.last_message["system"]

@@ -6,9 +6,9 @@ from typing import Any
 import trio_asyncio
 
 from chatd.client import sign_up
+from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import uuid7
-from chatd.node.keys import now_ms
 from chatd.node.uploads import DAY, Sweep
 from chatd.store.folder import Folder
 from chatd.store.postgres import Postgres, open_postgres

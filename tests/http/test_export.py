@@ -3,7 +3,6 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Any
 from uuid import uuid4
@@ -12,19 +11,13 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, PostgresSection, Tenant
+from chatd.clock import now_ms
+from chatd.config import Config, Tenant
 from chatd.node import export
-from chatd.node.keys import now_ms
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.support import PATIENCE, Daemon, Person, running
 
 Lines = list[dict[str, Any]]
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Postgres]:
-    async with open_postgres(dsn, PostgresSection()) as opened:
-        yield opened
 
 
 def download(daemon: Daemon, token: str) -> tuple[int, dict[str, str], bytes]:

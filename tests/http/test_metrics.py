@@ -9,7 +9,7 @@ import trio
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatd.config import Config
+from chatd.config import Admin, Config
 from chatd.http import metrics as door
 from chatd.http.exposition import DURATIONS, NUMBERS
 from chatd.http.metrics import name_of
@@ -62,6 +62,13 @@ async def test_what_happened_is_counted(daemon: Daemon) -> None:
     with trio.fail_after(PATIENCE):
         while (await scrape(daemon))[one("chatd_closes_total", close="by_peer")] != 2:
             await trio.sleep(0.05)
+
+
+async def test_requests_that_are_no_commands_are_counted_too(config: Config) -> None:
+    async with running(replace(config, admins={"ann": Admin(token="x" * 32)})) as daemon:
+        requests = [("GET", f"/v1/uploads/{NOBODY}"), ("POST", "/v1/uploads"), ("GET", "/v1/me/export"), ("POST", "/admin/user")]
+        assert {(await daemon.rest(method, path)).status for method, path in requests} == {401}
+        assert (await scrape(daemon))[one("chatd_refusals_total", code="unauthenticated")] == len(requests)
 
 
 async def test_handshakes_that_were_refused_are_counted(daemon: Daemon) -> None:

@@ -19,7 +19,7 @@ from chatd.http import peer, server
 from chatd.http.front import Front
 from chatd.http.server import Server
 from tests.http.raw import Door, served
-from tests.support import PATIENCE, Daemon
+from tests.support import PATIENCE, Daemon, eventually
 
 BIG = 30_000_000
 KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -237,9 +237,7 @@ async def test_who_does_not_read_is_let_go(hall: Hall, monkeypatch: pytest.Monke
 
 
 async def tasks_back_to(count: int) -> None:
-    with trio.fail_after(PATIENCE):
-        while trio.lowlevel.current_statistics().tasks_living > count:
-            await trio.sleep(0.01)
+    await eventually(lambda: trio.lowlevel.current_statistics().tasks_living <= count)
 
 
 async def test_nothing_is_left_of_connections_that_are_over(hall: Hall) -> None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from chatd.node.arrivals import Arrival
 from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
-from chatd.node.hub import Arrival, Hub
+from chatd.node.hub import Hub
 from chatd.node.passed import MOST as MOST_PASSED
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.events import Behind

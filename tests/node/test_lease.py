@@ -12,7 +12,7 @@ from chatd.config import RedisSection
 from chatd.node.lease import TAKE, Lease
 from chatd.store.redis import Redis, open_redis
 from tests.conftest import Servers
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 NUMBERS = count()
 
@@ -33,17 +33,10 @@ async def held(redis: Redis, holder: str) -> AsyncIterator[tuple[Lease, list[boo
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lease.run, changed)
-        await until_said(said)
+        await eventually(lambda: bool(said))
         assert lease.held
         yield lease, said
         nursery.cancel_scope.cancel()
-
-
-async def until_said(said: list[bool]) -> None:
-    """Until there is a word of it."""
-    with trio.fail_after(PATIENCE):
-        while not said:
-            await trio.sleep(0.01)
 
 
 async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
@@ -51,7 +44,7 @@ async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
         said.clear()
         fence = lease.fence
         await redis.call("DEL", redis.key("lease", "match"), redis.key("fence", "match"))
-        await until_said(said)
+        await eventually(lambda: bool(said))
         assert (said, lease.held, lease.fence > fence) == ([True], True, True)
 
 
@@ -59,7 +52,7 @@ async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) 
     async with held(redis, "one") as (lease, said):
         said.clear()
         await redis.call("DEL", redis.key("lease", "match"))
-        await until_said(said)
+        await eventually(lambda: bool(said))
         assert (said, lease.held) == ([True], True)
 
 
@@ -69,7 +62,7 @@ async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis)
     async with held(redis, "one") as (lease, said):
         said.clear()
         await redis.call("EVAL", came_and_went, 2, redis.key("lease", "match"), redis.key("fence", "match"))
-        await until_said(said)
+        await eventually(lambda: bool(said))
         assert (said, lease.held) == ([False], True)
 
 

@@ -13,7 +13,7 @@ from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
-from tests.support import PATIENCE
+from tests.support import PATIENCE, operator
 
 NUMBERS = count()
 
@@ -38,12 +38,12 @@ async def test_of_two_looks_at_once_the_later_answer_stands(servers: Servers, db
     async with open_redis(RedisSection(prefix=f"maintenance{next(NUMBERS)}"), servers.redis) as redis:
         slow, paused = SlowOnce(db), list[bool]()
         maintenance = Maintenance(slow, hub := Hub(), Cluster(hub, Bus(redis, "node"), db, int), paused.append)  # type: ignore[arg-type]
-        await change(db, True, "", None, 1)
+        await change(db, operator(), True, "", None)
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(maintenance.look)
                 await slow.asked.wait()
-                await change(db, False, "", None, 2)
+                await change(db, operator(), False, "", None)
                 nursery.start_soon(maintenance.look)
                 await trio.sleep(0.2)
                 slow.answer.set()

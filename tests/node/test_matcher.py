@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from chatd.clock import now_ms
 from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
 from chatd.domain.match_steps import Paired
@@ -15,14 +16,13 @@ from chatd.ids import uuid7
 from chatd.node import orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.keys import now_ms
 from chatd.node.matcher import Matcher
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
 from tests.node.test_hub import Session, attach
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 NUMBERS = count()
 Started = tuple[Matcher, Sequence[Session]]
@@ -42,10 +42,8 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
-        with trio.fail_after(PATIENCE):
-            # Held and replayed.
-            while not matcher.pool._mirror._losses:
-                await trio.sleep(0.01)
+        # Held and replayed.
+        await eventually(lambda: bool(matcher.pool._mirror._losses))
         yield matcher, people
         nursery.cancel_scope.cancel()
 
@@ -64,9 +62,7 @@ def lost_ticket(matcher: Matcher, number: int) -> Ticket:
 
 async def told(person: Session, number: int) -> dict[str, Any]:
     """The event of this number that somebody was told."""
-    with trio.fail_after(PATIENCE):
-        while len(person.frames) <= number:
-            await trio.sleep(0.01)
+    await eventually(lambda: len(person.frames) > number)
     frame = person.frames[number]
     return dict(json.loads(frame[frame.index(b"[0") :])[1])
 

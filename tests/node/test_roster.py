@@ -18,7 +18,7 @@ from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import NOBODY, PATIENCE, Daemon, running
+from tests.support import NOBODY, PATIENCE, Daemon, operator, running
 
 __all__ = ["moderator", "own_redis"]
 
@@ -92,7 +92,7 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
 
 
 async def test_the_state_is_in_it(config: Config, redis: Redis, moderator: Postgres) -> None:
-    await change(moderator, True, "", None, 1)
+    await change(moderator, operator(), True, "", None)
     async with running(config), trio.open_nursery() as nursery:
         await those_who(redis, 1, "maintenance")
         nursery.cancel_scope.cancel()
@@ -133,6 +133,6 @@ async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis
 
 async def test_what_is_expensive_to_count_is_counted_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
-    monkeypatch.setattr(process, "count_fds", lambda: counted.append(1) or len(counted))
+    monkeypatch.setattr(process, "open_descriptors", lambda: counted.append(1) or len(counted))
     meter = process.Meter()
     assert [meter.read().open_fds for _ in range(5)] == [1] * 5

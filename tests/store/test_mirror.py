@@ -18,7 +18,7 @@ from chatd.store.mirror import Mirror
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
 from tests.folders import open_to_all
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 KEYS = count()
 
@@ -138,14 +138,10 @@ async def test_redis_away_and_back(tmp_path: Path, loop: None, monkeypatch: pyte
         nursery.start_soon(mirror.run)
         await server.stop()
         mirror.note(queued(1), 3)
-        with trio.fail_after(PATIENCE):
-            while not mirror.is_late:
-                await trio.sleep(0.01)
+        await eventually(lambda: mirror.is_late)
         await server.start()
         assert await written(mirror, 2) == [Reset(), queued(100)]
-        with trio.fail_after(PATIENCE):
-            while mirror.is_late:
-                await trio.sleep(0.01)
+        await eventually(lambda: not mirror.is_late)
         nursery.cancel_scope.cancel()
     await server.stop()
 

@@ -1,0 +1,47 @@
+"""Postgres and Redis for a command, embedded or not, whether a daemon runs beside it or not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio_asyncio
+from msgspec.structs import replace
+
+from chatd.config import Config, PostgresSection
+from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.redis import Redis, open_redis
+from chatd.store.servers import join_servers
+
+# Seconds that a statement of a command may take: nobody else waits for it.
+PATIENCE = 30.0
+
+
+@asynccontextmanager
+async def databases(config: Config) -> AsyncIterator[tuple[Postgres, Redis]]:
+    async with (
+        join_servers(config) as (dsn, url),
+        trio_asyncio.open_loop(),
+        open_postgres(dsn, patient(config)) as db,
+        open_redis(config.redis, url) as redis,
+    ):
+        yield db, redis
+
+
+@asynccontextmanager
+async def database(config: Config, *, begin: bool = False) -> AsyncIterator[Postgres]:
+    """Postgres alone. `begin`: see `join_servers`."""
+    async with (
+        join_servers(config, begin=begin) as (dsn, _),
+        trio_asyncio.open_loop(),
+        open_postgres(dsn, patient(config)) as db,
+    ):
+        yield db
+
+
+@asynccontextmanager
+async def redis_alone(config: Config) -> AsyncIterator[Redis]:
+    async with join_servers(config) as (_, url), trio_asyncio.open_loop(), open_redis(config.redis, url) as redis:
+        yield redis
+
+
+def patient(config: Config) -> PostgresSection:
+    return replace(config.postgres, timeout=max(PATIENCE, config.postgres.timeout))
