@@ -12,10 +12,11 @@ import trio
 import typer
 
 from chatd.cli.chat_lines import line_of, message_line
-from chatd.cli.common import failed
+from chatd.cli.common import failed, wrong
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.cli.printing import out, printable, styled
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
+from chatd.domain.tokens import USER
 
 HELP = """\
 /to ID or NAME: talk to somebody   /group TITLE NAME ...: begin a group, a title of one word   /list: conversations
@@ -37,6 +38,8 @@ def chat(
 
       chatd chat --as bob --to alice
     """
+    if not http.startswith(("http://", "https://")) or not (url or "ws://").startswith(("ws://", "wss://")):
+        raise wrong("--http is an address such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
     try:
         trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
@@ -84,17 +87,15 @@ class Terminal:
         return account
 
     async def _talk_to(self, client: Client, whom: str) -> None:
-        user = load_state(whom).get("user", whom)
         try:
-            self._enter((await client.open(user)).conversation)
+            self._enter((await client.open(user_of(whom))).conversation)
         except Refused as refused:
-            self._say(f"{whom}: {refused.message}")
+            self._say(f"  {refused.message}")
         except Disconnected:
             self._say("the connection broke; try again: /to " + whom)
 
     async def _begin_group(self, client: Client, title: str, *names: str) -> None:
-        users = [load_state(name).get("user", name) for name in names]
-        self._enter((await client.create(users, title)).conversation)
+        self._enter((await client.create([user_of(name) for name in names], title)).conversation)
 
     def _enter(self, conversation: Reply) -> None:
         self._current, self._last, self._own = conversation.id, None, None
@@ -186,6 +187,14 @@ class Terminal:
 
     def _say(self, text: str) -> None:
         out.print(styled((text, "dim")))
+
+
+def user_of(whom: str) -> str:
+    """The id behind an id, or a name. Raises Refused."""
+    user = str(load_state(whom).get("user", whom)).lower()
+    if not USER.fullmatch(user):
+        raise Refused("not_found", f"{whom} is no user id, and no name that was used on this machine")
+    return user
 
 
 def socket_url(http: str) -> str:

@@ -5,7 +5,6 @@ connection or makes it ready for the next request, all within one `send`. Quart-
 cancels the task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +17,6 @@ from chatd.wire.messages import error_of
 
 # Seconds for the end of an answer, whose bytes have all been written.
 LAST_STEP = 5.0
-TWO_LENGTHS = Refused("bad_request", "Content-Length and Transfer-Encoding contradict each other")
 
 
 class Front:
@@ -36,17 +34,10 @@ class Front:
         elif scope["type"] == "http" and scope["path"].startswith("//"):
             # Werkzeug would take the first slashes for one, and serve what a proxy in front has been told to keep back.
             await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
-        elif scope["type"] == "http" and has_two_lengths(scope["headers"]):
-            await answer(send, "http.response", 400, TWO_LENGTHS, {"Connection": "close"})
         elif scope["type"] == "http" and scope["http_version"] < "2":
             await self._app(scope, receive, to_the_end(send))
         else:
             await self._app(scope, receive, send)
-
-
-def has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """What a proxy takes for one request may then be two, the second of which it never judged (RFC 9112, section 6.3)."""
-    return {b"content-length", b"transfer-encoding"} <= {name.lower() for name, _ in headers}
 
 
 def to_the_end(send: ASGISendCallable) -> ASGISendCallable:
@@ -62,9 +53,9 @@ def to_the_end(send: ASGISendCallable) -> ASGISendCallable:
     return sent
 
 
-async def answer(send: Any, kind: str, status: int, refused: Refused, more: Mapping[str, str] | None = None) -> None:
+async def answer(send: Any, kind: str, status: int, refused: Refused) -> None:
     body = msgspec.json.encode(error_of(refused))
-    fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body)), **(more or {})}
+    fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body))}
     headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": f"{kind}.start", "status": status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body, "more_body": False})

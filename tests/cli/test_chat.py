@@ -76,7 +76,9 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
             await alice.type("all here?")
             await bob.sees("alice: all here?")
             await alice.type("/to nobody-known")
-            await alice.sees("nobody-known: ")
+            await alice.sees("nobody-known is no user id, and no name")
+            await bob.type("a backslash \\[/] and :smile:")
+            await alice.sees("bob: a backslash \\[/] and :smile:")
 
 
 async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) -> None:
@@ -98,12 +100,14 @@ async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) 
 
 async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for home, arguments, said in (
-        (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME"),
-        (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?"),
+    for home, arguments, said, code in (
+        (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
+        (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?", 1),
+        (tmp_path, ("--http", "127.0.0.1:8081"), "an address such as", 2),
+        (tmp_path, ("--url", "http://127.0.0.1:8080"), "an address such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
         done = await trio.run_process(
             command(daemon, *arguments), env=environment, capture_stderr=True, capture_stdout=True, check=False
         )
-        assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (1, True, False)
+        assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (code, True, False)

@@ -134,7 +134,7 @@ async def test_http2_is_spoken_from_the_first_byte_on_or_not_at_all(door: Door) 
 async def test_a_request_with_two_lengths_is_the_last_one(door: Door) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await door.send(head + b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer, b"contradict" in answer) == (1, True, True)
+    assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True)
 
 
 @pytest.mark.parametrize("probe", PROBES)
