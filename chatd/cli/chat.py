@@ -16,7 +16,7 @@ from chatd.cli.common import failed, wrong
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.cli.printing import out, printable, styled
 from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
-from chatd.domain.tokens import USER
+from chatd.ids import is_uuid
 
 HELP = """\
 /to ID or NAME: talk to somebody   /group TITLE NAME ...: begin a group, a title of one word   /list: conversations
@@ -192,7 +192,7 @@ class Terminal:
 def user_of(whom: str) -> str:
     """The id behind an id, or a name. Raises Refused."""
     user = str(load_state(whom).get("user", whom)).lower()
-    if not USER.fullmatch(user):
+    if not is_uuid(user):
         raise Refused("not_found", f"{whom} is no user id, and no name that was used on this machine")
     return user
 
