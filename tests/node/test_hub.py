@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import trio
+
 from chatd.node.arrivals import Arrival
 from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
 from chatd.node.hub import Hub
@@ -98,6 +100,17 @@ async def test_a_huge_audience_may_leave_in_the_middle_of_it() -> None:
     people[0].send_nowait = lambda frame, volatile=False: hub.detach(people[1]) or True  # type: ignore[method-assign, func-returns-value]
     await hub.tell_conversation("t", "c", news())
     assert sum(len(session.frames) for session in people) == len(people) - 1
+
+
+async def test_everybody_is_told_although_the_asker_hangs_up_in_the_middle_of_it() -> None:
+    hub = Hub()
+    people = [Session(str(n), str(n)) for n in range(2 * WRITES_PER_TURN)]
+    for session in people:
+        attach(hub, session, ("c", 1))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await hub.tell_conversation("t", "c", news(2))
+    assert sum(len(session.frames) for session in people) == len(people)
 
 
 async def test_nothing_is_left_of_who_has_gone() -> None:
