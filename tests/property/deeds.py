@@ -5,6 +5,7 @@ device knows (its mirror), and what the world does: everybody's ids, everybody's
 """
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,7 +17,9 @@ from tests.property.room import Json, Room
 NOBODY = "00000000-0000-7000-8000-000000000000"
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
 FOR_EVER = 2**53 - 1
-YEAR = 31_536_000
+YEAR, SOON = 31_536_000, 3
+# Milliseconds until something is sent: while the history goes on, or never in it.
+LATER = (300, 1500, 1500, 86_400_000)
 Fields = dict[str, Any]
 Command = tuple[str, Fields]
 
@@ -81,6 +84,18 @@ def send(world: World, device: Device) -> Command:
     return "message.send", fields
 
 
+def schedule(world: World, device: Device) -> Command:
+    _, fields = send(world, device)
+    return "message.schedule", {**fields, "at": round(time.time() * 1000) + world.rng.choice(LATER)}
+
+
+def reschedule(world: World, device: Device) -> Command:
+    if not device.scheduled or world.rng.random() < 0.05:
+        return "schedule.cancel", {"id": NOBODY}
+    id_ = world.rng.choice(device.scheduled)["id"]
+    return world.rng.choice([("schedule.cancel", {"id": id_}), ("schedule.edit", {"id": id_, "text": "said later"})])
+
+
 def forward(world: World, device: Device) -> Command:
     source = world.message(device)
     to, _ = world.room(device)
@@ -135,7 +150,7 @@ def describe(world: World, device: Device) -> Command:
     rng, (id_, _) = world.rng, world.room(device)
     choices: list[Fields] = [
         {"title": f"t{next(world.numbers)}"}, {"description": rng.choice(["", "d"])}, {"announce": rng.random() < 0.3},
-        {"disappear": rng.choice([0, 0, YEAR])}, {"joining": rng.choice(["closed", "invite", "request", "open"])},
+        {"disappear": rng.choice([0, 0, SOON, YEAR])}, {"joining": rng.choice(["closed", "invite", "request", "open"])},
         {"joining": "open"}, {"history": rng.choice(["all", "joined"])}, {"history": "joined"}, {"slow_seconds": 0},
         {"title": f"t{next(world.numbers)}", "history": "joined", "announce": False}, {"keep_days": rng.choice([0, 365])},
     ]  # fmt: skip
@@ -212,9 +227,9 @@ def meet(world: World, device: Device) -> Command:
 
 # How often each is done, of all that is done.
 DEEDS: dict[Deed, int] = {
-    send: 30, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12, open_: 2, create: 2,
-    describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2, decide: 2, block: 2,
-    settle: 6, settle_all: 1, meet: 3,
+    send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
+    open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
+    decide: 2, block: 2, settle: 6, settle_all: 1, meet: 3,
 }  # fmt: skip
 
 

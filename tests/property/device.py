@@ -27,6 +27,7 @@ class Device:
         self.wrong: list[str] = []
         self.blocks: list[Any] = []
         self.settings: Json = {}
+        self.scheduled: list[Any] = []
         self._link: Link | None = None
         self._scope = trio.CancelScope()
         self._held: list[Reply] | None = None
@@ -127,6 +128,7 @@ class Device:
         blocks = await self.call("block.list")
         self.settings = plain(await self.call("user.settings"))
         self.blocks = [plain(one) for one in blocks["items"]]
+        self.scheduled = [plain(one) for one in (await self.call("schedule.list", limit=200))["items"]]
         self.mirror.own = False
 
 

@@ -35,6 +35,8 @@ REACTIONS = """
 select conversation::text as id, seq, jsonb_object_agg(emoji, found) as counts
 from (select conversation, seq, emoji, count(*) as found from reactions group by 1, 2, 3) as r group by 1, 2
 """
+# Letters of what is looked for, as the beginning of words.
+WORD = range(3, 30)
 # Who has reacted with what is compared as a set: two reactions of one millisecond have no order.
 UNORDERED = ("mine",)
 
@@ -110,7 +112,9 @@ async def compare(device: Device) -> list[str]:
     wrong = differences(here, there)
     wrong += differences(device.blocks, [plain(one) for one in (await device.call("block.list"))["items"]], "blocks")
     wrong += differences(device.settings, plain(await device.call("user.settings")), "user.settings")
-    return wrong + await compare_lists(device)
+    scheduled = [plain(one) for one in (await device.call("schedule.list", limit=200))["items"]]
+    wrong += differences(device.scheduled, scheduled, "scheduled")
+    return wrong + await compare_lists(device) + await compare_search(device)
 
 
 async def compare_lists(device: Device) -> list[str]:
@@ -132,6 +136,21 @@ async def compare_lists(device: Device) -> list[str]:
         if "starred_at" in one and "deleted_at" not in one
     }
     return wrong + differences(stars, starred, "stars")
+
+
+async def compare_search(device: Device) -> list[str]:
+    """What is found for a word is what the device has with it, in all conversations."""
+    texts = {
+        (id_, seq): one["text"]
+        for id_, room in device.mirror.rooms.items()
+        for seq, one in room.messages.items()
+        if one.get("text") and "deleted_at" not in one and "system" not in one
+    }
+    word = min((text for text in texts.values() if len(text) in WORD), default="")
+    hits = await pages(device, "message.search", "items", query=word, limit=50) if word else []
+    found = {(hit["conversation"], hit["message"]["seq"]) for hit in hits}
+    expected = {place for place, text in texts.items() if word and text.startswith(word)}
+    return differences(sorted(expected), sorted(found), f"found for {word}")
 
 
 async def recount(db: Postgres, device: Device) -> list[str]:

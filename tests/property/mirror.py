@@ -39,6 +39,7 @@ OWN = (
     "message.delete",
     "user.block",
     "user.unblock",
+    "schedule.cancel",
     "match.leave",
     "match.skip",
     "match.keep",
@@ -58,7 +59,7 @@ class Mirror:
         self.rooms: dict[str, Room] = {}
         self.behind: set[str] = set()
         self.stale = True
-        # Whether user.settings and block.list have to be asked.
+        # Whether user.settings, block.list and schedule.list have to be asked.
         self.own = True
 
     # --- what is to be asked --------------------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ class Mirror:
         if event["change"] == "reaction" and event["by"] == self.user:
             mine = [emoji for emoji in mine if emoji != event["emoji"]] + [event["emoji"]] * event["on"]
         star = {"starred_at": known["starred_at"]} if "starred_at" in known else {}
-        own = {"mine": mine} if mine and event["change"] != "delete" else {}
+        own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
         room.put({**event["message"], **star, **own})
 
     # --- answers --------------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ class Mirror:
                 self.rooms[command["conversation"]].learn_own(result["conversation"])
             case "ok" if command["t"] in OWN:
                 self.stale = True
-            case "user.settings":
+            case "user.settings" | "message.scheduled" | "schedule.edit":
                 self.own = True
 
     def _acked(self, command: Given, ack: Given) -> None:
