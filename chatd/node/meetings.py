@@ -68,11 +68,13 @@ class Meetings:
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
         """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed.
 
-        It may end in this moment; then they hear that too, after it.
+        It may end in this moment; then they hear that too, after it, and of the one that they are in by then.
         """
         self._cluster.join(tenant, row["conversation"], [user], row["rev"])
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
+        if await self._left(tenant, user, row):
+            return
         found = MatchFound(
             match=row["match"],
             conversation=row["conversation"],
@@ -83,10 +85,19 @@ class Meetings:
             waited_ms=0,
         )
         await self._cluster.tell_user(tenant, user, found)
-        now = await self.active(tenant, user)
-        if now is None or now["match"] != row["match"]:
-            self._cluster.part(tenant, row["conversation"], [user])
+        if await self._left(tenant, user, row):
             await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
+            now = await self.active(tenant, user)
+            if now is not None:
+                await self.tell_found_again(tenant, user, now)
+
+    async def _left(self, tenant: str, user: str, row: Row) -> bool:
+        """Whether they are in this match no more; then they do not hear it either."""
+        now = await self.active(tenant, user)
+        if now is not None and now["match"] == row["match"]:
+            return False
+        self._cluster.part(tenant, row["conversation"], [user])
+        return True
 
     async def end(
         self, tenant: str, match: str, reason: str, *, but: str | None = None, session: str | None = None, silent: bool = False

@@ -16,7 +16,7 @@ from chatd.client.link import Link
 from tests.folders import open_to_all
 
 SECRET = "0123456789abcdef0123456789abcdef"
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 LIMITS = {
     "CHATD_LIMITS__COMMANDS_PER_SECOND": "1000000",
     "CHATD_LIMITS__COMMANDS_BURST": "1000000",
@@ -95,8 +95,8 @@ class Process:
 async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     """Started; stopped in the end, with its servers, whatever has happened to it."""
     daemon = Process(open_to_all(folder), *arguments, **environment)
-    await daemon.start()
     try:
+        await daemon.start()
         yield daemon
     finally:
         with trio.CancelScope(shield=True):

@@ -202,3 +202,35 @@ async def test_a_bug_in_one_step_ends_neither_the_daemon_nor_the_wait(started: S
         matcher.find(ticket_of(person))
     assert (await told(people[0], 0))["match"] == (await told(people[1], 0))["match"]
     assert failures == [1]
+
+
+async def test_a_match_that_was_left_meanwhile_is_not_told_again(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or, when it was left in that very moment, with its end, and with the one that goes on."""
+    matcher, (ann, ben) = started
+    meetings = matcher.meetings
+    for person in (ann, ben):
+        matcher.find(ticket_of(person))
+    first = await told(ann, 0)
+    row = await meetings.active("default", ann.user)
+    assert row is not None
+    await meetings.end("default", first["match"], "left")
+    await told(ann, 1)
+    for person in (ann, ben):
+        matcher.find(ticket_of(person))
+    second = await told(ann, 2)
+    await meetings.tell_found_again("default", ann.user, row)
+    assert len(ann.frames) == 3
+    assert not matcher._hub.is_member(ann.id, first["conversation"])
+
+    active, answers = meetings.active, [row]
+
+    async def late(tenant: str, user: str) -> Any:
+        return answers.pop() if answers else await active(tenant, user)
+
+    monkeypatch.setattr(meetings, "active", late)
+    await meetings.tell_found_again("default", ann.user, row)
+    heard = [await told(ann, number) for number in (3, 4, 5)]
+    expected = [("match.found", first), ("match.ended", first), ("match.found", second)]
+    assert [(event["t"], event["match"]) for event in heard] == [(kind, match["match"]) for kind, match in expected]
+    assert matcher._hub.is_member(ann.id, second["conversation"])
+    assert not matcher._hub.is_member(ann.id, first["conversation"])
