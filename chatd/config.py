@@ -155,13 +155,12 @@ class Hook(Section, frozen=True):
 
 
 class Match(Section, frozen=True):
-    relax: Annotated[
-        Seconds, doc("Seconds of waiting after which `should` is given up; twice that tags, then recent partners.")
-    ] = 5.0
+    relax: Annotated[Seconds, doc("Seconds after which `should` is given up; twice that tags, then recent partners.")] = 5.0
     confirm: Annotated[Seconds, doc("Seconds that both have to confirm a pair; 0: nobody has to.")] = 0.0
     longest: Annotated[Seconds, doc("Seconds after which a ticket expires.")] = 600.0
     grace: Annotated[Seconds, doc("Seconds that somebody who lost the connection keeps the ticket, or the match.")] = 10.0
     recent: Annotated[int, doc("Last partners that are not met again as long as there is somebody else.")] = 20
+    pseudonyms: Annotated[bool, doc("Strangers see other ids of each other in each match; the same on all nodes.")] = False
 
 
 class Queue(Section, frozen=True):

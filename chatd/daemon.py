@@ -43,6 +43,7 @@ from chatd.node.registry import Registry, load
 from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
+from chatd.node.veils import Veils
 from chatd.store import migrations
 from chatd.store.blob_stores import open_blobs
 from chatd.store.bus import Bus
@@ -108,7 +109,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         open_blobs(config) as blobs,
     ):
         await prepare(db, config, keys)
-        hub, limits = Hub(), config.limits
+        hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
             open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,

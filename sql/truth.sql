@@ -9,16 +9,16 @@ where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))
 
 -- name: changed
 -- Conversations of these users that were changed at or after a horizon: tenants, users, pairwise; horizon.
-select c.tenant, c.id::text, c.rev, c.blocked, array_agg(b.user_id::text) as users
+select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array_agg(b.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join members b on b.tenant = u.tenant and b.user_id = u.id
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where c.changed >= $3::text::xid8
-group by c.tenant, c.id, c.rev, c.blocked
+group by c.tenant, c.id, c.kind, c.rev, c.blocked
 
 -- name: recheck
 -- A conversation, and who of these users is a member: tenant, conversation, users.
-select c.tenant, c.id::text, c.rev, c.blocked, array(
+select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array(
     select b.user_id::text from members b where b.tenant = c.tenant and b.conversation = c.id and b.user_id = any($3::uuid[])
 ) as users
 from conversations c where c.tenant = $1 and c.id = $2

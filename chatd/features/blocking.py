@@ -11,6 +11,7 @@ from chatd.errors import Refused
 from chatd.node.blocks import lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Hush, Reply, ToUser, deliver
+from chatd.node.masked import met_ever
 from chatd.node.registry import command
 from chatd.node.views import page_of
 from chatd.store import queries
@@ -27,7 +28,7 @@ class BlockUser(Command, tag="user.block"):
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}", lasting=True)
+@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}", lasting=True, aliases=("user",))
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     """Ends the match of the two, if they are in one."""
     if cmd.user == ctx.user:
@@ -71,7 +72,7 @@ class UnblockUser(Command, tag="user.unblock"):
     user: Id
 
 
-@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True)
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True, aliases=("user",))
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     """Refused `not_found` for who is not blocked."""
     hush = await decide(ctx, cmd.user, SQL.remove)
@@ -103,9 +104,10 @@ class Blocks(Result, tag="blocks"):
     cursor: Id | None
 
 
-@command(ListBlocks, result=Blocks, http="GET /v1/blocks")
+@command(ListBlocks, result=Blocks, http="GET /v1/blocks", aliases=("cursor",))
 async def list_blocks(ctx: Ctx, cmd: ListBlocks) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
-    items = [Blocked(**dict(row)) for row in page]
+    strangers = await met_ever(ctx, [row["user"] for row in page])
+    items = [Blocked(**{**row, "user": strangers.get(row["user"], row["user"])}) for row in page]
     return [Reply(Blocks(items=items, cursor=items[-1].user if more else None))]

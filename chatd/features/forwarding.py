@@ -72,12 +72,20 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
-        return Original(row["text"], row["attachments"] or [], first)
+        return Original(row["text"], row["attachments"] or [], as_known(ctx, cmd, first) if row["kind"] == "match" else first)
     if await is_known(ctx, cmd.client_id):
         return DONE
     if row is None:
         raise Refused("not_found", "$.message: no such message")
     raise Refused("conflict", "$.message: there is nothing to forward")
+
+
+def as_known(ctx: Ctx, cmd: ForwardMessage, first: Json) -> Json:
+    """Who wrote it first, as those elsewhere may know it who were not in this match."""
+    veils = ctx.node.hub.veils
+    if veils is None or first["sender"] == ctx.user:
+        return first
+    return {**first, "sender": veils.pseudonym(ctx.tenant, cmd.source, first["sender"])}
 
 
 def news_of(sender: str, cmd: ForwardMessage, text: str | None, said: Original, done: Appended) -> MessageNew:

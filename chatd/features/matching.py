@@ -231,6 +231,8 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
         await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "kept")
         return [Reply(Ok())]
     ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], row["users"])
+    if ctx.node.hub.veils is not None:
+        ctx.node.cluster.reveal(ctx.tenant, row["users"])
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
     return [Reply(Ok()), ToConversation(kept["id"], MatchKept(match=row["match"], conversation=kept["id"]))]

@@ -34,13 +34,13 @@ class PresenceStates(Result, tag="presence.states"):
     items: list[PresenceState]
 
 
-@command(WatchPresence, result=PresenceStates, cost=2)
+@command(WatchPresence, result=PresenceStates, cost=2, aliases=("users",))
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends it. Refused `bad_request` where there is no socket."""
     return [Reply(PresenceStates(items=await ctx.node.presence.watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
 
 
-@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
+@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query", aliases=("users",))
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
     ranks = await ctx.node.presence.ranks(named(ctx, cmd.users))
     return [Reply(PresenceStates(items=await ctx.node.presence.sight.states(ctx.user, ranks)))]

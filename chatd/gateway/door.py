@@ -10,7 +10,7 @@ from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import House
 from chatd.gateway.session import Desk, Session
-from chatd.node.arrivals import Arrival
+from chatd.node.arrival import Arrival
 from chatd.node.drain import Drain
 from chatd.node.meters import BY_PEER
 from chatd.wire.codec import Codec
@@ -73,12 +73,14 @@ class Door:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
         await node.sign_in.enter(principal, handshake.address, now, arrival)
+        if node.hub.veils is not None and arrival.mask is not None:
+            await node.hub.veils.refresh(*arrival.key, arrival.mask, now)
         return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
         """From the greeting to the goodbye."""
         desk = self._desk
-        session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
+        session = Session(desk, lane, guest.codec, guest.principal, handshake.address, guest.arrival.mask)
         desk.node.hub.attach(session, guest.arrival)
         if guest.arrival.in_match:
             desk.node.matcher.note_in_match(session.tenant, session.user)

@@ -5,12 +5,14 @@ Whoever wants the session to end says `close_soon`; its own task then says goodb
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 from trio_websocket import WebSocketConnection
 
 from chatd import log
 from chatd.domain.identity import Principal
+from chatd.domain.pseudonyms import Mask
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import CLOSES, Close, Refused
 from chatd.gateway.lane import Lane
@@ -37,6 +39,8 @@ FLOOD = 4
 WARNING_MS = 60_000
 # Digits of the hash of an address that are shown.
 HASH = 16
+# Pseudonyms that one session understands.
+MOST_HIDDEN = 1000
 PING = encode_frame(0x9, b"")
 
 
@@ -67,12 +71,15 @@ class Session:
         "ending",
         "id",
         "login",
+        "mask",
         "send_nowait",
         "tenant",
         "user",
     )
 
-    def __init__(self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str) -> None:
+    def __init__(
+        self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str, mask: Mask | None = None
+    ) -> None:
         limits = desk.node.config.limits
         self.id = uuid7(desk.node.clock())
         self.tenant, self.user, self.login = principal.tenant, principal.user, principal.login
@@ -83,6 +90,7 @@ class Session:
         self._lane = lane
         # Put a whole WebSocket frame on its way; False when the outbox does not take it. Every delivery passes here.
         self.send_nowait = lane.send_nowait
+        self.mask = mask
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
@@ -90,6 +98,9 @@ class Session:
         self._warned = False
         self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
         self._flood = TokenBucket(limits.commands_per_second * FLOOD, limits.commands_burst * FLOOD)
+        if mask is not None:
+            mask.on_change = partial(self._wear, mask)
+            mask.on_change()
 
     def rules(self) -> Rules:
         """What the lane lets through."""
@@ -149,7 +160,7 @@ class Session:
         def answer(result: Result) -> None:
             self._send_or_end(self.codec.encode_reply(frame_id, result))
 
-        return Ctx(self._node, self._principal, self.id, self.address, self._node.clock(), answer, self._renew)
+        return Ctx(self._node, self._principal, self.id, self.address, self._node.clock(), answer, self._renew, mask=self.mask)
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
@@ -157,6 +168,20 @@ class Session:
         self._warned = False
 
     # --- out ------------------------------------------------------------------------------------------------------------
+
+    def _wear(self, mask: Mask) -> None:
+        """Somebody is hidden, or is no more: what goes out passes the mask as long as there is something to hide.
+
+        People stay hidden as long as the session lasts, which may be watching them. One that has met too many has to come back.
+        """
+        if self.send_nowait is not unheard:
+            self.send_nowait = self._send_masked if mask else self._lane.send_nowait
+        if len(mask) > MOST_HIDDEN:
+            self.close_soon("going_away", "retry_in_ms=0")
+
+    def _send_masked(self, frame: bytes, volatile: bool = False, /) -> bool:
+        assert self.mask is not None
+        return self._lane.send_nowait(self.mask.outward(frame), volatile)
 
     def send_event(self, event: Event) -> None:
         self._send_or_end(self.codec.encode_event(event))

@@ -5,6 +5,7 @@ import math
 import msgspec
 from quart import Response
 
+from chatd.domain.pseudonyms import Mask
 from chatd.errors import REFUSALS, Refused
 from chatd.node.context import Node
 from chatd.wire.messages import Error, Result, error_of
@@ -18,16 +19,16 @@ HEADERS = {
 }
 
 
-def answer_of(result: Result) -> Response:
-    """200 and the result, or the status of the refusal."""
+def answer_of(result: Result, mask: Mask | None = None) -> Response:
+    """200 and the result, or the status of the refusal; as somebody may see it who has this mask."""
     if not isinstance(result, Error):
-        return json_response(result)
+        return json_response(result, mask=mask)
     headers = {}
     if isinstance(result.retry_after, float | int):
         headers["Retry-After"] = str(max(1, math.ceil(result.retry_after)))
     if result.code == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
-    return json_response(result, REFUSALS[result.code].status, headers)
+    return json_response(result, REFUSALS[result.code].status, headers, mask)
 
 
 def refused_answer(node: Node, refused: Refused) -> Response:
@@ -41,9 +42,10 @@ def refusal(code: str, message: str, status: int, headers: dict[str, str] | None
     return json_response(error_of(Refused(code, message)), status, headers)
 
 
-def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None, mask: Mask | None = None) -> Response:
+    content = msgspec.json.encode(value)
     return Response(
-        msgspec.json.encode(value),
+        content if mask is None else mask.outward(content),
         status=status,
         headers={**HEADERS, **(headers or {})},
         content_type="application/json",

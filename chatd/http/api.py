@@ -13,6 +13,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from chatd.domain.addresses import Network, client_address, parse_networks
 from chatd.domain.identity import Principal
+from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
 from chatd.node.context import Ctx, Node
@@ -40,16 +41,17 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         results: list[Result] = []
         address = asker(proxies)
+        mask = Mask() if row.needs is not Needs.NOTHING and node.hub.veils is not None else None
         try:
             principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
-            ctx = Ctx(node, principal, "", address, node.clock(), results.append)
+            ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
             command = await reader.command(path)
             if principal is not None:
                 await node.sign_in.check(principal, address, ctx.now)
             await run_command(row, ctx, command)
         except Refused as refused:
             return refused_answer(node, refused)
-        return answer_of(results[0])
+        return answer_of(results[0], mask)
 
     return view
 

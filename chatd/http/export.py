@@ -8,6 +8,7 @@ from quart_trio import QuartTrio
 
 from chatd.domain.addresses import parse_networks
 from chatd.domain.identity import Principal
+from chatd.domain.pseudonyms import Mask, ids_in
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS, refused_answer
 from chatd.http.api import asker, identify
@@ -49,9 +50,18 @@ async def body(node: Node, places: trio.Semaphore, who: Principal, head: bytes) 
     try:
         yield head
         async for page in export.pages(node.db, who.tenant, who.user):
-            yield page
+            yield await masked(node, who, page)
     finally:
         places.release()
+
+
+async def masked(node: Node, who: Principal, page: bytes) -> bytes:
+    """With strangers as they were called, however long ago it was. Raises Refused."""
+    if node.hub.veils is None:
+        return page
+    mask = Mask()
+    mask.hide((await node.hub.veils.met_ever(who.tenant, who.user, ids_in(page))).items())
+    return mask.outward(page)
 
 
 def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:

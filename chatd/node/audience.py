@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import trio
 from msgspec import Raw, Struct, msgpack
 
+from chatd.domain.pseudonyms import Mask
 from chatd.node.answers import SessionLine
 from chatd.node.traces import Traces
 from chatd.wire.codec import Codec
@@ -33,12 +34,20 @@ class Session(Protocol):
     login: str
     address: str
     codec: Codec
+    # Whom it sees under a pseudonym; None where nobody is hidden.
+    mask: Mask | None
 
     def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...
 
     def close_soon(self, close: str, reason: str = "") -> None: ...
 
     def statistics(self) -> SessionLine: ...
+
+
+def tell_at_once(session: Session, event: Event) -> None:
+    """That one alone, before anything else is."""
+    if not session.send_nowait(session.codec.frame_of(event)):
+        session.close_soon("slow")
 
 
 class SharedFrame(dict[Codec, bytes]):

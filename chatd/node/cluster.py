@@ -15,6 +15,7 @@ from chatd.node import orders
 from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
 from chatd.node.truth import Truth
+from chatd.node.veils import NOBODY, Hidden, Veils
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
 from chatd.wire.messages import Event
@@ -53,6 +54,11 @@ class Cluster:
     def statistics(self) -> dict[str, int]:
         """Of the bus."""
         return self._bus.statistics()
+
+    @property
+    def veils(self) -> Veils | None:
+        """See `Hub`."""
+        return self._hub.veils
 
     @property
     def bus(self) -> Bus:
@@ -98,9 +104,14 @@ class Cluster:
         after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
 
-    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
+    async def tell_user(
+        self, tenant: str, user: str, event: Event, *, but: str | None = None, match: str = "", hidden: Hidden = NOBODY
+    ) -> None:
+        """`hidden`: whom users see under a pseudonym in the match of the conversation `match`."""
         if not self._bus.alone:
-            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event))))
+            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event)), match, hidden.get(user, ())))
+        if hidden:
+            self._hub.hide(tenant, match, hidden)
         await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
@@ -108,8 +119,12 @@ class Cluster:
         self.publish(orders.TellBehind(tenant, conversation, rev))
         await self._hub.tell_behind(tenant, conversation, rev)
 
-    def join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False) -> None:
-        self.publish(orders.Joined(tenant, conversation, list(users), rev, anew))
+    def join(
+        self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False, hidden: Hidden = NOBODY
+    ) -> None:
+        """`hidden`, in a match: whom each of them sees under a pseudonym. They must be so before they hear anything."""
+        self.publish(orders.Joined(tenant, conversation, list(users), rev, anew, hidden))
+        self._hub.hide(tenant, conversation, hidden)
         self._join(tenant, conversation, users, rev, anew=anew)
 
     def _join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool) -> None:
@@ -117,6 +132,11 @@ class Cluster:
         if anew and (self._hub.rev_of(tenant, conversation) or 0) > rev:
             self.truth.doubt(tenant, conversation)
         self._hub.join(tenant, conversation, users, rev, anew=anew)
+
+    def reveal(self, tenant: str, users: Sequence[str]) -> None:
+        """These know each other from now on."""
+        self.publish(orders.Acquainted(tenant, list(users)))
+        self._hub.reveal(tenant, users)
 
     def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
         """From here on they do not hear it."""
@@ -166,10 +186,15 @@ class Cluster:
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)
-            case orders.TellUser(tenant, user, but, event):
+            case orders.TellUser(tenant, user, but, event, match, hidden):
+                if hidden:
+                    hub.hide(tenant, match, {user: hidden})
                 await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
-            case orders.Joined(tenant, conversation, users, rev, anew):
+            case orders.Joined(tenant, conversation, users, rev, anew, among):
+                hub.hide(tenant, conversation, among)
                 self._join(tenant, conversation, users, rev, anew=anew)
+            case orders.Acquainted(tenant, users):
+                hub.reveal(tenant, users)
             case orders.Parted(tenant, conversation, users):
                 hub.part(tenant, conversation, users)
             case orders.Hushed(tenant, conversation, on):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from chatd.config import Config
 from chatd.domain.identity import Authority, Principal
+from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
 from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
@@ -67,6 +68,8 @@ class Ctx(Struct):
     answer: Callable[[Result], None]
     renew: Callable[[Principal], None] = no_session
     admin: Authority | None = None
+    # Whom the asker sees under a pseudonym; None where nobody is hidden.
+    mask: Mask | None = None
 
     @property
     def me(self) -> Principal:

@@ -10,7 +10,7 @@ import trio
 
 from chatd import log
 from chatd.errors import Refused
-from chatd.node import members
+from chatd.node import masked, members
 from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
@@ -25,7 +25,11 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     try:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting):
-            await deliver(ctx, await row.handler(ctx, command))
+            if ctx.mask is None:
+                effects = await row.handler(ctx, command)
+            else:
+                effects = await masked.run(row, ctx, ctx.mask, command)
+            await deliver(ctx, effects)
     except Refused as refused:
         refuse(ctx, refused)
     except trio.TooSlowError:

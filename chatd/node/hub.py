@@ -5,17 +5,19 @@ a slow reader: what its outbox does not take is dropped when it is volatile; oth
 comes back with its position.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from weakref import WeakSet
 
 import trio
 
 from chatd.clock import now_ms
-from chatd.node.arrivals import Arrival
-from chatd.node.audience import Audience, Fan, News, Session, SharedFrame
+from chatd.domain.pseudonyms import Mask
+from chatd.node.arrival import Arrival
+from chatd.node.audience import Audience, Fan, News, Session, SharedFrame, tell_at_once
 from chatd.node.passed import Passed
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
+from chatd.node.veils import Hidden, Veils
 from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
@@ -26,7 +28,9 @@ Watcher = Callable[[str, str, bool], None]
 class Hub:
     """Who is connected here. Only sessions of members are entered under a conversation."""
 
-    def __init__(self, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(self, clock: Callable[[], int] = now_ms, veils: Veils | None = None) -> None:
+        # There where people of a match are shown to each other under pseudonyms.
+        self.veils = veils
         self.revocations = Revocations(clock)
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
@@ -56,7 +60,7 @@ class Hub:
 
     def expect(self, tenant: str, user: str) -> Arrival:
         """Call it before the conversations are looked up; `attach` with what it has gathered after that."""
-        arrival = Arrival(tenant, user)
+        arrival = Arrival(tenant, user, Mask() if self.veils is not None else None)
         self._arrivals.add(arrival)
         return arrival
 
@@ -81,7 +85,7 @@ class Hub:
             self._passed.trim()
 
     def detach(self, session: Session) -> None:
-        known = self.sessions.pop(session.id, None)
+        known = self.sessions.pop(session.id, None) is not None
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
@@ -89,9 +93,8 @@ class Hub:
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
         self.revocations.gone(session)
-        if known is not None:
-            for call in self._mourners:
-                call(session)
+        for call in self._mourners if known else ():
+            call(session)
 
     def join(self, tenant: str, conversation: str, users: Collection[str], rev: int, *, anew: bool = False) -> None:
         """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them."""
@@ -103,17 +106,13 @@ class Hub:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, max(rev, passed), anew=anew)
                 if passed > rev:
-                    self._tell_at_once(session, Behind(conversation=conversation, rev=passed))
+                    tell_at_once(session, Behind(conversation=conversation, rev=passed))
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
                     arrival.parted.discard(conversation)
                     if anew:
                         arrival.anew.add(conversation)
-
-    def _tell_at_once(self, session: Session, event: Event) -> None:
-        if not session.send_nowait(session.codec.frame_of(event)):
-            session.close_soon("slow")
 
     def part_after(self, tenant: str, conversation: str, users: Sequence[str], rev: int) -> Callable[[], None]:
         """What to call after the last event that these users hear, the one of this `rev`; it may have to wait for others.
@@ -138,6 +137,25 @@ class Hub:
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.parted.add(conversation)
+
+    # --- who is hidden --------------------------------------------------------------------------------------------------
+
+    def hide(self, tenant: str, conversation: str, hidden: Hidden) -> None:
+        """Call it before they hear or are told anything of this match."""
+        if self.veils is not None:
+            for user, others in hidden.items():
+                for mask in self._masks(tenant, user):
+                    mask.hide(self.veils.pairs(tenant, conversation, others))
+
+    def reveal(self, tenant: str, users: Collection[str]) -> None:
+        """From now on these know each other by their ids."""
+        for user in users:
+            for mask in self._masks(tenant, user):
+                mask.reveal(other for other in users if other != user)
+
+    def _masks(self, tenant: str, user: str) -> Iterator[Mask]:
+        arriving = (one for one in self._arrivals if one.key == (tenant, user))
+        return (one.mask for one in (*self._users.get((tenant, user), ()), *arriving) if one.mask is not None)
 
     def hush(self, tenant: str, conversation: str, on: bool) -> None:
         """Nothing volatile is told there, or it is again."""
@@ -198,10 +216,9 @@ class Hub:
 
     def find(self, tenant: str, user: str | None, session: str | None) -> list[Session]:
         """The sessions of a tenant: all, those of a user, or the one of this id."""
+        some: Iterable[Session] = self.sessions.values() if user is None else self._users.get((tenant, user), ())
         if session is not None:
-            some: Iterable[Session] = filter(None, [self.sessions.get(session)])
-        else:
-            some = self.sessions.values() if user is None else self._users.get((tenant, user), ())
+            some = filter(None, [self.sessions.get(session)])
         return [one for one in some if one.tenant == tenant and user in (None, one.user)]
 
     def users(self) -> list[tuple[str, str]]:

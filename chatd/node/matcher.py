@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
-from chatd.node import orders
+from chatd.node import match_orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
@@ -46,13 +46,13 @@ class Matcher:
         hub.watch(self._watch)
         cluster.on_resync(self._resync)
         cluster.on_banned(self._ban)
-        cluster.on(orders.MatchFind, self._obey_find)
-        cluster.on(orders.MatchHere, self._obey_here)
-        cluster.on(orders.MatchHeld, self._obey_held)
-        cluster.on(orders.MatchHandOver, self._obey_hand_over)
-        cluster.on(orders.MatchDrop, self._obey_drop)
-        cluster.on(orders.MatchAvoid, self._obey_avoid)
-        cluster.on(orders.MatchOver, self._obey_over)
+        cluster.on(match_orders.MatchFind, self._obey_find)
+        cluster.on(match_orders.MatchHere, self._obey_here)
+        cluster.on(match_orders.MatchHeld, self._obey_held)
+        cluster.on(match_orders.MatchHandOver, self._obey_hand_over)
+        cluster.on(match_orders.MatchDrop, self._obey_drop)
+        cluster.on(match_orders.MatchAvoid, self._obey_avoid)
+        cluster.on(match_orders.MatchOver, self._obey_over)
 
     # --- what users ask -------------------------------------------------------------------------------------------------
 
@@ -63,16 +63,16 @@ class Matcher:
             self.pool.give(ticket)
         else:
             self._tickets.hold(ticket, self._clock() + self._grace)
-            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchHeld(ticket, self._clock()))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
-        self._cluster.publish(orders.MatchDrop(tenant, user, reason))
+        self._cluster.publish(match_orders.MatchDrop(tenant, user, reason))
         return self._drop(tenant, user, reason) or not self._cluster.alone
 
     def avoid(self, tenant: str, user: str, other: str) -> None:
         """Somebody who may be waiting, here or elsewhere, wants to meet this one no more."""
-        self._cluster.publish(orders.MatchAvoid(tenant, user, other))
+        self._cluster.publish(match_orders.MatchAvoid(tenant, user, other))
         self._avoid(tenant, user, other)
 
     def _avoid(self, tenant: str, user: str, other: str) -> None:
@@ -127,7 +127,7 @@ class Matcher:
             self.find(ticket)
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
-            self._cluster.publish(orders.MatchHere(tenant, user))
+            self._cluster.publish(match_orders.MatchHere(tenant, user))
 
     def _unkept(self, user: User) -> Ticket | None:
         """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
@@ -140,9 +140,8 @@ class Matcher:
         if ticket is not None:
             self.pool.take_back(tenant, user, "held")
             # They may be connected to another node as well; or will be, and this one is not there any more.
-            self._cluster.publish(
-                orders.MatchHandOver(ticket, self._clock()) if self._leaving else orders.MatchHeld(ticket, self._clock())
-            )
+            kind = match_orders.MatchHandOver if self._leaving else match_orders.MatchHeld
+            self._cluster.publish(kind(ticket, self._clock()))
         if (tenant, user) in self.meetings.among:
             self.meetings.among.discard((tenant, user))
             self._absences.gone((tenant, user), until)
@@ -156,20 +155,20 @@ class Matcher:
         for ticket in filter(None, map(self._unkept, self._hub.users())):
             self.find(ticket)
 
-    async def _obey_find(self, order: orders.MatchFind) -> None:
+    async def _obey_find(self, order: match_orders.MatchFind) -> None:
         """Ours, if the pool is; and an earlier ticket of the same user counts no more."""
         self._tickets.forget_older(order.ticket)
         if self.pool.held:
             self.pool.give(self._by_our_clock(order))
 
-    async def _obey_here(self, order: orders.MatchHere) -> None:
+    async def _obey_here(self, order: match_orders.MatchHere) -> None:
         """Somebody has come to another node: what is kept of them here goes there."""
         user = (order.tenant, order.user)
         ticket = self._tickets.of(user) or self.pool.ticket_of(user)
         if ticket is not None:
-            self._cluster.publish(orders.MatchHeld(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchHeld(ticket, self._clock()))
 
-    async def _obey_held(self, order: orders.MatchHeld) -> None:
+    async def _obey_held(self, order: match_orders.MatchHeld) -> None:
         """A ticket whose user is elsewhere: perhaps here."""
         self._adopt(self._by_our_clock(order))
 
@@ -180,36 +179,36 @@ class Matcher:
             self.find(ticket)
         return here
 
-    async def _obey_hand_over(self, order: orders.MatchHandOver) -> None:
+    async def _obey_hand_over(self, order: match_orders.MatchHandOver) -> None:
         """A node leaves. Its users may come here, or have come already."""
         ticket = self._by_our_clock(order)
         if not self._adopt(ticket):
             self._tickets.hold(ticket, self._clock() + self._grace)
 
-    def _by_our_clock(self, order: orders.MatchFind | orders.MatchHeld | orders.MatchHandOver) -> Ticket:
+    def _by_our_clock(self, order: match_orders.MatchFind | match_orders.MatchHeld | match_orders.MatchHandOver) -> Ticket:
         return by_our_clock(order.ticket, order.now, self._clock())
 
-    async def _obey_drop(self, order: orders.MatchDrop) -> None:
+    async def _obey_drop(self, order: match_orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
 
-    async def _obey_avoid(self, order: orders.MatchAvoid) -> None:
+    async def _obey_avoid(self, order: match_orders.MatchAvoid) -> None:
         self._avoid(order.tenant, order.user, order.other)
 
     def _ban(self, tenant: str, user: str) -> None:
         """On every node that hears of it. The order may have reached this one only, so the owner is told by whoever has them."""
         here = self._drop(tenant, user, "banned") or self._hub.sessions_of(tenant, user) > 0
         if here:
-            self._cluster.publish(orders.MatchDrop(tenant, user, "banned"))
+            self._cluster.publish(match_orders.MatchDrop(tenant, user, "banned"))
         if here or self.pool.held:
             self._absences.ban((tenant, user))
 
     # --- tickets that are used up ---------------------------------------------------------------------------------------
 
-    async def _obey_over(self, order: orders.MatchOver) -> None:
+    async def _obey_over(self, order: match_orders.MatchOver) -> None:
         self._forget(order.tenant, order.users, order.met)
 
     def _announce_over(self, tenant: str, users: list[str], met: bool) -> None:
-        self._cluster.publish(orders.MatchOver(tenant, users, met))
+        self._cluster.publish(match_orders.MatchOver(tenant, users, met))
         self._forget(tenant, users, met)
 
     def _forget(self, tenant: str, users: list[str], met: bool) -> None:
@@ -231,7 +230,7 @@ class Matcher:
         """This node stops: another one may own the pool at once, and whoever comes to another one keeps their place."""
         self._leaving = True
         for ticket in self._tickets.all_held():
-            self._cluster.publish(orders.MatchHandOver(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchHandOver(ticket, self._clock()))
         await self.pool.release()
 
     async def run(self) -> None:

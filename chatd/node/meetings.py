@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from chatd.domain.criteria import Ticket, asked_with
 from chatd.domain.match_steps import Paired
 from chatd.node.cluster import Cluster
+from chatd.node.veils import NOBODY, Hidden
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.matches import MatchEnded, MatchFound, Partner
@@ -47,7 +48,8 @@ class Meetings:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        self._cluster.join(tenant, conversation, users, len(users))
+        hidden = await self._hidden(tenant, conversation, users)
+        self._cluster.join(tenant, conversation, users, len(users), hidden=hidden)
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -63,14 +65,20 @@ class Meetings:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._cluster.tell_user(tenant, ticket.user, found)
+            await self._cluster.tell_user(tenant, ticket.user, found, match=conversation, hidden=hidden)
+
+    async def _hidden(self, tenant: str, conversation: str, users: Sequence[str]) -> Hidden:
+        """Whom each of a match must not see but under a pseudonym, before any of them hears of it."""
+        veils = self._cluster.veils
+        return NOBODY if veils is None else await veils.strangers_or_all(tenant, conversation, users)
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
         """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed.
 
         It may end in this moment; then they hear that too, after it, and of the one that they are in by then.
         """
-        self._cluster.join(tenant, row["conversation"], [user], row["rev"])
+        hidden = await self._hidden(tenant, row["conversation"], row["users"])
+        self._cluster.join(tenant, row["conversation"], [user], row["rev"], hidden=hidden)
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         if await self._left(tenant, user, row):
@@ -84,7 +92,7 @@ class Meetings:
             relaxed=[],
             waited_ms=0,
         )
-        await self._cluster.tell_user(tenant, user, found)
+        await self._cluster.tell_user(tenant, user, found, match=row["conversation"], hidden=hidden)
         if await self._left(tenant, user, row):
             await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
             now = await self.active(tenant, user)

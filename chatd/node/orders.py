@@ -1,10 +1,10 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Raw, msgpack
 
-from chatd.domain.criteria import Ticket
+from chatd.node.match_orders import ForPool
 from chatd.wire.messages import Control
 
 
@@ -32,12 +32,14 @@ class TellBehind(Control, array_like=True, tag="behind"):
 
 
 class TellUser(Control, array_like=True, tag="user"):
-    """An event for all sessions of a user."""
+    """An event for all sessions of a user. Before it they get a mask, as with Joined, for the match of this conversation."""
 
     tenant: str
     user: str
     but: str | None
     event: Raw
+    match: str = ""
+    hidden: Sequence[str] = ()
 
 
 class Recount(Control, array_like=True, tag="recount"):
@@ -50,13 +52,21 @@ class Recount(Control, array_like=True, tag="recount"):
 
 
 class Joined(Control, array_like=True, tag="join"):
-    """These users hear the conversation, from `rev` on. `anew`: because their membership begins."""
+    """These hear it, from `rev` on; `anew`: their membership begins; `hidden`: whom each of them sees under a pseudonym."""
 
     tenant: str
     conversation: str
     users: list[str]
     rev: int
     anew: bool = False
+    hidden: Mapping[str, Sequence[str]] = {}
+
+
+class Acquainted(Control, array_like=True, tag="known"):
+    """From now on these users see each other's ids."""
+
+    tenant: str
+    users: list[str]
 
 
 class Parted(Control, array_like=True, tag="part"):
@@ -98,82 +108,6 @@ class CloseRange(Control, array_like=True, tag="close-range"):
     tenant: str
     hash: bytes
     at: int
-
-
-class MatchFind(Control, array_like=True, tag="find"):
-    """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
-
-    ticket: Ticket
-    now: int = 0
-
-
-class MatchLeave(Control, array_like=True, tag="leave"):
-    """For the owner: the ticket of this user is given up."""
-
-    tenant: str
-    user: str
-    reason: str
-
-
-class MatchDrop(Control, array_like=True, tag="drop"):
-    """Whoever has a ticket of this user forgets it, and the owner gives it up."""
-
-    tenant: str
-    user: str
-    reason: str
-
-
-class MatchAvoid(Control, array_like=True, tag="avoid"):
-    """Whoever has a ticket of this user: they are not to meet `other` any more."""
-
-    tenant: str
-    user: str
-    other: str
-
-
-class MatchHere(Control, array_like=True, tag="here"):
-    """This user has connected here: is there a ticket of theirs?"""
-
-    tenant: str
-    user: str
-
-
-class MatchHeld(Control, array_like=True, tag="held"):
-    """A ticket for the node that its user is connected to. `now` by the clock of the ticket; 0: not said."""
-
-    ticket: Ticket
-    now: int = 0
-
-
-class MatchHandOver(Control, array_like=True, tag="hand over"):
-    """From a node that leaves: the ticket of a user of its own, for whichever node they come to in the grace. `now` as above."""
-
-    ticket: Ticket
-    now: int = 0
-
-
-class MatchConfirm(Control, array_like=True, tag="confirm"):
-    """For the owner: one of a pair wants it."""
-
-    tenant: str
-    user: str
-    match: str
-
-
-class MatchOwner(Control, array_like=True, tag="owner"):
-    """From the owner, every second: who it is, its number, and its longest lines (tenant, queue, waiting, estimate)."""
-
-    node: str
-    fence: int
-    lines: list[tuple[str, str, int, int | None]]
-
-
-class MatchOver(Control, array_like=True, tag="over"):
-    """From the owner: the tickets of these users are no more; `met`: because they have met."""
-
-    tenant: str
-    users: list[str]
-    met: bool
 
 
 class Seek(Control, array_like=True, tag="seek"):
@@ -277,21 +211,9 @@ class PresenceShown(Control, array_like=True, tag="shown"):
 
 
 ForLookers = PresenceChanged | PresenceWritten | PresenceShown
-ForPool = (
-    MatchFind
-    | MatchLeave
-    | MatchDrop
-    | MatchAvoid
-    | MatchHere
-    | MatchHeld
-    | MatchHandOver
-    | MatchConfirm
-    | MatchOwner
-    | MatchOver
-)
 ForNodes = MaintenanceChanged | DrainNodes | CloseRange | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
-ForAll = TellConversation | TellBehind | TellUser | Joined | Parted | Hushed | Doubtful | CloseUser
+ForAll = TellConversation | TellBehind | TellUser | Joined | Acquainted | Parted | Hushed | Doubtful | CloseUser
 Order = ForPool | ForNodes | ForLookers | Question | ForAll
 decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode

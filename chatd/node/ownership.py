@@ -12,7 +12,7 @@ import trio
 from chatd.config import Config
 from chatd.domain.criteria import Ticket
 from chatd.domain.match_steps import Step
-from chatd.node import orders
+from chatd.node import match_orders
 from chatd.node.cluster import Cluster
 from chatd.node.lease import Lease
 from chatd.node.meetings import Meetings, User
@@ -50,9 +50,9 @@ class Ownership:
         self._paused = self._leaving = False
         self._lines: dict[tuple[str, str], tuple[int, int | None]] = {}
         self._unclaimed: dict[User, int] = {}
-        cluster.on(orders.MatchLeave, self._obey_leave)
-        cluster.on(orders.MatchConfirm, self._obey_confirm)
-        cluster.on(orders.MatchOwner, self._obey_owner)
+        cluster.on(match_orders.MatchLeave, self._obey_leave)
+        cluster.on(match_orders.MatchConfirm, self._obey_confirm)
+        cluster.on(match_orders.MatchOwner, self._obey_owner)
 
     @property
     def held(self) -> bool:
@@ -77,14 +77,14 @@ class Ownership:
             self._unclaimed.pop((ticket.tenant, ticket.user), None)
             self.pairing.find(ticket)
         else:
-            self._cluster.publish(orders.MatchFind(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchFind(ticket, self._clock()))
 
     def take_back(self, tenant: str, user: str, reason: str) -> None:
         """Out of the pool, wherever it is."""
         if self.held:
             self.pairing.leave(tenant, user, reason)
         else:
-            self._cluster.publish(orders.MatchLeave(tenant, user, reason))
+            self._cluster.publish(match_orders.MatchLeave(tenant, user, reason))
 
     def leave(self, tenant: str, user: str, reason: str) -> None:
         """Out of the pool, if it is ours."""
@@ -95,7 +95,7 @@ class Ownership:
         """Whether there is such a pair for this user to confirm; None when another node will know."""
         if self.held:
             return self.pairing.confirm(tenant, user, match)
-        self._cluster.publish(orders.MatchConfirm(tenant, user, match))
+        self._cluster.publish(match_orders.MatchConfirm(tenant, user, match))
         return None
 
     def ticket_of(self, user: User) -> Ticket | None:
@@ -134,9 +134,9 @@ class Ownership:
 
     def _tell(self) -> None:
         if self.held and not self._cluster.alone:
-            self._cluster.publish(orders.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
+            self._cluster.publish(match_orders.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
 
-    async def _obey_owner(self, order: orders.MatchOwner) -> None:
+    async def _obey_owner(self, order: match_orders.MatchOwner) -> None:
         """Whoever is owner now gets the tickets of our users. Word of an earlier owner that comes late counts for nothing."""
         if order.fence >= self._owner[0]:
             is_new = (order.fence, order.node) != self._owner
@@ -145,10 +145,10 @@ class Ownership:
             if is_new:
                 self._give_again()
 
-    async def _obey_leave(self, order: orders.MatchLeave) -> None:
+    async def _obey_leave(self, order: match_orders.MatchLeave) -> None:
         self.leave(order.tenant, order.user, order.reason)
 
-    async def _obey_confirm(self, order: orders.MatchConfirm) -> None:
+    async def _obey_confirm(self, order: match_orders.MatchConfirm) -> None:
         if self.held:
             self.pairing.confirm(order.tenant, order.user, order.match)
 
@@ -195,6 +195,6 @@ class Ownership:
             return
         ticket = self.ticket_of(user)
         if is_there and ticket is not None:
-            await self._cluster.order(orders.MatchHeld(ticket, self._clock()))
+            await self._cluster.order(match_orders.MatchHeld(ticket, self._clock()))
         elif not is_there:
             self.leave(*user, "disconnected")

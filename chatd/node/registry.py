@@ -47,6 +47,7 @@ class Row:
     http: str
     socket: bool
     lasting: bool
+    aliases: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -75,10 +76,13 @@ def command(
     http: str = "",
     socket: bool = True,
     lasting: bool = False,
+    aliases: tuple[str, ...] = (),
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
     `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases.
+    `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
+    who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
     """
     unknown = [code for code in refuses if code not in REFUSALS]
     if unknown:
@@ -87,7 +91,7 @@ def command(
         raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting))
+        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting, aliases))
         return handler
 
     return mark

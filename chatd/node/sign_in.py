@@ -7,7 +7,7 @@ from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
 from chatd.node import bans
-from chatd.node.arrivals import Arrival
+from chatd.node.arrival import Arrival
 from chatd.node.keys import Keyring
 from chatd.node.limits import AddressLimits
 from chatd.store import queries

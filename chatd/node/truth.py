@@ -70,12 +70,12 @@ class Truth:
         here, audience = [user for of, user in self._hub.users() if of == tenant], self._hub.audience_of(tenant, conversation)
         try:
             row = await self._db.one(SQL.recheck, tenant, conversation, here)
+            if row is not None:
+                self._hub.part(tenant, conversation, audience - set(row["users"]))
+                await self._learn(row)
         except Refused:
             self._doubtful.add((tenant, conversation))
             raise
-        if row is not None:
-            self._hub.part(tenant, conversation, audience - set(row["users"]))
-            await self._learn(row)
 
     async def _skip_to_truth(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -133,8 +133,10 @@ class Truth:
                 await self._close_who_must_go(self._hub.users())
 
     async def _learn(self, row: Row) -> None:
-        """A conversation that has changed: its members hear it, and are told that they are behind when they are."""
+        """A conversation that has changed: its members hear it, and are told when they are behind. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
+        if row["kind"] == "match" and self._hub.veils is not None:
+            self._hub.hide(tenant, id_, await self._hub.veils.strangers(tenant, id_, row["users"]))
         before = self._hub.rev_of(tenant, id_)
         self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
         self._hub.hush(tenant, id_, row["blocked"])

@@ -9,16 +9,18 @@ from trio.testing import MockClock
 
 from chatd.config import Config
 from chatd.domain.identity import Principal
-from chatd.gateway.session import PING, Session
+from chatd.domain.pseudonyms import Mask
+from chatd.gateway.session import MOST_HIDDEN, PING, Session
+from chatd.ids import uuid7
 from chatd.wire.codec import codecs
 
 
-def session_on(send_nowait: Any) -> Session:
+def session_on(send_nowait: Any, mask: Mask | None = None) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
     desk: Any = SimpleNamespace(node=node, rows={}, wheel=None)
     lane: Any = SimpleNamespace(send_nowait=send_nowait, last_activity=trio.current_time())
     me = Principal("default", "u", "t", "", "user", 2**60)
-    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1")
+    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
 
 
 async def test_after_a_message_that_did_not_fit_none_follows() -> None:
@@ -69,3 +71,43 @@ async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_cl
         assert wait == Config().gateway.heartbeat
         await trio.sleep(wait)
     assert not written
+
+
+async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
+    """With or without the option: what it costs is paid only while there is somebody to hide."""
+    written: list[tuple[bytes, bool]] = []
+
+    def send_nowait(frame: bytes, volatile: bool = False, /) -> bool:
+        written.append((frame, volatile))
+        return True
+
+    assert session_on(send_nowait).send_nowait is send_nowait
+    mask = Mask()
+    session = session_on(send_nowait, mask)
+    assert session.send_nowait is send_nowait
+    somebody, alias = uuid7(1), uuid7(2)
+    mask.hide([(somebody, alias)])
+    session.send_nowait(f"<{somebody}>".encode(), True)
+    assert written == [(f"<{alias}>".encode(), True)]
+    mask.reveal([somebody])
+    assert session.send_nowait is send_nowait
+
+
+async def test_a_session_that_has_ended_stays_silent_whoever_is_hidden_then() -> None:
+    written: list[bytes] = []
+    mask = Mask()
+    session = session_on(lambda frame, volatile=False: written.append(frame) or True, mask)
+    session.close_soon("slow")
+    mask.hide([(uuid7(1), uuid7(2))])
+    assert session.send_nowait(b"late")
+    assert written == []
+
+
+async def test_a_session_that_has_met_too_many_has_to_come_back() -> None:
+    mask = Mask()
+    session = session_on(lambda frame, volatile=False: True, mask)
+    mask.hide([(uuid7(number), uuid7(number)) for number in range(MOST_HIDDEN)])
+    assert session.ending is None
+    mask.hide([(uuid7(1), uuid7(2))])
+    assert session.ending is not None
+    assert (session.ending[0].name, session.ending[0].may_return) == ("going_away", True)

@@ -1,7 +1,7 @@
 """Orders of other nodes."""
 
 from chatd.config import RedisSection
-from chatd.node import orders
+from chatd.node import match_orders, orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.store.bus import Bus
@@ -15,12 +15,12 @@ async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db
     async with open_redis(RedisSection(), servers.redis) as redis:
         cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[orders.Order]()
 
-        async def hear(order: orders.MatchOver) -> None:
+        async def hear(order: match_orders.MatchOver) -> None:
             heard.append(order)
 
-        over = orders.MatchOver("default", [], False)
+        over = match_orders.MatchOver("default", [], False)
         await cluster.obey(orders.encode_order(over))
         assert heard == []
-        cluster.on(orders.MatchOver, hear)
+        cluster.on(match_orders.MatchOver, hear)
         await cluster.obey(orders.encode_order(over))
         assert heard == [over]

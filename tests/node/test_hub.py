@@ -5,7 +5,7 @@ from typing import Any
 
 import trio
 
-from chatd.node.arrivals import Arrival
+from chatd.node.arrival import Arrival
 from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
 from chatd.node.hub import Hub
 from chatd.node.passed import MOST as MOST_PASSED

@@ -13,7 +13,7 @@ from chatd.config import Config, RedisSection
 from chatd.domain.criteria import Accept, Ticket
 from chatd.domain.match_steps import Paired
 from chatd.ids import uuid7
-from chatd.node import orders
+from chatd.node import match_orders, orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.matcher import Matcher
@@ -135,7 +135,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
     monkeypatch.setattr(matcher._cluster, "publish", told.append)
     lost = lost_ticket(matcher, 2)
     with trio.fail_after(PATIENCE):
-        while not (held := [order for order in told if isinstance(order, orders.MatchHeld)]):
+        while not (held := [order for order in told if isinstance(order, match_orders.MatchHeld)]):
             await trio.sleep(0.01)
     assert [order.ticket for order in held] == [lost]
     assert matcher.pool.ticket_of(("default", lost.user)) == lost

@@ -3,7 +3,7 @@
 import msgspec
 
 from chatd.node import orders
-from chatd.node.arrivals import Arrival
+from chatd.node.arrival import Arrival
 from chatd.node.hub import Hub
 from chatd.wire.messages import Control
 from tests.node.test_hub import Session, attach

@@ -1,5 +1,6 @@
-"""Those who are just coming in: between the look-up of their conversations and their entry in the hub."""
+"""Somebody between the look-up of who they are and the session."""
 
+from chatd.domain.pseudonyms import Mask
 from chatd.node.revocations import Revocation
 
 Place = tuple[str, int]
@@ -11,10 +12,12 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "anew", "closes", "hushed", "in_match", "key", "parted", "places")
+    __slots__ = ("__weakref__", "anew", "closes", "hushed", "in_match", "key", "mask", "parted", "places")
 
-    def __init__(self, tenant: str, user: str) -> None:
+    def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
         self.key = (tenant, user)
+        # Whom they see under a pseudonym; the session that comes of it takes it over. None where nobody is hidden.
+        self.mask = mask
         self.places: list[Place] = []
         # Of them those in which the membership has begun meanwhile.
         self.anew: set[str] = set()

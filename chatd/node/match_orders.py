@@ -1,0 +1,94 @@
+"""What nodes say to each other of the match pool: see `orders`."""
+
+from chatd.domain.criteria import Ticket
+from chatd.wire.messages import Control
+
+
+class MatchFind(Control, array_like=True, tag="find"):
+    """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
+
+    ticket: Ticket
+    now: int = 0
+
+
+class MatchLeave(Control, array_like=True, tag="leave"):
+    """For the owner: the ticket of this user is given up."""
+
+    tenant: str
+    user: str
+    reason: str
+
+
+class MatchDrop(Control, array_like=True, tag="drop"):
+    """Whoever has a ticket of this user forgets it, and the owner gives it up."""
+
+    tenant: str
+    user: str
+    reason: str
+
+
+class MatchAvoid(Control, array_like=True, tag="avoid"):
+    """Whoever has a ticket of this user: they are not to meet `other` any more."""
+
+    tenant: str
+    user: str
+    other: str
+
+
+class MatchHere(Control, array_like=True, tag="here"):
+    """This user has connected here: is there a ticket of theirs?"""
+
+    tenant: str
+    user: str
+
+
+class MatchHeld(Control, array_like=True, tag="held"):
+    """A ticket for the node that its user is connected to. `now` by the clock of the ticket; 0: not said."""
+
+    ticket: Ticket
+    now: int = 0
+
+
+class MatchHandOver(Control, array_like=True, tag="hand over"):
+    """From a node that leaves: the ticket of a user of its own, for whichever node they come to in the grace. `now` as above."""
+
+    ticket: Ticket
+    now: int = 0
+
+
+class MatchConfirm(Control, array_like=True, tag="confirm"):
+    """For the owner: one of a pair wants it."""
+
+    tenant: str
+    user: str
+    match: str
+
+
+class MatchOwner(Control, array_like=True, tag="owner"):
+    """From the owner, every second: who it is, its number, and its longest lines (tenant, queue, waiting, estimate)."""
+
+    node: str
+    fence: int
+    lines: list[tuple[str, str, int, int | None]]
+
+
+class MatchOver(Control, array_like=True, tag="over"):
+    """From the owner: the tickets of these users are no more; `met`: because they have met."""
+
+    tenant: str
+    users: list[str]
+    met: bool
+
+
+ForPool = (
+    MatchFind
+    | MatchLeave
+    | MatchDrop
+    | MatchAvoid
+    | MatchHere
+    | MatchHeld
+    | MatchHandOver
+    | MatchConfirm
+    | MatchOwner
+    | MatchOver
+)
