@@ -99,7 +99,7 @@ async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
         tenant=ctx.tenant,
         user=ctx.user,
         queue=queue,
-        since=ctx.now,
+        since=ctx.node.matcher.clock(),
         tags=asked.tags,
         attributes=asked.attributes,
         accept=asked.accept,

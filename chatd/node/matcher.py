@@ -11,6 +11,7 @@ from collections.abc import Callable
 import trio
 from msgspec.structs import replace
 
+from chatd.clock import steady
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
@@ -30,18 +31,18 @@ TICK = 0.25
 
 
 class Matcher:
-    """`run` it; `find` and its like may be called at any time."""
+    """`run` it; `find` and its like may be called at any time. `clock` is that of tickets, which does not jump."""
 
     def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
+        self.clock = steady(clock)
         self.meetings = Meetings(db, cluster, clock, self._note_end)
-        self.pool = Ownership(config, redis, cluster, self.meetings, clock, self._announce_over, self._give_again)
+        self.pool = Ownership(config, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
         self._grace = round(config.match.grace * 1000)
         roll = RollCall(hub, cluster)
-        self._absences = Absences(self.meetings, cluster, roll, clock, self._grace, lambda: self.pool.held)
+        self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
         self._tickets = Tickets()
         self._hub = hub
         self._cluster = cluster
-        self._clock = clock
         self._leaving = False
         hub.watch(self._watch)
         cluster.on_resync(self._resync)
@@ -62,8 +63,8 @@ class Matcher:
             self._tickets.keep(ticket)
             self.pool.give(ticket)
         else:
-            self._tickets.hold(ticket, self._clock() + self._grace)
-            self._cluster.publish(match_orders.MatchHeld(ticket, self._clock()))
+            self._tickets.hold(ticket, self.clock() + self._grace)
+            self._cluster.publish(match_orders.MatchHeld(ticket, self.clock()))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
@@ -135,13 +136,13 @@ class Matcher:
 
     def _let_go(self, tenant: str, user: str) -> None:
         """Out of the pool, as long as the user is away; in a match there is as much time to come back."""
-        until = self._clock() + self._grace
+        until = self.clock() + self._grace
         ticket = self._tickets.lose((tenant, user), until)
         if ticket is not None:
             self.pool.take_back(tenant, user, "held")
             # They may be connected to another node as well; or will be, and this one is not there any more.
             kind = match_orders.MatchHandOver if self._leaving else match_orders.MatchHeld
-            self._cluster.publish(kind(ticket, self._clock()))
+            self._cluster.publish(kind(ticket, self.clock()))
         if (tenant, user) in self.meetings.among:
             self.meetings.among.discard((tenant, user))
             self._absences.gone((tenant, user), until)
@@ -166,7 +167,7 @@ class Matcher:
         user = (order.tenant, order.user)
         ticket = self._tickets.of(user) or self.pool.ticket_of(user)
         if ticket is not None:
-            self._cluster.publish(match_orders.MatchHeld(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchHeld(ticket, self.clock()))
 
     async def _obey_held(self, order: match_orders.MatchHeld) -> None:
         """A ticket whose user is elsewhere: perhaps here."""
@@ -183,10 +184,10 @@ class Matcher:
         """A node leaves. Its users may come here, or have come already."""
         ticket = self._by_our_clock(order)
         if not self._adopt(ticket):
-            self._tickets.hold(ticket, self._clock() + self._grace)
+            self._tickets.hold(ticket, self.clock() + self._grace)
 
     def _by_our_clock(self, order: match_orders.MatchFind | match_orders.MatchHeld | match_orders.MatchHandOver) -> Ticket:
-        return by_our_clock(order.ticket, order.now, self._clock())
+        return by_our_clock(order.ticket, order.now, self.clock())
 
     async def _obey_drop(self, order: match_orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
@@ -230,7 +231,7 @@ class Matcher:
         """This node stops: another one may own the pool at once, and whoever comes to another one keeps their place."""
         self._leaving = True
         for ticket in self._tickets.all_held():
-            self._cluster.publish(match_orders.MatchHandOver(ticket, self._clock()))
+            self._cluster.publish(match_orders.MatchHandOver(ticket, self.clock()))
         await self.pool.release()
 
     async def run(self) -> None:
@@ -239,4 +240,4 @@ class Matcher:
             nursery.start_soon(self._absences.run)
             while True:
                 await trio.sleep(TICK)
-                self._tickets.expire(self._clock())
+                self._tickets.expire(self.clock())

@@ -42,7 +42,7 @@ PLACES = ("cursor", "mentions")
 # Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
 OTHERWISE = {"message.search": "ok"}
 # Seconds in which nothing happens, when all is done that was to follow.
-REST = 0.1
+REST = 0.03
 # The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet, and a
 # report that names both a user and a message is about a message of that user.
 ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock", "report.create"}

@@ -1,0 +1,11 @@
+"""The clock of those who wait."""
+
+from chatd.clock import steady
+
+
+def test_it_does_not_jump_with_the_clock_on_the_wall() -> None:
+    wall = [1_000_000]
+    clock = steady(lambda: wall[0])
+    before = clock()
+    wall[0] += 400 * 86_400_000
+    assert 1_000_000 <= before <= clock() < before + 60_000
