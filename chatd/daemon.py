@@ -223,7 +223,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
 
 async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     """Nobody new, everybody told, everything committed. Whoever asks for readiness hears it before anything else is done."""
-    drain.under_way = True
+    drain.begin()
     listener.stop_accepting()
     await node.matcher.leave()
     await drain.run(node.hub)

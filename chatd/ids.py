@@ -24,6 +24,11 @@ def uuid7(now_ms: int) -> str:
     raw = bytearray((now_ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + os.urandom(10))
     raw[6] = 0x70 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F
+    return text_of(raw)
+
+
+def text_of(raw: bytes | bytearray) -> str:
+    """16 bytes in the form of an id."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -10,16 +10,17 @@ import hmac
 import re
 from collections.abc import Callable, Iterable
 
+from chatd.ids import UUID, text_of
+
 # Overlapping finds, so that nothing that stands before an id can hide it.
-IDS = re.compile(rb"(?=([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}))")
+IDS = re.compile(f"(?=({UUID}))".encode())
 # A user, and the pseudonym.
 Pair = tuple[str, str]
 
 
 def pseudonym(key: bytes, tenant: str, conversation: str, user: str) -> str:
     """Of a user in the match that has this conversation. It has the form of an id."""
-    text = hmac.digest(key, "\x00".join((tenant, conversation, user)).encode(), "sha256")[:16].hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return text_of(hmac.digest(key, "\x00".join((tenant, conversation, user)).encode(), "sha256")[:16])
 
 
 def ids_in(data: bytes) -> list[str]:

@@ -33,6 +33,10 @@ class Drain:
         self._over = over
         self.asked.set()
 
+    def begin(self) -> None:
+        """Whoever asks for readiness hears from now on that it leaves, and nobody is let in."""
+        self.under_way = True
+
     @property
     def retry_after(self) -> int:
         """Seconds after which to try again."""
@@ -44,7 +48,7 @@ class Drain:
         return self._settings.timeout if self._over is None else max(self._settings.timeout, self._over + LAST)
 
     async def run(self, hub: Hub) -> None:
-        """Tell everybody and close every session; returns when all are gone, or at the deadline."""
+        """After `begin`: tell everybody and close every session; returns when all are gone, or at the deadline."""
         with trio.move_on_after(self.patience):
             notice = MaintenanceMode(enabled=True, message=MESSAGE, retry_after=float(self.retry_after))
             await hub.tell_everybody(notice)

@@ -125,7 +125,7 @@ async def test_who_drains_is_not_ready(autojump_clock: trio.testing.MockClock) -
     node, drain = Databases(), Drain(Config().drain)
     node.db.well.set()
     node.redis.well.set()
-    drain.under_way = True
+    drain.begin()
     services = await Readiness(node, drain).services()  # type: ignore[arg-type]
     assert {name: service.status for name, service in services.items()} == {
         "postgres": "ready",
