@@ -22,7 +22,7 @@ from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
 from chatd.settings import Loaded, effective
-from chatd.store import migrations
+from chatd.store import migrations, releases
 from chatd.store.blob_stores import BlobsError, open_blobs
 from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
@@ -35,13 +35,17 @@ RAISE_FILES = "raise the limit: ulimit -n, or LimitNOFILE= of systemd"
 
 
 class Finding(Struct):
-    """One line of the report. `fix` says what to do about it; `code` is what scripts know it by, and does not change."""
+    """One line of the report. `fix` says what to do about it; `code` is what scripts know it by, and does not change.
+
+    `warning`: it is well enough to serve, and should be looked at.
+    """
 
     what: str
     ok: bool
     detail: str
     fix: str = ""
     code: str = ""
+    warning: bool = False
 
 
 def check(
@@ -80,12 +84,24 @@ def show_settings(loaded: Loaded, json: bool) -> None:
 
 def report(findings: list[Finding], json: bool) -> None:
     if json:
-        print_json([to_builtins(replace(finding, fix="") if finding.ok else finding) for finding in findings])
+        print_json([to_builtins(replace(finding, fix="") if is_well(finding) else finding) for finding in findings])
         return
     for finding in findings:
-        mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
-        fix = f"\n       -> {finding.fix}" if finding.fix and not finding.ok else ""
+        mark = ("ok  ", "green") if is_well(finding) else ("warn", "yellow") if finding.ok else ("FAIL", "red")
+        fix = f"\n       -> {finding.fix}" if finding.fix and not is_well(finding) else ""
         out.print(styled(mark, f" {finding.what}: {finding.detail}", (fix, "yellow")))
+
+
+def is_well(finding: Finding) -> bool:
+    return finding.ok and not finding.warning
+
+
+def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
+    """Whether a server has known holes."""
+    said = releases.warning(kind, version)
+    return Finding(
+        what, True, said or f"no known hole in {kind} {'.'.join(map(str, version))}", f"update {kind}", code, bool(said)
+    )
 
 
 async def collect(loaded: Loaded) -> list[Finding]:
@@ -169,7 +185,7 @@ async def databases(config: Config) -> list[Finding]:
             open_postgres(dsn, config.postgres) as db,
             open_redis(config.redis, url) as door,
         ):
-            return [*await postgres(db, config), await redis(door)]
+            return [*await postgres(db, config), *await redis(door)]
     except EmbeddedError as error:
         return [no_servers(error)]
 
@@ -204,6 +220,7 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
     todo = f"{len(pending)} to apply; serve or migrate does it" if pending else "up to date"
     return [
         Finding("Postgres", not problems, "; ".join(problems) or f"{version}", code="postgres.server"),
+        release("Postgres release", "postgres", releases.parse_version(version, 2), "postgres.release"),
         Finding(
             "durability",
             kept,
@@ -215,10 +232,15 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
     ]
 
 
-async def redis(door: Redis) -> Finding:
+async def redis(door: Redis) -> list[Finding]:
     try:
         info = await door.call("INFO", "server")
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
-        return Finding("Redis", False, detail, "is it running, and is redis.url right?", "redis.server")
-    return Finding("Redis", True, str(info["redis_version"]), code="redis.server")
+        return [Finding("Redis", False, detail, "is it running, and is redis.url right?", "redis.server")]
+    kind = "valkey" if "valkey_version" in info else "redis"
+    version = str(info[f"{kind}_version"])
+    return [
+        Finding("Redis", True, f"{kind} {version}", code="redis.server"),
+        release("Redis release", kind, releases.parse_version(version), "redis.release"),
+    ]

@@ -55,7 +55,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
     try:
         async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
-            findings.append(await check.redis(redis))
+            findings += await check.redis(redis)
             nodes = await look_at_nodes(db, redis, findings)
             if not nodes:
                 findings += [*check.ports(config), check.open_files(config)]

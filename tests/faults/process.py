@@ -13,7 +13,6 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
 from chatd.client.link import Link
-from tests.folders import open_to_all
 
 SECRET = "0123456789abcdef0123456789abcdef"
 START_TIMEOUT = 60.0
@@ -94,7 +93,7 @@ class Process:
 @asynccontextmanager
 async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     """Started; stopped in the end, with its servers, whatever has happened to it."""
-    daemon = Process(open_to_all(folder), *arguments, **environment)
+    daemon = Process(folder, *arguments, **environment)
     try:
         await daemon.start()
         yield daemon

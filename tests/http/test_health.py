@@ -21,7 +21,7 @@ from tests.support import PATIENCE, Daemon, running
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
-    server = embedded_redis.Server(tmp_path / "redis")
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     yield server
     await server.stop()
