@@ -4,6 +4,8 @@ One algorithm and one source of keys per tenant, fixed by configuration. Nothing
 matches: `tid` among the tenants, `kid` among the keys of that tenant's own set. No token causes a request to anywhere.
 """
 
+import base64
+import binascii
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -61,7 +63,7 @@ class Keyring:
         return principal
 
     def _verify(self, token: str, now_ms: int) -> Principal:
-        if len(token) > MOST_BYTES or token.count(".") != 2:
+        if len(token) > MOST_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
             raise refused("it does not have the form of one")
         try:
             looked = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
@@ -72,7 +74,10 @@ class Keyring:
             raise
         except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
             raise refused("its signature does not fit") from None
-        return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(token.encode()).hexdigest()[:32])
+        # The signature covers the signing input, so no other text stands for the same claims (RFC 7515, section 5.2). The
+        # signature itself has several forms: an ECDSA one, (r, s), is as good as (r, n - s).
+        signing_input = token.rpartition(".")[0]
+        return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])
 
     def _tenant_of(self, claims: Mapping[str, Any]) -> TenantKeys:
         """Only chooses whose key to try; the claim is checked again once it is signed."""
@@ -123,6 +128,15 @@ def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
     return TenantKeys(expected, settings.algorithm, keys, settings.jwks)
+
+
+def is_base64url(part: str) -> bool:
+    """Whether this is the only spelling of its bytes: no padding, no other characters, no bits that are left over (RFC 7515)."""
+    try:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() == part
 
 
 def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
