@@ -267,7 +267,7 @@ async def sweep(node: Node) -> None:
     unused = uploads.Sweep(node)
     while True:
         try:
-            await auth.sweep(node.db, node.clock())
+            await auth.sweep(node.db, node.clock(), node.config.auth.leeway)
             await reports.sweep(node.db, node.config.moderation, node.clock())
             await unused.run(node.clock())
         except Refused:

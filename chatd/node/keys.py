@@ -87,11 +87,20 @@ class Keyring:
             raise refused("no such tenant")
         return tenant
 
-    def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
-        """A new access token and its end in milliseconds. Raises Refused where another service issues the tokens."""
+    def minting_tenants(self) -> list[str]:
+        """The tenants whose access tokens this server issues."""
+        return [name for name, keys in self.tenants.items() if keys.algorithm == "HS256"]
+
+    def check_mints(self, tenant: str) -> TenantKeys:
+        """Raises Refused: `forbidden` where another service issues the tokens."""
         keys = self.tenants.get(tenant)
         if keys is None or keys.algorithm != "HS256":
             raise Refused("forbidden", "the tokens of this tenant come from its own identity provider")
+        return keys
+
+    def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
+        """A new access token and its end in milliseconds. Raises as `check_mints` does."""
+        keys = self.check_mints(tenant)
         issued = now_ms // 1000
         expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
         claims = {
