@@ -26,7 +26,7 @@ from chatd.node.dispatch import refuse, run_command
 from chatd.node.limits import check
 from chatd.node.registry import Row
 from chatd.node.timers import Wheel
-from chatd.wire.codec import Codec, NotAFrame
+from chatd.wire.codec import BadBody, Codec, NotAFrame
 from chatd.wire.events import Connected, ConnectionLimits, TokenExpiring
 from chatd.wire.frames import encode_frame
 from chatd.wire.messages import Command, Event, Result
@@ -140,6 +140,9 @@ class Session:
             frame_id, body = self.codec.open_envelope(payload)
         except NotAFrame as error:
             self.close_soon("protocol_error", str(error))
+            return
+        except BadBody as refused:
+            self._refuse(self._context(refused.frame_id), refused)
             return
         ctx = self._context(frame_id)
         try:
