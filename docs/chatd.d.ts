@@ -822,7 +822,7 @@ export interface MessageAck {
   text?: string;
 }
 
-/** A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told. */
+/** A member has all messages up to `seq`. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
