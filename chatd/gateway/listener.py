@@ -23,6 +23,7 @@ from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowe
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
 from chatd.gateway.transport import READ_SIZE, SocketTransport
+from chatd.health import Health
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")
@@ -72,11 +73,14 @@ def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 class Listener(Generic[Guest]):
     """One listening socket, and the connections that came through it."""
 
-    def __init__(self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest]) -> None:
+    def __init__(
+        self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest], health: Health | None = None
+    ) -> None:
         self._socket = sock
         self._settings = settings
         self._admission = admission
         self._house = house
+        self._health = health or Health()
         self._proxies = parse_networks(settings.trusted_proxies)
         self._accepting = trio.CancelScope()
         self._last_complaint = float("-inf")
@@ -89,8 +93,12 @@ class Listener(Generic[Guest]):
         """Accept until told otherwise; return when the last connection has ended."""
         async with trio.open_nursery() as nursery:
             with self._accepting, self._socket:
-                while True:
-                    await self._accept(nursery)
+                async with trio.open_nursery() as accepting:
+                    self._health.start(accepting, "gateway accept", self._accept_all, nursery)
+
+    async def _accept_all(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._accept(nursery)
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         """Several at a time: in a storm the queue of the system must move, or whoever is next in it has given up long ago."""

@@ -23,6 +23,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
+from chatd.health import Health
 from chatd.http.peer import Peer
 from chatd.http.steady import SteadyServer
 
@@ -55,7 +56,11 @@ def hypercorn_config() -> Hypercorn:
 
 
 async def serve_http(
-    app: ASGIFramework, listener: socket.socket, wait_shutdown: Callable[[], Awaitable[None]], config: Config | None = None
+    app: ASGIFramework,
+    listener: socket.socket,
+    wait_shutdown: Callable[[], Awaitable[None]],
+    config: Config | None = None,
+    health: Health | None = None,
 ) -> None:
     """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
 
@@ -66,7 +71,7 @@ async def serve_http(
     async with trio.open_nursery() as connections:
         try:
             async with door, trio.open_nursery() as accepting:
-                accepting.start_soon(server.accept, door, connections)
+                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
                 await wait_shutdown()
                 accepting.cancel_scope.cancel()
             with trio.move_on_after(GRACE):

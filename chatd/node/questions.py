@@ -60,7 +60,7 @@ class Questions:
             try:
                 await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
             except Refused:
-                LOG.warning("a question was not answered: Redis is away")
+                continue
             except Exception:
                 LOG.exception("a question could not be answered")
 
