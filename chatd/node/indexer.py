@@ -51,6 +51,8 @@ GATHER = 0.1
 MOST_NOTED = 50_000
 # Seconds after which a conversation that could not be indexed is tried again.
 AGAIN_S = 5.0
+# Seconds after that until a conversation that is not behind any more is forgotten.
+FORGOTTEN_S = 60.0
 Place = tuple[str, str]
 
 
@@ -84,9 +86,9 @@ class Indexer:
         self._rest = rest
         self._fresh: dict[Place, None] = {}
         self._behind: dict[Place, None] = {}
-        # Conversations that could not be indexed, and until when they are left out.
+        # Conversations that could not be indexed, and from when they are tried again.
         self._failed: dict[Place, float] = {}
-        self.condition = Condition("search index of a conversation", quiet_s=2 * AGAIN_S)
+        self.condition = Condition("search index of a conversation")
         self._look_at = 0.0
         self._news = trio.Event()
 
@@ -119,6 +121,7 @@ class Indexer:
             self._look_at = trio.current_time() + TICK
             await self._look()
         if not self._fresh and not self._behind:
+            self._forget_failed(trio.current_time() - FORGOTTEN_S)
             return False
         began = time.perf_counter()
         await self.next_batch()
@@ -147,8 +150,7 @@ class Indexer:
             self._fresh.pop(place, None)
             self._behind.pop(place, None)
         now = trio.current_time()
-        self._failed = {place: until for place, until in self._failed.items() if until > now}
-        places = [place for place in places if place not in self._failed]
+        places = [place for place in places if self._failed.get(place, now) <= now]
         try:
             await self._index(places)
         except Refused:
@@ -156,7 +158,12 @@ class Indexer:
             raise
         except Exception:
             await self._index_each(places)
-        else:
+        self._forget_failed(now - FORGOTTEN_S)
+
+    def _forget_failed(self, before: float) -> None:
+        """Those that the round has not found behind again: they are gone, or another node has done it."""
+        self._failed = {place: until for place, until in self._failed.items() if until > before}
+        if not self._failed:
             self.condition.recover()
 
     async def _index_each(self, places: Sequence[Place]) -> None:
@@ -181,6 +188,8 @@ class Indexer:
             # A conversation that was removed meanwhile.
             LOG.info("a batch of the search index is put off")
             return
+        for place in places:
+            self._failed.pop(place, None)
         self.indexed += len(batch.entries)
         self._behind.update(dict.fromkeys(batch.more))
 
