@@ -240,7 +240,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
 
     async def obey_drain(order: DrainNodes) -> None:
         if order.node in ("", node.cluster.name):
-            drain.ask(order.over)
+            drain.ask(order.over, order.by or "an operator")
 
     node.cluster.on(DrainNodes, obey_drain)
     desk = Desk(node, registry.commands, wheel)
@@ -253,7 +253,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)
         ready(doors.addresses)
         async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
-            await wait_for_stop(drain.asked, lambda: leave(listener, drain, node))
+            await wait_for_stop(drain, lambda: leave(listener, drain, node))
         closed.set()
         nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
 
@@ -268,17 +268,30 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.presence.leave()
 
 
-async def wait_for_stop(asked: trio.Event, leave_in_order: Callable[[], Awaitable[None]]) -> None:
+async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> None:
     """The first signal, or an order, begins to leave in good order; another signal makes an end of it."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(end_with, nursery.cancel_scope, asked.wait)
-            nursery.start_soon(end_with, nursery.cancel_scope, signals.__anext__)
-        LOG.info("draining; a second signal hurries")
+        by = await first_of(drain, signals)
+        LOG.info("draining; a second signal hurries", extra={"by": by})
+        began = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hurry, signals, nursery.cancel_scope)
             await leave_in_order()
             nursery.cancel_scope.cancel()
+        LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
+
+
+async def first_of(drain: Drain, signals: AsyncIterator[int]) -> str:
+    """Wait for a signal or an order; who gave it."""
+    received: list[int] = []
+
+    async def receive() -> None:
+        received.append(await anext(signals))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_with, nursery.cancel_scope, drain.asked.wait)
+        nursery.start_soon(end_with, nursery.cancel_scope, receive)
+    return signal.Signals(received[0]).name if received else drain.ordered_by
 
 
 async def end_with(scope: trio.CancelScope, wait: Callable[[], Awaitable[object]]) -> None:

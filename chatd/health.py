@@ -19,6 +19,8 @@ from chatd.errors import Refused
 
 LOG = log.get(__name__)
 REMINDER_S = 60.0
+# Values that `Sparse` tells apart. Of more than these in a minute each is logged as if it were new.
+MAX_VALUES = 1000
 # Seconds before a service that failed is run again: doubled with each failure in a row.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 15.0
 # Seconds that a service has to run after a failure before it counts as well: twice as long as the run that failed, within these.
@@ -92,6 +94,28 @@ class Condition:
             self.fail(error, level=ERROR, trace=error)
         else:
             self.recover()
+
+
+class Sparse:
+    """Logs what peers cause, at most once a minute for each value of a field, with how often it happened since."""
+
+    def __init__(self, logger: Logger, field: str) -> None:
+        self._log = logger
+        self._field = field
+        # By value: when it was logged last, and how often it happened since.
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def log(self, message: str, value: str) -> None:
+        now = trio.current_time()
+        logged_at, count = self._seen.get(value, (float("-inf"), 0))
+        if now - logged_at < REMINDER_S:
+            self._seen[value] = (logged_at, count + 1)
+            return
+        self._seen.pop(value, None)
+        while len(self._seen) >= MAX_VALUES:
+            del self._seen[next(iter(self._seen))]
+        self._seen[value] = (now, 0)
+        self._log.info(message, extra={self._field: value, "times_since": count})
 
 
 class Health:
