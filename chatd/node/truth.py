@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import trio
 
-from chatd import log
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.node.audience import News, SharedFrame
 from chatd.node.hub import Hub
 from chatd.store import queries
@@ -17,7 +17,6 @@ from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.changes import SessionBehind
 
-LOG = log.get(__name__)
 SQL = queries.load("truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
@@ -40,6 +39,7 @@ class Truth:
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
         self._owes_resync = False
+        self.condition = Condition("resync with Postgres")
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
         self._doubtful: set[tuple[str, str]] = set()
 
@@ -74,7 +74,7 @@ class Truth:
             if row is not None:
                 self._hub.part(tenant, conversation, audience - set(row["users"]))
                 await self._learn(row)
-        except Refused:
+        except Exception:
             self._doubtful.add((tenant, conversation))
             raise
 
@@ -89,14 +89,13 @@ class Truth:
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
         async with self._resyncing:
-            try:
+            self._owes_resync = True
+            # What is refused because the database is away is logged there.
+            with self.condition.watch(), suppress(Refused):
                 for call in self._on_resync:
                     await call()
                 await self._resync()
                 self._owes_resync = False
-            except Refused:
-                self._owes_resync = True
-                LOG.warning("resync put off: the database is away")
 
     async def _resync(self) -> None:
         horizon = await self._db.value(SQL.horizon)
