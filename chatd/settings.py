@@ -222,7 +222,7 @@ def ensure_secret(config: Config) -> Config:
     if auth.secret or auth.algorithm != "HS256" or config.postgres.dsn:
         return config
     path = Path(config.data.dir) / "secret"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48), encoding="utf8")

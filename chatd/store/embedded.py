@@ -15,6 +15,8 @@ from pathlib import Path
 from chatd.errors import OperatorError
 
 LOCK = "chatd.lock"
+# What chatd makes before it has locked a folder.
+OURS = {"secret", "uploads"}
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -49,7 +51,8 @@ def make_private(folder: Path) -> None:
         return
     if found.st_mode & OTHERS == 0:
         return
-    if (folder / LOCK).exists() or not any(folder.iterdir()):
+    names = {path.name for path in folder.iterdir()}
+    if LOCK in names or names <= OURS:
         folder.chmod(0o700)
         return
     raise EmbeddedError(

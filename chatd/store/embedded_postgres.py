@@ -202,7 +202,7 @@ def binaries() -> Path:
 
 def tools(account: Account | None) -> Path:
     """The same, where the account can run them. Raises EmbeddedError."""
-    folder = reachable(PACKAGE, binaries().parent, "bin/postgres", account) / "bin"
+    folder = reachable(PACKAGE, binaries().parent, "bin/initdb", account) / "bin"
     if UNSAFE_IN_SHELL & set(str(folder)):
         raise EmbeddedError(f"initdb cannot be run from {str(folder)!r}: install chatd under a path without quotes, $, ` and \\.")
     return folder

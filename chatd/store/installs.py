@@ -9,7 +9,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 
 from chatd.store.accounts import Account
@@ -19,20 +20,22 @@ LIBRARY = Path("/var/lib/chatd")
 
 
 def reachable(package: str, home: Path, program: str, account: Account | None) -> Path:
-    """`home`, or a copy of it from which the account can run `program`. Raises EmbeddedError."""
+    """`home`, a folder of the installed package, or a copy from which the account can run `program`. Raises EmbeddedError."""
     if account is None or can_run(home / program, account):
         return home
-    copy = LIBRARY / f"{package}-{version(package)}"
+    found = distribution(package)
+    site, copy = Path(str(found.locate_file(""))), LIBRARY / f"{package}-{found.version}"
+    inside = home.relative_to(site)
+    # The libraries that a wheel brings are beside the package; programs find them by a path relative to their own.
+    parts = [inside, *(path.relative_to(site) for path in site.glob(f"{package.replace('-', '_')}.libs"))]
     try:
         if not copy.exists():
-            make_copy(home, copy)
+            make_copy(site, parts, copy)
     except OSError as error:
         raise EmbeddedError(f"{home} is closed to the account of the server, and cannot be copied to {copy}: {error}") from error
-    if not can_run(copy / program, account):
-        raise EmbeddedError(
-            f"neither {home} nor {copy} can be run by another account. Install chatd in /opt, or set postgres.dsn."
-        )
-    return copy
+    if not can_run(copy / inside / program, account):
+        raise EmbeddedError(f"another account can run neither {home} nor {copy}. Install chatd in /opt, or set postgres.dsn.")
+    return copy / inside
 
 
 def can_run(program: Path, account: Account) -> bool:
@@ -43,7 +46,7 @@ def can_run(program: Path, account: Account) -> bool:
     return done.returncode == 0
 
 
-def make_copy(home: Path, copy: Path) -> None:
+def make_copy(site: Path, parts: Sequence[Path], copy: Path) -> None:
     """Whole or not at all; another process may do the same at the same time."""
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     found = copy.parent.lstat()
@@ -51,7 +54,8 @@ def make_copy(home: Path, copy: Path) -> None:
         raise OSError(f"{copy.parent} must be a folder that only root can write to")
     unfinished = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
     try:
-        shutil.copytree(home, unfinished, dirs_exist_ok=True, symlinks=True)
+        for part in parts:
+            shutil.copytree(site / part, unfinished / part, symlinks=True)
         make_readable(unfinished)
         os.rename(unfinished, copy)
     except OSError:
