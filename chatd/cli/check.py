@@ -12,10 +12,10 @@ import typer
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
+from chatd import setting_rules
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.printing import out, styled
 from chatd.config import Config
-from chatd.domain.addresses import parse_networks
 from chatd.errors import OperatorError, Refused
 from chatd.gateway.listener import open_listener
 from chatd.node.admins import Admins
@@ -23,7 +23,7 @@ from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
 from chatd.settings import Loaded, effective
 from chatd.store import migrations, releases
-from chatd.store.blob_stores import BlobsError, open_blobs
+from chatd.store.blob_stores import BlobsError, check_bucket, open_blobs
 from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
 from chatd.store.postgres import Postgres, open_postgres
@@ -106,12 +106,14 @@ def release(what: str, kind: str, version: releases.Version, code: str) -> Findi
 
 async def collect(loaded: Loaded) -> list[Finding]:
     config = loaded.config
-    findings = [source(loaded), *settings(config), *ports(config), open_files(config), await files(config)]
+    findings = [*source(loaded), *settings(config), *ports(config), open_files(config), await files(config)]
     return findings + await databases(config)
 
 
-def source(loaded: Loaded) -> Finding:
-    return Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
+def source(loaded: Loaded) -> list[Finding]:
+    """Where the settings are from, and what is unwise in them."""
+    where = Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
+    return [where, *(Finding("settings", True, said, code="settings.unwise", warning=True) for said in loaded.warnings)]
 
 
 def settings(config: Config) -> Iterator[Finding]:
@@ -123,14 +125,23 @@ def settings(config: Config) -> Iterator[Finding]:
         fix = "run `chatd init`, or set what it names to 32 random bytes or more"
         yield Finding("keys", False, str(error), fix, "settings.keys")
     try:
-        parse_networks(config.gateway.trusted_proxies)
-    except ValueError as error:
-        fix = "use addresses or networks such as 10.0.0.0/8"
-        yield Finding("gateway.trusted_proxies", False, str(error), fix, "settings.proxies")
-    try:
         check_screening(config)
     except CannotScreen as error:
         yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
+
+
+def faults(config: Config) -> list[str]:
+    """Why a daemon must not start with these settings, before anything is started: a line each."""
+    found = [f"{finding.what}: {finding.detail}" for finding in settings(config) if not finding.ok]
+    try:
+        if config.uploads.s3_bucket or config.uploads.s3_endpoint:
+            check_bucket(config.uploads)
+        if config.postgres.dsn:
+            setting_rules.postgres_address(config.postgres.dsn)
+    except (BlobsError, ValueError) as error:
+        found.append(str(error))
+    unreadable = redis_address(config)
+    return found if unreadable is None else [*found, unreadable.detail]
 
 
 def ports(config: Config) -> Iterator[Finding]:

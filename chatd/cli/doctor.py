@@ -49,7 +49,7 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
+    findings = [*check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:
