@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire import matches, presence
-from chatd.wire.changes import MessageUpdate
+from chatd.wire.changes import MemberLeft, MemberUpdate, MessageUpdate
 from chatd.wire.messages import ClientId, Event, Id, Millis, Rev
 
 
@@ -62,6 +62,8 @@ class ScheduleFailed(Event, tag="schedule.failed"):
 
 BUILT_IN: tuple[type[Event], ...] = (
     MessageUpdate,
+    MemberUpdate,
+    MemberLeft,
     Connected,
     TokenExpiring,
     MaintenanceMode,
