@@ -40,6 +40,7 @@ class Gateway(Section, frozen=True):
     max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
     outbox_bytes: Annotated[Count, doc("Bytes that may wait for a slow reader.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
+    stall_timeout: Annotated[Seconds, doc("Seconds after which a reader that takes nothing at all is closed with 4000.")] = 10.0
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
     reuse_port: Annotated[bool, doc("Let other processes listen on both ports too (SO_REUSEPORT). `--workers` sets it.")] = False
 

@@ -138,7 +138,9 @@ class Listener(Generic[Guest]):
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock)
-            outbox = Outbox(transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames)
+            outbox = Outbox(
+                transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames, self._settings.stall_timeout
+            )
             lane = Lane(transport, outbox)
             try:
                 await self._visit(nursery, lane, peer)
