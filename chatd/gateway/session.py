@@ -77,6 +77,7 @@ class Session:
         "mask",
         "send_nowait",
         "tenant",
+        "token_id",
         "user",
     )
 
@@ -85,7 +86,8 @@ class Session:
     ) -> None:
         limits = desk.node.config.limits
         self.id = uuid7(desk.node.clock())
-        self.tenant, self.user, self.login = principal.tenant, principal.user, principal.login
+        self.tenant, self.user = principal.tenant, principal.user
+        self.login, self.token_id = principal.login, principal.token_id
         self.codec = codec
         self.ending: tuple[Close, str] | None = None
         self._desk = desk
@@ -185,7 +187,7 @@ class Session:
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
-        self.login = principal.login
+        self.login, self.token_id = principal.login, principal.token_id
         self._warned = False
 
     # --- out ------------------------------------------------------------------------------------------------------------
