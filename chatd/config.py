@@ -113,6 +113,10 @@ class Limits(Section, frozen=True):
     pending_handshakes: Annotated[Count, doc("Most unfinished handshakes of this process.")] = 1000
     pending_per_address: Annotated[Count, doc("Most unfinished handshakes of one address.")] = 50
     accepts_per_second: Annotated[Count, doc("Admissions per second; the burst is twice that.")] = 1000
+    accepts_per_address: Annotated[
+        Count,
+        doc("Admissions per second of one address (/64 for IPv6); the burst is twice that. Asked before accepts_per_second."),
+    ] = 100
     commands_per_second: Annotated[Seconds, doc("Commands of one connection, by cost.")] = 50.0
     commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200
     user_commands_per_second: Annotated[Seconds, doc("Commands of one user over all connections and REST, by cost.")] = 100.0
