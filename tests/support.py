@@ -232,6 +232,13 @@ async def texts(client: Client, count: int) -> list[str]:
     raise AssertionError
 
 
+async def dropped(daemon: Daemon) -> int:
+    """Event frames that send queues did not take."""
+    answer = await daemon.rest("GET", "/metrics", Host="localhost")
+    lines = answer.body.decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("chatd_deliveries_dropped_total "))))
+
+
 async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until it holds; what never does fails the test."""
     with trio.fail_after(patience):
