@@ -35,6 +35,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.peer_watch import PeerWatch
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
 from chatd.node.range_bans import RangeBans
@@ -104,14 +105,14 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     async with (
         open_servers(config) as (dsn, url),
         trio_asyncio.open_loop(),
-        open_postgres(dsn, config.postgres) as db,
+        open_postgres(dsn, config.postgres, name := uuid7(now_ms())) as db,
         open_redis(config.redis, url) as redis,
         open_blobs(config) as blobs,
     ):
         await prepare(db, config, keys)
         hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
-            open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
+            open_cluster(name, hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind) as journal,
             open_screening(config, db, now_ms) as screening,
         ):
@@ -142,15 +143,15 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) -> AsyncIterator[Cluster]:
+async def open_cluster(name: str, hub: Hub, redis: Redis, db: Postgres, patience: float) -> AsyncIterator[Cluster]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
-    bus = Bus(redis, uuid7(now_ms()))
+    bus = Bus(redis, name)
     cluster = Cluster(hub, bus, db, now_ms)
     await cluster.truth.begin()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bus.read, cluster.obey, cluster.resync)
         nursery.start_soon(bus.write)
-        nursery.start_soon(bus.watch, cluster.resync)
+        nursery.start_soon(PeerWatch(bus, db, cluster.truth).run)
         nursery.start_soon(cluster.truth.mend)
         nursery.start_soon(cluster.truth.patrol)
         await bus.introduce(patience)

@@ -76,6 +76,7 @@ NUMBERS = (
     one("chatd_bus_published_orders_total", "Orders to the other nodes.", lambda s: s.bus.published),
     one("chatd_bus_heard_orders_total", "Orders of the other nodes.", lambda s: s.bus.heard),
     one("chatd_bus_gaps_total", "Times that orders may have been missed.", lambda s: s.bus.gaps),
+    one("chatd_bus_unreadable_total", "Entries and orders that could not be read and were skipped.", lambda s: s.bus.unreadable),
     one("chatd_postgres_connections", "Connections of the pool.", lambda s: s.postgres.size),
     one("chatd_postgres_idle_connections", "Those that nobody uses.", lambda s: s.postgres.idle),
     one("chatd_match_owner", "1 where the match pool is.", lambda s: s.match.owner),

@@ -26,7 +26,7 @@ ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read`, `write` and `watch` of the bus run beside it, and `mend` and `patrol` of its `truth`."""
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
 
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub

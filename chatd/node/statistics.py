@@ -56,13 +56,14 @@ class Hub(Struct):
 
 
 class Bus(Struct):
-    """Orders that were published and heard, gaps in what was heard, other nodes, orders that wait to be written."""
+    """Orders that were published and heard, gaps in what was heard, other nodes, orders that wait, what could not be read."""
 
     published: int
     heard: int
     gaps: int
     peers: int
     waiting: int
+    unreadable: int = 0
 
 
 class Journal(Struct):

@@ -35,7 +35,7 @@ async def test_after_the_goodbye_nothing_is_heard_of_a_node(
     """Also when its next beat is due while the goodbye is on its way: the others would wait for its answers."""
     monkeypatch.setattr(bus_module, "BEAT", 0.02)
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
-        slow = Slow(redis._client, redis._prefix)
+        slow = Slow(redis._connect, redis._prefix)
         bus = Bus(slow, "leaving")
         nursery.start_soon(bus.write)
         with trio.fail_after(PATIENCE):
