@@ -9,14 +9,13 @@ visible. A node that is cut from Redis, was stopped, or talks to another Redis s
 
 import trio
 
-from chatd import log
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.node.truth import Truth
 from chatd.store import queries
 from chatd.store.bus import BEAT, Bus
 from chatd.store.postgres import Postgres
 
-LOG = log.get(__name__)
 SQL = queries.load("truth")
 
 # Seconds between two looks at the clock, at the connections of Postgres, and into Postgres while something may be missing.
@@ -32,7 +31,7 @@ class PeerWatch:
         self._bus = bus
         self._db = db
         self._truth = truth
-        self._in_doubt = False
+        self.condition = Condition("cluster bus")
 
     async def run(self) -> None:
         """For ever."""
@@ -41,7 +40,7 @@ class PeerWatch:
             await trio.sleep(TICK_S)
             if self._is_something_wrong():
                 await self._catch_up()
-            elif self._in_doubt:
+            elif self.condition.failing:
                 await self._end_doubt()
             elif trio.current_time() >= look_at:
                 look_at = trio.current_time() + LOOK_S
@@ -63,9 +62,7 @@ class PeerWatch:
     async def _catch_up(self) -> None:
         """Look up what was missed, connect to Redis anew unless all who are silent are dead, and wait for the next look."""
         silent, well = self._bus.silent(), self._bus.well
-        if not self._in_doubt:
-            LOG.warning("changes of other nodes may be missed; Postgres is asked", extra={"silent": sorted(silent), "bus": well})
-        self._in_doubt = True
+        self.condition.fail(f"no word of nodes {', '.join(sorted(silent))}" if well else "own entries do not come back")
         started = trio.current_time()
         connected = await self._connected()
         await self._bus.miss(self._truth.resync)
@@ -92,8 +89,7 @@ class PeerWatch:
 
     async def _end_doubt(self) -> None:
         """Once more when it is over, and again: the others may have thought that this node was dead, until they heard of it."""
-        self._in_doubt = False
-        LOG.info("the other nodes are heard again")
+        self.condition.recover()
         await self._bus.miss(self._truth.resync)
         await trio.sleep(2 * BEAT)
         await self._bus.miss(self._truth.resync)

@@ -22,6 +22,7 @@ from chatd.wire.codec import tag_of
 
 # Of the lines of the match pool so many are shown, the longest first.
 LINES = 10
+STREAMS = ("bus", "match log")
 STATES = ("ready", "draining", "maintenance")
 
 
@@ -56,14 +57,13 @@ class Hub(Struct):
 
 
 class Bus(Struct):
-    """Orders that were published and heard, gaps in what was heard, other nodes, orders that wait, what could not be read."""
+    """Orders that were published and heard, gaps in what was heard, other nodes, orders that wait to be written."""
 
     published: int
     heard: int
     gaps: int
     peers: int
     waiting: int
-    unreadable: int = 0
 
 
 class Journal(Struct):
@@ -112,6 +112,8 @@ class Snapshot(Struct, kw_only=True):
     commits: Histogram
     lag: Histogram
     revocations: Histogram
+    # Entries in Redis that could not be read, by the stream.
+    unreadable: dict[str, int] = {}
 
 
 class Entrance(Protocol):
@@ -156,6 +158,7 @@ class Watch:
             commits=node.journal.commits,
             lag=self._wheel.lag.copy(),
             revocations=node.hub.revocations.seconds.copy(),
+            unreadable=dict(node.redis.unreadable),
         )
 
     def _state(self) -> str:

@@ -69,7 +69,7 @@ class Bus:
         # Orders that were given to `publish`; entries, by the last of these orders in them and when they were written (0: never).
         self.given = 0
         self.writes: deque[tuple[int, int]] = deque(maxlen=MOST_WRITES)
-        self.published = self.heard = self.gaps = self.unreadable = 0
+        self.published = self.heard = self.gaps = 0
         # When something was last missed, in milliseconds; what happened before a node was known does not count.
         self.gap_at = 0
         self._redis = redis
@@ -244,13 +244,8 @@ class Bus:
             entry = entry_of(fields)
             if entry is not None:
                 await self._hear(entry, obey, lost)
-            elif self._is_first_unreadable():
-                LOG.warning("an entry of the bus cannot be read; it is skipped, as all such entries are", extra={"entry": id_})
-
-    def _is_first_unreadable(self) -> bool:
-        """Count something that cannot be read: foreign, damaged, or of a newer version. Logged the first time only."""
-        self.unreadable += 1
-        return self.unreadable == 1
+            else:
+                self._redis.note_unreadable("bus", entry=id_)
 
     async def _hear(self, entry: Entry, obey: Obey, lost: Lost) -> None:
         """An entry, unless it was heard before."""
@@ -294,8 +289,7 @@ class Bus:
             try:
                 await obey(bytes(order))
             except DecodeError as error:
-                if self._is_first_unreadable():
-                    LOG.warning("an order cannot be read; such orders are skipped", extra={"node": entry.node, "why": str(error)})
+                self._redis.note_unreadable("bus", node=entry.node, cause=str(error))
             except Exception:
                 LOG.exception("an order could not be carried out", extra={"node": entry.node})
 
@@ -325,11 +319,11 @@ class Bus:
         last, written = self._last, self._written
         if self._failed_reads >= MAX_FAILED_READS and last and written and order_of(written) > order_of(last):
             self._failed_reads = 0
-            self.unreadable += 1
+            self._redis.note_unreadable("bus", entry=last)
             await self._start_again(written, lost)
 
     def statistics(self) -> dict[str, int]:
-        counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps, "unreadable": self.unreadable}
+        counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps}
         return {**counts, "peers": len(self.peers()), "waiting": len(self._open)}
 
 

@@ -1,8 +1,8 @@
 """The journal of the match pool, as a Redis stream: every step in its order, for whoever takes the pool over, and for reading.
 
 An entry has `f`, the number of its owner's lease, `n`, its own number, `at` in milliseconds, and `s`, steps as a JSON array. The
-stream is bounded, in entries and in bytes; so now and then, and whenever something was lost because Redis was away, an entry begins with a reset and holds
-the whole pool. Matching never waits for it.
+stream is bounded, in entries and in bytes; so now and then, and whenever something was lost because Redis was away, an entry
+begins with a reset and holds the whole pool. Matching never waits for it.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,11 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from chatd import log
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
 from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
 from chatd.store.redis import Redis
 from chatd.store.stream_window import StreamWindow, order_of
-
-LOG = log.get(__name__)
 
 MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
@@ -47,8 +44,6 @@ class Mirror:
         # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
         self._number = self._whole_at = self._bytes_since_whole = 0
-        # Entries that could not be read when the stream was read back.
-        self.unreadable = 0
         self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES)
         self._whole_id: bytes | None = None
 
@@ -82,12 +77,13 @@ class Mirror:
             self._work = trio.Event()
             try:
                 await self._write_all()
-            except Refused:
+            except Exception as error:
                 self._lost()
                 self._waiting.clear()
-                LOG.warning("the mirror of the match pool is stale: Redis is away")
-                await trio.sleep(1)
                 self._work.set()
+                if not isinstance(error, Refused):
+                    raise
+                await trio.sleep(1)
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []
@@ -170,10 +166,7 @@ class Mirror:
                 return found
 
     def _read(self, fields: dict[bytes, bytes]) -> Page | None:
-        """An entry; what cannot be read is skipped and counted, and logged the first time."""
         page = page_of(fields)
         if page is None:
-            self.unreadable += 1
-            if self.unreadable == 1:
-                LOG.warning("an entry of the match log cannot be read; it is skipped, as all such entries are")
+            self._redis.note_unreadable("match log")
         return page

@@ -7,6 +7,7 @@ After a failover, old connections may still lead to the old primary, which answe
 speaks of the server and not of the command is a fault of the connection: see `Redis.reconnect`.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,12 +17,28 @@ import trio_asyncio
 from redis.asyncio import Redis as Client
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswerInTime
 
+from chatd import log
 from chatd.config import RedisSection
 from chatd.errors import OperatorError, Refused
+from chatd.health import Condition
 
+LOG = log.get(__name__)
 TIMEOUT = 2.0
+# What says that no server answered, except for these, with which one did.
+NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
+ANSWERS = (AuthenticationError, AuthorizationError, BusyLoadingError)
 
 
 class BadAddress(OperatorError):
@@ -40,9 +57,19 @@ class Redis:
         self._connect = connect
         self._client = connect()
         self._prefix = prefix
+        self.connection = Condition("Redis connection", quiet_s=1.0)
+        self.commands = Condition("Redis commands", quiet_s=3.0)
+        # Entries, by the stream or list, that could not be read.
+        self.unreadable: Counter[str] = Counter()
 
     def key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
+
+    def note_unreadable(self, place: str, **extra: Any) -> None:
+        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first one of each place."""
+        self.unreadable[place] += 1
+        if self.unreadable[place] == 1:
+            LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
 
     async def call(self, *command: Any) -> Any:
         """One command. Raises Refused: `unavailable`; its cause is for operators only."""
@@ -50,15 +77,19 @@ class Redis:
         try:
             with trio.move_on_after(TIMEOUT):
                 try:
-                    return await trio_asyncio.aio_as_trio(client.execute_command)(*command)
+                    answer = await trio_asyncio.aio_as_trio(client.execute_command)(*command)
                 except (TimeoutError, RedisError, OSError) as error:
                     cause = error
+                else:
+                    if self.failing:
+                        self._recover()
+                    return answer
         finally:
             if client is not self._client:
                 await close_idle(client)
         if is_server_fault(cause) and client is self._client:
             await self.reconnect()
-        raise Refused("unavailable", "Redis is away", retry_after=1) from cause
+        raise self._note(cause, command) from cause
 
     async def reconnect(self) -> None:
         """Resolve the address and connect anew from the next command on. Commands under way end on their old connections."""
@@ -67,6 +98,33 @@ class Redis:
 
     async def aclose(self) -> None:
         await trio_asyncio.aio_as_trio(self._client.aclose)()
+
+    @property
+    def failing(self) -> bool:
+        """Whether Redis is away, or refuses commands."""
+        return self.connection.failing or self.commands.failing
+
+    def _note(self, cause: Exception | None, command: tuple[Any, ...]) -> Refused:
+        """Log it; what to raise. A server that answers with an error is not away."""
+        if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
+            self.connection.fail(cause or f"no answer within {TIMEOUT:g} s")
+            return Refused("unavailable", "Redis is away", retry_after=1)
+        self.connection.recover()
+        self.commands.fail(cause, command=command[0], key=key_of(command))
+        return Refused("unavailable", "Redis refuses commands", retry_after=1)
+
+    def _recover(self) -> None:
+        self.connection.recover()
+        self.commands.recover()
+
+
+def key_of(command: tuple[Any, ...]) -> str:
+    """The first key of a command, as far as one can tell; for the log."""
+    if command[0] == "EVAL":
+        return str(command[3]) if len(command) > 3 else ""
+    if "STREAMS" in command:
+        return str(command[command.index("STREAMS") + 1])
+    return str(command[1]) if len(command) > 1 else ""
 
 
 async def close_idle(client: "Client") -> None:

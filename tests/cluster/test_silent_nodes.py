@@ -64,7 +64,7 @@ async def test_what_a_cut_off_or_killed_node_commits_becomes_known(tmp_path: Pat
                 await comes_to_know(bob, conversation, ack["rev"])
             ack = await bob.send(conversation, "the other way")
             await comes_to_know(alice, conversation, ack["rev"])
-            assert fleet.nodes[0].process.log.count("changes of other nodes may be missed") == 1
+            assert fleet.nodes[0].process.log.count("cluster bus fails") == 1
         await killed_after_the_ack(fleet, alice, bob)
 
 
@@ -85,7 +85,7 @@ async def killed_after_the_ack(fleet: Fleet, alice: Person, bob: Person) -> None
     opened: Reply = (await alice.call("conversation.open", user=bob.user))["conversation"]
     known = await alice.send(opened["id"], "before")
     await comes_to_know(bob, opened["id"], known["rev"])
-    await eventually(lambda: "the other nodes are heard again" in two.log)
+    await eventually(lambda: "cluster bus is well again" in two.log)
     with fleet.nodes[0].redis.broken():
         ack = await alice.send(opened["id"], "the last word")
         one.signal(signal.SIGKILL)
@@ -93,4 +93,4 @@ async def killed_after_the_ack(fleet: Fleet, alice: Person, bob: Person) -> None
         changes = await bob.call("conversation.sync", conversation=opened["id"], rev=known["rev"])
         assert [message["text"] for message in changes["messages"]] == ["the last word"]
         # Postgres says that the node is dead: nobody goes on asking.
-        await eventually(lambda: two.log.count("the other nodes are heard again") == 2)
+        await eventually(lambda: two.log.count("cluster bus is well again") == 2)
