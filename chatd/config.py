@@ -128,6 +128,7 @@ class Limits(Section, frozen=True):
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
+    payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
 
 class Journal(Section, frozen=True):

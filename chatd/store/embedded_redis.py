@@ -12,6 +12,8 @@ import trio
 from chatd.store.embedded import EmbeddedError, socket_folder
 
 START_TIMEOUT = 10.0
+# The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -62,6 +64,8 @@ class Server:
             "dir": str(self.folder),
             "appendonly": "yes",
             "save": "",
+            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            "maxmemory": str(MAX_MEMORY_BYTES),
             "maxmemory-policy": "noeviction",
             "daemonize": "yes",
             "logfile": str(self.folder / "server.log"),
