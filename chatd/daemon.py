@@ -310,7 +310,7 @@ async def sweep(node: Node) -> None:
     unused = uploads.Sweep(node)
     while True:
         with suppress(Refused):
-            await auth.sweep(node.db, node.clock())
+            await auth.sweep(node.db, node.clock(), node.config.auth.leeway)
             await reports.sweep(node.db, node.config.moderation, node.clock())
             await unused.run(node.clock())
         await trio.sleep(SWEEP_EVERY)

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import asyncpg
-import msgspec
 import trio
 import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.jsonb import from_jsonb, to_jsonb
 from chatd.store.postgres_faults import (
     BROKEN,
     TOO_SLOW,
@@ -203,8 +203,8 @@ async def prepare(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
+        encoder=to_jsonb,
+        decoder=from_jsonb,
     )
 
 

@@ -96,6 +96,7 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * Commands of one connection are handled one after the other, in the order in which they were sent; there is no need to wait for an answer before the next one.
 * Unknown fields in a command are refused by name; clients must ignore unknown fields, unknown events and unknown codes.
 * A body that does not fit is answered `bad_request` under its id, and the message begins with the place: `$.text: expected str | null, got int`. An unknown `t` is answered `unknown_command`.
+* Content that cannot be read, such as half of a surrogate pair, `NaN`, invalid UTF-8 in a msgpack string or a nesting that is too deep, is answered `bad_request` too. Of a key that is sent twice the last value counts.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
