@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from quart import Response, request
+from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -70,8 +70,10 @@ async def identify(node: Node, address: str) -> Principal:
 
 
 async def bearer(node: Node, address: str) -> Principal:
-    """Who the token is of. A cookie is never looked at."""
-    return await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    """Who the token is of; `g.who` from then on. A cookie is never looked at."""
+    who = await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    g.who = who
+    return who
 
 
 def offered_token() -> str | None:
