@@ -13,6 +13,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from logging import ERROR
 from typing import Any, cast
 
 import trio
@@ -25,6 +26,7 @@ from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
 from chatd.errors import Refused
+from chatd.health import Condition, Health, Sparse
 from chatd.http.front import PEER
 from chatd.http.peer import Peer
 from chatd.http.slots import counted
@@ -63,7 +65,11 @@ def hypercorn_config() -> Hypercorn:
 
 
 async def serve_http(
-    app: ASGIFramework, listener: socket.socket, wait_shutdown: Callable[[], Awaitable[None]], config: Config | None = None
+    app: ASGIFramework,
+    listener: socket.socket,
+    wait_shutdown: Callable[[], Awaitable[None]],
+    config: Config | None = None,
+    health: Health | None = None,
 ) -> None:
     """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
 
@@ -74,7 +80,7 @@ async def serve_http(
     async with trio.open_nursery() as connections:
         try:
             async with door, trio.open_nursery() as accepting:
-                accepting.start_soon(server.accept, door, connections)
+                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
                 await wait_shutdown()
                 accepting.cancel_scope.cancel()
             with trio.move_on_after(GRACE):
@@ -98,7 +104,8 @@ class Server:
         self._answer_timeout = config.http.answer_timeout
         self._unbounded = parse_networks([*config.gateway.trusted_proxies, *config.http.backends])
         self._empty = trio.Event()
-        self._last_complaint = float("-inf")
+        self._descriptors = Condition("accepting at the HTTP door")
+        self._turned_away = Sparse(LOG, "address")
 
     async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
         """Accept until cancelled."""
@@ -108,20 +115,15 @@ class Server:
             except OSError as error:
                 await self._excuse(error)
             else:
+                self._descriptors.recover()
                 connections.start_soon(self._guarded, stream)
 
     async def _excuse(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some."""
         if error.errno not in FULL:
             raise error
-        self._complain(f"cannot accept: {error.strerror}. Raise the limit of open files (ulimit -n).")
+        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
         await trio.sleep(PAUSE)
-
-    def _complain(self, text: str) -> None:
-        """Say so, but not a thousand times a second."""
-        if trio.current_time() - self._last_complaint >= 1:
-            self._last_complaint = trio.current_time()
-            LOG.error(text)
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
@@ -150,7 +152,7 @@ class Server:
             with counted(self._per_address, key), trio.CancelScope() as scope:
                 await self._serve(Peer(stream, scope, self._answer_timeout))
             return
-        self._complain(f"{full.message}: {peer} was turned away")
+        self._turned_away.log(f"{full.message}; one was turned away", key)
         if self._refusals[key] < MAX_REFUSALS_PER_ADDRESS and self._refusals.total() < MAX_REFUSALS:
             with counted(self._refusals, key):
                 await turn_away(stream, full)

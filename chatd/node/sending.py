@@ -13,6 +13,7 @@ from chatd.node.effects import Reply, ToConversation, deliver
 from chatd.node.messages import check_text, check_uploads, screened
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
+from chatd.store.jsonb import to_jsonb
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
 from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
@@ -134,9 +135,9 @@ def entry_of(ctx: Ctx, out: Outgoing) -> Append:
         out.client_id,
         uuid7(ctx.now),
         out.text,
-        json_text(out.attachments) if out.attachments else None,
+        to_jsonb(out.attachments) if out.attachments else None,
         out.reply_to,
-        json_text(out.meta) if out.meta is not None else None,
+        to_jsonb(out.meta) if out.meta is not None else None,
         extra_of(out) if out.mentions or out.everybody else None,
     )
 
@@ -144,11 +145,7 @@ def entry_of(ctx: Ctx, out: Outgoing) -> Append:
 def extra_of(out: Outgoing) -> str:
     """What the journal keeps beside the text. `everybody` is there only when it is true."""
     named = {"mentions": list(dict.fromkeys(out.mentions))} if out.mentions else {}
-    return json_text({**named, **({"everybody": True} if out.everybody else {})})
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return to_jsonb({**named, **({"everybody": True} if out.everybody else {})})
 
 
 def news_of(sender: str, out: Outgoing, done: Appended, quote: Quote | UnsetType) -> MessageNew:
