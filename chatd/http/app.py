@@ -50,15 +50,15 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, htt
     admin.add_routes(app, node, registry)
     export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
-    add_pages(app, registry, socket_url)
+    add_pages(app, registry, socket_url, http_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)
     return app
 
 
-def add_pages(app: QuartTrio, registry: Registry, socket_url: str) -> None:
-    description = openapi(registry.commands.values(), __version__)
+def add_pages(app: QuartTrio, registry: Registry, socket_url: str, http_url: str) -> None:
+    description = openapi(registry.commands.values(), __version__, http_url)
     links = {"socket": socket_url, "openapi": "/openapi.json", "health": "/health"}
 
     @app.get("/openapi.json")
