@@ -50,6 +50,11 @@ class Http(Section, frozen=True):
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
     body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
+    answer_timeout: Annotated[Seconds, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
+    backends: Annotated[
+        list[str], doc("Addresses or networks of backends of yours: they may have any number of connections and requests.")
+    ] = []
+    admin_hosts: Annotated[list[str], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
     cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 

@@ -206,6 +206,12 @@ class Forwarded(Answer, tag="message.forwarded", kw_only=True, frozen=True):
     expires_at: int | None = None
     text: str | None = None
 
+class ForwardedFrom(Part, kw_only=True, frozen=True):
+    """Who wrote first what was forwarded, and when."""
+
+    sender: str
+    created_at: int
+
 class Info(Part, kw_only=True, frozen=True):
     """What all members share of a conversation, but for who is in it.
 
@@ -386,10 +392,10 @@ class Message(Part, kw_only=True, frozen=True):
     created_at: int
     meta: dict[str, Any] | None
     quote: Quote | None = None
-    system: dict[str, Any] | None = None
+    system: SystemAct | None = None
     mentions: list[str] | None = None
     mentions_everybody: bool | None = None
-    forwarded: dict[str, Any] | None = None
+    forwarded: ForwardedFrom | None = None
     reactions: dict[str, int] | None = None
     mine: list[str] | None = None
     starred_at: int | None = None
@@ -698,6 +704,23 @@ class StarredMessages(Answer, tag="message.starred", kw_only=True, frozen=True):
 
     items: list[Starred]
     cursor: str | None
+
+class SystemAct(Part, kw_only=True, frozen=True):
+    """What a message with `system` says; its `sender` has done it.
+
+    `users`: to whom, the first 20 of `count`. `role`: the new one, with `member.role`. `message`: with
+    `message.pinned`. The others come with `conversation.edited`: what was changed, as it is now."""
+
+    act: str
+    users: list[str] | None = None
+    count: int | None = None
+    role: str | None = None
+    message: str | None = None
+    title: str | None = None
+    picture: str | None = None
+    announce: bool | None = None
+    disappear: int | None = None
+    keep_days: int | None = None
 
 class Ticket(Answer, tag="auth.ticket", kw_only=True, frozen=True):
     """Connect with `?ticket=`, once, within `expires_in` seconds."""
@@ -1025,29 +1048,29 @@ ANSWERS: tuple[type[Answer], ...] = (
 )
 
 EVENTS: tuple[type[Event], ...] = (
-    MessageUpdate,
-    MemberUpdate,
-    MemberLeft,
-    Connected,
-    TokenExpiring,
-    MaintenanceMode,
     Behind,
-    ScheduleFailed,
-    MatchProposed,
-    MatchFound,
-    MatchEnded,
-    MatchRequeued,
-    MatchExpired,
-    PresenceUpdate,
+    Connected,
     ConversationGone,
     ConversationUpdate,
     JoinDeclined,
     JoinRequested,
+    MaintenanceMode,
+    MatchEnded,
+    MatchExpired,
+    MatchFound,
     MatchKept,
+    MatchProposed,
+    MatchRequeued,
+    MemberLeft,
+    MemberUpdate,
     MessageDelivered,
     MessageNew,
     MessageRead,
+    MessageUpdate,
+    PresenceUpdate,
+    ScheduleFailed,
     SessionBehind,
+    TokenExpiring,
     TypingStarted,
     TypingStopped,
 )
