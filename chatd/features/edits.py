@@ -62,7 +62,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
         check_edit(ctx, row)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
-        message = message_of(await message_in(here, cmd.message))
+        message = message_of(await message_in(here, cmd.message), here.files_url)
         return message, told_update(here, message, "edit")
 
     message, event = await change(ctx, cmd.conversation, work)

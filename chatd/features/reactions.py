@@ -77,7 +77,7 @@ async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int,
 
 async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Event:
     """What is told of it."""
-    return told_update(here, message_of(await message_in(here, message)), "reaction", emoji=emoji, on=on)
+    return told_update(here, message_of(await message_in(here, message), here.files_url), "reaction", emoji=emoji, on=on)
 
 
 def told(conversation: str, updates: list[Event]) -> Effects:

@@ -35,12 +35,11 @@ COST = 5.0
 PART = 1_048_576
 
 
-def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
-    """POST and GET; deleting is a command. `http_url` is this door, for clients that are given no other address."""
+def add_routes(app: QuartTrio, node: Node) -> None:
+    """POST and GET; deleting is a command."""
     settings = node.config.uploads
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     intake = Intake(settings)
-    base_url = (settings.public_url or http_url).rstrip("/")
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
 
     async def asked(cost: float) -> Principal:
@@ -52,7 +51,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, base_url))
+            return json_response(await receive(node, intake, who))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -67,7 +66,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, intake: Intake, who: Principal, base_url: str) -> Upload:
+async def receive(node: Node, intake: Intake, who: Principal) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
     with intake.place(who) as place:
@@ -77,7 +76,7 @@ async def receive(node: Node, intake: Intake, who: Principal, base_url: str) -> 
         if patience.cancelled_caught:
             raise RequestTimeout
         content = await uploads.prepared(received.data, settings)
-        return await uploads.keep(node, who, content, label(received.name), node.clock(), base_url)
+        return await uploads.keep(node, who, content, label(received.name), node.clock())
 
 
 async def answer(node: Node, stored: Stored) -> Response:
