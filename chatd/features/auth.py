@@ -21,10 +21,11 @@ from chatd.node.sign_in import digest
 from chatd.store import queries
 from chatd.store.postgres import Postgres
 from chatd.wire.messages import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("auth")
-Secret = Annotated[str, Meta(min_length=16, max_length=200)]
-Opaque = Annotated[str, Meta(min_length=1, max_length=4096)]
+Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
+Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):

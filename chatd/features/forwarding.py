@@ -55,8 +55,8 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     """Refused `conflict` for a message that was deleted or that nobody wrote; else as message.send."""
     source = await original(ctx, cmd)
     asked = source.content
-    text = await screened(ctx, cmd.conversation, cmd.client_id, asked.text, asked.attachments)
-    said = replace(asked, text=text)
+    draft = await screened(ctx, cmd.conversation, cmd.client_id, asked.text, asked.attachments)
+    said = replace(asked, text=draft.text, attachments=draft.attachments)
 
     async def tell(done: Appended) -> None:
         ack = ack_of(Forwarded, cmd.client_id, asked.text, said.text, done)

@@ -11,7 +11,7 @@ from chatd.node.context import Ctx
 from chatd.node.due import body_of, outgoing
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import Needs, command
-from chatd.node.sending import Outgoing, check
+from chatd.node.sending import MessageText, Outgoing, check
 from chatd.node.views import page_of
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Row
@@ -184,7 +184,7 @@ class EditScheduled(Command, tag="schedule.edit"):
     """Change the text or the time, or both. One that had failed is tried again."""
 
     id: Id
-    text: str | UnsetType | None = UNSET
+    text: MessageText | UnsetType | None = UNSET
     at: At | None = None
 
 

@@ -25,8 +25,10 @@ from chatd.http.ranges import Unsatisfiable, matches, wanted
 from chatd.ids import is_uuid
 from chatd.node import uploads
 from chatd.node.context import Node
+from chatd.node.texts import judged
 from chatd.node.uploads import Stored
 from chatd.store.blobs import BlobMissing
+from chatd.wire.texts import TextKind
 from chatd.wire.uploads import PATH, Upload
 
 # What one upload and one download cost in the user's bucket of commands.
@@ -76,7 +78,10 @@ async def receive(node: Node, intake: Intake, who: Principal) -> Upload:
         if patience.cancelled_caught:
             raise RequestTimeout
         content = await uploads.prepared(received.data, settings)
-        return await uploads.keep(node, who, content, label(received.name), node.clock())
+        name = label(received.name)
+        if name is not None:
+            name = judged(node, who.tenant, TextKind.NAME, name, "$.file")
+        return await uploads.keep(node, who, content, name, node.clock())
 
 
 async def answer(node: Node, stored: Stored) -> Response:

@@ -68,9 +68,7 @@ async def screened(
     attachments: Sequence[Json] = (),
     reply_to: str | None = None,
     meta: Json | None = None,
-) -> str | None:
-    """The text as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
-    if ctx.node.screening is None:
-        return text
+) -> Draft:
+    """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
     draft = Draft(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
-    return await ctx.node.screening.screen(draft)
+    return draft if ctx.node.screening is None else await ctx.node.screening.screen(draft)

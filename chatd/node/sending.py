@@ -18,10 +18,15 @@ from chatd.wire.attachments import MAX_ATTACHMENTS, AttachmentInput
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
 from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
+from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("sending")
 # What stands for everybody in the table of mentions is nobody's id.
 EVERYBODY = NIL
+
+
+MessageText = Annotated[str, Meta(extra=MESSAGE)]
+MessageMeta = Annotated[Json, Meta(extra=MESSAGE)]
 
 
 class Outgoing(Command):
@@ -29,10 +34,10 @@ class Outgoing(Command):
 
     conversation: Id
     client_id: ClientId
-    text: str | None = None
+    text: MessageText | None = None
     attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = msgspec.field(default_factory=list)
     reply_to: Id | None = None
-    meta: Json | None = None
+    meta: MessageMeta | None = None
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
 
@@ -59,6 +64,7 @@ class Content(Struct, frozen=True):
 
     text: str | None = None
     attachments: list[Json] = []
+    meta: Json | None = None
     quote: Quote | UnsetType = UNSET
 
 
@@ -88,10 +94,10 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
         # What it names may be gone by now. A message that is committed is never refused: it gets its first answer again.
         if not await is_known(ctx, out.client_id):
             raise
-        said, out = Content(out.text), msgspec.structs.replace(out, reply_to=None)
+        said, out = Content(out.text, [], out.meta), msgspec.structs.replace(out, reply_to=None)
     if ctx.node.screening is not None:
-        text = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
-        said = msgspec.structs.replace(said, text=text)
+        draft = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
+        said = msgspec.structs.replace(said, text=draft.text, attachments=draft.attachments, meta=draft.meta)
 
     async def tell(done: Appended) -> None:
         ack = ack_of(said.text, done) if ack_of is not None else None
@@ -109,7 +115,7 @@ async def check(ctx: Ctx, out: Outgoing) -> Content:
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
-    return Content(out.text, attachments, quote)
+    return Content(out.text, attachments, out.meta, quote)
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
@@ -145,7 +151,7 @@ def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
         said.text,
         json_text(said.attachments) if said.attachments else None,
         out.reply_to,
-        json_text(out.meta) if out.meta is not None else None,
+        json_text(said.meta) if said.meta is not None else None,
         extra_of(out) if out.mentions or out.everybody else None,
     )
 
@@ -171,7 +177,7 @@ def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNe
         attachments=shown(said.attachments, ctx.files_url),
         reply_to=out.reply_to,
         created_at=done.created_at,
-        meta=out.meta,
+        meta=said.meta,
         quote=said.quote,
         mentions=list(dict.fromkeys(out.mentions)) or UNSET,
         mentions_everybody=out.everybody or UNSET,

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.wire.messages import Id
+from chatd.wire.texts import MESSAGE
 
 UploadType = Literal["image", "video", "audio", "voice", "file"]
-Url = Annotated[str, Meta(min_length=1, max_length=2048, description="http or https")]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, extra=MESSAGE, description="http or https")]
 MAX_ATTACHMENTS = 10
 
 
