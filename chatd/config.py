@@ -119,6 +119,7 @@ class Limits(Section, frozen=True):
     control_frames_per_second: Annotated[Seconds, doc("Pings and pongs of one connection.")] = 20.0
     signups_per_minute: Annotated[Seconds, doc("Anonymous sign-ups of one address.")] = 60.0
     auth_failures_per_minute: Annotated[Seconds, doc("Refused credentials of one address before it is told to wait.")] = 120.0
+    rotations_per_hour: Annotated[Count, doc("Most refreshes of the tokens of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384

@@ -745,7 +745,7 @@ export interface Mark {
   hidden: boolean;
 }
 
-/** The match is over: left, skipped, disconnected, kept. Nobody can write in its conversation any more, unless it was kept. */
+/** The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more. */
 export interface MatchEnded {
   t: "match.ended";
   match: string;
@@ -771,7 +771,7 @@ export interface MatchFound {
   waited_ms: number;
 }
 
-/** All want to keep in touch: the conversation stays. */
+/** All want to keep in touch: the conversation stays, with all that was said in it. */
 export interface MatchKept {
   t: "match.kept";
   match: string;
@@ -869,7 +869,7 @@ export interface MessageAck {
   text?: string;
 }
 
-/** A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told. */
+/** A member has all messages up to `seq`. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
@@ -939,9 +939,10 @@ export interface Messages {
   more: boolean;
 }
 
-/** Done; there is nothing more to say. */
+/** Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again. */
 export interface Ok {
   t: "ok";
+  ticket?: string;
 }
 
 /** The conversation with one other user: one per pair, for ever. */

@@ -13,9 +13,7 @@ noted as (
 select user_id::text as user from gone
 
 -- name: page
--- Members by their id: tenant, conversation, after this user (null: from the first), limit.
-select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
-from members b
-join users p on p.tenant = b.tenant and p.id = b.user_id
-where b.tenant = $1 and b.conversation = $2 and b.user_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
-order by b.user_id limit $4
+-- Members by their id, as a user sees them: tenant, conversation, user, after this member (null: from the first), limit.
+select b.* from members_for($1, $2, $3) as b
+where b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+order by b.user_id limit $5

@@ -80,41 +80,47 @@ where b.ended_at is null and (b.user_id, b.tenant) > ($2::uuid, $1::text)
 order by b.user_id, b.tenant limit $3
 
 -- name: keep
--- One more of them wants to keep in touch: tenant, match, user. Whether all do.
-with wish as (
+-- One more vote to keep a match that is held: tenant, match, user. Whether it counted, and whether all have voted so now.
+with vote as (
     update match_members b set keep = true
     where b.tenant = $1 and b.match = $2 and b.user_id = $3 and b.ended_at is null
     returning b.user_id
 )
-select exists (select 1 from wish) as wished, not exists (
+select exists (select 1 from vote) as counted, not exists (
     select 1 from match_members o where o.tenant = $1 and o.match = $2 and o.user_id <> $3 and not o.keep
-) as all_wish
+) as all
 
 -- name: make_ordinary
--- A match of two becomes their direct conversation, one of more a group: tenant, match, now, lower and higher user (null for more).
--- A group has an owner, whose role is a change. No row when the two have a direct conversation already, or the match has ended.
+-- The conversation of a match becomes an ordinary one: tenant, match, now, lower and higher user (null when there are more than two).
+-- Two people who have no direct conversation get it as theirs; for all others it is a group, which has an owner, whose role is a change.
+-- The match is held and has not ended, and so is the pair: nobody opens their direct conversation in this moment.
 with over as (
     update matches m set ended_at = $3, reason = 'kept'
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
-        and not exists (select 1 from conversations d where d.tenant = $1 and d.pair_low = $4 and d.pair_high = $5)
-    returning m.tenant, m.id, m.conversation
+    returning m.tenant, m.id, m.conversation, case when $4::uuid is null or exists (
+        select 1 from conversations d where d.tenant = $1 and d.pair_low = $4 and d.pair_high = $5
+    ) then 'group' else 'direct' end as kind
 ),
 freed as (
     update match_members b set ended_at = $3, asked = null from over where b.tenant = over.tenant and b.match = over.id
 ),
 ordinary as (
     update conversations c
-    set kind = case when $4::uuid is null then 'group' else 'direct' end, pair_low = $4, pair_high = $5,
-        rev = c.rev + ($4::uuid is null)::integer, changed = pg_current_xact_id()
+    set kind = over.kind, rev = c.rev + (over.kind = 'group')::integer, changed = pg_current_xact_id(),
+        pair_low = case when over.kind = 'direct' then $4::uuid end, pair_high = case when over.kind = 'direct' then $5::uuid end
     from over where c.tenant = over.tenant and c.id = over.conversation
     returning c.tenant, c.id, c.kind, c.rev
 ),
-owned as (
-    update members b set role = 'owner', rev = ordinary.rev
-    from ordinary
-    where ordinary.kind = 'group' and b.tenant = ordinary.tenant and b.conversation = ordinary.id and b.user_id = (
-        select o.user_id from members o where o.tenant = ordinary.tenant and o.conversation = ordinary.id order by o.user_id limit 1
-    )
+-- It is in their lists again, for those who had put the match away.
+shown as (
+    update members b
+    set hidden_seq = null, archived = false, changed = pg_current_xact_id(),
+        role = case when o.is_owner then 'owner' else b.role end, rev = case when o.is_owner then ordinary.rev else b.rev end
+    from ordinary cross join lateral (
+        select ordinary.kind = 'group' and f.user_id = first_value(f.user_id) over (order by f.user_id) as is_owner, f.user_id
+        from members f where f.tenant = ordinary.tenant and f.conversation = ordinary.id
+    ) as o
+    where b.tenant = ordinary.tenant and b.conversation = ordinary.id and b.user_id = o.user_id
 )
 select id::text, kind, rev from ordinary
 

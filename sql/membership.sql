@@ -38,18 +38,13 @@ do update set rev = $4, seq = $5, left_at = $6, actor = $7, changed = pg_current
 returning user_id
 
 -- name: member
--- One member: tenant, conversation, user.
-select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
-from members b
-join users p on p.tenant = b.tenant and p.id = b.user_id
-where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
+-- One member, as all others see them: tenant, conversation, user.
+select b.* from members_for($1, $2, null) as b where b.user_id = $3
 
 -- name: some
--- Some members, by the rev of their last change: tenant, conversation, users.
-select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
-from members b
-join users p on p.tenant = b.tenant and p.id = b.user_id
-where b.tenant = $1 and b.conversation = $2 and b.user_id = any($3::uuid[])
+-- Some members, as all others see them, by the rev of their last change: tenant, conversation, users.
+select b.* from members_for($1, $2, null) as b
+where b.user_id = any($3::uuid[])
 order by b.rev
 
 -- name: shut

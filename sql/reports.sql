@@ -120,7 +120,10 @@ select r.state, r.target::text as user, r.reason from reports r where r.tenant =
 update reports set state = 'resolved', outcome = $3, note = $4, resolved_by = $5, resolved_at = $6 where tenant = $1 and id = $2
 
 -- name: sweep
--- Forget what was resolved long ago, a bounded number at a time: oldest to keep.
-delete from reports where (tenant, id) in (
-    select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit 1000
+-- Forget what was resolved long ago; how many: oldest to keep, most.
+with gone as (
+    delete from reports where (tenant, id) in (
+        select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit $2
+    ) returning 1
 )
+select count(*) from gone

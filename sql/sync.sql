@@ -53,12 +53,10 @@ where f.rev > $4 and f.rev <= $5
 order by f.rev limit $6
 
 -- name: members
--- Members by their last change: tenant, conversation, after this rev, up to this rev, limit.
-select b.user_id::text as user, p.name, b.role, b.delivered_seq, b.read_seq, b.joined_at, b.rev
-from members b
-join users p on p.tenant = b.tenant and p.id = b.user_id
-where b.tenant = $1 and b.conversation = $2 and b.rev > $3 and b.rev <= $4
-order by b.rev limit $5
+-- Members by their last change, as a user sees them: tenant, conversation, user, after this rev, up to this rev, limit.
+select b.* from members_for($1, $2, $3) as b
+where b.rev > $4 and b.rev <= $5
+order by b.rev limit $6
 
 -- name: departures
 -- Who has gone, by the rev of that: tenant, conversation, after this rev, up to this rev, limit.

@@ -38,12 +38,14 @@ where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = 
     or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8)
     or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8)
 
--- name: ended_logins
--- Logins of these users that have been ended, and when: tenants, users, pairwise.
-select l.tenant, l.user_id::text, l.id::text, l.ended_at as at
-from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-join logins l on l.tenant = u.tenant and l.user_id = u.id
-where l.ended_at is not null
+-- name: ended_sessions
+-- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants, logins (null for tokens of
+-- another issuer), token ids, all pairwise.
+select s.session, s.tenant, coalesce(l.ended_at, 0) as at
+from unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) as s (session, tenant, login, token)
+left join logins l on l.tenant = s.tenant and l.id = s.login
+where s.login is not null and (l.id is null or l.ended_at is not null)
+    or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token)
 
 -- name: banned
 -- Those of these users who are banned, and since when: tenants, users, pairwise; now.

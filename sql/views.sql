@@ -16,11 +16,10 @@ join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.
 where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
 
 -- name: members
--- The first 50 members of each of the conversations: tenant, ids.
-select f.conversation::text, f.user_id::text as user, p.name, f.role, f.delivered_seq, f.read_seq, f.joined_at, f.rev
-from unnest($2::uuid[]) as w (id)
+-- The first 50 members of each of the conversations, as a user sees them: tenant, user, ids.
+select w.id::text as conversation, f.*
+from unnest($3::uuid[]) as w (id)
 cross join lateral (
-    select * from members b where b.tenant = $1 and b.conversation = w.id order by b.user_id limit 50
+    select * from members_for($1, w.id, $2) as b order by b.user_id limit 50
 ) as f
-join users p on p.tenant = f.tenant and p.id = f.user_id
-order by f.conversation, f.user_id
+order by w.id, f.user_id

@@ -243,7 +243,7 @@ class ListMembers(Command, tag="member.list"):
     aliases=("cursor",),
 )
 async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, cmd.cursor, cmd.limit + 1)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, cmd.cursor, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
     items = [member_of(row) for row in page]
     return [Reply(Members(items=items, cursor=items[-1].user if more else None))]

@@ -138,11 +138,15 @@ async def active(ctx: Ctx) -> Row | None:
     return await ctx.node.matcher.meetings.active(ctx.tenant, ctx.user)
 
 
+def in_no_match() -> Refused:
+    return Refused("not_found", "you are in no match")
+
+
 async def the_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Asked]:
     """And what the asker had asked for. With `ticket` only when it led to this match. Raises Refused: `not_found`."""
     row = await active(ctx)
     if row is None:
-        raise Refused("not_found", "you are in no match")
+        raise in_no_match()
     asked = read_asked(row["asked"])
     if ticket is not None and asked.ticket not in ("", ticket):
         raise Refused("not_found", "you are in another match")
@@ -195,7 +199,10 @@ async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
 
 
 class SkipMatch(Command, tag="match.skip"):
-    """End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`."""
+    """End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`.
+
+    The answer has the new ticket.
+    """
 
     ticket: Id | None = None
 
@@ -205,8 +212,9 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, asked = await the_match(ctx, cmd.ticket)
     await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
-    ctx.node.matcher.find(await ticket_of(ctx, row["queue"], asked))
-    return [Reply(Ok())]
+    ticket = await ticket_of(ctx, row["queue"], asked)
+    ctx.node.matcher.find(ticket)
+    return [Reply(Ok(ticket=ticket.id))]
 
 
 class KeepMatch(Command, tag="match.keep"):
@@ -214,7 +222,10 @@ class KeepMatch(Command, tag="match.keep"):
 
 
 class MatchKept(Event, tag="match.kept"):
-    """All want to keep in touch: the conversation stays."""
+    """All want to keep in touch: the conversation stays, with all that was said in it.
+
+    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group.
+    """
 
     match: Id
     conversation: Id
@@ -224,12 +235,8 @@ class MatchKept(Event, tag="match.kept"):
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx)
-    if not await wish(ctx, row["match"]):
-        return [Reply(Ok())]
-    kept = await make_ordinary(ctx, row["match"], row["users"])
+    kept = await keep(ctx, row["match"], row["users"])
     if kept is None:
-        # They know each other already: their own conversation is where they keep in touch.
-        await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "kept")
         return [Reply(Ok())]
     ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], row["users"])
     if ctx.node.hub.veils is not None:
@@ -239,25 +246,26 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     return [Reply(Ok()), ToConversation(kept["id"], MatchKept(match=row["match"], conversation=kept["id"]))]
 
 
-async def make_ordinary(ctx: Ctx, match: str, users: list[str]) -> Row | None:
-    """None when the two have a conversation of their own, or have blocked each other."""
-    low, high = users if len(users) == 2 else (None, None)
+async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+    """Record the vote of the asker; with the last vote the conversation becomes an ordinary one, and its row is returned.
 
-    async def work(connection: Any) -> Row | None:
-        if low and high and await lock_pair(connection, ctx.tenant, low, high):
-            return None
-        row: Row | None = await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high)
-        return row
+    All in one transaction that holds the row of the match: votes are counted one at a time, and no end comes between the last
+    vote and what follows from it. Raises Refused: `not_found` when the match has ended meanwhile.
+    """
 
-    return await ctx.node.db.in_transaction(work)
-
-
-async def wish(ctx: Ctx, match: str) -> bool:
-    """Note that the asker wants to; whether all do. One at a time, so that the last one sees the others."""
-
-    async def work(connection: Any) -> bool:
+    async def work(connection: Any) -> tuple[bool, Row | None]:
         await connection.execute(SQL.hold, ctx.tenant, match)
-        row = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
-        return bool(row["wished"] and row["all_wish"])
+        vote = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
+        if not vote["counted"]:
+            raise in_no_match()
+        low, high = users if len(users) == 2 else (None, None)
+        if low and high and await lock_pair(connection, ctx.tenant, low, high):
+            return True, None
+        return False, await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
-    return await ctx.node.db.in_transaction(work)
+    blocked, kept = await ctx.node.db.in_transaction(work)
+    if blocked:
+        # The block ends the match as well; whoever of the two comes first, nothing is kept.
+        await ctx.node.matcher.meetings.end(ctx.tenant, match, "left", session=ctx.session)
+        raise in_no_match()
+    return kept

@@ -28,7 +28,10 @@ class ReceiptRead(Command, tag="receipt.read"):
 
 
 class MessageDelivered(Event, tag="message.delivered"):
-    """A member has all messages up to `seq`. In groups of more than `messages.receipts_up_to` members nobody is told."""
+    """A member has all messages up to `seq`.
+
+    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told.
+    """
 
     conversation: Id
     user: Id
@@ -39,7 +42,8 @@ class MessageDelivered(Event, tag="message.delivered"):
 class MessageRead(Event, tag="message.read"):
     """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
 
-    In groups of more than `messages.receipts_up_to` members nobody is told; the member's own devices get `conversation.update`.
+    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
+    member's own devices get `conversation.update`.
     """
 
     conversation: Id
@@ -143,7 +147,7 @@ class Receipts(Result, tag="message.receipts"):
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
     """Refused `not_found` for what the asker may not see."""
     db, found = ctx.node.db, await seen_message(ctx, cmd.conversation, cmd.message)
-    message = (ctx.tenant, cmd.conversation, found["seq"], found["sender"])
+    message = (ctx.tenant, cmd.conversation, found["seq"], found["sender"], ctx.user)
     counts = await db.one(SQL.counts, *message)
     rows = await db.all(SQL.page, *message, cmd.cursor, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)

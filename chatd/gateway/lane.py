@@ -94,11 +94,19 @@ class Lane(trio.abc.Stream):
         self._eof = not data
         self.last_activity = trio.current_time()
         if self._at >= len(self._data):
-            self._data = data
+            self._data, self._at = data, 0
         else:
-            self._data = bytearray(self._data[self._at :]) + data if self._at else bytearray(self._data) + data
-        self._at = 0
+            self._append(data)
         return not self._eof
+
+    def _append(self, data: bytes) -> None:
+        """In place, in time proportional to what is new: a peer may send its bytes one by one."""
+        if isinstance(self._data, bytearray):
+            del self._data[: self._at]
+        else:
+            self._data = bytearray(self._data[self._at :])
+        self._data += data
+        self._at = 0
 
     def peek(self) -> bytes | bytearray:
         """What was received and not consumed yet."""

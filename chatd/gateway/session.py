@@ -26,7 +26,7 @@ from chatd.node.dispatch import refuse, run_command
 from chatd.node.limits import check
 from chatd.node.registry import Row
 from chatd.node.timers import Wheel
-from chatd.wire.codec import Codec, NotAFrame
+from chatd.wire.codec import BadBody, Codec, NotAFrame
 from chatd.wire.events import Connected, ConnectionLimits, TokenExpiring
 from chatd.wire.frames import encode_frame
 from chatd.wire.messages import Command, Event, Result
@@ -74,6 +74,7 @@ class Session:
         "mask",
         "send_nowait",
         "tenant",
+        "token_id",
         "user",
     )
 
@@ -82,7 +83,8 @@ class Session:
     ) -> None:
         limits = desk.node.config.limits
         self.id = uuid7(desk.node.clock())
-        self.tenant, self.user, self.login = principal.tenant, principal.user, principal.login
+        self.tenant, self.user = principal.tenant, principal.user
+        self.login, self.token_id = principal.login, principal.token_id
         self.codec = codec
         self.ending: tuple[Close, str] | None = None
         self._desk = desk
@@ -139,6 +141,9 @@ class Session:
         except NotAFrame as error:
             self.close_soon("protocol_error", str(error))
             return
+        except BadBody as refused:
+            self._refuse(self._context(refused.frame_id), refused)
+            return
         ctx = self._context(frame_id)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
@@ -164,7 +169,7 @@ class Session:
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
-        self.login = principal.login
+        self.login, self.token_id = principal.login, principal.token_id
         self._warned = False
 
     # --- out ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import errno
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from logging import ERROR
 from typing import Any, cast
 
 import trio
@@ -23,6 +24,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
+from chatd.health import Condition, Health, Sparse
 from chatd.http.peer import Peer
 from chatd.http.steady import SteadyServer
 
@@ -55,7 +57,11 @@ def hypercorn_config() -> Hypercorn:
 
 
 async def serve_http(
-    app: ASGIFramework, listener: socket.socket, wait_shutdown: Callable[[], Awaitable[None]], config: Config | None = None
+    app: ASGIFramework,
+    listener: socket.socket,
+    wait_shutdown: Callable[[], Awaitable[None]],
+    config: Config | None = None,
+    health: Health | None = None,
 ) -> None:
     """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
 
@@ -66,7 +72,7 @@ async def serve_http(
     async with trio.open_nursery() as connections:
         try:
             async with door, trio.open_nursery() as accepting:
-                accepting.start_soon(server.accept, door, connections)
+                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
                 await wait_shutdown()
                 accepting.cancel_scope.cancel()
             with trio.move_on_after(GRACE):
@@ -88,7 +94,8 @@ class Server:
         self._most_per_address = config.limits.connections_per_address
         self._proxies = parse_networks(config.gateway.trusted_proxies)
         self._empty = trio.Event()
-        self._last_complaint = float("-inf")
+        self._descriptors = Condition("accepting at the HTTP door")
+        self._turned_away = Sparse(LOG, "address")
 
     async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
         """Accept until cancelled."""
@@ -98,20 +105,15 @@ class Server:
             except OSError as error:
                 await self._excuse(error)
             else:
+                self._descriptors.recover()
                 connections.start_soon(self._guarded, stream)
 
     async def _excuse(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some."""
         if error.errno not in FULL:
             raise error
-        self._complain(f"cannot accept: {error.strerror}. Raise the limit of open files (ulimit -n).")
+        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
         await trio.sleep(PAUSE)
-
-    def _complain(self, text: str) -> None:
-        """Say so, but not a thousand times a second."""
-        if trio.current_time() - self._last_complaint >= 1:
-            self._last_complaint = trio.current_time()
-            LOG.error(text)
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
@@ -133,7 +135,7 @@ class Server:
         peer = stream.socket.getpeername()[0]
         key = "" if is_trusted(peer, self._proxies) else bucket(peer)
         if len(self._streams) > MOST_CONNECTIONS or (key and self._per_address[key] >= self._most_per_address):
-            self._complain(f"too many connections; {peer} was turned away")
+            self._turned_away.log("too many connections; one was turned away", bucket(peer))
             return
         self._per_address[key] += 1
         try:

@@ -32,6 +32,7 @@ class Session(Protocol):
     tenant: str
     user: str
     login: str
+    token_id: str
     address: str
     codec: Codec
     # Whom it sees under a pseudonym; None where nobody is hidden.

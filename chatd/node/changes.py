@@ -154,7 +154,7 @@ def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
     if place is None or (place.role is None and not stranger):
         raise Refused("not_found", "no such conversation")
     if place.blocked and not blocked:
-        raise Refused("blocked")
+        raise Refused("not_found", "no such conversation") if place.role is None else Refused("blocked")
     return place
 
 

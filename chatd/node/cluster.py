@@ -11,6 +11,7 @@ from typing import Any
 import trio
 from msgspec import Raw, msgpack
 
+from chatd import log
 from chatd.node import orders
 from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
@@ -20,6 +21,7 @@ from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
 from chatd.wire.messages import Event
 
+LOG = log.get(__name__)
 # Seconds that other nodes have to say whether they know somebody.
 SEEK = 1.5
 ENCODE = msgpack.Encoder().encode
@@ -155,6 +157,7 @@ class Cluster:
         self._close(tenant, user, close, login, now)
 
     def _close(self, tenant: str, user: str, close: str, login: str | None, at: int) -> None:
+        LOG.info("sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "login": login})
         if close == "banned":
             for call in self._on_banned:
                 call(tenant, user)

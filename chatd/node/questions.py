@@ -29,6 +29,8 @@ MOST_BYTES = 1_048_576
 MOST_SESSIONS = 1000
 MOST_ANSWERS = 1000
 KEPT = 30
+# Users that a line of the log names.
+MOST_NAMED = 10
 # Milliseconds after which somebody who was kicked is asked to come back.
 COME_BACK = 1000
 TOO_MUCH = "the answer is too large; ask for less"
@@ -60,7 +62,7 @@ class Questions:
             try:
                 await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
             except Refused:
-                LOG.warning("a question was not answered: Redis is away")
+                continue
             except Exception:
                 LOG.exception("a question could not be answered")
 
@@ -110,6 +112,9 @@ def lines(sessions: list[Session], limit: int) -> Sessions:
 def kick(sessions: list[Session]) -> Sessions:
     """Close them. As for a drain: the client comes back by itself, and with its position."""
     closed = lines(sessions, MOST_SESSIONS)
+    if sessions:
+        users = sorted({session.user for session in sessions})
+        LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MOST_NAMED])})
     for session in sessions:
         session.close_soon("going_away", f"retry_in_ms={COME_BACK}")
     return closed

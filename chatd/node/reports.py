@@ -9,6 +9,7 @@ from chatd.errors import Refused
 from chatd.node import audit, bans, strikes
 from chatd.node.audit import Actor
 from chatd.store import queries
+from chatd.store.batches import delete_all
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("reports")
@@ -85,5 +86,5 @@ async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure
 
 
 async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
-    """Forget what was resolved long ago."""
-    await db.run(SQL.sweep, now - round(settings.keep_reports * 1000))
+    """Delete what was resolved long ago, until nothing is left."""
+    await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.node.statistics import Snapshot
 from chatd.store.redis import Redis
 
@@ -35,10 +36,10 @@ ERASE = "redis.call('del', KEYS[1]) redis.call('zrem', KEYS[2], ARGV[1])"
 
 
 @asynccontextmanager
-async def listed(redis: Redis, name: str, take: Callable[[], Snapshot]) -> AsyncIterator[None]:
+async def listed(redis: Redis, name: str, take: Callable[[], Snapshot], health: Health | None = None) -> AsyncIterator[None]:
     """On the list as long as the block lasts. A Redis that is away keeps nobody."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep, redis, name, take)
+        (health or Health()).start(nursery, "node list", keep, redis, name, take)
         yield
         nursery.cancel_scope.cancel()
     with trio.move_on_after(GOODBYE), suppress(Refused):

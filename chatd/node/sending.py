@@ -14,6 +14,7 @@ from chatd.node.effects import Reply, ToConversation, deliver
 from chatd.node.messages import check_text, screened
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
+from chatd.store.jsonb import to_jsonb
 from chatd.wire.attachments import MAX_ATTACHMENTS, AttachmentInput
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
@@ -149,9 +150,9 @@ def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
         out.client_id,
         uuid7(ctx.now),
         said.text,
-        json_text(said.attachments) if said.attachments else None,
+        to_jsonb(said.attachments) if said.attachments else None,
         out.reply_to,
-        json_text(said.meta) if said.meta is not None else None,
+        to_jsonb(said.meta) if said.meta is not None else None,
         extra_of(out) if out.mentions or out.everybody else None,
     )
 
@@ -159,11 +160,7 @@ def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
 def extra_of(out: Outgoing) -> str:
     """What the journal keeps beside the text. `everybody` is there only when it is true."""
     named = {"mentions": list(dict.fromkeys(out.mentions))} if out.mentions else {}
-    return json_text({**named, **({"everybody": True} if out.everybody else {})})
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return to_jsonb({**named, **({"everybody": True} if out.everybody else {})})
 
 
 def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNew:

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import trio
 
-from chatd import log
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.node.audience import News, SharedFrame
 from chatd.node.hub import Hub
 from chatd.store import queries
@@ -17,12 +17,12 @@ from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.changes import SessionBehind
 
-LOG = log.get(__name__)
 SQL = queries.load("truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
 USERS_AT_ONCE = 500
+SESSIONS_PER_QUERY = 500
 # Seconds between two looks at who must go.
 PATROL = 10
 Close = Callable[[str, str, str, str | None, int], None]
@@ -39,6 +39,7 @@ class Truth:
         self._horizon: str | None = None
         self._resyncing = trio.Lock()
         self._owes_resync = False
+        self.condition = Condition("resync with Postgres")
         self._on_resync: list[Callable[[], Awaitable[None]]] = []
         self._doubtful: set[tuple[str, str]] = set()
 
@@ -73,7 +74,7 @@ class Truth:
             if row is not None:
                 self._hub.part(tenant, conversation, audience - set(row["users"]))
                 await self._learn(row)
-        except Refused:
+        except Exception:
             self._doubtful.add((tenant, conversation))
             raise
 
@@ -88,14 +89,13 @@ class Truth:
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
         async with self._resyncing:
-            try:
+            self._owes_resync = True
+            # What is refused because the database is away is logged there.
+            with self.condition.watch(), suppress(Refused):
                 for call in self._on_resync:
                     await call()
                 await self._resync()
                 self._owes_resync = False
-            except Refused:
-                self._owes_resync = True
-                LOG.warning("resync put off: the database is away")
 
     async def _resync(self) -> None:
         horizon = await self._db.value(SQL.horizon)
@@ -112,15 +112,23 @@ class Truth:
         self._horizon = horizon
 
     async def _close_who_must_go(self, users: Sequence[tuple[str, str]]) -> None:
-        """Who is banned or erased, and whose login has ended."""
+        """Users that are banned or erased, and logins that have ended."""
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = columns_of(users[at : at + USERS_AT_ONCE], 2)
             for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
                 self._close(row["tenant"], row["user_id"], "banned", None, row["at"])
             for row in await self._db.all(SQL.erased, tenants, ids):
                 self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", at=row["at"])
-            for row in await self._db.all(SQL.ended_logins, tenants, ids):
-                self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", login=row["id"], at=row["at"])
+        await self._close_ended_logins()
+
+    async def _close_ended_logins(self) -> None:
+        """Sessions whose login has ended or whose token is revoked: what is read is bounded by the sessions of this node."""
+        sessions = list(self._hub.sessions.values())
+        for at in range(0, len(sessions), SESSIONS_PER_QUERY):
+            some = sessions[at : at + SESSIONS_PER_QUERY]
+            keys = columns_of([(one.id, one.tenant, one.login or None, one.token_id) for one in some], 4)
+            for row in await self._db.all(SQL.ended_sessions, *keys):
+                self._hub.close_these(self._hub.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"])
 
     async def patrol(self) -> None:
         """For ever: an order can be lost without a trace, a ban must not be. And a resync that was put off is made up for."""

@@ -64,16 +64,16 @@ async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversa
     if not ids:
         return []
     rows = await ctx.node.db.all(SQL.counters, ctx.tenant, user, ids)
-    members = await members_of(ctx, [row["id"] for row in rows])
+    members = await members_of(ctx, user, [row["id"] for row in rows])
     last = {row["of"]: message_of(row, ctx.files_url) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
     found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
 
 
-async def members_of(ctx: Ctx, ids: list[str]) -> dict[str, list[Member]]:
-    """The first 50 members of each conversation."""
+async def members_of(ctx: Ctx, user: str, ids: list[str]) -> dict[str, list[Member]]:
+    """The first 50 members of each conversation, as `user` sees them."""
     members: dict[str, list[Member]] = {}
-    for row in await ctx.node.db.all(SQL.members, ctx.tenant, ids):
+    for row in await ctx.node.db.all(SQL.members, ctx.tenant, user, ids):
         members.setdefault(row["conversation"], []).append(member_of(row))
     return members
 

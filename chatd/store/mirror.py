@@ -10,13 +10,10 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from chatd import log
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
 from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
 from chatd.store.redis import Redis
-
-LOG = log.get(__name__)
 
 MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
@@ -76,12 +73,13 @@ class Mirror:
             self._work = trio.Event()
             try:
                 await self._write_all()
-            except Refused:
+            except Exception as error:
                 self._lost()
                 self._waiting.clear()
-                LOG.warning("the mirror of the match pool is stale: Redis is away")
-                await trio.sleep(1)
                 self._work.set()
+                if not isinstance(error, Refused):
+                    raise
+                await trio.sleep(1)
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []

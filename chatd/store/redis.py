@@ -13,12 +13,18 @@ import trio_asyncio
 from redis.asyncio import Redis as Client
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswerInTime
 
 from chatd.config import RedisSection
 from chatd.errors import OperatorError, Refused
+from chatd.health import Condition
 
 TIMEOUT = 2.0
+# What says that no server answered, except for these, with which one did.
+NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
+ANSWERS = (AuthenticationError, AuthorizationError, BusyLoadingError)
 
 
 class BadAddress(OperatorError):
@@ -31,6 +37,8 @@ class Redis:
     def __init__(self, client: "Client", prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self.connection = Condition("Redis connection", quiet_s=1.0)
+        self.commands = Condition("Redis commands", quiet_s=3.0)
 
     def key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
@@ -40,10 +48,41 @@ class Redis:
         cause: Exception | None = None
         with trio.move_on_after(TIMEOUT):
             try:
-                return await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
+                answer = await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
             except (TimeoutError, RedisError, OSError) as error:
                 cause = error
-        raise Refused("unavailable", "Redis is away", retry_after=1) from cause
+            else:
+                if self.failing:
+                    self._recover()
+                return answer
+        raise self._note(cause, command) from cause
+
+    @property
+    def failing(self) -> bool:
+        """Whether Redis is away, or refuses commands."""
+        return self.connection.failing or self.commands.failing
+
+    def _note(self, cause: Exception | None, command: tuple[Any, ...]) -> Refused:
+        """Log it; what to raise. A server that answers with an error is not away."""
+        if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
+            self.connection.fail(cause or f"no answer within {TIMEOUT:g} s")
+            return Refused("unavailable", "Redis is away", retry_after=1)
+        self.connection.recover()
+        self.commands.fail(cause, command=command[0], key=key_of(command))
+        return Refused("unavailable", "Redis refuses commands", retry_after=1)
+
+    def _recover(self) -> None:
+        self.connection.recover()
+        self.commands.recover()
+
+
+def key_of(command: tuple[Any, ...]) -> str:
+    """The first key of a command, as far as one can tell; for the log."""
+    if command[0] == "EVAL":
+        return str(command[3]) if len(command) > 3 else ""
+    if "STREAMS" in command:
+        return str(command[command.index("STREAMS") + 1])
+    return str(command[1]) if len(command) > 1 else ""
 
 
 def client_of(settings: RedisSection, url: str) -> "Client":

@@ -39,7 +39,7 @@ class MatchFound(Event, tag="match.found"):
 
 
 class MatchEnded(Event, tag="match.ended"):
-    """The match is over: left, skipped, disconnected, kept. Nobody can write in its conversation any more, unless it was kept."""
+    """The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more."""
 
     match: Id
     reason: str

@@ -43,7 +43,9 @@ class Control(Struct, tag_field="t"):
 
 
 class Ok(Result, tag="ok"):
-    """Done; there is nothing more to say."""
+    """Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again."""
+
+    ticket: Id | UnsetType = UNSET
 
 
 class Error(Result, tag="error"):

@@ -96,6 +96,7 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * Commands of one connection are handled one after the other, in the order in which they were sent; there is no need to wait for an answer before the next one.
 * Unknown fields in a command are refused by name; clients must ignore unknown fields, unknown events and unknown codes.
 * A body that does not fit is answered `bad_request` under its id, and the message begins with the place: `$.text: expected str | null, got int`. An unknown `t` is answered `unknown_command`.
+* Content that cannot be read, such as half of a surrogate pair, `NaN`, invalid UTF-8 in a msgpack string or a nesting that is too deep, is answered `bad_request` too. Of a key that is sent twice the last value counts.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
@@ -115,7 +116,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 | probe | |
 |---|---|
 | `GET /healthz` | 200 while the process lives |
-| `GET /readyz`, `GET /health` | 200 when it can serve, else 503: `{"status": "ready", "services": {"postgres": {"status": "ready"}, "redis": ..., "gateway": ...}}`; a status is `ready`, `away` or `draining` |
+| `GET /readyz`, `GET /health` | `{"status": ..., "services": {"postgres": {"status": "ready"}, "redis": ..., "background": ..., "gateway": ...}}`. 200 with `ready`, or with `degraded` (Redis or a background service fails; messages go on); 503 with `away` (Postgres does not answer, or takes no writes) or `draining`. A service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes), `refusing` (Redis), `degraded` (with the names of the background services that fail in `failing`) or `draining` |
 | `GET /v1/socket/ping` | `{"live": true, "url": "ws://...", "sessions": 12}`; 503 when sockets are not let in |
 | `GET /openapi.json` | the description of this side |
 

@@ -39,6 +39,27 @@ async def test_they_meet_and_talk_and_part(quick: Config) -> None:
         assert (await ann.refused("typing.start", conversation=conversation)).code == "not_found"
 
 
+@pytest.mark.parametrize("pseudonyms", [False, True])
+async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config, pseudonyms: bool) -> None:
+    config = replace(quick, match=replace(quick.match, pseudonyms=pseudonyms))
+    async with nodes(config) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+        direct = (await ann.call("conversation.open", user=ben.user))["conversation"]["id"]
+        for person in (ann, ben):
+            await person.call("match.find")
+        found = [await person.event("match.found") for person in (ann, ben)]
+        conversation = found[0]["conversation"]
+        await ann.send(conversation, "before")
+        async with trio.open_nursery() as nursery:
+            for person in (ann, ben):
+                nursery.start_soon(person.call, "match.keep")
+        for person in (ann, ben):
+            assert (await person.event("match.kept"))["conversation"] == conversation != direct
+            items = (await person.call("message.history", conversation=conversation))["items"]
+            assert [item["text"] for item in items] == ["before"]
+        await ben.send(conversation, "after")
+        assert (await ann.event("message.new"))["message"]["text"] == "after"
+
+
 async def test_cancelling_works_from_any_node(quick: Config) -> None:
     async with nodes(quick) as (one, two), AsyncExitStack() as stack:
         first = [await stack.enter_async_context(node.person()) for node in (one, two)]

@@ -1,14 +1,19 @@
 """Blocking: what the blocked one cannot do any more, and what nobody is told."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import trio
 
-from chatd.client import Refused
-from chatd.config import PostgresSection
+from chatd import features
+from chatd.client import Refused, Reply
+from chatd.config import Config, PostgresSection
 from chatd.node.meetings import Meetings
+from chatd.node.registry import Needs, load
 from chatd.store.postgres import open_postgres
+from chatd.wire.examples import example_body
+from tests.cluster.test_two_nodes import nodes
 from tests.features.test_groups import group
 from tests.support import NOBODY, Daemon, Person, covers
 
@@ -151,3 +156,96 @@ async def test_who_blocks_somebody_while_waiting_does_not_meet_them(daemon: Daem
         await alice.call("match.find")
         assert (await bob.call("match.status"))["waiting"] >= 1
         assert not [event for event in bob.events if event["t"] == "match.found"]
+
+
+# What the blocked one can ask of the conversation and the people in it, with the answers that must not change.
+QUESTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("conversation.get", {}),
+    ("member.list", {}),
+    ("message.history", {}),
+    ("conversation.sync", {"rev": 0}),
+    ("presence.count", {}),
+]
+
+
+async def all_answers(
+    person: Person, daemon: Daemon, conversation: str, other: str, messages: list[str], place: Reply
+) -> list[Any]:
+    """Everything that a member can learn of a conversation and the other one in it, by socket, REST, sync and export."""
+    found: list[Any] = [await person.call(command, conversation=conversation, **fields) for command, fields in QUESTIONS]
+    found += [await person.call("message.receipts", conversation=conversation, message=message) for message in messages]
+    found.append((await person.call("conversation.list"))["items"])
+    found.append(await person.call("conversation.sync", conversation=conversation, rev=place["rev"]))
+    found.append((await person.call("presence.query", users=[other]))["items"])
+    found.append(await person.call("unread.total"))
+    state = await person.call("session.sync")
+    found.append((state["conversations"], state["gone"], state["marks"]))
+    for path in (f"/v1/conversations/{conversation}", f"/v1/conversations/{conversation}/members"):
+        found.append((await daemon.rest("GET", path, token=person.account.access_token)).body)
+    return found
+
+
+@pytest.mark.parametrize("by_blocked", [False, True])
+async def test_under_a_block_receipts_are_each_ones_own(config: Config, by_blocked: bool) -> None:
+    """Whoever of the two has blocked the other, neither learns how far the other has read, on no node and by no question."""
+    async with nodes(config) as (one, two), one.person("reader") as reader, two.person("asker", "msgpack") as asker:
+        conversation = (await asker.call("conversation.open", user=reader.user))["conversation"]["id"]
+        messages = [(await asker.send(conversation, f"{number}"))["message"] for number in range(4)]
+        await reader.call("receipt.read", conversation=conversation, seq=1)
+        await reader.call("receipt.delivered", conversation=conversation, seq=2)
+        while (await asker.event("message.delivered"))["seq"] < 2:
+            pass
+        blocker, blocked = (asker, reader) if by_blocked else (reader, asker)
+        await blocker.call("user.block", user=blocked.user)
+        place = (await asker.call("conversation.get", conversation=conversation))["conversation"]
+        before = await all_answers(asker, two, conversation, reader.user, messages, place)
+        heard = len(asker.log)
+        async with one.connected(reader.account) as tablet:
+            for kind, seq in (("delivered", 3), ("read", 2), ("read", 4)):
+                await reader.call(f"receipt.{kind}", conversation=conversation, seq=seq)
+            await reader.call("presence.set", status="away")
+            await tablet.event("conversation.update")
+            mine = (await tablet.call("conversation.get", conversation=conversation))["conversation"]
+            assert (mine["read_seq"], mine["unread"]) == (4, 0)
+            own = next(
+                one
+                for one in (await tablet.call("member.list", conversation=conversation))["items"]
+                if one["user"] == reader.user
+            )
+            assert (own["read_seq"], own["delivered_seq"]) == (4, 4)
+        assert await all_answers(asker, two, conversation, reader.user, messages, place) == before
+        assert not [body for kind, body in list(asker.log)[heard:] if kind == "event"]
+        await blocker.call("user.unblock", user=blocked.user)
+        assert (await member_of(asker, conversation, reader))["read_seq"] == 1
+        await asker.send(conversation, "friends")
+        await reader.event("message.new")
+        await reader.call("receipt.read", conversation=conversation, seq=5)
+        assert (await asker.event("message.read"))["seq"] == 5
+        assert (await member_of(asker, conversation, reader))["read_seq"] == 5
+
+
+async def member_of(asker: Person, conversation: str, member: Person) -> dict[str, Any]:
+    items = (await asker.call("member.list", conversation=conversation))["items"]
+    return next(one for one in items if one["user"] == member.user)
+
+
+async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(daemon: Daemon) -> None:
+    """By every command that names a conversation."""
+    async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
+        message = (await alice.send(conversation))["message"]
+        await alice.call("user.block", user=bob.user)
+        commands = [row.command for row in load(features).commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+        asked = [kind for kind in commands if "conversation" in kind.__struct_fields__]
+        assert len(asked) > 30
+        for kind in asked:
+            body = example_body(kind)
+            body |= {name: message for name in ("message", "reply_to") if name in body}
+            answers = []
+            for id_ in (conversation, NOBODY):
+                try:
+                    answers.append(await eve.link.call({**body, "conversation": id_}))
+                except Refused as refused:
+                    answers.append((refused.code, refused.message))
+            assert answers[0] == answers[1], body["t"]
+        joined = [(await eve.refused("conversation.join", conversation=id_)).code for id_ in (conversation, NOBODY)]
+        assert joined == ["not_found", "not_found"]

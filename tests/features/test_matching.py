@@ -1,6 +1,6 @@
 """Meeting strangers, over real sockets."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -136,6 +136,15 @@ async def test_skipping_finds_somebody_else_first(daemon: Daemon) -> None:
         assert (await bob.refused("match.skip")).code == "not_found"
 
 
+async def test_the_answer_to_skip_has_the_ticket_that_waits(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, bob, _, _):
+        skipped = await alice.call("match.skip")
+        assert (skipped["t"], skipped["ticket"]) == ("ok", (await alice.call("match.status"))["ticket"])
+        await alice.call("match.cancel", ticket=skipped["ticket"])
+        await bob.call("match.find")
+        assert "ticket" not in await bob.call("match.cancel")
+
+
 async def test_after_skipping_nobody_reaches_the_other(daemon: Daemon) -> None:
     """E2: messages, typing, receipts, whoever skipped."""
     async with matched(daemon) as (alice, bob, match, conversation):
@@ -248,6 +257,99 @@ async def test_keeping_in_touch_makes_an_ordinary_conversation(daemon: Daemon) -
         assert (await alice.event("message.new"))["message"]["seq"] == 2
         assert (await alice.refused("match.keep")).code == "not_found"
         await alice.call("match.find")
+
+
+async def assert_kept(people: Sequence[Person], match: str, conversation: str) -> None:
+    """Everybody is told of it once, reads what was said, and can write."""
+    for person in people:
+        kept = await person.event("match.kept")
+        assert (kept["match"], kept["conversation"]) == (match, conversation)
+    for person in people:
+        items = (await person.call("message.history", conversation=conversation))["items"]
+        assert "before" in [item["text"] for item in items]
+        listed = (await person.call("conversation.list"))["items"]
+        found = next(one for one in listed if one["id"] == conversation)
+        assert (found["kind"] in ("direct", "group"), found["settings"]["hidden"], found["settings"]["archived"]) == (
+            True,
+            False,
+            False,
+        )
+        await person.send(conversation, "after")
+        assert (await person.refused("match.keep")).code == "not_found"
+
+
+async def open_and(alice: Person, bob: Person, **settings: Any) -> None:
+    """They have a direct conversation already, which one of them has put away."""
+    direct = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
+    await alice.send(direct, "long ago")
+    if settings:
+        await bob.call("conversation.settings", conversation=direct, **settings)
+
+
+@pytest.mark.parametrize("pseudonyms", [False, True])
+async def test_keeping_keeps_what_was_said_whatever_the_two_had(config: Config, pseudonyms: bool) -> None:
+    async with running(replace(config, match=Match(pseudonyms=pseudonyms))) as daemon:
+        for settings in (None, {}, {"hidden": True}, {"archived": True}):
+            for together in (False, True):
+                async with matched(daemon) as (alice, bob, match, conversation):
+                    await alice.send(conversation, "before")
+                    if settings is not None:
+                        await open_and(alice, bob, **settings)
+                    await bob.call("conversation.settings", conversation=conversation, hidden=True, archived=True)
+                    await vote_to_keep(alice, bob, together=together)
+                    await assert_kept([alice, bob], match, conversation)
+                    direct = await bob.call("conversation.open", user=alice.user)
+                    assert (direct["conversation"]["id"] == conversation, direct["created"]) == (settings is None, False)
+                    assert not [event for _, event in alice.log if event["t"] == "match.ended"]
+
+
+async def vote_to_keep(alice: Person, bob: Person, *, together: bool) -> None:
+    if not together:
+        for person in (alice, alice, bob):
+            await person.call("match.keep")
+        return
+    async with trio.open_nursery() as nursery:
+        for person in (alice, bob):
+            nursery.start_soon(person.call, "match.keep")
+
+
+async def test_a_match_of_three_is_kept_as_a_group_with_an_owner(quick: Daemon) -> None:
+    async with quick.people(3) as people:
+        for person in people:
+            await person.call("match.find", queue="trio")
+        found = [await person.event("match.found") for person in people]
+        conversation = found[0]["conversation"]
+        await people[0].send(conversation, "before")
+        await open_and(people[0], people[1])
+        for person in people:
+            await person.call("match.keep")
+        await assert_kept(people, found[0]["match"], conversation)
+        members = (await people[0].call("member.list", conversation=conversation))["items"]
+        assert sorted(member["role"] for member in members) == ["member", "member", "owner"]
+
+
+async def test_what_one_has_left_or_blocked_is_not_kept(daemon: Daemon) -> None:
+    async with matched(daemon) as (alice, bob, _, _):
+        await alice.call("match.keep")
+        await alice.call("match.leave")
+        assert (await bob.event("match.ended"))["reason"] == "left"
+        assert (await bob.refused("match.keep")).code == "not_found"
+        await bob.call("match.find")
+        await alice.call("match.find", tags=["x"])
+
+
+async def test_a_block_that_comes_between_the_votes_ends_the_match(daemon: Daemon, store: Postgres) -> None:
+    """As when the block is committed and the match not ended yet."""
+    async with matched(daemon) as (alice, bob, _, conversation):
+        await alice.call("match.keep")
+        await store.run(
+            "insert into blocks (tenant, blocker, blocked, created_at) values ('default', $1, $2, 0)", alice.user, bob.user
+        )
+        assert (await bob.refused("match.keep")).code == "not_found"
+        assert (await alice.event("match.ended"))["reason"] == "left"
+        for person in (alice, bob):
+            assert (await person.refused("message.history", conversation=conversation)).code == "not_found"
+            await person.call("match.find")
 
 
 async def test_a_lost_connection_keeps_the_place_for_a_while(quick: Daemon) -> None:

@@ -33,6 +33,7 @@ class Session:
     user: str
     tenant: str = "t"
     login: str = "l"
+    token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
     room: bool = True
