@@ -24,6 +24,7 @@ from chatd.store.embedded import EmbeddedError
 from chatd.store.embedded_files import read, write
 from chatd.store.embedded_process import POLL_S, end, launch, log_tail, run_tool
 from chatd.store.embedded_sockets import listener, make_socket_folder, socket_folder
+from chatd.store.embedded_watch import kept_running
 from chatd.store.installs import reachable
 
 SQL = queries.load("embedded")
@@ -61,7 +62,8 @@ async def embedded_postgres(data: Path, settings: dict[str, str] | None = None) 
     server = Server(data / "postgres", settings or {})
     await server.start()
     try:
-        yield server.dsn
+        async with kept_running("embedded Postgres", server):
+            yield server.dsn
     finally:
         with trio.CancelScope(shield=True):
             await server.stop()

@@ -18,12 +18,15 @@ from chatd.store.embedded import EmbeddedError
 from chatd.store.embedded_files import read, write
 from chatd.store.embedded_process import POLL_S, end, launch, log_tail
 from chatd.store.embedded_sockets import listener, make_socket_folder, socket_folder
+from chatd.store.embedded_watch import kept_running
 from chatd.store.redis_servers import Program, choose
 from chatd.store.releases import parse_version
 
 LOG = log.get(__name__)
 START_TIMEOUT_S = 60.0
 SOCKET = "redis.sock"
+# The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
 # Which server wrote the files of the folder.
 WRITER = "server-version"
 COMMANDS = (
@@ -41,7 +44,8 @@ async def embedded_redis(data: Path) -> AsyncIterator[str]:
     server = Server(data / "redis")
     await server.start()
     try:
-        yield server.url
+        async with kept_running("embedded Redis", server):
+            yield server.url
     finally:
         with trio.CancelScope(shield=True):
             await server.stop()
@@ -99,6 +103,8 @@ class Server:
             "unixsocketperm": "700",
             "appendonly": "yes",
             "save": "",
+            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            "maxmemory": str(MAX_MEMORY_BYTES),
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
