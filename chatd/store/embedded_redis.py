@@ -31,7 +31,7 @@ MAX_MEMORY_BYTES = 512 * 1024 * 1024
 WRITER = "server-version"
 COMMANDS = (
     *("ping", "info", "time", "select", "eval"),
-    *("get", "set", "mget", "del", "exists", "expire", "pexpire", "rename"),
+    *("get", "set", "mget", "incrby", "del", "exists", "expire", "pexpire", "rename"),
     *("hdel", "hget", "hmget", "hscan", "hset", "llen", "lpop", "rpush"),
     *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zscore"),
     *("xadd", "xlen", "xrange", "xread", "xrevrange", "xtrim"),
