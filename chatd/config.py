@@ -23,6 +23,12 @@ def doc(text: str) -> Meta:
 
 class Data(Section, frozen=True):
     dir: Annotated[str, doc("Where embedded Postgres, embedded Redis and uploads live.")] = "./chatd-data"
+    secret: Annotated[
+        str,
+        doc("Key of this installation for address bans and all else that is no token: at least 32 bytes, the same on all nodes."),
+        doc("Empty: made once and kept in dir."),
+    ] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
 
 
 class Gateway(Section, frozen=True):

@@ -25,7 +25,7 @@ from chatd.health import Health
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, reports, roster, rounds, sign_in, uploads, write_probe
+from chatd.node import installation, jwks, reports, roster, rounds, sign_in, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
@@ -49,6 +49,7 @@ from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
 from chatd.node.veils import Veils
+from chatd.settings import with_installation_secret
 from chatd.store import migrations
 from chatd.store.blob_stores import open_blobs
 from chatd.store.blobs import Blobs
@@ -229,14 +230,17 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
         raise CannotServe("; ".join(problems))
     for migration in await migrations.migrate(db):
         LOG.info("migrated", extra={"migration": migration.name})
+    await installation.check_secret(db, config.data.secret)
     await sign_in.ensure_tenants(db, keys, now_ms())
 
 
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
-    Raises CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a text
+    for the operator.
     """
+    config = with_installation_secret(config, make=True)
     registry, keys = load(features), Keyring(config)
     Admins(config)
     with open_doors(config) as doors:

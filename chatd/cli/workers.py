@@ -172,8 +172,9 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),
         "CHATD_GATEWAY__REUSE_PORT": "true",
-        # It may have been made here, by the first start on this folder.
+        # They may have been made here, by the first start on this folder.
         "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_DATA__SECRET": config.data.secret,
     }
     if uses_embedded_postgres(config):
         found["CHATD_POSTGRES__DSN"] = dsn
