@@ -24,7 +24,7 @@ ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_r
 def chatd(tmp_path: Path, servers: Servers, dsn: str):  # type: ignore[no-untyped-def]
     """Run a command in an empty folder, against this test's database."""
     environment = os.environ | {
-        "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET,
+        "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET,
         "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
         "HOME": str(tmp_path),
     }  # fmt: skip

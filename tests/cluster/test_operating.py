@@ -43,6 +43,7 @@ def environment_of(config: Config) -> dict[str, str]:
         "CHATD_REDIS__URL": config.redis.url,
         "CHATD_REDIS__PREFIX": config.redis.prefix,
         "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_DATA__SECRET": config.data.secret,
         "CHATD_DATA__DIR": config.data.dir,
         "COLUMNS": "200",
     }
