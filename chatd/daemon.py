@@ -52,7 +52,9 @@ from chatd.store.blob_stores import open_blobs
 from chatd.store.blobs import Blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
+from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres_faults import NO_POOLER
 from chatd.store.redis import Redis, open_redis
 from chatd.store.servers import open_servers, uses_embedded_redis
 from chatd.wire.codec import codecs
@@ -212,6 +214,8 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
     problems = await migrations.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
         problems += await migrations.durability_problems(db)
+    if pooling := await pooling_problem(db):
+        problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
     for migration in await migrations.migrate(db):

@@ -1,5 +1,6 @@
 """What an operator reads while something fails: each change once, with the cause, and nothing in between."""
 
+import getpass
 import logging
 from collections.abc import Callable
 
@@ -9,17 +10,21 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 from trio_websocket import HandshakeError, open_websocket_url
 
+from chatd.cli.maintenance import order_drain
 from chatd.client import Refused
 from chatd.config import Config
 from chatd.health import MAX_VALUES, Sparse
+from chatd.node import audit
 from chatd.store import embedded_postgres, embedded_redis
+from chatd.store.postgres import Postgres
 from tests.admins import ANN, done
 from tests.admins import daemon as administered
+from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.faults.test_databases import own
 from tests.support import PATIENCE, Daemon, running
 
-__all__ = ["administered", "own"]
+__all__ = ["administered", "moderator", "own"]
 Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
 Logged = Callable[[int], list[tuple[str, str]]]
 
@@ -155,6 +160,22 @@ async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemo
             await trio.sleep(0.05)
     said = {record.getMessage(): vars(record).get("by") for record in caplog.records}
     assert said["draining; a second signal hurries"] == said["drained"] == "ann"
+
+
+async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(
+    config: Config, moderator: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "chatd")
+    async with running(config):
+        await order_drain(config, "", 0.0)
+        with trio.fail_after(2 * PATIENCE):
+            while "drained" not in [record.getMessage() for record in caplog.records]:
+                await trio.sleep(0.05)
+    (line,) = await audit.page(moderator, "default")
+    assert (line["act"], line["actor"], line["subject"], line["details"]) == (
+        "nodes.drain", getpass.getuser(), "all nodes", {"over": 0.0},
+    )  # fmt: skip
+    assert {vars(record).get("by") for record in caplog.records} == {None, getpass.getuser()}
 
 
 async def test_what_peers_cause_is_bounded(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
