@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 import trio_asyncio
+from msgspec.structs import replace
 
 from chatd import features, log
 from chatd.clock import now_ms
@@ -38,6 +39,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.peer_watch import PeerWatch
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
 from chatd.node.range_bans import RangeBans
@@ -104,15 +106,22 @@ def name_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def with_public_url(config: Config, http_url: str) -> Config:
+    """With an address for files, where none is configured: the HTTP door itself."""
+    url = (config.uploads.public_url or http_url).rstrip("/")
+    return replace(config, uploads=replace(config.uploads, public_url=url))
+
+
 @asynccontextmanager
 async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     """Everything below the doors, ready to be used."""
     health = Health()
-    async with open_stores(config) as (db, redis, blobs):
+    name = uuid7(now_ms())
+    async with open_stores(config, name) as (db, redis, blobs):
         await prepare(db, config, keys)
         hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
-            open_cluster(hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
+            open_cluster(name, hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind, health) as journal,
             open_screening(config, db, now_ms) as screening,
         ):
@@ -144,12 +153,12 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def open_stores(config: Config) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
+async def open_stores(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
     """Postgres, Redis and the store of the uploads; what is embedded is started."""
     async with (
         open_servers(config) as (dsn, url),
         open_asyncio(),
-        open_postgres(dsn, config.postgres) as db,
+        open_postgres(dsn, config.postgres, name) as db,
         open_redis(config.redis, url) as redis,
         open_blobs(config) as blobs,
     ):
@@ -189,16 +198,20 @@ def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float) -> AsyncIterator[Cluster]:
+async def open_cluster(
+    name: str, hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float
+) -> AsyncIterator[Cluster]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
-    bus = Bus(redis, uuid7(now_ms()))
+    bus = Bus(redis, name)
     cluster = Cluster(hub, bus, db, now_ms)
+    watch = PeerWatch(bus, db, cluster.truth)
     health.add(cluster.truth.condition)
+    health.add(watch.condition)
     await cluster.truth.begin()
     async with trio.open_nursery() as nursery:
         health.start(nursery, "bus reader", bus.read, cluster.obey, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
-        health.start(nursery, "bus watch", bus.watch, cluster.resync)
+        health.start(nursery, "peer watch", watch.run)
         health.start(nursery, "gap repair", cluster.truth.mend)
         health.start(nursery, "reconciler", cluster.truth.patrol)
         await bus.introduce(patience)
@@ -231,6 +244,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     registry, keys = load(features), Keyring(config)
     Admins(config)
     with open_doors(config) as doors:
+        config = with_public_url(config, doors.addresses.http)
         async with open_node(config, keys) as node, trio.open_nursery() as services:
             wheel = Wheel()
             start_services(services, node, wheel)
@@ -251,7 +265,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
     listener = Listener(doors.gateway, node.config.gateway, admission, house, node.health)
     watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
-    app = build_app(node, registry, drain, doors.addresses.socket, doors.addresses.http, watch)
+    app = build_app(node, registry, drain, doors.addresses.socket, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)

@@ -65,6 +65,23 @@ export interface AskUnread {
   t: "unread.total";
 }
 
+/** An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two. */
+export interface AttachmentInput {
+  type?: "audio" | "file" | "image" | "video" | "voice" | "link" | null;
+  upload?: string | null;
+  url?: string | null;
+}
+
+/** Sound. */
+export interface AudioAttachment {
+  type: "audio";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -418,6 +435,18 @@ export interface Evidence {
   earlier?: Array<string>;
 }
 
+/** Any file. An image that is sent as a file has `width` and `height` too. */
+export interface FileAttachment {
+  type: "file";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+  width?: number;
+  height?: number;
+}
+
 /** Find somebody to talk to. Whoever asks again replaces what they asked before. */
 export interface FindMatch {
   t: "match.find";
@@ -450,6 +479,12 @@ export interface Forwarded {
   text?: string;
 }
 
+/** Who wrote first what was forwarded, and when. */
+export interface ForwardedFrom {
+  sender: string;
+  created_at: number;
+}
+
 /** A report and the part of the conversation that it is about. */
 export interface FullReport {
   t: "admin.report.full";
@@ -461,6 +496,18 @@ export interface FullReport {
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
+}
+
+/** A picture. `width` and `height` in pixels, where they are known. */
+export interface ImageAttachment {
+  type: "image";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+  width?: number;
+  height?: number;
 }
 
 /** What all members share of a conversation, but for who is in it. */
@@ -577,6 +624,12 @@ export interface LiftBan {
   t: "admin.ban.lift";
   ban: string;
   tenant?: string;
+}
+
+/** A link that the sender attached. The filters of links have judged it. */
+export interface LinkAttachment {
+  type: "link";
+  url: string;
 }
 
 /** The audit log, the latest first. `before`: the last id of the page before. */
@@ -769,9 +822,25 @@ export interface Member {
   rev: number;
 }
 
+/** Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation. */
+export interface MemberLeft {
+  t: "member.left";
+  conversation: string;
+  rev: number;
+  departure: Departure;
+}
+
 /** A member as they are now. */
 export interface MemberResult {
   t: "member";
+  member: Member;
+}
+
+/** Somebody is a member now, or has another role. */
+export interface MemberUpdate {
+  t: "member.update";
+  conversation: string;
+  rev: number;
   member: Member;
 }
 
@@ -790,15 +859,15 @@ export interface Message {
   sender: string;
   client_id: string;
   text: string | null;
-  attachments: Array<Record<string, unknown>>;
+  attachments: Array<ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment>;
   reply_to: string | null;
   created_at: number;
   meta: Record<string, unknown> | null;
   quote?: Quote;
-  system?: Record<string, unknown>;
+  system?: SystemAct;
   mentions?: Array<string>;
   mentions_everybody?: boolean;
-  forwarded?: Record<string, unknown>;
+  forwarded?: ForwardedFrom;
   reactions?: Record<string, unknown>;
   mine?: Array<string>;
   starred_at?: number;
@@ -1172,7 +1241,7 @@ export interface ScheduleMessage {
   conversation: string;
   client_id: string;
   text?: string | null;
-  attachments?: Array<Record<string, unknown>>;
+  attachments?: Array<AttachmentInput>;
   reply_to?: string | null;
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
@@ -1193,13 +1262,13 @@ export interface Scheduled {
   at: number;
 }
 
-/** A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits. */
+/** A message that is to be sent `at` a time, with its attachments as they were named. */
 export interface ScheduledMessage {
   id: string;
   conversation: string;
   client_id: string;
   text: string | null;
-  attachments: Array<Record<string, unknown>>;
+  attachments: Array<AttachmentInput>;
   reply_to: string | null;
   meta: Record<string, unknown> | null;
   mentions: Array<string>;
@@ -1249,7 +1318,7 @@ export interface SendMessage {
   conversation: string;
   client_id: string;
   text?: string | null;
-  attachments?: Array<Record<string, unknown>>;
+  attachments?: Array<AttachmentInput>;
   reply_to?: string | null;
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
@@ -1421,6 +1490,20 @@ export interface SyncSession {
   limit?: number;
 }
 
+/** What a message with `system` says; its `sender` has done it. */
+export interface SystemAct {
+  act: "conversation.edited" | "conversation.transferred" | "member.added" | "member.approved" | "member.joined" | "member.left" | "member.removed" | "member.role" | "message.pinned";
+  users?: Array<string>;
+  count?: number;
+  role?: "admin" | "member" | "moderator" | "owner";
+  message?: string;
+  title?: string | null;
+  picture?: string | null;
+  announce?: boolean;
+  disappear?: number;
+  keep_days?: number | null;
+}
+
 /** Connect with `?ticket=`, once, within `expires_in` seconds. */
 export interface Ticket {
   t: "auth.ticket";
@@ -1525,6 +1608,26 @@ export interface UserSettings {
   show_presence: "contacts" | "everybody" | "nobody";
 }
 
+/** A film. */
+export interface VideoAttachment {
+  type: "video";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+}
+
+/** A voice message. */
+export interface VoiceAttachment {
+  type: "voice";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+}
+
 /** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */
 export interface WatchPresence {
   t: "presence.watch";
@@ -1607,7 +1710,7 @@ export interface ResultOf {
 
 export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
 export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = MessageUpdate | Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MatchKept | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -30,7 +30,7 @@ from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.postgres_faults import NO_POOLER
 from chatd.store.postgres_faults import fix_of as postgres_fix
 from chatd.store.redis import BadAddress, Redis, client_of, open_redis
-from chatd.store.redis import fix_of as redis_fix
+from chatd.store.redis_faults import fix_of as redis_fix
 from chatd.store.servers import join_servers, uses_embedded_postgres, uses_embedded_redis
 
 SPARE_DESCRIPTORS = 100

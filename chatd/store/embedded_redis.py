@@ -13,6 +13,8 @@ from chatd.store.embedded import EmbeddedError, socket_folder
 from chatd.store.embedded_watch import kept_running
 
 START_TIMEOUT = 10.0
+# The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -65,6 +67,8 @@ class Server:
             "dir": str(self.folder),
             "appendonly": "yes",
             "save": "",
+            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            "maxmemory": str(MAX_MEMORY_BYTES),
             "maxmemory-policy": "noeviction",
             "daemonize": "yes",
             "logfile": str(self.log),

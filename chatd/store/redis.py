@@ -2,11 +2,14 @@
 
 What lives here may be lost at any time without a message being lost. A server that is away is answered `unavailable`; a command
 that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
+
+After a failover, old connections may still lead to the old primary, which answers that it takes no writes. So an answer that
+speaks of the server and not of the command is a fault of the connection: see `Redis.reconnect`.
 """
 
-import errno
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
@@ -18,8 +21,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
-    MaxConnectionsError,
-    NoPermissionError,
+    MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -27,10 +29,12 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswerInTime
 
+from chatd import log
 from chatd.config import RedisSection
 from chatd.errors import OperatorError, Refused
 from chatd.health import Condition
 
+LOG = log.get(__name__)
 TIMEOUT = 2.0
 # What says that no server answered, except for these, with which one did.
 NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
@@ -41,32 +45,60 @@ class BadAddress(OperatorError):
     """The url cannot be read. What is wrong in it is not said, it may be a piece of the password."""
 
 
+# Errors of a server that cannot do its work, as classes of redis-py and, for what it does not classify (scripts), by their code.
+SERVER_FAULTS = (ReadOnlyError, OutOfMemoryError, BusyLoadingError, MasterDownError)
+SERVER_FAULT_CODES = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS", "MISCONF")
+
+
 class Redis:
     """Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
 
-    def __init__(self, client: "Client", prefix: str) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], "Client"], prefix: str) -> None:
+        self._connect = connect
+        self._client = connect()
         self._prefix = prefix
         self.connection = Condition("Redis connection", quiet_s=1.0)
         self.commands = Condition("Redis commands", quiet_s=3.0)
+        # Entries, by the stream or list, that could not be read.
+        self.unreadable: Counter[str] = Counter()
 
     def key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
 
+    def note_unreadable(self, place: str, **extra: Any) -> None:
+        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first one of each place."""
+        self.unreadable[place] += 1
+        if self.unreadable[place] == 1:
+            LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
+
     async def call(self, *command: Any) -> Any:
         """One command. Raises Refused: `unavailable`; its cause is for operators only."""
-        cause: Exception | None = None
-        with trio.move_on_after(TIMEOUT):
-            try:
-                answer = await trio_asyncio.aio_as_trio(self._client.execute_command)(*command)
-            except (TimeoutError, RedisError, OSError) as error:
-                # What the server said to the first command of a connection comes wrapped.
-                cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
-            else:
-                if self.failing:
-                    self._recover()
-                return answer
+        client, cause = self._client, None
+        try:
+            with trio.move_on_after(TIMEOUT):
+                try:
+                    answer = await trio_asyncio.aio_as_trio(client.execute_command)(*command)
+                except (TimeoutError, RedisError, OSError) as error:
+                    # What the server said to the first command of a connection comes wrapped.
+                    cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+                else:
+                    if self.failing:
+                        self._recover()
+                    return answer
+        finally:
+            if client is not self._client:
+                await close_idle(client)
+        if is_server_fault(cause) and client is self._client:
+            await self.reconnect()
         raise self._note(cause, command) from cause
+
+    async def reconnect(self) -> None:
+        """Resolve the address and connect anew from the next command on. Commands under way end on their old connections."""
+        old, self._client = self._client, self._connect()
+        await close_idle(old)
+
+    async def aclose(self) -> None:
+        await trio_asyncio.aio_as_trio(self._client.aclose)()
 
     @property
     def failing(self) -> bool:
@@ -96,38 +128,15 @@ def key_of(command: tuple[Any, ...]) -> str:
     return str(command[1]) if len(command) > 1 else ""
 
 
-# What an operator can do about a failure; the first one counts.
-FIXES: tuple[tuple[type[BaseException], str], ...] = (
-    (AuthenticationError, "user or password is wrong: correct them in redis.url, or redis.username and redis.password"),
-    (AuthorizationError, "the user of redis.url may not do that: give it all commands on the keys with redis.prefix"),
-    (NoPermissionError, "the user of redis.url may not do that: give it all commands on the keys with redis.prefix"),
-    (BusyLoadingError, "Redis reads its files: wait"),
-    (ReadOnlyError, "this is a replica: give redis.url the primary"),
-    (OutOfMemoryError, "raise maxmemory, or give chatd a Redis of its own"),
-    (MaxConnectionsError, "raise maxclients of Redis"),
-)
-BY_TEXT = (
-    ("MISCONF", "Redis cannot save: look at its log and the space on its disk"),
-    ("NOAUTH", "Redis wants a password: set it in redis.url, or redis.password"),
-    (f"Error {errno.ECONNREFUSED} ", "nothing listens there: start Redis, or correct host and port of redis.url"),
-    (f"Error {errno.ENOENT} ", "there is no such socket: start Redis, or correct redis.url"),
-    (f"Error {errno.EACCES} ", "the account of chatd may not use this socket: correct redis.url, or its permissions"),
-    # What getaddrinfo(3) fails with is below 0.
-    ("Error -", "the host of redis.url has no address: correct it, or look at the DNS of this machine"),
-    ("invalid DB index", "Redis has no database of this number: correct the end of redis.url"),
-    ("DB index is out of range", "Redis has no database of this number: correct the end of redis.url"),
-    ("SSL", "the encryption does not work: rediss:// is for TLS, redis:// without; look at the certificate"),
-    ("Protocol Error", "it is no Redis that answers there: correct host and port of redis.url"),
-)
+async def close_idle(client: "Client") -> None:
+    """Close the connections that no command uses; an outdated client is closed by the commands that still use it."""
+    with trio.CancelScope(shield=True), suppress(TimeoutError, RedisError, OSError):
+        await trio_asyncio.aio_as_trio(client.connection_pool.disconnect)(inuse_connections=False)
 
 
-def fix_of(error: BaseException | None) -> str:
-    """What an operator can do about a failure."""
-    for cause, fix in FIXES:
-        if isinstance(error, cause):
-            return fix
-    usual = "is it running, and is redis.url right? Does a firewall let it pass?"
-    return next((fix for text, fix in BY_TEXT if text in str(error)), usual)
+def is_server_fault(error: Exception | None) -> bool:
+    """Whether the server refused because of its own state: a replica, out of memory, loading its data."""
+    return isinstance(error, SERVER_FAULTS) or any(code in str(error) for code in SERVER_FAULT_CODES)
 
 
 def client_of(settings: RedisSection, url: str) -> "Client":
@@ -158,8 +167,8 @@ def client_of(settings: RedisSection, url: str) -> "Client":
 @asynccontextmanager
 async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
     """The door; `url` when it is not the one in the settings. Connects when it is needed. Raises BadAddress."""
-    client = client_of(settings, url or settings.url)
+    redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix)
     try:
-        yield Redis(client, settings.prefix)
+        yield redis
     finally:
-        await trio_asyncio.aio_as_trio(client.aclose)()
+        await redis.aclose()

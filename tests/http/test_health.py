@@ -61,7 +61,7 @@ async def test_the_way_is_shown(daemon: Daemon) -> None:
 
 async def test_it_describes_itself(daemon: Daemon) -> None:
     description = (await daemon.rest("GET", "/openapi.json")).body
-    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__)))
+    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__, daemon.addresses.http)))
 
 
 async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, redis: embedded_redis.Server) -> None:
@@ -91,7 +91,9 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await moderator.run(f"alter database {name} set default_transaction_read_only = on")
         await moderator.run(CUT)
-        assert (await until(daemon, "away"))["postgres"] == {"status": "read_only"}
+        with trio.fail_after(PATIENCE):
+            while (await until(daemon, "away"))["postgres"] != {"status": "read_only"}:
+                await trio.sleep(0.05)
         assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a")).code == "unavailable"
         await moderator.run(f"begin read write; alter database {name} reset default_transaction_read_only; commit")
         await moderator.run(CUT)
