@@ -24,6 +24,7 @@ from chatd.gateway.session import Desk
 from chatd.health import Health
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
+from chatd.http.starting import answering_while_starting
 from chatd.ids import uuid7
 from chatd.node import jwks, reports, roster, rounds, sign_in, uploads, write_probe
 from chatd.node.admins import Admins
@@ -245,7 +246,12 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
-        async with open_node(config, keys) as node, trio.open_nursery() as services:
+        async with (
+            answering_while_starting(doors.http, config) as stop_answering,
+            open_node(config, keys) as node,
+            trio.open_nursery() as services,
+        ):
+            stop_answering()
             wheel = Wheel()
             start_services(services, node, wheel)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))

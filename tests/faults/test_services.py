@@ -196,6 +196,7 @@ UNGUARDED = {
     "chatd/gateway/outbox.py": {"self._write_backlog"},
     "chatd/http/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded"},
+    "chatd/http/starting.py": {"serve_http"},
     "chatd/node/absences.py": {"self._try"},
     "chatd/node/due.py": {"send_one"},
     "chatd/node/ownership.py": {"self._let_go"},
