@@ -24,6 +24,7 @@ from chatd.gateway.session import Desk
 from chatd.health import Health
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
+from chatd.http.starting import answering_while_starting
 from chatd.ids import uuid7
 from chatd.node import installation, jwks, reports, roster, rounds, sign_in, uploads, write_probe
 from chatd.node.admins import Admins
@@ -55,7 +56,9 @@ from chatd.store.blob_stores import open_blobs
 from chatd.store.blobs import Blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
+from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres_faults import NO_POOLER
 from chatd.store.redis import Redis, open_redis
 from chatd.store.servers import open_servers, uses_embedded_redis
 from chatd.wire.codec import codecs
@@ -226,6 +229,8 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
     problems = await migrations.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
         problems += await migrations.durability_problems(db)
+    if pooling := await pooling_problem(db):
+        problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
     for migration in await migrations.migrate(db):
@@ -245,7 +250,12 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
-        async with open_node(config, keys) as node, trio.open_nursery() as services:
+        async with (
+            answering_while_starting(doors.http, config) as stop_answering,
+            open_node(config, keys) as node,
+            trio.open_nursery() as services,
+        ):
+            stop_answering()
             wheel = Wheel()
             start_services(services, node, wheel)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
