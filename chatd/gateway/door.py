@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import trio
 from trio_websocket import WebSocketConnection
 
 from chatd import log
@@ -72,6 +73,9 @@ class Door:
             token = handshake.query.get("token")
         ticket = handshake.query.get("ticket")
         principal = await node.sign_in.principal(handshake.address, token=token, ticket=ticket, now=now)
+        penalty_s = self._desk.penalties.left((principal.tenant, principal.user), trio.current_time())
+        if penalty_s:
+            raise Refused("rate_limited", "a connection of yours was closed for flooding", retry_after=penalty_s)
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)

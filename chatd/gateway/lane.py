@@ -21,6 +21,7 @@ control frames per second. What exceeds them is reported once through `exceeded`
 
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -31,6 +32,10 @@ from chatd.gateway.transport import Transport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, read_header, unmask
 
 FLUSH_TIMEOUT = 3.0
+# Messages that came together are handled for so long before other tasks have their turn.
+TURN_S = 0.001
+# What a muted peer sends is thrown away this often, up to READ_SIZE bytes of it.
+MUTED_PAUSE_S = 0.1
 
 
 class Lane(trio.abc.Stream):
@@ -43,12 +48,14 @@ class Lane(trio.abc.Stream):
         "_frames",
         "_handing_over",
         "_long_way",
+        "_muted",
         "_opened",
         "_outbox",
         "_raw",
         "_rules",
         "_skipping",
         "_transport",
+        "_turn_ends",
         "is_reading",
         "last_activity",
         "send_nowait",
@@ -65,6 +72,8 @@ class Lane(trio.abc.Stream):
         self._eof = False
         self._raw = False
         self._skipping = False
+        self._muted = False
+        self._turn_ends = 0.0
         self._handing_over = 0
         self._opened: trio.Event | None = trio.Event()
         self._frames = 0
@@ -123,6 +132,8 @@ class Lane(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """For trio-websocket: bytes that are its business, sooner or later."""
         while True:
+            if self._muted:
+                await self._throw_away()
             if self._opened is not None and not self._handing_over:
                 await self._opened.wait()
             taken = await self._take()
@@ -153,9 +164,27 @@ class Lane(trio.abc.Stream):
                 if header.end > len(self._data):
                     return b""
                 if await self._handle_plain(header, self._rules):
+                    await self._take_turns()
                     continue
             await self._classify(header, self._rules)
         return b""
+
+    async def _take_turns(self) -> None:
+        """Let other tasks run, when more has come and the turn of this connection is over."""
+        if self._at < len(self._data) and perf_counter() >= self._turn_ends:
+            await trio.lowlevel.checkpoint()
+            self._turn_ends = perf_counter() + TURN_S
+
+    def mute(self) -> None:
+        """Nothing of this peer is looked at any more, and little of it is read: refusing is to cost less than flooding."""
+        self._muted = True
+        self._data, self._at, self._handing_over = b"", 0, 0
+
+    async def _throw_away(self) -> None:
+        """Until the peer hangs up."""
+        while await self.read_more():
+            self._data, self._at = b"", 0
+            await trio.sleep(MUTED_PAUSE_S)
 
     def _take_bytes(self, count: int) -> bytes:
         taken = bytes(self._data[self._at : self._at + count])

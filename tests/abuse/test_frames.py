@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -92,6 +93,37 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
         await raw.send(frame(PING_COMMAND) * 5000)
         with trio.fail_after(5):
             assert await raw.close_code() in (4029, None)
+
+
+async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can(config: Config) -> None:
+    """E10 of issue 9: the penalty is that of the user, and what is sent after it is hardly read."""
+    limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
+    async with running(replace(config, limits=limits)) as daemon:
+        async with Raw.session(daemon) as raw, trio.open_nursery() as nursery:
+            taken = 0
+
+            async def flood() -> None:
+                nonlocal taken
+                with suppress(trio.BrokenResourceError):
+                    while True:
+                        await raw.stream.send_all(frame(PING_COMMAND) * 1000)
+                        taken += 1000
+
+            nursery.start_soon(flood)
+            with trio.fail_after(5):
+                assert await raw.close_code() == 4029
+            before = taken
+            await trio.sleep(0.5)
+            # 10 times READ_SIZE a second, and what the buffers of the system hold.
+            assert (taken - before) * len(frame(PING_COMMAND)) < 8_000_000
+            nursery.cancel_scope.cancel()
+        async with Raw.to(daemon) as again:
+            await again.send(upgrade(daemon))
+            answer = await again.read_to_end()
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"Retry-After: " in answer
+        async with daemon.person() as other:
+            assert await other.is_served()
 
 
 async def test_a_ping_while_the_server_closes_harms_nobody(daemon: Daemon) -> None:
