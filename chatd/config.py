@@ -50,6 +50,11 @@ class Http(Section, frozen=True):
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
     body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
+    answer_timeout: Annotated[Seconds, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
+    backends: Annotated[
+        list[str], doc("Addresses or networks of backends of yours: they may have any number of connections and requests.")
+    ] = []
+    admin_hosts: Annotated[list[str], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
     cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 
@@ -128,6 +133,7 @@ class Limits(Section, frozen=True):
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
+    payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
 
 class Journal(Section, frozen=True):

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from chatd.domain.histogram import BOUNDS, Histogram
 from chatd.errors import CLOSES, REFUSALS
 from chatd.node.meters import BY_PEER
-from chatd.node.statistics import STATES, Snapshot
+from chatd.node.statistics import STATES, STREAMS, Snapshot
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 ALONE: tuple[str, ...] = ()
@@ -80,6 +80,13 @@ NUMBERS = (
     one("chatd_bus_published_orders_total", "Orders to the other nodes.", lambda s: s.bus.published),
     one("chatd_bus_heard_orders_total", "Orders of the other nodes.", lambda s: s.bus.heard),
     one("chatd_bus_gaps_total", "Times that orders may have been missed.", lambda s: s.bus.gaps),
+    by(
+        "place",
+        "chatd_redis_unreadable_total",
+        "Entries that could not be read and were skipped.",
+        STREAMS,
+        lambda s: s.unreadable,
+    ),
     one("chatd_postgres_connections", "Connections of the pool.", lambda s: s.postgres.size),
     one("chatd_postgres_idle_connections", "Those that nobody uses.", lambda s: s.postgres.idle),
     one("chatd_match_owner", "1 where the match pool is.", lambda s: s.match.owner),

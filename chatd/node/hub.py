@@ -137,6 +137,15 @@ class Hub:
                 if arrival.key == (tenant, user):
                     arrival.parted.add(conversation)
 
+    def part_behind(self, tenant: str, conversation: str, users: Collection[str], rev: int) -> None:
+        """As `part`, for users who were not told that their membership ended: `behind` is the last thing they get."""
+        audience = self._audiences.get((tenant, conversation))
+        for session in tuple(audience.sessions) if audience is not None and users else ():
+            if session.user in users:
+                news = behind(conversation, rev)
+                session.send_nowait(news.frames[session.codec], news)
+        self.part(tenant, conversation, users)
+
     # --- who is hidden --------------------------------------------------------------------------------------------------
 
     def hide(self, tenant: str, conversation: str, hidden: Hidden) -> None:

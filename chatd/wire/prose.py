@@ -100,7 +100,7 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
-* Integers fit 64 bits with a sign; text has no NUL; `meta` and `attachments` hold what JSON can hold, at most 2000 values and, with the command around them, 16 levels.
+* Integers fit 64 bits with a sign; text has no NUL; `meta` and `attachments` hold what JSON can hold, at most 2000 values and, with the command around them, 16 levels. In a message the two have at most 8192 bytes together, as JSON (`limits.payload_bytes`); more is refused `too_large`.
 * In msgpack: maps with `str` keys, no extension types, no `bin`.
 
 ## REST

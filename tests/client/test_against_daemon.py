@@ -126,7 +126,7 @@ async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> 
         first = account.access_token
         async with connect(daemon.addresses.socket, account) as client:
             await eventually(lambda: account.access_token != first)
-            assert (await client.ping(7))["ts"] == 7
+            assert (await client.ping(7)).ts == 7
 
 
 async def test_a_definite_no_is_raised(daemon: Daemon) -> None:

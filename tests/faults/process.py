@@ -12,8 +12,8 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
-from chatd.client.link import Link
 from tests.folders import open_to_all
+from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
 START_TIMEOUT = 60.0
