@@ -24,18 +24,25 @@ from functools import partial
 from time import perf_counter
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
 from chatd.gateway.outbox import GONE, Outbox
 from chatd.gateway.rules import Rules
 from chatd.gateway.transport import Transport
-from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, read_header, unmask
+from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, encode_frame, read_header, unmask
 
 FLUSH_TIMEOUT = 3.0
+# Errors of the protocol that trio-websocket finds and ends the connection for, without a word to the peer.
+VERDICTS = {1002, 1003, 1007, 1009}
+# Time that a peer has to read such a close.
+LINGER_S = 1.0
 # Messages that came together are handled for so long before other tasks have their turn.
 TURN_S = 0.001
 # What a muted peer sends is thrown away this often, up to READ_SIZE bytes of it.
 MUTED_PAUSE_S = 0.1
+
+
+CLOSE_BYTE = bytes((FINAL | CLOSE,))
 
 
 class Lane(trio.abc.Stream):
@@ -43,6 +50,7 @@ class Lane(trio.abc.Stream):
 
     __slots__ = (
         "_at",
+        "_close_sent",
         "_data",
         "_eof",
         "_frames",
@@ -56,6 +64,7 @@ class Lane(trio.abc.Stream):
         "_skipping",
         "_transport",
         "_turn_ends",
+        "_verdict_read",
         "is_reading",
         "last_activity",
         "send_nowait",
@@ -74,6 +83,8 @@ class Lane(trio.abc.Stream):
         self._skipping = False
         self._muted = False
         self._turn_ends = 0.0
+        self._close_sent = False
+        self._verdict_read: trio.Event | None = None
         self._handing_over = 0
         self._opened: trio.Event | None = trio.Event()
         self._frames = 0
@@ -273,11 +284,26 @@ class Lane(trio.abc.Stream):
             while True:
                 await self._handle_long(await connection.get_message(), self._rules)
                 self._long_way_is_free()
-        except ConnectionClosed:
-            return
+        except ConnectionClosed as closed:
+            await self._send_verdict(closed.reason)
         finally:
             self._raw = True
             self._long_way_is_free()
+
+    async def _send_verdict(self, reason: CloseReason | None) -> None:
+        """Close with the code of what trio-websocket has found, for which it would only hang up (RFC 6455, section 7.1.7)."""
+        if reason is None or self._close_sent or reason.code not in VERDICTS:
+            return
+        self._verdict_read = trio.Event()
+        try:
+            self._outbox.send_nowait(encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120]))
+            if not self._outbox.queued_bytes:
+                # Nothing follows a close.
+                self._outbox.give_up()
+            with trio.move_on_after(LINGER_S):
+                await self.linger()
+        finally:
+            self._verdict_read.set()
 
     async def _handle_long(self, message: str | bytes, rules: Rules) -> None:
         opcode = TEXT if isinstance(message, str) else BINARY
@@ -295,6 +321,7 @@ class Lane(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """For trio-websocket: in turn with the frames."""
+        self._close_sent = self._close_sent or data[:1] == CLOSE_BYTE
         await self._outbox.send(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -309,6 +336,8 @@ class Lane(trio.abc.Stream):
         try:
             with trio.move_on_after(FLUSH_TIMEOUT):
                 await self._outbox.drained()
+                if self._verdict_read is not None:
+                    await self._verdict_read.wait()
         finally:
             self._outbox.give_up()
             await self._transport.aclose()
