@@ -1553,7 +1553,7 @@ export interface TypingStop {
   conversation: string;
 }
 
-/** A member is not typing any more. */
+/** A member is not typing any more, or the connection they typed on has ended. */
 export interface TypingStopped {
   t: "typing.stop";
   conversation: string;

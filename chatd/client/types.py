@@ -765,7 +765,7 @@ class TypingStarted(Event, tag="typing.start", kw_only=True, frozen=True):
     expires_in: int
 
 class TypingStopped(Event, tag="typing.stop", kw_only=True, frozen=True):
-    """A member is not typing any more."""
+    """A member is not typing any more, or the connection they typed on has ended."""
 
     conversation: str
     user: str
