@@ -1,10 +1,9 @@
 """What `chatd chat` says of an event, in one line. Pure."""
 
 from collections.abc import Callable
-from typing import Any
 
 from chatd.client import Event, Unknown
-from chatd.client.types import Message, MessageUpdate
+from chatd.client.types import Message, MessageUpdate, SystemAct
 
 Who = Callable[[str], str]
 
@@ -25,6 +24,8 @@ CHANGED = {
     "reaction": "{who}: {emoji} to number {seq}",
     "unreaction": "{who} takes {emoji} back from number {seq}",
 }
+# What may have changed, in the words of a message of the system.
+SAID = ("title", "picture", "announce", "disappear", "keep_days")
 ACTS = {
     "member.added": "{who} has added {whom}",
     "member.joined": "{who} has joined",
@@ -68,13 +69,12 @@ def message_line(message: Message, who: Who) -> str:
     return f"{text}{' (edited)' if message.edited_at else ''}{f'  [{reactions}]' if reactions else ''}"
 
 
-def system_line(system: dict[str, Any], sender: str, who: Who) -> str:
-    act, users = str(system.get("act", "")), [who(user) for user in system.get("users", [])]
-    more = int(system.get("count", len(users))) - len(users)
+def system_line(system: SystemAct, sender: str, who: Who) -> str:
+    users = [who(user) for user in system.users or ()]
+    more = (system.count or len(users)) - len(users)
     whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
-    if act == "conversation.edited":
-        changed = ", ".join(f"{name}: {value}" for name, value in system.items() if name != "act")
+    if system.act == "conversation.edited":
+        changed = ", ".join(f"{name}: {getattr(system, name)}" for name in SAID if getattr(system, name) is not None)
         return f"{who(sender)} has changed {changed}"
-    return ACTS.get(act, "{who}: " + act.replace("{", "").replace("}", "")).format(
-        who=who(sender), whom=whom, role=system.get("role", "")
-    )
+    form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
+    return form.format(who=who(sender), whom=whom, role=system.role or "")
