@@ -112,9 +112,9 @@ def test_each_migration_has_a_number_of_its_own() -> None:
 
 
 def declared_tags(base: str) -> set[str]:
-    """The tags of the classes that the source declares below this one."""
-    sources = (path for path in SOURCES if path.parent.name != "client")
-    kinds = (node for path in sources for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.ClassDef))
+    """The tags of the classes that the server declares below this one."""
+    served = [path for path in SOURCES if "client" not in path.relative_to(ROOT).parts]
+    kinds = (node for path in served for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.ClassDef))
     below = [kind for kind in kinds if any(isinstance(one, ast.Name) and one.id == base for one in kind.bases)]
     return {ast.literal_eval(word.value) for kind in below for word in kind.keywords if word.arg == "tag"}
 
@@ -144,7 +144,7 @@ def test_every_act_of_a_system_message_is_declared() -> None:
 def test_every_route_is_in_the_descriptions() -> None:
     config = Config(admins={"ann": Admin(token="x" * 32)})
     node: Any = SimpleNamespace(config=config)
-    app = quart_app(node, load(features), Drain(config.drain), "ws://x", "http://x")
+    app = quart_app(node, load(features), Drain(config.drain), "ws://x")
     metrics.add_routes(app, node, None)  # type: ignore[arg-type]
     described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     text = (ROOT / "docs" / "protocol.md").read_text()

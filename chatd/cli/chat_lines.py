@@ -24,8 +24,6 @@ CHANGED = {
     "reaction": "{who}: {emoji} to number {seq}",
     "unreaction": "{who} takes {emoji} back from number {seq}",
 }
-# What may have changed, in the words of a message of the system.
-SAID = ("title", "picture", "announce", "disappear", "keep_days")
 ACTS = {
     "member.added": "{who} has added {whom}",
     "member.joined": "{who} has joined",
@@ -74,7 +72,7 @@ def system_line(system: SystemAct, sender: str, who: Who) -> str:
     more = (system.count or len(users)) - len(users)
     whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
     if system.act == "conversation.edited":
-        changed = ", ".join(f"{name}: {getattr(system, name)}" for name in SAID if getattr(system, name) is not None)
-        return f"{who(sender)} has changed {changed}"
+        changes = ((name, getattr(system, name)) for name in system.__struct_fields__ if name != "act")
+        return f"{who(sender)} has changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
     form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
     return form.format(who=who(sender), whom=whom, role=system.role or "")

@@ -142,7 +142,8 @@ class Hub:
         audience = self._audiences.get((tenant, conversation))
         for session in tuple(audience.sessions) if audience is not None and users else ():
             if session.user in users:
-                tell_at_once(session, Behind(conversation=conversation, rev=rev))
+                news = behind(conversation, rev)
+                session.send_nowait(news.frames[session.codec], news)
         self.part(tenant, conversation, users)
 
     # --- who is hidden --------------------------------------------------------------------------------------------------

@@ -78,6 +78,25 @@ ONE_OF: dict[str, list[Schema]] = {
     ],
     "report.create": [given("user"), given("conversation", "message")],
 }
+# The same for parts of commands, by the name of the struct.
+PARTS: dict[str, Schema] = {
+    "AttachmentInput": {
+        "anyOf": [
+            {
+                **given("upload"),
+                "not": {"anyOf": [given("url"), {"required": ["type"], "properties": {"type": {"const": "link"}}}]},
+            },
+            {
+                "required": ["url"],
+                "properties": {
+                    "url": {"type": "string", "pattern": "^https?://[A-Za-z0-9.-]+"},
+                    "type": {"enum": ["link", None]},
+                },
+                "not": given("upload"),
+            },
+        ]
+    }
+}
 # Patterns of cursors: each list has its own, and clients take them as they are.
 FIELDS: dict[str, Schema] = {
     "conversation.list.cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}$"},

@@ -34,11 +34,13 @@ CHECKS = [
 ]
 # They stop the server, or put it out of work for the others.
 LEFT_OUT = ("admin.drain", "admin.maintenance")
-# What no schema says: which cursor goes with which query, which emoji there are, which zones and addresses, what time it is, what this server takes as a reason.
+# What no schema says: which cursor goes with which query; which links, emoji, zones and addresses there are; what time
+# it is; what this server takes as a reason.
 UNSAID = {
     "admin.ban": "$.address",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
+    "message.send": "$.attachments",
     "reaction.add": "$.emoji",
     "report.create": "$.reason",
     "schedule.edit": "$.at",
