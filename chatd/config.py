@@ -263,7 +263,11 @@ class Moderation(Section, frozen=True):
 
 
 class Drain(Section, frozen=True):
-    timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
+    notice: Annotated[
+        Seconds,
+        doc("Seconds after SIGTERM in which /readyz says so and both doors serve as before; longer than a balancer polls."),
+    ] = 2.0
+    timeout: Annotated[Seconds, doc("Seconds from then to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
 
 

@@ -283,11 +283,12 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
         async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
             await wait_for_stop(drain, lambda: leave(listener, drain, node))
         closed.set()
-        nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
+        nursery.cancel_scope.deadline = max(trio.current_time() + LAST_REQUESTS, drain.deadline)
 
 
 async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
-    """Nobody new, everybody told, everything committed. Whoever asks for readiness hears it before anything else is done."""
+    """Readiness is over; a while later nobody new, everybody told, everything committed."""
+    await drain.announce()
     drain.begin()
     listener.stop_accepting()
     await node.matcher.leave()

@@ -125,7 +125,7 @@ class Supervisor:
             self._send(signal.SIGTERM)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hurry, signals)
-                with trio.move_on_after(self._config.drain.timeout + GRACE):
+                with trio.move_on_after(self._config.drain.notice + self._config.drain.timeout + GRACE):
                     for process in self._processes.values():
                         await process.wait()
                 nursery.cancel_scope.cancel()

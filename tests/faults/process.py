@@ -56,6 +56,7 @@ class Process:
             "CHATD_DATA__SECRET": SECRET,
             "CHATD_GATEWAY__PORT": ports[0],
             "CHATD_HTTP__PORT": ports[1],
+            "CHATD_DRAIN__NOTICE": "0",
             **LIMITS,
             **self._environment,
         }
