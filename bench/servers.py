@@ -61,7 +61,7 @@ class Chatd:
     def __init__(self, limits: Mapping[str, float] = LIMITS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
-        environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET}
+        environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, env=os.environ | environment

@@ -18,6 +18,11 @@ class TokenBucket:
         self._tokens -= 0 if wait else cost
         return wait
 
+    def tokens(self, now: float) -> float:
+        """How many there are."""
+        self.lacks(now)
+        return self._tokens
+
     def lacks(self, now: float, cost: float = 1) -> float:
         """The seconds until `cost` tokens will be there; nothing is taken."""
         if now > self._seen:

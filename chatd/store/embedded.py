@@ -16,7 +16,7 @@ from chatd.errors import OperatorError
 
 LOCK = "chatd.lock"
 # What chatd makes before it has locked a folder.
-OURS = {"secret", "uploads"}
+OURS = {"secret", "installation_secret", "uploads"}
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
