@@ -94,7 +94,7 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
         again = [Reply(ack)] if ack is not None else []
         await deliver(ctx, again if done.duplicate else [news])
 
-    return await ctx.node.journal.append(entry_of(ctx, out), tell)
+    return await ctx.node.journal.append(entry_of(ctx, out), tell, ctx.began)
 
 
 async def check(ctx: Ctx, out: Outgoing) -> Quote | UnsetType:

@@ -7,6 +7,7 @@ anything else is a bug and passes. A server that goes away is answered `unavaila
 jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -30,6 +31,8 @@ from chatd.store.postgres_faults import (
 
 __all__ = ["BadAddress", "Connection", "ForeignKeyViolation", "NoSchema", "Postgres", "Row", "UniqueViolation", "open_postgres"]
 
+# What a transaction has for its rollback when its time is over.
+ROLLBACK_S = 0.2
 T = TypeVar("T")
 Row = asyncpg.Record
 Work = Callable[[Any], Awaitable[T]]
@@ -127,7 +130,7 @@ class Connection:
     async def within(self, work: Work[T], timeout: float) -> T:
         """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
         with trio.move_on_after(timeout):
-            result = await self._across(work)
+            result = await self._across(work, timeout + ROLLBACK_S)
             if self._faults.open:
                 self._faults.succeeded()
             return result
@@ -135,10 +138,10 @@ class Connection:
         self._faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _across(self, work: Work[T]) -> T:
+    async def _across(self, work: Work[T], at_most: float) -> T:
         """Run it in asyncio, with its failures translated. The cause of a `Refused` is for operators only."""
         try:
-            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work))
+            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work, at_most))
         except Exception as error:
             self._faults.note(error)
             ours = translated(error)
@@ -146,14 +149,17 @@ class Connection:
                 raise
             raise ours from error
 
-    async def _within(self, work: Work[T]) -> T:
+    async def _within(self, work: Work[T], at_most: float) -> T:
         connection = await self._opened()
+        # Cancelled, a transaction is rolled back first, and a server that is silent would never answer that.
+        silent = asyncio.get_running_loop().call_later(at_most, connection.terminate)
         try:
             return await work(connection)
         except BROKEN:
             connection.terminate()
             raise
         finally:
+            silent.cancel()
             # Cancelled in the midst of it: nobody may go on where somebody else has stopped.
             if not connection.is_closed() and connection.is_in_transaction():
                 connection.terminate()

@@ -1,6 +1,6 @@
 """The two statements of the journal: entries go in, and what became of each comes back, in the order in which it is told."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import astuple
@@ -13,11 +13,15 @@ from chatd.store.entries import Advanced, Append, Appended, Committed, Entry, It
 from chatd.store.postgres import Connection
 
 SQL = queries.load("journal")
+# How long one statement waits for a lock. Whoever holds it for longer holds up one conversation, and not the others of its share.
+LOCK_WAIT_MS = 250
 # One plan for ever, through indexes, whatever the tables looked like when it was made.
 NESTED = (
-    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off"
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+    f"set lock_timeout = {LOCK_WAIT_MS}"
 )
 Result = tuple[Entry, Committed | Refused | str]
+Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
 
 async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
@@ -58,10 +62,11 @@ def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
     return [column if any(value is not None for value in column) else None for column in columns]
 
 
-def split(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Messages and receipts."""
+def by_statement(entries: Iterable[Entry]) -> list[tuple[Statement, list[Entry]]]:
+    """Messages and receipts, where there are any, each with the statement that commits them."""
     messages: list[Entry] = []
     receipts: list[Entry] = []
     for entry in entries:
         (messages if isinstance(entry.item, Append) else receipts).append(entry)
-    return messages, receipts
+    both: list[tuple[Statement, list[Entry]]] = [(append_messages, messages), (advance_receipts, receipts)]
+    return [(statement, part) for statement, part in both if part]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import trio
+
 from chatd.config import Journal
 from chatd.errors import Refused
 from chatd.ids import uuid7
@@ -44,9 +46,9 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     async with open_journal(db, Journal(flushers=1), on_gap) as journal:
         share: Any = journal._shares[0]
         share._connection = LosesAnAnswer(share._connection)
-        done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell)
+        done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
         assert (done.read_seq, done.rev, done.unread, done.doubtful) == (4, None, None, True)
-        again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell)
+        again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time())
         assert (again.read_seq, again.rev, again.unread, again.doubtful) == (5, None, 0, False)
     assert told == [done, again]
     assert gaps == [("default", GROUP)]
