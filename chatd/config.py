@@ -62,6 +62,8 @@ class PostgresSection(Section, frozen=True):
     dsn: Annotated[str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.")] = ""
     dsn_file: Annotated[str, doc("File that holds the dsn, instead of dsn.")] = ""
     pool: Annotated[Count, doc("Connections for everything but the journal.")] = 8
+    user_connections: Annotated[Count, doc("Connections of the pool that one user's commands use at once; more wait.")] = 2
+    reserved: Annotated[Count, doc("Connections of the pool for sign-in and background work only.")] = 2
     timeout: Annotated[
         Seconds,
         doc("Seconds a statement may take, and a command with all of its statements, before the sender is told `timeout`."),

@@ -16,6 +16,7 @@ from chatd.node import masked, members
 from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
+from chatd.store.fair_share import ACCOUNT, charge_to
 from chatd.wire.messages import Command, error_of
 
 LOG = log.get(__name__)
@@ -42,6 +43,10 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         refuse(ctx, Refused("timeout"))
     except Exception:
         refuse(ctx, internal_error(row, ctx))
+    account = ACCOUNT.get()
+    if account is not None and account.used_s:
+        ctx.node.limits.charge(account.tenant, account.user, account.used_s)
+        account.used_s = 0.0
     ctx.node.meters.commands[row.command].observe(perf_counter() - began)
 
 
@@ -68,6 +73,7 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         check_admin(ctx)
         return
     ctx.take(row.cost)
+    charge_to(ctx.tenant, ctx.user)
     if row.needs is Needs.MEMBER:
         await members.check_member(ctx, getattr(command, "conversation"))  # noqa: B009
 

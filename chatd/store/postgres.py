@@ -10,6 +10,7 @@ jsonb goes in and comes out as Python values; uuid goes in as text and comes out
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -18,6 +19,7 @@ import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.fair_share import ACCOUNT, FairShare
 from chatd.store.jsonb import from_jsonb, to_jsonb
 from chatd.store.postgres_faults import (
     BROKEN,
@@ -54,6 +56,7 @@ class Postgres:
         self._node = node
         self._free = trio.Semaphore(settings.pool)
         self._idle: list[Connection] = []
+        self._shares = FairShare(settings)
         self.faults = Faults()
 
     async def one(self, sql: str, *args: Any) -> Row | None:
@@ -78,17 +81,29 @@ class Postgres:
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
+        account = ACCOUNT.get()
         with trio.move_on_after(timeout) as patience:
-            async with self._free:
-                connection = self._idle.pop() if self._idle else self.connection("pool")
-                try:
-                    return await connection.within(work, timeout)
-                finally:
-                    if patience.cancel_called:
-                        connection.close()
-                    self._idle.append(connection)
+            if account is None:
+                return await self._lend(work, timeout, patience)
+            await self._shares.acquire(account)
+            began = perf_counter()
+            try:
+                return await self._lend(work, timeout, patience)
+            finally:
+                account.used_s += perf_counter() - began
+                self._shares.release(account)
         self.faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
+
+    async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else self.connection("pool")
+            try:
+                return await connection.within(work, timeout)
+            finally:
+                if patience.cancel_called:
+                    connection.close()
+                self._idle.append(connection)
 
     async def in_transaction(self, work: Work[T]) -> T:
         """As `within`, in one transaction: what `work` raises undoes all of it."""
