@@ -16,6 +16,7 @@ from chatd.node import masked, members
 from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
+from chatd.node.texts import prepared
 from chatd.store.fair_share import ACCOUNT, charge_to
 from chatd.wire.messages import Command, error_of
 
@@ -30,6 +31,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     try:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting, deadline=deadline_of(row, ctx)) as scope:
+            command = prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:
