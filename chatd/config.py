@@ -68,7 +68,12 @@ class PostgresSection(Section, frozen=True):
     dsn: Annotated[str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.")] = ""
     dsn_file: Annotated[str, doc("File that holds the dsn, instead of dsn.")] = ""
     pool: Annotated[Count, doc("Connections for everything but the journal.")] = 8
-    timeout: Annotated[Seconds, doc("Seconds a statement may take before the sender is told `timeout`.")] = 5.0
+    user_connections: Annotated[Count, doc("Connections of the pool that one user's commands use at once; more wait.")] = 2
+    reserved: Annotated[Count, doc("Connections of the pool for sign-in and background work only.")] = 2
+    timeout: Annotated[
+        Seconds,
+        doc("Seconds a statement may take, and a command with all of its statements, before the sender is told `timeout`."),
+    ] = 5.0
     allow_unsafe_durability: Annotated[
         bool, doc("Serve although fsync or synchronous_commit is off. Acked messages can be lost.")
     ] = False
@@ -146,7 +151,9 @@ class Journal(Section, frozen=True):
     flushers: Annotated[Count, doc("Connections that commit messages, each with its share of the conversations.")] = 2
     batch: Annotated[Count, doc("Most messages of one commit.")] = 500
     waiting: Annotated[Count, doc("Most messages that may wait for a commit; more are refused.")] = 20_000
-    deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
+    deadline: Annotated[
+        Seconds, doc("Seconds a message may take from its arrival to its commit before its sender is told `unavailable`.")
+    ] = 5.0
 
 
 class Filters(Section, frozen=True):

@@ -24,6 +24,9 @@ class SendMessage(Outgoing, tag="message.send"):
 class MessageAck(Committed, tag="message.ack"):
     """The message is committed. `duplicate`: it had been before, and this is the first ack again.
 
+    Other acks and events of a conversation come to a connection in the order of `rev`, also past a `behind`; the `rev` of a
+    duplicate may lie below what the connection was given since.
+
     `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
     """
 

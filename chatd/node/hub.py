@@ -5,6 +5,7 @@ a slow reader: events that its outbox does not take are dropped, and the convers
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
 from weakref import WeakSet
 
 import trio
@@ -20,6 +21,8 @@ from chatd.node.typists import Typists
 from chatd.node.veils import Hidden, Veils
 from chatd.wire.messages import Event
 
+# Tenant and conversation.
+Key = tuple[str, str]
 # Tenant, user, and whether the user is here.
 Watcher = Callable[[str, str, bool], None]
 
@@ -35,7 +38,12 @@ class Hub:
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
         self.traces = Traces()
-        self.waiting: dict[tuple[str, str], float] = {}
+        # Where something is missing, how far the conversation was told when that was noticed, and when.
+        self.waiting: dict[Key, tuple[int, float]] = {}
+        # See `Journal.began`.
+        self.commit_began: Callable[[str, str], float] = lambda tenant, conversation: inf
+        # Revs up to which something may have been missed, and since when that is known; see `tell_behind`.
+        self._put_off: dict[Key, tuple[int, float]] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
@@ -190,6 +198,8 @@ class Hub:
         if audience is not None:
             audience.leave(session)
             if not audience.sessions:
+                # Who enters next must not be told again what the others were told, and learns of what was held.
+                self._passed.note(key, audience.latest, keep=bool(self._arrivals))
                 del self._audiences[key]
                 self.waiting.pop(key, None)
 
@@ -254,7 +264,18 @@ class Hub:
         self._note(key, audience)
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
-        """Something up to `rev` may have been missed: whoever hears the conversation has to sync."""
+        """Something up to `rev` may have been missed: whoever hears the conversation has to sync.
+
+        Put off while this node is committing there: that may be numbered below `rev`, and its ack must not come after `behind`.
+        """
+        key = (tenant, conversation)
+        if self.commit_began(tenant, conversation) < inf:
+            self._put_off[key] = (max(rev, self._put_off.get(key, (0, 0.0))[0]), trio.current_time())
+        else:
+            await self.skip_to(tenant, conversation, rev)
+
+    async def skip_to(self, tenant: str, conversation: str, rev: int) -> None:
+        """Tell it at once: nothing below `rev` is being committed here."""
         key = (tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
@@ -263,13 +284,25 @@ class Hub:
             await audience.skip_to(rev)
             self._note(key, audience)
 
-    def _note(self, key: tuple[str, str], audience: Audience) -> None:
-        """Remember since when something is missing. See `Truth.mend`."""
+    async def tell_put_off(self) -> None:
+        """Tell `behind` where it was put off, once nothing is being committed that began before. Call it again and again."""
+        for key, (rev, since) in tuple(self._put_off.items()):
+            if self.commit_began(*key) > since:
+                del self._put_off[key]
+                await self.skip_to(*key, rev)
+
+    def late(self, patience: float) -> list[Key]:
+        """Where something is missing for so many seconds that no commit of this node can be."""
+        now = trio.current_time()
+        return [key for key, (_, since) in self.waiting.items() if since <= now - patience and self.commit_began(*key) > since]
+
+    def _note(self, key: Key, audience: Audience) -> None:
+        """Remember since when something is missing after what was told."""
         if not audience.waiting:
             if self.waiting:
                 self.waiting.pop(key, None)
-        elif key in self._audiences:
-            self.waiting.setdefault(key, trio.current_time())
+        elif key in self._audiences and self.waiting.get(key, (-1, 0.0))[0] != audience.rev:
+            self.waiting[key] = (audience.rev, trio.current_time())
 
     async def tell_user(self, tenant: str, user: str, news: News) -> None:
         sessions = self._users.get((tenant, user))

@@ -109,7 +109,7 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
         again = [Reply(ack)] if ack is not None else []
         await deliver(ctx, again if done.duplicate else [news])
 
-    return await ctx.node.journal.append(entry_of(ctx, out, said), tell)
+    return await ctx.node.journal.append(entry_of(ctx, out, said), tell, ctx.began)
 
 
 async def check(ctx: Ctx, out: Outgoing) -> Content:

@@ -62,8 +62,8 @@ class Truth:
         """For ever: where something is missing for too long, say how far the conversation is."""
         while True:
             await trio.sleep(PATIENCE / 3)
-            late = trio.current_time() - PATIENCE
-            keys = [key for key, since in self._hub.waiting.items() if since <= late]
+            await self._hub.tell_put_off()
+            keys = self._hub.late(PATIENCE)
             with suppress(Refused):
                 if keys:
                     await self._close_gaps(keys)

@@ -264,7 +264,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
 
         async def deliver(ctx: Ctx, told: effects.Effects) -> None:
             await effects.deliver(ctx, told)
-            await ctx.node.journal.append(late, tell)
+            await ctx.node.journal.append(late, tell, ctx.began)
 
         monkeypatch.setattr(erasure, "deliver", deliver)
         await inside(erasure.erase_next)
