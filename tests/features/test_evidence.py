@@ -49,7 +49,7 @@ async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config:
         message = {"conversation": conversation, "message": sent["message"]}
         await edited(bob, message, *(str(n) * LONG for n in range(4)), "hi")
         entries = await transcript(daemon, await report(alice, **message))
-        assert entries[-1]["earlier"] == ["b" * LONG]
+        assert (entries[-1]["earlier"][0], len(entries[-1]["earlier"])) == ("b" * LONG, 2)
         await edited(bob, {"conversation": conversation, "message": before["message"]}, *(str(n) * LONG for n in range(4)), "hm")
         entries = await transcript(daemon, await report(alice, conversation=conversation, message=before["message"]))
         assert entries[0]["earlier"][0] == "context"
