@@ -17,6 +17,7 @@ from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
 from chatd.node.texts import prepared
 from chatd.wire.messages import Command, error_of
+from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
 
@@ -27,6 +28,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     try:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting):
+            check_times(command)
             command = prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
