@@ -39,6 +39,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.peer_watch import PeerWatch
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
 from chatd.node.range_bans import RangeBans
@@ -113,11 +114,12 @@ def with_public_url(config: Config, http_url: str) -> Config:
 async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     """Everything below the doors, ready to be used."""
     health = Health()
-    async with open_stores(config) as (db, redis, blobs):
+    name = uuid7(now_ms())
+    async with open_stores(config, name) as (db, redis, blobs):
         await prepare(db, config, keys)
         hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
-            open_cluster(hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
+            open_cluster(name, hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
             open_journal(db, config.journal, cluster.tell_behind, health) as journal,
             open_screening(config, db, now_ms) as screening,
         ):
@@ -149,12 +151,12 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def open_stores(config: Config) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
+async def open_stores(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
     """Postgres, Redis and the store of the uploads; what is embedded is started."""
     async with (
         open_servers(config) as (dsn, url),
         open_asyncio(),
-        open_postgres(dsn, config.postgres) as db,
+        open_postgres(dsn, config.postgres, name) as db,
         open_redis(config.redis, url) as redis,
         open_blobs(config) as blobs,
     ):
@@ -194,16 +196,20 @@ def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float) -> AsyncIterator[Cluster]:
+async def open_cluster(
+    name: str, hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float
+) -> AsyncIterator[Cluster]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
-    bus = Bus(redis, uuid7(now_ms()))
+    bus = Bus(redis, name)
     cluster = Cluster(hub, bus, db, now_ms)
+    watch = PeerWatch(bus, db, cluster.truth)
     health.add(cluster.truth.condition)
+    health.add(watch.condition)
     await cluster.truth.begin()
     async with trio.open_nursery() as nursery:
         health.start(nursery, "bus reader", bus.read, cluster.obey, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
-        health.start(nursery, "bus watch", bus.watch, cluster.resync)
+        health.start(nursery, "peer watch", watch.run)
         health.start(nursery, "gap repair", cluster.truth.mend)
         health.start(nursery, "reconciler", cluster.truth.patrol)
         await bus.introduce(patience)

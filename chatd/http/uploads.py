@@ -22,6 +22,7 @@ from chatd.http.api import asker, identify
 from chatd.http.intake import Intake
 from chatd.http.multipart import WRAPPING, allow_large_bodies, read_file
 from chatd.http.ranges import Unsatisfiable, matches, wanted
+from chatd.http.slots import Owner, Owners
 from chatd.ids import is_uuid
 from chatd.node import uploads
 from chatd.node.context import Node
@@ -34,13 +35,13 @@ from chatd.wire.uploads import PATH, Upload
 # What one upload and one download cost in the user's bucket of commands.
 COST = 5.0
 # A download is read and sent in parts, so that a slow reader holds one of them only.
-PART = 1_048_576
+PART = 262_144
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     """POST and GET; deleting is a command."""
     settings = node.config.uploads
-    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     intake = Intake(settings)
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
 
@@ -53,7 +54,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who))
+            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -68,16 +69,17 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, intake: Intake, who: Principal) -> Upload:
+async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
-    with intake.place(who) as place:
+    with intake.place(who, owner) as place:
         await uploads.check_quota(node, who, node.clock())
         with trio.move_on_after(settings.timeout) as patience:
             received = await read_file(settings.max_bytes, place.hold)
         if patience.cancelled_caught:
             raise RequestTimeout
-        content = await uploads.prepared(received.data, settings)
+        async with intake.decoding(owner):
+            content = await uploads.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:
             name = judged(node, who.tenant, TextKind.NAME, name, "$.file")
@@ -100,7 +102,7 @@ async def answer(node: Node, stored: Stored) -> Response:
     first = b"" if start == end else await part_of(node, stored, start, end)
     response = Response(parts(node, stored, first, start, end), 206 if span else 200, headers, content_type=stored.mime)
     response.content_length = end - start
-    # A slow reader is the business of `peer`.
+    # `Peer` has the time for the whole answer.
     response.timeout = None
     return response
 

@@ -24,11 +24,13 @@ from chatd.wire.messages import Event
 LOG = log.get(__name__)
 # Seconds that other nodes have to say whether they know somebody.
 SEEK = 1.5
+# Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
+MAX_EVENT_BYTES = 32 * 1024
 ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read`, `write` and `watch` of the bus run beside it, and `mend` and `patrol` of its `truth`."""
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
 
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub
@@ -100,7 +102,11 @@ class Cluster:
         rev = getattr(event, "rev", 0) or 0
         self.listener(tenant, conversation, event)
         if not self._bus.alone:
-            self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
+            body = ENCODE(event)
+            if rev and len(body) > MAX_EVENT_BYTES and not parts:
+                self.publish(orders.TellBehind(tenant, conversation, rev))
+            else:
+                self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
             if rev:
                 self._hub.traces.given((conversation, rev, self._bus.given))
         after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then

@@ -28,16 +28,19 @@ MOST_WAITING = 16
 MOST_BYTES = 1_048_576
 MOST_SESSIONS = 1000
 MOST_ANSWERS = 1000
+MAX_LIST_BYTES = 16 * 1024 * 1024
 KEPT = 30
 # Users that a line of the log names.
 MOST_NAMED = 10
 # Milliseconds after which somebody who was kicked is asked to come back.
 COME_BACK = 1000
 TOO_MUCH = "the answer is too large; ask for less"
-# KEYS: the list; ARGV: the answer, seconds that it is kept, most answers.
+# KEYS: the list, the bytes in it; ARGV: the answer, seconds that it is kept, most answers, most bytes.
 PUT = """
-if redis.call('llen', KEYS[1]) < tonumber(ARGV[3]) then redis.call('rpush', KEYS[1], ARGV[1]) end
+local fits = redis.call('llen', KEYS[1]) < tonumber(ARGV[3])
+if fits and redis.call('incrby', KEYS[2], #ARGV[1]) <= tonumber(ARGV[4]) then redis.call('rpush', KEYS[1], ARGV[1]) end
 redis.call('expire', KEYS[1], ARGV[2])
+redis.call('expire', KEYS[2], ARGV[2])
 """
 
 
@@ -125,4 +128,5 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
     if len(data) > MOST_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
-    await redis.call("EVAL", PUT, 1, redis.key("answers", reply), data, KEPT, MOST_ANSWERS)
+    keys = redis.key("answers", reply), redis.key("answers", reply, "bytes")
+    await redis.call("EVAL", PUT, 2, *keys, data, KEPT, MOST_ANSWERS, MAX_LIST_BYTES)

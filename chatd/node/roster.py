@@ -60,7 +60,7 @@ def keys(redis: Redis, name: str) -> tuple[str, str]:
 
 async def read(redis: Redis) -> list[Snapshot]:
     """How the nodes were within the last seconds, the oldest node first. Raises Refused."""
-    names = [name.decode() for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MOST - 1)]
+    names = [name.decode(errors="replace") for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MOST - 1)]
     found = []
     for at in range(0, len(names), AT_ONCE):
         texts = await redis.call("MGET", *(redis.key("node", name) for name in names[at : at + AT_ONCE]))

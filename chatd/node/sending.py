@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatd.config import Config
 from chatd.errors import Refused
 from chatd.ids import NIL, uuid7
 from chatd.node.attachments import resolve, shown
@@ -139,6 +140,14 @@ def check_content(ctx: Ctx, out: Outgoing) -> None:
         raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
     if out.text:
         check_text(ctx.node.config, out.text)
+    check_payload(ctx.node.config, out)
+
+
+def check_payload(config: Config, out: Outgoing) -> None:
+    """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
+    size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
+    if size > config.limits.payload_bytes:
+        raise Refused("too_large", f"$: meta and attachments have at most {config.limits.payload_bytes} bytes together, as JSON")
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:

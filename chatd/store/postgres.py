@@ -45,9 +45,10 @@ class Postgres:
     Lent here and not by asyncpg's pool: each step of asyncio costs a step of Trio, and its pool takes ten to lend and take back.
     """
 
-    def __init__(self, dsn: str, settings: PostgresSection) -> None:
+    def __init__(self, dsn: str, settings: PostgresSection, node: str = "") -> None:
         self._dsn = dsn
         self._settings = settings
+        self._node = node
         self._free = trio.Semaphore(settings.pool)
         self._idle: list[Connection] = []
         self.faults = Faults()
@@ -97,7 +98,7 @@ class Postgres:
 
     def connection(self, name: str, prelude: str = "") -> "Connection":
         """A connection of one's own, which begins with the statements of the prelude."""
-        return Connection(self._dsn, self._settings, self.faults, name, prelude)
+        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude)
 
     def close(self) -> None:
         for connection in self._idle:
@@ -173,6 +174,9 @@ class Connection:
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     """What every session of ours sets. Times in milliseconds.
 
+    The name ends with the id of the node: it tells the other nodes that this one can still commit (`node/peer_watch.py`). So the
+    server looks after sessions whose machine is gone: after half a minute they end, and with them the locks they hold.
+
     A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
     that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its
     order and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
@@ -186,6 +190,9 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
         "statement_timeout": limit,
         "lock_timeout": limit,
         "idle_in_transaction_session_timeout": limit,
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "4",
     }
 
 
@@ -209,9 +216,9 @@ async def prepare(connection: Any) -> None:
 
 
 @asynccontextmanager
-async def open_postgres(dsn: str, settings: PostgresSection) -> AsyncIterator[Postgres]:
-    """The door. Opens no connection by itself: a server that is away now may be there later."""
-    db = Postgres(dsn, settings)
+async def open_postgres(dsn: str, settings: PostgresSection, node: str = "") -> AsyncIterator[Postgres]:
+    """The door. Opens no connection by itself: a server that is away now may be there later. `node`: the id of a serving node."""
+    db = Postgres(dsn, settings, node)
     try:
         yield db
     finally:

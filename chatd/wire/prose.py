@@ -100,7 +100,7 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
-* Integers fit 64 bits with a sign; text has no NUL; `meta` holds what JSON can hold, at most 2000 values and, with the command around it, 16 levels.
+* Integers fit 64 bits with a sign; text has no NUL; `meta` holds what JSON can hold, at most 2000 values and, with the command around it, 16 levels. `meta` and `attachments` of a message have at most 8192 bytes together, as JSON (`limits.payload_bytes`); more is refused `too_large`.
 * In msgpack: maps with `str` keys, no extension types, no `bin`.
 
 ## REST
@@ -133,7 +133,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 * Sending again with the same `client_id` gives the same ack and no second message, for ever, over the socket and REST alike.
 * On one connection the events of a conversation, and the acks of what it sends there, come in the order of `rev`. A jump means that something was missed: sync.
 * Not acked means unknown: send it again with the same `client_id`. A refusal that is not `retryable` never appears later.
-* Typing is at most once, and may be dropped for a slow reader. A session that does not read is closed with 4000 and comes back with its position.
+* Typing is at most once, and may be dropped for a slow reader. A session that reads too slowly gets `behind` for its conversations, and `session.behind` for its own state, instead of the events that do not fit; its commands wait until their answers fit. One that takes nothing at all for `gateway.stall_timeout` seconds is closed with 4000 and comes back with its position.
 
 ## Limits
 
