@@ -134,10 +134,11 @@ select r.id::text, r.reporter::text, r.target::text as user, r.conversation::tex
 from reports r where r.tenant = $1 and r.id = $2
 
 -- name: file_of
--- A file of a report: its picture, or what is attached to a message that was kept with it. Tenant, report, upload.
+-- A file of a report: its picture, or what is attached to a message that was kept with it, also when its owner has removed it since.
+-- Tenant, report, upload.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from reports r
-join uploads u on u.tenant = r.tenant and u.id = $3 and u.removed_at is null
+join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'gone:%'
 where r.tenant = $1 and r.id = $2
     and (
         r.picture = u.id

@@ -17,7 +17,7 @@ from tests.features.test_reports import report, strangers, transcript
 from tests.features.test_uploads import House, files
 from tests.files import PDF, fetched, stored
 from tests.http.test_export import exported
-from tests.support import Daemon, Person, covers, running
+from tests.support import Daemon, Person, covers, operator, running
 
 __all__ = ["daemon"]
 LONG = 16_000
@@ -193,7 +193,9 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
         later = now_ms() + 2 * DAY
         await reports.sweep(store, Moderation(), later)
         await sweep.run(later)
-        # All three messages are in the evidence.
+        # All three messages are in the evidence, and an admin can open their files.
+        for file in ids:
+            assert (await reports.find_file(store, operator(), id_, file)).size == len(PDF)
         assert len(files(daemon)) == 3
         await store.run("delete from reports where id = $1", id_)
         await sweep.run(later)
