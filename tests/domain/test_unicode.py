@@ -1,11 +1,14 @@
 """Every emoji of Unicode's list, in every spelling; and characters that look alike."""
 
+import time
+
 import pytest
 from emoji import EMOJI_DATA
 
 from chatd.domain.emoji import canonical, is_emoji
 from chatd.domain.filters import WordFilter
 from chatd.domain.folding import APOSTROPHES
+from chatd.domain.texts import name_form, prose_form
 from chatd.domain.words import highlights, term_of, tokens
 
 VS16 = "\ufe0f"
@@ -45,6 +48,18 @@ def test_every_apostrophe_is_one() -> None:
     for mark in APOSTROPHES:
         assert words.is_in(f"so M{mark}yata!"), hex(ord(mark))
         assert tokens(f"m{mark}yata") == ["m", "yata"]
+
+
+@pytest.mark.parametrize(
+    "part", ["\u0301\u0327", "\u200d", "a\u200d", "\U000e0067", "\U0001f3f4\U000e0067", " ", "e\u0301", "\u3164", "\u202e", "\n"]
+)
+def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
+    """Far longer ones than are let in; quadratic time would be minutes."""
+    began = time.process_time()
+    for text in (part * (100_000 // len(part)), "a" + part * (100_000 // len(part)) + "b"):
+        assert name_form(name_form(text)) == name_form(text)
+        assert prose_form(prose_form(text)) == prose_form(text)
+    assert time.process_time() - began < 5.0
 
 
 @pytest.mark.parametrize("text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l"])
