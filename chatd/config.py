@@ -200,6 +200,8 @@ class Messages(Section, frozen=True):
     edit_history: Annotated[
         Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
     ] = "members"
+    edits: Annotated[Count, doc("How often a message can be edited.")] = 50
+    edits_per_minute: Annotated[Count, doc("How often a message can be edited within a minute.")] = 10
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
     receipts_up_to: Annotated[
         Count, doc("In groups of more members nobody is told how far others have received and read; it can be asked for.")
@@ -260,6 +262,9 @@ class Moderation(Section, frozen=True):
     reports_per_hour: Annotated[Count, doc("Most reports of one user in an hour.")] = 10
     evidence_messages: Annotated[Count, doc("Most messages that are kept with a report, around what it is about.")] = 50
     evidence_bytes: Annotated[Count, doc("Most bytes of them.")] = 65_536
+    keep_removed: Annotated[
+        Seconds, doc("Seconds that what a removed message said is kept, where only a report can take it up; 0: not at all.")
+    ] = 86_400.0
     keep_reports: Annotated[Seconds, doc("Seconds that a resolved report is kept, with its messages.")] = 15_552_000.0
     strikes: Annotated[list[Rung], doc('From so many strikes on each is a ban of so long (s, m, h, d): "3:1d", "8:ever".')] = (
         field(default_factory=LADDER.copy)

@@ -397,10 +397,11 @@ export interface EditScheduled {
   at?: number | null;
 }
 
-/** The earlier forms of a message. */
+/** A page of the earlier forms of a message. `cursor` is null on the last one. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
+  cursor: string | null;
 }
 
 /** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
@@ -433,6 +434,7 @@ export interface Evidence {
   attachments: Array<Record<string, unknown>>;
   at: number;
   earlier?: Array<string>;
+  removed_at?: number | null;
 }
 
 /** Any file. An image that is sent as a file has `width` and `height` too. */
@@ -905,6 +907,7 @@ export interface MessageEdits {
   t: "message.edits";
   conversation: string;
   message: string;
+  cursor?: string | null;
   limit?: number;
 }
 

@@ -198,9 +198,10 @@ class Edit(Part, kw_only=True, frozen=True):
     until: int
 
 class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
-    """The earlier forms of a message."""
+    """A page of the earlier forms of a message. `cursor` is null on the last one."""
 
     items: list[Edit]
+    cursor: str | None
 
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
     """Nobody comes in as this user any more."""
@@ -915,7 +916,7 @@ class Calls:
     async def call(self, command: Literal["message.edit"], *, conversation: str, message: str, text: str) -> MessageResult: ...
 
     @overload
-    async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, limit: int | None = None) -> Edits: ...
+    async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, cursor: str | None = None, limit: int | None = None) -> Edits: ...
 
     @overload
     async def call(self, command: Literal["message.forward"], *, conversation: str, client_id: str, source: str, message: str) -> Forwarded: ...
