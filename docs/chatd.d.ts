@@ -151,6 +151,7 @@ export interface Changes {
   rev: number;
   more: boolean;
   info?: Info;
+  reset: boolean;
 }
 
 /** Yes to what was proposed. */
@@ -1268,6 +1269,7 @@ export interface SessionState {
   gone: Array<string>;
   marks: Array<Mark>;
   own: boolean;
+  reset: boolean;
   cursor: string;
   more: boolean;
 }
