@@ -111,6 +111,17 @@ select r.id::text, r.reporter::text, r.target::text as user, r.conversation::tex
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at, r.transcript
 from reports r where r.tenant = $1 and r.id = $2
 
+-- name: file_of
+-- A file of a report: its picture, or what is attached to a message that was kept with it. Tenant, report, upload.
+select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
+from reports r
+join uploads u on u.tenant = r.tenant and u.id = $3 and u.removed_at is null
+where r.tenant = $1 and r.id = $2
+    and (
+        r.picture = u.id
+        or jsonb_path_exists(r.transcript, '$.**.attachments[*].upload ? (@ == $upload)', jsonb_build_object('upload', u.id))
+    )
+
 -- name: hold
 -- One at a time may decide about a report: tenant, id.
 select r.state, r.target::text as user, r.reason from reports r where r.tenant = $1 and r.id = $2 for update

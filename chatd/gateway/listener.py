@@ -136,18 +136,25 @@ class Listener(Generic[Guest]):
             sock.close()
 
     async def _knock(self, sock: socket.socket, peer: str) -> None:
+        """Who comes through a proxy is counted under the address that the proxy names: see `_read`."""
         try:
-            self._admission.check_rate()
+            if not is_trusted(peer, self._proxies):
+                self._admission.check_rate(peer)
         except Full as full:
             self._admission.refused["unavailable"] += 1
-            await turn_away(sock, too_many(full).response())
+            place = self._admission.turned_away(peer)
+            if place is not None:
+                with place:
+                    await turn_away(sock, too_many(full).response())
         else:
             await self._connection(sock, peer)
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock)
-            outbox = Outbox(transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames)
+            outbox = Outbox(
+                transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames, self._settings.stall_timeout
+            )
             lane = Lane(transport, outbox)
             try:
                 await self._visit(nursery, lane, peer)
@@ -202,6 +209,8 @@ class Listener(Generic[Guest]):
         handshake = handshake_of(head, peer)
         forwarded = handshake.headers.get("x-forwarded-for", "")
         handshake = handshake.at(client_address(peer, forwarded, self._proxies))
+        if is_trusted(peer, self._proxies):
+            self._admission.check_rate(handshake.address)
         if handshake.path != self._settings.path:
             raise Rejected(404, "not_found", f"the WebSocket is at {self._settings.path}")
         if not is_allowed_origin(handshake.origin, self._settings.origins, required=self._settings.require_origin):

@@ -66,7 +66,11 @@ NUMBERS = (
     by("code", "chatd_refusals_total", "Commands and requests that were refused.", REFUSALS, lambda s: s.refusals),
     one("chatd_messages_total", "Messages that were committed here.", lambda s: s.journal.messages),
     one("chatd_deliveries_total", "Event frames written or queued for sessions.", lambda s: s.hub.delivered),
-    one("chatd_deliveries_dropped_total", "Event frames that an outbox did not take.", lambda s: s.hub.dropped),
+    one(
+        "chatd_deliveries_dropped_total",
+        "Event frames that were dropped because a client reads too slowly.",
+        lambda s: s.hub.dropped,
+    ),
     one("chatd_journal_waiting_entries", "Messages and receipts that wait for a commit.", lambda s: s.journal.waiting),
     one("chatd_journal_batches_total", "Batches begun.", lambda s: s.journal.batches),
     one("chatd_journal_entries_total", "Messages and receipts in these batches.", lambda s: s.journal.entries),

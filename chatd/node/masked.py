@@ -66,9 +66,11 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
 
 @cache
 def can_name(result: type[Result]) -> bool:
-    """Whether there can be an id in it. An answer of numbers alone, as to a ping, waits for no database."""
+    """Whether it can hold the id of a user. An answer of numbers and tickets alone, as to a ping, waits for no database."""
     info = inspect.type_info(result)
-    return not isinstance(info, inspect.StructType) or not all(is_number(field.type) for field in info.fields)
+    if not isinstance(info, inspect.StructType):
+        return True
+    return not all(field.name == "ticket" or is_number(field.type) for field in info.fields)
 
 
 def is_number(kind: inspect.Type) -> bool:

@@ -8,6 +8,7 @@ from chatd.config import Moderation
 from chatd.errors import Refused
 from chatd.node import audit, bans, strikes
 from chatd.node.audit import Actor
+from chatd.node.uploads import Stored
 from chatd.store import queries
 from chatd.store.batches import delete_all
 from chatd.store.postgres import Postgres
@@ -48,6 +49,19 @@ async def read(db: Postgres, actor: Actor, report: str) -> dict[str, Any]:
             raise Refused("not_found", "no such report")
         await audit.note(connection, actor, "report.read", report)
         return dict(row)
+
+    return await db.in_transaction(work)
+
+
+async def find_file(db: Postgres, actor: Actor, report: str, upload: str) -> Stored:
+    """A file of a report, and a line in the audit log that it was opened. Raises Refused: `not_found`."""
+
+    async def work(connection: Any) -> Stored:
+        row = await connection.fetchrow(SQL.file_of, actor.tenant, report, upload)
+        if row is None:
+            raise Refused("not_found", "no such file of a report")
+        await audit.note(connection, actor, "report.file", report, {"upload": upload})
+        return Stored(**dict(row))
 
     return await db.in_transaction(work)
 

@@ -126,7 +126,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 * Sending again with the same `client_id` gives the same ack and no second message, for ever, over the socket and REST alike.
 * On one connection the events of a conversation, and the acks of what it sends there, come in the order of `rev`. A jump means that something was missed: sync.
 * Not acked means unknown: send it again with the same `client_id`. A refusal that is not `retryable` never appears later.
-* Typing is at most once, and may be dropped for a slow reader. A session that does not read is closed with 4000 and comes back with its position.
+* Typing is at most once, and may be dropped for a slow reader. A session that reads too slowly gets `behind` for its conversations, and `session.behind` for its own state, instead of the events that do not fit; its commands wait until their answers fit. One that takes nothing at all for `gateway.stall_timeout` seconds is closed with 4000 and comes back with its position.
 
 ## Limits
 

@@ -1,6 +1,6 @@
 """What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from itertools import product
 
@@ -23,6 +23,7 @@ from chatd.gateway.handshake import Rejected, handshake_of, read_head
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
 from chatd.gateway.rules import Rules
+from chatd.gateway.transport import Frames
 from chatd.http.multipart import Form
 from chatd.http.ranges import matches
 from chatd.wire.frames import TEXT
@@ -132,8 +133,8 @@ class Drip:
     def write_nowait(self, data: bytes) -> int:
         return len(data)
 
-    async def write(self, frames: Sequence[bytes]) -> int:
-        return sum(map(len, frames))
+    async def write(self, frames: Frames) -> int:
+        return sum(map(len, frames()))
 
     def finish(self) -> None: ...
 

@@ -9,10 +9,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.config import Config
 from chatd.store import embedded_redis
 from tests.folders import open_to_all
+from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, eventually, running
 
 

@@ -7,11 +7,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.config import Config, PostgresSection
 from chatd.errors import Refused
 from chatd.store import embedded_postgres, embedded_redis
 from tests.folders import open_to_all
+from tests.reply import Reply
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 

@@ -48,7 +48,7 @@ class Session:
     mask: Mask = field(default_factory=Mask)
     frames: list[bytes] = field(default_factory=list)
 
-    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool:
+    def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
         self.frames.append(self.mask.outward(frame))
         return True
 
