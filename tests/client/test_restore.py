@@ -4,18 +4,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import trio
 
 from chatd.cli.restored import renew
 from chatd.client import Client, connect
-from chatd.client.reply import Reply
 from chatd.config import Config, PostgresSection
 from chatd.node.peer_watch import LOOK_S
 from chatd.store import embedded_postgres
 from chatd.store.postgres import open_postgres
 from tests.conftest import Servers
 from tests.folders import open_to_all
+from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, covers, running
 
 Restore = Callable[[Config, Servers, Path], Awaitable[None]]
@@ -71,7 +72,8 @@ async def answers(person: Person, cursor: str) -> tuple[Reply, Reply]:
 
 async def told(client: Client, kind: str) -> Reply:
     with trio.fail_after(2 * PATIENCE):
-        async for event in client.events:
+        async for typed in client.events:
+            event = Reply(msgspec.to_builtins(typed))
             if event["t"] == kind:
                 return event
     raise AssertionError
@@ -105,7 +107,7 @@ async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
             reset = await told(client, "conversation.reset")
             assert (reset["conversation"], reset["seq"]) == (conversation, 2)
             history = await client.history(conversation)
-            assert [message["text"] for message in history["items"]] == ["kept", "instead"]
+            assert [message.text for message in history.items] == ["kept", "instead"]
             await alice.send(conversation, "live")
             assert (await told(client, "message.new"))["message"]["text"] == "live"
 
