@@ -168,6 +168,7 @@ export interface Changes {
   rev: number;
   more: boolean;
   info?: Info;
+  reset: boolean;
 }
 
 /** Yes to what was proposed. */
@@ -1340,6 +1341,7 @@ export interface SessionState {
   gone: Array<string>;
   marks: Array<Mark>;
   own: boolean;
+  reset: boolean;
   cursor: string;
   more: boolean;
 }

@@ -30,6 +30,25 @@ join matches m on m.tenant = b.tenant and m.id = b.match
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 where b.tenant = $1 and b.user_id = $2 and b.ended_at is null
 
+-- name: active_of
+-- Those of these users who are in a match: tenants, users, pairwise.
+select b.tenant, b.user_id::text as user, m.id::text as match, m.conversation::text, c.rev,
+    array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+join match_members b on b.tenant = u.tenant and b.user_id = u.id and b.ended_at is null
+join matches m on m.tenant = b.tenant and m.id = b.match
+join conversations c on c.tenant = m.tenant and c.id = m.conversation
+
+-- name: ended_of
+-- The last match of each of these users, where it has ended otherwise than by being kept: tenants, users, pairwise.
+select u.tenant, u.id::text as user, m.id::text as match, m.reason
+from unnest($1::text[], $2::uuid[]) as u (tenant, id)
+cross join lateral (
+    select b.match from match_members b
+    where b.tenant = u.tenant and b.user_id = u.id order by b.created_at desc limit 1
+) as l
+join matches m on m.tenant = u.tenant and m.id = l.match and m.ended_at is not null and m.reason <> 'kept'
+
 -- name: recent
 -- Those somebody met last: tenant, user, how many matches.
 select distinct o.user_id::text as user

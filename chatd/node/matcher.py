@@ -155,7 +155,10 @@ class Matcher:
             self._absences.gone((tenant, user), until)
 
     async def _resync(self) -> None:
+        """Word of matches may have been lost: of the beginning for users who wait here, of the end for those in a match."""
         self._give_again()
+        for tenant, user in await self.meetings.tell_missed(list(self._tickets.mine)):
+            self._forget(tenant, [user], True)
 
     def _give_again(self) -> None:
         for ticket in self._tickets.mine.values():

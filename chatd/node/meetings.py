@@ -7,6 +7,7 @@ from chatd.domain.match_steps import Paired
 from chatd.node.cluster import Cluster
 from chatd.node.veils import NOBODY, Hidden
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.matches import MatchEnded, MatchFound, Partner
 
@@ -98,6 +99,16 @@ class Meetings:
             now = await self.active(tenant, user)
             if now is not None:
                 await self.tell_found_again(tenant, user, now)
+
+    async def tell_missed(self, waiting: Sequence[User]) -> list[User]:
+        """Who of these is in a match, after telling them; and tell those in `among` whose match has ended. Raises Refused."""
+        matched = await self._db.all(SQL.active_of, *columns_of(waiting, 2))
+        for row in matched:
+            await self.tell_found_again(row["tenant"], row["user"], row)
+        for row in await self._db.all(SQL.ended_of, *columns_of(list(self.among), 2)):
+            await self._cluster.tell_user(row["tenant"], row["user"], MatchEnded(match=row["match"], reason=row["reason"]))
+            self.among.discard((row["tenant"], row["user"]))
+        return [(row["tenant"], row["user"]) for row in matched]
 
     async def _left(self, tenant: str, user: str, row: Row) -> bool:
         """Whether they are in this match no more; then they do not hear it either."""

@@ -74,8 +74,11 @@ async def test_a_node_that_did_not_hear_of_a_match_gives_the_ticket_again_and_it
         matcher.find(ticket)
     found = await told(ann, 0)
     matcher._tickets.mine["default", ann.user] = tickets[0]
+    matcher._cluster.match_news.forget("default", ann.user)
     await matcher._resync()
     again = await told(ann, 1)
+    await matcher._resync()
+    assert len(ann.frames) == 2, "what was told is not told again"
     assert (again["t"], again["match"], again["conversation"]) == ("match.found", found["match"], found["conversation"])
     assert matcher.ticket_of("default", ann.user) is None
     assert {(await told(ben, number))["match"] for number in range(len(ben.frames))} == {found["match"]}
@@ -228,6 +231,8 @@ async def test_a_match_that_was_left_meanwhile_is_not_told_again(started: Starte
         return answers.pop() if answers else await active(tenant, user)
 
     monkeypatch.setattr(meetings, "active", late)
+    # As on a node that has not heard of any of them.
+    matcher._cluster.match_news.forget("default", ann.user)
     await meetings.tell_found_again("default", ann.user, row)
     heard = [await told(ann, number) for number in (3, 4, 5)]
     expected = [("match.found", first), ("match.ended", first), ("match.found", second)]
