@@ -12,9 +12,11 @@ from heapq import heappop, heappush
 from itertools import chain, islice
 from sys import maxsize
 
+from msgspec.structs import astuple
+
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
-from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
+from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Pending, Queue, Queued, Reset, Settled, Step
 
 # Looks for one partner, and how many of them are taken from the other end of the line.
 MOST_LOOKS, FROM_BEHIND = 256, 64
@@ -221,14 +223,14 @@ class Pool:
                 self._remove(id_)
                 if reason not in MAY_RETURN:
                     self._spend(id_)
-            case Paired():
+            case Paired() if step.match not in self.pairs:
                 self._bind(step)
             case Confirmed(id_, ticket_id):
                 self._confirmed[id_].add(ticket_id)
             case Broken(id_):
                 for ticket in self._unbind(id_):
                     self.lines.enter(ticket, first=True)
-            case Settled(id_):
+            case Settled(id_) if id_ in self.pairs:
                 self._remember(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
@@ -237,7 +239,7 @@ class Pool:
                 self._clear()
 
     def _bind(self, pair: Paired) -> None:
-        self.pairs[pair.match] = pair
+        self.pairs[pair.match] = Paired(*astuple(pair))
         self._confirmed[pair.match] = set()
         for id_ in pair.tickets:
             self._in_pair[id_] = pair.match
@@ -270,7 +272,8 @@ class Pool:
         """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
         queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=lambda ticket: ticket.since)]
         confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
-        return [*queued, *self.pairs.values(), *confirmed]
+        pending = [Pending(*astuple(pair)) for pair in self.pairs.values()]
+        return [*queued, *pending, *confirmed]
 
     # --- what is told to those who wait ---------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ import trio
 from chatd.errors import Refused
 from chatd.ids import NIL
 from chatd.node.cluster import Cluster
-from chatd.node.meetings import Meetings, User
+from chatd.node.match_news import User
+from chatd.node.meetings import Meetings
 from chatd.node.roll_call import RollCall
 from chatd.store.bus import SILENCE
 

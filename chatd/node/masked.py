@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
-from msgspec import inspect
+from msgspec import UNSET, inspect
 from msgspec.structs import replace
 
 from chatd.domain.pseudonyms import Mask
@@ -54,7 +54,7 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
 
     What is committed is told in any case; when nobody can say who is to be hidden, that is the answer.
     """
-    if not any(isinstance(effect, Reply) and can_name(type(effect.result)) for effect in effects):
+    if not any(isinstance(effect, Reply) and can_name(effect.result) for effect in effects):
         return effects
     try:
         await refresh(ctx, mask)
@@ -64,11 +64,17 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
     return effects
 
 
-@cache
-def can_name(result: type[Result]) -> bool:
+def can_name(result: Result) -> bool:
     """Whether there can be an id in it. An answer of numbers alone, as to a ping, waits for no database."""
+    return any(getattr(result, name) is not UNSET for name in texts_of(type(result)))
+
+
+@cache
+def texts_of(result: type[Result]) -> tuple[str, ...]:
+    """The fields that hold more than a number."""
     info = inspect.type_info(result)
-    return not isinstance(info, inspect.StructType) or not all(is_number(field.type) for field in info.fields)
+    assert isinstance(info, inspect.StructType)
+    return tuple(field.name for field in info.fields if not is_number(field.type))
 
 
 def is_number(kind: inspect.Type) -> bool:

@@ -5,7 +5,7 @@ stream is bounded; so now and then, and whenever something was lost because Redi
 the whole pool. Matching never waits for it.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import trio
@@ -24,6 +24,8 @@ SNAPSHOT_EVERY = 5_000
 PAGE = 200
 # Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
 LATE = 5.0
+# Seconds between two looks whether all is written.
+FLUSH_POLL_S = 0.02
 
 
 Snapshot = Callable[[], tuple[int, list[Step]] | None]
@@ -41,10 +43,21 @@ class Mirror:
         self._clock = clock
         self._snapshot = snapshot
         self._waiting: list[Line] = []
+        self._writing = False
         self._work = trio.Event()
         # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
         self._number = self._whole_at = 0
+
+    @property
+    def losses(self) -> int:
+        """How often something was lost, or the stream may have held another pool than ours."""
+        return self._losses
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stream lacks nothing."""
+        return self._stale_since is None
 
     @property
     def is_late(self) -> bool:
@@ -63,6 +76,10 @@ class Mirror:
         """The stream may hold another pool than ours: write the whole."""
         self._lost()
         self._work.set()
+
+    def discard(self) -> None:
+        """The pool is not ours any more: what was not written yet counts no more."""
+        self._waiting.clear()
 
     def _lost(self) -> None:
         self._losses += 1
@@ -85,6 +102,13 @@ class Mirror:
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []
+        self._writing = True
+        try:
+            await self._write_lines(lines)
+        finally:
+            self._writing = False
+
+    async def _write_lines(self, lines: list[Line]) -> None:
         if self._stale_since is not None:
             # What comes after a hole cannot be replayed: nothing is written before the whole is.
             await self._write_snapshot()
@@ -94,7 +118,7 @@ class Mirror:
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
         if self._needs_snapshot():
-            await self._write_snapshot()
+            await self._write_snapshot(whole=True)
 
     def _needs_snapshot(self) -> bool:
         """A large pool is written as a whole less often: what it costs for each step stays the same.
@@ -104,11 +128,13 @@ class Mirror:
         entries = self._number - self._whole_at
         return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or entries >= MOST_ENTRIES // 2
 
-    async def _write_snapshot(self) -> None:
-        """The pool as it is, with what still waits to be written; even when nobody is in it."""
+    async def _write_snapshot(self, *, whole: bool = False) -> None:
+        """The pool as it is, also an empty one; before it, where the stream is `whole`, what still waits to be written."""
         found, losses = self._snapshot(), self._losses
         if found is not None:
-            self._waiting.clear()
+            waiting, self._waiting = self._waiting, []
+            if whole and waiting:
+                await self._write(waiting[-1].fence, [line.step for line in waiting])
             self._last_snapshot = len(found[1])
             await self._write(found[0], [Reset(), *found[1]])
         self._since_snapshot, self._whole_at = 0, self._number
@@ -122,6 +148,11 @@ class Mirror:
         await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", *entry)
 
     # --- reading it back ------------------------------------------------------------------------------------------------
+
+    async def flushed(self) -> None:
+        """Wait until all that was noted before is written, or lost."""
+        while self._waiting or self._writing:
+            await trio.sleep(FLUSH_POLL_S)
 
     async def latest(self) -> list[Line]:
         """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused.
@@ -142,12 +173,16 @@ class Mirror:
 
     async def everything(self) -> list[Line]:
         """All that the stream holds. Raises Refused."""
-        found: list[Line] = []
+        return [line async for page in self.pages() for line in page]
+
+    async def pages(self) -> AsyncIterator[list[Line]]:
+        """All that the stream holds, an entry at a time. Raises Refused."""
         since = "-"
         while True:
             rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
             for id_, fields in rows:
-                found += page_of(fields).lines
+                yield page_of(fields).lines
                 since = f"({id_.decode()}"
+                await trio.lowlevel.checkpoint()
             if len(rows) < PAGE:
-                return found
+                return
