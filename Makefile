@@ -30,9 +30,9 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# The generated files: docs/protocol.md and its neighbours, and chatd.toml.
+# The generated files: docs/protocol.md and its neighbours, the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
-	$(BIN)/chatd schema --write docs
+	$(BIN)/chatd schema --write docs --client chatd/client/types.py
 	$(BIN)/python -c "from chatd.template import template; print(template({}), end='')" > chatd.toml
 
 # Versions and hashes, for every platform, and no download addresses.

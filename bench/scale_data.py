@@ -56,7 +56,8 @@ FILL = {
 
 # Statements for which nobody waits: sweeps, operators, and what runs once.
 PATIENT = {
-    "auth.sweep", "doctor.dead_rows", "doctor.tables", "uploads.examine", "trace.message_anywhere", "bans.page",
+    "auth.sweep_refresh_tokens", "auth.sweep_revoked_tokens", "auth.sweep_tickets", "auth.sweep_logins",
+    "doctor.dead_rows", "doctor.tables", "uploads.examine", "trace.message_anywhere", "bans.page",
     "reports.sweep", "users.show",
 }  # fmt: skip
 

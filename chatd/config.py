@@ -40,6 +40,7 @@ class Gateway(Section, frozen=True):
     max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
     outbox_bytes: Annotated[Count, doc("Bytes that may wait for a slow reader.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
+    stall_timeout: Annotated[Seconds, doc("Seconds after which a reader that takes nothing at all is closed with 4000.")] = 10.0
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
     reuse_port: Annotated[bool, doc("Let other processes listen on both ports too (SO_REUSEPORT). `--workers` sets it.")] = False
 
@@ -49,6 +50,11 @@ class Http(Section, frozen=True):
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
     body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
+    answer_timeout: Annotated[Seconds, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
+    backends: Annotated[
+        list[str], doc("Addresses or networks of backends of yours: they may have any number of connections and requests.")
+    ] = []
+    admin_hosts: Annotated[list[str], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
     cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 
@@ -112,6 +118,10 @@ class Limits(Section, frozen=True):
     pending_handshakes: Annotated[Count, doc("Most unfinished handshakes of this process.")] = 1000
     pending_per_address: Annotated[Count, doc("Most unfinished handshakes of one address.")] = 50
     accepts_per_second: Annotated[Count, doc("Admissions per second; the burst is twice that.")] = 1000
+    accepts_per_address: Annotated[
+        Count,
+        doc("Admissions per second of one address (/64 for IPv6); the burst is twice that. Asked before accepts_per_second."),
+    ] = 100
     commands_per_second: Annotated[Seconds, doc("Commands of one connection, by cost.")] = 50.0
     commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200
     user_commands_per_second: Annotated[Seconds, doc("Commands of one user over all connections and REST, by cost.")] = 100.0
@@ -119,9 +129,11 @@ class Limits(Section, frozen=True):
     control_frames_per_second: Annotated[Seconds, doc("Pings and pongs of one connection.")] = 20.0
     signups_per_minute: Annotated[Seconds, doc("Anonymous sign-ups of one address.")] = 60.0
     auth_failures_per_minute: Annotated[Seconds, doc("Refused credentials of one address before it is told to wait.")] = 120.0
+    rotations_per_hour: Annotated[Count, doc("Most refreshes of the tokens of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
+    payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
 
 class Journal(Section, frozen=True):

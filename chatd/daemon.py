@@ -3,8 +3,10 @@
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import trio
 import trio_asyncio
@@ -18,10 +20,11 @@ from chatd.gateway.admission import Admission
 from chatd.gateway.door import Door, Guest
 from chatd.gateway.listener import Listener, open_listener
 from chatd.gateway.session import Desk
+from chatd.health import Health
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.ids import uuid7
-from chatd.node import jwks, reports, roster, rounds, sign_in, uploads
+from chatd.node import jwks, reports, roster, rounds, sign_in, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
@@ -35,6 +38,7 @@ from chatd.node.maintenance import Maintenance
 from chatd.node.matcher import Matcher
 from chatd.node.meters import Meters
 from chatd.node.orders import DrainNodes
+from chatd.node.peer_watch import PeerWatch
 from chatd.node.presence import Presence
 from chatd.node.questions import Questions
 from chatd.node.range_bans import RangeBans
@@ -46,6 +50,7 @@ from chatd.node.timers import Wheel
 from chatd.node.veils import Veils
 from chatd.store import migrations
 from chatd.store.blob_stores import open_blobs
+from chatd.store.blobs import Blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Postgres, open_postgres
@@ -101,18 +106,14 @@ def name_of(listener: socket.socket) -> str:
 @asynccontextmanager
 async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
     """Everything below the doors, ready to be used."""
-    async with (
-        open_servers(config) as (dsn, url),
-        trio_asyncio.open_loop(),
-        open_postgres(dsn, config.postgres) as db,
-        open_redis(config.redis, url) as redis,
-        open_blobs(config) as blobs,
-    ):
+    health = Health()
+    name = uuid7(now_ms())
+    async with open_stores(config, name) as (db, redis, blobs):
         await prepare(db, config, keys)
         hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
-            open_cluster(hub, redis, db, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
-            open_journal(db, config.journal, cluster.tell_behind) as journal,
+            open_cluster(name, hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
+            open_journal(db, config.journal, cluster.tell_behind, health) as journal,
             open_screening(config, db, now_ms) as screening,
         ):
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
@@ -122,6 +123,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
             yield Node(
                 blobs=blobs,
                 config=config,
+                health=health,
                 db=db,
                 redis=redis,
                 journal=journal,
@@ -142,17 +144,67 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def open_cluster(hub: Hub, redis: Redis, db: Postgres, patience: float) -> AsyncIterator[Cluster]:
+async def open_stores(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
+    """Postgres, Redis and the store of the uploads; what is embedded is started."""
+    async with (
+        open_servers(config) as (dsn, url),
+        open_asyncio(),
+        open_postgres(dsn, config.postgres, name) as db,
+        open_redis(config.redis, url) as redis,
+        open_blobs(config) as blobs,
+    ):
+        yield db, redis, blobs
+
+
+@asynccontextmanager
+async def open_asyncio() -> AsyncIterator[None]:
+    """The event loop of the database drivers. Log an exception of a callback, which would end the daemon by default."""
+    async with trio_asyncio.open_loop() as loop:
+        loop.set_exception_handler(log_driver_error)
+        yield
+
+
+def log_driver_error(loop: object, context: dict[str, Any]) -> None:
+    LOG.error("a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")})
+
+
+def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
+    """Everything that runs beside the sessions, each under the guard of `Health.keep`."""
+    start = partial(node.health.start, nursery)
+    start("signing keys", jwks.watch, node.keys)
+    start("sweep", sweep, node)
+    for job, pause_s in rounds.JOBS.items():
+        start(f"round {job.__name__}", rounds.turn, node, job, pause_s)
+    start("timers", wheel.run)
+    start("write probe", write_probe.watch, node.db)
+    start("matcher", node.matcher.run, node.health)
+    start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
+    start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)
+    start("node queries", Questions(node).run)
+    start("presence", node.presence.run, node.health)
+    indexer = Indexer(node.db)
+    node.health.add(indexer.condition)
+    node.cluster.listener = indexer.note
+    start("search index", indexer.run)
+
+
+@asynccontextmanager
+async def open_cluster(
+    name: str, hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float
+) -> AsyncIterator[Cluster]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
-    bus = Bus(redis, uuid7(now_ms()))
+    bus = Bus(redis, name)
     cluster = Cluster(hub, bus, db, now_ms)
+    watch = PeerWatch(bus, db, cluster.truth)
+    health.add(cluster.truth.condition)
+    health.add(watch.condition)
     await cluster.truth.begin()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bus.read, cluster.obey, cluster.resync)
-        nursery.start_soon(bus.write)
-        nursery.start_soon(bus.watch, cluster.resync)
-        nursery.start_soon(cluster.truth.mend)
-        nursery.start_soon(cluster.truth.patrol)
+        health.start(nursery, "bus reader", bus.read, cluster.obey, cluster.resync)
+        health.start(nursery, "bus writer", bus.write)
+        health.start(nursery, "peer watch", watch.run)
+        health.start(nursery, "gap repair", cluster.truth.mend)
+        health.start(nursery, "reconciler", cluster.truth.patrol)
         await bus.introduce(patience)
         LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
         yield cluster
@@ -183,16 +235,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     with open_doors(config) as doors:
         async with open_node(config, keys) as node, trio.open_nursery() as services:
             wheel = Wheel()
-            services.start_soon(jwks.watch, keys)
-            services.start_soon(sweep, node)
-            services.start_soon(rounds.run, node)
-            services.start_soon(wheel.run)
-            services.start_soon(node.matcher.run)
-            services.start_soon(Recounts(node.db, node.hub, node.cluster).run)
-            services.start_soon(RangeBans(config, node.db, node.hub, node.cluster, node.clock).run)
-            services.start_soon(Questions(node).run)
-            services.start_soon(node.presence.run)
-            services.start_soon(index_messages, node)
+            start_services(services, node, wheel)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
@@ -203,20 +246,20 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
 
     async def obey_drain(order: DrainNodes) -> None:
         if order.node in ("", node.cluster.name):
-            drain.ask(order.over)
+            drain.ask(order.over, order.by or "an operator")
 
     node.cluster.on(DrainNodes, obey_drain)
     desk = Desk(node, registry.commands, wheel)
     house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
-    listener = Listener(doors.gateway, node.config.gateway, admission, house)
+    listener = Listener(doors.gateway, node.config.gateway, admission, house, node.health)
     watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
     app = build_app(node, registry, drain, doors.addresses.socket, doors.addresses.http, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
-        nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config)
+        nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)
         ready(doors.addresses)
-        async with roster.listed(node.redis, node.cluster.name, watch.snapshot):
-            await wait_for_stop(drain.asked, lambda: leave(listener, drain, node))
+        async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
+            await wait_for_stop(drain, lambda: leave(listener, drain, node))
         closed.set()
         nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
 
@@ -231,17 +274,30 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.presence.leave()
 
 
-async def wait_for_stop(asked: trio.Event, leave_in_order: Callable[[], Awaitable[None]]) -> None:
+async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> None:
     """The first signal, or an order, begins to leave in good order; another signal makes an end of it."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(end_with, nursery.cancel_scope, asked.wait)
-            nursery.start_soon(end_with, nursery.cancel_scope, signals.__anext__)
-        LOG.info("draining; a second signal hurries")
+        by = await first_of(drain, signals)
+        LOG.info("draining; a second signal hurries", extra={"by": by})
+        began = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hurry, signals, nursery.cancel_scope)
             await leave_in_order()
             nursery.cancel_scope.cancel()
+        LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
+
+
+async def first_of(drain: Drain, signals: AsyncIterator[int]) -> str:
+    """Wait for a signal or an order; who gave it."""
+    received: list[int] = []
+
+    async def receive() -> None:
+        received.append(await anext(signals))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_with, nursery.cancel_scope, drain.asked.wait)
+        nursery.start_soon(end_with, nursery.cancel_scope, receive)
+    return signal.Signals(received[0]).name if received else drain.ordered_by
 
 
 async def end_with(scope: trio.CancelScope, wait: Callable[[], Awaitable[object]]) -> None:
@@ -255,21 +311,12 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def index_messages(node: Node) -> None:
-    """For ever: keep the index of the search up to date with what is told from here."""
-    indexer = Indexer(node.db)
-    node.cluster.listener = indexer.note
-    await indexer.run()
-
-
 async def sweep(node: Node) -> None:
-    """Forget expired tokens and tickets, unused uploads and old reports, every hour. A database that is away is tried again."""
+    """Forget expired tokens and tickets, unused uploads and old reports, every hour. What is refused is tried again then."""
     unused = uploads.Sweep(node)
     while True:
-        try:
-            await auth.sweep(node.db, node.clock())
+        with suppress(Refused):
+            await auth.sweep(node.db, node.clock(), node.config.auth.leeway)
             await reports.sweep(node.db, node.config.moderation, node.clock())
             await unused.run(node.clock())
-        except Refused:
-            LOG.warning("the sweep was put off: a database, or the store of the uploads, is away")
         await trio.sleep(SWEEP_EVERY)

@@ -57,7 +57,7 @@ CLOSES = {
     for row in (
         Close(1001, "going_away", True, "The server drains; come back after `retry_in_ms` of the reason."),
         Close(1009, "too_big", False, "A message over the limit; do not send it again."),
-        Close(4000, "slow", True, "You do not read fast enough; come back with your position."),
+        Close(4000, "slow", True, "You have read nothing for too long; come back with your position."),
         Close(4001, "token_expired", True, "Come back with a fresh token."),
         Close(4002, "replaced", False, "The same session was resumed elsewhere."),
         Close(4029, "flooding", True, "Far too many frames; come back after `retry_in_ms` of the reason."),

@@ -6,6 +6,7 @@ looks like a credential is blotted out, wherever it stands; both patterns are li
 
 import json
 import logging
+import math
 import re
 import sys
 import time
@@ -13,12 +14,16 @@ from typing import Any
 
 MOST = 2000
 SECRETS = re.compile(
-    r"(eyJ[\w-]{5,4096}\.[\w-]{1,4096}(?:\.[\w-]{0,4096})?"
+    r"(eyJ[\w-]{5,4096}(?:\.[\w-]{0,4096}){0,2}"
     r"|(?<=[?&]token=)[^&\s\"']{1,4096}|(?<=[?&]ticket=)[^&\s\"']{1,4096}"
     r"|(?<=Bearer )[\w.~+/=-]{1,4096}|(?<=bearer\.)[\w.~+/=-]{1,4096}"
     r"|c[rt]_[\w-]{20,200})"
 )
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+# Without it the standard library writes warnings to standard error also where no log was set up, as in commands.
+logging.getLogger("chatd").addHandler(logging.NullHandler())
 
 
 def get(name: str) -> logging.Logger:
@@ -33,8 +38,13 @@ def clean(text: str) -> str:
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave as `extra`."""
-    return {key: clean(str(value)) for key, value in vars(record).items() if key not in PLAIN}
+    """What the caller gave as `extra`. Finite numbers and truth values stay what they are."""
+    return {key: plain(value) for key, value in vars(record).items() if key not in PLAIN}
+
+
+def plain(value: Any) -> Any:
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if value is None or is_number else clean(str(value))
 
 
 def trace(record: logging.LogRecord) -> str:
@@ -66,7 +76,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
-        rest = "".join(f" {key}={printable(value)}" for key, value in fields(record).items())
+        rest = "".join(f" {key}={printable(str(value))}" for key, value in fields(record).items())
         line = f"{stamp} {record.levelname.lower():7} {printable(clean(record.getMessage()))}{rest}"
         return f"{line}\n{trace(record)}" if record.exc_info else line
 

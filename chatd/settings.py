@@ -20,6 +20,7 @@ from chatd.config import NAMED, Config, Section, is_secret
 PREFIX = "CHATD_"
 FILE_VARIABLE = "CHATD_CONFIG"
 SECTIONS: dict[str, type[Section]] = {name: kind for name, kind in get_type_hints(Config).items() if name not in NAMED}
+HEADER, KEY = re.compile(r"\[([^\[\]]+)\]"), re.compile(r"[A-Za-z0-9_-]+")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -100,10 +101,11 @@ def line_numbers(text: str) -> dict[str, int]:
     """The line of each key, as far as headers and keys stand alone on theirs."""
     lines, section = {}, ""
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+        key, equals, _ = map(str.strip, line.partition("="))
+        if header := HEADER.match(line.strip()):
             section = header[1].strip().replace('"', "")
-        elif key := re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line):
-            lines[f"{section}.{key[1]}" if section else key[1]] = number
+        elif equals and KEY.fullmatch(key):
+            lines[f"{section}.{key}" if section else key] = number
     return lines
 
 

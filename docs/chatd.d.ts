@@ -450,6 +450,12 @@ export interface Forwarded {
   text?: string;
 }
 
+/** Who wrote first what was forwarded, and when. */
+export interface ForwardedFrom {
+  sender: string;
+  created_at: number;
+}
+
 /** A report and the part of the conversation that it is about. */
 export interface FullReport {
   t: "admin.report.full";
@@ -769,9 +775,25 @@ export interface Member {
   rev: number;
 }
 
+/** Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation. */
+export interface MemberLeft {
+  t: "member.left";
+  conversation: string;
+  rev: number;
+  departure: Departure;
+}
+
 /** A member as they are now. */
 export interface MemberResult {
   t: "member";
+  member: Member;
+}
+
+/** Somebody is a member now, or has another role. */
+export interface MemberUpdate {
+  t: "member.update";
+  conversation: string;
+  rev: number;
   member: Member;
 }
 
@@ -795,10 +817,10 @@ export interface Message {
   created_at: number;
   meta: Record<string, unknown> | null;
   quote?: Quote;
-  system?: Record<string, unknown>;
+  system?: SystemAct;
   mentions?: Array<string>;
   mentions_everybody?: boolean;
-  forwarded?: Record<string, unknown>;
+  forwarded?: ForwardedFrom;
   reactions?: Record<string, unknown>;
   mine?: Array<string>;
   starred_at?: number;
@@ -1421,6 +1443,20 @@ export interface SyncSession {
   limit?: number;
 }
 
+/** What a message with `system` says; its `sender` has done it. */
+export interface SystemAct {
+  act: "conversation.edited" | "conversation.transferred" | "member.added" | "member.approved" | "member.joined" | "member.left" | "member.removed" | "member.role" | "message.pinned";
+  users?: Array<string>;
+  count?: number;
+  role?: "admin" | "member" | "moderator" | "owner";
+  message?: string;
+  title?: string | null;
+  picture?: string | null;
+  announce?: boolean;
+  disappear?: number;
+  keep_days?: number | null;
+}
+
 /** Connect with `?ticket=`, once, within `expires_in` seconds. */
 export interface Ticket {
   t: "auth.ticket";
@@ -1607,7 +1643,7 @@ export interface ResultOf {
 
 export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | UnblockUser;
 export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = MessageUpdate | Connected | TokenExpiring | MaintenanceMode | Behind | ScheduleFailed | MatchProposed | MatchFound | MatchEnded | MatchKept | MatchRequeued | MatchExpired | PresenceUpdate | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MessageDelivered | MessageNew | MessageRead | SessionBehind | TypingStarted | TypingStopped;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | JoinDeclined | JoinRequested | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

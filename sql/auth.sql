@@ -1,6 +1,7 @@
 -- name: sign_up
--- The user of a device, made when there is none: tenant, new user id, name, device key (null for none), now.
--- Two first sign-ups of one device at once: the second one's user goes to the device that was there first.
+-- The user of a device, made when there is none, with a login and its first refresh token: tenant, new user id, name, device key (null for
+-- none), now, new login id, hash of the refresh token, its end.
+-- Of two first sign-ups of one device at once, the login of the second one belongs to the user of the first.
 with known as (
     select user_id from devices where tenant = $1 and key_hash = $4::bytea
 ),
@@ -17,63 +18,93 @@ device as (
     select $1, $4::bytea, id, $5 from made where $4::bytea is not null
     on conflict (key_hash, tenant) do update set created_at = devices.created_at
     returning user_id
+),
+entered as (
+    insert into logins (tenant, id, user_id, created_at)
+    select $1, $6, coalesce((select user_id from known), (select user_id from device), (select id from made)), $5
+    returning id, user_id
+),
+issued as (
+    insert into refresh_tokens (hash, tenant, login, expires_at) select $7, $1, id, $8 from entered
 )
-select coalesce((select user_id from known), (select user_id from device), (select id from made))::text
+select user_id::text from entered
 
--- name: begin_login
--- Tenant, login, user, now.
-insert into logins (tenant, id, user_id, created_at) values ($1, $2, $3, $4)
-
--- name: add_refresh_token
--- Hash, tenant, login, end.
-insert into refresh_tokens (hash, tenant, login, expires_at) values ($1, $2, $3, $4)
-
--- name: use_refresh_token
--- Mark it used and say whose it is; no row when it is used, expired, unknown, or of an ended login: hash, now.
-update refresh_tokens t set used_at = $2
-from logins l
-where t.hash = $1 and t.used_at is null and t.expires_at > $2
-    and l.tenant = t.tenant and l.id = t.login and l.ended_at is null
-returning t.tenant, l.user_id::text as user, t.login::text
-
--- name: end_login_of_used_token
--- End the login of a token that was used before: hash, now.
-update logins l set ended_at = $2
-from refresh_tokens t
-where t.hash = $1 and t.used_at is not null and l.tenant = t.tenant and l.id = t.login and l.ended_at is null
-returning l.tenant, l.user_id::text as user, l.id::text as login
+-- name: rotate
+-- Exchange a refresh token for the next one of its login: hash, now, hash of the next one, its end, tenants that may, rotations of a login
+-- that are allowed within an hour. No row for an unknown token. `state` is `rotated`, `expired`, `ended` (the login ended before), `stolen`
+-- (used before: the login ends now), `too_often`, or `foreign` (of a tenant that may not).
+with found as (
+    select t.tenant, t.login, l.user_id, case
+        when not t.tenant = any($5::text[]) then 'foreign'
+        when l.ended_at is not null then 'ended'
+        when t.used_at is not null then 'stolen'
+        when t.expires_at <= $2 then 'expired'
+        when $6 <= (
+            select count(*) from refresh_tokens u where u.tenant = t.tenant and u.login = t.login and u.used_at > $2 - 3600000
+        ) then 'too_often'
+        else 'rotated'
+    end as state
+    from refresh_tokens t
+    join logins l on l.tenant = t.tenant and l.id = t.login
+    where t.hash = $1
+    for update of t
+),
+used as (
+    update refresh_tokens t set used_at = $2 from found where t.hash = $1 and found.state = 'rotated'
+),
+issued as (
+    insert into refresh_tokens (hash, tenant, login, expires_at) select $3, tenant, login, $4 from found where state = 'rotated'
+),
+stolen as (
+    update logins l set ended_at = $2 from found where l.tenant = found.tenant and l.id = found.login and found.state = 'stolen'
+)
+select tenant, user_id::text as user, login::text, state from found
 
 -- name: add_ticket
 -- Hash, tenant, user, token id, login, scope, end of the token, end of the ticket.
 insert into tickets (hash, tenant, user_id, token_id, login, scope, token_expires_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 
--- name: revoke_token
--- Tenant, token id, end.
-insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $2, $3) on conflict do nothing
-
--- name: end_logins
--- Tenant, user, login (null for none), all of them, now.
+-- name: log_out
+-- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null for none), all of them, now, token id, its end.
+with revoked as (
+    insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $6, $7) on conflict do nothing
+)
 update logins set ended_at = $5
 where tenant = $1 and user_id = $2 and ended_at is null and (id = $3::uuid or $4::boolean)
 
--- name: sweep
--- Forget what has expired, a bounded number at a time: now, oldest ended login to keep.
-with tokens as (
-    delete from refresh_tokens where hash in (select hash from refresh_tokens where expires_at < $1 limit 10000)
-),
-revoked as (
+-- name: sweep_refresh_tokens
+-- Forget those that have expired; how many: now, most.
+with gone as (
+    delete from refresh_tokens where hash in (select hash from refresh_tokens where expires_at < $1 limit $2) returning 1
+)
+select count(*) from gone
+
+-- name: sweep_revoked_tokens
+-- Forget those that no clock accepts any more; how many: latest end, most.
+with gone as (
     delete from revoked_tokens
-    where (tenant, token_id) in (select tenant, token_id from revoked_tokens where expires_at < $1 limit 10000)
-),
-spent as (
-    delete from tickets where hash in (select hash from tickets where expires_at < $1 limit 10000)
+    where (tenant, token_id) in (select tenant, token_id from revoked_tokens where expires_at < $1 limit $2) returning 1
 )
-delete from logins
-where (tenant, id) in (
-    select tenant, id from logins
-    where ended_at < $2
-        or not exists (select 1 from refresh_tokens t where t.tenant = logins.tenant and t.login = logins.id)
-            and created_at < $2
-    limit 10000
+select count(*) from gone
+
+-- name: sweep_tickets
+-- Forget those that have expired; how many: now, most.
+with gone as (
+    delete from tickets where hash in (select hash from tickets where expires_at < $1 limit $2) returning 1
 )
+select count(*) from gone
+
+-- name: sweep_logins
+-- Forget logins that ended, or whose tokens have all expired; how many: oldest to keep, most.
+with gone as (
+    delete from logins
+    where (tenant, id) in (
+        select tenant, id from logins
+        where ended_at < $1
+            or not exists (select 1 from refresh_tokens t where t.tenant = logins.tenant and t.login = logins.id)
+                and created_at < $1
+        limit $2
+    ) returning 1
+)
+select count(*) from gone

@@ -111,6 +111,17 @@ select r.id::text, r.reporter::text, r.target::text as user, r.conversation::tex
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at, r.transcript
 from reports r where r.tenant = $1 and r.id = $2
 
+-- name: file_of
+-- A file of a report: its picture, or what is attached to a message that was kept with it. Tenant, report, upload.
+select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
+from reports r
+join uploads u on u.tenant = r.tenant and u.id = $3 and u.removed_at is null
+where r.tenant = $1 and r.id = $2
+    and (
+        r.picture = u.id
+        or jsonb_path_exists(r.transcript, '$.**.attachments[*].upload ? (@ == $upload)', jsonb_build_object('upload', u.id))
+    )
+
 -- name: hold
 -- One at a time may decide about a report: tenant, id.
 select r.state, r.target::text as user, r.reason from reports r where r.tenant = $1 and r.id = $2 for update
@@ -120,7 +131,10 @@ select r.state, r.target::text as user, r.reason from reports r where r.tenant =
 update reports set state = 'resolved', outcome = $3, note = $4, resolved_by = $5, resolved_at = $6 where tenant = $1 and id = $2
 
 -- name: sweep
--- Forget what was resolved long ago, a bounded number at a time: oldest to keep.
-delete from reports where (tenant, id) in (
-    select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit 1000
+-- Forget what was resolved long ago; how many: oldest to keep, most.
+with gone as (
+    delete from reports where (tenant, id) in (
+        select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit $2
+    ) returning 1
 )
+select count(*) from gone

@@ -2,10 +2,22 @@
 -- Whatever commits from now on has a transaction id at or above this.
 select pg_snapshot_xmin(pg_current_snapshot())::text
 
--- name: revs
--- Where conversations stand: tenants, ids, pairwise.
-select c.tenant, c.id::text, c.rev from conversations c
-where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))
+-- name: standing
+-- The nodes that have connections here, and the horizon as above. The activity of others is seen by everybody, as far as this goes.
+select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, array(
+    select distinct substring(a.application_name from '^chatd \S+ ([0-9a-f-]{36})$')
+    from pg_stat_activity a
+    where a.datname = current_database() and a.application_name ~ '^chatd \S+ [0-9a-f-]{36}$'
+) as nodes
+
+-- name: gaps
+-- Where conversations stand, and who has left since the rev that was told, with the rev of that: tenants, ids, revs, pairwise.
+select c.tenant, c.id::text, c.rev, array(
+    select d.user_id::text from former_members d
+    where d.tenant = c.tenant and d.conversation = c.id and d.rev > k.rev and d.rev <= c.rev
+) as departed
+from unnest($1::text[], $2::uuid[], $3::bigint[]) as k (tenant, id, rev)
+join conversations c on c.tenant = k.tenant and c.id = k.id
 
 -- name: changed
 -- Conversations of these users that were changed at or after a horizon: tenants, users, pairwise; horizon.
@@ -25,7 +37,7 @@ from conversations c where c.tenant = $1 and c.id = $2
 
 -- name: parted
 -- Who of these users has left or lost a conversation at or after a horizon: tenants, users, pairwise; horizon.
-select d.tenant, d.conversation::text, d.user_id::text
+select d.tenant, d.conversation::text, d.user_id::text, d.rev
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join former_members d on d.tenant = u.tenant and d.user_id = u.id
 where d.changed >= $3::text::xid8
@@ -38,12 +50,14 @@ where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = 
     or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8)
     or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8)
 
--- name: ended_logins
--- Logins of these users that have been ended, and when: tenants, users, pairwise.
-select l.tenant, l.user_id::text, l.id::text, l.ended_at as at
-from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-join logins l on l.tenant = u.tenant and l.user_id = u.id
-where l.ended_at is not null
+-- name: ended_sessions
+-- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants, logins (null for tokens of
+-- another issuer), token ids, all pairwise.
+select s.session, s.tenant, coalesce(l.ended_at, 0) as at
+from unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) as s (session, tenant, login, token)
+left join logins l on l.tenant = s.tenant and l.id = s.login
+where s.login is not null and (l.id is null or l.ended_at is not null)
+    or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token)
 
 -- name: banned
 -- Those of these users who are banned, and since when: tenants, users, pairwise; now.

@@ -114,7 +114,7 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
     return Config(
         data=Data(dir=str(folder)),
         gateway=Gateway(port=0, origins=["https://good.test"]),
-        http=Http(port=0),
+        http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
         redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
         auth=Auth(secret="0123456789abcdef0123456789abcdef"),

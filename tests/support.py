@@ -14,12 +14,13 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
-from chatd.client import Account, Client, Refused, Reply, sign_up
-from chatd.client.link import Link
+from chatd.client import Account, Client, Refused, sign_up
+from chatd.client.types import MessageNew
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.daemon import Addresses
 from chatd.node.audit import Actor
+from tests.reply import Link, Reply
 
 PATIENCE = 10.0
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -224,11 +225,18 @@ async def texts(client: Client, count: int) -> list[str]:
     found: list[str] = []
     with trio.fail_after(3 * PATIENCE):
         async for event in client.events:
-            if event["t"] == "message.new":
-                found.append(event["message"]["text"])
+            if isinstance(event, MessageNew):
+                found.append(event.message.text or "")
                 if len(found) == count:
                     return found
     raise AssertionError
+
+
+async def dropped(daemon: Daemon) -> int:
+    """Event frames that send queues did not take."""
+    answer = await daemon.rest("GET", "/metrics", Host="localhost")
+    lines = answer.body.decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("chatd_deliveries_dropped_total "))))
 
 
 async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:

@@ -6,7 +6,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import trio
 import typer
@@ -15,7 +15,17 @@ from chatd.cli.chat_lines import line_of, message_line
 from chatd.cli.common import failed, wrong
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.cli.printing import out, printable, styled
-from chatd.client import Account, Client, Disconnected, Ended, Refused, Reply, connect, sign_up
+from chatd.client import Account, Client, Disconnected, Ended, Refused, connect, sign_up
+from chatd.client.own_events import ClientState
+from chatd.client.types import (
+    Conversation,
+    ConversationGone,
+    ConversationUpdate,
+    Member,
+    MemberUpdate,
+    Message,
+    MessageNew,
+)
 from chatd.ids import is_uuid
 
 HELP = """\
@@ -97,11 +107,15 @@ class Terminal:
     async def _begin_group(self, client: Client, title: str, *names: str) -> None:
         self._enter((await client.create([user_of(name) for name in names], title)).conversation)
 
-    def _enter(self, conversation: Reply) -> None:
+    def _enter(self, conversation: Conversation) -> None:
         self._current, self._last, self._own = conversation.id, None, None
-        members = conversation.get("members", [])
-        self._names |= {member["user"]: printable(member["name"] or member["user"][:8]) for member in members}
-        self._say(f"With {', '.join(self._names[member['user']] for member in members)}. Write a line.")
+        members = conversation.members or []
+        for member in members:
+            self._learn(member)
+        self._say(f"With {', '.join(self._names[member.user] for member in members)}. Write a line.")
+
+    def _learn(self, member: Member) -> None:
+        self._names[member.user] = printable(member.name or member.user[:8])
 
     async def _read_lines(self, client: Client) -> None:
         async for line in lines():
@@ -130,10 +144,10 @@ class Terminal:
         if command == "/to" and argument:
             await self._talk_to(client, argument.strip())
         elif command == "/list":
-            for item in (await client.conversations())["items"]:
-                self._say(f"  {item['id']}  {item['unread']} unread")
+            for item in (await client.conversations()).items:
+                self._say(f"  {item.id}  {item.unread} unread")
         elif command == "/history" and self._current:
-            for message in (await client.history(self._current, limit=20))["items"]:
+            for message in (await client.history(self._current, limit=20)).items:
                 self._show_message(message)
         elif command == "/group" and argument:
             await self._begin_group(client, *argument.split())
@@ -151,36 +165,35 @@ class Terminal:
 
     async def _show_events(self, client: Client) -> None:
         async for event in client.events:
-            if event["t"] == "conversation.update" and self._current is None and "kind" in event["conversation"]:
+            if isinstance(event, ConversationUpdate) and self._current is None and event.conversation.kind:
                 self._enter(event.conversation)
-            elif event["t"] == "member.update":
-                member = event["member"]
-                self._names[member["user"]] = printable(member["name"] or member["user"][:8])
-            elif event["t"] == "message.new":
+            elif isinstance(event, MemberUpdate):
+                self._learn(event.member)
+            elif isinstance(event, MessageNew):
                 await self._take_message(client, event)
-            elif event["t"] == "client.state" and event["state"] != "connecting":
-                self._say("  connected" if event["state"] == "connected" else "  the connection is gone; trying again ...")
-            elif event.get("user") != client.user:
+            elif isinstance(event, ClientState) and event.state != "connecting":
+                self._say("  connected" if event.state == "connected" else "  the connection is gone; trying again ...")
+            elif getattr(event, "user", "") != client.user:
                 line = line_of(event, self._who)
                 if line is not None:
                     self._say("  " + printable(line))
-            if event["t"] == "conversation.gone" and event["conversation"] == self._current:
+            if isinstance(event, ConversationGone) and event.conversation == self._current:
                 self._current = None
 
-    async def _take_message(self, client: Client, event: Reply) -> None:
-        self._current = self._current or event["conversation"]
-        if event["conversation"] == self._current and "system" not in event["message"]:
-            self._last = event["message"]["id"]
-        self._show_message(event["message"])
+    async def _take_message(self, client: Client, event: MessageNew) -> None:
+        self._current = self._current or event.conversation
+        if event.conversation == self._current and not event.message.system:
+            self._last = event.message.id
+        self._show_message(event.message)
         with suppress(Refused, Disconnected):
-            await client.read(event["conversation"], event["message"]["seq"])
+            await client.read(event.conversation, event.message.seq)
 
-    def _show_message(self, message: dict[str, Any]) -> None:
+    def _show_message(self, message: Message) -> None:
         line = printable(message_line(message, self._who))
-        if "system" in message:
+        if message.system:
             self._say("  " + line)
         else:
-            out.print(styled((self._who(message["sender"]), "bold"), f": {line}"))
+            out.print(styled((self._who(message.sender), "bold"), f": {line}"))
 
     def _who(self, user: str) -> str:
         return self._names.get(user, user[:8])

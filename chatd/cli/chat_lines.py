@@ -1,15 +1,17 @@
 """What `chatd chat` says of an event, in one line. Pure."""
 
 from collections.abc import Callable
-from typing import Any
+
+from chatd.client import Event, Unknown
+from chatd.client.types import Message, MessageUpdate, SystemAct
 
 Who = Callable[[str], str]
 
 TOLD = {
-    "message.delivered": "{who} has received up to number {seq}",
-    "message.read": "{who} has read up to number {seq}",
+    "message.delivered": "{who} has received up to number {event.seq}",
+    "message.read": "{who} has read up to number {event.seq}",
     "typing.start": "{who} is typing ...",
-    "maintenance.mode": "{message}",
+    "maintenance.mode": "{event.message}",
     "conversation.gone": "the conversation is no more",
     "conversation.reset": "the server was restored from a backup; see /history",
 }
@@ -34,44 +36,43 @@ ACTS = {
 }
 
 
-def line_of(event: dict[str, Any], who: Who) -> str | None:
+def line_of(event: Event | Unknown, who: Who) -> str | None:
     """None for what is not worth a line."""
-    if event["t"] == "message.update":
+    if isinstance(event, MessageUpdate):
         return update_line(event, who)
-    form = TOLD.get(event["t"])
-    return form.format(who=who(event.get("user", "")), **event) if form else None
+    form = None if isinstance(event, Unknown) else TOLD.get(event.t)
+    return form.format(event=event, who=who(getattr(event, "user", ""))) if form else None
 
 
-def update_line(event: dict[str, Any], who: Who) -> str | None:
+def update_line(event: MessageUpdate, who: Who) -> str | None:
     """What was missed comes without a reason: then it is said how the message is now."""
-    message = event["message"]
-    change = event.get("change") or ("delete" if "deleted_at" in message else "edit")
-    change = f"un{change}" if event.get("on") is False else change
+    message = event.message
+    change = event.change or ("delete" if message.deleted_at else "edit")
+    change = f"un{change}" if event.on is False else change
     form = CHANGED.get(change)
     if form is None:
         return None
-    by, text = who(event.get("by") or message["sender"]), message["text"] or "(no text)"
-    return form.format(who=by, seq=message["seq"], text=text, emoji=event.get("emoji", ""))
+    by, text = who(event.by or message.sender), message.text or "(no text)"
+    return form.format(who=by, seq=message.seq, text=text, emoji=event.emoji or "")
 
 
-def message_line(message: dict[str, Any], who: Who) -> str:
+def message_line(message: Message, who: Who) -> str:
     """What stands behind the name of the sender, or, for what nobody wrote, the whole line."""
-    if "system" in message:
-        return system_line(message["system"], message["sender"], who)
-    if "deleted_at" in message:
+    if message.system:
+        return system_line(message.system, message.sender, who)
+    if message.deleted_at:
         return "(deleted)"
-    text = message["text"] or "(no text)"
-    reactions = " ".join(f"{emoji}{count}" for emoji, count in message.get("reactions", {}).items())
-    return f"{text}{' (edited)' if 'edited_at' in message else ''}{f'  [{reactions}]' if reactions else ''}"
+    text = message.text or "(no text)"
+    reactions = " ".join(f"{emoji}{count}" for emoji, count in (message.reactions or {}).items())
+    return f"{text}{' (edited)' if message.edited_at else ''}{f'  [{reactions}]' if reactions else ''}"
 
 
-def system_line(system: dict[str, Any], sender: str, who: Who) -> str:
-    act, users = str(system.get("act", "")), [who(user) for user in system.get("users", [])]
-    more = int(system.get("count", len(users))) - len(users)
+def system_line(system: SystemAct, sender: str, who: Who) -> str:
+    users = [who(user) for user in system.users or ()]
+    more = (system.count or len(users)) - len(users)
     whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
-    if act == "conversation.edited":
-        changed = ", ".join(f"{name}: {value}" for name, value in system.items() if name != "act")
-        return f"{who(sender)} has changed {changed}"
-    return ACTS.get(act, "{who}: " + act.replace("{", "").replace("}", "")).format(
-        who=who(sender), whom=whom, role=system.get("role", "")
-    )
+    if system.act == "conversation.edited":
+        changes = ((name, getattr(system, name)) for name in system.__struct_fields__ if name != "act")
+        return f"{who(sender)} has changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
+    form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
+    return form.format(who=who(sender), whom=whom, role=system.role or "")

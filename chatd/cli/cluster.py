@@ -74,8 +74,11 @@ async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: ty
 
 
 def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
-    """One answer. What cannot be read comes from another version."""
-    answer = msgspec.json.decode(data, type=Answer)
+    """One answer. What cannot be read comes from another version, or from no node."""
+    try:
+        answer = msgspec.json.decode(data, type=Answer)
+    except msgspec.DecodeError:
+        return
     found.silent.pop(answer.node, None)
     if answer.error:
         found.silent[answer.node] = answer.error

@@ -10,6 +10,7 @@ from chatd.cli.common import AsJson, failures, print_json
 from chatd.cli.printing import out, styled
 from chatd.node.registry import load
 from chatd.wire.generated import generated
+from chatd.wire.python_types import python_types
 from chatd.wire.reference import reference
 from chatd.wire.schema import json_schema
 
@@ -17,6 +18,7 @@ from chatd.wire.schema import json_schema
 def schema(
     json: AsJson = False,
     write: Annotated[Path | None, typer.Option(help="Write all generated files into this folder.")] = None,
+    client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
 ) -> None:
     """Print the protocol: everything a client has to know, generated from the code.
 
@@ -35,7 +37,13 @@ def schema(
             with failures():
                 (write / name).write_text(text, encoding="utf8")
             out.print(styled(f"wrote {write / name}"))
-    elif json:
+    if client is not None:
+        with failures():
+            client.write_text(python_types(rows, registry.events), encoding="utf8")
+        out.print(styled(f"wrote {client}"))
+    if write is not None or client is not None:
+        return
+    if json:
         print_json(json_schema(rows, registry.events))
     else:
         print(reference(rows, registry.events), end="")

@@ -12,17 +12,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from pathlib import Path
 
 import trio
 
-from chatd import log
 from chatd.config import Config
 from chatd.daemon import Addresses, CannotServe, end_with
 from chatd.gateway.listener import bound
+from chatd.health import Condition
 from chatd.store.servers import open_servers, uses_embedded_postgres, uses_embedded_redis
 
-LOG = log.get(__name__)
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.
 AGAIN, GRACE = 1.0, 10.0
 READY = b"chatd is ready: "
@@ -67,6 +67,7 @@ class Supervisor:
         self, number: int, environment: dict[str, str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """One worker, again and again until we leave."""
+        condition = Condition(f"worker {number}")
         await self._launch(number, environment)
         task_status.started()
         while True:
@@ -74,18 +75,21 @@ class Supervisor:
             if self._leaving or code == 0:
                 self._note_gone()
                 return
-            LOG.error("a worker has ended and is started again", extra={"worker": number, "code": code})
+            condition.fail(f"it has ended with code {code} and is started again", level=ERROR)
             await trio.sleep(AGAIN)
             if self._leaving:
                 self._note_gone()
                 return
-            await self._launch_again(number, environment)
+            await self._launch_again(number, environment, condition)
 
-    async def _launch_again(self, number: int, environment: dict[str, str]) -> None:
+    async def _launch_again(self, number: int, environment: dict[str, str], condition: Condition) -> None:
+        """Where it cannot be started now, the next turn of `_keep` finds that it has ended, and tries again."""
         try:
             await self._launch(number, environment)
-        except CannotStart:
+        except (CannotStart, OSError) as error:
+            condition.fail(error, level=ERROR)
             return
+        condition.recover()
         if self._leaving:
             self._processes[number].send_signal(signal.SIGTERM)
 

@@ -1,10 +1,22 @@
-"""The Python client of chatd: `from chatd.client import connect, sign_up`."""
+"""The Python client of chatd: `from chatd.client import connect, sign_up`. Its answers and events are in `chatd.client.types`."""
 
 from chatd.client.account import Account, sign_up
 from chatd.client.client import Client, Ended, connect
 from chatd.client.link import Disconnected
 from chatd.client.outbox import Sending
-from chatd.client.reply import Reply
+from chatd.client.wire_base import Answer, Event, Unknown
 from chatd.errors import Refused
 
-__all__ = ["Account", "Client", "Disconnected", "Ended", "Refused", "Reply", "Sending", "connect", "sign_up"]
+__all__ = [
+    "Account",
+    "Answer",
+    "Client",
+    "Disconnected",
+    "Ended",
+    "Event",
+    "Refused",
+    "Sending",
+    "Unknown",
+    "connect",
+    "sign_up",
+]

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from chatd.client.reply import refusal
+from chatd.client.wire_base import refusal
 from chatd.errors import Refused
 
 TIMEOUT = 15.0

@@ -19,9 +19,10 @@ from chatd.client.commands import Commands
 from chatd.client.events import EventQueue
 from chatd.client.link import Disconnected, Link, alone, unwrapped
 from chatd.client.outbox import Outbox
-from chatd.client.reply import Reply
 from chatd.client.timeline import Timeline
+from chatd.client.types import Connected, Upload
 from chatd.client.upload import File, upload
+from chatd.client.wire_base import typed
 from chatd.errors import Refused, may_return
 
 CONNECT_TIMEOUT = 15.0
@@ -50,12 +51,13 @@ class Client(Commands):
         self.events = EventQueue(self._timeline.lost)
         self._missed = CatchUp(self._timeline, self.events, self._tell)
         self.state = "connecting"
-        self.hello = Reply()
+        # The first frame of the latest connection; None before there was one.
+        self.hello: Connected | None = None
 
     @property
     def user(self) -> str:
         """Who this is; known once it has been connected."""
-        return str(self.hello.get("user", ""))
+        return self.hello.user if self.hello else ""
 
     @property
     def position(self) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Client(Commands):
         """
         return self._timeline.position(self.events.untaken())
 
-    async def upload(self, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Reply:
+    async def upload(self, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Upload:
         """Store a file; see `chatd.client.upload`. Only with an account: a token alone does not say where HTTP is."""
         if not isinstance(self._who, Account):
             raise TypeError("an upload needs an account")
@@ -94,7 +96,7 @@ class Client(Commands):
 
     def _become(self, state: str) -> None:
         self.state = state
-        self.events.put(Reply(t="client.state", state=state))
+        self.events.put({"t": "client.state", "state": state})
 
     async def _one_connection(self) -> None:
         with unwrapped():
@@ -115,8 +117,9 @@ class Client(Commands):
                 max_message_size=2**24,
             )
             link = Link(connection)
-            _, self.hello = await link.receive()
-        link.obey(self.hello)
+            _, hello = await link.receive()
+        link.obey(hello)
+        self.hello = typed(hello, {"connected": Connected})
         self._fresh = ""
         self._timeline.user = self.user
         self._timeline.connected()
@@ -185,12 +188,12 @@ class Client(Commands):
         except Refused:
             await link.close()
 
-    def _on_event(self, event: Reply) -> None:
+    def _on_event(self, event: dict[str, Any]) -> None:
         if event["t"] == "token.expiring" and self._nursery is not None:
             self._nursery.start_soon(self._renew)
         self._tell(self._timeline.take(event))
 
-    def _on_answer(self, command: dict[str, Any], reply: Reply) -> None:
+    def _on_answer(self, command: dict[str, Any], reply: dict[str, Any]) -> None:
         if reply["t"] == "conversation":
             self._timeline.learn(reply["conversation"])
         if reply["t"] in ("message.ack", "message.forwarded"):
@@ -200,7 +203,7 @@ class Client(Commands):
     def _tell(self, events: list[Any]) -> None:
         for event in events:
             if not self._is_ours(event):
-                self.events.put(Reply(event))
+                self.events.put(event)
         self._missed.look()
 
     def _is_ours(self, event: dict[str, Any]) -> bool:

@@ -8,9 +8,19 @@ import trio
 from chatd.client.link import Disconnected, Link
 from chatd.client.messenger import Messenger
 from chatd.client.outbox import Outbox, Sending
-from chatd.client.reply import Reply
+from chatd.client.types import (
+    ANSWERS,
+    ConversationResult,
+    Conversations,
+    MessageAck,
+    Messages,
+    Ok,
+    Pong,
+)
+from chatd.client.wire_base import by_tag, typed
 from chatd.errors import Refused
 
+KINDS = by_tag(ANSWERS)
 RETRY_AFTER = 1.0
 # A connection that has just ended may not be known as such yet.
 SOON = 0.02
@@ -38,48 +48,49 @@ class Commands(Messenger):
         while self.link is None:
             await self._up.wait()
 
-    async def call(self, command: str, **fields: Any) -> Reply:
-        """Any command. Waits for a connection. Raises Refused, or Disconnected when it is not known what became of it."""
+    async def request(self, command: str, fields: dict[str, Any]) -> Any:
         await self.wait_connected()
         assert self.link is not None
-        return await self.link.call({"t": command, **{name: value for name, value in fields.items() if value is not None}})
+        return typed(await self.link.call({"t": command, **fields}), KINDS)
 
-    async def ping(self, ts: int = 0) -> Reply:
+    async def ping(self, ts: int = 0) -> Pong:
         return await self.call("ping", ts=ts)
 
-    async def open(self, user: str) -> Reply:
+    async def open(self, user: str) -> ConversationResult:
         """The conversation with one other user."""
         return await self.call("conversation.open", user=user)
 
-    async def create(self, members: list[str], title: str | None = None) -> Reply:
+    async def create(self, members: list[str], title: str | None = None) -> ConversationResult:
         """A group."""
         return await self.call("conversation.create", members=members, title=title)
 
-    async def conversations(self, cursor: str | None = None, limit: int | None = None) -> Reply:
+    async def conversations(self, cursor: str | None = None, limit: int | None = None) -> Conversations:
         """A page of the conversations, the most recently active first."""
         return await self.call("conversation.list", cursor=cursor, limit=limit)
 
     async def history(
         self, conversation: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
-    ) -> Reply:
+    ) -> Messages:
         """A page of messages, in the order of `seq`."""
         return await self.call("message.history", conversation=conversation, before=before, after=after, limit=limit)
 
-    async def delivered(self, conversation: str, seq: int) -> Reply:
+    async def delivered(self, conversation: str, seq: int) -> Ok:
         return await self.call("receipt.delivered", conversation=conversation, seq=seq)
 
-    async def read(self, conversation: str, seq: int) -> Reply:
+    async def read(self, conversation: str, seq: int) -> Ok:
         return await self.call("receipt.read", conversation=conversation, seq=seq)
 
-    async def typing(self, conversation: str, *, on: bool = True) -> Reply:
-        return await self.call("typing.start" if on else "typing.stop", conversation=conversation)
+    async def typing(self, conversation: str, *, on: bool = True) -> Ok:
+        if on:
+            return await self.call("typing.start", conversation=conversation)
+        return await self.call("typing.stop", conversation=conversation)
 
-    async def logout(self, *, everywhere: bool = False) -> Reply:
+    async def logout(self, *, everywhere: bool = False) -> Ok:
         return await self.call("auth.logout", everywhere=everywhere)
 
     # --- sending, which outlives the connection -------------------------------------------------------------------------
 
-    async def send(self, conversation: str, text: str | None = None, **fields: Any) -> Reply:
+    async def send(self, conversation: str, text: str | None = None, **fields: Any) -> MessageAck:
         """Send a message and wait for its ack, over as many connections as it takes. Raises Refused for a definite no."""
         return await self.send_nowait(conversation, text, **fields).ack()
 

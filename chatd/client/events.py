@@ -10,9 +10,13 @@ from typing import Any
 
 import trio
 
-from chatd.client.reply import Reply
+from chatd.client.own_events import OWN_EVENTS
+from chatd.client.types import EVENTS
+from chatd.client.wire_base import Event, Unknown, by_tag, typed
 
 MOST = 5000
+KINDS = by_tag((*EVENTS, *OWN_EVENTS))
+Body = dict[str, Any]
 # What is told in any case: there is little of it, and it would not come again.
 ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 
@@ -20,21 +24,21 @@ ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 class EventQueue:
     """`async for event in client.events`. For one reader at a time. `client.state` is the client's own word for its state."""
 
-    def __init__(self, lost: Callable[[dict[str, Any]], None], most: int = MOST) -> None:
-        self._queue: deque[Reply] = deque()
+    def __init__(self, lost: Callable[[Body], None], most: int = MOST) -> None:
+        self._queue: deque[Body] = deque()
         self._lost = lost
         self._most = most
         self._filled = trio.Event()
         self._emptied = trio.Event()
 
-    def put(self, event: Reply) -> None:
+    def put(self, event: Body) -> None:
         if len(self._queue) < self._most or event["t"] in ALWAYS:
             self._queue.append(event)
             self._filled.set()
         elif "conversation" in event:
             self._lost(event)
 
-    def untaken(self) -> list[Reply]:
+    def untaken(self) -> list[Body]:
         """What the app has not had yet, in order."""
         return list(self._queue)
 
@@ -47,9 +51,10 @@ class EventQueue:
     def __aiter__(self) -> "EventQueue":
         return self
 
-    async def __anext__(self) -> Reply:
+    async def __anext__(self) -> Event | Unknown:
         while not self._queue:
             self._filled = trio.Event()
             await self._filled.wait()
         self._emptied.set()
-        return self._queue.popleft()
+        event: Event | Unknown = typed(self._queue.popleft(), KINDS)
+        return event

@@ -8,13 +8,14 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from chatd.client.reply import Reply, refusal
+from chatd.client.wire_base import refusal
 from chatd.errors import Refused
 
 # Until the server has said what it wants.
 HEARTBEAT, LONGEST = 25.0, 65_536
-OnEvent = Callable[[Reply], None]
-OnAnswer = Callable[[dict[str, Any], Reply], None]
+Body = dict[str, Any]
+OnEvent = Callable[[Body], None]
+OnAnswer = Callable[[Body, Body], None]
 
 
 class Disconnected(Exception):
@@ -54,22 +55,22 @@ class Link:
         self._connection = connection
         self._as_text = connection.subprotocol == "chatd.v1.json"
         self._format: Any = msgspec.json if self._as_text else msgspec.msgpack
-        self._waiting: dict[int, tuple[dict[str, Any], trio.MemorySendChannel[Reply]]] = {}
+        self._waiting: dict[int, tuple[Body, trio.MemorySendChannel[Body]]] = {}
         self._last_id = 0
         self._heard = trio.current_time()
         self._heartbeat = HEARTBEAT
         self._longest = LONGEST
 
-    def obey(self, hello: Reply) -> None:
+    def obey(self, hello: Body) -> None:
         """What the server said of this connection in its first frame."""
         self._heartbeat = hello["heartbeat"]
         self._longest = hello["limits"]["max_message"]
 
-    async def call(self, body: dict[str, Any]) -> Reply:
+    async def call(self, body: Body) -> Body:
         """Send a command and wait for its answer. Raises Refused, or Disconnected."""
         self._last_id = self._last_id % (2**32 - 1) + 1
         frame_id = self._last_id
-        answered, answer = trio.open_memory_channel[Reply](1)
+        answered, answer = trio.open_memory_channel[Body](1)
         self._waiting[frame_id] = (body, answered)
         try:
             await self._send([frame_id, body])
@@ -93,11 +94,11 @@ class Link:
             raise Refused("too_large", f"{len(data)} bytes, where {self._longest} are allowed")
         await self._connection.send_message(data.decode() if self._as_text else data)
 
-    async def receive(self) -> tuple[int, Reply]:
+    async def receive(self) -> tuple[int, Body]:
         """The next frame. Raises ConnectionClosed."""
         frame_id, body = self._format.decode(await self._connection.get_message())
         self._heard = trio.current_time()
-        return frame_id, Reply(body)
+        return frame_id, body
 
     async def run(self, on_event: OnEvent, on_answer: OnAnswer) -> None:
         """Until the connection ends, which it says by raising ConnectionClosed.
@@ -116,7 +117,7 @@ class Link:
                     for _, answered in self._waiting.values():
                         answered.close()
 
-    def _dispatch(self, frame_id: int, body: Reply, on_event: OnEvent, on_answer: OnAnswer) -> None:
+    def _dispatch(self, frame_id: int, body: Body, on_event: OnEvent, on_answer: OnAnswer) -> None:
         if frame_id == 0:
             on_event(body)
         elif frame_id in self._waiting:

@@ -4,41 +4,52 @@ from typing import Any
 from uuid import uuid4
 
 from chatd.client.outbox import Outbox
-from chatd.client.reply import Reply
+from chatd.client.types import (
+    Calls,
+    ConversationInfo,
+    Forwarded,
+    Members,
+    MessageResult,
+    Ok,
+    OwnConversation,
+    Receipts,
+    UnreadTotal,
+)
 
 
-class Messenger:
+class Messenger(Calls):
     """What a client can ask for beyond sending. Each method returns the server's answer."""
 
     outbox: Outbox
 
-    async def call(self, command: str, **fields: Any) -> Reply:
-        """Any command."""
-        raise NotImplementedError
-
     # --- messages -------------------------------------------------------------------------------------------------------
 
-    async def edit(self, conversation: str, message: str, text: str) -> Reply:
+    async def edit(self, conversation: str, message: str, text: str) -> MessageResult:
         return await self.call("message.edit", conversation=conversation, message=message, text=text)
 
-    async def delete(self, conversation: str, message: str, *, for_all: bool = True) -> Reply:
+    async def delete(self, conversation: str, message: str, *, for_all: bool = True) -> Ok:
         return await self.call("message.delete", conversation=conversation, message=message, scope="all" if for_all else "me")
 
-    async def react(self, conversation: str, message: str, emoji: str, *, on: bool = True) -> Reply:
-        kind = "reaction.add" if on else "reaction.remove"
-        return await self.call(kind, conversation=conversation, message=message, emoji=emoji)
+    async def react(self, conversation: str, message: str, emoji: str, *, on: bool = True) -> Ok:
+        if on:
+            return await self.call("reaction.add", conversation=conversation, message=message, emoji=emoji)
+        return await self.call("reaction.remove", conversation=conversation, message=message, emoji=emoji)
 
-    async def pin(self, conversation: str, message: str, *, on: bool = True) -> Reply:
-        return await self.call("message.pin" if on else "message.unpin", conversation=conversation, message=message)
+    async def pin(self, conversation: str, message: str, *, on: bool = True) -> Ok:
+        if on:
+            return await self.call("message.pin", conversation=conversation, message=message)
+        return await self.call("message.unpin", conversation=conversation, message=message)
 
-    async def star(self, conversation: str, message: str, *, on: bool = True) -> Reply:
-        return await self.call("message.star" if on else "message.unstar", conversation=conversation, message=message)
+    async def star(self, conversation: str, message: str, *, on: bool = True) -> Ok:
+        if on:
+            return await self.call("message.star", conversation=conversation, message=message)
+        return await self.call("message.unstar", conversation=conversation, message=message)
 
-    async def receipts(self, conversation: str, message: str, *, cursor: str | None = None) -> Reply:
+    async def receipts(self, conversation: str, message: str, *, cursor: str | None = None) -> Receipts:
         """Who has read and who has received it."""
         return await self.call("message.receipts", conversation=conversation, message=message, cursor=cursor)
 
-    async def forward(self, conversation: str, source: str, message: str, *, client_id: str | None = None) -> Reply:
+    async def forward(self, conversation: str, source: str, message: str, *, client_id: str | None = None) -> Forwarded:
         """Send a message of `source` into another conversation.
 
         When it is Disconnected, call it again with a `client_id` of your own to be sure: the same one is never sent twice.
@@ -49,29 +60,31 @@ class Messenger:
 
     # --- groups and people ----------------------------------------------------------------------------------------------
 
-    async def members(self, conversation: str, *, cursor: str | None = None) -> Reply:
+    async def members(self, conversation: str, *, cursor: str | None = None) -> Members:
         return await self.call("member.list", conversation=conversation, cursor=cursor)
 
-    async def add(self, conversation: str, users: list[str]) -> Reply:
+    async def add(self, conversation: str, users: list[str]) -> Members:
         return await self.call("member.add", conversation=conversation, users=users)
 
-    async def remove(self, conversation: str, user: str) -> Reply:
+    async def remove(self, conversation: str, user: str) -> Ok:
         return await self.call("member.remove", conversation=conversation, user=user)
 
-    async def leave(self, conversation: str) -> Reply:
+    async def leave(self, conversation: str) -> Ok:
         return await self.call("conversation.leave", conversation=conversation)
 
-    async def change(self, conversation: str, **fields: Any) -> Reply:
+    async def change(self, conversation: str, **fields: Any) -> ConversationInfo:
         """Title, description, picture and rules: see conversation.edit."""
         return await self.call("conversation.edit", conversation=conversation, **fields)
 
-    async def settings(self, conversation: str, **fields: Any) -> Reply:
+    async def settings(self, conversation: str, **fields: Any) -> OwnConversation:
         """What is only for oneself: muted, archived, pinned, a draft. See conversation.settings."""
         return await self.call("conversation.settings", conversation=conversation, **fields)
 
-    async def block(self, user: str, *, on: bool = True) -> Reply:
-        return await self.call("user.block" if on else "user.unblock", user=user)
+    async def block(self, user: str, *, on: bool = True) -> Ok:
+        if on:
+            return await self.call("user.block", user=user)
+        return await self.call("user.unblock", user=user)
 
-    async def unread(self) -> Reply:
+    async def unread(self) -> UnreadTotal:
         """The number for a badge."""
         return await self.call("unread.total")

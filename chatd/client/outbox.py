@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from chatd.client.reply import Reply
+from chatd.client.types import MessageAck
 
 
 class Sending:
@@ -17,10 +17,10 @@ class Sending:
         self.client_id = client_id or str(uuid.uuid4())
         self.fields = {"conversation": conversation, "client_id": self.client_id, **fields}
         self._settled = trio.Event()
-        self._ack: Reply | None = None
+        self._ack: MessageAck | None = None
         self._error: Exception | None = None
 
-    def succeed(self, ack: Reply) -> None:
+    def succeed(self, ack: MessageAck) -> None:
         self._ack = ack
         self._settled.set()
 
@@ -28,7 +28,7 @@ class Sending:
         self._error = error
         self._settled.set()
 
-    async def ack(self) -> Reply:
+    async def ack(self) -> MessageAck:
         await self._settled.wait()
         if self._ack is None:
             raise self._error or AssertionError("settled without a result")

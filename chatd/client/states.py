@@ -67,10 +67,13 @@ def missed_members(id_: str, changes: Json) -> list[Json]:
     return told
 
 
-def missed_info(id_: str, changes: Json, first_rev: int) -> list[Json]:
+def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]:
     """What all share of the conversation. It may be of any rev of the page, so it goes before all of it."""
     info = changes.get("info")
-    return [{"t": "conversation.update", "conversation": {"id": id_, **info}, "rev": first_rev}] if info else []
+    if not info:
+        return []
+    conversation = {"id": id_, "seq": seq, "rev": changes["rev"], **info}
+    return [{"t": "conversation.update", "conversation": conversation, "rev": first_rev}]
 
 
 def session_changed(since: str | None, state: Json) -> list[Json]:

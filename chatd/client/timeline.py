@@ -248,9 +248,10 @@ class Timeline:
         messages = [message for message in changes["messages"] if known.get(message["seq"]) != message["rev"]]
         told = missed_messages(id_, {"messages": messages}, place.seq)
         told = told_in_order([*told, *missed_members(id_, changes)])
-        if changes.get("info") != place.info:
-            told = missed_info(id_, changes, place.rev + 1) + told
+        first_rev = place.rev + 1
         place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])
+        if changes.get("info") != place.info:
+            told = missed_info(id_, changes, first_rev, place.seq) + told
         place.rev = max(place.rev, changes["rev"])
         place.info = changes.get("info") if changes["more"] else None
         if changes["more"]:

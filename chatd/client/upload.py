@@ -7,7 +7,8 @@ from pathlib import Path
 import trio
 
 from chatd.client.account import Account, post_blocking
-from chatd.client.reply import Reply
+from chatd.client.types import Upload
+from chatd.client.wire_base import typed
 from chatd.errors import Refused
 
 # Seconds that a step of it may take.
@@ -15,7 +16,7 @@ TIMEOUT = 60.0
 File = bytes | str | os.PathLike[str]
 
 
-async def upload(account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Reply:
+async def upload(account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Upload:
     """What the server says of the file: `id`, `url`, `mime`, `size`, ... A path is read, bytes are sent as they are.
 
     `mime` is a hint; the server looks at the content. Raises Refused, OSError.
@@ -33,11 +34,12 @@ async def upload(account: Account, file: File, mime: str = "application/octet-st
     return await send(account.http, kind, body, await account.refresh(token))
 
 
-async def send(http: str, kind: str, body: bytes, token: str) -> Reply:
+async def send(http: str, kind: str, body: bytes, token: str) -> Upload:
     headers = {"Content-Type": kind, "Authorization": f"Bearer {token}"}
 
-    def work() -> Reply:
-        return Reply(post_blocking(f"{http.rstrip('/')}/v1/uploads", body, headers, TIMEOUT))
+    def work() -> Upload:
+        stored: Upload = typed(post_blocking(f"{http.rstrip('/')}/v1/uploads", body, headers, TIMEOUT), {"upload": Upload})
+        return stored
 
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 

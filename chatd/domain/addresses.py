@@ -55,3 +55,8 @@ def parse(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def name_of(host: str) -> str:
+    """The name or address in a Host header (RFC 9110, section 7.2), without the port."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

@@ -35,7 +35,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     scope = text(claims, "scope", ACCESS)
     if scope != ACCESS:
         raise refused("this is no access token for users")
-    login = text(claims, "login", "")
+    login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
     return Principal(expected.tenant, user, text(claims, "jti", token_id), login, scope, int(claims["exp"] * 1000))

@@ -51,7 +51,7 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
     await audit.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    await ctx.node.cluster.order(orders.DrainNodes(cmd.node, float(cmd.over)))
+    await ctx.node.cluster.order(orders.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name))
     return [Reply(Ok())]
 
 

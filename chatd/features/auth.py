@@ -5,6 +5,7 @@ one means that somebody has a copy, and nobody can say who: the whole login ends
 """
 
 import hashlib
+import re
 import secrets
 from typing import Annotated
 
@@ -19,10 +20,16 @@ from chatd.node.effects import CloseSessions, Effects, Renew, Reply
 from chatd.node.registry import Needs, command
 from chatd.node.sign_in import digest
 from chatd.store import queries
-from chatd.store.postgres import Postgres
+from chatd.store.batches import delete_all
+from chatd.store.postgres import Postgres, Row
 from chatd.wire.messages import Command, Id, Millis, Name, Ok, Result
 
 SQL = queries.load("auth")
+REFRESH_BYTES, TICKET_BYTES = 32, 24
+# The form of a refresh token: 32 bytes in base64url.
+REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
+# Logins that ended, or whose tokens have all expired, are kept for 30 days, so that an operator can still look them up.
+KEEP_LOGINS_MS = 30 * 86_400_000
 Secret = Annotated[str, Meta(min_length=16, max_length=200)]
 Opaque = Annotated[str, Meta(min_length=1, max_length=4096)]
 
@@ -59,30 +66,38 @@ class Tokens(Result, tag="auth.tokens"):
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` where it is switched off, `not_found` for an unknown tenant."""
-    ctx.node.sign_ups.check(ctx.address)
-    if not ctx.node.config.auth.anonymous:
+    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    node, tenant = ctx.node, cmd.tenant
+    node.sign_ups.check(ctx.address)
+    if not node.config.auth.anonymous:
         raise Refused("forbidden", "anonymous sign-up is switched off")
-    if cmd.tenant not in ctx.node.keys.tenants:
+    if tenant not in node.keys.tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
-    key = device_key(cmd.tenant, cmd.device) if cmd.device else None
-    await bans.check_arrival(ctx.node.db, ctx.node.config, cmd.tenant, key, ctx.address, ctx.now)
-    user = await ctx.node.db.value(SQL.sign_up, cmd.tenant, uuid7(ctx.now), cmd.name, key, ctx.now)
-    login = uuid7(ctx.now)
-    await ctx.node.db.run(SQL.begin_login, cmd.tenant, login, user, ctx.now)
-    return [Reply(await issue(ctx, cmd.tenant, user, login))]
+    node.keys.check_mints(tenant)
+    key = device_key(tenant, cmd.device) if cmd.device else None
+    await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
+    login, refresh = uuid7(ctx.now), new_refresh_token()
+    new = (login, digest(refresh), refresh_end(ctx))
+    user = await node.db.value(SQL.sign_up, tenant, uuid7(ctx.now), cmd.name, key, ctx.now, *new)
+    return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
 def device_key(tenant: str, device: str) -> bytes:
     return hashlib.sha256(f"{tenant}\x00{device}".encode()).digest()
 
 
-async def issue(ctx: Ctx, tenant: str, user: str, login: str) -> Tokens:
-    """A new pair for a login."""
+def new_refresh_token() -> str:
+    return f"cr_{secrets.token_urlsafe(REFRESH_BYTES)}"
+
+
+def refresh_end(ctx: Ctx) -> int:
+    """When a refresh token that is made now expires, in milliseconds."""
+    return ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
+
+
+def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
+    """The pair of a login whose refresh token is stored."""
     access, expires_at = ctx.node.keys.mint(tenant, user, login, ctx.now)
-    refresh = f"cr_{secrets.token_urlsafe(32)}"
-    ends = ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
-    await ctx.node.db.run(SQL.add_refresh_token, digest(refresh), tenant, login, ends)
     return Tokens(user=user, access_token=access, refresh_token=refresh, expires_in=(expires_at - ctx.now) // 1000)
 
 
@@ -96,20 +111,27 @@ async def issue(ctx: Ctx, tenant: str, user: str, login: str) -> Tokens:
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
-    hash_ = digest(cmd.refresh_token)
-    row = await ctx.node.db.one(SQL.use_refresh_token, hash_, ctx.now)
-    if row is not None:
-        return [Reply(await issue(ctx, row["tenant"], row["user"], row["login"]))]
-    ctx.node.sign_ups.check(ctx.address)
-    await end_stolen_login(ctx, hash_)
+    node = ctx.node
+    node.sign_in.check_failures(ctx.address)
+    row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
+    state = row["state"] if row is not None else "unknown"
+    if row is not None and state == "rotated":
+        return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
+    if state == "too_often":
+        raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
+    if row is not None and state == "stolen":
+        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", login=row["login"])
+    node.sign_in.note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 
 
-async def end_stolen_login(ctx: Ctx, hash_: bytes) -> None:
-    """A token that was used before ends its login, wherever that is open."""
-    row = await ctx.node.db.one(SQL.end_login_of_used_token, hash_, ctx.now)
-    if row is not None:
-        ctx.node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", login=row["login"])
+async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
+    """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
+    if REFRESH_TOKEN.fullmatch(token) is None:
+        return None
+    limits, keys = ctx.node.config.limits, ctx.node.keys
+    new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
+    return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
@@ -148,7 +170,7 @@ class Ticket(Result, tag="auth.ticket"):
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
 async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
     me, ttl = ctx.me, ctx.node.config.auth.ticket_ttl
-    ticket = f"ct_{secrets.token_urlsafe(24)}"
+    ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
     ends = ctx.now + int(ttl * 1000)
     claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)
     await ctx.node.db.run(SQL.add_ticket, digest(ticket), *claims, ends)
@@ -165,15 +187,14 @@ class Logout(Command, tag="auth.logout"):
 async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None
-    await ctx.node.db.run(SQL.revoke_token, me.tenant, me.token_id, me.expires_at)
-    await ctx.node.db.run(SQL.end_logins, me.tenant, me.user, login, cmd.everywhere, ctx.now)
+    token = (me.token_id, me.expires_at)
+    await ctx.node.db.run(SQL.log_out, me.tenant, me.user, login, cmd.everywhere, ctx.now, *token)
     return [Reply(Ok()), CloseSessions(me.user, "logged_out", login=None if cmd.everywhere else me.login)]
 
 
-# Logins that ended, or whose tokens have all expired, are kept this long for questions. Milliseconds.
-KEEP_LOGINS = 30 * 86_400_000
-
-
-async def sweep(db: Postgres, now: int) -> None:
-    """Forget what has expired."""
-    await db.run(SQL.sweep, now, now - KEEP_LOGINS)
+async def sweep(db: Postgres, now: int, leeway: float) -> None:
+    """Delete what has expired, until nothing is left. Revoked tokens stay for `leeway` seconds more: so long they are valid."""
+    await delete_all(db, SQL.sweep_refresh_tokens, now)
+    await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
+    await delete_all(db, SQL.sweep_tickets, now)
+    await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS)

@@ -8,9 +8,10 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
 from chatd.node.messages import screened
 from chatd.node.registry import command
-from chatd.node.sending import Committed, ack_of, is_known, json_text
+from chatd.node.sending import Committed, ack_of, is_known
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
+from chatd.store.jsonb import to_jsonb
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message
 from chatd.wire.messages import ClientId, Command, Id
@@ -60,8 +61,8 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
         news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, said, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
-    attachments = json_text(said.attachments) if said.attachments else None
-    extra = json_text({"forwarded": said.first})
+    attachments = to_jsonb(said.attachments) if said.attachments else None
+    extra = to_jsonb({"forwarded": said.first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
     await ctx.node.journal.append(Append(*place, text, attachments, None, None, extra), tell)
     return []

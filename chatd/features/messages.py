@@ -38,6 +38,7 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation.
 
     `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
+    `too_large` for too long a text, and where `meta` and `attachments` together have more than 8 KB as JSON.
     """
     await send(ctx, cmd, lambda said, done: ack_of(MessageAck, cmd.client_id, cmd.text, said, done))
     return []

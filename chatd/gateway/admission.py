@@ -8,13 +8,14 @@ have to wait too long for that is told at once to come later, and not all are to
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import trio
 
 from chatd.config import Limits
 from chatd.domain.addresses import bucket
 from chatd.domain.rate_limit import TokenBucket
+from chatd.node.limits import MOST_ADDRESSES, Recent
 
 # Handshakes that are signed in at the same time, and seconds that the others wait for it.
 AT_ONCE = 16
@@ -80,6 +81,10 @@ class Returns:
         self._next = min(max(self._next, now) + 1 / self.rate, now + LATEST)
         return max(1, math.ceil(self._next - now))
 
+    def full(self, message: str, now: float) -> Full:
+        """The refusal for one who has to come back."""
+        return Full(message, retry_after=self.next(now))
+
     def _look(self, now: float) -> None:
         """Once a second: how many came in. If nobody was refused it says nothing of how many could; a bad second is not all."""
         passed = now - self._since
@@ -89,27 +94,51 @@ class Returns:
             self._since, self._came, self._refused = now, 0, False
 
 
+class Gate:
+    """How fast connections may come, and when those have to come back that are refused. Raises Full."""
+
+    def __init__(self, per_second: float) -> None:
+        self._rate = TokenBucket(per_second, 2 * per_second)
+        self.returns = Returns(per_second)
+
+    def check(self, now: float, message: str) -> None:
+        if self._rate.take(now) > 0:
+            raise self.returns.full(message, now)
+
+
 class Admission:
     """The places of this process. A place is given back however its connection ends.
 
+    Each limit of the process stands behind one of the address, so that no address can use it up for the others.
     `accepted` and `refused` (by code) count handshakes, for whoever watches.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._returns = Returns(limits.accepts_per_second)
+        self._gate = Gate(limits.accepts_per_second)
+        self._gates = Recent[str, Gate](lambda: Gate(limits.accepts_per_address), MOST_ADDRESSES)
         self._turns = trio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._rate = TokenBucket(limits.accepts_per_second, 2 * limits.accepts_per_second)
         self._connections = Places(limits.connections, limits.connections_per_address)
         self._pending = Places(limits.pending_handshakes, limits.pending_per_address)
+        self._turned_away = Places(limits.pending_handshakes, limits.pending_per_address)
         self.accepted = 0
         self.refused: Counter[str] = Counter()
 
-    def check_rate(self) -> None:
-        """Somebody is at the door. Raises Full: also when so many wait for their turn that it would not come in time."""
+    def check_rate(self, address: str) -> None:
+        """A connection has come. Raises Full: also when so many wait for their turn that it would not come in time."""
         now = trio.current_time()
-        if self._waiting >= AT_ONCE + self._returns.rate * PATIENCE / 2 or self._rate.take(now) > 0:
+        self._gates.of(bucket(address)).check(now, "too many connections of your address at once")
+        if self._waiting >= AT_ONCE + self._gate.returns.rate * PATIENCE / 2:
             raise self._full("too many connections at once")
+        self._gate.check(now, "too many connections at once")
+
+    def turned_away(self, address: str) -> ExitStack | None:
+        """A place for a refusal that is answered; None when so many are under way that the connection has to be cut."""
+        key, place = bucket(address), ExitStack()
+        if not self._turned_away.has_room(key):
+            return None
+        place.enter_context(self._turned_away.one(key))
+        return place
 
     @contextmanager
     def pending(self, address: str, *, is_proxy: bool) -> Iterator[None]:
@@ -133,12 +162,12 @@ class Admission:
             raise self._full("too many come in at once")
         try:
             yield
-            self._returns.came_in(trio.current_time())
+            self._gate.returns.came_in(trio.current_time())
         finally:
             self._turns.release()
 
     def _full(self, message: str) -> Full:
-        return Full(message, retry_after=self._returns.next(trio.current_time()))
+        return self._gate.returns.full(message, trio.current_time())
 
     @contextmanager
     def connected(self, address: str) -> Iterator[None]:

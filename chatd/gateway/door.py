@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trio_websocket import WebSocketConnection
 
+from chatd import log
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
 from chatd.gateway.handshake import Handshake, Rejected
@@ -14,6 +15,8 @@ from chatd.node.arrival import Arrival
 from chatd.node.drain import Drain
 from chatd.node.meters import BY_PEER
 from chatd.wire.codec import Codec
+
+LOG = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Door:
         desk.node.hub.attach(session, guest.arrival)
         desk.node.matcher.announcements.came(guest.arrival.key, guest.arrival.match, guest.arrival.heard)
         session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
+        LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = desk.wheel.schedule(0, session.beat)
         try:
             lane.open(session.rules())
@@ -91,7 +95,9 @@ class Door:
         finally:
             timer.cancel()
             desk.node.hub.detach(session)
-            desk.node.meters.closes[session.ending[0].name if session.ending else BY_PEER] += 1
+            ending = session.ending[0].name if session.ending else BY_PEER
+            LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
+            desk.node.meters.closes[ending] += 1
 
 
 def rejection(refused: Refused) -> Rejected:

@@ -20,6 +20,7 @@ control frames per second. What exceeds them is reported once through `exceeded`
 """
 
 from contextlib import suppress
+from functools import partial
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -48,6 +49,7 @@ class Lane(trio.abc.Stream):
         "_rules",
         "_skipping",
         "_transport",
+        "is_reading",
         "last_activity",
         "send_nowait",
     )
@@ -55,7 +57,7 @@ class Lane(trio.abc.Stream):
     def __init__(self, transport: Transport, outbox: Outbox) -> None:
         self._transport = transport
         self._outbox = outbox
-        # A whole frame; False when it is refused. See Outbox.
+        # A whole frame; False when it is dropped. See Outbox.
         self.send_nowait = outbox.send_nowait
         self._rules: Rules | None = None
         self._data: bytes | bytearray = b""
@@ -68,6 +70,8 @@ class Lane(trio.abc.Stream):
         self._frames = 0
         self._long_way: trio.Event | None = None
         self.last_activity = trio.current_time()
+        # Whether it waits for the peer. If not, the peer waits for an answer, and its silence says nothing.
+        self.is_reading = False
 
     # --- in -------------------------------------------------------------------------------------------------------------
 
@@ -75,6 +79,8 @@ class Lane(trio.abc.Stream):
         """The handshake is done: from here on the lane looks at frames."""
         assert self._opened is not None
         self._rules = rules
+        self._outbox.behind, self._outbox.on_drop = rules.behind, rules.dropped
+        self._outbox.on_stall = partial(rules.exceeded, "slow")
         self._opened.set()
         self._opened = None
 
@@ -87,18 +93,28 @@ class Lane(trio.abc.Stream):
         """Wait for bytes from the peer and keep them; False at the end. Raises trio.BrokenResourceError."""
         if self._eof:
             return False
+        self.is_reading = True
         try:
             data = await self._transport.read()
         except GONE as error:
             raise trio.BrokenResourceError("the peer is gone") from error
+        self.is_reading = False
         self._eof = not data
         self.last_activity = trio.current_time()
         if self._at >= len(self._data):
-            self._data = data
+            self._data, self._at = data, 0
         else:
-            self._data = bytearray(self._data[self._at :]) + data if self._at else bytearray(self._data) + data
-        self._at = 0
+            self._append(data)
         return not self._eof
+
+    def _append(self, data: bytes) -> None:
+        """In place, in time proportional to what is new: a peer may send its bytes one by one."""
+        if isinstance(self._data, bytearray):
+            del self._data[: self._at]
+        else:
+            self._data = bytearray(self._data[self._at :])
+        self._data += data
+        self._at = 0
 
     def peek(self) -> bytes | bytearray:
         """What was received and not consumed yet."""
@@ -176,8 +192,14 @@ class Lane(trio.abc.Stream):
         if self._long_way is not None:
             await self._long_way.wait()
         self._take_bytes(header.end - self._at)
-        await rules.receive(header.opcode, payload)
+        await self._hand_over(rules, header.opcode, payload)
         return True
+
+    async def _hand_over(self, rules: Rules, opcode: int, payload: bytes) -> None:
+        """A message to the session, when there is room for its answer."""
+        if self._outbox.queued_bytes:
+            await self._outbox.room()
+        await rules.receive(opcode, payload)
 
     async def _classify(self, header: Header, rules: Rules) -> None:
         """Not plain: hand over just this frame, or everything."""
@@ -233,7 +255,7 @@ class Lane(trio.abc.Stream):
         if opcode not in rules.opcodes:
             rules.exceeded("protocol_error")
         else:
-            await rules.receive(opcode, message.encode() if isinstance(message, str) else message)
+            await self._hand_over(rules, opcode, message.encode() if isinstance(message, str) else message)
 
     def _long_way_is_free(self) -> None:
         if self._long_way is not None:
@@ -248,6 +270,10 @@ class Lane(trio.abc.Stream):
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._outbox.drained()
+
+    def discard(self) -> None:
+        """Drop what waits to be written. See Outbox."""
+        self._outbox.discard()
 
     async def aclose(self) -> None:
         """Write what is queued, for a while, then let go of the transport."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from logging import ERROR
 from typing import Generic, TypeVar
 
 import trio
@@ -23,6 +24,7 @@ from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowe
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
 from chatd.gateway.transport import READ_SIZE, SocketTransport
+from chatd.health import Condition, Health, Sparse
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")
@@ -72,14 +74,18 @@ def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 class Listener(Generic[Guest]):
     """One listening socket, and the connections that came through it."""
 
-    def __init__(self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest]) -> None:
+    def __init__(
+        self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest], health: Health | None = None
+    ) -> None:
         self._socket = sock
         self._settings = settings
         self._admission = admission
         self._house = house
+        self._health = health or Health()
         self._proxies = parse_networks(settings.trusted_proxies)
         self._accepting = trio.CancelScope()
-        self._last_complaint = float("-inf")
+        self._descriptors = Condition("accepting at the gateway")
+        self._refused_origins = Sparse(LOG, "origin")
 
     def stop_accepting(self) -> None:
         """Those who are connected stay."""
@@ -89,8 +95,12 @@ class Listener(Generic[Guest]):
         """Accept until told otherwise; return when the last connection has ended."""
         async with trio.open_nursery() as nursery:
             with self._accepting, self._socket:
-                while True:
-                    await self._accept(nursery)
+                async with trio.open_nursery() as accepting:
+                    self._health.start(accepting, "gateway accept", self._accept_all, nursery)
+
+    async def _accept_all(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._accept(nursery)
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         """Several at a time: in a storm the queue of the system must move, or whoever is next in it has given up long ago."""
@@ -101,6 +111,7 @@ class Listener(Generic[Guest]):
             except OSError as error:
                 await self._excuse(error)
                 return
+            self._descriptors.recover()
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             nursery.start_soon(self._guarded, sock, peer[0])
@@ -111,9 +122,7 @@ class Listener(Generic[Guest]):
             return
         if error.errno not in FULL:
             raise error
-        if trio.current_time() - self._last_complaint >= 1:
-            self._last_complaint = trio.current_time()
-            LOG.error("cannot accept: %s. Raise the limit of open files (ulimit -n).", error.strerror)
+        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
         await trio.sleep(PAUSE)
 
     async def _guarded(self, sock: socket.socket, peer: str) -> None:
@@ -127,18 +136,25 @@ class Listener(Generic[Guest]):
             sock.close()
 
     async def _knock(self, sock: socket.socket, peer: str) -> None:
+        """Who comes through a proxy is counted under the address that the proxy names: see `_read`."""
         try:
-            self._admission.check_rate()
+            if not is_trusted(peer, self._proxies):
+                self._admission.check_rate(peer)
         except Full as full:
             self._admission.refused["unavailable"] += 1
-            await turn_away(sock, too_many(full).response())
+            place = self._admission.turned_away(peer)
+            if place is not None:
+                with place:
+                    await turn_away(sock, too_many(full).response())
         else:
             await self._connection(sock, peer)
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock)
-            outbox = Outbox(transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames)
+            outbox = Outbox(
+                transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames, self._settings.stall_timeout
+            )
             lane = Lane(transport, outbox)
             try:
                 await self._visit(nursery, lane, peer)
@@ -152,6 +168,7 @@ class Listener(Generic[Guest]):
 
     async def _refuse(self, lane: Lane, rejected: Rejected) -> None:
         self._admission.refused[rejected.code] += 1
+        LOG.debug("a handshake was refused", extra={"code": rejected.code, "why": rejected.message})
         await refuse(lane, rejected)
 
     async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
@@ -192,9 +209,12 @@ class Listener(Generic[Guest]):
         handshake = handshake_of(head, peer)
         forwarded = handshake.headers.get("x-forwarded-for", "")
         handshake = handshake.at(client_address(peer, forwarded, self._proxies))
+        if is_trusted(peer, self._proxies):
+            self._admission.check_rate(handshake.address)
         if handshake.path != self._settings.path:
             raise Rejected(404, "not_found", f"the WebSocket is at {self._settings.path}")
         if not is_allowed_origin(handshake.origin, self._settings.origins, required=self._settings.require_origin):
+            self._refused_origins.log("an origin was refused; see gateway.origins", handshake.origin or "none")
             raise Rejected(403, "forbidden", "this origin may not connect; see gateway.origins")
         lane.replace_head(len(head), handshake.head_for(self._house.choose(handshake)))
         return handshake

@@ -1,16 +1,20 @@
-"""What a connection may send, as the lane is told by whoever serves the connection."""
+"""What the lane is told by whoever serves the connection: what may be sent, who gets it, and what to say of dropped events."""
 
 from collections.abc import Awaitable, Callable, Container
 
 from chatd.domain.rate_limit import TokenBucket
+from chatd.gateway.outbox import ignore, no_frame
 
 Receive = Callable[[int, bytes], Awaitable[None]]
 
 
 class Rules:
-    """What one connection may send, and who gets it: `receive(opcode, payload)`. Sizes in bytes."""
+    """What one connection may send, and who gets it: `receive(opcode, payload)`. Sizes in bytes.
 
-    __slots__ = ("control", "exceeded", "max_frames", "max_message", "opcodes", "receive")
+    `behind(conversation, rev)` makes the frame that stands for dropped events, and `dropped(count)` counts them; see `Outbox`.
+    """
+
+    __slots__ = ("behind", "control", "dropped", "exceeded", "max_frames", "max_message", "opcodes", "receive")
 
     def __init__(
         self,
@@ -20,6 +24,9 @@ class Rules:
         max_message: int,
         max_frames: int,
         control: TokenBucket,
+        *,
+        behind: Callable[[str, int], bytes] = no_frame,
+        dropped: Callable[[int], None] = ignore,
     ) -> None:
         self.receive = receive
         self.exceeded = exceeded
@@ -27,3 +34,5 @@ class Rules:
         self.max_message = max_message
         self.max_frames = max_frames
         self.control = control
+        self.behind = behind
+        self.dropped = dropped

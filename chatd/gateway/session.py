@@ -17,6 +17,7 @@ from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import CLOSES, Close, Refused
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import say_goodbye
+from chatd.gateway.outbox import Mark
 from chatd.gateway.rules import Rules
 from chatd.ids import made_at, uuid7
 from chatd.node.answers import SessionLine
@@ -26,8 +27,9 @@ from chatd.node.dispatch import refuse, run_command
 from chatd.node.limits import check
 from chatd.node.registry import Row
 from chatd.node.timers import Wheel
-from chatd.wire.codec import Codec, NotAFrame
-from chatd.wire.events import Connected, ConnectionLimits, TokenExpiring
+from chatd.wire.changes import SessionBehind
+from chatd.wire.codec import BadBody, Codec, NotAFrame
+from chatd.wire.events import Behind, Connected, ConnectionLimits, TokenExpiring
 from chatd.wire.frames import encode_frame
 from chatd.wire.messages import Command, Event, Result
 
@@ -57,6 +59,7 @@ class Session:
     """A connection that was let in. See `chatd.node.audience.Session` for what others may use."""
 
     __slots__ = (
+        "_attended_at",
         "_bucket",
         "_busy",
         "_desk",
@@ -74,6 +77,7 @@ class Session:
         "mask",
         "send_nowait",
         "tenant",
+        "token_id",
         "user",
     )
 
@@ -82,19 +86,22 @@ class Session:
     ) -> None:
         limits = desk.node.config.limits
         self.id = uuid7(desk.node.clock())
-        self.tenant, self.user, self.login = principal.tenant, principal.user, principal.login
+        self.tenant, self.user = principal.tenant, principal.user
+        self.login, self.token_id = principal.login, principal.token_id
         self.codec = codec
         self.ending: tuple[Close, str] | None = None
         self._desk = desk
         self._node = desk.node
         self._lane = lane
-        # Put a whole WebSocket frame on its way; False when the outbox does not take it. Every delivery passes here.
+        # Put a whole WebSocket frame on its way; False when it is dropped. Every delivery passes here.
         self.send_nowait = lane.send_nowait
         self.mask = mask
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
         self._busy = False
+        # When it was last seen that the peer waits for this session, and not this session for the peer.
+        self._attended_at = float("-inf")
         self._warned = False
         self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
         self._flood = TokenBucket(limits.commands_per_second * FLOOD, limits.commands_burst * FLOOD)
@@ -108,7 +115,20 @@ class Session:
         rate = self._node.config.limits.control_frames_per_second
         control = TokenBucket(rate, 2 * rate)
         opcodes = (self.codec.opcode,)
-        return Rules(self.receive, self.close_soon, opcodes, settings.max_message_bytes, settings.max_frames, control)
+        return Rules(
+            self.receive,
+            self.close_soon,
+            opcodes,
+            settings.max_message_bytes,
+            settings.max_frames,
+            control,
+            behind=self._behind,
+            dropped=self._node.hub.note_dropped,
+        )
+
+    def _behind(self, conversation: str, rev: int) -> bytes:
+        event: Event = Behind(conversation=conversation, rev=rev) if conversation else SessionBehind()
+        return self.codec.frame_of(event)
 
     async def run(self, connection: WebSocketConnection) -> None:
         """Serve until the peer hangs up or somebody says `close_soon`; then say goodbye."""
@@ -139,6 +159,9 @@ class Session:
         except NotAFrame as error:
             self.close_soon("protocol_error", str(error))
             return
+        except BadBody as refused:
+            self._refuse(self._context(refused.frame_id), refused)
+            return
         ctx = self._context(frame_id)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
@@ -158,13 +181,13 @@ class Session:
 
     def _context(self, frame_id: int) -> Ctx:
         def answer(result: Result) -> None:
-            self._send_or_end(self.codec.encode_reply(frame_id, result))
+            self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
 
         return Ctx(self._node, self._principal, self.id, self.address, self._node.clock(), answer, self._renew, mask=self.mask)
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
-        self.login = principal.login
+        self.login, self.token_id = principal.login, principal.token_id
         self._warned = False
 
     # --- out ------------------------------------------------------------------------------------------------------------
@@ -179,16 +202,13 @@ class Session:
         if len(mask) > MOST_HIDDEN:
             self.close_soon("going_away", "retry_in_ms=0")
 
-    def _send_masked(self, frame: bytes, volatile: bool = False, /) -> bool:
+    def _send_masked(self, frame: bytes, event: Mark | None = None, /) -> bool:
         assert self.mask is not None
-        return self._lane.send_nowait(self.mask.outward(frame), volatile)
+        return self._lane.send_nowait(self.mask.outward(frame), event)
 
     def send_event(self, event: Event) -> None:
-        self._send_or_end(self.codec.encode_event(event))
-
-    def _send_or_end(self, payload: bytes) -> None:
-        if not self.send_nowait(encode_frame(self.codec.opcode, payload)):
-            self.close_soon("slow")
+        """To this session alone; it is not dropped."""
+        self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_event(event)))
 
     def greet(self, *, maintenance: bool) -> None:
         """The first frame: what the client has to know of this connection."""
@@ -233,6 +253,8 @@ class Session:
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
                 self.send_nowait = unheard
+            if close == "slow":
+                self._lane.discard()
             if not (self._busy and close == "going_away"):
                 self._scope.cancel()
 
@@ -242,12 +264,14 @@ class Session:
 
     def beat(self) -> float | None:
         """Called by the timing wheel: is the peer there, is the token valid. Returns seconds until the next look."""
-        silence = trio.current_time() - self._lane.last_activity
-        heartbeat = self._node.config.gateway.heartbeat
+        now, heartbeat = trio.current_time(), self._node.config.gateway.heartbeat
+        if not self._lane.is_reading:
+            self._attended_at = now
+        silence = now - max(self._lane.last_activity, self._attended_at)
         if silence >= 2 * heartbeat:
             self.hang_up()
             return None
-        if silence >= heartbeat:
+        if now - self._lane.last_activity >= heartbeat:
             self.send_nowait(PING)
         # One ping is enough, TCP repeats it; the next look is when the answer must have come.
         next_look = heartbeat if silence < heartbeat else 2 * heartbeat
@@ -264,8 +288,8 @@ class Session:
         return max(0.25, (left if self._warned else left - WARNING_MS) / 1000)
 
 
-def unheard(_: bytes, __: bool = False, /) -> bool:
-    """In place of `send_nowait`: after a message that did not fit, or after the goodbye, nothing may follow."""
+def unheard(_: bytes, __: Mark | None = None, /) -> bool:
+    """In place of `send_nowait`: after the goodbye nothing may follow."""
     return True
 
 

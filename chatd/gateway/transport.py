@@ -1,7 +1,7 @@
 """What is below the lane: a non-blocking socket, or any Trio stream where there is no socket (TLS, tests)."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import trio
 READ_SIZE = 65536
 # writev takes at most IOV_MAX buffers (1024 on Linux); more than a few dozen gain nothing.
 MOST_BUFFERS = 64
+Frames = Callable[[], Sequence[bytes]]
 
 
 class Transport(Protocol):
@@ -21,8 +22,8 @@ class Transport(Protocol):
     def write_nowait(self, data: bytes) -> int:
         """How many bytes were taken at once."""
 
-    async def write(self, frames: Sequence[bytes]) -> int:
-        """Wait until something can be written; how many bytes were."""
+    async def write(self, frames: Frames) -> int:
+        """Wait until something can be written, then ask for what; how many bytes were written."""
 
     def finish(self) -> None:
         """Tell the peer that nothing more will come."""
@@ -53,12 +54,12 @@ class SocketTransport:
         except BlockingIOError:
             return 0
 
-    async def write(self, frames: Sequence[bytes]) -> int:
+    async def write(self, frames: Frames) -> int:
         if self._socket.fileno() < 0:
             raise trio.ClosedResourceError
         await trio.lowlevel.wait_writable(self._socket)
         try:
-            return self._socket.sendmsg(frames)
+            return self._socket.sendmsg(frames())
         except BlockingIOError:
             return 0
 
@@ -86,8 +87,8 @@ class StreamTransport:
     def write_nowait(self, data: bytes) -> int:
         return 0
 
-    async def write(self, frames: Sequence[bytes]) -> int:
-        data = b"".join(frames)
+    async def write(self, frames: Frames) -> int:
+        data = b"".join(frames())
         await self._stream.send_all(data)
         return len(data)
 

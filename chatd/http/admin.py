@@ -2,49 +2,69 @@
 
 A token in a header, never a cookie; POST only, JSON only; and no page of another site (OWASP ASVS 5.0, 3.5): browsers say where
 a request comes from, and what they say is foreign is refused before anything else is looked at.
+
+A page whose own name was made to point at this server (DNS rebinding) is no other site to the browser, but it has to send that
+name as Host. So Host has to be an address, `localhost`, or a name of the configuration.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from typing import cast
 
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from chatd.domain.addresses import parse_networks
+from chatd.domain.addresses import name_of, parse, parse_networks
+from chatd.domain.identity import Authority
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
 from chatd.http.api import Reader, asker, offered_token
+from chatd.http.uploads import answer
+from chatd.node import reports
 from chatd.node.admins import Admins
+from chatd.node.audit import Actor
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
-from chatd.wire.messages import Result
+from chatd.wire.admin import AdminCommand
+from chatd.wire.messages import Command, Result
+from chatd.wire.uploads import REPORT_FILE, OpenReportFile
 
 # What a browser says of a request that comes from our own pages, or from nobody's.
 OWN_SITE = ("same-origin", "none")
+ROOT = "/admin"
+View = Callable[[], Awaitable[Response]]
 
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
     """One route per command of admins."""
-    admins = Admins(node.config)
+    admins, names = Admins(node.config), {"localhost", *(name.lower() for name in node.config.http.admin_hosts)}
+
+    @app.before_request
+    async def check_host() -> Response | None:
+        """On every path below, there or not."""
+        if not node.config.admins or not is_for_admins(request.path) or is_own_host(request.headers.get("Host", ""), names):
+            return None
+        return refused_answer(node, Refused("forbidden", "not under this host name; see http.admin_hosts"))
+
+    if not node.config.admins:
+        return
     for row in registry.commands.values():
-        if row.needs is Needs.ADMIN and node.config.admins:
-            method, path = row.http.split(" ")
-            view = view_of(row, node, admins)
-            app.add_url_rule(path, row.tag, view, methods=[method], provide_automatic_options=False)
+        if row.needs is Needs.ADMIN:
+            add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins))
+    add_route(app, REPORT_FILE, "admin.report.file", open_file(node, admins))
 
 
-def view_of(row: Row, node: Node, admins: Admins) -> Callable[[], Awaitable[Response]]:
-    proxies = parse_networks(node.config.gateway.trusted_proxies)
-    reader = Reader(row, node.config.gateway.max_depth)
+def add_route(app: QuartTrio, path: str, name: str, view: View) -> None:
+    app.add_url_rule(path, name, view, methods=["POST"], provide_automatic_options=False)
+
+
+def view_of(row: Row, node: Node, admins: Admins) -> View:
+    read = reader_of(row.command, node, admins)
 
     async def view() -> Response:
         results: list[Result] = []
-        address = asker(proxies)
         try:
-            check_site()
-            name = admins.name_of(offered_token(), address)
-            command = await reader.command({})
-            admin = admins.authority(name, getattr(command, "tenant"))  # noqa: B009
+            command, admin, address = await read()
             await run_command(row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin), command)
         except Refused as refused:
             return refused_answer(node, refused)
@@ -53,8 +73,49 @@ def view_of(row: Row, node: Node, admins: Admins) -> Callable[[], Awaitable[Resp
     return view
 
 
+def open_file(node: Node, admins: Admins) -> View:
+    """The one route that answers with no result of a command."""
+    read = reader_of(OpenReportFile, node, admins)
+
+    async def view() -> Response:
+        try:
+            command, admin, _ = await read()
+            asked = cast(OpenReportFile, command)
+            actor = Actor(admin.tenant, admin.name, node.clock())
+            return await answer(node, await reports.find_file(node.db, actor, asked.report, asked.upload))
+        except Refused as refused:
+            return refused_answer(node, refused)
+
+    return view
+
+
+def reader_of(kind: type[Command], node: Node, admins: Admins) -> Callable[[], Awaitable[tuple[AdminCommand, Authority, str]]]:
+    """What an admin asks for, in whose name, and from where. Raises Refused."""
+    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    reader = Reader(kind, node.config.gateway.max_depth)
+
+    async def read() -> tuple[AdminCommand, Authority, str]:
+        check_site()
+        address = asker(proxies)
+        name = admins.name_of(offered_token(), address)
+        command = cast(AdminCommand, await reader.command({}))
+        return command, admins.authority(name, command.tenant), address
+
+    return read
+
+
+def is_for_admins(path: str) -> bool:
+    return path == ROOT or path.startswith(f"{ROOT}/")
+
+
 def check_site() -> None:
     """Raises Refused: `forbidden` for what a page of another site has sent (Fetch Metadata; RFC 6454)."""
     site, host = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Host", "")
     if site not in OWN_SITE or request.headers.get("Origin", f"https://{host}") not in (f"https://{host}", f"http://{host}"):
         raise Refused("forbidden", "not from a page of another site")
+
+
+def is_own_host(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header is an address, or one of these names; with or without a port."""
+    name = name_of(host)
+    return parse(name) is not None or name.lower().removesuffix(".") in names

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from quart import Response, request
+from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -36,7 +36,7 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
 
 def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    reader = Reader(row, node.config.gateway.max_depth)
+    reader = Reader(row.command, node.config.gateway.max_depth)
 
     async def view(**path: str) -> Response:
         results: list[Result] = []
@@ -70,8 +70,10 @@ async def identify(node: Node, address: str) -> Principal:
 
 
 async def bearer(node: Node, address: str) -> Principal:
-    """Who the token is of. A cookie is never looked at."""
-    return await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    """Who the token is of; `g.who` from then on. A cookie is never looked at."""
+    who = await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    g.who = who
+    return who
 
 
 def offered_token() -> str | None:
@@ -83,10 +85,10 @@ def offered_token() -> str | None:
 class Reader:
     """From requests to commands of one type."""
 
-    def __init__(self, row: Row, max_depth: int) -> None:
-        self._kind = row.command
-        self._types = {field.encode_name: field.type for field in msgspec.structs.fields(row.command)}
-        self._ends = LooseEnds(row.command)
+    def __init__(self, kind: type[Command], max_depth: int) -> None:
+        self._kind = kind
+        self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        self._ends = LooseEnds(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:

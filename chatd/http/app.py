@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from chatd import __version__, log
 from chatd.errors import Refused
-from chatd.http import admin, api, cors, export, health, metrics, uploads
+from chatd.http import admin, api, cors, export, health, long_answers, metrics, uploads
 from chatd.http.answers import answer_of, json_response, refusal
 from chatd.http.front import Front
 from chatd.node.context import Node
@@ -42,7 +42,7 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, htt
     app = QuartTrio("chatd", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
-    # A path with a slash too many is another path: a redirect would repeat the Host that was sent.
+    # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     api.add_routes(app, node, registry)
@@ -50,14 +50,15 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, htt
     admin.add_routes(app, node, registry)
     export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
-    add_pages(app, registry, socket_url)
+    add_pages(app, registry, socket_url, http_url)
     add_errors(app)
+    long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)
     return app
 
 
-def add_pages(app: QuartTrio, registry: Registry, socket_url: str) -> None:
-    description = openapi(registry.commands.values(), __version__)
+def add_pages(app: QuartTrio, registry: Registry, socket_url: str, http_url: str) -> None:
+    description = openapi(registry.commands.values(), __version__, http_url)
     links = {"socket": socket_url, "openapi": "/openapi.json", "health": "/health"}
 
     @app.get("/openapi.json")

@@ -3,6 +3,7 @@
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from chatd.http.admin import is_for_admins
 from chatd.http.answers import HEADERS
 
 GRANTS = {
@@ -20,7 +21,7 @@ def add_headers(app: QuartTrio, origins: list[str]) -> None:
 
     def allowed() -> dict[str, str]:
         origin = request.headers.get("Origin", "")
-        if request.path.startswith("/admin"):
+        if is_for_admins(request.path):
             return {}
         if "*" in origins:
             return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}

@@ -12,47 +12,48 @@ from chatd.domain.pseudonyms import Mask, ids_in
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS, refused_answer
 from chatd.http.api import asker, identify
+from chatd.http.long_answers import held
+from chatd.http.slots import Bounds, Owners, Slots
 from chatd.node import export
 from chatd.node.context import Node
 from chatd.node.limits import UserLimits
 
-# Of one user, on this node; and at the same time, of all.
-PER_HOUR, AT_ONCE = 4, 4
+PER_HOUR = 4
+BOUNDS = Bounds(per_user=1, per_address=4, total=64)
+# Pages that are read from the database at the same time, by all exports. None of them is being sent.
+MAX_READERS = 4
 CONTENT = "application/x-ndjson"
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
-    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
-    places = trio.Semaphore(AT_ONCE)
+    slots, readers = Slots("exports", BOUNDS), trio.Semaphore(MAX_READERS)
 
     @app.get("/v1/me/export", endpoint="me.export")
     async def me_export() -> Response:
         try:
-            who = await identify(node, asker(proxies))
+            address = asker(proxies)
+            who = await identify(node, address)
             node.limits.take(who.tenant, who.user, 5)
-            check_place(places)
+            held().enter_context(slots.reserve(owners.of(who, address)))
             limits.take(who.tenant, who.user, 1)
-            head = await export.profile(node.db, who.tenant, who.user)
+            async with readers:
+                head = await export.profile(node.db, who.tenant, who.user)
         except Refused as refused:
             return refused_answer(node, refused)
-        return file_of(body(node, places, who, head), who)
+        return file_of(body(node, readers, who, head), who)
 
 
-def check_place(places: trio.Semaphore) -> None:
-    """Raises Refused: `unavailable`."""
-    if not places.value:
-        raise Refused("unavailable", "too many exports are under way", retry_after=30)
-
-
-async def body(node: Node, places: trio.Semaphore, who: Principal, head: bytes) -> AsyncIterator[bytes]:
-    await places.acquire()
-    try:
-        yield head
-        async for page in export.pages(node.db, who.tenant, who.user):
-            yield await masked(node, who, page)
-    finally:
-        places.release()
+async def body(node: Node, readers: trio.Semaphore, who: Principal, head: bytes) -> AsyncIterator[bytes]:
+    """A page is read when the one before has been sent: only reading takes a turn of `readers`."""
+    yield head
+    pages, page = export.pages(node.db, who.tenant, who.user), head
+    while page:
+        async with readers:
+            page = await anext(pages, b"")
+            page = await masked(node, who, page)
+        yield page
 
 
 async def masked(node: Node, who: Principal, page: bytes) -> bytes:
@@ -67,6 +68,6 @@ async def masked(node: Node, who: Principal, page: bytes) -> bytes:
 def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="chatd-{who.user}.jsonl"'}
     response = Response(parts, 200, headers, content_type=CONTENT)
-    # A slow reader is the business of `peer`.
+    # `Peer` has the time for the whole answer.
     response.timeout = None
     return response

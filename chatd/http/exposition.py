@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from chatd.domain.histogram import BOUNDS, Histogram
 from chatd.errors import CLOSES, REFUSALS
 from chatd.node.meters import BY_PEER
-from chatd.node.statistics import STATES, Snapshot
+from chatd.node.statistics import STATES, STREAMS, Snapshot
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 ALONE: tuple[str, ...] = ()
@@ -66,7 +66,11 @@ NUMBERS = (
     by("code", "chatd_refusals_total", "Commands and requests that were refused.", REFUSALS, lambda s: s.refusals),
     one("chatd_messages_total", "Messages that were committed here.", lambda s: s.journal.messages),
     one("chatd_deliveries_total", "Event frames written or queued for sessions.", lambda s: s.hub.delivered),
-    one("chatd_deliveries_dropped_total", "Event frames that an outbox did not take.", lambda s: s.hub.dropped),
+    one(
+        "chatd_deliveries_dropped_total",
+        "Event frames that were dropped because a client reads too slowly.",
+        lambda s: s.hub.dropped,
+    ),
     one("chatd_journal_waiting_entries", "Messages and receipts that wait for a commit.", lambda s: s.journal.waiting),
     one("chatd_journal_batches_total", "Batches begun.", lambda s: s.journal.batches),
     one("chatd_journal_entries_total", "Messages and receipts in these batches.", lambda s: s.journal.entries),
@@ -76,6 +80,13 @@ NUMBERS = (
     one("chatd_bus_published_orders_total", "Orders to the other nodes.", lambda s: s.bus.published),
     one("chatd_bus_heard_orders_total", "Orders of the other nodes.", lambda s: s.bus.heard),
     one("chatd_bus_gaps_total", "Times that orders may have been missed.", lambda s: s.bus.gaps),
+    by(
+        "place",
+        "chatd_redis_unreadable_total",
+        "Entries that could not be read and were skipped.",
+        STREAMS,
+        lambda s: s.unreadable,
+    ),
     one("chatd_postgres_connections", "Connections of the pool.", lambda s: s.postgres.size),
     one("chatd_postgres_idle_connections", "Those that nobody uses.", lambda s: s.postgres.idle),
     one("chatd_match_owner", "1 where the match pool is.", lambda s: s.match.owner),

@@ -1,22 +1,33 @@
-"""Between Hypercorn and Quart: requests that Quart would stumble over, sockets (not at this door), and the end of an answer.
+"""Between Hypercorn and Quart: paths that are not canonical, sockets (not at this door), and the pace of an answer.
 
-When an answer over HTTP/1 is complete, Hypercorn tells the application that the exchange is over, and then closes the
-connection or makes it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and
-cancels the task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
+*Paths.* A proxy decides by the path that it has decoded and tidied up; Quart decodes, too. Both see the same path only if there
+is nothing to decode or tidy up, so everything else is refused before it is routed (`is_canonical`).
+
+*The pace.* An answer is written in parts of `PART` bytes, each when the socket has taken the one before, all within the time
+that `Peer` has for it. What a request holds until its answer is written (`held`) is released when it is over, however it ends.
+
+*The end.* When an answer is complete, Hypercorn tells the application that the exchange is over, and then closes the connection
+or makes it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and cancels the
+task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
 """
 
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
+from chatd.domain.paths import is_canonical
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS
+from chatd.http.peer import PART, Peer
 from chatd.wire.messages import error_of
 
 # Seconds for the end of an answer, whose bytes have all been written.
 LAST_STEP = 5.0
+# The keys in the state of a request: its connection, and what it holds until it is over.
+PEER, HELD = "peer", "held"
 
 
 class Front:
@@ -29,26 +40,35 @@ class Front:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "websocket":
             await answer(send, "websocket.http.response", 404, self._elsewhere)
-        elif scope["type"] == "http" and not scope["path"].startswith("/"):
-            await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
-        elif scope["type"] == "http" and scope["path"].startswith("//"):
-            # Werkzeug would take the first slashes for one, and serve what a proxy in front has been told to keep back.
-            await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
-        elif scope["type"] == "http" and scope["http_version"] < "2":
-            await self._app(scope, receive, to_the_end(send))
-        else:
+        elif scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif not scope["path"].startswith("/"):
+            await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
+        elif not is_canonical(scope["raw_path"]):
+            await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
+        else:
+            state: dict[str, Any] = scope["state"]
+            with ExitStack() as held:
+                state[HELD] = held
+                await self._app(scope, receive, paced(send, state[PEER]))
 
 
-def to_the_end(send: ASGISendCallable) -> ASGISendCallable:
-    """The same `send`, whose last message is not cancelled half-way."""
+def paced(send: ASGISendCallable, peer: Peer) -> ASGISendCallable:
+    """The same `send`: in parts, within the time for an answer, and its last message is not cancelled half-way."""
 
     async def sent(message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.body" and not message["more_body"]:
-            with trio.move_on_after(LAST_STEP, shield=True):
-                await send(message)
-        else:
+        if message["type"] == "http.response.start":
+            peer.begin_answer()
+        if message["type"] != "http.response.body":
             await send(message)
+            return
+        body = memoryview(message["body"])
+        for start in range(0, len(body), PART):
+            await send({"type": "http.response.body", "body": bytes(body[start : start + PART]), "more_body": True})
+        if not message["more_body"]:
+            peer.end_answer()
+            with trio.move_on_after(LAST_STEP, shield=True):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return sent
 

@@ -1,6 +1,6 @@
 """Is it alive, is it ready, are the sockets open. For probes and load balancers, so it must cost nothing to ask."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import trio
@@ -16,23 +16,28 @@ from chatd.node.drain import Drain
 # Seconds that an answer of the databases is repeated, and that they have for one.
 FRESH = 1.0
 TIMEOUT = 2.0
-Ask = Callable[[], Awaitable[object]]
+# With these a load balancer sends clients here.
+SERVING = ("ready", "degraded")
+Ask = Callable[[], Awaitable[str]]
 
 
-class Service(Struct):
-    """One thing this server depends on. `status`: ready, away, or draining."""
+class Service(Struct, omit_defaults=True):
+    """One thing this server depends on.
+
+    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes); refusing (Redis
+    answers and does not do what it is told); degraded (background services fail, which are named); draining.
+    """
 
     status: str
+    failing: list[str] = []
 
 
 class Readiness:
     """Asks the databases, both at once, and at most once in `FRESH` seconds however many want to know."""
 
     def __init__(self, node: Node, drain: Drain) -> None:
-        self._probes: dict[str, Ask] = {
-            "postgres": lambda: node.db.value("select 1"),
-            "redis": lambda: node.redis.call("PING"),
-        }
+        self._node = node
+        self._probes: dict[str, Ask] = {"postgres": self._ask_postgres, "redis": self._ask_redis}
         self._drain = drain
         self._asked = float("-inf")
         self._services: dict[str, Service] = {name: Service("away") for name in self._probes}
@@ -45,14 +50,38 @@ class Readiness:
                     for name, ask in self._probes.items():
                         nursery.start_soon(self._probe, name, ask)
                 self._asked = trio.current_time()
-        return self._services | {"gateway": Service("draining" if self._drain.under_way else "ready")}
+        return self._services | {
+            "background": self._background(),
+            "gateway": Service("draining" if self._drain.under_way else "ready"),
+        }
+
+    async def _ask_postgres(self) -> str:
+        if await self._node.db.value("show transaction_read_only") == "on":
+            return "read_only"
+        return self._node.db.faults.write_status or "ready"
+
+    async def _ask_redis(self) -> str:
+        await self._node.redis.call("PING")
+        return "refusing" if self._node.redis.failing else "ready"
+
+    def _background(self) -> Service:
+        names = sorted(condition.name for condition in self._node.health.failing)
+        return Service("degraded", names) if names else Service("ready")
 
     async def _probe(self, name: str, ask: Ask) -> None:
         status = "away"
         with trio.move_on_after(TIMEOUT), suppress(Refused):
-            await ask()
-            status = "ready"
+            status = await ask()
         self._services[name] = Service(status)
+
+
+def status_of(services: Mapping[str, Service]) -> str:
+    """Of the whole node. Messages go on without Redis or a background service, but not without a Postgres that takes writes."""
+    if services["gateway"].status == "draining":
+        return "draining"
+    if services["postgres"].status != "ready":
+        return "away"
+    return "ready" if all(service.status == "ready" for service in services.values()) else "degraded"
 
 
 def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> None:
@@ -67,9 +96,8 @@ def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> Non
     @app.get("/health")
     async def readyz() -> Response:
         services = await readiness.services()
-        ready = all(service.status == "ready" for service in services.values())
-        body = {"status": "ready" if ready else "not ready", "services": services}
-        return json_response(body, 200 if ready else 503)
+        status = status_of(services)
+        return json_response({"status": status, "services": services}, 200 if status in SERVING else 503)
 
     @app.get("/v1/socket/ping")
     async def socket_ping() -> Response:

@@ -10,7 +10,7 @@ from hmac import compare_digest
 from quart import Response, abort, request
 from quart_trio import QuartTrio
 
-from chatd.domain.addresses import Network, is_trusted, parse, parse_networks
+from chatd.domain.addresses import Network, is_trusted, name_of, parse, parse_networks
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS, answer_of
 from chatd.http.api import offered_token
@@ -61,11 +61,6 @@ def is_direct(proxies: Sequence[Network]) -> bool:
 def is_loopback(text: str) -> bool:
     address = parse(text)
     return address is not None and address.is_loopback
-
-
-def name_of(host: str) -> str:
-    """Of a Host header, without the port."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def carries(token: str) -> bool:

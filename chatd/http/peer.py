@@ -1,5 +1,6 @@
 """The stream that Hypercorn is given: a socket with a bound on everything that a peer could make us wait for."""
 
+import math
 from contextlib import suppress
 
 import trio
@@ -19,17 +20,27 @@ class Peer:
     Hypercorn would keep the connection until its keep-alive is over, and behind pipelined requests for ever.
     """
 
-    __slots__ = ("_connection", "_lingering", "_reading", "_stream")
+    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream")
 
-    def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope) -> None:
+    def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf) -> None:
         self._stream = stream
         self._connection = connection
+        self._answer_timeout = answer_timeout
+        self._answer_deadline = math.inf
         self._reading = False
         self._lingering = False
 
     @property
     def socket(self) -> trio.socket.SocketType:
         return self._stream.socket
+
+    def begin_answer(self) -> None:
+        """From now on the peer has `answer_timeout` seconds to take all of the answer."""
+        self._answer_deadline = trio.current_time() + self._answer_timeout
+
+    def end_answer(self) -> None:
+        """All of the answer is written."""
+        self._answer_deadline = math.inf
 
     async def receive_some(self, most: int) -> bytes:
         """As in trio; what comes after `aclose` is dropped."""
@@ -46,11 +57,11 @@ class Peer:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        """Raises trio.BrokenResourceError, also for a peer that does not read."""
+        """Raises trio.BrokenResourceError, also for a peer that does not read, or has not taken the answer in its time."""
         parts = memoryview(data)
         try:
             for start in range(0, len(parts), PART):
-                with trio.fail_after(WRITE_TIMEOUT):
+                with trio.fail_at(min(self._answer_deadline, trio.current_time() + WRITE_TIMEOUT)):
                     await self._stream.send_all(parts[start : start + PART])
         except trio.TooSlowError:
             self._end_soon()

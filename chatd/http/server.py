@@ -2,8 +2,8 @@
 
 Hypercorn speaks HTTP; accepting and ending connections is done here, because its own `serve` would take the daemon with it:
 
-* An exception of one connection ends it: one upgrade with a non-ASCII byte in `Connection`, or one HTTP/2 path that is not
-  ASCII, is enough. So there is a guard around each connection.
+* An exception of one connection ends it: one upgrade with a non-ASCII byte in `Connection` is enough. So there is a guard around
+  each connection.
 * Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a deadline
   (see `peer`), and in the end the sockets are closed under whoever still waits.
 """
@@ -12,6 +12,8 @@ import errno
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from logging import ERROR
 from typing import Any, cast
 
 import trio
@@ -23,8 +25,12 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
+from chatd.errors import Refused
+from chatd.health import Condition, Health, Sparse
+from chatd.http.front import PEER
 from chatd.http.peer import Peer
-from chatd.http.steady import SteadyServer
+from chatd.http.slots import counted
+from chatd.http.steady import SteadyServer, error_answer
 
 LOG = log.get(__name__)
 
@@ -36,6 +42,12 @@ READ_TIMEOUT = 30
 GRACE = 5.0
 LONGEST_HEAD = 16_384
 MOST_CONNECTIONS = 4096
+# Connections over the limit are answered 429 or 503, and closed once the peer has read that. So many at a time, of one address
+# and in all; the others are closed without an answer.
+MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
+# Seconds that the answer is waited for; and seconds after which to come back.
+REFUSAL_TIMEOUT_S = 1.0
+RETRY_S = 1
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
 
@@ -45,8 +57,6 @@ def hypercorn_config() -> Hypercorn:
     config.keep_alive_timeout = KEEP_ALIVE
     config.read_timeout = READ_TIMEOUT
     config.h11_max_incomplete_size = LONGEST_HEAD
-    config.h2_max_header_list_size = LONGEST_HEAD
-    config.h2_max_concurrent_streams = 20
     config.websocket_max_message_size = LONGEST_HEAD
     config.include_server_header = False
     config.accesslog = None
@@ -55,7 +65,11 @@ def hypercorn_config() -> Hypercorn:
 
 
 async def serve_http(
-    app: ASGIFramework, listener: socket.socket, wait_shutdown: Callable[[], Awaitable[None]], config: Config | None = None
+    app: ASGIFramework,
+    listener: socket.socket,
+    wait_shutdown: Callable[[], Awaitable[None]],
+    config: Config | None = None,
+    health: Health | None = None,
 ) -> None:
     """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
 
@@ -66,7 +80,7 @@ async def serve_http(
     async with trio.open_nursery() as connections:
         try:
             async with door, trio.open_nursery() as accepting:
-                accepting.start_soon(server.accept, door, connections)
+                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
                 await wait_shutdown()
                 accepting.cancel_scope.cancel()
             with trio.move_on_after(GRACE):
@@ -85,10 +99,13 @@ class Server:
         self._context = WorkerContext(None)
         self._streams: set[trio.SocketStream] = set()
         self._per_address: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
         self._most_per_address = config.limits.connections_per_address
-        self._proxies = parse_networks(config.gateway.trusted_proxies)
+        self._answer_timeout = config.http.answer_timeout
+        self._unbounded = parse_networks([*config.gateway.trusted_proxies, *config.http.backends])
         self._empty = trio.Event()
-        self._last_complaint = float("-inf")
+        self._descriptors = Condition("accepting at the HTTP door")
+        self._turned_away = Sparse(LOG, "address")
 
     async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
         """Accept until cancelled."""
@@ -98,20 +115,15 @@ class Server:
             except OSError as error:
                 await self._excuse(error)
             else:
+                self._descriptors.recover()
                 connections.start_soon(self._guarded, stream)
 
     async def _excuse(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some."""
         if error.errno not in FULL:
             raise error
-        self._complain(f"cannot accept: {error.strerror}. Raise the limit of open files (ulimit -n).")
+        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
         await trio.sleep(PAUSE)
-
-    def _complain(self, text: str) -> None:
-        """Say so, but not a thousand times a second."""
-        if trio.current_time() - self._last_complaint >= 1:
-            self._last_complaint = trio.current_time()
-            LOG.error(text)
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
@@ -129,23 +141,24 @@ class Server:
                 self._empty.set()
 
     async def _admitted(self, stream: trio.SocketStream) -> None:
-        """Serve, when there is a place. Proxies are many people, so they are not counted by address."""
+        """Serve, when there is a place. A proxy or a backend is many people, so it is not counted by address."""
         peer = stream.socket.getpeername()[0]
-        key = "" if is_trusted(peer, self._proxies) else bucket(peer)
-        if len(self._streams) > MOST_CONNECTIONS or (key and self._per_address[key] >= self._most_per_address):
-            self._complain(f"too many connections; {peer} was turned away")
+        key = "" if is_trusted(peer, self._unbounded) else bucket(peer)
+        if key and self._per_address[key] >= self._most_per_address:
+            full = Refused("rate_limited", "too many connections from your address; see http.backends", retry_after=RETRY_S)
+        elif self._per_address.total() >= MOST_CONNECTIONS:
+            full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
+        else:
+            with counted(self._per_address, key), trio.CancelScope() as scope:
+                await self._serve(Peer(stream, scope, self._answer_timeout))
             return
-        self._per_address[key] += 1
-        try:
-            with trio.CancelScope() as scope:
-                await self._serve(Peer(stream, scope))
-        finally:
-            self._per_address[key] -= 1
-            if not self._per_address[key]:
-                del self._per_address[key]
+        self._turned_away.log(f"{full.message}; one was turned away", key)
+        if self._refusals[key] < MAX_REFUSALS_PER_ADDRESS and self._refusals.total() < MAX_REFUSALS:
+            with counted(self._refusals, key):
+                await turn_away(stream, full)
 
     async def _serve(self, peer: Peer) -> None:
-        await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({}), cast(Any, peer)).run()
+        await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)).run()
 
     async def finish(self) -> None:
         """Let requests end, and those who are idle go; returns when nobody is left."""
@@ -158,3 +171,15 @@ class Server:
         """Close what is still open, under whoever waits for it."""
         for stream in self._streams:
             stream.socket.close()
+
+
+async def turn_away(stream: trio.SocketStream, refused: Refused) -> None:
+    """Answer without an application, and read on for a moment: closing with unread bytes would take the answer back."""
+    status = HTTPStatus(refused.row.status)
+    head, body = error_answer(refused)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in head), "", ""]
+    with trio.move_on_after(REFUSAL_TIMEOUT_S):
+        await stream.send_all("\r\n".join(lines).encode() + body)
+        await stream.send_eof()
+        async for _ in stream:
+            pass

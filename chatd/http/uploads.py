@@ -22,6 +22,7 @@ from chatd.http.api import asker, identify
 from chatd.http.intake import Intake
 from chatd.http.multipart import WRAPPING, allow_large_bodies, read_file
 from chatd.http.ranges import Unsatisfiable, matches, wanted
+from chatd.http.slots import Owner, Owners
 from chatd.ids import is_uuid
 from chatd.node import uploads
 from chatd.node.context import Node
@@ -32,13 +33,13 @@ from chatd.wire.uploads import PATH, Upload
 # What one upload and one download cost in the user's bucket of commands.
 COST = 5.0
 # A download is read and sent in parts, so that a slow reader holds one of them only.
-PART = 1_048_576
+PART = 262_144
 
 
 def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
     """POST and GET; deleting is a command. `http_url` is this door, for clients that are given no other address."""
     settings = node.config.uploads
-    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     intake = Intake(settings)
     base_url = (settings.public_url or http_url).rstrip("/")
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
@@ -52,7 +53,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, base_url))
+            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies)), base_url))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -67,16 +68,17 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, intake: Intake, who: Principal, base_url: str) -> Upload:
+async def receive(node: Node, intake: Intake, who: Principal, owner: Owner, base_url: str) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
-    with intake.place(who) as place:
+    with intake.place(who, owner) as place:
         await uploads.check_quota(node, who, node.clock())
         with trio.move_on_after(settings.timeout) as patience:
             received = await read_file(settings.max_bytes, place.hold)
         if patience.cancelled_caught:
             raise RequestTimeout
-        content = await uploads.prepared(received.data, settings)
+        async with intake.decoding(owner):
+            content = await uploads.prepared(received.data, settings)
         return await uploads.keep(node, who, content, label(received.name), node.clock(), base_url)
 
 
@@ -96,7 +98,7 @@ async def answer(node: Node, stored: Stored) -> Response:
     first = b"" if start == end else await part_of(node, stored, start, end)
     response = Response(parts(node, stored, first, start, end), 206 if span else 200, headers, content_type=stored.mime)
     response.content_length = end - start
-    # A slow reader is the business of `peer`.
+    # `Peer` has the time for the whole answer.
     response.timeout = None
     return response
 

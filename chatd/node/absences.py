@@ -4,11 +4,13 @@ The node that somebody was connected to knows when they have gone. When that nod
 pool looks, when a node falls silent and every half minute, who of those in a match is connected nowhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
 from chatd.errors import Refused
+from chatd.health import Condition, Health
 from chatd.ids import NIL
 from chatd.node.cluster import Cluster
 from chatd.node.match_news import User
@@ -26,6 +28,8 @@ AGAIN = 1000
 # Users asked for at once, and how many of these questions one look may ask; the next look goes on from there.
 PAGE, MOST_PAGES = 500, 100
 START = ("", NIL)
+# Seconds without a failure after which the ends of matches count as well.
+QUIET_S = 10.0
 
 
 class Absences:
@@ -44,6 +48,7 @@ class Absences:
         self._banned: dict[User, int] = {}
         self._missing: dict[User, int] = {}
         self._after = START
+        self._condition = Condition("ends of matches", quiet_s=QUIET_S)
 
     def gone(self, user: User, until: int) -> None:
         """The last session here has ended."""
@@ -57,22 +62,29 @@ class Absences:
         """Their match is over at once."""
         self._banned[user] = self._clock()
 
-    async def run(self) -> None:
+    async def run(self, health: Health) -> None:
+        health.add(self._condition)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._look_out)
+            health.start(nursery, "match lookout", self._look_out)
             while True:
                 await trio.sleep(TICK)
                 for user in due(self._away, self._clock()):
-                    nursery.start_soon(self._end_of_gone, user)
+                    nursery.start_soon(self._try, self._end_of_gone, user, self._away)
                 for user in due(self._banned, self._clock()):
-                    nursery.start_soon(self._end_of_banned, user)
+                    nursery.start_soon(self._try, self._end_of_banned, user, self._banned)
+
+    async def _try(self, end: Callable[[User], Awaitable[None]], user: User, waiting: dict[User, int]) -> None:
+        """End the match of a user; when that fails, wait and try again."""
+        done = False
+        with self._condition.watch(), suppress(Refused):
+            await end(user)
+            done = True
+        if not done:
+            waiting[user] = self._clock() + AGAIN
 
     async def _end_of_gone(self, user: User) -> None:
-        try:
-            if await self._is_gone(user):
-                await self._end(user, "disconnected")
-        except Refused:
-            self._away[user] = self._clock() + AGAIN
+        if await self._is_gone(user):
+            await self._end(user, "disconnected")
 
     async def _is_gone(self, user: User) -> bool:
         """Whether nobody has them. Raises Refused where there are others who may, and cannot be asked."""
@@ -82,10 +94,7 @@ class Absences:
 
     async def _end_of_banned(self, user: User) -> None:
         """The partner does not learn of a ban: it looks as if they had left. Nor does the banned one hear of it."""
-        try:
-            await self._end(user, "left", but=user[1])
-        except Refused:
-            self._banned[user] = self._clock() + AGAIN
+        await self._end(user, "left", but=user[1])
 
     async def _end(self, user: User, reason: str, *, but: str | None = None) -> None:
         """The match that they are in, if there is one. Who comes back in that moment hears it as well. Raises Refused."""

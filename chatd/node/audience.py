@@ -32,22 +32,17 @@ class Session(Protocol):
     tenant: str
     user: str
     login: str
+    token_id: str
     address: str
     codec: Codec
     # Whom it sees under a pseudonym; None where nobody is hidden.
     mask: Mask | None
 
-    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool: ...
+    def send_nowait(self, frame: bytes, event: "News | None" = None, /) -> bool: ...
 
     def close_soon(self, close: str, reason: str = "") -> None: ...
 
     def statistics(self) -> SessionLine: ...
-
-
-def tell_at_once(session: Session, event: Event) -> None:
-    """That one alone, before anything else is."""
-    if not session.send_nowait(session.codec.frame_of(event)):
-        session.close_soon("slow")
 
 
 class SharedFrame(dict[Codec, bytes]):
@@ -78,17 +73,26 @@ class RawFrame(SharedFrame):
 
 
 class News(Struct):
-    """An event for all but the session `but`. `rev` 0: it has no place in the order. `then` is called once it was told."""
+    """An event for all but the session `but`. `rev` 0: it has no place in the order. `then` is called once it was told.
+
+    `conversation` is set where it is told to one: a session that reads too slowly gets `behind` instead.
+    """
 
     frames: SharedFrame
     rev: int = 0
     but: str | None = None
     volatile: bool = False
     then: Callable[[], None] | None = None
+    conversation: str = ""
 
     def told(self) -> None:
         if self.then is not None:
             self.then()
+
+
+def behind(conversation: str, rev: int) -> News:
+    """Something up to `rev` was not told."""
+    return News(SharedFrame(Behind(conversation=conversation, rev=rev)), rev, conversation=conversation)
 
 
 class Fan:
@@ -98,17 +102,15 @@ class Fan:
         self.delivered = self.dropped = 0
 
     async def out(self, sessions: Iterable[Session], news: News) -> int:
-        """The same bytes to everybody; how many sessions took them. Nobody waits for a slow reader."""
-        frames, but, volatile = news.frames, news.but, news.volatile
+        """The same bytes to everybody; how many sessions took them. Nobody waits for a slow reader: see `gateway.outbox`."""
+        frames, but = news.frames, news.but
         everybody, spared, dropped = tuple(sessions), 0, 0
         for turn, session in enumerate(everybody, start=1):
             if session.id == but:
                 spared += 1
                 continue
-            if not session.send_nowait(frames[session.codec], volatile):
+            if not session.send_nowait(frames[session.codec], news):
                 dropped += 1
-                if not volatile:
-                    session.close_soon("slow")
             if turn % WRITES_PER_TURN == 0:
                 # Whoever asked for it may hang up: those who are left are told all the same.
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -174,6 +176,7 @@ class Audience:
         """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
         if news.volatile and self.hushed:
             return
+        news.conversation = self._id
         if not news.rev:
             await self._fan.out(self._who_hears(news), news)
             news.told()
@@ -216,7 +219,7 @@ class Audience:
         return told + await self._fan.out(entering, self._behind(news.rev))
 
     def _behind(self, rev: int) -> News:
-        return News(SharedFrame(Behind(conversation=self._id, rev=rev)))
+        return behind(self._id, rev)
 
     async def _tell_one(self) -> bool:
         news = self._held.pop(self.rev + 1, None)

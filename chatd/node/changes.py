@@ -8,7 +8,7 @@ What it returns is told afterwards. Whoever may not do it is refused before anyt
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from chatd.domain.permissions import Right, may
 from chatd.errors import Refused
@@ -17,6 +17,7 @@ from chatd.node.context import Ctx
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.entities import Json, Message
+from chatd.wire.shapes import SystemAct
 
 SQL = queries.load("changes")
 T = TypeVar("T")
@@ -83,6 +84,7 @@ class Change:
 
     async def say(self, system: Json) -> Message:
         """A message that says what happened, in its place of the order. Tell it as `message.new`."""
+        convert(system, SystemAct)
         self._seq += 1
         id_ = uuid7(self.now)
         message = Message(

@@ -11,6 +11,7 @@ from typing import Any
 import trio
 from msgspec import Raw, msgpack
 
+from chatd import log
 from chatd.node import orders
 from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
@@ -20,13 +21,16 @@ from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
 from chatd.wire.messages import Event
 
+LOG = log.get(__name__)
 # Seconds that other nodes have to say whether they know somebody.
 SEEK = 1.5
+# Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
+MAX_EVENT_BYTES = 32 * 1024
 ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read`, `write` and `watch` of the bus run beside it, and `mend` and `patrol` of its `truth`."""
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
 
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub
@@ -98,7 +102,11 @@ class Cluster:
         rev = getattr(event, "rev", 0) or 0
         self.listener(tenant, conversation, event)
         if not self._bus.alone:
-            self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(ENCODE(event)), list(parts)))
+            body = ENCODE(event)
+            if rev and len(body) > MAX_EVENT_BYTES and not parts:
+                self.publish(orders.TellBehind(tenant, conversation, rev))
+            else:
+                self.publish(orders.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
             if rev:
                 self._hub.traces.given((conversation, rev, self._bus.given))
         after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
@@ -155,6 +163,7 @@ class Cluster:
         self._close(tenant, user, close, login, now)
 
     def _close(self, tenant: str, user: str, close: str, login: str | None, at: int) -> None:
+        LOG.info("sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "login": login})
         if close == "banned":
             for call in self._on_banned:
                 call(tenant, user)

@@ -9,6 +9,7 @@ from chatd.config import Config
 from chatd.domain.identity import Authority, Principal
 from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.node.audit import Actor
 from chatd.node.cluster import Cluster
 from chatd.node.headcount import Headcount
@@ -33,6 +34,7 @@ class Node:
     """This process: what it may use. Few fields on purpose."""
 
     config: Config
+    health: Health
     db: Postgres
     redis: Redis
     journal: Journal

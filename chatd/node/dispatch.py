@@ -4,6 +4,7 @@ Both doors come through here, so REST and socket cannot disagree.
 """
 
 import uuid
+from logging import DEBUG
 from time import perf_counter
 
 import trio
@@ -41,6 +42,8 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
 
 def refuse(ctx: Ctx, refused: Refused) -> None:
     ctx.node.meters.refusals[refused.code] += 1
+    if LOG.isEnabledFor(DEBUG):
+        LOG.debug("refused", extra={"code": refused.code, "why": refused.message, "session": ctx.session})
     ctx.answer(error_of(refused))
 
 

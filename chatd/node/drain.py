@@ -27,10 +27,13 @@ class Drain:
         self.under_way = False
         self.asked = trio.Event()
         self._over: float | None = None
+        # Who ordered it, for the log; empty for a signal.
+        self.ordered_by = ""
 
-    def ask(self, over: float) -> None:
+    def ask(self, over: float, ordered_by: str = "") -> None:
         """Somebody wants this process to leave, with its sessions closed one by one within `over` seconds."""
         self._over = over
+        self.ordered_by = ordered_by
         self.asked.set()
 
     def begin(self) -> None:

@@ -4,6 +4,8 @@ A node takes a few for twenty seconds, sends them, and removes them. When it die
 that, and sends them with the same client_id: what was committed already is known by it, and is not sent twice.
 """
 
+from contextlib import suppress
+
 import trio
 from msgspec import convert
 
@@ -45,10 +47,8 @@ async def send_due(node: Node) -> bool:
 
 async def send_one(node: Node, row: Row) -> None:
     """What cannot be noted because the database is away is found again after the lease."""
-    try:
+    with suppress(Refused):
         await settle(node, row)
-    except Refused:
-        LOG.warning("a scheduled message waits: the database is away")
 
 
 async def settle(node: Node, row: Row) -> None:

@@ -6,6 +6,7 @@ behind the last row of the one before, so that neither the size of somebody's pa
 of the database.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +18,9 @@ from chatd.store import queries
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("export")
-PAGE = 500
+PAGE = 100
+# JSON need not escape all control characters, nor what ends a line or turns the direction of a text.
+UNSHOWN = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 class Part(Struct, frozen=True):
@@ -68,5 +71,6 @@ async def pages(db: Postgres, tenant: str, user: str) -> AsyncIterator[bytes]:
 
 
 def line(type_: str, row: Any) -> bytes:
-    """One line: without what is null."""
-    return json.encode({"type": type_, **{name: value for name, value in row.items() if value is not None}}) + b"\n"
+    """One line: without what is null, and with nothing that a terminal would obey."""
+    text = json.encode({"type": type_, **{name: value for name, value in row.items() if value is not None}}).decode()
+    return UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"

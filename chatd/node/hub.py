@@ -1,8 +1,7 @@
 """The sessions of this process, by id, user and conversation.
 
 Two rules keep it fast and fair. A frame is built once per codec and the same bytes go to everybody. And nobody waits for
-a slow reader: what its outbox does not take is dropped when it is volatile; otherwise the session is closed as `slow`, and
-comes back with its position.
+a slow reader: events that its outbox does not take are dropped, and the conversations they belong to get `behind` instead.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,12 +12,11 @@ import trio
 from chatd.clock import now_ms
 from chatd.domain.pseudonyms import Mask
 from chatd.node.arrival import Arrival
-from chatd.node.audience import Audience, Fan, News, Session, SharedFrame, tell_at_once
+from chatd.node.audience import Audience, Fan, News, Session, SharedFrame, behind
 from chatd.node.passed import Passed
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
 from chatd.node.veils import Hidden, Veils
-from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
 # Tenant, user, and whether the user is here.
@@ -106,7 +104,8 @@ class Hub:
             for session in self._users.get((tenant, user), ()):
                 self._enter(session, conversation, max(rev, passed), anew=anew)
                 if passed > rev:
-                    tell_at_once(session, Behind(conversation=conversation, rev=passed))
+                    news = behind(conversation, passed)
+                    session.send_nowait(news.frames[session.codec], news)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.places.append((conversation, rev))
@@ -137,6 +136,15 @@ class Hub:
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.parted.add(conversation)
+
+    def part_behind(self, tenant: str, conversation: str, users: Collection[str], rev: int) -> None:
+        """As `part`, for users who were not told that their membership ended: `behind` is the last thing they get."""
+        audience = self._audiences.get((tenant, conversation))
+        for session in tuple(audience.sessions) if audience is not None and users else ():
+            if session.user in users:
+                news = behind(conversation, rev)
+                session.send_nowait(news.frames[session.codec], news)
+        self.part(tenant, conversation, users)
 
     # --- who is hidden --------------------------------------------------------------------------------------------------
 
@@ -272,6 +280,10 @@ class Hub:
 
     async def tell_everybody(self, event: Event) -> None:
         await self._fan.out(self.sessions.values(), News(SharedFrame(event)))
+
+    def note_dropped(self, frames: int) -> None:
+        """Events were dropped out of a send queue, because its reader is too slow."""
+        self._fan.dropped += frames
 
     def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None, at: int = 0) -> None:
         """`at`: when the reason was committed, in milliseconds; 0 where nobody knows."""

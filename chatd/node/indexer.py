@@ -27,6 +27,7 @@ from chatd import log
 from chatd.domain.facets import facets
 from chatd.domain.words import tokens
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import ForeignKeyViolation, Postgres, Row
@@ -48,6 +49,10 @@ STEP, TICK = 1000, 1.0
 # Seconds after something was said until it is looked for: what comes in between is of the same batch.
 GATHER = 0.1
 MOST_NOTED = 50_000
+# Seconds after which a conversation that could not be indexed is tried again.
+AGAIN_S = 5.0
+# Seconds after that until a conversation that is not behind any more is forgotten.
+FORGOTTEN_S = 60.0
 Place = tuple[str, str]
 
 
@@ -81,6 +86,9 @@ class Indexer:
         self._rest = rest
         self._fresh: dict[Place, None] = {}
         self._behind: dict[Place, None] = {}
+        # Conversations that could not be indexed, and from when they are tried again.
+        self._failed: dict[Place, float] = {}
+        self.condition = Condition("search index of a conversation")
         self._look_at = 0.0
         self._news = trio.Event()
 
@@ -113,6 +121,7 @@ class Indexer:
             self._look_at = trio.current_time() + TICK
             await self._look()
         if not self._fresh and not self._behind:
+            self._forget_failed(trio.current_time() - FORGOTTEN_S)
             return False
         began = time.perf_counter()
         await self.next_batch()
@@ -140,16 +149,47 @@ class Indexer:
         for place in places:
             self._fresh.pop(place, None)
             self._behind.pop(place, None)
+        now = trio.current_time()
+        places = [place for place in places if self._failed.get(place, now) <= now]
         try:
-            batch = await batch_of(await self._read(places), BATCH // len(places))
-            await self._write(batch)
+            await self._index(places)
         except Refused:
             self._behind.update(dict.fromkeys(places))
             raise
+        except Exception:
+            await self._index_each(places)
+        self._forget_failed(now - FORGOTTEN_S)
+
+    def _forget_failed(self, before: float) -> None:
+        """Those that the round has not found behind again: they are gone, or another node has done it."""
+        self._failed = {place: until for place, until in self._failed.items() if until > before}
+        if not self._failed:
+            self.condition.recover()
+
+    async def _index_each(self, places: Sequence[Place]) -> None:
+        """One by one: a conversation that cannot be indexed does not keep the others from it, and is tried again later."""
+        for number, place in enumerate(places):
+            try:
+                await self._index([place])
+            except Refused:
+                self._behind.update(dict.fromkeys(places[number:]))
+                raise
+            except Exception as error:
+                self._failed[place] = trio.current_time() + AGAIN_S
+                self.condition.fail(error, tenant=place[0], conversation=place[1])
+
+    async def _index(self, places: Sequence[Place]) -> None:
+        if not places:
+            return
+        batch = await batch_of(await self._read(places), BATCH // len(places))
+        try:
+            await self._write(batch)
         except ForeignKeyViolation:
             # A conversation that was removed meanwhile.
             LOG.info("a batch of the search index is put off")
             return
+        for place in places:
+            self._failed.pop(place, None)
         self.indexed += len(batch.entries)
         self._behind.update(dict.fromkeys(batch.more))
 

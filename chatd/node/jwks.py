@@ -4,16 +4,16 @@ A provider that is away costs nothing but freshness: the last good keys stay. Th
 configuration, and may stand in the operator's house; for the rest it is asked as everybody is (store/outbound.py).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from chatd import log
+from chatd.health import Condition
 from chatd.node.keys import Keyring, TenantKeys, read_jwks
 from chatd.store.outbound import OutboundError, check_url, open_outbound
 
-LOG = log.get(__name__)
 EVERY = 300.0
 TIMEOUT = 10.0
 MOST_BYTES = 262_144
@@ -25,19 +25,22 @@ class JwksError(Exception):
 
 async def watch(keyring: Keyring) -> None:
     """Read all key sets again and again. A service of the daemon."""
+    conditions = {name: Condition(f"signing keys of tenant {name}") for name in keyring.tenants}
     while True:
-        await refresh(keyring)
+        await refresh(keyring, conditions)
         await trio.sleep(EVERY)
 
 
-async def refresh(keyring: Keyring) -> None:
-    """Read all key sets once."""
+async def refresh(keyring: Keyring, conditions: Mapping[str, Condition]) -> None:
+    """Read all key sets once. Where they cannot be read the last ones stay."""
     for name, tenant in list(keyring.tenants.items()):
         if tenant.jwks:
             try:
                 keyring.set_keys(name, await keys_of(tenant))
             except JwksError as error:
-                LOG.warning("the keys of a tenant could not be read; the last ones stay", extra={"tenant": name, "why": error})
+                conditions[name].fail(str(error))
+            else:
+                conditions[name].recover()
 
 
 async def keys_of(tenant: TenantKeys) -> dict[str, Any]:

@@ -4,6 +4,8 @@ One algorithm and one source of keys per tenant, fixed by configuration. Nothing
 matches: `tid` among the tenants, `kid` among the keys of that tenant's own set. No token causes a request to anywhere.
 """
 
+import base64
+import binascii
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -61,7 +63,7 @@ class Keyring:
         return principal
 
     def _verify(self, token: str, now_ms: int) -> Principal:
-        if len(token) > MOST_BYTES or token.count(".") != 2:
+        if len(token) > MOST_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
             raise refused("it does not have the form of one")
         try:
             looked = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
@@ -72,7 +74,10 @@ class Keyring:
             raise
         except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
             raise refused("its signature does not fit") from None
-        return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(token.encode()).hexdigest()[:32])
+        # The signature covers the signing input, so no other text stands for the same claims (RFC 7515, section 5.2). The
+        # signature itself has several forms: an ECDSA one, (r, s), is as good as (r, n - s).
+        signing_input = token.rpartition(".")[0]
+        return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])
 
     def _tenant_of(self, claims: Mapping[str, Any]) -> TenantKeys:
         """Only chooses whose key to try; the claim is checked again once it is signed."""
@@ -82,11 +87,20 @@ class Keyring:
             raise refused("no such tenant")
         return tenant
 
-    def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
-        """A new access token and its end in milliseconds. Raises Refused where another service issues the tokens."""
+    def minting_tenants(self) -> list[str]:
+        """The tenants whose access tokens this server issues."""
+        return [name for name, keys in self.tenants.items() if keys.algorithm == "HS256"]
+
+    def check_mints(self, tenant: str) -> TenantKeys:
+        """Raises Refused: `forbidden` where another service issues the tokens."""
         keys = self.tenants.get(tenant)
         if keys is None or keys.algorithm != "HS256":
             raise Refused("forbidden", "the tokens of this tenant come from its own identity provider")
+        return keys
+
+    def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
+        """A new access token and its end in milliseconds. Raises as `check_mints` does."""
+        keys = self.check_mints(tenant)
         issued = now_ms // 1000
         expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
         claims = {
@@ -123,6 +137,15 @@ def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
     return TenantKeys(expected, settings.algorithm, keys, settings.jwks)
+
+
+def is_base64url(part: str) -> bool:
+    """Whether this is the only spelling of its bytes: no padding, no other characters, no bits that are left over (RFC 7515)."""
+    try:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() == part
 
 
 def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """How much may be asked of this node: by a user, over all connections and REST together, and by an address without a user."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import trio
@@ -13,26 +14,33 @@ from chatd.errors import Refused
 MOST_USERS = 100_000
 MOST_ADDRESSES = 10_000
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
-class Buckets(Generic[Key]):
-    """A token bucket for each key. Bounded: of more than `most` those that were idle longest are forgotten."""
+class Recent(Generic[Key, Value]):
+    """A value for each key, made when it is first asked for. Bounded: those that were idle longest are forgotten."""
+
+    def __init__(self, make: Callable[[], Value], most: int) -> None:
+        self._make = make
+        self._most = most
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def of(self, key: Key) -> Value:
+        value = self._values.get(key)
+        if value is None:
+            value = self._values[key] = self._make()
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+        else:
+            self._values.move_to_end(key)
+        return value
+
+
+class Buckets(Recent[Key, TokenBucket]):
+    """A token bucket for each key."""
 
     def __init__(self, rate: float, burst: float, most: int) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._most = most
-        self._buckets: OrderedDict[Key, TokenBucket] = OrderedDict()
-
-    def of(self, key: Key) -> TokenBucket:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst)
-            if len(self._buckets) > self._most:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(key)
-        return bucket
+        super().__init__(lambda: TokenBucket(rate, burst), most)
 
 
 class UserLimits:

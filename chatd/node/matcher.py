@@ -15,6 +15,7 @@ from chatd.clock import steady
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.node import match_orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
@@ -239,12 +240,13 @@ class Matcher:
             self._cluster.publish(match_orders.MatchHandOver(ticket, self.clock()))
         await self.pool.release()
 
-    async def run(self) -> None:
+    async def run(self, health: Health | None = None) -> None:
+        health = health or Health()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.pool.run)
-            nursery.start_soon(self._absences.run)
-            nursery.start_soon(self.announcements.mark)
-            nursery.start_soon(self._look_out)
+            health.start(nursery, "match pool", self.pool.run, health)
+            health.start(nursery, "match absences", self._absences.run, health)
+            health.start(nursery, "match announcements", self.announcements.mark)
+            health.start(nursery, "match look-out", self._look_out)
             while True:
                 await trio.sleep(TICK)
                 self._tickets.expire(self.clock())

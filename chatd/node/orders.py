@@ -150,11 +150,12 @@ class MaintenanceChanged(Control, array_like=True, tag="maintenance"):
 class DrainNodes(Control, array_like=True, tag="drain"):
     """Stop in good order: the node of this name, or all where it is empty.
 
-    Sessions are closed one by one, within `over` seconds.
+    Sessions are closed one by one, within `over` seconds. `by`: the operator who ordered it, for the log.
     """
 
     node: str
     over: float
+    by: str = ""
 
 
 class AskHealth(Control, array_like=True, tag="ask-health"):

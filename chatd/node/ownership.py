@@ -12,6 +12,7 @@ import trio
 from chatd.config import Config
 from chatd.domain.criteria import Ticket
 from chatd.domain.match_steps import Step
+from chatd.health import Health
 from chatd.node import match_orders
 from chatd.node.cluster import Cluster
 from chatd.node.lease import Lease
@@ -191,13 +192,13 @@ class Ownership:
 
     # --- for ever -------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self, health: Health) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.lease.run, self._changed)
-            nursery.start_soon(self.pairing.run)
-            nursery.start_soon(self._mirror.run)
-            nursery.start_soon(self._beat)
-            nursery.start_soon(self._log.run, lambda: self.held)
+            health.start(nursery, "match lease", self.lease.run, self._changed)
+            health.start(nursery, "match pairing", self.pairing.run, health)
+            health.start(nursery, "match journal", self._mirror.run)
+            health.start(nursery, "match owner", self._beat)
+            health.start(nursery, "match log", self._log.run, lambda: self.held)
             while True:
                 await trio.sleep(TICK)
                 now = self._clock()

@@ -5,6 +5,7 @@ whoever is in another match already, whatever the pool believes.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import trio
 
@@ -15,6 +16,7 @@ from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Step
 from chatd.domain.matchmaking import Pool
 from chatd.errors import Refused
+from chatd.health import Condition, Health
 from chatd.ids import uuid7
 from chatd.node.cluster import Cluster
 from chatd.node.match_news import User
@@ -37,6 +39,8 @@ SAID = {"banned": "cancelled"}
 # Seconds until a pair is tried again whose people may be in another one, and after the database was away.
 UNDECIDED, AGAIN = 0.05, 1.0
 MOST_ATTEMPTS = 60
+# Seconds without a failed step after which the steps count as well.
+STEPS_QUIET_S = 10.0
 Over = Callable[[str, list[str], bool], None]
 
 
@@ -61,6 +65,7 @@ class Pairing:
         self._send, self._steps = trio.open_memory_channel[Step | Ticket](MOST_STEPS)
         # Matches that are committed, or about to be, while nobody knows yet whether they stand.
         self._making: set[str] = set()
+        self._condition = Condition("match steps", quiet_s=STEPS_QUIET_S)
         self.pool = self.new_pool()
 
     def new_pool(self) -> Pool:
@@ -128,10 +133,11 @@ class Pairing:
 
     # --- carrying it out ------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self, health: Health) -> None:
         """For ever: let time pass, and carry out what the pool has decided."""
+        health.add(self._condition)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tick)
+            health.start(nursery, "match clock", self._tick)
             for _ in range(MOST_AT_ONCE):
                 nursery.start_soon(self._carry_out_all)
 
@@ -146,12 +152,9 @@ class Pairing:
 
     async def _carry_out_all(self) -> None:
         async for step in self._steps:
-            try:
+            # What is refused because a database is away is logged there.
+            with self._condition.watch(), suppress(Refused):
                 await self._carry_out(step)
-            except Refused as refused:
-                LOG.warning("a step of the match pool failed", extra={"step": type(step).__name__, "why": refused.code})
-            except Exception:
-                LOG.exception("a step of the match pool failed", extra={"step": type(step).__name__})
 
     async def _carry_out(self, step: Step | Ticket) -> None:
         match step:

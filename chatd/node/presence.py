@@ -17,6 +17,7 @@ import trio
 from chatd import log
 from chatd.config import Presence as Settings
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.node import orders
 from chatd.node.attendance import GONE, Attendance, User
 from chatd.node.audience import Session
@@ -122,9 +123,9 @@ class Presence:
         self._attendance.detached(session, trio.current_time())
         self._lookers.forget(session)
 
-    async def run(self) -> None:
+    async def run(self, health: Health) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell)
+            health.start(nursery, "presence updates", self._tell)
             beat_at = 0.0
             while True:
                 await self._share()
@@ -168,10 +169,12 @@ class Presence:
                     del self._gone[user]
                 try:
                     await self._save_seen(list(part.items()))
-                except Refused:
+                except Exception as error:
                     self._save_at = trio.current_time() + LATER
                     # Somebody may have gone once more in the meantime.
                     self._gone = dict(list((part | self._gone).items())[-MOST_UNSAVED:])
+                    if not isinstance(error, Refused):
+                        raise
 
     async def leave(self) -> None:
         """This node stops, and everybody has gone: when they were last here is written while there is time."""
@@ -242,8 +245,10 @@ class Presence:
             due = self._lookers.due(trio.current_time(), PAUSE)
             try:
                 await self.sight.tell(due)
-            except Refused:
+            except Exception as error:
                 self._lookers.mark(due)
+                if not isinstance(error, Refused):
+                    raise
                 await trio.sleep(LATER)
 
     def statistics(self) -> dict[str, int]:

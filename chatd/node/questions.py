@@ -28,14 +28,19 @@ MOST_WAITING = 16
 MOST_BYTES = 1_048_576
 MOST_SESSIONS = 1000
 MOST_ANSWERS = 1000
+MAX_LIST_BYTES = 16 * 1024 * 1024
 KEPT = 30
+# Users that a line of the log names.
+MOST_NAMED = 10
 # Milliseconds after which somebody who was kicked is asked to come back.
 COME_BACK = 1000
 TOO_MUCH = "the answer is too large; ask for less"
-# KEYS: the list; ARGV: the answer, seconds that it is kept, most answers.
+# KEYS: the list, the bytes in it; ARGV: the answer, seconds that it is kept, most answers, most bytes.
 PUT = """
-if redis.call('llen', KEYS[1]) < tonumber(ARGV[3]) then redis.call('rpush', KEYS[1], ARGV[1]) end
+local fits = redis.call('llen', KEYS[1]) < tonumber(ARGV[3])
+if fits and redis.call('incrby', KEYS[2], #ARGV[1]) <= tonumber(ARGV[4]) then redis.call('rpush', KEYS[1], ARGV[1]) end
 redis.call('expire', KEYS[1], ARGV[2])
+redis.call('expire', KEYS[2], ARGV[2])
 """
 
 
@@ -60,7 +65,7 @@ class Questions:
             try:
                 await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
             except Refused:
-                LOG.warning("a question was not answered: Redis is away")
+                continue
             except Exception:
                 LOG.exception("a question could not be answered")
 
@@ -110,6 +115,9 @@ def lines(sessions: list[Session], limit: int) -> Sessions:
 def kick(sessions: list[Session]) -> Sessions:
     """Close them. As for a drain: the client comes back by itself, and with its position."""
     closed = lines(sessions, MOST_SESSIONS)
+    if sessions:
+        users = sorted({session.user for session in sessions})
+        LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MOST_NAMED])})
     for session in sessions:
         session.close_soon("going_away", f"retry_in_ms={COME_BACK}")
     return closed
@@ -120,4 +128,5 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
     if len(data) > MOST_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
-    await redis.call("EVAL", PUT, 1, redis.key("answers", reply), data, KEPT, MOST_ANSWERS)
+    keys = redis.key("answers", reply), redis.key("answers", reply, "bytes")
+    await redis.call("EVAL", PUT, 2, *keys, data, KEPT, MOST_ANSWERS, MAX_LIST_BYTES)

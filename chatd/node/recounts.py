@@ -9,7 +9,6 @@ import trio
 from msgspec import UNSET, Struct
 from msgspec.structs import astuple, replace
 
-from chatd import log
 from chatd.errors import Refused
 from chatd.node.audience import News, SharedFrame
 from chatd.node.cluster import Cluster
@@ -21,7 +20,6 @@ from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
 from chatd.wire.changes import ConversationUpdate, SessionBehind
 
-LOG = log.get(__name__)
 SQL = queries.load("recounts")
 AT_ONCE = 200
 MOST_WAITING = 10_000
@@ -69,9 +67,10 @@ class Recounts:
                 continue
             try:
                 await self._tell(batch)
-            except Refused:
-                LOG.warning("counters are told later: the database is away")
+            except Exception as error:
                 self._waiting = batch | self._waiting
+                if not isinstance(error, Refused):
+                    raise
                 await trio.sleep(RETRY_AFTER)
 
     async def _tell(self, batch: dict[Reader, str | None]) -> None:

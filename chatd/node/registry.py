@@ -101,7 +101,7 @@ def load(features: ModuleType) -> Registry:
     """Collect what the modules of the package declare, in the order of their names."""
     names = sorted(info.name for info in pkgutil.iter_modules(features.__path__))
     modules = [importlib.import_module(f"{features.__name__}.{name}") for name in names]
-    return Registry(commands=unique_rows(modules), events=declared_events(modules))
+    return Registry(commands=unique_rows(modules), events=declared_events())
 
 
 def unique_rows(modules: Iterable[ModuleType]) -> dict[type[Command], Row]:
@@ -120,10 +120,11 @@ def marks(module: ModuleType) -> Iterable[Row]:
             yield row
 
 
-def declared_events(modules: Iterable[ModuleType]) -> dict[str, type[Event]]:
-    found = [kind for module in modules for kind in vars(module).values() if is_event(kind)]
-    return {tag_of(kind): kind for kind in found}
+def declared_events() -> dict[str, type[Event]]:
+    """Every event that there is, wherever it is declared. Those of tests are no part of the protocol."""
+    found = sorted(subclasses_of(Event), key=tag_of)
+    return {tag_of(kind): kind for kind in found if kind.__module__.startswith("chatd.")}
 
 
-def is_event(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Event) and value is not Event
+def subclasses_of(kind: type[Event]) -> list[type[Event]]:
+    return [found for below in kind.__subclasses__() for found in (below, *subclasses_of(below))]

@@ -8,7 +8,9 @@ from chatd.config import Moderation
 from chatd.errors import Refused
 from chatd.node import audit, bans, strikes
 from chatd.node.audit import Actor
+from chatd.node.uploads import Stored
 from chatd.store import queries
+from chatd.store.batches import delete_all
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("reports")
@@ -51,6 +53,19 @@ async def read(db: Postgres, actor: Actor, report: str) -> dict[str, Any]:
     return await db.in_transaction(work)
 
 
+async def find_file(db: Postgres, actor: Actor, report: str, upload: str) -> Stored:
+    """A file of a report, and a line in the audit log that it was opened. Raises Refused: `not_found`."""
+
+    async def work(connection: Any) -> Stored:
+        row = await connection.fetchrow(SQL.file_of, actor.tenant, report, upload)
+        if row is None:
+            raise Refused("not_found", "no such file of a report")
+        await audit.note(connection, actor, "report.file", report, {"upload": upload})
+        return Stored(**dict(row))
+
+    return await db.in_transaction(work)
+
+
 async def resolve(
     db: Postgres, settings: Moderation, actor: Actor, report: str, outcome: str, note: str, measure: Measure
 ) -> Verdict:
@@ -85,5 +100,5 @@ async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure
 
 
 async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
-    """Forget what was resolved long ago."""
-    await db.run(SQL.sweep, now - round(settings.keep_reports * 1000))
+    """Delete what was resolved long ago, until nothing is left."""
+    await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))

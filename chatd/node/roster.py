@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.node.statistics import Snapshot
 from chatd.store.redis import Redis
 
@@ -35,10 +36,10 @@ ERASE = "redis.call('del', KEYS[1]) redis.call('zrem', KEYS[2], ARGV[1])"
 
 
 @asynccontextmanager
-async def listed(redis: Redis, name: str, take: Callable[[], Snapshot]) -> AsyncIterator[None]:
+async def listed(redis: Redis, name: str, take: Callable[[], Snapshot], health: Health | None = None) -> AsyncIterator[None]:
     """On the list as long as the block lasts. A Redis that is away keeps nobody."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep, redis, name, take)
+        (health or Health()).start(nursery, "node list", keep, redis, name, take)
         yield
         nursery.cancel_scope.cancel()
     with trio.move_on_after(GOODBYE), suppress(Refused):
@@ -59,7 +60,7 @@ def keys(redis: Redis, name: str) -> tuple[str, str]:
 
 async def read(redis: Redis) -> list[Snapshot]:
     """How the nodes were within the last seconds, the oldest node first. Raises Refused."""
-    names = [name.decode() for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MOST - 1)]
+    names = [name.decode(errors="replace") for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MOST - 1)]
     found = []
     for at in range(0, len(names), AT_ONCE):
         texts = await redis.call("MGET", *(redis.key("node", name) for name in names[at : at + AT_ONCE]))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chatd.config import Config
 from chatd.errors import Refused
 from chatd.ids import NIL, uuid7
 from chatd.node.context import Ctx
@@ -13,6 +14,7 @@ from chatd.node.effects import Reply, ToConversation, deliver
 from chatd.node.messages import check_text, check_uploads, screened
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
+from chatd.store.jsonb import to_jsonb
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
 from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
@@ -115,6 +117,14 @@ def check_content(ctx: Ctx, out: Outgoing) -> None:
         raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
     if out.text:
         check_text(ctx.node.config, out.text)
+    check_payload(ctx.node.config, out)
+
+
+def check_payload(config: Config, out: Outgoing) -> None:
+    """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
+    size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
+    if size > config.limits.payload_bytes:
+        raise Refused("too_large", f"$: meta and attachments have at most {config.limits.payload_bytes} bytes together, as JSON")
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
@@ -134,9 +144,9 @@ def entry_of(ctx: Ctx, out: Outgoing) -> Append:
         out.client_id,
         uuid7(ctx.now),
         out.text,
-        json_text(out.attachments) if out.attachments else None,
+        to_jsonb(out.attachments) if out.attachments else None,
         out.reply_to,
-        json_text(out.meta) if out.meta is not None else None,
+        to_jsonb(out.meta) if out.meta is not None else None,
         extra_of(out) if out.mentions or out.everybody else None,
     )
 
@@ -144,11 +154,7 @@ def entry_of(ctx: Ctx, out: Outgoing) -> Append:
 def extra_of(out: Outgoing) -> str:
     """What the journal keeps beside the text. `everybody` is there only when it is true."""
     named = {"mentions": list(dict.fromkeys(out.mentions))} if out.mentions else {}
-    return json_text({**named, **({"everybody": True} if out.everybody else {})})
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return to_jsonb({**named, **({"everybody": True} if out.everybody else {})})
 
 
 def news_of(sender: str, out: Outgoing, done: Appended, quote: Quote | UnsetType) -> MessageNew:

@@ -10,7 +10,7 @@ import trio
 from msgspec import Struct
 
 from chatd.node.attendance import GONE, User
-from chatd.node.audience import WRITES_PER_TURN, SharedFrame
+from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
 from chatd.node.hub import Hub
 from chatd.node.lookers import Lookers
 from chatd.store import queries
@@ -75,18 +75,18 @@ class Sight:
                     yield Look(user, id_, session.user, self._lookers.rank(user))
 
     async def _tell(self, looks: Sequence[Look], visible: Visible) -> None:
-        frames: dict[tuple[User, int, int | None], SharedFrame] = {}
+        frames: dict[tuple[User, int, int | None], News] = {}
         for turn, look in enumerate(looks, start=1):
             shown, last_seen = shown_as(look.user, look.viewer, look.rank, visible)
             key = (look.user, shown, last_seen)
             if key not in frames:
                 update = PresenceUpdate(user=look.user[1], status=STATUSES[shown], last_seen=last_seen)
-                frames[key] = SharedFrame(update)
+                frames[key] = News(SharedFrame(update), volatile=True)
             self._tell_one(look, shown, frames[key])
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _tell_one(self, look: Look, shown: int, frames: SharedFrame) -> None:
+    def _tell_one(self, look: Look, shown: int, news: News) -> None:
         """Nobody is told twice. Who reads too slowly, or waits for the first answer, is told later what it is then."""
         session = self._hub.sessions.get(look.session)
         watched = self._lookers.watched.get(look.user)
@@ -95,7 +95,7 @@ class Sight:
         told = watched.lookers[look.session]
         if told == shown:
             return
-        if told is not None and session.send_nowait(frames[session.codec], True):
+        if told is not None and session.send_nowait(news.frames[session.codec], news):
             self._lookers.note_told(look.session, look.user, shown, look.rank)
         else:
             self._lookers.mark([look.user])

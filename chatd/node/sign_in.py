@@ -1,6 +1,7 @@
 """From a credential to somebody who may act here. Both doors use it, and nothing else says who somebody is."""
 
 import hashlib
+import re
 from typing import Any
 
 from chatd.config import Config
@@ -14,6 +15,8 @@ from chatd.store import queries
 from chatd.store.postgres import Postgres
 
 SQL = queries.load("sign_in")
+# The form of a ticket: 24 bytes in base64url.
+TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
 
 
 class SignIn:
@@ -28,19 +31,29 @@ class SignIn:
 
     async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
         """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""
+        if token is None:
+            self.check_failures(address)
         try:
             return await self._principal(token, ticket, now)
         except Refused as refused:
             if refused.code == "unauthenticated":
-                self._failures.check(address)
+                self.note_failure(address)
             raise
+
+    def check_failures(self, address: str) -> None:
+        """Before the database looks a credential up. Raises Refused: `rate_limited` for an address that failed too often."""
+        self._failures.check(address, 0)
+
+    def note_failure(self, address: str) -> None:
+        """Count a refused credential. Raises Refused: `rate_limited` for one too many."""
+        self._failures.check(address)
 
     async def _principal(self, token: str | None, ticket: str | None, now: int) -> Principal:
         if token is not None:
             return self._keys.verify(token, now)
-        if ticket is not None:
+        if ticket is not None and TICKET.fullmatch(ticket):
             return await self._redeem(ticket, now)
-        raise Refused("unauthenticated", "no credential")
+        raise Refused("unauthenticated", "no credential" if ticket is None else "the ticket does not have the form of one")
 
     async def _redeem(self, ticket: str, now: int) -> Principal:
         """A ticket counts once. It is deleted by the statement that reads it."""

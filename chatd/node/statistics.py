@@ -22,6 +22,7 @@ from chatd.wire.codec import tag_of
 
 # Of the lines of the match pool so many are shown, the longest first.
 LINES = 10
+STREAMS = ("bus", "match log")
 STATES = ("ready", "draining", "maintenance")
 
 
@@ -111,6 +112,8 @@ class Snapshot(Struct, kw_only=True):
     commits: Histogram
     lag: Histogram
     revocations: Histogram
+    # Entries in Redis that could not be read, by the stream.
+    unreadable: dict[str, int] = {}
 
 
 class Entrance(Protocol):
@@ -155,6 +158,7 @@ class Watch:
             commits=node.journal.commits,
             lag=self._wheel.lag.copy(),
             revocations=node.hub.revocations.seconds.copy(),
+            unreadable=dict(node.redis.unreadable),
         )
 
     def _state(self) -> str:

@@ -99,8 +99,8 @@ class Board:
         if not answer:
             return None
         names, dead, until, claim = answer
-        found = Dead(dead.decode(), int(float(until)) - self._lease, claim) if dead else None
-        return Word({name.decode() for name in names}, found)
+        found = Dead(dead.decode(errors="replace"), int(float(until)) - self._lease, claim) if dead else None
+        return Word({name.decode(errors="replace") for name in names}, found)
 
     async def appear(self, ranks: Iterable[tuple[User, int]]) -> None:
         """Write everything anew; until it is done the others see what was there before."""
@@ -126,7 +126,7 @@ class Board:
             part = users[at : at + AT_ONCE]
             answer = await self._redis.call("EVAL", LOOK, 1, self._nodes, f"{self._nodes}:", *map(field_of, part))
             for name, ranks in answer:
-                said = found.setdefault(name.decode(), {})
+                said = found.setdefault(name.decode(errors="replace"), {})
                 said |= {user: RANKS.get(rank, 0) for user, rank in zip(part, ranks, strict=True)}
         return found
 

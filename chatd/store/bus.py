@@ -4,42 +4,61 @@ What is published while one write is on its way leaves together as the next entr
 a connection of its own, and remembers its last position, so that a hiccup of Redis loses nothing.
 
 Entries can still be lost: the stream is trimmed, flushed, or Redis starts again empty. So every node numbers its entries, and
-writes one every second even when it has nothing to say; a number that is missing, a stream that has gone back, or silence says
-that something may have been lost, and `lost` is called: the truth is in Postgres.
+writes one every second even when it has nothing to say. A number that is missing or a stream that has gone back says that
+something may have been lost, and `lost` is called: the truth is in Postgres. Two other signs do not end by themselves, and are
+watched by `node/peer_watch.py`: a node that does not read its own entries back (`well`), and another node that writes no more
+(`silent`). Entries that were written by others prove nothing about the way of one's own: after a failover of Redis, a node may
+read from one server and write to another.
 
-A node with nobody to talk to publishes nothing. Whoever comes new says so, and waits until each of the others has written
-something after hearing it (`introduce`): from then on it is told everything.
+A node that knows of no other publishes nothing. A node is known from its first entry until it says goodbye, or until
+`forget` is called because it is dead. Whoever comes new says so, and waits until each of the others has written something after
+hearing it (`introduce`): from then on it is told everything.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
-import msgspec
 import trio
-from msgspec import Raw
+from msgspec import DecodeError, Raw
 
 from chatd import log
 from chatd.clock import now_ms
 from chatd.errors import Refused
-from chatd.store.bus_entries import DECODE, ENCODE, MOST_ENTRIES, Entry, entries_of, order_of, pairs, recent
+from chatd.store.bus_entries import (
+    ENCODE,
+    MAX_AGE_S,
+    MAX_ENTRY_BYTES,
+    MAX_STREAM_BYTES,
+    MOST_ENTRIES,
+    PAGE,
+    Entry,
+    entry_of,
+    pairs,
+    recent,
+    rows_of,
+    size_of,
+)
 from chatd.store.redis import Redis
+from chatd.store.stream_window import StreamWindow, order_of
 
 LOG = log.get(__name__)
 
 BEAT = 1.0
 LEASE = 10
-# Seconds without any entry after which nobody can be sure to have heard everything, and between looks into Postgres then.
-SILENCE = 4.0
-POLL = 5.0
+# Seconds without an entry of a node (this one or another) after which some of its entries may be missing.
+SILENCE = 3.0
 MOST_WAITING = 50_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 MOST_IN_ENTRY = 2_000
 MOST_WRITES = 5_000
-AT_ONCE = 200
 BLOCK_MS = 1000
+# Attempts to read that fail while writing works, after which what cannot be read is skipped.
+MAX_FAILED_READS = 3
 START = b"0-0"
 Obey = Callable[[bytes], Awaitable[None]]
 Lost = Callable[[], Awaitable[None]]
+Rows = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Bus:
@@ -56,44 +75,70 @@ class Bus:
         self._redis = redis
         self._key = redis.key("bus")
         self._open: list[Raw] = []
+        self._open_bytes = 0
         self._new: list[str] = []
         self._welcomed_by: set[str] = set()
         self._work = trio.Event()
         self._number = 0
         self._writing = self._leaving = False
         self._last: bytes | None = None
+        self._written: bytes | None = None
+        self._failed_reads = 0
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, float] = {}
-        self._heard_at = trio.current_time()
+        self._own_seen_at = trio.current_time()
+        self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES, MAX_AGE_S)
 
     # --- out ------------------------------------------------------------------------------------------------------------
 
     @property
     def alone(self) -> bool:
         """Whether certainly nobody else listens."""
-        return self.well and not self.peers()
+        return self.well and not self._seen
 
     @property
     def well(self) -> bool:
-        """Whether entries come in: one's own do every second."""
-        return trio.current_time() - self._heard_at < SILENCE
+        """Whether this node's own entries, one each second at least, come back to it."""
+        return trio.current_time() - self._own_seen_at < SILENCE
 
     def peers(self, within: float = LEASE) -> list[str]:
         """The other nodes that have been heard of in the last seconds."""
         now = trio.current_time()
-        return [name for name, at in self._seen.items() if name != self.name and now - at < within]
+        return [name for name, at in self._seen.items() if now - at < within]
+
+    def silent(self) -> set[str]:
+        """The other nodes that are known, and have not been heard of for too long."""
+        return set(self._seen) - set(self.peers(SILENCE))
+
+    def expect(self, names: Iterable[str]) -> None:
+        """These nodes exist, whether they have been heard of or not. Their silence counts from now."""
+        for name in names:
+            if name != self.name:
+                self._seen.setdefault(name, trio.current_time())
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These nodes are dead."""
+        for name in names:
+            self._seen.pop(name, None)
+            self._numbers.pop(name, None)
+
+    async def reconnect(self) -> None:
+        """The connections to Redis may lead to the wrong server."""
+        await self._redis.reconnect()
 
     def publish(self, order: bytes) -> None:
         """Put an order on its way to the others; nothing waits. When too many wait they are dropped, and the others notice."""
         if self.alone:
             return
-        if len(self._open) >= MOST_WAITING:
+        if len(self._open) >= MOST_WAITING or self._open_bytes >= MAX_WAITING_BYTES:
             LOG.warning("the bus is behind: orders were dropped", extra={"orders": len(self._open)})
             self._open.clear()
+            self._open_bytes = 0
             self._number += 1
             self.writes.append((self.given, 0))
         self.given += 1
         self._open.append(Raw(order))
+        self._open_bytes += len(order)
         self._work.set()
 
     async def write(self) -> None:
@@ -109,7 +154,7 @@ class Bus:
     async def _write_all(self) -> None:
         """At least one entry. The same entry is written until it has arrived; who hears it twice knows it by its number."""
         while True:
-            batch, self._open = self._open[:MOST_IN_ENTRY], self._open[MOST_IN_ENTRY:]
+            batch = self._take_batch()
             last = self.given - len(self._open)
             self._number += 1
             welcome, self._new = self._new, []
@@ -120,11 +165,24 @@ class Bus:
             if not self._open:
                 return
 
+    def _take_batch(self) -> list[Raw]:
+        """The orders of the next entry: as many as fit, and at least one where one is waiting."""
+        count = size = 0
+        for order in self._open[:MOST_IN_ENTRY]:
+            size += len(order)
+            if count and size > MAX_ENTRY_BYTES:
+                break
+            count += 1
+        batch, self._open = self._open[:count], self._open[count:]
+        self._open_bytes -= sum(map(len, batch))
+        return batch
+
     async def _write(self, entry: bytes) -> None:
         self._writing = True
         while self._writing:
+            trim = ("MINID", "~", self._window.cut) if self._window.cut else ()
             try:
-                await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", "b", entry)
+                self._written = await self._redis.call("XADD", self._key, *trim, "*", "b", entry)
                 self._writing = False
             except Refused:
                 await trio.sleep(0.2)
@@ -169,38 +227,45 @@ class Bus:
             try:
                 if self._last is None:
                     self._last = await self._newest()
-                rows = await self._redis.call("XREAD", "COUNT", AT_ONCE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
-                if rows:
-                    await self._take(entries_of(rows), obey, lost)
+                answer = await self._redis.call("XREAD", "COUNT", PAGE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
+                self._failed_reads = 0
+                if answer:
+                    await self._take(rows_of(answer), obey, lost)
                 elif await self._has_gone_back():
-                    self._last = START
-                    await self._miss(lost)
+                    await self._start_again(START, lost)
             except Refused:
+                await self._skip_unreadable(lost)
                 await trio.sleep(0.2)
 
-    async def _take(self, entries: list[tuple[bytes, bytes]], obey: Obey, lost: Lost) -> None:
-        for id_, data in entries:
-            self._last, self._heard_at = id_, trio.current_time()
-            try:
-                entry = DECODE(data)
-            except msgspec.DecodeError:
-                LOG.warning("an entry of the bus could not be read", extra={"entry": id_})
-            else:
+    async def _take(self, rows: Rows, obey: Obey, lost: Lost) -> None:
+        for id_, fields in rows:
+            self._last = id_
+            self._window.note(id_, size_of(fields))
+            entry = entry_of(fields)
+            if entry is not None:
                 await self._hear(entry, obey, lost)
+            else:
+                self._redis.note_unreadable("bus", entry=id_)
 
     async def _hear(self, entry: Entry, obey: Obey, lost: Lost) -> None:
         """An entry, unless it was heard before."""
         known = self._numbers.get(entry.node)
-        self._seen[entry.node] = self._heard_at
+        self._note_heard(entry.node)
         if known is not None and entry.number <= known:
             return
         self._numbers[entry.node] = entry.number
-        if entry.leaves:
-            self._seen.pop(entry.node)
         if entry.node != self.name:
             await self._obey_all(entry, obey)
             await self._check_number(entry, known, lost)
             self._meet(entry, is_new=known is None)
+        if entry.leaves:
+            self.forget([entry.node])
+
+    def _note_heard(self, node: str) -> None:
+        if node == self.name:
+            self._own_seen_at = trio.current_time()
+        else:
+            self._seen[node] = trio.current_time()
 
     async def _check_number(self, entry: Entry, known: int | None, lost: Lost) -> None:
         """Whether something is missing since the last entry of this node; of a new one, since its first."""
@@ -208,7 +273,7 @@ class Bus:
             self.gaps += 1
             await lost()
         elif known is not None and entry.number > known + 1:
-            await self._miss(lost)
+            await self.miss(lost)
 
     def _meet(self, entry: Entry, *, is_new: bool) -> None:
         """Welcome who is new, and note who has welcomed us."""
@@ -223,10 +288,13 @@ class Bus:
             self.heard += 1
             try:
                 await obey(bytes(order))
+            except DecodeError as error:
+                self._redis.note_unreadable("bus", node=entry.node, cause=str(error))
             except Exception:
                 LOG.exception("an order could not be carried out", extra={"node": entry.node})
 
-    async def _miss(self, lost: Lost) -> None:
+    async def miss(self, lost: Lost) -> None:
+        """Something may have been missed."""
         self.gaps += 1
         self.gap_at = now_ms()
         await lost()
@@ -240,29 +308,19 @@ class Bus:
         assert self._last is not None
         return order_of(await self._newest()) < order_of(self._last)
 
-    async def watch(self, lost: Lost) -> None:
-        """While nothing is heard, ask Postgres every few seconds, and once more when it is over. Forget who has gone."""
-        while True:
-            await trio.sleep(1.0)
-            self._forget()
-            was_away = not self.well
-            while not self.well:
-                await self._miss(lost)
-                with trio.move_on_after(POLL):
-                    while not self.well:
-                        await trio.sleep(0.1)
-            if was_away:
-                # The others may have thought that we were gone, until they heard of us again just now.
-                await self._miss(lost)
-                await trio.sleep(2 * BEAT)
-                await self._miss(lost)
+    async def _start_again(self, position: bytes, lost: Lost) -> None:
+        self._last = position
+        self._window.clear()
+        await self.miss(lost)
 
-    def _forget(self) -> None:
-        old = trio.current_time() - 60 * LEASE
-        for name in [name for name, at in self._seen.items() if at < old]:
-            self._seen.pop(name)
-        for name in self._numbers.keys() - self._seen.keys():
-            self._numbers.pop(name)
+    async def _skip_unreadable(self, lost: Lost) -> None:
+        """After an attempt to read that failed. Where writing goes on, the next entries are too large to be read in time."""
+        self._failed_reads += 1
+        last, written = self._last, self._written
+        if self._failed_reads >= MAX_FAILED_READS and last and written and order_of(written) > order_of(last):
+            self._failed_reads = 0
+            self._redis.note_unreadable("bus", entry=last)
+            await self._start_again(written, lost)
 
     def statistics(self) -> dict[str, int]:
         counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps}

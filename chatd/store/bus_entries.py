@@ -1,6 +1,6 @@
 """The entries of the stream that nodes talk over: the forms in which Redis gives them, and what one can do who is no node."""
 
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,9 +8,15 @@ from msgspec import Raw, Struct
 
 from chatd.store.redis import Redis
 
-# How long the stream may become, and entries that are read of it at once.
+# How long the stream may become, in entries, bytes and seconds; whichever comes first.
 MOST_ENTRIES = 20_000
-PAGE = 500
+MAX_STREAM_BYTES = 64 * 1024 * 1024
+MAX_AGE_S = 120
+# Bytes of orders after which an entry is full; a larger order has an entry to itself. Entries over READABLE are skipped.
+MAX_ENTRY_BYTES = 128 * 1024
+MAX_READABLE_BYTES = 4 * 1024 * 1024
+# Entries that are read at once.
+PAGE = 50
 
 
 class Entry(Struct, array_like=True):
@@ -30,20 +36,28 @@ DECODE = msgspec.msgpack.Decoder(Entry).decode
 ENCODE = msgspec.msgpack.Encoder().encode
 
 
-def entries_of(rows: Any) -> list[tuple[bytes, bytes]]:
+def entry_of(fields: dict[bytes, bytes]) -> Entry | None:
+    """The entry; None when it is foreign, damaged or too large to be one of ours."""
+    data = fields.get(b"b", b"")
+    if len(data) > MAX_READABLE_BYTES:
+        return None
+    try:
+        return DECODE(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def size_of(fields: dict[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) for name, value in fields.items())
+
+
+def rows_of(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     """The answer of XREAD for one stream, in the forms of RESP2 and of redis-py."""
-    found = next(iter(rows.values())) if isinstance(rows, dict) else rows[0][1]
-    return [(id_, fields[b"b"]) for id_, fields in pairs(found)]
+    return pairs(next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1])
 
 
 def pairs(rows: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     return [(id_, fields) for id_, fields in rows]
-
-
-def order_of(id_: bytes) -> tuple[int, int]:
-    """Ids of a stream as what they are compared by."""
-    milliseconds, _, number = id_.partition(b"-")
-    return int(milliseconds), int(number or 0)
 
 
 async def recent(redis: Redis, seconds: int = 3) -> list[str]:
@@ -53,13 +67,15 @@ async def recent(redis: Redis, seconds: int = 3) -> list[str]:
     until = "+"
     while True:
         rows = pairs(await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", PAGE))
-        for id_, fields in rows:
-            until = f"({id_.decode()}"
-            with suppress(msgspec.DecodeError):
-                entry = DECODE(fields[b"b"])
-                left.setdefault(entry.node, entry.leaves)
+        until = f"({rows[-1][0].decode()}" if rows else until
+        for entry in readable(rows):
+            left.setdefault(entry.node, entry.leaves)
         if len(rows) < PAGE:
             return [node for node, gone in left.items() if not gone]
+
+
+def readable(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry]:
+    return (entry for entry in (entry_of(fields) for _, fields in rows) if entry is not None)
 
 
 async def announce(redis: Redis, name: str, order: bytes) -> None:

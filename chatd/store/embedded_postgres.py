@@ -16,6 +16,7 @@ from urllib.parse import quote
 import trio
 
 from chatd.store.embedded import EmbeddedError, socket_folder
+from chatd.store.embedded_watch import kept_running
 
 NOBODY = 65534
 SETTINGS = {
@@ -35,7 +36,8 @@ async def embedded_postgres(data: Path, settings: dict[str, str] | None = None) 
     server = Server(data / "postgres", settings or {})
     await server.start()
     try:
-        yield server.dsn
+        async with kept_running("embedded Postgres", server):
+            yield server.dsn
     finally:
         with trio.CancelScope(shield=True):
             await server.stop()
@@ -46,12 +48,17 @@ class Server:
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder.absolute()
+        self.log = self.folder / "server.log"
         self._tools = binaries()
         self._settings = SETTINGS | settings
 
     @property
     def dsn(self) -> str:
         return f"postgresql://postgres@/chatd?host={quote(str(self._sockets()), safe='')}"
+
+    @property
+    def socket(self) -> Path:
+        return self._sockets() / ".s.PGSQL.5432"
 
     def _sockets(self) -> Path:
         return socket_folder(self.folder, ".s.PGSQL.5432")
@@ -91,8 +98,7 @@ class Server:
         if os.geteuid() == 0 and sockets != self.folder:
             os.chown(sockets, NOBODY, NOBODY)
         options = " ".join(f"-c {key}='{value}'" for key, value in self._settings.items())
-        log = self.folder / "server.log"
-        await self._tool("pg_ctl", "start", "-w", "-D", str(self.folder), "-l", str(log), "-o", f"{options} -k '{sockets}'")
+        await self._tool("pg_ctl", "start", "-w", "-D", str(self.folder), "-l", str(self.log), "-o", f"{options} -k '{sockets}'")
 
     async def _tool(self, name: str, *arguments: str) -> None:
         done = await self._run([str(self._tools / name), *arguments])
@@ -102,7 +108,7 @@ class Server:
 
     def _last_words(self) -> str:
         try:
-            return (self.folder / "server.log").read_text(errors="replace")[-1500:]
+            return self.log.read_text(errors="replace")[-1500:]
         except OSError:
             return "it said nothing"
 

@@ -10,8 +10,11 @@ from urllib.parse import quote
 import trio
 
 from chatd.store.embedded import EmbeddedError, socket_folder
+from chatd.store.embedded_watch import kept_running
 
 START_TIMEOUT = 10.0
+# The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -20,7 +23,8 @@ async def embedded_redis(data: Path) -> AsyncIterator[str]:
     server = Server(data / "redis")
     await server.start()
     try:
-        yield server.url
+        async with kept_running("embedded Redis", server):
+            yield server.url
     finally:
         with trio.CancelScope(shield=True):
             await server.stop()
@@ -31,6 +35,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        self.log = self.folder / "server.log"
 
     @property
     def socket(self) -> Path:
@@ -52,7 +57,7 @@ class Server:
             while not self.running():
                 await trio.sleep(0.01)
         if patience.cancelled_caught:
-            raise EmbeddedError(f"the embedded Redis does not answer; see {self.folder / 'server.log'}")
+            raise EmbeddedError(f"the embedded Redis does not answer; see {self.log}")
 
     async def _start(self) -> None:
         options = {
@@ -62,9 +67,11 @@ class Server:
             "dir": str(self.folder),
             "appendonly": "yes",
             "save": "",
+            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            "maxmemory": str(MAX_MEMORY_BYTES),
             "maxmemory-policy": "noeviction",
             "daemonize": "yes",
-            "logfile": str(self.folder / "server.log"),
+            "logfile": str(self.log),
         }
         arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
         done = await trio.run_process([str(binary()), *arguments], capture_stdout=True, check=False, cwd=self.folder)

@@ -4,6 +4,7 @@ A file is written under another name, forced to the disk, and renamed: under its
 leaves under the other name is overwritten by nobody and found by its ending, `.part`.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -12,12 +13,12 @@ from typing import TypeVar
 
 import trio
 
-from chatd import log
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.store.blobs import BlobMissing, path_of
 
-LOG = log.get(__name__)
 T = TypeVar("T")
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Folder:
@@ -25,27 +26,32 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._writes = Condition("writing to the folder of the uploads")
+        self._reads = Condition("reading from the folder of the uploads")
 
     async def put(self, key: str, data: bytes) -> None:
-        await within(lambda: write(self._path(key), data))
+        await within(self._writes, lambda: write(self._path(key), data))
 
     async def read(self, key: str, start: int, length: int) -> bytes:
-        return await within(lambda: read(self._path(key), start, length))
+        return await within(self._reads, lambda: read(self._path(key), start, length))
 
     async def delete(self, key: str) -> None:
-        await within(lambda: self._path(key).unlink(missing_ok=True))
+        await within(self._reads, lambda: self._path(key).unlink(missing_ok=True))
 
     def _path(self, key: str) -> Path:
         return self._root / path_of(key)
 
 
-async def within(work: Callable[[], T]) -> T:
+async def within(condition: Condition, work: Callable[[], T]) -> T:
     """Run it in a thread. Raises Refused for what the disk does not do."""
     try:
-        return await trio.to_thread.run_sync(work)
+        done = await trio.to_thread.run_sync(work)
     except OSError as error:
-        LOG.error("the folder of the uploads does not work", extra={"why": error.strerror})
-        raise Refused("unavailable", "the files are away", retry_after=5) from None
+        condition.fail(error.strerror or type(error).__name__)
+        told = "there is no space left for files" if error.errno in FULL else "the files cannot be used"
+        raise Refused("unavailable", told, retry_after=5) from error
+    condition.recover()
+    return done
 
 
 def write(path: Path, data: bytes) -> None:

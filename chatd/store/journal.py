@@ -31,6 +31,7 @@ from chatd import log
 from chatd.config import Journal as Settings
 from chatd.domain.histogram import Histogram, total
 from chatd.errors import Refused
+from chatd.health import Health
 from chatd.store.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.store.postgres import Connection, Postgres, Row
 from chatd.store.statements import NESTED, SQL, Result, advance_receipts, append_messages, split
@@ -142,6 +143,10 @@ class Share:
             except Refused as refused:
                 self._without_expired([], refused)
                 await trio.sleep(RETRY_AFTER)
+            except Exception:
+                # It is asked again after the next batch; until then a gap is found by the numbers of what comes later.
+                LOG.exception("the ends of conversations in doubt could not be read")
+                return []
         return [(row["tenant"], row["id"], row["rev"]) for row in rows]
 
     async def _commit(self, batch: list[Entry]) -> list[Result]:
@@ -193,7 +198,10 @@ class Share:
     async def _tell_all(self, batches: trio.MemoryReceiveChannel[Telling]) -> None:
         async for gaps, results in batches:
             for gap in gaps:
-                await self._on_gap(*gap)
+                try:
+                    await self._on_gap(*gap)
+                except Exception:
+                    LOG.exception("a gap could not be told", extra={"conversation": gap[1]})
             for entry, result in results:
                 await self._tell(entry, result)
 
@@ -216,7 +224,7 @@ class Share:
 
 
 @asynccontextmanager
-async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap) -> AsyncIterator[Journal]:
+async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap, health: Health | None = None) -> AsyncIterator[Journal]:
     """The journal, with a connection of its own for each share. What was appended is settled before it closes.
 
     `on_gap(tenant, conversation, rev)`: something up to `rev` may be there that was not told.
@@ -225,8 +233,8 @@ async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap) -> Async
     shares = [Share(connection, settings.batch, on_gap) for connection in connections]
     journal = Journal(shares, settings)
     async with trio.open_nursery() as nursery:
-        for share in shares:
-            nursery.start_soon(share.run)
+        for number, share in enumerate(shares):
+            (health or Health()).start(nursery, f"journal {number}", share.run)
         yield journal
         with trio.move_on_after(settings.deadline):
             await journal.flush()

@@ -19,7 +19,7 @@ from chatd.store.postgres import Postgres
 
 OLDEST_SERVER = 140000
 LOCK = 0x63686174_64000001
-NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+NAME = re.compile(r"(\d{4})_([a-z0-9_]{1,100})\.sql")
 LEDGER = """
 create table if not exists schema_migrations (
     version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now()

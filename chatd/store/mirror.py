@@ -1,8 +1,8 @@
 """The journal of the match pool, as a Redis stream: every step in its order, for whoever takes the pool over, and for reading.
 
 An entry has `f`, the number of its owner's lease, `n`, its own number, `at` in milliseconds, and `s`, steps as a JSON array. The
-stream is bounded; so now and then, and whenever something was lost because Redis was away, an entry begins with a reset and holds
-the whole pool. Matching never waits for it.
+stream is bounded, in entries and in bytes; so now and then, and whenever something was lost because Redis was away, an entry
+begins with a reset and holds the whole pool. Matching never waits for it.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -10,16 +10,15 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import trio
 
-from chatd import log
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
 from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
 from chatd.store.redis import Redis
-
-LOG = log.get(__name__)
+from chatd.store.stream_window import StreamWindow, order_of
 
 MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
+MAX_STREAM_BYTES = 64 * 1024 * 1024
 SNAPSHOT_EVERY = 5_000
 PAGE = 200
 # Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
@@ -47,7 +46,9 @@ class Mirror:
         self._work = trio.Event()
         # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
-        self._number = self._whole_at = 0
+        self._number = self._whole_at = self._bytes_since_whole = 0
+        self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES)
+        self._whole_id: bytes | None = None
 
     @property
     def losses(self) -> int:
@@ -93,12 +94,13 @@ class Mirror:
             self._work = trio.Event()
             try:
                 await self._write_all()
-            except Refused:
+            except Exception as error:
                 self._lost()
                 self._waiting.clear()
-                LOG.warning("the mirror of the match pool is stale: Redis is away")
-                await trio.sleep(1)
                 self._work.set()
+                if not isinstance(error, Refused):
+                    raise
+                await trio.sleep(1)
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []
@@ -126,7 +128,8 @@ class Mirror:
         But always before the last reset could be trimmed away, with which the next owner begins.
         """
         entries = self._number - self._whole_at
-        return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or entries >= MOST_ENTRIES // 2
+        is_half_full = entries >= MOST_ENTRIES // 2 or self._bytes_since_whole >= MAX_STREAM_BYTES // 2
+        return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or is_half_full
 
     async def _write_snapshot(self, *, whole: bool = False) -> None:
         """The pool as it is, also an empty one; before it, where the stream is `whole`, what still waits to be written."""
@@ -136,16 +139,23 @@ class Mirror:
             if whole and waiting:
                 await self._write(waiting[-1].fence, [line.step for line in waiting])
             self._last_snapshot = len(found[1])
-            await self._write(found[0], [Reset(), *found[1]])
-        self._since_snapshot, self._whole_at = 0, self._number
+            self._whole_id = await self._write(found[0], [Reset(), *found[1]])
+        self._since_snapshot, self._whole_at, self._bytes_since_whole = 0, self._number, 0
         if losses == self._losses:
             self._stale_since = None
 
-    async def _write(self, fence: int, steps: list[Step]) -> None:
+    async def _write(self, fence: int, steps: list[Step]) -> bytes:
+        """Returns the id of the entry. What is trimmed is never the last whole pool, nor anything after it."""
         data = msgspec.json.encode(steps)
         self._number += 1
         entry = ("f", fence, "n", self._number, "at", self._clock(), "s", data)
-        await self._redis.call("XADD", self._key, "MAXLEN", "~", MOST_ENTRIES, "*", *entry)
+        trim: tuple[object, ...] = ("MAXLEN", "~", MOST_ENTRIES)
+        if self._window.cut and self._whole_id:
+            trim = ("MINID", "~", min(self._window.cut, self._whole_id, key=order_of))
+        id_: bytes = await self._redis.call("XADD", self._key, *trim, "*", *entry)
+        self._window.note(id_, len(data))
+        self._bytes_since_whole += len(data)
+        return id_
 
     # --- reading it back ------------------------------------------------------------------------------------------------
 
@@ -165,8 +175,10 @@ class Mirror:
             rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE)
             for id_, fields in rows:
                 until = f"({id_.decode()}"
-                pages.append(page_of(fields))
-                if is_enough(pages):
+                page = self._read(fields)
+                if page is not None:
+                    pages.append(page)
+                if page is not None and is_enough(pages):
                     return since_reset(in_order(reversed(pages)))
             if len(rows) < PAGE:
                 return since_reset(in_order(reversed(pages)))
@@ -181,8 +193,16 @@ class Mirror:
         while True:
             rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
             for id_, fields in rows:
-                yield page_of(fields).lines
+                page = self._read(fields)
+                if page is not None:
+                    yield page.lines
                 since = f"({id_.decode()}"
                 await trio.lowlevel.checkpoint()
             if len(rows) < PAGE:
                 return
+
+    def _read(self, fields: dict[bytes, bytes]) -> Page | None:
+        page = page_of(fields)
+        if page is None:
+            self._redis.note_unreadable("match log")
+        return page

@@ -36,10 +36,17 @@ class Page(Struct):
         return isinstance(self.lines[0].step, Reset)
 
 
-def page_of(fields: dict[bytes, Any]) -> Page:
-    """An entry as Redis gives it. One without a number was written by an earlier version."""
-    fence, at = int(fields[b"f"]), int(fields[b"at"])
-    return Page(fence, int(fields.get(b"n", 0)), [Line(at, fence, step) for step in DECODE(fields[b"s"])])
+def page_of(fields: dict[bytes, Any]) -> Page | None:
+    """An entry as Redis gives it; None for what cannot be read: foreign, damaged, or of a newer version.
+
+    One without a number was written by an earlier version.
+    """
+    try:
+        fence, at = int(fields[b"f"]), int(fields[b"at"])
+        lines = [Line(at, fence, step) for step in DECODE(fields[b"s"])]
+        return Page(fence, int(fields.get(b"n", 0)), lines) if lines else None
+    except (KeyError, ValueError, RecursionError):
+        return None
 
 
 def is_enough(pages: Sequence[Page]) -> bool:

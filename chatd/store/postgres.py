@@ -7,82 +7,36 @@ anything else is a bug and passes. A server that goes away is answered `unavaila
 jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import asyncpg
-import msgspec
 import trio
 import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.jsonb import from_jsonb, to_jsonb
+from chatd.store.postgres_faults import (
+    BROKEN,
+    TOO_SLOW,
+    Faults,
+    ForeignKeyViolation,
+    NoSchema,
+    UniqueViolation,
+    translated,
+)
+
+__all__ = ["BadAddress", "Connection", "ForeignKeyViolation", "NoSchema", "Postgres", "Row", "UniqueViolation", "open_postgres"]
 
 T = TypeVar("T")
 Row = asyncpg.Record
 Work = Callable[[Any], Awaitable[T]]
 
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    # What asyncpg says when its connection is shut down in the middle of its own housekeeping.
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-SLOW = (asyncio.TimeoutError, asyncpg.QueryCanceledError)
-TOO_SLOW = "the database took too long"
-
-
-class UniqueViolation(Exception):
-    """A row that must be the only one is there already."""
-
-
-class ForeignKeyViolation(Exception):
-    """A row points at one that is not there."""
-
-
-class NoSchema(OperatorError):
-    """A table is missing: nobody has made them yet."""
-
 
 class BadAddress(OperatorError):
     """The dsn cannot be read. What is wrong in it is not said, it may be a piece of the password."""
-
-
-def translated(error: Exception) -> Exception:
-    """The same failure in words of ours; the error itself when it is a bug."""
-    if isinstance(error, asyncpg.UniqueViolationError):
-        return UniqueViolation(error.constraint_name)
-    if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return ForeignKeyViolation(error.constraint_name)
-    if isinstance(error, asyncpg.UndefinedTableError):
-        return NoSchema(f"{error}: `chatd migrate` makes the tables, `chatd serve` too; or is this another database?")
-    if isinstance(error, SLOW):
-        return Refused("timeout", TOO_SLOW)
-    if isinstance(error, AWAY):
-        return Refused("unavailable", "the database is away", retry_after=1)
-    return error
-
-
-async def across(work: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run a coroutine of asyncio from Trio, with its failures translated. The cause of a `Refused` is for operators only."""
-    try:
-        return cast(T, await trio_asyncio.aio_as_trio(work)(*args))
-    except Exception as error:
-        ours = translated(error)
-        if ours is error:
-            raise
-        raise ours from error
 
 
 class Postgres:
@@ -91,11 +45,13 @@ class Postgres:
     Lent here and not by asyncpg's pool: each step of asyncio costs a step of Trio, and its pool takes ten to lend and take back.
     """
 
-    def __init__(self, dsn: str, settings: PostgresSection) -> None:
+    def __init__(self, dsn: str, settings: PostgresSection, node: str = "") -> None:
         self._dsn = dsn
         self._settings = settings
+        self._node = node
         self._free = trio.Semaphore(settings.pool)
         self._idle: list[Connection] = []
+        self.faults = Faults()
 
     async def one(self, sql: str, *args: Any) -> Row | None:
         """The first row, or None."""
@@ -128,6 +84,7 @@ class Postgres:
                     if patience.cancel_called:
                         connection.close()
                     self._idle.append(connection)
+        self.faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
 
     async def in_transaction(self, work: Work[T]) -> T:
@@ -141,7 +98,7 @@ class Postgres:
 
     def connection(self, name: str, prelude: str = "") -> "Connection":
         """A connection of one's own, which begins with the statements of the prelude."""
-        return Connection(self._dsn, self._settings, name, prelude)
+        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude)
 
     def close(self) -> None:
         for connection in self._idle:
@@ -155,9 +112,10 @@ class Postgres:
 class Connection:
     """One connection, which opens when it is needed and again after it broke. For one task at a time."""
 
-    def __init__(self, dsn: str, settings: PostgresSection, name: str, prelude: str = "") -> None:
+    def __init__(self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str = "") -> None:
         self._dsn = dsn
         self._settings = settings
+        self._faults = faults
         self._name = name
         self._prelude = prelude
         self._connection: asyncpg.Connection[Row] | None = None
@@ -169,15 +127,30 @@ class Connection:
     async def within(self, work: Work[T], timeout: float) -> T:
         """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
         with trio.move_on_after(timeout):
-            return await across(self._within, work)
+            result = await self._across(work)
+            if self._faults.open:
+                self._faults.succeeded()
+            return result
         self.close()
+        self._faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
+
+    async def _across(self, work: Work[T]) -> T:
+        """Run it in asyncio, with its failures translated. The cause of a `Refused` is for operators only."""
+        try:
+            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work))
+        except Exception as error:
+            self._faults.note(error)
+            ours = translated(error)
+            if ours is error:
+                raise
+            raise ours from error
 
     async def _within(self, work: Work[T]) -> T:
         connection = await self._opened()
         try:
             return await work(connection)
-        except (*AWAY, *SLOW):
+        except BROKEN:
             connection.terminate()
             raise
         finally:
@@ -201,6 +174,9 @@ class Connection:
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     """What every session of ours sets. Times in milliseconds.
 
+    The name ends with the id of the node: it tells the other nodes that this one can still commit (`node/peer_watch.py`). So the
+    server looks after sessions whose machine is gone: after half a minute they end, and with them the locks they hold.
+
     A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
     that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its
     order and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
@@ -214,6 +190,9 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
         "statement_timeout": limit,
         "lock_timeout": limit,
         "idle_in_transaction_session_timeout": limit,
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "4",
     }
 
 
@@ -231,15 +210,15 @@ async def prepare(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
+        encoder=to_jsonb,
+        decoder=from_jsonb,
     )
 
 
 @asynccontextmanager
-async def open_postgres(dsn: str, settings: PostgresSection) -> AsyncIterator[Postgres]:
-    """The door. Opens no connection by itself: a server that is away now may be there later."""
-    db = Postgres(dsn, settings)
+async def open_postgres(dsn: str, settings: PostgresSection, node: str = "") -> AsyncIterator[Postgres]:
+    """The door. Opens no connection by itself: a server that is away now may be there later. `node`: the id of a serving node."""
+    db = Postgres(dsn, settings, node)
     try:
         yield db
     finally:

@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 import httpx
 import trio
 
-from chatd import log
 from chatd.config import Uploads
 from chatd.domain.sigv4 import Credentials, signed
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.store.blobs import BlobMissing, path_of
 
-LOG = log.get(__name__)
 # It would log each request, with the key of the file in its path.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
@@ -37,6 +36,7 @@ class Bucket:
         self._bucket = settings.s3_bucket
         self._credentials = Credentials(settings.s3_key, settings.s3_secret, settings.s3_region)
         self._client = client
+        self._condition = Condition("bucket of the uploads", quiet_s=1.0)
 
     async def put(self, key: str, data: bytes) -> None:
         await self._ask("PUT", key, (200,), body=data)
@@ -64,10 +64,12 @@ class Bucket:
         request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
         try:
             with trio.fail_after(TIMEOUT):
-                return await self._answer(request, good, most)
+                answer = await self._answer(request, good, most)
         except (httpx.HTTPError, trio.TooSlowError) as error:
-            LOG.warning("the bucket of the uploads is away: %s", repr(error)[:200])
-            raise Refused("unavailable", AWAY, retry_after=5) from None
+            self._condition.fail(error)
+            raise Refused("unavailable", AWAY, retry_after=5) from error
+        self._condition.recover()
+        return answer
 
     def _request(self, method: str, key: str, headers: dict[str, str], body: bytes) -> httpx.Request:
         url = self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self._bucket}/{path_of(key)}")
@@ -84,8 +86,8 @@ class Bucket:
             if answer.status_code in (404, 416) and most:
                 raise BlobMissing
             why = (await first_bytes(answer, 500)).decode("utf8", "replace")
-            LOG.error("the bucket of the uploads refuses", extra={"status": answer.status_code, "why": why})
-            raise Refused("unavailable", AWAY, retry_after=5)
+            self._condition.fail(f"HTTP {answer.status_code}: {why}")
+            raise Refused("unavailable", "the files cannot be used", retry_after=5)
         finally:
             with trio.CancelScope(shield=True):
                 await answer.aclose()

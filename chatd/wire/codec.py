@@ -13,12 +13,14 @@ from msgspec import Meta, Raw, Struct
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
+from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
 from chatd.wire.frames import encode_frame
 from chatd.wire.free_form import LooseEnds
 from chatd.wire.messages import Command, Event, Result
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Envelope = tuple[FrameId, Raw]
+FindId = Callable[[bytes, Open, Exception], int | None]
 
 TEXT: Final = 1
 BINARY: Final = 2
@@ -29,6 +31,14 @@ Malformed = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class NotAFrame(Exception):
     """The payload is no `[id, body]` array of this codec. The socket is closed with `protocol_error`."""
+
+
+class BadBody(Refused):
+    """The payload is an `[id, body]` array, but its body cannot be read. The refusal is answered under its id."""
+
+    def __init__(self, frame_id: int, message: str) -> None:
+        super().__init__("bad_request", message)
+        self.frame_id = frame_id
 
 
 class Tag(Struct):
@@ -47,24 +57,32 @@ class Form(NamedTuple):
 class Codec:
     """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
 
-    __slots__ = ("_encode", "_forms", "_nul", "_open", "_tag", "name", "opcode", "subprotocol")
+    __slots__ = ("_encode", "_find_id", "_forms", "_nul", "_open", "_tag", "name", "opcode", "subprotocol")
 
-    def __init__(self, name: str, opcode: int, format_: Any, nul: bytes, commands: Iterable[type[Command]]) -> None:
+    def __init__(
+        self, name: str, opcode: int, format_: Any, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
+    ) -> None:
         self.name = name
         self.subprotocol = f"chatd.v1.{name}"
         self.opcode = opcode
         self._nul = nul
+        self._find_id = find_id
         self._encode: Callable[[Any], bytes] = format_.Encoder().encode
         self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
         self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, LooseEnds(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
-        """The first step: the id and the bytes of the body. Raises NotAFrame."""
+        """The first step: the id and the bytes of the body. Raises NotAFrame, BadBody."""
         try:
             return self._open(payload)
-        except Malformed as error:
+        except msgspec.ValidationError as error:
             raise NotAFrame(explain(error)) from None
+        except Malformed as error:
+            frame_id = self._find_id(payload, self._open, error)
+            if frame_id is None:
+                raise NotAFrame(explain(error)) from None
+            raise BadBody(frame_id, explain(error)) from None
 
     def decode_command(self, body: Raw, max_depth: int) -> Command:
         """The second step. Raises Refused: `bad_request` with the path, or `unknown_command`."""
@@ -96,8 +114,8 @@ def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:
     """The codecs by the name of their subprotocol, the default first."""
     kinds = tuple(commands)
     both = (
-        Codec("msgpack", BINARY, msgspec.msgpack, b"\x00", kinds),
-        Codec("json", TEXT, msgspec.json, rb"\u0000", kinds),
+        Codec("msgpack", BINARY, msgspec.msgpack, b"\x00", id_in_msgpack, kinds),
+        Codec("json", TEXT, msgspec.json, rb"\u0000", id_in_json, kinds),
     )
     return {codec.subprotocol: codec for codec in both}
 
@@ -111,6 +129,8 @@ def explain(error: Exception) -> str:
     """What was wrong, and where: `$.text: expected str, got int`. What was sent is not repeated at length."""
     if isinstance(error, RecursionError):
         return "$: nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "$: expected UTF-8 in every text"
     what, _, where = str(error).replace("`", "").rpartition(" - at ")
     what, where = (what, where) if what else (where, "$")
     what = what.replace(f"str matching regex {UUID_PATTERN!r}", "UUID")

@@ -2,8 +2,6 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from chatd.wire import matches, presence
-from chatd.wire.changes import MessageUpdate
 from chatd.wire.messages import ClientId, Event, Id, Millis, Rev
 
 
@@ -58,15 +56,3 @@ class ScheduleFailed(Event, tag="schedule.failed"):
     conversation: Id
     client_id: ClientId
     code: str
-
-
-BUILT_IN: tuple[type[Event], ...] = (
-    MessageUpdate,
-    Connected,
-    TokenExpiring,
-    MaintenanceMode,
-    Behind,
-    ScheduleFailed,
-    *matches.TOLD,
-    *presence.TOLD,
-)

@@ -1,7 +1,8 @@
 """What types cannot say: NUL in texts, not-a-number, integers past a bigint, extension types, depth and size of free-form maps.
 
-Postgres or another client could not take these. Looking at every value is slow, so for each type of command it is known
-which fields can hold such a thing at all; a NUL, which any text can hold, is searched for in the bytes first.
+A negative zero becomes 0.0, because Postgres has no other and what is accepted must be what is read back. Postgres or another
+client could not take the rest. Looking at every value is slow, so for each type of command it is known which fields can hold
+such a thing at all; a NUL, which any text can hold, is searched for in the bytes first.
 """
 
 from math import inf, isfinite
@@ -80,6 +81,7 @@ class Look:
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.at(item, depth - 1, f"{path}[{index}]")
+                drop_sign_of_zero(value, index, item)
         elif isinstance(value, Struct):
             for name in value.__struct_fields__:
                 self.at(getattr(value, name), depth - 1, f"{path}.{name}")
@@ -92,6 +94,12 @@ class Look:
                 raise refused(path, "keys must be str")
             check_text(key, path)
             self.at(item, depth - 1, f"{path}.{key[:32]}")
+            drop_sign_of_zero(value, key, item)
+
+
+def drop_sign_of_zero(container: Any, place: Any, item: Any) -> None:
+    if item.__class__ is float and item == 0:
+        container[place] = 0.0
 
 
 def check_text(value: str, path: str) -> None:

@@ -67,6 +67,3 @@ class MatchExpired(Event, tag="match.expired"):
 
     ticket: Id
     reason: str
-
-
-TOLD: tuple[type[Event], ...] = (MatchProposed, MatchFound, MatchEnded, MatchKept, MatchRequeued, MatchExpired)

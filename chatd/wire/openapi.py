@@ -5,52 +5,37 @@ from typing import Any
 
 from chatd.errors import REFUSALS
 from chatd.wire import uploads
+from chatd.wire.routes import ROUTES
 from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, is_for_admins, summary_of
 
+DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
 OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
 # What HTTP refuses by itself where there is a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
 
-def openapi(rows: Iterable[Declared], version: str) -> dict[str, Any]:
-    """The whole document. Stable: the same rows give the same text."""
+def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
+    """The whole document, of the door at this address. Stable: the same rows give the same text."""
     rows = [row for row in in_order(rows) if row.http]
     schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
-    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in uploads.PATHS.items()}
-    paths["/v1/me/export"] = {"get": export()}
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
     for row in rows:
         method, path = row.http.split(" ")
         paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
+        "servers": [{"url": server}],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
+                "metrics": {"type": "http", "scheme": "bearer", "description": "The token of the configuration, [metrics]."},
             },
         },
-    }
-
-
-def export() -> dict[str, Any]:
-    """The one route that answers with no result of a command."""
-    lines = {"description": "One object a line; the last one is of the type `end`", "content": {"application/x-ndjson": {}}}
-    codes = ("unauthenticated", "rate_limited", "unavailable", "timeout", "banned", "internal")
-    statuses: dict[str, list[str]] = {}
-    for code in codes:
-        statuses.setdefault(str(REFUSALS[code].status), []).append(code)
-    return {
-        "operationId": "me.export",
-        "tags": ["me"],
-        "summary": "All that is stored of the asker, as JSON lines.",
-        "description": "A few times an hour. See docs/privacy.md.",
-        "parameters": [],
-        "responses": {"200": lines, **{status: answer(", ".join(names), "Error") for status, names in sorted(statuses.items())}},
-        "security": [{"bearer": []}],
     }
 
 

@@ -23,6 +23,3 @@ class PresenceUpdate(Event, tag="presence.update"):
     user: Id
     status: Status
     last_seen: Millis | None
-
-
-TOLD: tuple[type[Event], ...] = (PresenceUpdate,)

@@ -96,10 +96,11 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * Commands of one connection are handled one after the other, in the order in which they were sent; there is no need to wait for an answer before the next one.
 * Unknown fields in a command are refused by name; clients must ignore unknown fields, unknown events and unknown codes.
 * A body that does not fit is answered `bad_request` under its id, and the message begins with the place: `$.text: expected str | null, got int`. An unknown `t` is answered `unknown_command`.
+* Content that cannot be read, such as half of a surrogate pair, `NaN`, invalid UTF-8 in a msgpack string or a nesting that is too deep, is answered `bad_request` too. Of a key that is sent twice the last value counts.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
-* Integers fit 64 bits with a sign; text has no NUL; `meta` and `attachments` hold what JSON can hold, at most 2000 values and, with the command around them, 16 levels.
+* Integers fit 64 bits with a sign; text has no NUL; `meta` and `attachments` hold what JSON can hold, at most 2000 values and, with the command around them, 16 levels. In a message the two have at most 8192 bytes together, as JSON (`limits.payload_bytes`); more is refused `too_large`.
 * In msgpack: maps with `str` keys, no extension types, no `bin`.
 
 ## REST
@@ -115,7 +116,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 | probe | |
 |---|---|
 | `GET /healthz` | 200 while the process lives |
-| `GET /readyz`, `GET /health` | 200 when it can serve, else 503: `{"status": "ready", "services": {"postgres": {"status": "ready"}, "redis": ..., "gateway": ...}}`; a status is `ready`, `away` or `draining` |
+| `GET /readyz`, `GET /health` | `{"status": ..., "services": {"postgres": {"status": "ready"}, "redis": ..., "background": ..., "gateway": ...}}`. 200 with `ready`, or with `degraded` (Redis or a background service fails; messages go on); 503 with `away` (Postgres does not answer, or takes no writes) or `draining`. A service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes), `refusing` (Redis), `degraded` (with the names of the background services that fail in `failing`) or `draining` |
 | `GET /v1/socket/ping` | `{"live": true, "url": "ws://...", "sessions": 12}`; 503 when sockets are not let in |
 | `GET /openapi.json` | the description of this side |
 
@@ -125,7 +126,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 * Sending again with the same `client_id` gives the same ack and no second message, for ever, over the socket and REST alike.
 * On one connection the events of a conversation, and the acks of what it sends there, come in the order of `rev`. A jump means that something was missed: sync.
 * Not acked means unknown: send it again with the same `client_id`. A refusal that is not `retryable` never appears later.
-* Typing is at most once, and may be dropped for a slow reader. A session that does not read is closed with 4000 and comes back with its position.
+* Typing is at most once, and may be dropped for a slow reader. A session that reads too slowly gets `behind` for its conversations, and `session.behind` for its own state, instead of the events that do not fit; its commands wait until their answers fit. One that takes nothing at all for `gateway.stall_timeout` seconds is closed with 4000 and comes back with its position.
 
 ## Limits
 

@@ -13,6 +13,7 @@ from chatd.wire.examples import example, example_body, usual
 from chatd.wire.fields import in_words
 from chatd.wire.messages import Error
 from chatd.wire.prose import ADMIN, HEAD, SYNC
+from chatd.wire.routes import ROUTES
 from chatd.wire.schema import (
     FIELD,
     WITH_QUERY,
@@ -31,6 +32,11 @@ COMMANDS = """\
 ## Commands
 
 Optional fields may be left out. Each may also be refused with one of those that [any command](#refusals) may be refused with.
+"""
+ROUTES_HEAD = """\
+## Other routes
+
+What is asked over HTTP only, and is no command. Forms and answers are in `openapi.json`.
 """
 EVENTS = """\
 ## Events
@@ -54,6 +60,8 @@ def reference(rows: Iterable[Declared], events: Events) -> str:
         *(command_text(row, schemas) for row in users),
         "## Results\n",
         *results_text(results, schemas),
+        ROUTES_HEAD,
+        routes_text(),
         EVENTS,
         *(told_text(kind, 0, schemas) for kind in all_events(events)),
         "## Parts\n\nWhat results and events are made of.\n",
@@ -68,6 +76,15 @@ def reference(rows: Iterable[Declared], events: Events) -> str:
         parts += [ADMIN, *(command_text(row, schemas) for row in admins), "## Admin results\n"]
         parts += [*results_text(own, schemas), "## Admin parts\n", *parts_text(made_of, schemas)]
     return "\n".join(parts)
+
+
+def routes_text() -> str:
+    lines = ["| route | needs | |", "|---|---|---|"]
+    for path, operations in sorted(ROUTES.items()):
+        for method, about in operations.items():
+            needs = " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
+            lines.append(f"| `{method.upper()} {path}` | {needs} | {about['summary']} {about.get('description', '')} |")
+    return "\n".join(lines) + "\n"
 
 
 def results_of(rows: Iterable[Declared]) -> set[type[Struct]]:

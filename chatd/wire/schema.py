@@ -10,8 +10,9 @@ from msgspec import UNSET, Struct, structs
 
 from chatd.errors import REFUSALS
 from chatd.ids import PYTHON_END
-from chatd.wire.events import BUILT_IN
+from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Error, Event, Result
+from chatd.wire.shapes import SHAPES
 
 
 class Declared(Protocol):
@@ -45,8 +46,8 @@ Events = Mapping[str, type[Event]]
 
 
 def all_events(events: Events) -> list[type[Event]]:
-    """What the server itself says, then what the features say, by tag."""
-    return [*BUILT_IN, *(events[tag] for tag in sorted(events))]
+    """By tag."""
+    return [events[tag] for tag in sorted(events)]
 
 
 def doc_of(kind: Any) -> str:
@@ -61,8 +62,11 @@ def components(rows: Iterable[Declared], events: Events, template: str, *more: t
     """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
     rows = list(rows)
     told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(events)]
-    kinds = dict.fromkeys([*(row.command for row in rows), *told])
+    kinds = dict.fromkeys([*(row.command for row in rows), *told, *SHAPES.values()])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
+    for name, shape in SHAPES.items():
+        message = schemas.get(Message.__name__, {"properties": {}})
+        message["properties"][name] = {"$ref": template.format(name=shape.__name__)}
     for kind in told:
         schemas[kind.__name__]["required"] = always_sent(kind)
     for schema in schemas.values():

@@ -178,20 +178,67 @@ async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
         assert (await daemon.rest("POST", path, {}, ANN)).status == 404, path
 
 
-async def test_whoever_guesses_has_to_wait(config: Config) -> None:
-    """Then the right token does not help either; other addresses, and users, are not concerned."""
+async def test_whoever_guesses_has_to_wait_and_nobody_else(config: Config) -> None:
+    """The right token counts from the very address that others guess from."""
     limits = replace(config.limits, auth_failures_per_minute=5.0)
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(administered(config), limits=limits, gateway=gateway)) as daemon:
         guesses = [await order(daemon, "bans", token=f"guess-{number}") for number in range(10)]
         assert [answer.status for answer in guesses] == [401] * 5 + [429] * 5
-        last = await order(daemon, "bans")
-        assert last.status == 429
-        assert int(last.headers["retry-after"]) >= 1
-        elsewhere = await daemon.rest("POST", "/admin/bans", {}, ANN, X_Forwarded_For="203.0.113.9")
-        assert elsewhere.status == 200
+        assert int(guesses[-1].headers["retry-after"]) >= 1
+        for token in (ANN, BEN):
+            assert (await order(daemon, "bans", token=token, tenant="acme")).status == 200
+        elsewhere = await daemon.rest("POST", "/admin/bans", {}, "guess", X_Forwarded_For="203.0.113.9")
+        assert elsewhere.status == 401
         async with daemon.person() as person:
             assert await person.is_served()
+
+
+OWN_HOSTS = [
+    "127.0.0.1",
+    "127.0.0.1:8081",
+    "localhost",
+    "LOCALHOST:8081",
+    "localhost.",
+    "[::1]",
+    "[::1]:8081",
+    "10.1.2.3",
+    "Chatd.Test:80",
+]
+FOREIGN_HOSTS = [
+    "evil.test",
+    "evil.test:8081",
+    "localhost.evil.test",
+    "127.0.0.1.evil.test",
+    "chatd.test.evil.test",
+    "xchatd.test",
+    "[evil.test]",
+    "0x7f000001",
+    "evil.test#127.0.0.1",
+    "evil@127.0.0.1",
+    "",
+]
+
+
+async def test_a_page_whose_name_was_made_to_point_here_learns_and_does_nothing(config: Config) -> None:
+    """DNS rebinding: such a page may send what it likes, but not another Host than its own; nor does it lock anybody out."""
+    limits = replace(config.limits, auth_failures_per_minute=3.0)
+    async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
+        for host in FOREIGN_HOSTS:
+            own = {"Host": host, "Origin": f"http://{host}", "Sec_Fetch_Site": "same-origin"}
+            for token in (ANN, "guess"):
+                for method, path in (
+                    ("POST", "/admin/kick"),
+                    ("GET", "/admin/bans"),
+                    ("GET", "/admin"),
+                    ("POST", "/admin/nothing"),
+                ):
+                    answer = await daemon.rest(method, path, {"user": person.user}, token, **own)
+                    assert (answer.status, answer.body["code"]) == (403, "forbidden"), (host, path)
+        for host in OWN_HOSTS:
+            assert (await daemon.rest("POST", "/admin/bans", {}, ANN, Host=host)).status == 200, host
+        assert await person.is_served()
+        assert await acts(daemon) == []
 
 
 async def test_asking_whether_an_address_may_try_costs_nothing(autojump_clock: trio.testing.MockClock) -> None:

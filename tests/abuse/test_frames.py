@@ -9,8 +9,8 @@ import trio
 from msgspec.structs import replace
 
 from chatd.config import Config
-from tests.support import PATIENCE, Daemon, running
-from tests.wire_client import Raw, upgrade
+from tests.support import PATIENCE, Daemon, dropped, running
+from tests.wire_client import SOMEBODY, Raw, upgrade
 
 frame = Raw.frame_of
 PING_COMMAND = b'[1,{"t":"ping","ts":1}]'
@@ -128,17 +128,56 @@ async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
 
 
 async def test_a_reader_who_does_not_read_is_closed_and_the_others_are_not_kept(config: Config) -> None:
-    """F10: the outbox is bounded, and nobody waits."""
-    small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, close_timeout=0.5))
-    async with running(small) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
+    """F10: the outbox is bounded, nobody waits, and the close stands at the end of a whole frame for who reads it after all."""
+    settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=1.0, close_timeout=20.0)
+    async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
+        raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        await raw.send(upgrade(daemon))
+        await raw.read(b"\r\n\r\n")
+        slow = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
+        while await dropped(daemon) < 1:
+            await alice.send(slow, "x" * 15000)
+        await trio.sleep(2)
+        assert await alice.is_served()
+        assert await raw.close_code() == 4000
+
+
+async def test_a_reader_who_never_reads_again_is_let_go(config: Config) -> None:
+    settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=0.5, close_timeout=0.5)
+    async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await raw.send(upgrade(daemon))
         await raw.read(b"\r\n\r\n")
-        slow = (await alice.call("conversation.open", user="01890a5d-ac96-774b-bcce-b302099a8057")).conversation.id
+        slow = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
         with trio.fail_after(PATIENCE):
             while await sessions(daemon) > 1:
                 await alice.send(slow, "x" * 15000)
         assert await alice.is_served()
+
+
+async def test_commands_wait_while_their_answers_are_not_read(config: Config) -> None:
+    """Who asks for more than it reads is not cut off: it is answered as fast as it reads."""
+    small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
+    async with running(small) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
+        raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        await raw.send(upgrade(daemon))
+        await raw.read(b"\r\n\r\n")
+        await raw.frame()
+        conversation = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
+        for _ in range(20):
+            await alice.send(conversation, "x" * 15000)
+        ask = b'{"t":"message.history","conversation":"%s","limit":20}' % conversation.encode()
+        count = 15
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raw.send, b"".join(frame(b"[%d,%s]" % (n, ask)) for n in range(1, count + 1)))
+            await trio.sleep(1)
+            assert await alice.is_served()
+            answered = []
+            while len(answered) < count:
+                first, payload = await raw.frame()
+                if first == 0x81 and not payload.startswith(b"[0,"):
+                    answered.append(int(payload[1 : payload.index(b",")]))
+        assert answered == list(range(1, count + 1))
 
 
 async def sessions(daemon: Daemon) -> int:

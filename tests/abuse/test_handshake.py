@@ -233,3 +233,32 @@ async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> No
                 peer.close()
         async with daemon.person() as bob:
             assert await bob.is_served()
+
+
+async def test_a_flood_of_one_address_harms_no_other(config: Config) -> None:
+    """A8 of issue 9: connections of one address without end, and those of another come in; also behind one proxy."""
+    limits = replace(config.limits, accepts_per_second=60, accepts_per_address=20)
+    trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.2"]))
+    async with running(trusting) as daemon, trio.open_nursery() as nursery:
+        statuses: dict[bytes, list[bytes]] = {b"flood": [], b"other": []}
+
+        async def come(source: str, forwarded: str, who: bytes) -> None:
+            host, port = daemon_address(daemon)
+            async with await trio.open_tcp_stream(host, port, local_address=source) as stream:
+                with trio.move_on_after(5):
+                    raw = Raw(stream)
+                    await raw.send(upgrade(daemon, f"X-Forwarded-For: {forwarded}"))
+                    statuses[who].append((await raw.read(b"\r\n\r\n")).split()[1])
+
+        for source in ("127.0.0.1", "127.0.0.2"):
+            for _ in range(6):
+                for _ in range(50):
+                    nursery.start_soon(come, source, "198.51.100.1", b"flood")
+                await come("127.0.0.3" if source == "127.0.0.1" else source, "198.51.100.2", b"other")
+                await trio.sleep(0.05)
+        with trio.move_on_after(5):
+            while len(statuses[b"flood"]) < 300:
+                await trio.sleep(0.05)
+        assert statuses[b"other"] == [b"101"] * 12
+        assert b"503" in statuses[b"flood"]
+        nursery.cancel_scope.cancel()

@@ -14,6 +14,7 @@ from chatd.node.registry import load
 from chatd.wire.codec import Codec, NotAFrame, codecs
 from chatd.wire.messages import Command
 from tests.support import NOBODY, Daemon
+from tests.wire_client import Raw
 
 CODECS = codecs(load(features).on_socket)
 MSGPACK, JSON = CODECS["chatd.v1.msgpack"], CODECS["chatd.v1.json"]
@@ -49,11 +50,9 @@ def raw_send(field: str, value: bytes) -> bytes:
 def test_deep_nesting(depth: int, field: str) -> None:
     """C3, also inside a field that is not known. RecursionError does not escape."""
     for opening in (b"\x91", b"\x81\xa1a"):
-        data = raw_send(field, opening * depth + b"\xc0")
-        with pytest.raises((Refused, NotAFrame)):
-            decode(MSGPACK, data)
-    with pytest.raises((Refused, NotAFrame)):
-        decode(JSON, b'[7,{"t":"message.send","%s":' % field.encode() + b"[" * depth + b"]" * depth + b"}]")
+        assert refusal(raw_send(field, opening * depth + b"\xc0")) == "bad_request"
+    data = b'[7,{"t":"message.send","%s":' % field.encode() + b"[" * depth + b"]" * depth + b"}]"
+    assert refusal(data, JSON) == "bad_request"
 
 
 @pytest.mark.parametrize("header", [b"\xdd", b"\xdf", b"\xdb", b"\xc6", b"\xc9"])
@@ -159,6 +158,168 @@ def test_what_is_no_frame_closes(payload: bytes) -> None:
         MSGPACK.open_envelope(payload)
 
 
+LONE = [r"\ud83d", r"\udc00", r"\ud800\ud800", r"\ud83d\u0041", r"x\ud83d\ud83d\ude00"]
+BAD_VALUES = [
+    *(f'"{text}"' for text in LONE),
+    *(
+        r'"\x"',
+        r'"\u12"',
+        '"a\nb"',
+        '"\x7f\x01"',
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "01",
+        "1.",
+        "+1",
+        ".5",
+        "0x10",
+        "tru",
+        "undefined",
+    ),
+    *(
+        "9" * 5000,
+        "-" + "9" * 400,
+        "1,,2",
+        "'a'",
+        "[1,]",
+        '{"a":1,}',
+        '{"a" 1}',
+        "{1:2}",
+        "{,}",
+        '{"a":1 "b":2}',
+        "/*c*/1",
+        "[" * 5000 + "]" * 5000,
+    ),
+    *('{"a":' * 3000 + "1" + "}" * 3000, "\u0001", "1 2"),
+]
+PLACES = [
+    '"text":%s',
+    '"meta":{"a":%s}',
+    '"meta":{"a":[1,{"b":%s}]}',
+    '"client_id":%s',
+    '"attachments":[%s]',
+    '"nonsense":%s',
+    '"t":%s',
+]
+
+
+@pytest.mark.parametrize("value", BAD_VALUES, ids=lambda value: value[:20])
+def test_bad_content_in_json_is_refused_under_its_id(value: str) -> None:
+    """C1 of issue 9: only what is no `[id, body]` array closes the socket."""
+    for place in PLACES:
+        start = f'[7, {{"t":"message.send","conversation":"{NOBODY}",{place % value}'
+        for text in (f"{start}}}]", f' {start} , "reply_to": "]}}\\\\"}}  ]\n'):
+            assert refusal(text.encode(), JSON) == "bad_request"
+
+
+@pytest.mark.parametrize("key", LONE)
+def test_half_a_character_in_a_key_is_refused_under_its_id(key: str) -> None:
+    for body in ('{"%s":1}', '{"t":"ping","ts":1,"%s":1}', '{"t":"message.send","meta":{"%s":1}}', '["%s"]', '"%s"'):
+        assert refusal(f"[7,{body % key}]".encode(), JSON) == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            b"\xa2\xff\xfe",
+            b"\xa3\xed\xa0\xbd",
+            b"\xa2\xc0\xaf",
+            b"\xcf" + b"\xff" * 8,
+            b"\xcb\x7f\xf8" + bytes(6),
+            b"\xca\xff\x80\x00\x00",
+        ),
+        *(
+            b"\xc4\x02ab",
+            b"\xd4\x05a",
+            b"\x81\x91\x01\x02",
+            b"\x81\x80\x02",
+            b"\x81\xc0\x02",
+            b"\x81\xa2\xff\xfe\x01",
+            b"\x81\xc4\x01a\x01",
+        ),
+        *(
+            b"\x91" * 5000 + b"\xc0",
+            b"\x81\xa1a" * 5000 + b"\xc0",
+            b"\x81\xcb\x7f\xf8" + bytes(6) + b"\x01",
+            b"\x81\x81\x01\x01\x01",
+        ),
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+def test_bad_content_in_msgpack_is_refused_under_its_id(value: bytes) -> None:
+    for field in ("text", "meta", "attachments", "nonsense"):
+        for inner in (value, b"\x81\xa1a" + value, b"\x91" + value, b"\x81\xa1a\x92\x01" + value):
+            assert refusal(raw_send(field, inner)) == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "{}",
+            "[",
+            "[]",
+            "[7]",
+            "[7,]",
+            "[7,{}",
+            "[7,{}]]",
+            "[7,{}]x",
+            "[7,{},2]",
+            "[7,{},{}]",
+            "[[7,{}]]",
+            "7,{}",
+            '"[7,{}]"',
+            "[7 {}]",
+        ),
+        *(
+            r'["\ud83d",{}]',
+            "[NaN,{}]",
+            "[07,{}]",
+            "[7.0,{}]",
+            "[0,{}]",
+            "[-1,{}]",
+            "[4294967296,{}]",
+            r'[7,{"a":"\ud83d"}',
+            r'[7,"\ud83d]',
+        ),
+        *(
+            r'[7,{"a":"\ud83d"},2]',
+            r'[7,{"a":"\ud83d"}}]',
+            r'[7,{"a":"\ud83d"}]]',
+            r'{"a":"\ud83d"}',
+            r'["\ud83d"]',
+            r'[7,"\ud83d",{}]',
+        ),
+    ],
+)
+def test_what_is_no_array_of_id_and_body_closes(text: str) -> None:
+    with pytest.raises(NotAFrame):
+        JSON.open_envelope(text.encode())
+
+
+json_text = st.recursive(
+    st.sampled_from(["1", "null", '"a"', '"@"', r'"@\"]}["', r'"\\\\@"', '"{@"']),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]")
+        | st.lists(inner, max_size=3).map(lambda parts: "{" + ",".join(f'"@":{part}' for part in parts) + "}")
+    ),
+    max_leaves=8,
+).filter(lambda text: "@" in text)
+
+
+@given(json_text, st.sampled_from([r"\ud83d", "\x01", r"\x"]))
+def test_where_an_array_ends_is_known_whatever_is_in_it(body: str, bad: str) -> None:
+    broken = body.replace("@", bad)
+    assert refusal(f"[7,{broken}]".encode(), JSON) == "bad_request"
+    for text in (f"[7,{broken}", f"[7,{broken}],", f"[7,{broken},1]", f"[7,[{broken}]", f"[7,{broken}]]"):
+        with pytest.raises(NotAFrame):
+            JSON.open_envelope(text.encode())
+
+
 def test_truncation_at_every_offset_and_every_flipped_bit() -> None:
     """C5: never anything but the two exceptions."""
     for codec, whole in (
@@ -221,3 +382,15 @@ async def test_a_refusal_comes_under_its_id_and_the_session_lives_on(daemon: Dae
             assert "$.text" in (await alice.refused("message.send", conversation=NOBODY, client_id="x", text=5)).message
             assert (await alice.refused("no.such")).code == "unknown_command"
             assert await alice.is_served()
+
+
+async def test_content_that_cannot_be_read_is_refused_and_the_session_lives_on(daemon: Daemon) -> None:
+    async with Raw.session(daemon) as raw:
+        for number, body in enumerate(
+            [rb'{"t":"message.send","text":"hello \ud83d"}', b'{"t":"ping","ts":NaN}', b"[" * 9999 + b"]" * 9999], 1
+        ):
+            await raw.send(Raw.frame_of(b"[%d,%s]" % (number, body)))
+            answered, answer = msgspec.json.decode((await raw.frame())[1])
+            assert (answered, answer["t"], answer["code"]) == (number, "error", "bad_request")
+        await raw.send(Raw.frame_of(b'[9,{"t":"ping","ts":1}]'))
+        assert b'"pong"' in (await raw.frame())[1]

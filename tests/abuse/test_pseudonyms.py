@@ -13,7 +13,6 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.client.link import Link
 from chatd.config import Config, Match, Queue
 from chatd.ids import is_uuid, uuid7
@@ -22,6 +21,7 @@ from chatd.store import embedded_redis, queries
 from chatd.store.postgres import Postgres
 from tests.cluster.test_two_nodes import eventually, nodes, own_redis
 from tests.files import fetched, picture, stored
+from tests.reply import Reply
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
 __all__ = ["own_redis"]

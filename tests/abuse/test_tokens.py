@@ -145,6 +145,55 @@ def test_a_deeply_nested_header() -> None:
     assert refused(base64.urlsafe_b64encode(b'{"a":' + b"[" * 2000).decode().rstrip("=") + ".e30.x")
 
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def spellings(token: str) -> list[str]:
+    """Texts that a lenient decoder reads as the same three parts."""
+    found = [f" {token}", f"{token} ", f"{token}\n"]
+    parts = token.split(".")
+    for at, part in enumerate(parts):
+        last = ALPHABET.index(part[-1])
+        loose = [ALPHABET[last ^ bits] for bits in range(1, 4 if len(part) % 4 == 3 else 16)] if len(part) % 4 else []
+        spelt = [part + "=", part + "==", part + "\n", part[:4] + "!" + part[4:], part[:4] + "=" + part[4:], part + "A"]
+        spelt += [part[:-1] + end for end in loose] + [part.replace("-", "+").replace("_", "/")] * bool({"-", "_"} & set(part))
+        found += [".".join([*parts[:at], text, *parts[at + 1 :]]) for text in spelt]
+    return found
+
+
+@pytest.mark.parametrize("claims", [CLAIMS, without("jti")], ids=["jti", "no jti"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_a_token_has_one_spelling(claims: dict[str, Any], known: bool) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    asymmetric = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    asymmetric.set_keys("default", {"": key.public_key()})
+    for ring, good in ((keyring(), token(claims)), (asymmetric, jwt.encode(claims, key, algorithm="ES256"))):
+        if known:
+            ring.verify(good, NOW)
+        for other in spellings(good):
+            assert refused(other, ring), other
+
+
+def test_a_second_signature_of_the_same_claims_is_the_same_token() -> None:
+    """An ECDSA signature (r, s) has a twin (r, n - s), and each signing gives another one: none of them is a new token."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    key = ec.generate_private_key(ec.SECP256R1())
+    ring = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    ring.set_keys("default", {"": key.public_key()})
+    first, again = (jwt.encode(without("jti"), key, algorithm="ES256") for _ in range(2))
+    head, _, signature = first.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    twin = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    twins = [first, again, f"{head}.{base64.urlsafe_b64encode(twin).rstrip(b'=').decode()}"]
+    assert len(set(twins)) == 3
+    assert len({ring.verify(text, NOW).token_id for text in twins}) == 1
+
+
+def test_the_ids_in_a_token_have_one_spelling() -> None:
+    principal = keyring().verify(token(CLAIMS | {"sub": USER.upper(), "login": USER.upper()}), NOW)
+    assert (principal.user, principal.login) == (USER, USER)
+
+
 def test_issuer_and_audience_are_exact() -> None:
     ring = keyring(issuer="https://id.test", audience="chat")
     right = CLAIMS | {"iss": "https://id.test", "aud": ["x", "chat"]}

@@ -3,14 +3,21 @@
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from chatd.cli.chat_lines import line_of, message_line
+from chatd.client.events import KINDS
+from chatd.client.types import Message
+from chatd.client.wire_base import typed
 
-MESSAGE = {"seq": 3, "sender": "ann", "text": "hi"}
+MESSAGE = {
+    "id": "m", "seq": 3, "rev": 3, "sender": "ann", "client_id": "c", "text": "hi", "attachments": [], "reply_to": None,
+    "created_at": 0, "meta": None,
+}  # fmt: skip
 
 
 def update(**fields: Any) -> dict[str, Any]:
-    return {"t": "message.update", "message": MESSAGE, **fields}
+    return {"t": "message.update", "conversation": "c", "rev": 1, "message": MESSAGE, **fields}
 
 
 @pytest.mark.parametrize(
@@ -25,12 +32,15 @@ def update(**fields: Any) -> dict[str, Any]:
         (update(change="something later"), None),
         (update(), "ann now says in number 3: hi"),
         (update(message=MESSAGE | {"text": None, "deleted_at": 1}), "ann has deleted number 3"),
-        ({"t": "message.read", "user": "bob", "seq": 4}, "bob has read up to number 4"),
+        (
+            {"t": "message.read", "conversation": "c", "rev": 1, "user": "bob", "seq": 4, "unread": 0, "mentions": 0},
+            "bob has read up to number 4",
+        ),
         ({"t": "something.later"}, None),
     ],
 )
 def test_events(event: dict[str, Any], line: str | None) -> None:
-    assert line_of(event, str) == line
+    assert line_of(typed(event, KINDS), str) == line
 
 
 @pytest.mark.parametrize(
@@ -47,4 +57,4 @@ def test_events(event: dict[str, Any], line: str | None) -> None:
     ],
 )
 def test_messages(fields: dict[str, Any], line: str) -> None:
-    assert message_line(MESSAGE | fields, str) == line
+    assert message_line(convert(MESSAGE | fields, Message), str) == line

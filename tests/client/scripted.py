@@ -12,8 +12,10 @@ HELLO = {
     "session": "s",
     "user": "me",
     "tenant": "default",
+    "server_time": 0,
+    "expires_at": 2**50,
     "heartbeat": 25,
-    "limits": {"max_message": 1000},
+    "limits": {"max_message": 1000, "max_frames": 64, "max_text": 1000, "commands_per_second": 10.0, "commands_burst": 10},
     "maintenance": False,
 }
 Answer = dict[str, Any] | None
@@ -96,11 +98,25 @@ class Server:
 
 
 def state(id_: str, rev: int) -> dict[str, Any]:
-    return {"id": id_, "seq": rev, "rev": rev}
+    info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}
+    rules = {"slow_seconds": 0, "joining": "closed", "history": "all", "member_count": 2}
+    return {"id": id_, "kind": "group", "seq": rev, "rev": rev, **info, **rules}
+
+
+SETTINGS = {
+    "muted_until": None,
+    "archived": False,
+    "pinned_at": None,
+    "hidden": False,
+    "draft": None,
+    "draft_at": None,
+    "notify": None,
+}
 
 
 def message(number: int) -> dict[str, Any]:
-    return {"seq": number, "rev": number, "sender": "somebody", "client_id": f"theirs-{number}", "text": str(number)}
+    known = {"seq": number, "rev": number, "sender": "somebody", "client_id": f"theirs-{number}", "text": str(number)}
+    return {"id": f"m-{number}", "attachments": [], "reply_to": None, "created_at": 0, "meta": None, **known}
 
 
 def news(id_: str, number: int) -> dict[str, Any]:
@@ -116,4 +132,5 @@ def error(code: str, **fields: Any) -> dict[str, Any]:
 
 
 def ack(body: dict[str, Any], number: int) -> dict[str, Any]:
-    return {"t": "message.ack", "client_id": body["client_id"], "message": "id", "seq": number, "rev": number}
+    known = {"client_id": body["client_id"], "message": "id", "seq": number, "rev": number}
+    return {"t": "message.ack", "created_at": 0, "status": "sent", "duplicate": False, **known}

@@ -1,5 +1,6 @@
 """The client against a whole daemon, over a line that breaks."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from chatd.client import Ended, Refused, connect, sign_up
 from chatd.config import Config
-from tests.support import PATIENCE, Daemon, eventually, running, texts
+from tests.support import PATIENCE, Daemon, dropped, eventually, running, texts
 
 
 class Line:
@@ -20,6 +21,8 @@ class Line:
         host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
         self._target = (host, int(rest.partition("/")[0]))
         self._scopes: set[trio.CancelScope] = set()
+        self._flows = trio.Event()
+        self._flows.set()
         self.url = ""
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -32,6 +35,7 @@ class Line:
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             async with await trio.open_tcp_stream(*self._target) as far, trio.open_nursery() as nursery:
+                far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
                 nursery.start_soon(self._pipe, near, far)
                 await self._pipe(far, near)
                 nursery.cancel_scope.cancel()
@@ -39,9 +43,17 @@ class Line:
     async def _pipe(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
         try:
             async for part in source:
+                await self._flows.wait()
                 await sink.send_all(part)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
+
+    def stall(self) -> None:
+        """Nothing comes through any more, and nobody hangs up, until it flows again."""
+        self._flows = trio.Event()
+
+    def flow(self) -> None:
+        self._flows.set()
 
     def cut(self) -> None:
         for scope in self._scopes:
@@ -114,7 +126,7 @@ async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> 
         first = account.access_token
         async with connect(daemon.addresses.socket, account) as client:
             await eventually(lambda: account.access_token != first)
-            assert (await client.ping(7))["ts"] == 7
+            assert (await client.ping(7)).ts == 7
 
 
 async def test_a_definite_no_is_raised(daemon: Daemon) -> None:
@@ -158,3 +170,34 @@ async def test_a_file_is_sent_although_the_token_has_expired(daemon: Daemon) -> 
     async with connect(daemon.addresses.socket, account) as client:
         account.access_token = daemon.token(account.user, exp=1)
         assert (await client.upload(b"hello")).size == 5
+
+
+async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Config) -> None:
+    """F3 of issue 9: the connection lives on, its conversations are behind, and the client syncs them by itself."""
+    small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
+    async with running(small) as daemon, line_to(daemon) as line, daemon.person() as alice, daemon.person() as carol:
+        account = await sign_up(daemon.addresses.http, name="bob")
+        async with connect(line.url, account) as bob:
+            await bob.call("ping", ts=0)
+            session = bob.hello.session
+            conversations = [(await alice.call("conversation.open", user=account.user)).conversation.id]
+            conversations.append((await alice.call("conversation.create", title="t", members=[account.user])).conversation.id)
+            neighbour = (await alice.call("conversation.open", user=carol.user)).conversation.id
+            line.stall()
+            count = 0
+            while await dropped(daemon) < 20:
+                await alice.send(conversations[count % 2], f"{count} " + "x" * 15000)
+                count += 1
+            await alice.send(neighbour, "not harmed")
+            assert (await carol.event("message.new")).message.text == "not harmed"
+            line.flow()
+            await alice.send(conversations[0], "last 0")
+            await alice.send(conversations[1], "last 1")
+            seen = [text.split() for text in await texts(bob, count + 2)]
+            for place, conversation in enumerate(conversations):
+                mine = [int(text[0]) for text in seen if text[0] != "last" and int(text[0]) % 2 == place]
+                assert mine == list(range(place, count, 2)), conversation
+            assert ["last", "0"] in seen
+            assert bob.state == "connected"
+            assert bob.hello.session == session
+            assert (await bob.call("ping", ts=1))["ts"] == 1

@@ -6,7 +6,9 @@ from typing import Any
 
 import trio
 
-from chatd.client import Account, Client, Reply, connect, sign_up
+from chatd.client import Account, Client, connect, sign_up
+from chatd.client.types import ReceiptCounts
+from tests.reply import Reply
 from tests.support import PATIENCE, Daemon
 
 
@@ -22,8 +24,8 @@ async def told(client: Client, *kinds: str) -> list[Reply]:
     with trio.fail_after(PATIENCE):
         while len(found) < len(kinds):
             event = await anext(client.events)
-            if event["t"] in kinds:
-                assert event["t"] == kinds[len(found)], [*found, event]
+            if event.t in kinds:
+                assert event.t == kinds[len(found)], [*found, event]
                 found.append(event)
     return found
 
@@ -45,9 +47,9 @@ async def test_what_becomes_of_messages_and_groups_is_told(daemon: Daemon) -> No
         await a.delete(group, first)
         kinds = ["conversation.update", "message.new", *["message.update"] * 3, "message.new", "conversation.update"]
         events = await told(b, *kinds, "message.new", "message.update")
-        assert [event["change"] for event in events if event["t"] == "message.update"] == ["edit", "reaction", "pin", "delete"]
-        assert events[6]["conversation"]["title"] == "all of us"
-        revs = [event["rev"] for event in events[1:]]
+        assert [event.change for event in events if event.t == "message.update"] == ["edit", "reaction", "pin", "delete"]
+        assert events[6].conversation.title == "all of us"
+        revs = [event.rev for event in events[1:]]
         assert revs == list(range(revs[0], revs[0] + 8))
 
 
@@ -68,11 +70,11 @@ async def test_the_same_is_told_to_who_was_away(daemon: Daemon) -> None:
         async with client_of(daemon, bob, position=position) as b:
             kinds = ["session.changed", "conversation.update", "message.update", "message.new", "message.new"]
             events = await told(b, *kinds, "member.left", "message.new")
-            assert [mark["message"] for mark in events[0]["marks"]] == [first]
-            assert events[0]["conversations"][0]["id"] == group
-            assert events[1]["conversation"]["title"] == "all of us"
-            assert events[2]["message"]["text"] == "two"
-            assert events[5]["departure"]["user"] == carol.user
+            assert [mark.message for mark in events[0].marks] == [first]
+            assert events[0].conversations[0].id == group
+            assert events[1].conversation.title == "all of us"
+            assert events[2].message.text == "two"
+            assert events[5].departure.user == carol.user
 
 
 async def test_who_is_removed_and_added_again_is_told_each_and_reads_no_history(daemon: Daemon) -> None:
@@ -85,11 +87,11 @@ async def test_who_is_removed_and_added_again_is_told_each_and_reads_no_history(
         await a.add(group, [bob.user])
         await a.send(group, "welcome")
         events = await told(b, "member.left", "conversation.gone", "message.new", "message.new")
-        assert events[1]["reason"] == "removed"
-        assert [event["message"]["text"] for event in events[2:]] == [None, "welcome"]
-        assert events[2]["message"]["system"]["act"] == "member.added"
+        assert events[1].reason == "removed"
+        assert [event.message.text for event in events[2:]] == [None, "welcome"]
+        assert events[2].message.system["act"] == "member.added"
         await a.call("conversation.dissolve", conversation=group)
-        assert (await told(b, "conversation.gone"))[0]["reason"] == "dissolved"
+        assert (await told(b, "conversation.gone"))[0].reason == "dissolved"
 
 
 async def test_who_was_removed_while_away_is_told(daemon: Daemon) -> None:
@@ -101,7 +103,7 @@ async def test_who_was_removed_while_away_is_told(daemon: Daemon) -> None:
             position = b.position
         await a.remove(group, bob.user)
         async with client_of(daemon, bob, position=position) as b:
-            assert (await told(b, "conversation.gone"))[0]["conversation"] == group
+            assert (await told(b, "conversation.gone"))[0].conversation == group
             assert not b.position["conversations"]
 
 
@@ -112,12 +114,12 @@ async def test_what_one_device_sets_the_other_is_told(daemon: Daemon) -> None:
         said = (await a.send(one, "hi")).message
         await told(tablet, "conversation.update", "message.new")
         await phone.star(one, said)
-        assert (await told(tablet, "session.changed"))[0]["marks"][0]["message"] == said
+        assert (await told(tablet, "session.changed"))[0].marks[0].message == said
         await phone.settings(one, archived=True)
-        assert (await told(tablet, "session.changed"))[0]["conversations"][0]["settings"]["archived"] is True
+        assert (await told(tablet, "session.changed"))[0].conversations[0].settings.archived is True
         await phone.read(one, 1)
-        assert (await told(tablet, "conversation.update"))[0]["conversation"]["unread"] == 0
-        assert (await a.receipts(one, said))["counts"] == {"members": 1, "read": 1, "delivered": 0}
+        assert (await told(tablet, "conversation.update"))[0].conversation.unread == 0
+        assert (await a.receipts(one, said)).counts == ReceiptCounts(members=1, read=1, delivered=0)
 
 
 async def test_what_was_forwarded_from_here_does_not_come_back(daemon: Daemon) -> None:
@@ -129,4 +131,4 @@ async def test_what_was_forwarded_from_here_does_not_come_back(daemon: Daemon) -
         forwarded = await a.forward(two_, one, said)
         await b.send(two_, "seen")
         event = (await told(a, "message.new"))[0]
-        assert (event["message"]["text"], event["rev"]) == ("seen", forwarded["rev"] + 1)
+        assert (event.message.text, event.rev) == ("seen", forwarded.rev + 1)

@@ -9,8 +9,11 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionRejected
 
-from chatd.client import Account, Client, Ended, Refused, Reply, connect
-from tests.client.scripted import Server, ack, changes, error, news, state
+from chatd.client import Account, Client, Ended, Refused, connect
+from chatd.client.own_events import ConversationReset
+from chatd.client.types import ConversationGone
+from tests.client.scripted import SETTINGS, Server, ack, changes, error, news, state
+from tests.reply import Reply
 
 
 @asynccontextmanager
@@ -23,7 +26,7 @@ async def told(client: Client) -> Reply:
     """The next event that the server told."""
     while True:
         event = await anext(client.events)
-        if event["t"] != "client.state":
+        if event.t != "client.state":
             return event
 
 
@@ -65,7 +68,7 @@ async def test_a_drained_client_comes_back_when_it_was_told_to(autojump_clock: M
         await trio.sleep(0.1)
         assert client.state == "waiting"
         await trio.sleep(8)
-        states = [(await anext(client.events))["state"] for _ in range(4)]
+        states = [(await anext(client.events)).state for _ in range(4)]
         assert states == ["connected", "waiting", "connecting", "connected"]
         assert 7 <= server.waits[0] <= 7.5
 
@@ -173,7 +176,7 @@ async def test_a_refused_sync_does_not_keep_the_others_waiting(autojump_clock: M
     server.handlers["conversation.sync"] = sync
     position = {"cursor": "old", "conversations": {id_: [4, 4, False] for id_ in ("gone", "busy", "fine")}}
     async with client_of(server, position=position) as client:
-        seen = {event["conversation"]: event["t"] for event in [await told(client) for _ in range(3)]}
+        seen = {event.conversation: event.t for event in [await told(client) for _ in range(3)]}
         assert seen == {"busy": "message.new", "fine": "message.new", "gone": "conversation.gone"}
         assert "gone" not in client.position["conversations"]
 
@@ -203,16 +206,16 @@ async def test_what_did_not_fit_comes_later_and_in_order(autojump_clock: MockClo
             server.wires[0].tell(news("c", number))
         await trio.sleep(1)
         client.events._most = 100
-        assert [(await told(client))["rev"] for _ in range(50)] == list(range(1, 51))
+        assert [(await told(client)).rev for _ in range(50)] == list(range(1, 51))
 
 
 async def test_a_server_restored_from_a_backup_says_so(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 3)]
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [9, 9, False]}}) as client:
-        assert (await told(client)) == {"t": "conversation.reset", "conversation": "c", "seq": 3}
+        assert (await told(client)) == ConversationReset(conversation="c", seq=3)
         server.wires[0].tell(news("c", 4))
-        assert (await told(client))["rev"] == 4
+        assert (await told(client)).rev == 4
 
 
 async def test_a_token_that_worked_is_replaced_again_when_it_is_old(autojump_clock: MockClock) -> None:
@@ -230,7 +233,7 @@ async def test_the_client_id_of_somebody_else_is_theirs(autojump_clock: MockCloc
     async with client_of(server) as client:
         await client.send("c", "mine", client_id="theirs-2")
         server.wires[0].tell(news("c", 2))
-        assert (await told(client))["message"]["seq"] == 2
+        assert (await told(client)).message.seq == 2
 
 
 async def test_a_message_that_cannot_be_written_down_fails_alone(autojump_clock: MockClock) -> None:
@@ -241,7 +244,7 @@ async def test_a_message_that_cannot_be_written_down_fails_alone(autojump_clock:
         for sending in odd:
             with pytest.raises((TypeError, ValueError)):
                 await sending.ack()
-        assert (await client.send("c", "good"))["seq"] == 1
+        assert (await client.send("c", "good")).seq == 1
 
 
 async def test_a_bug_of_the_server_does_not_make_history_new(autojump_clock: MockClock) -> None:
@@ -250,7 +253,7 @@ async def test_a_bug_of_the_server_does_not_make_history_new(autojump_clock: Moc
     answers = [error("internal"), changes(10, 12)]
     server.handlers["conversation.sync"] = lambda body: answers.pop(0)
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [10, 10, False]}}) as client:
-        assert [(await told(client))["rev"] for _ in range(2)] == [11, 12]
+        assert [(await told(client)).rev for _ in range(2)] == [11, 12]
 
 
 class AppError(Exception): ...
@@ -290,7 +293,7 @@ async def test_something_of_ones_own_is_fetched_when_the_server_says_so(autojump
     async with client_of(server) as client:
         server.wires[0].tell({"t": "session.behind"})
         event = await told(client)
-        assert (event["t"], event["own"], event["since"]) == ("session.changed", True, "one")
+        assert (event.t, event.own, event.since) == ("session.changed", True, "one")
         assert [body.get("cursor") for body in server.asked_for("session.sync")] == [None, "one", "one", "two"]
         assert client.position["cursor"] == "three"
 
@@ -299,11 +302,11 @@ async def test_a_conversation_that_ended_while_away_is_told_once(autojump_clock:
     server = Server()
     server.handlers["session.sync"] = lambda body: session_state(gone=["c", "never-known"])
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [4, 4, False]}}) as client:
-        assert await told(client) == {"t": "conversation.gone", "conversation": "c", "reason": "unknown"}
+        assert await told(client) == ConversationGone(conversation="c", reason="unknown")
         server.wires[0].end(1006)
         await trio.sleep(5)
-        server.wires[1].tell({"t": "maintenance.mode", "enabled": True})
-        assert (await told(client))["t"] == "maintenance.mode"
+        server.wires[1].tell({"t": "maintenance.mode", "enabled": True, "message": ""})
+        assert (await told(client)).t == "maintenance.mode"
 
 
 async def test_own_counters_that_did_not_fit_come_with_the_next_states(autojump_clock: MockClock) -> None:
@@ -312,12 +315,12 @@ async def test_own_counters_that_did_not_fit_come_with_the_next_states(autojump_
     async with client_of(server) as client:
         client.events._most = 2
         server.handlers["session.sync"] = lambda body: session_state(
-            conversations=[state("c", 0) | {"settings": {}, "unread": 1}]
+            conversations=[state("c", 0) | {"settings": SETTINGS, "unread": 1}]
         )
         for unread in (3, 2, 1):
             server.wires[0].tell({"t": "conversation.update", "conversation": state("c", 0) | {"unread": unread}})
         await trio.sleep(1)
         client.events._most = 10
-        while (event := await told(client))["t"] != "session.changed":
+        while (event := await told(client)).t != "session.changed":
             pass
-        assert event["conversations"][0]["unread"] == 1
+        assert event.conversations[0].unread == 1

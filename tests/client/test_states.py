@@ -175,7 +175,7 @@ def test_members_departures_and_info_of_a_sync_are_told_as_events_in_order() -> 
     second = page(9, departures=[departure(YOU, 8, ME)], info={"title": "new"})
     told = timeline.take_changes(HERE, first) + timeline.take_changes(HERE, second)
     assert tags(told) == ["conversation.update", "member.update", "message.read", "message.new", "member.left"]
-    assert told[0]["conversation"] == {"id": HERE, "title": "new"}
+    assert told[0]["conversation"] == {"id": HERE, "title": "new", "seq": 4, "rev": 6}
     assert [event["rev"] for event in told] == [4, 5, 5, 6, 8]
     # An app that has taken none of it gets all of it again.
     assert timeline.position(told)["conversations"][HERE] == [3, 3, True]

@@ -16,8 +16,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, connect_websocket_url
 
-from chatd.client import Account, Disconnected, Refused, Reply, sign_up
-from chatd.client.link import Link
+from chatd.client import Account, Disconnected, Refused, sign_up
 from chatd.config import RedisSection
 from chatd.domain.match_steps import Ended, Paired
 from chatd.store.mirror import Mirror
@@ -26,6 +25,7 @@ from chatd.store.redis import open_redis
 from tests.conftest import Servers
 from tests.faults.process import Process
 from tests.folders import open_to_all
+from tests.reply import Link, Reply
 
 KILLS = int(os.environ.get("CHATD_TEST_KILLS", "2"))
 PEOPLE = 8

@@ -4,9 +4,9 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from chatd.client import Reply
 from chatd.config import Config
 from tests.cluster.test_two_nodes import nodes, seen
+from tests.reply import Reply
 from tests.support import Person, eventually
 
 TIMES = 60

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from chatd.client import Reply
 from tests.cluster.soak import checker
 from tests.cluster.soak.checker_matches import calm_seconds
 from tests.cluster.soak.checker_sync import judge_seen
@@ -15,6 +14,7 @@ from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.outcasts import Party, judge_outcasts
 from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Person, Sent
 from tests.cluster.soak.run import SHORT, soak
+from tests.reply import Reply
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -9,10 +9,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.config import Config
 from chatd.store import embedded_redis
 from tests.folders import open_to_all
+from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, eventually, running
 
 
@@ -76,6 +76,17 @@ async def test_what_happens_on_one_node_is_told_on_the_other(config: Config) -> 
         assert (await alice.event("typing.start"))["user"] == bob.user
         await bob.send(conversation, "back")
         assert (await alice.event("message.new"))["message"]["seq"] == 2
+
+
+async def test_of_a_large_change_the_other_nodes_say_that_there_is_something(config: Config) -> None:
+    generous = replace(config, limits=replace(config.limits, payload_bytes=60_000))
+    async with nodes(generous) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+        for size in (30_000, 40_000):
+            ack = await alice.send(conversation, meta={"x": "x" * size})
+        assert (await bob.event("message.new"))["message"]["seq"] == 1
+        assert (await bob.event("behind"))["rev"] == ack["rev"]
+        await alice.send(conversation, "small")
+        assert (await bob.event("message.new"))["message"]["text"] == "small"
 
 
 async def test_who_sends_on_both_nodes_at_once_is_heard_in_one_order(config: Config) -> None:

@@ -2,10 +2,11 @@
 
 import trio
 
-from chatd.client import Refused, Reply
+from chatd.client import Refused
 from chatd.config import Config
 from tests.cluster.test_strangers import meet, quick
 from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.reply import Reply
 from tests.support import Person
 
 __all__ = ["quick"]

@@ -17,7 +17,9 @@ from chatd.gateway.listener import House, Listener, open_listener
 from chatd.gateway.rules import Rules
 from chatd.wire.frames import BINARY, TEXT, encode_frame
 
-GENEROUS = Limits(connections_per_address=100_000, pending_per_address=100_000, accepts_per_second=100_000)
+GENEROUS = Limits(
+    connections_per_address=100_000, pending_per_address=100_000, accepts_per_second=100_000, accepts_per_address=100_000
+)
 
 
 def echo_house(settings: Gateway) -> House[None]:

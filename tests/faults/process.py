@@ -12,8 +12,8 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
-from chatd.client.link import Link
 from tests.folders import open_to_all
+from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
 START_TIMEOUT = 60.0
@@ -24,6 +24,7 @@ LIMITS = {
     "CHATD_LIMITS__USER_COMMANDS_BURST": "1000000",
     "CHATD_LIMITS__CONNECTIONS_PER_ADDRESS": "10000",
     "CHATD_LIMITS__PENDING_PER_ADDRESS": "1000",
+    "CHATD_LIMITS__ACCEPTS_PER_ADDRESS": "1000",
     "CHATD_LIMITS__SIGNUPS_PER_MINUTE": "100000",
 }
 

@@ -7,11 +7,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.config import Config, PostgresSection
 from chatd.errors import Refused
 from chatd.store import embedded_postgres, embedded_redis
 from tests.folders import open_to_all
+from tests.reply import Reply
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 
@@ -101,7 +101,7 @@ def check_live(events: list[Reply]) -> None:
 async def not_ready(daemon: Daemon) -> Answer:
     """Readiness says so too, once its second is over."""
     with trio.fail_after(PATIENCE):
-        while (answer := await daemon.rest("GET", "/readyz")).status == 200:
+        while (answer := await daemon.rest("GET", "/readyz")).body["status"] == "ready":
             await trio.sleep(0.1)
     assert (await daemon.rest("GET", "/healthz")).status == 200
     return answer
@@ -152,7 +152,7 @@ async def test_redis_goes_away_and_comes_back(own: tuple[Config, embedded_postgr
             assert await carol.is_served()
         await redis.start()
         with trio.fail_after(PATIENCE):
-            while (await daemon.rest("GET", "/readyz")).status != 200:
+            while (await daemon.rest("GET", "/readyz")).body["status"] != "ready":
                 await trio.sleep(0.1)
 
 

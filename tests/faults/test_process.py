@@ -9,8 +9,8 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account, Disconnected, Refused, sign_up
-from chatd.client.link import Link
 from tests.faults.process import Process, linked, process
+from tests.reply import Link
 
 SENDERS = 20
 SENDS = 50

@@ -77,7 +77,13 @@ async def come_back(daemon: Daemon, user: str, line: AsyncExitStack, refused: li
 
 async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> None:
     """F14: no reply reaches another, no connection of the pool is lost, nothing stays open in Postgres."""
-    limits = replace(config.limits, accepts_per_second=100_000, connections_per_address=1000, pending_per_address=1000)
+    limits = replace(
+        config.limits,
+        accepts_per_second=100_000,
+        accepts_per_address=100_000,
+        connections_per_address=1000,
+        pending_per_address=1000,
+    )
     generous = replace(config, limits=limits, postgres=replace(config.postgres, pool=4, timeout=3 * PATIENCE))
     async with (
         running(generous) as daemon,

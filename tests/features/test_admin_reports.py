@@ -3,9 +3,10 @@
 import trio
 
 from chatd.store.postgres import Postgres
-from tests.admins import BEN, NOBODY, acts, daemon, db, done, order, refused, status_of
+from tests.admins import ANN, BEN, NOBODY, acts, daemon, db, done, order, refused, status_of
 from tests.features.test_reports import report
-from tests.support import Daemon, covers
+from tests.files import MP4, PDF, stored
+from tests.support import Answer, Daemon, covers
 
 __all__ = ["daemon", "db"]
 DEVICE = "the-device-of-somebody"
@@ -39,6 +40,37 @@ async def test_reports_are_found_by_state_and_by_whom_they_are_about(daemon: Dae
         known = await done(daemon, "user", user=bob.user)
         assert (known["reported"], known["reporters"], known["reports"]) == (3, 1, 1)
         assert await acts(daemon) == [("ann", "report.read", made[0]), ("ann", "report.resolve", made[0])]
+
+
+async def opened(daemon: Daemon, report: str, upload: str, token: str = ANN, **fields: str) -> Answer:
+    return await order(daemon, "report.file", token=token, report=report, upload=upload, **fields)
+
+
+async def test_an_admin_opens_the_files_of_a_report_and_no_others(daemon: Daemon) -> None:
+    """The picture, what was attached to a message in it; who opened which is in the audit log."""
+    async with daemon.pair() as (alice, bob, conversation):
+        picture = await stored(daemon, alice.account.access_token, PDF)
+        shown = await stored(daemon, bob.account.access_token, MP4)
+        private = await stored(daemon, bob.account.access_token, b"private")
+        sent = await bob.send(conversation, attachments=[{"type": "file", "upload": shown["id"]}])
+        plain = await report(alice, user=bob.user, reason="spam")
+        made = await report(alice, conversation=conversation, message=sent["message"], picture=picture["id"])
+        for upload, data in ((picture, PDF), (shown, MP4)):
+            answer = await opened(daemon, made, upload["id"])
+            assert (answer.status, answer.body, answer.headers["content-type"]) == (200, data, upload["mime"])
+            assert answer.headers["content-security-policy"].startswith("sandbox")
+        files = [("ann", "report.file", made)] * 2
+        assert await acts(daemon) == files
+        for report_id, upload_id in ((made, private["id"]), (plain, picture["id"]), (NOBODY, picture["id"]), (made, NOBODY)):
+            assert (await opened(daemon, report_id, upload_id)).status == 404
+        for token, fields in ((BEN, {}), (BEN, {"tenant": "acme"}), (ANN, {"tenant": "acme"})):
+            assert (await opened(daemon, made, picture["id"], token, **fields)).status == 404
+        for token in ("", "guess", alice.account.access_token, bob.account.access_token):
+            assert (await opened(daemon, made, picture["id"], token)).status == 401
+        assert (await daemon.rest("GET", "/admin/report/file", token=ANN)).status == 405
+        assert await acts(daemon) == files
+        await daemon.rest("DELETE", f"/v1/uploads/{shown['id']}", token=bob.account.access_token)
+        assert (await opened(daemon, made, shown["id"])).status == 404
 
 
 @covers("admin.report", "not_found")

@@ -1,10 +1,26 @@
 """Signing up, rotating, logging out."""
 
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
 import trio
+import trio_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 from msgspec.structs import replace
 
 from chatd.client import Account
+from chatd.clock import now_ms
 from chatd.config import Config, Tenant
+from chatd.features import auth
+from chatd.ids import uuid7
+from chatd.store.batches import delete_all
+from chatd.store.postgres import Postgres
 from tests.support import NOBODY, Daemon, covers, running
 from tests.wire_client import Raw, upgrade
 
@@ -150,3 +166,124 @@ async def test_a_valid_token_of_an_unknown_user_makes_that_user_where_it_may(con
     async with running(strict) as daemon:
         other = daemon.token(NOBODY.replace("8000", "9000"))
         assert (await daemon.rest("GET", "/v1/conversations", token=other)).status == 401
+
+
+TABLES = ("users", "devices", "logins", "refresh_tokens", "revoked_tokens", "tickets")
+REFUSE = "create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$"
+
+
+def nonsense(prefix: str, count: int) -> str:
+    """What has the form of a refresh token or ticket, and was never issued."""
+    return prefix + secrets.token_urlsafe(count)
+
+
+@asynccontextmanager
+async def locked(store: Postgres) -> AsyncIterator[None]:
+    """No statement that looks somebody up gets an answer as long as the block lasts."""
+    hold = store.connection("lock")
+
+    async def lock(connection: Any) -> None:
+        await connection.execute(f"begin; lock table {', '.join(TABLES)} in access exclusive mode")
+        began.set()
+        await trio_asyncio.trio_as_aio(release.wait)()
+        await connection.execute("rollback")
+
+    began, release = trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hold.within, lock, 60)
+        await began.wait()
+        yield
+        release.set()
+    hold.close()
+
+
+async def rows(store: Postgres) -> dict[str, int]:
+    return {table: await store.value(f"select count(*) from {table}") for table in TABLES}
+
+
+async def test_limits_of_an_address_are_asked_before_the_database(config: Config, store: Postgres) -> None:
+    """Neither what cannot be a credential nor an address that failed too often costs a statement."""
+    limits = replace(config.limits, auth_failures_per_minute=6.0, signups_per_minute=1.0)
+    async with running(replace(config, limits=limits)) as daemon:
+        await sign_up(daemon)
+        async with locked(store):
+            for token in ("x", "cr_", "cr_short", nonsense("cr_", 33), nonsense("ct_", 32), "cr_" + "!" * 43):
+                assert await rotate(daemon, token) == 401, token
+            assert [await rotate(daemon, nonsense("cr_", 32)) for _ in range(3)] == [429, 429, 429]
+            assert await with_ticket(daemon, nonsense("ct_", 24)) == 429
+            assert (await daemon.rest("POST", "/v1/auth/anonymous", {})).status == 429
+
+
+async def with_ticket(daemon: Daemon, ticket: str) -> int:
+    """The status of a connect with this ticket."""
+    lines = upgrade(daemon).replace(b"/v1/ws ", f"/v1/ws?ticket={ticket} ".encode()).split(b"\r\n")
+    async with Raw.to(daemon) as raw:
+        await raw.send(b"\r\n".join(line for line in lines if not line.startswith(b"Authorization")))
+        return int((await raw.read(b"\r\n")).split()[1])
+
+
+async def test_a_sign_up_that_is_refused_writes_nothing(config: Config, store: Postgres, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [json.loads(ECAlgorithm.to_jwk(key)) | {"kid": "one"}]}))
+    idp = Tenant(algorithm="ES256", jwks=str(tmp_path / "keys.json"))
+    async with running(replace(config, tenants={"idp": idp})) as daemon:
+        before = await rows(store)
+        for fields in ({"tenant": "idp"}, {"tenant": "idp", "device": "a device with a secret"}, {"tenant": "none"}):
+            assert (await daemon.rest("POST", "/v1/auth/anonymous", fields)).status in (403, 404)
+        assert await rows(store) == before
+
+
+@pytest.mark.parametrize("table", ["users", "devices", "logins", "refresh_tokens"])
+async def test_a_sign_up_that_fails_writes_nothing(daemon: Daemon, store: Postgres, table: str) -> None:
+    await store.run(f"{REFUSE}; create trigger refuse before insert on {table} for each row execute function refuse()")
+    before = await rows(store)
+    assert (await daemon.rest("POST", "/v1/auth/anonymous", {"device": "a device with a secret"})).status == 500
+    assert await rows(store) == before
+
+
+async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Postgres) -> None:
+    token = (await sign_up(daemon))["refresh_token"]
+    await store.run(f"{REFUSE}; create trigger refuse before insert on refresh_tokens for each row execute function refuse()")
+    assert await rotate(daemon, token) == 500
+    await store.run("drop trigger refuse on refresh_tokens")
+    assert await rotate(daemon, token) == 200
+
+
+async def test_rotations_of_a_login_are_limited_and_the_token_stays_good(config: Config, store: Postgres) -> None:
+    async with running(replace(config, limits=replace(config.limits, rotations_per_hour=2))) as daemon:
+        tokens = await sign_up(daemon)
+        for _ in range(2):
+            tokens = (await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]})).body
+        for _ in range(2):
+            answer = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]})
+            assert (answer.status, answer.body["code"]) == (429, "rate_limited")
+        await store.run("update refresh_tokens set used_at = used_at - 3600000 where used_at is not null")
+        assert await rotate(daemon, tokens["refresh_token"]) == 200
+        assert await rotate(daemon, (await sign_up(daemon))["refresh_token"]) == 200
+
+
+async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delete_all, "__kwdefaults__", {"batch_size": 10})
+    now, count = now_ms(), 35
+    user, login = uuid7(now), uuid7(now)
+    await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
+    await db.run("insert into logins (tenant, id, user_id, created_at) values ('default', $1, $2, $3)", login, user, now)
+    await db.run(
+        "insert into refresh_tokens (hash, tenant, login, expires_at)"
+        " select int4send(n), 'default', $1, $2 from generate_series(1, $3::int) n",
+        login, now - 1, count,
+    )  # fmt: skip
+    await db.run(
+        "insert into revoked_tokens (tenant, token_id, expires_at)"
+        " select 'default', n::text, $1 from generate_series(1, $2::int) n",
+        now - 6000, count,
+    )  # fmt: skip
+    await db.run("insert into revoked_tokens (tenant, token_id, expires_at) values ('default', 'accepted', $1)", now - 4000)
+    await db.run(
+        "insert into logins (tenant, id, user_id, created_at, ended_at)"
+        " select 'default', gen_random_uuid(), $1, 0, 0 from generate_series(1, $2::int) n",
+        user, count,
+    )  # fmt: skip
+    await auth.sweep(db, now, 5.0)
+    left = await rows(db)
+    assert (left["refresh_tokens"], left["revoked_tokens"], left["logins"]) == (0, 1, 1)

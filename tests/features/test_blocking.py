@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from chatd import features
-from chatd.client import Refused, Reply
+from chatd.client import Refused
 from chatd.config import Config, PostgresSection
 from chatd.node.meetings import Meetings
 from chatd.node.registry import Needs, load
@@ -15,6 +15,7 @@ from chatd.store.postgres import open_postgres
 from chatd.wire.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.features.test_groups import group
+from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers
 
 

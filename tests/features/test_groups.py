@@ -8,10 +8,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Refused, Reply
+from chatd.client import Refused
 from chatd.config import Config
 from chatd.features import groups
 from chatd.node import membership, views
+from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
 
 

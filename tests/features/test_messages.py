@@ -1,7 +1,11 @@
 """Sending and reading messages."""
 
 from typing import Any
+from uuid import uuid4
 
+import pytest
+
+from chatd.clock import now_ms
 from tests.features.test_groups import group
 from tests.files import picture, stored
 from tests.support import NOBODY, Daemon, covers
@@ -99,6 +103,30 @@ async def test_what_is_empty_or_too_long_is_refused(daemon: Daemon) -> None:
         long = await alice.refused("message.send", conversation=conversation, client_id="x", text="é" * 8193)
         assert (empty.code, long.code) == ("bad_request", "too_large")
         assert (await alice.send(conversation, "é" * 8192)).seq == 1
+
+
+@covers("message.schedule", "too_large")
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({"meta": {"x": "x" * 8184}}, True),
+        ({"meta": {"x": "x" * 8185}}, False),
+        ({"meta": {"x": "é" * 4093}}, False),
+        ({"meta": {str(number): "x" * 100 for number in range(80)}}, False),
+        ({"meta": {"x": "x" * 4200}, "attachments": [{"url": "https://x.example/" + "y" * 4200}]}, False),
+        ({"attachments": [{"url": "https://x.example/" + "y" * 900} for _ in range(10)]}, False),
+    ],
+)
+async def test_meta_and_attachments_are_bounded_together(daemon: Daemon, fields: dict[str, Any], fits: bool) -> None:
+    """Each of a message and a message for later; in both codecs it is the size as JSON that counts."""
+    async with daemon.pair() as (alice, bob, conversation):
+        for person in (alice, bob):
+            if fits:
+                await person.send(conversation, **fields)
+                continue
+            said = {"conversation": conversation, "client_id": str(uuid4()), "text": "x", **fields}
+            assert (await person.refused("message.send", **said)).code == "too_large"
+            assert (await person.refused("message.schedule", at=now_ms() + 60_000, **said)).code == "too_large"
 
 
 async def test_a_reply_names_a_message_of_the_same_conversation(daemon: Daemon) -> None:

@@ -9,11 +9,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.client import Reply
 from chatd.config import Config, Presence, Tenant
 from chatd.node import headcount
 from chatd.node.presence import PAUSE
 from tests.features.test_groups import group
+from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
 
 GRACE = 0.6

@@ -1,19 +1,28 @@
-"""The way out: bounded, whatever the peer does."""
+"""The send queue: bounded, whole frames only, and nothing is dropped without a word, whatever the peer does."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
 
-from chatd.gateway.outbox import Outbox
+from chatd.gateway.outbox import Outbox, Placed
+from chatd.gateway.transport import Frames
 
 MOST_BYTES, MOST_FRAMES = 10_000, 50
+VOLATILE = Placed("c", 0, volatile=True)
 
 
 class Stuck:
-    """A peer that takes some bytes and then none, until it is told to read on."""
+    """A peer that takes some bytes and then none, until it `reads`: then some bytes at a time."""
 
-    def __init__(self, takes: int) -> None:
+    def __init__(self, takes: int, step: int = 777) -> None:
         self.takes = takes
+        self.step = step
         self.written = b""
         self.reads = trio.Event()
 
@@ -26,9 +35,10 @@ class Stuck:
         self.written += taken
         return len(taken)
 
-    async def write(self, frames: Sequence[bytes]) -> int:
+    async def write(self, frames: Frames) -> int:
         await self.reads.wait()
-        data = b"".join(frames)[:777]
+        await trio.lowlevel.checkpoint()
+        data = b"".join(frames())[: self.step]
         self.written += data
         return len(data)
 
@@ -37,35 +47,182 @@ class Stuck:
     async def aclose(self) -> None: ...
 
 
-async def filled(outbox: Outbox, size: int, *, volatile: bool = False) -> list[bytes]:
-    """Send until it is refused; what was taken."""
-    taken = []
-    while outbox.send_nowait(frame := len(taken).to_bytes(4, "big") + bytes(size - 4), volatile):
-        taken.append(frame)
-        assert len(taken) < 100_000
-    return taken
+class Sipping(Stuck):
+    """Takes one step whenever it `reads`, as long as it `sips`."""
+
+    sips = True
+
+    async def write(self, frames: Frames) -> int:
+        written = await super().write(frames)
+        if self.sips:
+            self.reads = trio.Event()
+        return written
+
+
+def frame_of(kind: str, conversation: str, rev: int, size: int = 0) -> bytes:
+    """A frame that says where it ends."""
+    return f"<{kind}:{conversation}:{rev}:{'.' * size}>".encode()
+
+
+def frames_in(data: bytes) -> list[tuple[str, str, int]]:
+    """Kind, conversation and rev of whole frames; anything else fails."""
+    assert (data.startswith(b"<") and data.endswith(b">")) or not data
+    found = []
+    for part in data[1:-1].split(b"><") if data else []:
+        kind, conversation, rev, dots = part.decode().split(":")
+        assert set(dots) <= {"."}
+        found.append((kind, conversation, int(rev)))
+    return found
+
+
+@asynccontextmanager
+async def outbox_to(peer: Stuck, stall_s: float = float("inf")) -> AsyncIterator[Outbox]:
+    async with trio.open_nursery() as nursery:
+        outbox = Outbox(peer, nursery, MOST_BYTES, MOST_FRAMES, stall_s)
+        outbox.behind = lambda conversation, rev: frame_of("behind", conversation, rev)
+        yield outbox
+        nursery.cancel_scope.cancel()
+
+
+def fill(outbox: Outbox, frames: int, size: int, mark: Any) -> int:
+    """How many of them were taken."""
+    return sum(outbox.send_nowait(bytes(size), mark) for _ in range(frames))
 
 
 async def test_it_is_bounded_by_bytes_and_by_frames() -> None:
-    """F10: at most one frame over, and what was taken goes out whole and in order once the peer reads."""
+    """F10: whatever comes, and however little the peer takes."""
     for size in (4, 100, 199, 5000, 30_000):
-        async with trio.open_nursery() as nursery:
-            peer = Stuck(takes=123)
-            outbox = Outbox(peer, nursery, MOST_BYTES, MOST_FRAMES)
-            taken = await filled(outbox, size)
-            assert outbox.queued_bytes <= MOST_BYTES + size
-            assert len(taken) <= MOST_FRAMES + 123 // size + 1
-            peer.reads.set()
-            await outbox.drained()
-            assert peer.written == b"".join(taken)
-            assert outbox.queued_bytes == 0
+        for conversations in (1, 7, 1000):
+            async with outbox_to(Stuck(takes=123)) as outbox:
+                for number in range(2000):
+                    outbox.send_nowait(bytes(size), Placed(str(number % conversations), number))
+                    assert outbox.queued_bytes <= MOST_BYTES + size
+                    assert outbox.queued_frames <= MOST_FRAMES + 1
 
 
 async def test_what_nobody_keeps_leaves_room_for_what_counts() -> None:
-    async with trio.open_nursery() as nursery:
-        peer = Stuck(takes=0)
-        outbox = Outbox(peer, nursery, MOST_BYTES, MOST_FRAMES)
-        events = await filled(outbox, 100, volatile=True)
-        messages = await filled(outbox, 100)
-        assert (len(events), len(messages)) == (MOST_FRAMES // 2, MOST_FRAMES // 2)
-        nursery.cancel_scope.cancel()
+    async with outbox_to(Stuck(takes=0)) as outbox:
+        assert fill(outbox, 100, 100, VOLATILE) == MOST_FRAMES // 2
+        assert fill(outbox, MOST_FRAMES // 2, 100, Placed("c", 1)) == MOST_FRAMES // 2
+
+
+async def test_what_is_queued_in_bounds_goes_out_whole_and_in_order() -> None:
+    peer = Stuck(takes=10)
+    async with outbox_to(peer) as outbox:
+        given = [frame_of("event", "c", rev, 100) for rev in range(1, 41)]
+        assert all(outbox.send_nowait(frame, Placed("c", rev)) for rev, frame in enumerate(given, start=1))
+        peer.reads.set()
+        await outbox.drained()
+        assert peer.written == b"".join(given)
+        assert outbox.queued_bytes == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", "c", "typing", "answer", "user", "read"]), st.integers(0, 900)),
+        min_size=100,
+        max_size=400,
+    ),
+    st.integers(0, 300),
+)
+def test_no_event_is_missed_without_a_behind(deeds: list[tuple[str, int]], takes: int) -> None:
+    """I4: in each conversation the revs go up one by one, or a `behind` says how far they do not; answers are never dropped."""
+    trio.run(play, deeds, takes)
+
+
+async def play(deeds: list[tuple[str, int]], takes: int) -> None:
+    peer, revs, answers = Stuck(takes, step=1500), dict.fromkeys("abc", 0), 0
+    async with outbox_to(peer) as outbox:
+        for kind, size in deeds:
+            if kind == "read":
+                peer.reads.set()
+                for _ in range(size % 7):
+                    await trio.lowlevel.checkpoint()
+                peer.reads = trio.Event()
+            elif kind == "answer":
+                answers += 1
+                outbox.send_nowait(frame_of("answer", "", answers, size))
+            elif kind == "typing":
+                outbox.send_nowait(frame_of("typing", "a", 0, size), VOLATILE)
+            elif kind == "user":
+                outbox.send_nowait(frame_of("user", "", 0, size), Placed("", 0))
+            else:
+                revs[kind] += 1
+                outbox.send_nowait(frame_of("event", kind, revs[kind], size), Placed(kind, revs[kind]))
+        peer.reads.set()
+        await outbox.drained()
+    judge(frames_in(peer.written), revs, answers)
+
+
+def judge(frames: list[tuple[str, str, int]], revs: dict[str, int], answers: int) -> None:
+    known = dict.fromkeys(revs, 0)
+    for kind, conversation, rev in frames:
+        if kind == "event":
+            assert rev == known[conversation] + 1
+        if kind in ("event", "behind") and conversation:
+            known[conversation] = max(rev, known[conversation])
+    assert known == revs
+    assert [rev for kind, _, rev in frames if kind == "answer"] == list(range(1, answers + 1))
+
+
+async def test_events_of_the_user_that_do_not_fit_are_announced_once() -> None:
+    peer = Stuck(takes=0)
+    async with outbox_to(peer) as outbox:
+        taken = sum(outbox.send_nowait(frame_of("user", "", number), Placed("", 0)) for number in range(1, 200))
+        peer.reads.set()
+        await outbox.drained()
+        frames = frames_in(peer.written)
+        assert taken == MOST_FRAMES
+        assert frames == [*(("user", "", number) for number in range(1, taken + 1)), ("behind", "", 0)]
+
+
+async def test_a_member_of_very_many_conversations_hears_of_each_when_there_is_room() -> None:
+    peer = Stuck(takes=0)
+    async with outbox_to(peer) as outbox:
+        for number in range(1000):
+            outbox.send_nowait(frame_of("event", str(number), 1), Placed(str(number), 1))
+        peer.reads.set()
+        await outbox.drained()
+        assert {conversation for _, conversation, _ in frames_in(peer.written)} == set(map(str, range(1000)))
+
+
+async def test_commands_wait_until_there_is_room_for_their_answers(autojump_clock: MockClock) -> None:
+    peer = Stuck(takes=0, step=100)
+    async with outbox_to(peer) as outbox:
+        await outbox.room()
+        for _ in range(30):
+            outbox.send_nowait(bytes(200))
+        with trio.move_on_after(1) as waiting:
+            await outbox.room()
+        assert waiting.cancelled_caught
+        peer.reads.set()
+        await outbox.room()
+        assert 0 < outbox.queued_bytes <= MOST_BYTES // 2
+
+
+@pytest.mark.parametrize("takes", [0, 5, 12])
+async def test_only_who_takes_nothing_at_all_is_given_up(autojump_clock: MockClock, takes: int) -> None:
+    """And what follows the goodbye stands at the end of a whole frame."""
+    peer, stalled = Sipping(takes, step=1), list[float]()
+    async with outbox_to(peer, stall_s=10) as outbox:
+
+        def stall() -> None:
+            stalled.append(trio.current_time())
+            outbox.discard()
+
+        outbox.on_stall = stall
+        start = trio.current_time()
+        for rev in range(1, 30):
+            outbox.send_nowait(frame_of("event", "c", rev), Placed("c", rev))
+        for _ in range(5):
+            await trio.sleep(9)
+            peer.reads.set()
+        assert stalled == []
+        await trio.sleep(25)
+        assert stalled[0] <= start + 9 * 5 + 10 + 1
+        outbox.send_nowait(b"<goodbye::0:>")
+        peer.sips = False
+        peer.reads.set()
+        await outbox.drained()
+        assert frames_in(peer.written)[-1] == ("goodbye", "", 0)

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.domain.pseudonyms import Mask
+from chatd.gateway.outbox import Placed
 from chatd.gateway.session import MOST_HIDDEN, PING, Session
 from chatd.ids import uuid7
 from chatd.wire.codec import codecs
@@ -18,30 +19,23 @@ from chatd.wire.codec import codecs
 def session_on(send_nowait: Any, mask: Mask | None = None) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
     desk: Any = SimpleNamespace(node=node, rows={}, wheel=None)
-    lane: Any = SimpleNamespace(send_nowait=send_nowait, last_activity=trio.current_time())
+    lane: Any = SimpleNamespace(send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None)
     me = Principal("default", "u", "t", "", "user", 2**60)
     return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
 
 
-async def test_after_a_message_that_did_not_fit_none_follows() -> None:
-    """A later one would be a jump in `seq` that nobody has announced (I4)."""
-    written, room = [], [True, False, True, True]
-
-    def send_nowait(frame: bytes, volatile: bool = False, /) -> bool:
-        written.append(frame)
-        return room.pop(0)
-
-    session = session_on(send_nowait)
-    assert session.send_nowait(b"1")
-    if not session.send_nowait(b"2"):
-        session.close_soon("slow")
-    assert session.send_nowait(b"3")
-    assert written == [b"1", b"2"]
+async def test_after_the_goodbye_nothing_follows() -> None:
+    written: list[bytes] = []
+    session = session_on(lambda frame, event=None: written.append(frame) or True)
+    session.send_nowait(b"1")
+    session.close_soon("slow")
+    session.send_nowait(b"2")
+    assert written == [b"1"]
 
 
 async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> None:
     written: list[bytes] = []
-    session = session_on(lambda frame, volatile=False: written.append(frame) or True)
+    session = session_on(lambda frame, event=None: written.append(frame) or True)
     session.close_soon("going_away", "retry_in_ms=1")
     session.send_nowait(b"answer")
     assert written == [b"answer"]
@@ -52,7 +46,7 @@ async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockCl
     heartbeat = Config().gateway.heartbeat
     for heard in range(30):
         written: list[bytes] = []
-        session = session_on(lambda frame, volatile=False, written=written: written.append(frame) or True)  # type: ignore[misc]
+        session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
         start = trio.current_time()
         last = start + heard
         while (wait := session.beat()) is not None:
@@ -64,7 +58,7 @@ async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockCl
 
 async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_clock: MockClock) -> None:
     written: list[bytes] = []
-    session = session_on(lambda frame, volatile=False: written.append(frame) or True)
+    session = session_on(lambda frame, event=None: written.append(frame) or True)
     for _ in range(10):
         session._lane.last_activity = trio.current_time()
         wait = session.beat()
@@ -73,12 +67,27 @@ async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_cl
     assert not written
 
 
+async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) -> None:
+    """E9: while a command is under way nothing is read, so pongs are not heard. After it the peer has two heartbeats again."""
+    heartbeat = Config().gateway.heartbeat
+    for busy in (1.5, 7.3, 40.0):
+        written: list[bytes] = []
+        session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
+        start = trio.current_time()
+        while (wait := session.beat()) is not None:
+            await trio.sleep(wait)
+            session._lane.is_reading = trio.current_time() >= start + busy * heartbeat
+        assert (busy + 1) * heartbeat <= trio.current_time() - start <= (busy + 3) * heartbeat
+        assert len(written) >= busy
+        assert set(written) == {PING}
+
+
 async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
     """With or without the option: what it costs is paid only while there is somebody to hide."""
-    written: list[tuple[bytes, bool]] = []
+    written: list[tuple[bytes, Any]] = []
 
-    def send_nowait(frame: bytes, volatile: bool = False, /) -> bool:
-        written.append((frame, volatile))
+    def send_nowait(frame: bytes, event: Any = None, /) -> bool:
+        written.append((frame, event))
         return True
 
     assert session_on(send_nowait).send_nowait is send_nowait
@@ -87,8 +96,9 @@ async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
     assert session.send_nowait is send_nowait
     somebody, alias = uuid7(1), uuid7(2)
     mask.hide([(somebody, alias)])
-    session.send_nowait(f"<{somebody}>".encode(), True)
-    assert written == [(f"<{alias}>".encode(), True)]
+    event = Placed("c", 1)
+    session.send_nowait(f"<{somebody}>".encode(), event)
+    assert written == [(f"<{alias}>".encode(), event)]
     mask.reveal([somebody])
     assert session.send_nowait is send_nowait
 
@@ -96,7 +106,7 @@ async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
 async def test_a_session_that_has_ended_stays_silent_whoever_is_hidden_then() -> None:
     written: list[bytes] = []
     mask = Mask()
-    session = session_on(lambda frame, volatile=False: written.append(frame) or True, mask)
+    session = session_on(lambda frame, event=None: written.append(frame) or True, mask)
     session.close_soon("slow")
     mask.hide([(uuid7(1), uuid7(2))])
     assert session.send_nowait(b"late")
@@ -105,7 +115,7 @@ async def test_a_session_that_has_ended_stays_silent_whoever_is_hidden_then() ->
 
 async def test_a_session_that_has_met_too_many_has_to_come_back() -> None:
     mask = Mask()
-    session = session_on(lambda frame, volatile=False: True, mask)
+    session = session_on(lambda frame, event=None: True, mask)
     mask.hide([(uuid7(number), uuid7(number)) for number in range(MOST_HIDDEN)])
     assert session.ending is None
     mask.hide([(uuid7(1), uuid7(2))])

@@ -3,6 +3,8 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from email.message import Message
 from typing import Any
 from uuid import uuid4
@@ -13,8 +15,10 @@ from msgspec.structs import replace
 
 from chatd.clock import now_ms
 from chatd.config import Config, Tenant
+from chatd.http.export import MAX_READERS
 from chatd.node import export
 from chatd.store.postgres import Postgres
+from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, Person, running
 
 Lines = list[dict[str, Any]]
@@ -110,6 +114,21 @@ async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store
         assert [line["body"]["text"] for line in of(lines, "scheduled")] == ["my plan"]
 
 
+async def test_it_has_no_control_characters_and_comes_back_equal(daemon: Daemon, store: Postgres) -> None:
+    """Whatever the text says, whoever prints the file sees only what is there."""
+    odd = [
+        chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+    ]
+    text = "a" + "".join(odd) + "é👍"
+    async with daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, "a")
+        await store.run("update messages set text = $1, meta = jsonb_build_object('k', $1::text)", text)
+        _, _, data = await trio.to_thread.run_sync(download, daemon, alice.account.access_token)
+        assert not [sign for sign in data.decode().replace("\n", "") if sign in odd]
+        (line,) = of([json.loads(part) for part in data.split(b"\n") if part], "message")
+        assert (line["text"], line["meta"]["k"]) == (text, text)
+
+
 async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE", 3)
     async with daemon.people(2) as (alice, bob):
@@ -168,3 +187,41 @@ async def test_a_place_is_free_again_after_each_export(daemon: Daemon, store: Po
                 if {status for status, *_ in answers} == {200}:
                     return
                 await trio.sleep(0.1)
+
+
+COPY = """insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, created_at)
+select tenant, conversation, seq + n, rev + n, gen_random_uuid(), sender, n::text, text, created_at
+from messages, generate_series(1, 200) n where conversation = $1"""
+
+
+async def test_slow_readers_do_not_keep_others_from_theirs(config: Config, store: Postgres) -> None:
+    """More of them than pages are read at once. Each user has one at a time, which the next one has to wait for."""
+    trusting = replace(config, gateway=replace(config.gateway, trusted_proxies=["127.0.0.1"]))
+    async with running(trusting) as daemon, daemon.people(MAX_READERS + 2) as (fast, *slow), AsyncExitStack() as stack:
+        for number, person in enumerate(slow):
+            place = (await person.call("conversation.open", user=fast.user)).conversation.id
+            await person.send(place, "x" * 16_000)
+            await store.run(COPY, place)
+            stream = await stack.enter_async_context(asked(daemon, person, f"203.0.113.{number}"))
+            assert (await stream.receive_some(12)) == b"HTTP/1.1 200"
+        for _ in range(2):
+            assert (await daemon.rest("GET", "/v1/me/export", token=fast.account.access_token)).status == 200
+        again = await daemon.rest("GET", "/v1/me/export", token=slow[0].account.access_token, X_Forwarded_For="203.0.113.99")
+        assert (again.status, again.body["message"]) == (429, "1 exports at a time")
+        await stack.aclose()
+        with trio.fail_after(PATIENCE):
+            while (await daemon.rest("GET", "/v1/me/export", token=slow[0].account.access_token)).status != 200:
+                await trio.sleep(0.05)
+
+
+@asynccontextmanager
+async def asked(daemon: Daemon, person: Person, address: str) -> AsyncIterator[trio.SocketStream]:
+    """A connection on which somebody has asked for the export."""
+    sock = trio.socket.socket()
+    sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+    door = Door.of(daemon)
+    await sock.connect((door.host, door.port))
+    head = f"Host: a\r\nAuthorization: Bearer {person.account.access_token}\r\nX-Forwarded-For: {address}\r\n"
+    async with trio.SocketStream(sock) as stream:
+        await stream.send_all(f"GET /v1/me/export HTTP/1.1\r\n{head}\r\n".encode())
+        yield stream

@@ -10,13 +10,24 @@ from msgspec.structs import replace
 
 from chatd import __version__
 from chatd.config import Config
+from chatd.health import Health
 from chatd.http.health import FRESH, Readiness
 from chatd.node.drain import Drain
 from chatd.store import embedded_redis
+from chatd.store.postgres import Postgres
+from chatd.store.postgres_faults import Faults
 from chatd.wire.openapi import openapi
+from tests.cluster.test_bans import moderator
 from tests.golden.vectors import REGISTRY
 from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, running
+
+__all__ = ["moderator"]
+# Connections keep the settings with which they began.
+CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name like 'chatd %' and pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture
@@ -29,7 +40,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
 
 async def test_a_daemon_that_is_well(daemon: Daemon) -> None:
     assert (await daemon.rest("GET", "/healthz")).body == {"status": "ok"}
-    services = {name: {"status": "ready"} for name in ("postgres", "redis", "gateway")}
+    services = {name: {"status": "ready"} for name in ("postgres", "redis", "background", "gateway")}
     for path in ("/readyz", "/health"):
         answer = await daemon.rest("GET", path)
         assert (answer.status, answer.body) == (200, {"status": "ready", "services": services})
@@ -53,22 +64,55 @@ async def test_it_describes_itself(daemon: Daemon) -> None:
     assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__)))
 
 
-async def test_it_says_which_service_is_away_and_recovers(config: Config, redis: embedded_redis.Server) -> None:
+async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, redis: embedded_redis.Server) -> None:
     async with running(replace(config, redis=replace(config.redis, url=redis.url))) as daemon:
-        assert (await daemon.rest("GET", "/readyz")).status == 200
+        await until(daemon, "ready")
         await redis.stop()
-        away = await until(daemon, 503)
-        assert away == {"postgres": {"status": "ready"}, "redis": {"status": "away"}, "gateway": {"status": "ready"}}
+        services = await until(daemon, "degraded")
+        assert {name: service["status"] for name, service in services.items() if service["status"] != "ready"} == {
+            "redis": "away"
+        }
         assert (await daemon.rest("GET", "/healthz")).status == 200
         await redis.start()
-        assert (await until(daemon, 200))["redis"] == {"status": "ready"}
+        await until(daemon, "ready")
 
 
-async def until(daemon: Daemon, status: int) -> dict[str, dict[str, str]]:
-    """The services, once the probe answers like this."""
-    with trio.fail_after(PATIENCE):
-        while (answer := await daemon.rest("GET", "/readyz")).status != status:
+async def test_a_redis_that_refuses_commands_is_not_away(config: Config, redis: embedded_redis.Server) -> None:
+    async with running(replace(config, redis=replace(config.redis, url=redis.url))) as daemon:
+        await until(daemon, "ready")
+        redis._ask(b"CONFIG SET maxmemory 1\r\n")
+        assert (await until(daemon, "degraded"))["redis"] == {"status": "refusing"}
+        redis._ask(b"CONFIG SET maxmemory 0\r\n")
+        await until(daemon, "ready", 2 * PATIENCE)
+
+
+async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn: str, moderator: Postgres) -> None:
+    name = dsn.partition("?")[0].rpartition("/")[2]
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        await moderator.run(f"alter database {name} set default_transaction_read_only = on")
+        await moderator.run(CUT)
+        assert (await until(daemon, "away"))["postgres"] == {"status": "read_only"}
+        assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a")).code == "unavailable"
+        await moderator.run(f"begin read write; alter database {name} reset default_transaction_read_only; commit")
+        await moderator.run(CUT)
+        await until(daemon, "ready", 2 * PATIENCE)
+        assert (await alice.send(conversation)).seq == 1
+
+
+async def test_a_background_service_that_fails_is_named(config: Config, moderator: Postgres) -> None:
+    async with running(config) as daemon:
+        await moderator.run("alter table erasures rename column taken_until to elsewhere")
+        assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["round erase_next"]}
+        await moderator.run("alter table erasures rename column elsewhere to taken_until")
+        await until(daemon, "ready", 2 * PATIENCE)
+
+
+async def until(daemon: Daemon, status: str, patience: float = PATIENCE) -> dict[str, dict[str, str]]:
+    """The services, once the probe answers with this status; the code of the answer is that of the status."""
+    with trio.fail_after(patience):
+        while (answer := await daemon.rest("GET", "/readyz")).body["status"] != status:
             await trio.sleep(0.05)
+    assert answer.status == (200 if status in ("ready", "degraded") else 503)
     services: dict[str, dict[str, str]] = answer.body["services"]
     return services
 
@@ -83,6 +127,8 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.faults = Faults()
+        self.failing = False
         self.well = trio.Event()
 
     async def value(self, statement: str) -> int:
@@ -99,7 +145,7 @@ class Databases:
     """As much of a node as is asked for."""
 
     def __init__(self) -> None:
-        self.db, self.redis = Counting(), Counting()
+        self.db, self.redis, self.health = Counting(), Counting(), Health()
 
 
 async def test_many_who_ask_are_one_question(autojump_clock: trio.testing.MockClock) -> None:
@@ -113,6 +159,7 @@ async def test_many_who_ask_are_one_question(autojump_clock: trio.testing.MockCl
     assert {name: service.status for name, service in (await readiness.services()).items()} == {
         "postgres": "ready",
         "redis": "away",
+        "background": "ready",
         "gateway": "ready",
     }
     node.redis.well.set()
@@ -130,5 +177,6 @@ async def test_who_drains_is_not_ready(autojump_clock: trio.testing.MockClock) -
     assert {name: service.status for name, service in services.items()} == {
         "postgres": "ready",
         "redis": "ready",
+        "background": "ready",
         "gateway": "draining",
     }

@@ -27,7 +27,7 @@ class Guest:
         self._stubborn = stubborn
         hub.attach(self, hub.expect(self.tenant, self.user))
 
-    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool:
+    def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
         return True
 
     def close_soon(self, close: str, reason: str = "") -> None:

@@ -33,13 +33,14 @@ class Session:
     user: str
     tenant: str = "t"
     login: str = "l"
+    token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
     room: bool = True
     frames: list[bytes] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
-    def send_nowait(self, frame: bytes, volatile: bool = False, /) -> bool:
+    def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
         if self.room:
             self.frames.append(frame)
         return self.room
@@ -70,15 +71,31 @@ async def test_tenants_do_not_hear_each_other() -> None:
     assert (len(ours.frames), ours.closed, theirs.frames, theirs.closed) == (2, ["banned"], [], [])
 
 
-async def test_a_slow_reader_is_closed_unless_it_was_volatile() -> None:
+async def test_what_a_slow_reader_does_not_take_is_counted_and_the_others_are_told() -> None:
+    """What becomes of it is the business of its send queue: tests/gateway/test_outbox.py."""
     hub = Hub()
     slow, fast = Session("1", "u", room=False), Session("2", "v")
     for session in (slow, fast):
         attach(hub, session, ("c", 1))
     await hub.tell_conversation("t", "c", news(volatile=True))
-    assert slow.closed == []
     await hub.tell_conversation("t", "c", news())
-    assert (slow.closed, len(fast.frames)) == (["slow"], 2)
+    assert (slow.closed, len(fast.frames)) == ([], 2)
+    assert hub.statistics()["dropped"] == 2
+
+
+async def test_the_send_queue_knows_what_an_event_belongs_to() -> None:
+    """Each event of a conversation comes with its place, also when it is a `behind` or comes late; those of a user have none."""
+    hub, marks = Hub(), list[Any]()
+    session = Session("1", "u")
+    session.send_nowait = lambda frame, event=None: marks.append(event) or True  # type: ignore[method-assign, func-returns-value]
+    attach(hub, session, ("c", 1))
+    await hub.tell_conversation("t", "c", news(3))
+    await hub.tell_conversation("t", "c", news(2))
+    await hub.tell_behind("t", "c", 7)
+    await hub.tell_user("t", "u", news())
+    await hub.tell_conversation("t", "d", news(9))
+    hub.join("t", "d", ["u"], 5)
+    assert [(mark.conversation, mark.rev) for mark in marks] == [("c", 2), ("c", 3), ("c", 7), ("", 0), ("d", 9)]
 
 
 async def test_whoever_joins_while_connecting_misses_nothing() -> None:

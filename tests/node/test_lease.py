@@ -82,7 +82,7 @@ class Slow(Redis):
 
 async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(redis: Redis) -> None:
     """Whoever leaves would keep the tickets of its users for a pool that pairs nobody."""
-    slow = Slow(redis._client, redis._prefix)
+    slow = Slow(redis._connect, redis._prefix)
     slow.gate = trio.Event()
     slow.gate.set()
     async with held(slow, "one") as (lease, _), trio.open_nursery() as nursery:

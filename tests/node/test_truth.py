@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
 
 from chatd.ids import uuid7
 from chatd.node.hub import Hub
-from chatd.node.truth import Truth
+from chatd.node.truth import SQL, Truth
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
 from tests.node.test_hub import Session, attach
 from tests.node.test_maintenance import SlowOnce
@@ -65,3 +67,57 @@ async def test_what_is_doubted_once_more_meanwhile_is_looked_up_once_more(room: 
         truth.doubt("default", ROOM)
         slow.answer.set()
         await until(hub, set())
+
+
+LOGINS = {name: uuid7(number) for number, name in enumerate(["live", "ended", "swept"], 10)}
+
+
+async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres) -> None:
+    """By what Postgres says alone, as after an order that was lost on the bus."""
+    for name in ("live", "ended"):
+        await room.run(
+            "insert into logins (tenant, id, user_id, created_at, ended_at) values ('default', $1, $2, 0, $3)",
+            LOGINS[name], ANN, 5 if name == "ended" else None,
+        )  # fmt: skip
+    revoked = [("default", "revoked"), ("other", "elsewhere")]
+    await room.run(
+        "insert into revoked_tokens (tenant, token_id, expires_at) select *, 2^50 from unnest($1::text[], $2::text[])",
+        *columns_of(revoked, 2),
+    )
+    cases = {
+        "live login": (LOGINS["live"], "good", False),
+        "ended login": (LOGINS["ended"], "good", True),
+        "login that was swept": (LOGINS["swept"], "good", True),
+        "live login, revoked token": (LOGINS["live"], "revoked", True),
+        "another issuer": ("", "good", False),
+        "another issuer, revoked token": ("", "revoked", True),
+        "token revoked in another tenant": ("", "elsewhere", False),
+    }
+    hub, sessions = Hub(), {}
+    for name, (login, token, _) in cases.items():
+        sessions[name] = Session(name, ANN, tenant="default", login=login, token_id=token)
+        attach(hub, sessions[name])
+    truth = Truth(hub, room, int, lambda *_: None)
+    await truth.begin()
+    await truth.resync()
+    assert {name: bool(session.closed) for name, session in sessions.items()} == {name: case[2] for name, case in cases.items()}
+
+
+async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: Postgres) -> None:
+    await room.run(
+        "insert into logins (tenant, id, user_id, created_at, ended_at)"
+        " select 'default', gen_random_uuid(), $1, 0, 1 from generate_series(1, 3000)",
+        ANN,
+    )
+    touched = (
+        "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'logins'"
+    )
+
+    async def work(connection: Any) -> int:
+        async with connection.transaction():
+            await connection.execute("analyze logins")
+            before = await connection.fetchval(touched)
+            await connection.fetch(SQL.ended_sessions, *columns_of([("s", "default", LOGINS["live"], "j")], 4))
+            return int(await connection.fetchval(touched) - before)
+
+    assert await room.within(work) <= 5

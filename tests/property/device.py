@@ -6,11 +6,12 @@ import trio
 import trio.lowlevel
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
-from chatd.client import Account, Refused, Reply
-from chatd.client.link import Disconnected, Link
+from chatd.client import Account, Refused
+from chatd.client.link import Disconnected
 from tests.property.mirror import Mirror
 from tests.property.room import Json
 from tests.property.wire import Wire
+from tests.reply import Link, Reply
 from tests.support import PATIENCE, Daemon
 
 

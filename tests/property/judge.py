@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from chatd.client import Reply
 from chatd.store.postgres import Postgres
 from tests.property.device import Device, plain
 from tests.property.mirror import Mirror
 from tests.property.room import INFO, Json
+from tests.reply import Reply
 
 COUNTS = """
 select b.conversation::text as id, c.rev, c.seq, c.members, b.first_seq,

@@ -1,15 +1,21 @@
 """The stream between the nodes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 import trio
+import trio_asyncio
 
 from chatd.config import RedisSection
+from chatd.node import match_orders, orders
 from chatd.store import bus as bus_module
+from chatd.store import redis as redis_module
 from chatd.store.bus import Bus
-from chatd.store.bus_entries import DECODE, pairs
+from chatd.store.bus_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry, pairs, recent
 from chatd.store.redis import Redis, open_redis
 from tests.conftest import Servers
 from tests.support import PATIENCE
@@ -35,7 +41,7 @@ async def test_after_the_goodbye_nothing_is_heard_of_a_node(
     """Also when its next beat is due while the goodbye is on its way: the others would wait for its answers."""
     monkeypatch.setattr(bus_module, "BEAT", 0.02)
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
-        slow = Slow(redis._client, redis._prefix)
+        slow = Slow(redis._connect, redis._prefix)
         bus = Bus(slow, "leaving")
         nursery.start_soon(bus.write)
         with trio.fail_after(PATIENCE):
@@ -48,3 +54,93 @@ async def test_after_the_goodbye_nothing_is_heard_of_a_node(
         entries = [DECODE(fields[b"b"]) for _, fields in pairs(await redis.call("XRANGE", redis.key("bus"), "-", "+"))]
     assert [entry.leaves for entry in entries] == [False] * (len(entries) - 1) + [True]
     assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+
+
+async def nobody_asks() -> None:
+    """What was lost is looked up elsewhere."""
+
+
+@asynccontextmanager
+async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
+    """One that publishes, and all that the other one obeys."""
+    obeyed: list[bytes] = []
+
+    async def obey(order: bytes) -> None:
+        obeyed.append(orders.encode_order(orders.decode_order(order)))
+
+    async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
+        one, other = Bus(redis, "one"), Bus(redis, "other")
+        for bus in (one, other):
+            nursery.start_soon(bus.write)
+            nursery.start_soon(bus.read, obey, nobody_asks)
+        await one.introduce(PATIENCE)
+        await other.introduce(PATIENCE)
+        yield one, redis, obeyed
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever people put into their messages, and however many; what waits for a Redis that is away as well."""
+    limit = 2 * 1024 * 1024
+    monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
+    async with two_nodes(servers) as (bus, redis, obeyed):
+        order = orders.encode_order(match_orders.MatchDrop("x" * 60_000, "user", "reason"))
+        for _ in range(4 * limit // len(order)):
+            bus.publish(order)
+            await trio.sleep(0.001)
+        with trio.fail_after(2 * PATIENCE):
+            while len(obeyed) < 4 * limit // len(order):
+                await trio.sleep(0.01)
+        sizes = [len(fields[b"b"]) for _, fields in pairs(await redis.call("XRANGE", redis.key("bus"), "-", "+"))]
+        assert sum(sizes) < limit + 3 * MAX_ENTRY_BYTES
+        assert max(sizes) <= MAX_ENTRY_BYTES + 1000
+        assert bus.gaps == 0
+        monkeypatch.setattr(bus_module, "MAX_WAITING_BYTES", limit)
+        for _ in range(3 * limit // len(order)):
+            bus.publish(order)
+        assert bus.waiting * len(order) < limit + len(order)
+
+
+ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(orders.encode_order(orders.MaintenanceChanged()))]))
+UNREADABLE = [
+    pytest.param(("foreign", "1"), 1, id="foreign fields"),
+    pytest.param(("b", ""), 1, id="empty"),
+    pytest.param(("b", "\xff\xfe"), 1, id="no msgpack"),
+    pytest.param(("b", msgspec.msgpack.encode([1, "2", None])), 1, id="wrong types"),
+    pytest.param(("b", msgspec.msgpack.encode({"node": "x"})), 1, id="no array"),
+    pytest.param(("b", b"\x91" * 100_000), 1, id="deep"),
+    pytest.param(("b", ENTRY + b"x"), 1, id="something after it"),
+    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\x91\xa6future")]))), 1, id="an order of a newer version"),
+    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\xa5wrong")]))), 1, id="an order that is none"),
+    pytest.param(("b", b"\xdd\xff\xff\xff\xff"), 1, id="a length without a body"),
+    *[pytest.param(("b", ENTRY[:end]), 1, id=f"cut at {end}") for end in (1, 5, len(ENTRY) // 2, len(ENTRY) - 1)],
+]
+
+
+@pytest.mark.parametrize(("fields", "skipped"), UNREADABLE)
+async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
+    # Both of the nodes read it.
+    async with two_nodes(servers) as (bus, redis, obeyed):
+        await redis.call("XADD", redis.key("bus"), "*", *fields)
+        bus.publish(orders.encode_order(orders.MaintenanceChanged()))
+        with trio.fail_after(PATIENCE):
+            while not obeyed or redis.unreadable["bus"] < 2 * skipped:
+                await trio.sleep(0.01)
+        assert redis.unreadable == {"bus": 2 * skipped}
+        assert "one" in await recent(redis)
+
+
+async def test_what_is_too_large_to_be_read_in_time_is_skipped(
+    servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a gigabyte takes longer than Redis is waited for. Here the time is short instead."""
+    async with two_nodes(servers) as (bus, redis, _):
+        monkeypatch.setattr(redis_module, "TIMEOUT", 0.1)
+        for _ in range(4):
+            command = "XADD", redis.key("bus"), "*", "b", b"x" * 50_000_000
+            await trio_asyncio.aio_as_trio(redis._client.execute_command)(*command)
+        with trio.fail_after(2 * PATIENCE):
+            while not (redis.unreadable and bus.gaps and bus.well):
+                await trio.sleep(0.01)
+        monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
+        await redis.call("DEL", redis.key("bus"))

@@ -165,3 +165,43 @@ async def test_what_is_lost_while_the_whole_is_written_is_written_after_it(serve
         mirror.renew()
         assert await written(mirror, 5) == [Reset(), queued(1), Reset(), queued(1), queued(2)]
         nursery.cancel_scope.cancel()
+
+
+async def test_what_cannot_be_read_is_skipped_and_counted(mirror: Mirror) -> None:
+    """The next owner begins with all that can be read."""
+    redis, key = mirror._redis, mirror._key
+    foreign: list[tuple[object, ...]] = [
+        ("foreign", 1), ("f", "x", "at", 1, "s", "[]"), ("f", 3, "at", 1, "s", "[{"), ("f", 3, "at", 1, "s", "[]"),
+        ("f", 3, "at", 1, "s", '[{"t":"future"}]'), ("f", 3, "at", 1, "s", "\xff"), ("f", 3, "at", 1, "s", "[" * 100_000),
+    ]  # fmt: skip
+    mirror.renew()
+    await written(mirror, 2)
+    for fields in foreign:
+        await redis.call("XADD", key, "*", *fields)
+    mirror.note(queued(5), 3)
+    assert await written(mirror, 3) == [Reset(), queued(100), queued(5)]
+    redis.unreadable.clear()
+    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(5)]
+    assert redis.unreadable == {"match log": len(foreign)}
+
+
+async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And still holds all that the next owner needs."""
+    limit = 1024 * 1024
+    monkeypatch.setattr(mirror_module, "MAX_STREAM_BYTES", limit)
+    large = Queued(Ticket("t", "default", "u", "q", 1, (), {"x": "x" * 50_000}))
+    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
+        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, [large, queued(100)]))
+        nursery.start_soon(mirror.run)
+        for number in range(80):
+            mirror.note(large if number < 79 else queued(5), 3)
+            await trio.sleep(0.002)
+        with trio.fail_after(PATIENCE):
+            while queued(5) not in [line.step for line in await mirror.everything()]:
+                await trio.sleep(0.01)
+        rows = await redis.call("XRANGE", mirror._key, "-", "+")
+        assert sum(len(fields[b"s"]) for _, fields in rows) < 2 * limit
+        steps = [line.step for line in await mirror.latest()]
+        assert steps[:3] == [Reset(), large, queued(100)]
+        assert steps[-1] == queued(5)
+        nursery.cancel_scope.cancel()

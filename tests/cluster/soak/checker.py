@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chatd.client import Reply
 from chatd.store.postgres import Postgres
 from tests.cluster.soak.people import ANSWER, DOWN, EVENT, UP, Frame, Group, Person, Sent
+from tests.reply import Reply
 
 MESSAGES = """
 select conversation::text, seq, rev, id::text, sender::text, client_id, text, deleted_at is not null as deleted,

@@ -122,7 +122,7 @@ async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> li
     """I14: every pair once, its end at most once, and what the last owner would replay can be replayed."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
     # A snapshot says again what still stands.
-    news = [page for page in (page_of(fields) for _, fields in rows) if not page.is_whole]
+    news = [page for page in (page_of(fields) for _, fields in rows) if page is not None and not page.is_whole]
     pairs = Counter(line.step.match for line in in_order(news) if isinstance(line.step, Paired))
     ends = Counter(line.step.match for page in news for line in page.lines if isinstance(line.step, Ended))
     wrong = [f"I14: {match} was paired {count} times" for match, count in pairs.items() if count > 1]

@@ -63,6 +63,6 @@ async def changes_since(client: Client, conversation: str, rev: int) -> States:
     more = True
     while more:
         page = await insist(lambda since=rev: client.call("conversation.sync", conversation=conversation, rev=since))
-        found |= {(message["seq"], message["rev"], message["id"], message.get("text")) for message in page["messages"]}
-        rev, more = page["rev"], page["more"]
+        found |= {(message.seq, message.rev, message.id, message.text) for message in page.messages}
+        rev, more = page.rev, page.more
     return found

@@ -5,10 +5,11 @@ import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
-from chatd.client import Disconnected, Ended, Refused, Reply, sign_up
+from chatd.client import Disconnected, Ended, Refused, sign_up
 from tests.cluster.soak.fleet import Fleet
 from tests.cluster.soak.people import Person, Recorder, Sent, connected
 from tests.faults.process import SECRET
@@ -110,14 +111,14 @@ def behind(guest: Person) -> str:
     return f"behind {guest.user}"
 
 
-async def insist(ask: Callable[[], Awaitable[Reply]], done: str = "") -> Reply:
+async def insist(ask: Callable[[], Awaitable[Any]], done: str = "") -> Any:
     """Until it is done, or refused as `done` says because an earlier attempt was done. Raises Refused for another definite no."""
     while True:
         try:
             return await ask()
         except Refused as refused:
             if refused.code == done:
-                return Reply()
+                return None
             if not refused.row.retryable:
                 raise
         except (Disconnected, OSError):

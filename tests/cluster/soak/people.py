@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import trio
 from trio_websocket import ConnectionClosed
 
-from chatd.client import Account, Client, Disconnected, Refused, Reply, sign_up
+from chatd.client import Account, Client, Disconnected, Refused, sign_up
 from tests.cluster.soak.fleet import Fleet
+from tests.reply import Reply
 
 # Share of the messages after which an earlier one is changed, one of so many.
 CHANGES, LAST = 0.15, 50
@@ -66,12 +68,12 @@ class Recorder(Client):
         finally:
             self._note(DOWN, Reply())
 
-    def _on_event(self, event: Reply) -> None:
-        self._note(EVENT, event)
+    def _on_event(self, event: dict[str, Any]) -> None:
+        self._note(EVENT, Reply(event))
         super()._on_event(event)
 
-    def _on_answer(self, command: dict[str, Any], reply: Reply) -> None:
-        self._note(ANSWER, reply, command)
+    def _on_answer(self, command: dict[str, Any], reply: dict[str, Any]) -> None:
+        self._note(ANSWER, Reply(reply), command)
         super()._on_answer(command, reply)
 
     async def _after_close(self, closed: ConnectionClosed) -> float | None:
@@ -93,7 +95,8 @@ class Person:
     async def listen(self) -> None:
         """For ever: keep what is told, and say now and then how far it was read."""
         async with trio.open_nursery() as nursery:
-            async for event in self.client.events:
+            async for typed in self.client.events:
+                event = Reply(msgspec.to_builtins(typed))
                 self.told.append(event)
                 if event["t"] == "message.new":
                     self.read[event["conversation"]] = event["message"]["seq"]
@@ -116,7 +119,7 @@ class Person:
         self.sent.append(sent)
         try:
             ack = await self.client.send(conversation, text, client_id=sent.client_id)
-            sent.acked, sent.seq, sent.id = trio.current_time(), ack["seq"], ack["message"]
+            sent.acked, sent.seq, sent.id = trio.current_time(), ack.seq, ack.message
         except Refused as refused:
             sent.refused = refused.code
         return sent

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import trio
 
-from chatd.client import Account, Disconnected, Refused, Reply
+from chatd.client import Account, Disconnected, Refused
 from tests.cluster.soak.people import Person, Recorder
+from tests.reply import Reply
 
 # Seconds after which somebody asks again, and that somebody patient gives a partner.
 ASK_AGAIN, PATIENT = 20.0, 12.0
@@ -122,7 +123,7 @@ class Stranger(Person):
     async def command(self, name: str) -> str:
         """`ok`, the code of the refusal, or "" when it is not known what became of it."""
         try:
-            self.ticket = (await self.client.call(name)).get("ticket", "")
+            self.ticket = getattr(await self.client.request(name, {}), "ticket", None) or ""
             return "ok"
         except Refused as refused:
             return refused.code

@@ -1,9 +1,8 @@
-"""What came from the server, with fields as attributes. Fields that this version does not know are kept."""
+"""What came from the server, as the tests read it: every field that was sent, known to the client or not."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from chatd.errors import REFUSALS, Refused
+from chatd.client import link
 
 
 class Reply(dict[str, Any]):
@@ -23,7 +22,12 @@ def wrap(value: Any) -> Any:
     return [wrap(item) for item in value] if isinstance(value, list) else value
 
 
-def refusal(error: Mapping[str, Any]) -> Refused:
-    """An error as the exception it stands for; a code that this version does not know counts as `internal`."""
-    code = error["code"] if error["code"] in REFUSALS else "internal"
-    return Refused(code, error["message"], retry_after=error.get("retry_after"), details=error.get("details"))
+class Link(link.Link):
+    """A connection whose answers and events are read as `Reply`."""
+
+    async def receive(self) -> tuple[int, Reply]:
+        frame_id, body = await super().receive()
+        return frame_id, Reply(body)
+
+    async def call(self, body: dict[str, Any]) -> Reply:
+        return Reply(await super().call(body))

@@ -1,0 +1,32 @@
+"""Events of the client itself, about its own state and about what a sync has found."""
+
+from chatd.client.types import Counters, Mark
+from chatd.client.wire_base import Event
+
+
+class ClientState(Event, tag="client.state", kw_only=True, frozen=True):
+    """The connection: `state` is connecting, connected, waiting or closed."""
+
+    state: str
+
+
+class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=True):
+    """The server was restored from a backup and is behind what this client had: load the history of the conversation again."""
+
+    conversation: str
+    seq: int
+
+
+class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
+    """Settings, counters or marks of this user changed, on another device or while this one was offline.
+
+    `own`: ask `user.settings` and `block.list` again. `since`: the cursor of the sync before.
+    """
+
+    since: str | None
+    conversations: list[Counters]
+    marks: list[Mark]
+    own: bool
+
+
+OWN_EVENTS: tuple[type[Event], ...] = (ClientState, ConversationReset, SessionChanged)

@@ -1,0 +1,1076 @@
+"""The answers and events of the wire, and the signature of each command. Generated: do not edit, run `make schema`."""
+
+# ruff: noqa: E501
+# fmt: off
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+from msgspec import field
+
+from chatd.client.wire_base import Answer, Event, Part
+
+
+class AuthRefreshed(Answer, tag="auth.refreshed", kw_only=True, frozen=True):
+    """The socket is good until `expires_at`."""
+
+    expires_at: int
+
+class Behind(Event, tag="behind", kw_only=True, frozen=True):
+    """Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen."""
+
+    conversation: str
+    rev: int
+
+class Blocked(Part, kw_only=True, frozen=True):
+    """Somebody who is blocked."""
+
+    user: str
+    name: str | None
+    created_at: int
+
+class Blocks(Answer, tag="blocks", kw_only=True, frozen=True):
+    """By user id. `cursor` is null on the last page."""
+
+    items: list[Blocked]
+    cursor: str | None
+
+class Changes(Answer, tag="changes", kw_only=True, frozen=True):
+    """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
+
+    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed."""
+
+    messages: list[Message]
+    members: list[Member]
+    departures: list[Departure]
+    rev: int
+    more: bool
+    info: Info | None = None
+
+class Connected(Event, tag="connected", kw_only=True, frozen=True):
+    """The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone."""
+
+    session: str
+    user: str
+    tenant: str
+    server_time: int
+    heartbeat: float
+    expires_at: int
+    limits: ConnectionLimits
+    maintenance: bool
+
+class ConnectionLimits(Part, kw_only=True, frozen=True):
+    """What this connection may send. Sizes in bytes, rates in commands per second."""
+
+    max_message: int
+    max_frames: int
+    max_text: int
+    commands_per_second: float
+    commands_burst: int
+
+class Conversation(Part, kw_only=True, frozen=True):
+    """A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all."""
+
+    title: str | None
+    description: str | None
+    picture: str | None
+    announce: bool
+    disappear: int
+    keep_days: int | None
+    slow_seconds: int
+    joining: str
+    history: str
+    member_count: int
+    id: str
+    kind: str | None = None
+    seq: int
+    rev: int
+    role: str | None = None
+    first_seq: int | None = None
+    joined_seq: int | None = None
+    joined_rev: int | None = None
+    read_seq: int | None = None
+    delivered_seq: int | None = None
+    unread: int | None = None
+    mentions: int | None = None
+    settings: Settings | None = None
+    created_at: int | None = None
+    members: list[Member] | None = None
+    last_message: Message | None = None
+
+class ConversationGone(Event, tag="conversation.gone", kw_only=True, frozen=True):
+    """The conversation is no more. Who was away learns it by `gone` of session.sync."""
+
+    conversation: str
+    rev: int | None = None
+    reason: str
+
+class ConversationInfo(Answer, tag="conversation.info", kw_only=True, frozen=True):
+    """The conversation as it is now."""
+
+    conversation: Conversation
+
+class ConversationResult(Answer, tag="conversation", kw_only=True, frozen=True):
+    """A conversation as the asker sees it. `created`: it was not there before."""
+
+    conversation: Conversation
+    created: bool
+
+class ConversationUpdate(Event, tag="conversation.update", kw_only=True, frozen=True):
+    """A conversation is new for this user, or something about it other than its messages has changed.
+
+    With `rev` it has its place in the order, as other changes have, and is told to all members; without, to one user alone."""
+
+    conversation: Conversation
+    rev: int | None = None
+
+class Conversations(Answer, tag="conversations", kw_only=True, frozen=True):
+    """A page. `cursor` is null on the last one."""
+
+    items: list[Conversation]
+    cursor: str | None
+
+class Counters(Part, kw_only=True, frozen=True):
+    """A conversation, and the position of one member in it.
+
+    `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
+    everybody. What is one member's own, from `role` on, is absent in what is told to all of them. Messages up to `joined_seq` and
+    changes up to `joined_rev` were there before this member came."""
+
+    title: str | None
+    description: str | None
+    picture: str | None
+    announce: bool
+    disappear: int
+    keep_days: int | None
+    slow_seconds: int
+    joining: str
+    history: str
+    member_count: int
+    id: str
+    kind: str
+    seq: int
+    rev: int
+    role: str | None = None
+    first_seq: int | None = None
+    joined_seq: int | None = None
+    joined_rev: int | None = None
+    read_seq: int | None = None
+    delivered_seq: int | None = None
+    unread: int | None = None
+    mentions: int | None = None
+    settings: Settings | None = None
+
+class Departure(Part, kw_only=True, frozen=True):
+    """Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it."""
+
+    user: str
+    rev: int
+    left_at: int
+    actor: str | None
+
+class Edit(Part, kw_only=True, frozen=True):
+    """What a message said until `until`."""
+
+    text: str | None
+    until: int
+
+class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
+    """The earlier forms of a message."""
+
+    items: list[Edit]
+
+class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
+    """Nobody comes in as this user any more."""
+
+
+class Error(Answer, tag="error", kw_only=True, frozen=True):
+    """A refusal, from the table of refusals. `retry_after` in seconds."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None = None
+    details: dict[str, Any] | None = None
+
+class Forwarded(Answer, tag="message.forwarded", kw_only=True, frozen=True):
+    """As message.ack."""
+
+    client_id: str
+    message: str
+    seq: int
+    rev: int
+    created_at: int
+    duplicate: bool
+    status: str
+    expires_at: int | None = None
+    text: str | None = None
+
+class ForwardedFrom(Part, kw_only=True, frozen=True):
+    """Who wrote first what was forwarded, and when."""
+
+    sender: str
+    created_at: int
+
+class Info(Part, kw_only=True, frozen=True):
+    """What all members share of a conversation, but for who is in it.
+
+    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `keep_days`:
+    after so many days messages are removed; null: as configured for all. `joining`: who may come in by themselves. `history`:
+    whether those who join late see what was said before."""
+
+    title: str | None
+    description: str | None
+    picture: str | None
+    announce: bool
+    disappear: int
+    keep_days: int | None
+    slow_seconds: int
+    joining: str
+    history: str
+    member_count: int
+
+class Invite(Part, kw_only=True, frozen=True):
+    """A link, without its secret."""
+
+    id: str
+    creator: str
+    created_at: int
+    expires_at: int | None
+    uses_left: int | None
+
+class InviteCreated(Answer, tag="invite.created", kw_only=True, frozen=True):
+    """`secret` is shown this once."""
+
+    invite: str
+    secret: str
+    expires_at: int | None
+
+class Invites(Answer, tag="invites", kw_only=True, frozen=True):
+    """The latest first."""
+
+    items: list[Invite]
+
+class JoinDeclined(Event, tag="join.declined", kw_only=True, frozen=True):
+    """You are not let in."""
+
+    conversation: str
+    user: str
+
+class JoinRequested(Event, tag="join.requested", kw_only=True, frozen=True):
+    """Somebody asks to come in. For those who may decide."""
+
+    conversation: str
+    user: str
+
+class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
+    """The group; or null, when somebody has to let the asker in first."""
+
+    conversation: Conversation | None
+    requested: bool
+
+class MaintenanceMode(Event, tag="maintenance.mode", kw_only=True, frozen=True):
+    """The server is about to stop, or is back. `retry_after` in seconds: when this session may come back."""
+
+    enabled: bool
+    message: str
+    retry_after: float | None = None
+
+class Mark(Part, kw_only=True, frozen=True):
+    """What the asker has done to a message for themselves alone, as it is now."""
+
+    conversation: str
+    message: str
+    seq: int
+    starred_at: int | None
+    hidden: bool
+
+class MatchEnded(Event, tag="match.ended", kw_only=True, frozen=True):
+    """The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more."""
+
+    match: str
+    reason: str
+
+class MatchExpired(Event, tag="match.expired", kw_only=True, frozen=True):
+    """Nobody was found, or you did not confirm: the ticket is no more."""
+
+    ticket: str
+    reason: str
+
+class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
+    """You have been brought together, and can write to each other.
+
+    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
+    `tags` and `recent`. `partner` is the first of `partners`."""
+
+    match: str
+    conversation: str
+    partner: Partner
+    partners: list[Partner]
+    matched_on: list[str]
+    relaxed: list[str]
+    waited_ms: int
+
+class MatchKept(Event, tag="match.kept", kw_only=True, frozen=True):
+    """All want to keep in touch: the conversation stays, with all that was said in it.
+
+    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group."""
+
+    match: str
+    conversation: str
+
+class MatchProposed(Event, tag="match.proposed", kw_only=True, frozen=True):
+    """Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it."""
+
+    match: str
+    expires_in: float
+
+class MatchQueued(Answer, tag="match.queued", kw_only=True, frozen=True):
+    """You wait. `waiting`: how many do in this queue, you included. `eta_ms`: what the last ones waited, where that is known."""
+
+    ticket: str
+    waiting: int
+    eta_ms: int | None = None
+
+class MatchRequeued(Event, tag="match.requeued", kw_only=True, frozen=True):
+    """The other one did not confirm, or has gone: you wait on, from when you began."""
+
+    ticket: str
+    reason: str
+
+class Member(Part, kw_only=True, frozen=True):
+    """Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change."""
+
+    user: str
+    name: str | None
+    role: str
+    delivered_seq: int
+    read_seq: int
+    joined_at: int
+    rev: int
+
+class MemberLeft(Event, tag="member.left", kw_only=True, frozen=True):
+    """Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation."""
+
+    conversation: str
+    rev: int
+    departure: Departure
+
+class MemberResult(Answer, tag="member", kw_only=True, frozen=True):
+    """A member as they are now."""
+
+    member: Member
+
+class MemberUpdate(Event, tag="member.update", kw_only=True, frozen=True):
+    """Somebody is a member now, or has another role."""
+
+    conversation: str
+    rev: int
+    member: Member
+
+class Members(Answer, tag="members", kw_only=True, frozen=True):
+    """Members of a conversation. `cursor` is null on the last page."""
+
+    items: list[Member]
+    cursor: str | None
+
+class Message(Part, kw_only=True, frozen=True):
+    """A message. `seq` is its place in the conversation, `rev` the number of its last change.
+
+    One with `deleted_at` is a tombstone: its place stays, its content is gone. One with `system` says what has happened, and
+    nobody wrote it: `sender` has done it. `reactions` counts them by emoji; `mine` are the asker's own, and `starred_at` the
+    asker's star: neither is in what is told to all."""
+
+    id: str
+    seq: int
+    rev: int
+    sender: str
+    client_id: str
+    text: str | None
+    attachments: list[dict[str, Any]]
+    reply_to: str | None
+    created_at: int
+    meta: dict[str, Any] | None
+    quote: Quote | None = None
+    system: SystemAct | None = None
+    mentions: list[str] | None = None
+    mentions_everybody: bool | None = None
+    forwarded: ForwardedFrom | None = None
+    reactions: dict[str, int] | None = None
+    mine: list[str] | None = None
+    starred_at: int | None = None
+    edited_at: int | None = None
+    deleted_at: int | None = None
+    expires_at: int | None = None
+    pinned_at: int | None = None
+
+class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
+    """The message is committed. `duplicate`: it had been before, and this is the first ack again.
+
+    `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate."""
+
+    client_id: str
+    message: str
+    seq: int
+    rev: int
+    created_at: int
+    duplicate: bool
+    status: str
+    expires_at: int | None = None
+    text: str | None = None
+
+class MessageDelivered(Event, tag="message.delivered", kw_only=True, frozen=True):
+    """A member has all messages up to `seq`.
+
+    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told."""
+
+    conversation: str
+    user: str
+    seq: int
+    rev: int
+
+class MessageNew(Event, tag="message.new", kw_only=True, frozen=True):
+    """A message was committed. For every session of every member but the one that sent it."""
+
+    conversation: str
+    rev: int
+    message: Message
+
+class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
+    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
+
+    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
+    member's own devices get `conversation.update`."""
+
+    conversation: str
+    user: str
+    seq: int
+    rev: int
+    unread: int | None = None
+    mentions: int | None = None
+
+class MessageResult(Answer, tag="message", kw_only=True, frozen=True):
+    """A message as it is now."""
+
+    message: Message
+
+class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
+    """A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has.
+
+    `emoji` comes with a reaction, and `on` says whether it, or the pin, was set or taken back."""
+
+    conversation: str
+    rev: int
+    message: Message
+    change: str | None = None
+    by: str | None = None
+    emoji: str | None = None
+    on: bool | None = None
+
+class Messages(Answer, tag="messages", kw_only=True, frozen=True):
+    """A page of messages. `more`: there are further ones in the direction that was asked for."""
+
+    items: list[Message]
+    more: bool
+
+class Ok(Answer, tag="ok", kw_only=True, frozen=True):
+    """Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again."""
+
+    ticket: str | None = None
+
+class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=True):
+    """The conversation as the asker sees it now."""
+
+    conversation: Conversation
+
+class Partner(Part, kw_only=True, frozen=True):
+    """Somebody whom one has been brought together with."""
+
+    id: str
+    name: str | None
+    attributes: dict[str, Any]
+
+class Pins(Answer, tag="message.pins", kw_only=True, frozen=True):
+    """Pinned messages, the latest pin first."""
+
+    items: list[Message]
+
+class Pong(Answer, tag="pong", kw_only=True, frozen=True):
+    """The answer to `ping`."""
+
+    ts: int
+    server_time: int
+
+class PresenceCount(Answer, tag="presence.count", kw_only=True, frozen=True):
+    """`online` counts who is online or away and may be seen: by the asker, in large groups by everybody."""
+
+    online: int
+    members: int
+
+class PresenceState(Part, kw_only=True, frozen=True):
+    """`last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there."""
+
+    user: str
+    status: str
+    last_seen: int | None
+
+class PresenceStates(Answer, tag="presence.states", kw_only=True, frozen=True):
+    """One for each user, in the order in which they were named."""
+
+    items: list[PresenceState]
+
+class PresenceUpdate(Event, tag="presence.update", kw_only=True, frozen=True):
+    """Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user."""
+
+    user: str
+    status: str
+    last_seen: int | None
+
+class Preview(Answer, tag="invite.preview", kw_only=True, frozen=True):
+    """A group as somebody sees it who has a link. `asks`: one has to ask to be let in."""
+
+    conversation: str
+    title: str | None
+    description: str | None
+    picture: str | None
+    member_count: int
+    asks: bool
+
+class Quiet(Part, kw_only=True, frozen=True):
+    """From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day."""
+
+    from_: str = field(name="from")
+    to: str
+    zone: str
+
+class Quote(Part, kw_only=True, frozen=True):
+    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters.
+
+    Absent where the asker may not see it or has hidden it; in events also where another member came too late to see it."""
+
+    message: str
+    seq: int
+    sender: str
+    text: str | None
+    deleted: bool
+
+class Reactions(Answer, tag="reactions", kw_only=True, frozen=True):
+    """By user id. `cursor` is null on the last page."""
+
+    items: list[Reactor]
+    cursor: str | None
+
+class Reactor(Part, kw_only=True, frozen=True):
+    """Somebody who has reacted, and with what, the first one first."""
+
+    user: str
+    name: str | None
+    emoji: list[str]
+
+class ReceiptCounts(Part, kw_only=True, frozen=True):
+    """Of `members` whom a message was for, so many have read it, and so many have received it and not read it."""
+
+    members: int
+    read: int
+    delivered: int
+
+class Receipts(Answer, tag="message.receipts", kw_only=True, frozen=True):
+    """Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them.
+
+    It was for those who were members when it was sent, but who wrote it. `cursor` is null on the last page."""
+
+    read: list[Recipient]
+    delivered: list[Recipient]
+    counts: ReceiptCounts
+    cursor: str | None
+
+class Recipient(Part, kw_only=True, frozen=True):
+    """Somebody whom a message was for."""
+
+    user: str
+    name: str | None
+
+class ReportMade(Answer, tag="report", kw_only=True, frozen=True):
+    """The report is kept, and admins can see it."""
+
+    report: str
+
+class Request(Part, kw_only=True, frozen=True):
+    """Somebody who asks to come in."""
+
+    user: str
+    name: str | None
+    text: str | None
+    created_at: int
+
+class Requests(Answer, tag="join.requests", kw_only=True, frozen=True):
+    """The first ones first, at most 200."""
+
+    items: list[Request]
+
+class ScheduleFailed(Event, tag="schedule.failed", kw_only=True, frozen=True):
+    """A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again."""
+
+    id: str
+    conversation: str
+    client_id: str
+    code: str
+
+class ScheduleResult(Answer, tag="schedule.edit", kw_only=True, frozen=True):
+    """As it is now."""
+
+    scheduled: ScheduledMessage
+
+class Scheduled(Answer, tag="message.scheduled", kw_only=True, frozen=True):
+    """It will be sent at this time, or as soon after it as the server runs."""
+
+    id: str
+    at: int
+
+class ScheduledMessage(Part, kw_only=True, frozen=True):
+    """A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits."""
+
+    id: str
+    conversation: str
+    client_id: str
+    text: str | None
+    attachments: list[dict[str, Any]]
+    reply_to: str | None
+    meta: dict[str, Any] | None
+    mentions: list[str]
+    everybody: bool
+    at: int
+    failed: str | None
+    created_at: int
+
+class ScheduledMessages(Answer, tag="schedule.list", kw_only=True, frozen=True):
+    """In the order in which they were scheduled. `cursor` is null on the last page."""
+
+    items: list[ScheduledMessage]
+    cursor: str | None
+
+class SearchHit(Part, kw_only=True, frozen=True):
+    """A message, and where its text has what was looked for: [from, to), counted in code points."""
+
+    conversation: str
+    message: Message
+    highlights: list[list[int]]
+
+class SearchResults(Answer, tag="search.results", kw_only=True, frozen=True):
+    """A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing."""
+
+    items: list[SearchHit]
+    cursor: str | None
+
+class SessionBehind(Event, tag="session.behind", kw_only=True, frozen=True):
+    """Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`."""
+
+
+class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
+    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
+
+    `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
+    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list."""
+
+    conversations: list[Counters]
+    gone: list[str]
+    marks: list[Mark]
+    own: bool
+    cursor: str
+    more: bool
+
+class Settings(Part, kw_only=True, frozen=True):
+    """What one member has set for themselves: nobody else sees it, and all their devices do.
+
+    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever.
+    `notify` null: as the user has set it."""
+
+    muted_until: int | None
+    archived: bool
+    pinned_at: int | None
+    hidden: bool
+    draft: str | None
+    draft_at: int | None
+    notify: str | None
+
+class Starred(Part, kw_only=True, frozen=True):
+    """A starred message and where it is."""
+
+    conversation: str
+    message: Message
+
+class StarredMessages(Answer, tag="message.starred", kw_only=True, frozen=True):
+    """A page. `cursor` is null on the last one."""
+
+    items: list[Starred]
+    cursor: str | None
+
+class SystemAct(Part, kw_only=True, frozen=True):
+    """What a message with `system` says; its `sender` has done it.
+
+    `users`: to whom, the first 20 of `count`. `role`: the new one, with `member.role`. `message`: with
+    `message.pinned`. The others come with `conversation.edited`: what was changed, as it is now."""
+
+    act: str
+    users: list[str] | None = None
+    count: int | None = None
+    role: str | None = None
+    message: str | None = None
+    title: str | None = None
+    picture: str | None = None
+    announce: bool | None = None
+    disappear: int | None = None
+    keep_days: int | None = None
+
+class Ticket(Answer, tag="auth.ticket", kw_only=True, frozen=True):
+    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+class TokenExpiring(Event, tag="token.expiring", kw_only=True, frozen=True):
+    """The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001."""
+
+    expires_at: int
+
+class TypingStarted(Event, tag="typing.start", kw_only=True, frozen=True):
+    """A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes."""
+
+    conversation: str
+    user: str
+    expires_in: int
+
+class TypingStopped(Event, tag="typing.stop", kw_only=True, frozen=True):
+    """A member is not typing any more."""
+
+    conversation: str
+    user: str
+    expires_in: int
+
+class Unread(Part, kw_only=True, frozen=True):
+    """Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all."""
+
+    unread: int
+    conversations: int
+    mentions: int
+
+class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
+    """Up to 1000 count of each conversation."""
+
+    total: Unread
+
+class Upload(Answer, tag="upload", kw_only=True, frozen=True):
+    """A file that was stored. `url` gives its bytes to the owner and to members of conversations in which it is used."""
+
+    id: str
+    url: str
+    key: str
+    mime: str
+    size: int
+    name: str | None
+    width: int | None
+    height: int | None
+    created_at: int
+
+class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
+    """How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation."""
+
+    notify: str
+    quiet: Quiet | None
+    show_presence: str
+
+class Calls:
+    """What a client can ask for, with the fields of each command and the type of its answer."""
+
+    @overload
+    async def call(self, command: Literal["auth.logout"], *, everywhere: bool | None = None) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["auth.refresh"], *, token: str) -> AuthRefreshed: ...
+
+    @overload
+    async def call(self, command: Literal["auth.ticket"]) -> Ticket: ...
+
+    @overload
+    async def call(self, command: Literal["block.list"], *, cursor: str | None = None, limit: int | None = None) -> Blocks: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.create"], *, members: list[str], title: str | None = None) -> ConversationResult: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.dissolve"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.edit"], *, conversation: str, title: str | None = None, description: str | None = None, picture: str | None = None, announce: bool | None = None, disappear: int | None = None, joining: Literal['closed', 'invite', 'open', 'request'] | None = None, history: Literal['all', 'joined'] | None = None, keep_days: int | None = None, slow_seconds: int | None = None) -> ConversationInfo: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.get"], *, conversation: str) -> ConversationResult: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.join"], *, conversation: str | None = None, secret: str | None = None, text: str | None = None) -> Joined: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.leave"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.list"], *, cursor: str | None = None, limit: int | None = None) -> Conversations: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.open"], *, user: str) -> ConversationResult: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.settings"], *, conversation: str, muted_until: int | None = None, archived: bool | None = None, pinned: bool | None = None, hidden: bool | None = None, draft: str | None = None, notify: Literal['all', 'mentions', 'none'] | Literal[''] | None = None) -> OwnConversation: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.sync"], *, conversation: str, rev: int, limit: int | None = None) -> Changes: ...
+
+    @overload
+    async def call(self, command: Literal["conversation.transfer"], *, conversation: str, user: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["invite.create"], *, conversation: str, expires_in: int | None = None, uses: int | None = None) -> InviteCreated: ...
+
+    @overload
+    async def call(self, command: Literal["invite.list"], *, conversation: str) -> Invites: ...
+
+    @overload
+    async def call(self, command: Literal["invite.revoke"], *, conversation: str, invite: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["invite.show"], *, secret: str) -> Preview: ...
+
+    @overload
+    async def call(self, command: Literal["join.decide"], *, conversation: str, user: str, approve: bool) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["join.list"], *, conversation: str) -> Requests: ...
+
+    @overload
+    async def call(self, command: Literal["match.cancel"], *, ticket: str | None = None) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["match.confirm"], *, match: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["match.find"], *, queue: str | None = None, tags: list[str] | None = None, attributes: dict[str, bool | int | float | str] | None = None, accept: dict[str, Any] | None = None) -> MatchQueued: ...
+
+    @overload
+    async def call(self, command: Literal["match.keep"]) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["match.leave"], *, ticket: str | None = None) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["match.skip"], *, ticket: str | None = None) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["match.status"]) -> MatchQueued: ...
+
+    @overload
+    async def call(self, command: Literal["me.erase"], *, confirm: bool) -> Erased: ...
+
+    @overload
+    async def call(self, command: Literal["member.add"], *, conversation: str, users: list[str]) -> Members: ...
+
+    @overload
+    async def call(self, command: Literal["member.list"], *, conversation: str, cursor: str | None = None, limit: int | None = None) -> Members: ...
+
+    @overload
+    async def call(self, command: Literal["member.remove"], *, conversation: str, user: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["member.role"], *, conversation: str, user: str, role: Literal['admin', 'member', 'moderator']) -> MemberResult: ...
+
+    @overload
+    async def call(self, command: Literal["message.delete"], *, conversation: str, message: str, scope: Literal['all', 'me'] | None = None) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["message.edit"], *, conversation: str, message: str, text: str) -> MessageResult: ...
+
+    @overload
+    async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, limit: int | None = None) -> Edits: ...
+
+    @overload
+    async def call(self, command: Literal["message.forward"], *, conversation: str, client_id: str, source: str, message: str) -> Forwarded: ...
+
+    @overload
+    async def call(self, command: Literal["message.history"], *, conversation: str, before: int | None = None, after: int | None = None, limit: int | None = None) -> Messages: ...
+
+    @overload
+    async def call(self, command: Literal["message.pin"], *, conversation: str, message: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["message.pins"], *, conversation: str) -> Pins: ...
+
+    @overload
+    async def call(self, command: Literal["message.receipts"], *, conversation: str, message: str, cursor: str | None = None, limit: int | None = None) -> Receipts: ...
+
+    @overload
+    async def call(self, command: Literal["message.schedule"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, at: int) -> Scheduled: ...
+
+    @overload
+    async def call(self, command: Literal["message.search"], *, query: str | None = None, conversation: str | None = None, sender: str | None = None, before: int | None = None, after: int | None = None, has: Literal['file', 'image', 'link'] | None = None, cursor: str | None = None, limit: int | None = None) -> SearchResults: ...
+
+    @overload
+    async def call(self, command: Literal["message.send"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None) -> MessageAck: ...
+
+    @overload
+    async def call(self, command: Literal["message.star"], *, conversation: str, message: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["message.starred"], *, cursor: str | None = None, limit: int | None = None) -> StarredMessages: ...
+
+    @overload
+    async def call(self, command: Literal["message.unpin"], *, conversation: str, message: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["message.unstar"], *, conversation: str, message: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["ping"], *, ts: int) -> Pong: ...
+
+    @overload
+    async def call(self, command: Literal["presence.count"], *, conversation: str) -> PresenceCount: ...
+
+    @overload
+    async def call(self, command: Literal["presence.query"], *, users: list[str]) -> PresenceStates: ...
+
+    @overload
+    async def call(self, command: Literal["presence.set"], *, status: Literal['away', 'online']) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["presence.watch"], *, users: list[str]) -> PresenceStates: ...
+
+    @overload
+    async def call(self, command: Literal["reaction.add"], *, conversation: str, message: str, emoji: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["reaction.list"], *, conversation: str, message: str, emoji: str | None = None, cursor: str | None = None, limit: int | None = None) -> Reactions: ...
+
+    @overload
+    async def call(self, command: Literal["reaction.remove"], *, conversation: str, message: str, emoji: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["receipt.delivered"], *, conversation: str, seq: int) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["receipt.read"], *, conversation: str, seq: int) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["report.create"], *, reason: str, user: str | None = None, conversation: str | None = None, message: str | None = None, text: str | None = None, picture: str | None = None) -> ReportMade: ...
+
+    @overload
+    async def call(self, command: Literal["schedule.cancel"], *, id: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["schedule.edit"], *, id: str, text: str | None = None, at: int | None = None) -> ScheduleResult: ...
+
+    @overload
+    async def call(self, command: Literal["schedule.list"], *, cursor: str | None = None, limit: int | None = None) -> ScheduledMessages: ...
+
+    @overload
+    async def call(self, command: Literal["session.sync"], *, cursor: str | None = None, limit: int | None = None) -> SessionState: ...
+
+    @overload
+    async def call(self, command: Literal["typing.start"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["typing.stop"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["unread.total"]) -> UnreadTotal: ...
+
+    @overload
+    async def call(self, command: Literal["upload.delete"], *, upload: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["user.block"], *, user: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["user.settings"], *, notify: Literal['all', 'mentions', 'none'] | None = None, quiet: dict[str, Any] | None = None, loud: bool | None = None, show_presence: Literal['contacts', 'everybody', 'nobody'] | None = None) -> UserSettings: ...
+
+    @overload
+    async def call(self, command: Literal["user.unblock"], *, user: str) -> Ok: ...
+
+    async def call(self, command: str, **fields: Any) -> Any:
+        """Any command; a field that is None is left out.
+
+        Raises Refused, or Disconnected when the connection ended before the answer came.
+        """
+        return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
+
+    async def request(self, command: str, fields: dict[str, Any]) -> Any:
+        """Send a command and wait for its answer."""
+        raise NotImplementedError
+
+
+ANSWERS: tuple[type[Answer], ...] = (
+    Ok,
+    AuthRefreshed,
+    Ticket,
+    Blocks,
+    ConversationResult,
+    ConversationInfo,
+    Joined,
+    Conversations,
+    OwnConversation,
+    Changes,
+    InviteCreated,
+    Invites,
+    Preview,
+    Requests,
+    MatchQueued,
+    Erased,
+    Members,
+    MemberResult,
+    MessageResult,
+    Edits,
+    Forwarded,
+    Messages,
+    Pins,
+    Receipts,
+    Scheduled,
+    SearchResults,
+    MessageAck,
+    StarredMessages,
+    Pong,
+    PresenceCount,
+    PresenceStates,
+    Reactions,
+    ReportMade,
+    ScheduleResult,
+    ScheduledMessages,
+    SessionState,
+    UnreadTotal,
+    UserSettings,
+    Upload,
+    Error,
+)
+
+EVENTS: tuple[type[Event], ...] = (
+    Behind,
+    Connected,
+    ConversationGone,
+    ConversationUpdate,
+    JoinDeclined,
+    JoinRequested,
+    MaintenanceMode,
+    MatchEnded,
+    MatchExpired,
+    MatchFound,
+    MatchKept,
+    MatchProposed,
+    MatchRequeued,
+    MemberLeft,
+    MemberUpdate,
+    MessageDelivered,
+    MessageNew,
+    MessageRead,
+    MessageUpdate,
+    PresenceUpdate,
+    ScheduleFailed,
+    SessionBehind,
+    TokenExpiring,
+    TypingStarted,
+    TypingStopped,
+)

@@ -1,0 +1,34 @@
+"""Which paths of a request can be read in one way only.
+
+A proxy compares its rules with the path after decoding (RFC 3986, section 6.2.2): percent signs, dot segments, repeated slashes.
+A path that all of this leaves as it is means the same to everybody.
+"""
+
+UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# What a path may have as it is (RFC 3986, `pchar`).
+PLAIN = UNRESERVED | frozenset(b"!$&'()*+,;=:@")
+HEX = frozenset(b"0123456789abcdefABCDEF")
+# What must not be written with a percent sign: it would be another path once it is decoded.
+SEPARATORS = frozenset(b"/\\")
+
+
+def is_canonical(path: bytes) -> bool:
+    """Whether decoding and tidying up leave this path as it is. It begins with a slash."""
+    first, *segments = path.split(b"/")
+    return not first and bool(segments) and all(map(is_segment, segments[:-1])) and (not segments[-1] or is_segment(segments[-1]))
+
+
+def is_segment(segment: bytes) -> bool:
+    """Not empty, not a dot or two, no sign that does not belong there, and nothing encoded that need not be."""
+    if segment in (b"", b".", b".."):
+        return False
+    plain, *encoded = segment.split(b"%")
+    return PLAIN.issuperset(plain) and all(is_encoded(text[:2]) and PLAIN.issuperset(text[2:]) for text in encoded)
+
+
+def is_encoded(digits: bytes) -> bool:
+    """Two digits of a byte that has to be encoded."""
+    if len(digits) != 2 or not HEX.issuperset(digits):
+        return False
+    byte = int(digits, 16)
+    return byte not in UNRESERVED and byte not in SEPARATORS

@@ -1,0 +1,54 @@
+"""Answers that do not fit into one part: how many one user, one address and all together may have under way.
+
+A client that does not read costs the memory of one part, or of the whole answer if that was made in one piece. So their number
+is bounded. An answer that is read as it is sent (a file) waits for its turn; one that is in memory already (a list) is refused.
+What was changed by the request is done, so its answer is never refused.
+"""
+
+from contextlib import ExitStack
+
+from quart import Response, g, request
+from quart.wrappers.response import IterableBody
+from quart_trio import QuartTrio
+
+from chatd.domain.addresses import parse_networks
+from chatd.errors import Refused
+from chatd.http.answers import refused_answer
+from chatd.http.api import asker
+from chatd.http.front import HELD
+from chatd.http.peer import PART
+from chatd.http.slots import Bounds, Owners, Slots
+from chatd.node.context import Node
+
+BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
+# Seconds that a file waits for its turn.
+PATIENCE_S = 10.0
+
+
+def bound(app: QuartTrio, node: Node) -> None:
+    """Let no user have more of them under way."""
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
+    slots = Slots("long answers", BOUNDS)
+
+    @app.after_request
+    async def reserve(response: Response) -> Response:
+        length, streamed = response.headers.get("Content-Length", type=int), isinstance(response.response, IterableBody)
+        if request.method == "HEAD" and streamed:
+            # Hypercorn would read all of it, and send nothing.
+            response.response = response.data_body_class(b"")
+        if request.method != "GET" or (length is not None and length <= PART):
+            return response
+        owner = owners.of(g.get("who"), asker(proxies))
+        if streamed:
+            await slots.wait(owner, PATIENCE_S)
+        try:
+            held().enter_context(slots.reserve(owner))
+        except Refused as refused:
+            return refused_answer(node, refused)
+        return response
+
+
+def held() -> ExitStack:
+    """What this request holds until its answer is written."""
+    stack: ExitStack = request.scope["state"][HELD]
+    return stack

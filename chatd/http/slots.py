@@ -1,0 +1,101 @@
+"""How many things of one kind are under way at once: of one user, of one address, and in all.
+
+The bound on all stands behind the two others, so that nobody fills it alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+from msgspec import Struct
+
+from chatd.config import Config
+from chatd.domain.addresses import bucket, is_trusted, parse_networks
+from chatd.domain.identity import Principal
+from chatd.errors import Refused
+
+RETRY_S = 1
+
+
+class Bounds(Struct, frozen=True):
+    """So many at once."""
+
+    per_user: int
+    per_address: int
+    total: int
+
+
+class Owner(Struct, frozen=True):
+    """Who has a slot; an empty part is not bounded."""
+
+    user: str = ""
+    address: str = ""
+
+
+class Owners:
+    """Owners by who asks. A backend of the operator acts for many, so its address is not bounded."""
+
+    def __init__(self, config: Config) -> None:
+        self._backends = parse_networks(config.http.backends)
+
+    def of(self, who: Principal | None, address: str) -> Owner:
+        user = f"{who.tenant} {who.user}" if who else ""
+        return Owner(user, "" if is_trusted(address, self._backends) else bucket(address))
+
+
+class Slots:
+    """The slots of one kind; `what` is what there are too many of."""
+
+    def __init__(self, what: str, bounds: Bounds) -> None:
+        self._what = what
+        self._bounds = bounds
+        self._by_user: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()
+        self._freed = trio.Event()
+
+    @property
+    def total(self) -> int:
+        return self._by_user.total()
+
+    @contextmanager
+    def reserve(self, owner: Owner) -> Iterator[None]:
+        """Raises Refused: `rate_limited`, `unavailable`."""
+        lack = self._lack(owner)
+        if lack is not None:
+            raise lack
+        try:
+            with counted(self._by_user, owner.user), counted(self._by_address, owner.address):
+                yield
+        finally:
+            self._freed.set()
+            self._freed = trio.Event()
+
+    async def wait(self, owner: Owner, timeout: float) -> None:
+        """Until there is a slot, or the time is over."""
+        with trio.move_on_after(timeout):
+            while self._lack(owner) is not None:
+                await self._freed.wait()
+
+    def _lack(self, owner: Owner) -> Refused | None:
+        """Why there is no slot."""
+        if owner.user and self._by_user[owner.user] >= self._bounds.per_user:
+            return Refused("rate_limited", f"{self._bounds.per_user} {self._what} at a time", retry_after=RETRY_S)
+        if owner.address and self._by_address[owner.address] >= self._bounds.per_address:
+            message = f"{self._bounds.per_address} {self._what} at a time from one address"
+            return Refused("rate_limited", message, retry_after=RETRY_S)
+        if self.total >= self._bounds.total:
+            return Refused("unavailable", f"too many {self._what} at a time", retry_after=RETRY_S)
+        return None
+
+
+@contextmanager
+def counted(counter: Counter[str], key: str) -> Iterator[None]:
+    """One more under this key."""
+    counter[key] += 1
+    try:
+        yield
+    finally:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]

@@ -1,0 +1,174 @@
+"""What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from itertools import product
+
+import pytest
+import trio
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from chatd.domain.addresses import bucket, client_address, parse_networks
+from chatd.domain.emoji import is_emoji
+from chatd.domain.facets import contents_of
+from chatd.domain.file_names import disposition
+from chatd.domain.file_types import sniff
+from chatd.domain.filters import WordFilter
+from chatd.domain.links import LinkFilter
+from chatd.domain.rate_limit import TokenBucket
+from chatd.domain.search_query import parse, tsquery
+from chatd.domain.words import highlights, tokens
+from chatd.errors import Refused
+from chatd.gateway.handshake import Rejected, handshake_of, read_head
+from chatd.gateway.lane import Lane
+from chatd.gateway.outbox import Outbox
+from chatd.gateway.rules import Rules
+from chatd.gateway.transport import Frames
+from chatd.http.multipart import Form
+from chatd.http.ranges import matches
+from chatd.wire.frames import TEXT
+from tests.abuse.growth import grows
+from tests.wire_client import GOOD, Raw
+
+SIZES = [256, 1024, 4096, 16384]
+PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8"])
+WORDS = WordFilter(["spam", "ham and eggs", "- - -", "\u0e01\u0e02"])
+LINKS = LinkFilter(["example.org"], ["evil.test"])
+
+
+def head(*lines: bytes) -> bytes:
+    return b"\r\n".join([*(line.encode() for line in GOOD), *lines, b"", b""])
+
+
+def handshake(text: str) -> None:
+    """The text as the value of a header, as headers, and as the target."""
+    data = text.encode("latin-1", "replace")
+    for given in (head(b"X: " + data), head(*(b"X: " + part for part in data.split(b" "))), head().replace(b"/v1/ws", data)):
+        with suppress(Rejected):
+            handshake_of(given, "127.0.0.1")
+
+
+def search(text: str) -> None:
+    tsquery(parse(text))
+
+
+def marked(text: str) -> None:
+    highlights(text, parse("a spam").wanted)
+
+
+def form(text: str) -> None:
+    data = text.encode("utf-8", "replace")
+    for given in (data, b"--b\r\n" + data, b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + data):
+        try:
+            upload = Form(b"b", 2**20)
+            for start in range(0, len(given), 64):
+                upload.feed(given[start : start + 64])
+            upload.end()
+        except (Refused, RequestEntityTooLarge):
+            continue
+
+
+READERS: list[Callable[[str], object]] = [
+    handshake,
+    lambda text: client_address("10.0.0.1", text, PROXIES),
+    bucket,
+    is_emoji,
+    WORDS.is_in,
+    WORDS.mask,
+    LINKS.refuses,
+    search,
+    marked,
+    tokens,
+    lambda text: list(contents_of(text, [])),
+    lambda text: disposition("attachment", text, "text/plain"),
+    lambda text: sniff(text.encode("utf-8", "replace")),
+    lambda text: matches(text, '"x"'),
+    form,
+]
+PUMPS = (
+    *(" ", "\t", "a", "0", ".", ",", "-", ":", "/", "%", "=", "&", '"', "\\", "\r\n", "\u0e01", "\u1100", "\U0001f600"),
+    *(
+        "a ",
+        ", ",
+        "a.",
+        "10.0.0.1,",
+        "ham and ",
+        '"a" ',
+        "-a ",
+        "%41",
+        "a=b&",
+        "http://",
+        "www.a.com",
+        "\r\n--b",
+        "a: b\r\n",
+        "- ",
+    ),
+)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=[*(getattr(reader, "__name__", "") for reader in READERS)])
+def test_a_reader_is_linear(reader: Callable[[str], object]) -> None:
+    for prefix, pump, end in product(("", "a"), PUMPS, ("", "!")):
+
+        def make(size: int, parts: tuple[str, str, str] = (prefix, pump, end)) -> str:
+            return parts[0] + (parts[1] * size)[:size] + parts[2]
+
+        assert not grows(reader, make, SIZES), (prefix, pump, end)
+
+
+class Drip:
+    """A transport whose peer sends the same byte again and again, alone each time."""
+
+    def __init__(self, start: bytes, count: int) -> None:
+        self._start = start
+        self._left = count
+
+    async def read(self) -> bytes:
+        if self._start:
+            first, self._start = self._start, b""
+            return first
+        self._left -= 1
+        return b"a" if self._left >= 0 else b""
+
+    def write_nowait(self, data: bytes) -> int:
+        return len(data)
+
+    async def write(self, frames: Frames) -> int:
+        return sum(map(len, frames()))
+
+    def finish(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def drip_head(nursery: trio.Nursery, count: int) -> None:
+    await read_head(lane_on(nursery, Drip(b"GET /", count)))
+
+
+async def drip_frame(nursery: trio.Nursery, count: int) -> None:
+    lane = lane_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
+    unlimited = TokenBucket(float("inf"), float("inf"))
+
+    async def receive(opcode: int, payload: bytes) -> None:
+        raise AssertionError
+
+    lane.open(Rules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
+    await lane.receive_some()
+
+
+def lane_on(nursery: trio.Nursery, drip: Drip) -> Lane:
+    return Lane(drip, Outbox(drip, nursery, 2**20, 2**20))
+
+
+@pytest.mark.parametrize(("drip", "most"), [(drip_head, 16_000), (drip_frame, 2**14)])
+async def test_bytes_that_come_one_by_one_are_collected_in_linear_time(
+    drip: Callable[[trio.Nursery, int], Coroutine[None, None, None]], most: int
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        def use(count: int) -> None:
+            """Nothing in it waits, so its coroutine is driven by hand."""
+            with suppress(StopIteration):
+                drip(nursery, count).send(None)
+
+        assert not grows(use, lambda size: size, [most // 64, most // 16, most // 4, most])

@@ -1,0 +1,100 @@
+"""Redis fails over while connections to the old primary stay open: nobody stops hearing anybody for good."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config
+from chatd.store import embedded_redis
+from tests.cluster.soak.proxy import Proxy, proxy_to
+from tests.cluster.test_redis_trouble import send_until_it_is_live, tell
+from tests.cluster.test_silent_nodes import comes_to_know
+from tests.cluster.test_two_nodes import pair_on
+from tests.folders import open_to_all
+from tests.support import running
+
+
+@dataclass
+class Replicas:
+    """Two servers, a way to each for the other, and a way to the primary for each of two nodes. Open connections stay."""
+
+    old: embedded_redis.Server
+    new: embedded_redis.Server
+    to_old: Proxy
+    to_new: Proxy
+    ways: list[Proxy]
+
+    def follow(self, server: embedded_redis.Server, port: str) -> None:
+        assert tell(server, f"REPLICAOF {port}").startswith(b"+OK")
+
+    def promote(self) -> None:
+        self.follow(self.new, "NO ONE")
+
+    def lead_to_new(self, *ways: Proxy) -> None:
+        """New connections; those that are open stay where they are."""
+        for way in ways:
+            way._target = self.new.socket
+
+
+@asynccontextmanager
+async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
+    open_to_all(folder)
+    old, new = embedded_redis.Server(folder / "old"), embedded_redis.Server(folder / "new")
+    async with AsyncExitStack() as stack:
+        for server in (old, new):
+            await server.start()
+            stack.push_async_callback(server.stop)
+        to_old, to_new, *ways = [await stack.enter_async_context(proxy_to(one.socket)) for one in (old, new, old, old)]
+        replicas = Replicas(old, new, to_old, to_new, ways)
+        replicas.follow(new, f"127.0.0.1 {to_old.port}")
+        with trio.fail_after(20):
+            while b"master_link_status:up" not in tell(new, "INFO replication"):
+                await trio.sleep(0.05)
+        yield replicas
+
+
+def demoted(servers: Replicas) -> None:
+    """As a sentinel does it: the old primary follows the new one."""
+    servers.promote()
+    servers.follow(servers.old, f"127.0.0.1 {servers.to_new.port}")
+    servers.lead_to_new(*servers.ways)
+
+
+def demoted_alone(servers: Replicas) -> None:
+    """The old primary takes no writes, and hears of none."""
+    servers.promote()
+    servers.follow(servers.old, "127.0.0.1 1")
+    servers.lead_to_new(*servers.ways)
+
+
+def split(servers: Replicas) -> None:
+    """The old primary goes on as one; of two nodes only the second is led to the new one, and cut off from the old."""
+    servers.promote()
+    servers.lead_to_new(*servers.ways)
+    tell(servers.old, "CLIENT KILL TYPE normal")
+    servers.ways[0]._target = servers.old.socket
+
+
+@pytest.mark.parametrize("fail_over", [demoted, demoted_alone, split], ids=lambda one: str(one.__name__))
+async def test_nobody_is_silent_for_long(config: Config, tmp_path: Path, fail_over: Callable[[Replicas], None]) -> None:
+    async with open_replicas(tmp_path / "redis") as servers:
+        one, two = (replace(config, redis=replace(config.redis, url=f"redis://127.0.0.1:{way.port}")) for way in servers.ways)
+        async with (
+            running(one) as first,
+            running(two) as second,
+            pair_on(first, second) as (alice, bob, conversation),
+        ):
+            await send_until_it_is_live(alice, bob, conversation)
+            fail_over(servers)
+            for number in range(2):
+                for sender, receiver in ((alice, bob), (bob, alice)):
+                    ack = await sender.send(conversation, str(number))
+                    await comes_to_know(receiver, conversation, ack["rev"])
+            servers.lead_to_new(*servers.ways)
+            await send_until_it_is_live(alice, bob, conversation)
+            await send_until_it_is_live(bob, alice, conversation)

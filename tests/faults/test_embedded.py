@@ -1,0 +1,160 @@
+"""Embedded servers that die, and a disk that is full: the daemon stays, and all is well again by itself."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import trio
+import trio_asyncio
+
+from chatd.client import Account, Refused, sign_up
+from chatd.client.link import Link
+from chatd.store import embedded_postgres, embedded_watch
+from tests.faults.process import Process, linked, process
+from tests.support import PATIENCE
+
+LONG = 6 * PATIENCE
+# The flag of a socket that listens, in /proc/net/unix.
+ACCEPTS = "00010000"
+
+
+def listener(path: Path) -> int:
+    """The process that listens on a socket: the kernel knows it by its inode."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    (inode,) = [line[6] for line in lines if line[-1] == str(path) and line[3] == ACCEPTS]
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            if any(os.readlink(one) == f"socket:[{inode}]" for one in folder.iterdir()):
+                return int(folder.parent.name)
+        except OSError:
+            continue
+    raise AssertionError(path)
+
+
+async def sent(link: Link, conversation: str, number: int) -> Any:
+    """The ack of a message, however often it has to be sent; and what was refused before."""
+    refusals = []
+    with trio.fail_after(LONG):
+        while True:
+            try:
+                command = {"t": "message.send", "conversation": conversation, "client_id": f"c{number}", "text": f"{number}"}
+                return await link.call(command), refusals
+            except Refused as refused:
+                assert refused.row.retryable
+                refusals.append(refused.message)
+                await trio.sleep(0.1)
+
+
+async def opened(daemon: Process, link: Link) -> str:
+    other = await sign_up(daemon.http, name="other")
+    return str((await link.call({"t": "conversation.open", "user": other.user}))["conversation"]["id"])
+
+
+async def until_logged(daemon: Process, line: str) -> None:
+    with trio.fail_after(LONG):
+        while line not in daemon.log:
+            await trio.sleep(0.1)
+
+
+async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None:
+    async with process(tmp_path) as daemon:
+        person: Account = await sign_up(daemon.http, name="a")
+        async with linked(daemon, person) as link:
+            conversation = await opened(daemon, link)
+            ((first, _), data) = await sent(link, conversation, 1), tmp_path / "data"
+            for number, (name, path) in enumerate(
+                [("embedded Redis", data / "redis/redis.sock"), ("embedded Postgres", data / "postgres/.s.PGSQL.5432")], start=2
+            ):
+                os.kill(listener(path.absolute()), signal.SIGKILL)
+                await until_logged(daemon, f"{name} fails")
+                await until_logged(daemon, f"{name} is well again")
+                ack, _ = await sent(link, conversation, number)
+                assert ack["seq"] == first["seq"] + number - 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that is soon full."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0711", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this system does not let us mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def status(daemon: Process) -> str:
+    async with httpx.AsyncClient() as client:
+        return str((await client.get(f"{daemon.http}/readyz")).json()["status"])
+
+
+async def write_until_it_ends(dsn: str) -> None:
+    """In asyncio: what goes into the log of changes and nowhere else."""
+    with suppress(asyncpg.PostgresError, OSError):
+        connection = await asyncpg.connect(dsn)
+        while True:
+            await connection.execute("select pg_logical_emit_message(false, 'test', repeat('x', 1000000))")
+
+
+def fill(folder: Path) -> None:
+    """To the last page."""
+    with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(65_536))
+
+
+async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None:
+    """Postgres ends itself when it cannot write its log of changes, and cannot be started before there is space."""
+    async with process(small_disk) as daemon:
+        person = await sign_up(daemon.http, name="a")
+        async with linked(daemon, person) as link:
+            conversation = await opened(daemon, link)
+            await sent(link, conversation, 0)
+            fill(small_disk)
+            async with trio_asyncio.open_loop():
+                await trio_asyncio.aio_as_trio(write_until_it_ends)(
+                    embedded_postgres.Server(small_disk / "data/postgres", {}).dsn
+                )
+            await until_logged(daemon, "embedded Postgres fails")
+            command = {"t": "message.send", "conversation": conversation, "client_id": "full", "text": "full"}
+            with pytest.raises(Refused) as refused:
+                await link.call(command)
+            assert refused.value.row.retryable
+            (small_disk / "filler").unlink()
+            await until_logged(daemon, "embedded Postgres is well again")
+            ack, _ = await sent(link, conversation, 0)
+            assert ack["duplicate"]
+            await sent(link, conversation, 10_000)
+            assert "No space left on device" in daemon.log
+            with trio.fail_after(LONG):
+                while await status(daemon) != "ready":
+                    await trio.sleep(0.1)
+
+
+def test_whether_something_listens(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    assert not embedded_watch.listens(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert not embedded_watch.listens(path)
+        server.listen(1)
+        assert embedded_watch.listens(path)
+        assert embedded_watch.listens(path)
+    assert not embedded_watch.listens(path)
+
+
+def test_the_last_line_of_a_log(tmp_path: Path) -> None:
+    assert embedded_watch.last_line(tmp_path / "none") == ""
+    (tmp_path / "log").write_text("x" * 10_000 + "\nPANIC: no space\n\n")
+    assert embedded_watch.last_line(tmp_path / "log") == "PANIC: no space"

@@ -1,0 +1,217 @@
+"""Whatever a background service meets, the daemon serves on, says so, and is well again by itself."""
+
+import ast
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from chatd.config import Config
+from chatd.health import Health
+from chatd.node import indexer, range_bans, rounds, tombstones, truth
+from chatd.store.postgres import Postgres
+from chatd.store.redis import Redis, open_redis
+from tests.cluster.test_bans import moderator
+from tests.support import PATIENCE, Daemon, Person, running
+
+__all__ = ["moderator"]
+ROOT = Path(__file__).parents[2]
+
+# A service, and the statements that break it and mend it.
+STATEMENTS = {
+    "search index of a conversation": (
+        "create function no() returns trigger language plpgsql as $$begin raise 'not today'; end$$; "
+        "create trigger no before insert or update on search_index for each row execute function no()",
+        "drop function no() cascade",
+    ),
+    "round send_due": (
+        "alter table scheduled_messages rename column taken_until to elsewhere",
+        "alter table scheduled_messages rename column elsewhere to taken_until",
+    ),
+    "round erase_next": (
+        "alter table erasures rename column taken_until to elsewhere",
+        "alter table erasures rename column elsewhere to taken_until",
+    ),
+    "round retain": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
+    "range bans": (
+        "alter table bans rename column address_hash to elsewhere",
+        "alter table bans rename column elsewhere to address_hash",
+    ),
+    "reconciler": (
+        "alter table logins rename column ended_at to elsewhere",
+        "alter table logins rename column elsewhere to ended_at",
+    ),
+    "sweep": (
+        "alter table refresh_tokens rename column expires_at to elsewhere",
+        "alter table refresh_tokens rename column elsewhere to expires_at",
+    ),
+}
+# Keys, without the prefix, that get a value of another kind.
+KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens once in seconds or hours happens all the time."""
+    monkeypatch.setattr(range_bans, "PATROL", 0.1)
+    monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
+    monkeypatch.setattr(truth, "PATROL", 1)
+    monkeypatch.setattr(tombstones, "RETENTION_EVERY", 1)
+    monkeypatch.setattr("chatd.daemon.SWEEP_EVERY", 0.1)
+    for job in rounds.JOBS:
+        monkeypatch.setitem(rounds.JOBS, job, 0.1)
+
+
+async def failing(daemon: Daemon) -> set[str]:
+    """The services that fail, and the others by their status."""
+    body = (await daemon.rest("GET", "/readyz")).body
+    assert body["status"] in ("ready", "degraded")
+    others = {f"{name} {one['status']}" for name, one in body["services"].items() if one["status"] != "ready"}
+    return (others - {"background degraded"}) | set(body["services"]["background"].get("failing", []))
+
+
+async def until(daemon: Daemon, holds: Callable[[set[str]], object], patience: float = 3 * PATIENCE) -> set[str]:
+    with trio.fail_after(patience):
+        while not holds(found := await failing(daemon)):
+            await trio.sleep(0.1)
+    return found
+
+
+async def check_served(alice: Person, bob: Person, conversation: str) -> None:
+    for text in ("a", "b"):
+        await alice.send(conversation, text)
+        assert (await bob.event("message.new"))["message"]["text"] == text
+
+
+async def test_statements_that_fail(config: Config, moderator: Postgres, often: None, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        for broken, _ in STATEMENTS.values():
+            await moderator.run(broken)
+        await check_served(alice, bob, conversation)
+        await until(daemon, lambda found: found >= STATEMENTS.keys())
+        await check_served(alice, bob, conversation)
+        for _, mended in STATEMENTS.values():
+            await moderator.run(mended)
+        await until(daemon, lambda found: not found)
+        await check_served(alice, bob, conversation)
+        found = (await alice.call("message.search", query="a"))["items"]
+        assert found
+    for name in STATEMENTS:
+        told = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"{name} ")]
+        assert told == [f"{name} fails", f"{name} is well again"]
+
+
+@pytest.fixture
+async def redis(config: Config) -> Any:
+    async with open_redis(config.redis) as opened:
+        yield opened
+
+
+Break = Callable[[Redis], Awaitable[Any]]
+
+
+async def of_another_kind(redis: Redis) -> None:
+    for key in KEYS:
+        await redis.call("DEL", redis.key(*key.split(":")))
+        await redis.call("SADD", redis.key(*key.split(":")), "not what you think")
+
+
+async def foreign_entries(redis: Redis) -> None:
+    """Of another program, of another version, and of nobody."""
+    for fields in (
+        ("foreign", "1"),
+        ("b", "no msgpack"),
+        ("b", b"\x93\x01\x02\x03"),
+        ("b", b"\xc1"),
+        ("b", b"\x81\xa1a\x01"),
+        ("", ""),
+    ):
+        await redis.call("XADD", redis.key("bus"), "*", *fields)
+    for number in range(1, 4):
+        await redis.call("XADD", redis.key("match"), "*", "f", "x", "n", number, "at", "soon", "s", "{")
+        await redis.call("ZADD", redis.key("nodes"), 10**15, b"\xff\xfe")
+        await redis.call("ZADD", redis.key("presence"), 1, b"\xff\xfe")
+
+
+@pytest.mark.parametrize("broken", [of_another_kind, foreign_entries], ids=lambda broken: broken.__name__)
+async def test_keys_that_somebody_else_has_written(
+    config: Config, moderator: Postgres, redis: Redis, often: None, broken: Break
+) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await broken(redis)
+        await trio.sleep(1.5)
+        await check_served(alice, bob, conversation)
+        await until(daemon, lambda found: found if broken is of_another_kind else True)
+        for key in KEYS:
+            await redis.call("DEL", redis.key(*key.split(":")))
+        await until(daemon, lambda found: not found, 6 * PATIENCE)
+        await check_served(alice, bob, conversation)
+
+
+async def test_every_service_may_fail_at_first(config: Config, often: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are started, whichever they are: each raises something that nobody expects, and is run again."""
+    failures: dict[str, int] = {}
+    start = Health.start
+
+    def start_broken(self: Health, nursery: trio.Nursery, name: str, run: Callable[..., Awaitable[None]], *args: Any) -> None:
+        async def broken(*args: Any) -> None:
+            if not failures.setdefault(name, 0):
+                failures[name] += 1
+                raise ExceptionGroup("broken", [KeyError(name), AttributeError(name)])
+            await run(*args)
+
+        start(self, nursery, name, broken, *args)
+
+    monkeypatch.setattr(Health, "start", start_broken)
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await check_served(alice, bob, conversation)
+        await until(daemon, lambda found: not found)
+        await check_served(alice, bob, conversation)
+    assert set(failures.values()) == {1}
+    assert {
+        "bus reader",
+        "bus writer",
+        "journal 0",
+        "matcher",
+        "presence",
+        "search index",
+        "gateway accept",
+        "http accept",
+    } <= set(failures)
+    assert len(failures) >= 25
+
+
+# Tasks without the guard, by file: each ends with the request, the connection or the step that it belongs to, or guards itself.
+UNGUARDED = {
+    "chatd/daemon.py": {"listener.run", "serve_http", "end_with", "hurry"},
+    "chatd/health.py": {"keep", "_recover_after"},
+    "chatd/cli/chat.py": {"self._show_events"},
+    "chatd/cli/serve.py": {"end_with_supervisor"},
+    "chatd/cli/workers.py": {"end_with", "self._hurry"},
+    "chatd/gateway/listener.py": {"self._guarded"},
+    "chatd/gateway/outbox.py": {"self._write_backlog"},
+    "chatd/http/health.py": {"self._probe"},
+    "chatd/http/server.py": {"self._guarded"},
+    "chatd/node/absences.py": {"self._try"},
+    "chatd/node/due.py": {"send_one"},
+    "chatd/node/ownership.py": {"self._let_go"},
+    "chatd/node/pairing.py": {"self._carry_out_all"},
+    "chatd/node/presence.py": {"self._bury"},
+    "chatd/store/journal.py": {"self._tell_all"},
+}
+
+
+def test_every_task_that_runs_for_ever_is_guarded() -> None:
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "chatd").rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if name.startswith("chatd/client/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "start_soon":
+                found.setdefault(name, set()).add(ast.unparse(node.args[0]))
+    assert {name: tasks - UNGUARDED.get(name, set()) for name, tasks in found.items()} == {name: set() for name in found}

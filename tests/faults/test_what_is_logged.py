@@ -1,0 +1,172 @@
+"""What an operator reads while something fails: each change once, with the cause, and nothing in between."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
+from trio_websocket import HandshakeError, open_websocket_url
+
+from chatd.client import Refused
+from chatd.config import Config
+from chatd.health import MAX_VALUES, Sparse
+from chatd.store import embedded_postgres, embedded_redis
+from tests.admins import ANN, done
+from tests.admins import daemon as administered
+from tests.cluster.test_redis_trouble import tell
+from tests.faults.test_databases import own
+from tests.support import PATIENCE, Daemon, running
+
+__all__ = ["administered", "own"]
+Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
+Logged = Callable[[int], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Logged:
+    """Message and cause of the lines so far, of this level and above."""
+    caplog.set_level(logging.DEBUG, "chatd")
+
+    def lines(level: int) -> list[tuple[str, str]]:
+        records = [record for record in caplog.records if record.levelno >= level and record.name.startswith("chatd")]
+        return [(record.getMessage(), str(getattr(record, "cause", ""))) for record in records]
+
+    return lines
+
+
+async def until_logged(logged: Logged, message: str) -> None:
+    with trio.fail_after(3 * PATIENCE):
+        while message not in [line for line, _ in logged(logging.INFO)]:
+            await trio.sleep(0.05)
+
+
+async def test_a_redis_that_goes_and_comes_back(own: Own, logged: Logged) -> None:
+    config, _, redis = own
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        await redis.stop()
+        await until_logged(logged, "Redis connection fails")
+        for _ in range(20):
+            await alice.send(conversation)
+            await trio.sleep(0.1)
+        await redis.start()
+        await until_logged(logged, "Redis connection is well again")
+    (told,) = [line for line in logged(logging.WARNING) if "Redis" in line[0]]
+    assert told[1]
+    assert [line for line, _ in logged(logging.WARNING)] == ["Redis connection fails"]
+
+
+async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
+    config, _, redis = own
+    async with running(config):
+        tell(redis, "CONFIG SET maxmemory 1")
+        await until_logged(logged, "Redis commands fails")
+        await trio.sleep(1)
+        tell(redis, "CONFIG SET maxmemory 0")
+        await until_logged(logged, "Redis commands is well again")
+    ((message, cause),) = logged(logging.WARNING)
+    assert (message, "command not allowed" in cause) == ("Redis commands fails", True)
+
+
+async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged) -> None:
+    wrong = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
+    async with running(wrong) as daemon, daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation)
+    ((message, cause),) = logged(logging.WARNING)
+    assert message == "Redis connection fails"
+    assert "127.0.0.1:1" in cause
+
+
+async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> None:
+    config, postgres, _ = own
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        await postgres.stop("immediate")
+        for number in range(3):
+            refused = await alice.refused("message.send", conversation=conversation, client_id=f"c{number}", text="x")
+            assert refused.message == "the database is away"
+        await postgres.start()
+        await until_logged(logged, "Postgres connection is well again")
+        await alice.send(conversation)
+    ((message, cause),) = logged(logging.WARNING)
+    assert (message, bool(cause)) == ("Postgres connection fails", True)
+
+
+async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own, logged: Logged) -> None:
+    """111 failed commits were not one line, and senders were told that the database is away."""
+    config, postgres, _ = own
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        await run(postgres, "alter system set default_transaction_read_only = on; select pg_reload_conf()")
+        with trio.fail_after(PATIENCE):
+            while (refused := await send(alice, conversation)) is None:
+                await trio.sleep(0.05)
+        for _ in range(3):
+            refused = await send(alice, conversation)
+            assert refused is not None
+            assert refused.message == "the database is read-only"
+        assert (await daemon.rest("GET", "/readyz")).body["services"]["postgres"] == {"status": "read_only"}
+        await run(postgres, "set default_transaction_read_only = off; alter system reset all; select pg_reload_conf()")
+        await until_logged(logged, "Postgres writes is well again")
+        assert await send(alice, conversation) is None
+    ((message, cause),) = logged(logging.WARNING)
+    assert (message, "read-only transaction" in cause) == ("Postgres writes fails", True)
+
+
+async def send(person: object, conversation: str) -> Refused | None:
+    try:
+        await person.send(conversation)  # type: ignore[attr-defined]
+    except Refused as refused:
+        return refused
+    return None
+
+
+async def run(postgres: embedded_postgres.Server, statements: str) -> None:
+    psql = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / "psql")]
+    for statement in statements.split("; "):
+        await trio.run_process([*psql, "-c", statement, postgres.dsn], capture_stdout=True, cwd="/")
+
+
+async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytest.LogCaptureFixture) -> None:
+    daemon = administered
+    with pytest.raises(HandshakeError):
+        async with open_websocket_url(daemon.addresses.socket, extra_headers=[(b"Origin", b"https://evil.test")]):
+            pass
+    async with daemon.person() as banned, daemon.person() as kicked, daemon.person() as leaver, daemon.person() as other:
+        await banned.refused("conversation.get", conversation=other.user)
+        await done(daemon, "ban", user=banned.user, reason="spam")
+        await done(daemon, "kick", user=kicked.user)
+        await daemon.rest("POST", "/v1/auth/logout", {}, leaver.account.access_token)
+        for person in (banned, kicked, leaver):
+            await person.ended()
+    records = [record for record in caplog.records if record.levelno >= logging.INFO and record.name.startswith("chatd")]
+    fields = [vars(record) for record in records]
+    assert "https://evil.test" in [one.get("origin") for one in fields]
+    closed = {(one["close"], one["user"]) for one in fields if "close" in one}
+    assert {("banned", banned.user), ("going_away", kicked.user), ("logged_out", leaver.user)} <= closed
+    quiet = {line for line, _ in logged(logging.DEBUG)} - {line for line, _ in logged(logging.INFO)}
+    assert {"connected", "closed", "refused", "a handshake was refused"} <= quiet
+
+
+async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemon, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert (await administered.rest("POST", "/admin/drain", {"over": 0}, ANN)).status == 200
+    with trio.fail_after(2 * PATIENCE):
+        while "drained" not in [record.getMessage() for record in caplog.records]:
+            await trio.sleep(0.05)
+    said = {record.getMessage(): vars(record).get("by") for record in caplog.records}
+    assert said["draining; a second signal hurries"] == said["drained"] == "ann"
+
+
+async def test_what_peers_cause_is_bounded(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sparse = Sparse(logging.getLogger("chatd.test"), "origin")
+    for number in range(100):
+        sparse.log("refused", "https://a.test")
+        await trio.sleep(1)
+        sparse.log("refused", f"https://{number % 5}.test")
+    lines = [(vars(record)["origin"], vars(record)["times_since"]) for record in caplog.records]
+    assert [count for origin, count in lines if origin == "https://a.test"] == [0, 59]
+    assert len(lines) == 2 + 2 * 5
+    for number in range(3 * MAX_VALUES):
+        sparse.log("refused", str(number))
+    assert len(sparse._seen) == MAX_VALUES

@@ -1,0 +1,83 @@
+"""Who asks for much and does not read it: what that costs a daemon in a process of its own, and everybody else."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import trio
+
+from chatd.client import Account, sign_up
+from chatd.config import Config
+from chatd.daemon import Addresses
+from tests.faults.process import linked, process
+from tests.files import stored
+from tests.http.raw import Door
+from tests.support import Daemon, eventually
+
+FILE = b"\x00\x01" * 3_500_000
+TEXT = "x" * 16_000
+MEBIBYTE = 1_048_576
+# Connections that stall, and what all of them together may cost: without a bound it is their number times the file or the list.
+STALLED = {"file": 40, "list": 20, "export": 20}
+MOST_GROWTH = 96 * MEBIBYTE
+
+
+@asynccontextmanager
+async def stalled(door: Door, path: str, token: str, count: int) -> AsyncIterator[list[trio.SocketStream]]:
+    """So many connections that have asked for this, and read nothing of it."""
+    asked = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    async with AsyncExitStack() as stack:
+        streams = []
+        for _ in range(count):
+            sock = trio.socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await sock.connect((door.host, door.port))
+            streams.append(await stack.enter_async_context(trio.SocketStream(sock)))
+            await streams[-1].send_all(asked)
+        yield streams
+
+
+def vanish(streams: list[trio.SocketStream]) -> None:
+    for stream in streams:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.socket.close()
+
+
+async def long_list(daemon: Daemon, account: Account, link: Any) -> str:
+    """The path of a list of some megabytes."""
+    other = await sign_up(daemon.addresses.http, name="bob")
+    opened = await link.call({"t": "conversation.open", "user": other.user})
+    place = opened["conversation"]["id"]
+    for number in range(150):
+        await link.call({"t": "message.send", "conversation": place, "client_id": str(number), "text": TEXT})
+    return f"/v1/conversations/{place}/messages?limit=150"
+
+
+async def test_who_does_not_read_costs_little_and_harms_nobody(tmp_path: Path) -> None:
+    """Files, lists and exports; the readers stall, then vanish. Everything they held is given back."""
+    async with process(tmp_path) as served:
+        daemon, system = Daemon(Config(), Addresses(served.socket, served.http)), psutil.Process(served.pid)
+        alice, bob = await sign_up(served.http, name="alice"), await sign_up(served.http, name="carol")
+        async with linked(served, alice) as link:
+            file = f"/v1/uploads/{(await stored(daemon, alice.access_token, FILE))['id']}"
+            paths = {"file": file, "list": await long_list(daemon, alice, link), "export": "/v1/me/export"}
+        own = f"/v1/uploads/{(await stored(daemon, bob.access_token, FILE))['id']}"
+        for path in paths.values():
+            assert (await daemon.rest("GET", path, token=alice.access_token)).status == 200
+        memory, sockets = system.memory_info().rss, len(system.net_connections("tcp"))
+        async with AsyncExitStack() as stack:
+            streams: list[trio.SocketStream] = []
+            for name, count in STALLED.items():
+                streams += await stack.enter_async_context(stalled(Door.of(daemon), paths[name], alice.access_token, count))
+            for _ in range(5):
+                assert (await daemon.rest("GET", own, token=bob.access_token)).body == FILE
+                await trio.sleep(0.1)
+                assert system.memory_info().rss - memory < MOST_GROWTH
+            vanish(streams)
+            await eventually(lambda: len(system.net_connections("tcp")) <= sockets)
+            for path in paths.values():
+                assert (await daemon.rest("GET", path, token=alice.access_token)).status == 200
