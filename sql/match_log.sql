@@ -5,3 +5,7 @@ select m.id::text, m.created_at from matches m where m.id > $1::uuid order by m.
 -- name: states
 -- Those of these matches that there are, and why they ended (null: they have not): ids.
 select m.id::text, m.reason from matches m where m.id = any($1::uuid[])
+
+-- name: erased
+-- Users who were erased after a time.
+select u.tenant, u.id::text as user from users u where u.erased_at >= $1

@@ -25,6 +25,8 @@ MOST_SPENT = 50_000
 MAY_RETURN = ("held", "disconnected")
 # Waiting times of the last pairs, for the estimate.
 REMEMBERED = 32
+# Queues of which they are remembered; users name queues, so the one that was used longest ago is forgotten.
+MOST_QUEUES = 1_000
 TAGS = RELAXED.index("tags") + 1
 
 
@@ -34,7 +36,7 @@ class Pool:
     def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
         self._queues = queues
         self._make_id = make_id
-        self._waits: dict[tuple[str, str], list[int]] = {}
+        self._waits: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._spent: OrderedDict[str, None] = OrderedDict()
         self.paused = False
         self._clear()
@@ -280,9 +282,13 @@ class Pool:
     def _remember(self, pair: Paired) -> None:
         for id_ in pair.tickets:
             ticket = self.tickets[id_]
-            waits = self._waits.setdefault((ticket.tenant, ticket.queue), [])
+            queue = (ticket.tenant, ticket.queue)
+            waits = self._waits.setdefault(queue, [])
+            self._waits.move_to_end(queue)
             waits.append(pair.at - ticket.since)
             del waits[:-REMEMBERED]
+        while len(self._waits) > MOST_QUEUES:
+            self._waits.popitem(last=False)
 
     def estimate(self, tenant: str, queue: str) -> int | None:
         """Milliseconds that the last ones waited, in the median; None when there were too few to say."""

@@ -54,7 +54,7 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
 
     What is committed is told in any case; when nobody can say who is to be hidden, that is the answer.
     """
-    if not any(isinstance(effect, Reply) and can_name(effect.result) for effect in effects):
+    if not any(isinstance(effect, Reply) and can_name(type(effect.result)) for effect in effects):
         return effects
     try:
         await refresh(ctx, mask)

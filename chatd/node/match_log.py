@@ -119,6 +119,8 @@ class MatchLog:
                     self._add(pair)
         finally:
             self._meanwhile = None
+        # The word that these are erased may have been lost with the owner before.
+        self._mirror.forget([(row["tenant"], row["user"]) for row in await self._db.all(SQL.erased, since)])
         self._losses, self._lost_at = losses, None
         await self._check_open()
 

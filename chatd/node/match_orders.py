@@ -107,6 +107,13 @@ class MatchClosed(Control, array_like=True, tag="match-closed"):
     reason: str
 
 
+class MatchForget(Control, array_like=True, tag="match-forget"):
+    """This user is erased: their ticket is dropped, and the owner takes what they said of themselves out of the journal."""
+
+    tenant: str
+    user: str
+
+
 ForPool = (
     MatchFind
     | MatchLeave
@@ -120,4 +127,5 @@ ForPool = (
     | MatchOver
     | MatchNews
     | MatchClosed
+    | MatchForget
 )

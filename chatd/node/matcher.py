@@ -59,6 +59,7 @@ class Matcher:
         cluster.on(match_orders.MatchHeld, self._obey_held)
         cluster.on(match_orders.MatchHandOver, self._obey_hand_over)
         cluster.on(match_orders.MatchDrop, self._obey_drop)
+        cluster.on(match_orders.MatchForget, self._obey_forget)
         cluster.on(match_orders.MatchAvoid, self._obey_avoid)
         cluster.on(match_orders.MatchOver, self._obey_over)
 
@@ -197,6 +198,14 @@ class Matcher:
 
     async def _obey_drop(self, order: match_orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
+
+    async def forget(self, tenant: str, user: str) -> None:
+        """Somebody is erased. May be called again."""
+        await self._cluster.order(match_orders.MatchForget(tenant, user))
+
+    async def _obey_forget(self, order: match_orders.MatchForget) -> None:
+        self._drop(order.tenant, order.user, "cancelled")
+        self.pool.forget([(order.tenant, order.user)])
 
     async def _obey_avoid(self, order: match_orders.MatchAvoid) -> None:
         self._avoid(order.tenant, order.user, order.other)

@@ -4,7 +4,7 @@ Whoever becomes owner replays the journal of the one before. Tickets of that poo
 are connected nowhere, are let go after the grace.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from sys import maxsize
 
 import trio
@@ -127,6 +127,11 @@ class Ownership:
 
     def _write(self, step: Step) -> None:
         self._mirror.note(step, self.lease.fence)
+
+    def forget(self, users: Iterable[User]) -> None:
+        """These are erased: nothing that they said of themselves stays in the journal, if it is ours."""
+        if self.held:
+            self._mirror.forget(users)
 
     def close(self, match: str, reason: str) -> None:
         """A match that stood is over: one node, the owner, writes that down."""

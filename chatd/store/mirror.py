@@ -5,7 +5,7 @@ stream is bounded, in entries and in bytes; so now and then, and whenever someth
 begins with a reset and holds the whole pool. Matching never waits for it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 import trio
@@ -13,6 +13,7 @@ import trio
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
 from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
+from chatd.store.mirror_redaction import redact
 from chatd.store.redis import Redis
 from chatd.store.stream_window import StreamWindow, order_of
 
@@ -42,6 +43,8 @@ class Mirror:
         self._clock = clock
         self._snapshot = snapshot
         self._waiting: list[Line] = []
+        # Users whose words are to be taken out of the stream.
+        self._erased: set[tuple[str, str]] = set()
         self._writing = False
         self._work = trio.Event()
         # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
@@ -78,9 +81,16 @@ class Mirror:
         self._lost()
         self._work.set()
 
+    def forget(self, users: Iterable[tuple[str, str]]) -> None:
+        """These are erased: what they said of themselves goes from the stream."""
+        self._erased |= set(users)
+        if self._erased:
+            self._work.set()
+
     def discard(self) -> None:
         """The pool is not ours any more: what was not written yet counts no more."""
         self._waiting.clear()
+        self._erased.clear()
 
     def _lost(self) -> None:
         self._losses += 1
@@ -121,6 +131,10 @@ class Mirror:
             await self._write(page[-1].fence, [line.step for line in page])
         if self._needs_snapshot():
             await self._write_snapshot(whole=True)
+        if self._erased:
+            erased = set(self._erased)
+            await redact(self._redis, self._key, erased)
+            self._erased -= erased
 
     def _needs_snapshot(self) -> bool:
         """A large pool is written as a whole less often: what it costs for each step stays the same.
