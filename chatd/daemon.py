@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 import trio_asyncio
+from msgspec.structs import replace
 
 from chatd import features, log
 from chatd.clock import now_ms
@@ -101,6 +102,12 @@ def open_doors(config: Config) -> Iterator[Doors]:
 def name_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def with_public_url(config: Config, http_url: str) -> Config:
+    """With an address for files, where none is configured: the HTTP door itself."""
+    url = (config.uploads.public_url or http_url).rstrip("/")
+    return replace(config, uploads=replace(config.uploads, public_url=url))
 
 
 @asynccontextmanager
@@ -233,6 +240,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     registry, keys = load(features), Keyring(config)
     Admins(config)
     with open_doors(config) as doors:
+        config = with_public_url(config, doors.addresses.http)
         async with open_node(config, keys) as node, trio.open_nursery() as services:
             wheel = Wheel()
             start_services(services, node, wheel)
@@ -253,7 +261,7 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
     listener = Listener(doors.gateway, node.config.gateway, admission, house, node.health)
     watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
-    app = build_app(node, registry, drain, doors.addresses.socket, doors.addresses.http, watch)
+    app = build_app(node, registry, drain, doors.addresses.socket, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)

@@ -65,6 +65,23 @@ export interface AskUnread {
   t: "unread.total";
 }
 
+/** An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two. */
+export interface AttachmentInput {
+  type?: "audio" | "file" | "image" | "video" | "voice" | "link" | null;
+  upload?: string | null;
+  url?: string | null;
+}
+
+/** Sound. */
+export interface AudioAttachment {
+  type: "audio";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+}
+
 /** The socket is good until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
@@ -418,6 +435,18 @@ export interface Evidence {
   earlier?: Array<string>;
 }
 
+/** Any file. An image that is sent as a file has `width` and `height` too. */
+export interface FileAttachment {
+  type: "file";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+  width?: number;
+  height?: number;
+}
+
 /** Find somebody to talk to. Whoever asks again replaces what they asked before. */
 export interface FindMatch {
   t: "match.find";
@@ -467,6 +496,18 @@ export interface FullReport {
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
+}
+
+/** A picture. `width` and `height` in pixels, where they are known. */
+export interface ImageAttachment {
+  type: "image";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+  width?: number;
+  height?: number;
 }
 
 /** What all members share of a conversation, but for who is in it. */
@@ -583,6 +624,12 @@ export interface LiftBan {
   t: "admin.ban.lift";
   ban: string;
   tenant?: string;
+}
+
+/** A link that the sender attached. The filters of links have judged it. */
+export interface LinkAttachment {
+  type: "link";
+  url: string;
 }
 
 /** The audit log, the latest first. `before`: the last id of the page before. */
@@ -812,7 +859,7 @@ export interface Message {
   sender: string;
   client_id: string;
   text: string | null;
-  attachments: Array<Record<string, unknown>>;
+  attachments: Array<ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment>;
   reply_to: string | null;
   created_at: number;
   meta: Record<string, unknown> | null;
@@ -1194,7 +1241,7 @@ export interface ScheduleMessage {
   conversation: string;
   client_id: string;
   text?: string | null;
-  attachments?: Array<Record<string, unknown>>;
+  attachments?: Array<AttachmentInput>;
   reply_to?: string | null;
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
@@ -1215,13 +1262,13 @@ export interface Scheduled {
   at: number;
 }
 
-/** A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits. */
+/** A message that is to be sent `at` a time, with its attachments as they were named. */
 export interface ScheduledMessage {
   id: string;
   conversation: string;
   client_id: string;
   text: string | null;
-  attachments: Array<Record<string, unknown>>;
+  attachments: Array<AttachmentInput>;
   reply_to: string | null;
   meta: Record<string, unknown> | null;
   mentions: Array<string>;
@@ -1271,7 +1318,7 @@ export interface SendMessage {
   conversation: string;
   client_id: string;
   text?: string | null;
-  attachments?: Array<Record<string, unknown>>;
+  attachments?: Array<AttachmentInput>;
   reply_to?: string | null;
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
@@ -1559,6 +1606,26 @@ export interface UserSettings {
   notify: "all" | "mentions" | "none";
   quiet: Quiet | null;
   show_presence: "contacts" | "everybody" | "nobody";
+}
+
+/** A film. */
+export interface VideoAttachment {
+  type: "video";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
+}
+
+/** A voice message. */
+export interface VoiceAttachment {
+  type: "voice";
+  upload: string;
+  url: string;
+  mime: string;
+  size: number;
+  name: string | null;
 }
 
 /** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */

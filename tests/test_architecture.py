@@ -144,7 +144,7 @@ def test_every_act_of_a_system_message_is_declared() -> None:
 def test_every_route_is_in_the_descriptions() -> None:
     config = Config(admins={"ann": Admin(token="x" * 32)})
     node: Any = SimpleNamespace(config=config)
-    app = quart_app(node, load(features), Drain(config.drain), "ws://x", "http://x")
+    app = quart_app(node, load(features), Drain(config.drain), "ws://x")
     metrics.add_routes(app, node, None)  # type: ignore[arg-type]
     described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     text = (ROOT / "docs" / "protocol.md").read_text()

@@ -11,6 +11,28 @@ from msgspec import field
 from chatd.client.wire_base import Answer, Event, Part
 
 
+class Attachment(Part, kw_only=True, frozen=True):
+    """`type`: image | video | audio | voice | file | link. What a type does not have is None."""
+
+    type: str
+    upload: str | None = None
+    url: str
+    mime: str | None = None
+    size: int | None = None
+    name: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+class AttachmentInput(Part, kw_only=True, frozen=True):
+    """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
+
+    Without `type` it is a `link` for a `url`, and for an `upload` what its MIME type says. `voice` and `audio` take any sound,
+    MP4 and WebM included; `file` takes every upload."""
+
+    type: str | None = None
+    upload: str | None = None
+    url: str | None = None
+
 class AuthRefreshed(Answer, tag="auth.refreshed", kw_only=True, frozen=True):
     """The socket is good until `expires_at`."""
 
@@ -387,7 +409,7 @@ class Message(Part, kw_only=True, frozen=True):
     sender: str
     client_id: str
     text: str | None
-    attachments: list[dict[str, Any]]
+    attachments: list[Attachment]
     reply_to: str | None
     created_at: int
     meta: dict[str, Any] | None
@@ -628,13 +650,15 @@ class Scheduled(Answer, tag="message.scheduled", kw_only=True, frozen=True):
     at: int
 
 class ScheduledMessage(Part, kw_only=True, frozen=True):
-    """A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits."""
+    """A message that is to be sent `at` a time, with its attachments as they were named.
+
+    `failed`: the code with which it was refused then; null as long as it waits."""
 
     id: str
     conversation: str
     client_id: str
     text: str | None
-    attachments: list[dict[str, Any]]
+    attachments: list[AttachmentInput]
     reply_to: str | None
     meta: dict[str, Any] | None
     mentions: list[str]

@@ -1,25 +1,41 @@
-"""What counts as an emoji: one picture character, however many code points make it up, or the name of a custom one.
+"""What counts as an emoji, and its one spelling.
 
-By categories of Unicode and not by a list, so that those of next year count as well (UTS 51, section 1.4.1).
+The list is that of Unicode (UTS 51, emoji-test.txt), as the package `emoji` has it. A client may know emoji younger than the
+list: a code point that Unicode reserves for pictographs counts as well, alone and in the sequences that UTS 51 describes.
 """
 
 import re
-import unicodedata
 
-LONGEST = 32
+from emoji import EMOJI_DATA, STATUS
+
+MAX_LENGTH = 32
 NAME = re.compile(r":[a-z0-9_+-]{1,30}:")
-# Pictures, modifiers of skin, joiners and variation selectors, enclosing keycaps, tags of flags.
-PARTS = ("So", "Sk", "Mn", "Me", "Cf")
-KEYCAPS = "0123456789#*"
-KEYCAP = "\u20e3"
+# VS15 and VS16 ask for a presentation, as text or as a picture: the same emoji with and without them.
+SELECTORS = re.compile("[\ufe0e\ufe0f]")
+# The spelling that keyboards send, by the same emoji without selectors.
+QUALIFIED = {
+    SELECTORS.sub("", emoji): emoji
+    for emoji, known in EMOJI_DATA.items()
+    if known["status"] in (STATUS["fully_qualified"], STATUS["component"])
+}
+# Emoji of one code point in the Basic Multilingual Plane; beyond it Unicode reserves ranges (Extended_Pictographic).
+SHORT = "".join(sorted(emoji for emoji in QUALIFIED if len(emoji) == 1 and emoji < "\uffff"))
+PICTURE = f"[{re.escape(SHORT)}\U0001f000-\U0001faff\U0001fc00-\U0001fffd][\U0001f3fb-\U0001f3ff]?"
+SEQUENCE = re.compile(
+    f"{PICTURE}(?:\u200d{PICTURE})*|[\U0001f1e6-\U0001f1ff]{{2}}|[0-9#*]\u20e3"
+    "|\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"
+)
 
 
 def is_emoji(text: str) -> bool:
-    """Whether this can be a reaction."""
+    """Whether this can be a reaction: one emoji in any spelling, or the name of a custom one."""
     if NAME.fullmatch(text):
         return True
-    if not 1 <= len(text) <= LONGEST:
-        return False
-    rest = text[1:] if text[0] in KEYCAPS and text.endswith(KEYCAP) else text
-    is_picture = rest is not text or any(unicodedata.category(char) == "So" or char in "‼⁉" for char in text)
-    return is_picture and all(unicodedata.category(char) in PARTS or char in "‼⁉" for char in rest)
+    bare = SELECTORS.sub("", text)
+    return len(text) <= MAX_LENGTH and (bare in QUALIFIED or SEQUENCE.fullmatch(bare) is not None)
+
+
+def canonical(text: str) -> str:
+    """The same text in one spelling: an emoji fully qualified; within other text selectors make no difference, and go."""
+    bare = SELECTORS.sub("", text)
+    return QUALIFIED.get(bare, bare)

@@ -48,17 +48,10 @@ def facets(conversation: str, sender: str, created_at: int, text: str | None, at
 
 
 def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
-    if attachments:
+    """Of attachments in their stored form. An image that was sent as a file is an image too."""
+    if any("upload" in one for one in attachments):
         yield "file"
-    if any(map(is_image, attachments)):
+    if any(one.get("mime", "").startswith("image/") for one in attachments):
         yield "image"
-    if LINK.search(text):
+    if LINK.search(text) or any(one["type"] == "link" for one in attachments):
         yield "link"
-
-
-def is_image(attachment: Any) -> bool:
-    """Attachments have no fixed form: `image` or `image/...` as `mime`, `type` or `kind`."""
-    if not isinstance(attachment, dict):
-        return False
-    kinds = (attachment.get(key) for key in ("mime", "type", "kind"))
-    return any(isinstance(kind, str) and kind.partition("/")[0].lower() == "image" for kind in kinds)

@@ -1,9 +1,9 @@
 """The name that somebody gave a file. It is kept as a label and never used as a path."""
 
-import unicodedata
 from urllib.parse import quote
 
 from chatd.domain.file_types import EXTENSIONS
+from chatd.domain.texts import name_form
 
 LONGEST = 200
 
@@ -11,8 +11,7 @@ LONGEST = 200
 def label(name: str | None) -> str | None:
     """The last part, without what does not show, what turns the text around, and what would not fit; None for nothing."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
-    # C: control characters, marks of direction, halves of characters, what has no meaning yet.
-    text = "".join(character for character in last if unicodedata.category(character)[0] != "C").strip(" .")
+    text = name_form(last).strip(" .")
     return text[:LONGEST].strip(" .") or None
 
 

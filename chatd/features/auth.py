@@ -23,6 +23,7 @@ from chatd.store import queries
 from chatd.store.batches import delete_all
 from chatd.store.postgres import Postgres, Row
 from chatd.wire.messages import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("auth")
 REFRESH_BYTES, TICKET_BYTES = 32, 24
@@ -30,8 +31,8 @@ REFRESH_BYTES, TICKET_BYTES = 32, 24
 REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
 # Logins that ended, or whose tokens have all expired, are kept for 30 days, so that an operator can still look them up.
 KEEP_LOGINS_MS = 30 * 86_400_000
-Secret = Annotated[str, Meta(min_length=16, max_length=200)]
-Opaque = Annotated[str, Meta(min_length=1, max_length=4096)]
+Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
+Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):

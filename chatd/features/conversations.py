@@ -93,11 +93,11 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     CreateConversation,
     result=ConversationResult,
     cost=5,
-    refuses=("not_found", "too_large", "blocked"),
+    refuses=("not_found", "too_large", "blocked", "forbidden"),
     http="POST /v1/conversations",
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
-    """Refused `not_found` when a member is unknown, `too_large` for too many."""
+    """Refused `not_found` when a member is unknown, `too_large` for too many, `forbidden` by a filter of the title."""
     users = sorted({ctx.user, *cmd.members})
     most = ctx.node.config.limits.members
     if len(users) > most:

@@ -16,6 +16,7 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, ToUser
 from chatd.node.messages import check_text, message_in, screened, told_update
 from chatd.node.registry import Needs, command
+from chatd.node.saying import check_may_say
 from chatd.node.tombstones import bury
 from chatd.node.views import message_of
 from chatd.store import queries
@@ -23,6 +24,7 @@ from chatd.store.postgres import Row
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Event, Id, Limit, Millis, Ok, Result
+from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("edits")
 Told = tuple[Message, Event]
@@ -42,7 +44,7 @@ class EditMessage(Command, tag="message.edit"):
 
     conversation: Id
     message: Id
-    text: Annotated[str, Meta(min_length=1)]
+    text: Annotated[str, Meta(min_length=1, extra=MESSAGE)]
 
 
 @command(
@@ -53,16 +55,20 @@ class EditMessage(Command, tag="message.edit"):
     lasting=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """Refused `forbidden` for a message of somebody else, a forwarded or too old a one, `conflict` for a deleted one."""
+    """Refused `forbidden` for a message of somebody else, a forwarded or too old a one, `conflict` for a deleted one.
+
+    Where only announcements are allowed, and in slow mode, an edit is refused as a message would be.
+    """
     check_text(ctx.node.config, cmd.text)
-    text = await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
+    text = (await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
 
     async def work(here: Change) -> Told:
         row = await message_in(here, cmd.message)
         check_edit(ctx, row)
+        await check_may_say(here)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
-        message = message_of(await message_in(here, cmd.message))
+        message = message_of(await message_in(here, cmd.message), here.files_url)
         return message, told_update(here, message, "edit")
 
     message, event = await change(ctx, cmd.conversation, work)

@@ -1,14 +1,16 @@
 """Sending on what somebody said elsewhere. It says who wrote it first and when, and not in which conversation."""
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from chatd.errors import Refused
 from chatd.ids import uuid7
+from chatd.node.attachments import shown
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToConversation, deliver
 from chatd.node.messages import screened
 from chatd.node.registry import command
-from chatd.node.sending import Committed, ack_of, is_known
+from chatd.node.sending import Committed, Content, ack_of, is_known
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
 from chatd.store.jsonb import to_jsonb
@@ -31,13 +33,12 @@ class ForwardMessage(Command, tag="message.forward"):
 class Original(Struct, frozen=True):
     """What is sent on. `first`: who wrote it first, and when."""
 
-    text: str | None
-    attachments: list[Json]
+    content: Content
     first: Json
 
 
 # For the journal, which knows the message by its client_id and gives its first answer again.
-DONE = Original(None, [], {})
+DONE = Original(Content(), {})
 
 
 class Forwarded(Committed, tag="message.forwarded"):
@@ -53,18 +54,20 @@ class Forwarded(Committed, tag="message.forwarded"):
 )
 async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     """Refused `conflict` for a message that was deleted or that nobody wrote; else as message.send."""
-    said = await original(ctx, cmd)
-    text = await screened(ctx, cmd.conversation, cmd.client_id, said.text, said.attachments)
+    source = await original(ctx, cmd)
+    asked = source.content
+    draft = await screened(ctx, cmd.conversation, cmd.client_id, asked.text, asked.attachments)
+    said = replace(asked, text=draft.text, attachments=draft.attachments)
 
     async def tell(done: Appended) -> None:
-        ack = ack_of(Forwarded, cmd.client_id, said.text, text, done)
-        news = ToConversation(cmd.conversation, news_of(ctx.user, cmd, text, said, done), but=ctx.session, ack=ack)
+        ack = ack_of(Forwarded, cmd.client_id, asked.text, said.text, done)
+        news = ToConversation(cmd.conversation, news_of(ctx, cmd, said, source.first, done), but=ctx.session, ack=ack)
         await deliver(ctx, [Reply(ack) if done.duplicate else news])
 
     attachments = to_jsonb(said.attachments) if said.attachments else None
-    extra = to_jsonb({"forwarded": said.first})
+    extra = to_jsonb({"forwarded": source.first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
-    await ctx.node.journal.append(Append(*place, text, attachments, None, None, extra), tell)
+    await ctx.node.journal.append(Append(*place, said.text, attachments, None, None, extra), tell)
     return []
 
 
@@ -73,7 +76,8 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
-        return Original(row["text"], row["attachments"] or [], as_known(ctx, cmd, first) if row["kind"] == "match" else first)
+        said = Content(row["text"], row["attachments"] or [])
+        return Original(said, as_known(ctx, cmd, first) if row["kind"] == "match" else first)
     if await is_known(ctx, cmd.client_id):
         return DONE
     if row is None:
@@ -89,19 +93,19 @@ def as_known(ctx: Ctx, cmd: ForwardMessage, first: Json) -> Json:
     return {**first, "sender": veils.pseudonym(ctx.tenant, cmd.source, first["sender"])}
 
 
-def news_of(sender: str, cmd: ForwardMessage, text: str | None, said: Original, done: Appended) -> MessageNew:
+def news_of(ctx: Ctx, cmd: ForwardMessage, said: Content, first: Json, done: Appended) -> MessageNew:
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=sender,
+        sender=ctx.user,
         client_id=cmd.client_id,
-        text=text,
-        attachments=said.attachments,
+        text=said.text,
+        attachments=shown(said.attachments, ctx.files_url),
         reply_to=None,
         created_at=done.created_at,
         meta=None,
-        forwarded=said.first,
+        forwarded=first,
         expires_at=done.expires_at or UNSET,
     )
     return MessageNew(conversation=cmd.conversation, rev=done.rev, message=message)

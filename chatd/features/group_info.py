@@ -16,6 +16,7 @@ from chatd.store import queries
 from chatd.wire.changes import ConversationUpdate
 from chatd.wire.entities import Conversation, Joining, Message, SlowSeconds
 from chatd.wire.messages import Command, Id, Result
+from chatd.wire.texts import NAME, PROSE
 
 SQL = queries.load("group_info")
 INFO = ("title", "description", "picture")
@@ -34,8 +35,8 @@ class EditConversation(Command, tag="conversation.edit"):
     """
 
     conversation: Id
-    title: Annotated[str, Meta(max_length=100)] | None = None
-    description: Annotated[str, Meta(max_length=1000)] | None = None
+    title: Annotated[str, Meta(max_length=100, extra=NAME)] | None = None
+    description: Annotated[str, Meta(max_length=1000, extra=PROSE)] | None = None
     picture: Id | None = None
     announce: bool | None = None
     disappear: Annotated[int, Meta(ge=0, le=31_536_000)] | None = None

@@ -17,10 +17,11 @@ from chatd.node.views import own_view_to_tell
 from chatd.store import queries
 from chatd.wire.entities import Conversation, Member, Message
 from chatd.wire.messages import Command, Event, Id, Millis, Ok, Result
+from chatd.wire.texts import PROSE
 
 SQL = queries.load("joining")
 MOST_REQUESTS, MOST_OWN_REQUESTS = 1000, 100
-Words = Annotated[str, Meta(max_length=500)]
+Words = Annotated[str, Meta(max_length=500, extra=PROSE)]
 
 
 class JoinConversation(Command, tag="conversation.join"):

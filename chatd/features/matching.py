@@ -15,15 +15,16 @@ from chatd.node.registry import command
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Id, Ok, Result
+from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("matching")
 MOST_CONDITIONS = 20
 LONGEST_TEXT = 64
 
-Tag = Annotated[str, Meta(min_length=1, max_length=32)]
-Attribute = Annotated[str, Meta(min_length=1, max_length=32)]
-Value = bool | int | float | Annotated[str, Meta(max_length=LONGEST_TEXT)]
-Conditions = Annotated[dict[Attribute, Any], Meta(max_length=MOST_CONDITIONS)]
+Tag = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
+Attribute = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
+Value = bool | int | float | Annotated[str, Meta(max_length=LONGEST_TEXT, extra=KEY)]
+Conditions = Annotated[dict[Attribute, Any], Meta(max_length=MOST_CONDITIONS, extra=LOOKUP)]
 
 
 class Accepts(Struct, forbid_unknown_fields=True):
@@ -54,9 +55,9 @@ class MatchQueued(Result, tag="match.queued"):
     eta_ms: int | UnsetType = UNSET
 
 
-@command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict",), http="POST /v1/match")
+@command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
-    """Refused `conflict` for who is in a match."""
+    """Refused `conflict` for who is in a match, `forbidden` by a filter of words or links."""
     ctx.node.maintenance.check()
     check_conditions(cmd.accept)
     if await active(ctx) is not None:

@@ -16,8 +16,8 @@ SQL = queries.load("messages")
 class SendMessage(Outgoing, tag="message.send"):
     """Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever.
 
-    It needs a text or an attachment; one with `upload` names a file that the sender may read. `mentions` are members it is meant
-    for, `everybody` means all of them, for which a group asks for a right.
+    It needs a text or an attachment, which names an `upload` that the sender may read, or the `url` of a link. `mentions` are
+    members it is meant for, `everybody` means all of them, for which a group asks for a right.
     """
 
 
@@ -74,5 +74,5 @@ async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
     edge = cmd.before if cmd.after is None else cmd.after
     rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, ctx.user, edge, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
-    items = sorted(map(message_of, page), key=lambda message: message.seq)
+    items = sorted((message_of(row, ctx.files_url) for row in page), key=lambda message: message.seq)
     return [Reply(Messages(items=items, more=more))]

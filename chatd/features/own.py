@@ -14,6 +14,7 @@ from chatd.store import queries
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Conversation, Notify
 from chatd.wire.messages import Command, Id, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("own")
 FOR_EVER = 2**53 - 1
@@ -30,7 +31,7 @@ class SetConversation(Command, tag="conversation.settings"):
     archived: bool | None = None
     pinned: bool | None = None
     hidden: bool | None = None
-    draft: Annotated[str, Meta(max_length=20_000)] | None = None
+    draft: Annotated[str, Meta(max_length=20_000, extra=PRIVATE)] | None = None
     notify: Notify | Literal[""] | None = None
 
 

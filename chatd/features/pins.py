@@ -63,7 +63,7 @@ async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Eff
         if on:
             await check_room(here, row["deleted_at"] is not None)
         await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None, here.user if on else None)
-        event = told_update(here, message_of(await message_in(here, message)), "pin", on=on)
+        event = told_update(here, message_of(await message_in(here, message), here.files_url), "pin", on=on)
         return event, await here.say({"act": "message.pinned", "message": message}) if on else None
 
     done = await change(ctx, conversation, work, Right.PIN, blocked=not on)
@@ -103,4 +103,4 @@ class Pins(Result, tag="message.pins"):
 )
 async def list_pins(ctx: Ctx, cmd: ListPins) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, MOST)
-    return [Reply(Pins(items=[message_of(row) for row in rows]))]
+    return [Reply(Pins(items=[message_of(row, ctx.files_url) for row in rows]))]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from chatd.domain.emoji import LONGEST, is_emoji
+from chatd.domain.emoji import MAX_LENGTH, is_emoji
 from chatd.errors import Refused
 from chatd.node.changes import Change, change
 from chatd.node.context import Ctx
@@ -15,11 +15,13 @@ from chatd.node.views import message_of, page_of, seen_message
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Event, Id, Limit, Name, Ok, Result
+from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("reactions")
 # Different emoji of one message, and of one user on it.
 MOST_KINDS, MOST_OWN = 64, 16
-Emoji = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+Emoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=KEY)]
+NamedEmoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=LOOKUP)]
 
 
 class AddReaction(Command, tag="reaction.add"):
@@ -33,12 +35,12 @@ class AddReaction(Command, tag="reaction.add"):
 @command(
     AddReaction,
     result=Ok,
-    refuses=("not_found", "conflict", "too_large", "blocked"),
+    refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
     lasting=True,
 )
 async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
-    """Refused `conflict` for a deleted message, `too_large` for too many different ones."""
+    """Refused `conflict` for a deleted message, `too_large` for too many different ones, `forbidden` by a filter."""
     if not is_emoji(cmd.emoji):
         raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")
 
@@ -77,7 +79,7 @@ async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int,
 
 async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Event:
     """What is told of it."""
-    return told_update(here, message_of(await message_in(here, message)), "reaction", emoji=emoji, on=on)
+    return told_update(here, message_of(await message_in(here, message), here.files_url), "reaction", emoji=emoji, on=on)
 
 
 def told(conversation: str, updates: list[Event]) -> Effects:
@@ -89,7 +91,7 @@ class RemoveReaction(Command, tag="reaction.remove"):
 
     conversation: Id
     message: Id
-    emoji: Emoji
+    emoji: NamedEmoji
 
 
 @command(
@@ -123,7 +125,7 @@ class ListReactions(Command, tag="reaction.list"):
 
     conversation: Id
     message: Id
-    emoji: Emoji | None = None
+    emoji: NamedEmoji | None = None
     cursor: Id | None = None
     limit: Limit = 100
 

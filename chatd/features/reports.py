@@ -12,6 +12,7 @@ from chatd.node.registry import command
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.messages import Command, Id, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("reports")
 HOUR, DAY = 3_600_000, 86_400_000
@@ -25,11 +26,11 @@ class CreateReport(Command, tag="report.create"):
     `picture` is an upload of your own. The messages around are kept with the report.
     """
 
-    reason: Annotated[str, Meta(min_length=1, max_length=32)]
+    reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
     user: Id | None = None
     conversation: Id | None = None
     message: Id | None = None
-    text: Annotated[str, Meta(max_length=2000)] | None = None
+    text: Annotated[str, Meta(max_length=2000, extra=PRIVATE)] | None = None
     picture: Id | None = None
 
 

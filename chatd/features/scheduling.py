@@ -11,10 +11,11 @@ from chatd.node.context import Ctx
 from chatd.node.due import body_of, outgoing
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import Needs, command
-from chatd.node.sending import Outgoing, check
+from chatd.node.sending import MessageText, Outgoing, check
 from chatd.node.views import page_of
 from chatd.store import queries
 from chatd.store.postgres import ForeignKeyViolation, Row
+from chatd.wire.attachments import AttachmentInput
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Json
 from chatd.wire.messages import ClientId, Command, Id, Limit, Millis, Ok, Result
@@ -101,17 +102,20 @@ async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
 
 def uploads_of(out: Outgoing) -> list[str]:
     """The files that it names: they are in use until it is sent."""
-    return [one["upload"] for one in out.attachments if "upload" in one]
+    return [one.upload for one in out.attachments if one.upload is not None]
 
 
 class ScheduledMessage(Struct, kw_only=True, frozen=True):
-    """A message that is to be sent `at` a time. `failed`: the code with which it was refused then; null as long as it waits."""
+    """A message that is to be sent `at` a time, with its attachments as they were named.
+
+    `failed`: the code with which it was refused then; null as long as it waits.
+    """
 
     id: Id
     conversation: Id
     client_id: ClientId
     text: str | None
-    attachments: list[Json]
+    attachments: list[AttachmentInput]
     reply_to: Id | None
     meta: Json | None
     mentions: list[Id]
@@ -180,7 +184,7 @@ class EditScheduled(Command, tag="schedule.edit"):
     """Change the text or the time, or both. One that had failed is tried again."""
 
     id: Id
-    text: str | UnsetType | None = UNSET
+    text: MessageText | UnsetType | None = UNSET
     at: At | None = None
 
 

@@ -16,6 +16,7 @@ from chatd.node.registry import command
 from chatd.node.searching import Search, Spot
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Cursor, Id, Result
+from chatd.wire.texts import PRIVATE
 
 CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID})\.([0-9]{{1,18}})\.([0-9a-f]{{32}})")
 Moment = Annotated[int, Meta(ge=0, le=10**15, description="Milliseconds since 1970 UTC")]
@@ -29,7 +30,7 @@ class SearchMessages(Command, tag="message.search"):
     link, image) may stand in the query or be given as fields; both count. Without a word, a sender or `has` nothing is found.
     """
 
-    query: Annotated[str, Meta(max_length=500)] = ""
+    query: Annotated[str, Meta(max_length=500, extra=PRIVATE)] = ""
     conversation: Id | None = None
     sender: Id | None = None
     before: Moment | None = None

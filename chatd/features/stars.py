@@ -85,7 +85,7 @@ class StarredMessages(Result, tag="message.starred"):
 async def list_starred(ctx: Ctx, cmd: ListStarred) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *read_cursor(cmd.cursor), cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
-    items = [Starred(conversation=row["of"], message=message_of(row)) for row in page]
+    items = [Starred(conversation=row["of"], message=message_of(row, ctx.files_url)) for row in page]
     cursor = f"{page[-1]['star']}.{page[-1]['of']}.{page[-1]['seq']}" if more else None
     return [Reply(StarredMessages(items=items, cursor=cursor))]
 

@@ -159,7 +159,7 @@ async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tup
     window = (cmd.rev, here["rev"], cmd.limit + 1)
     seen = (max(cmd.rev, here["first_rev"]), here["rev"], cmd.limit + 1)
     return max(cmd.rev, here["rev"]), Found(
-        [message_of(row) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
+        [message_of(row, ctx.files_url) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
         [member_of(row) for row in await connection.fetch(SQL.members, *place, ctx.user, *window)],
         [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
         info_of(here) if here["info_rev"] > cmd.rev else UNSET,

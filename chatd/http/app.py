@@ -31,14 +31,14 @@ KNOWN = {
 }
 
 
-def build_app(node: Node, registry: Registry, drain: Drain, socket_url: str, http_url: str, watch: Watch) -> ASGIFramework:
-    """The application for `serve_http`. `socket_url` is told to whoever comes to the wrong door; `http_url` is this one."""
-    app = quart_app(node, registry, drain, socket_url, http_url)
+def build_app(node: Node, registry: Registry, drain: Drain, socket_url: str, watch: Watch) -> ASGIFramework:
+    """The application for `serve_http`. `socket_url` is told to whoever comes to the wrong door."""
+    app = quart_app(node, registry, drain, socket_url)
     metrics.add_routes(app, node, watch)
     return Front(app, socket_url)
 
 
-def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, http_url: str = "") -> QuartTrio:
+def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> QuartTrio:
     app = QuartTrio("chatd", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
@@ -46,11 +46,11 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str, htt
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     api.add_routes(app, node, registry)
-    uploads.add_routes(app, node, http_url)
+    uploads.add_routes(app, node)
     admin.add_routes(app, node, registry)
     export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
-    add_pages(app, registry, socket_url, http_url)
+    add_pages(app, registry, socket_url, node.config.uploads.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)

@@ -26,8 +26,10 @@ from chatd.http.slots import Owner, Owners
 from chatd.ids import is_uuid
 from chatd.node import uploads
 from chatd.node.context import Node
+from chatd.node.texts import judged
 from chatd.node.uploads import Stored
 from chatd.store.blobs import BlobMissing
+from chatd.wire.texts import TextKind
 from chatd.wire.uploads import PATH, Upload
 
 # What one upload and one download cost in the user's bucket of commands.
@@ -36,12 +38,11 @@ COST = 5.0
 PART = 262_144
 
 
-def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
-    """POST and GET; deleting is a command. `http_url` is this door, for clients that are given no other address."""
+def add_routes(app: QuartTrio, node: Node) -> None:
+    """POST and GET; deleting is a command."""
     settings = node.config.uploads
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     intake = Intake(settings)
-    base_url = (settings.public_url or http_url).rstrip("/")
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
 
     async def asked(cost: float) -> Principal:
@@ -53,7 +54,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies)), base_url))
+            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -68,7 +69,7 @@ def add_routes(app: QuartTrio, node: Node, http_url: str) -> None:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, intake: Intake, who: Principal, owner: Owner, base_url: str) -> Upload:
+async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
     with intake.place(who, owner) as place:
@@ -79,7 +80,10 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner, base
             raise RequestTimeout
         async with intake.decoding(owner):
             content = await uploads.prepared(received.data, settings)
-        return await uploads.keep(node, who, content, label(received.name), node.clock(), base_url)
+        name = label(received.name)
+        if name is not None:
+            name = judged(node, who.tenant, TextKind.NAME, name, "$.file")
+        return await uploads.keep(node, who, content, name, node.clock())
 
 
 async def answer(node: Node, stored: Stored) -> Response:

@@ -46,11 +46,12 @@ class Place(Struct, frozen=True):
 class Change:
     """One transaction on one conversation. Statements run one after the other on `connection` (asyncpg's)."""
 
-    def __init__(self, connection: Any, tenant: str, conversation: str, user: str, now: int, place: Place) -> None:
-        self.tenant = tenant
+    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: Place) -> None:
+        self.tenant = ctx.tenant
         self.conversation = conversation
-        self.user = user
-        self.now = now
+        self.user = ctx.user
+        self.now = ctx.now
+        self.files_url = ctx.files_url
         self.place = place
         self.members = place.members
         self.late_seq = place.late_seq
@@ -131,11 +132,11 @@ async def change(
     happened. When nobody can say whether it has, whoever hears the conversation is told `behind`.
     `work` runs in asyncio: it awaits nothing but the change.
     """
-    tenant, user, now = ctx.tenant, ctx.user, ctx.now
+    tenant = ctx.tenant
 
     async def transaction(connection: Any) -> T:
-        place = await hold(connection, tenant, conversation, user)
-        here = Change(connection, tenant, conversation, user, now, let_in(place, stranger=stranger, blocked=blocked))
+        place = await hold(connection, tenant, conversation, ctx.user)
+        here = Change(connection, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
         if needs is not None:
             here.check(needs)
         result = await work(here)

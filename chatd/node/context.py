@@ -99,6 +99,11 @@ class Ctx(Struct):
         return self.admin.tenant if self.admin else ""
 
     @property
+    def files_url(self) -> str:
+        """Where clients reach the HTTP door, for the addresses of files."""
+        return self.node.config.uploads.public_url
+
+    @property
     def authority(self) -> Authority:
         """The admin who asks. Only for commands that need one."""
         if self.admin is None:

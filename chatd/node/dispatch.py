@@ -15,6 +15,7 @@ from chatd.node import masked, members
 from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
+from chatd.node.texts import prepared
 from chatd.wire.messages import Command, error_of
 
 LOG = log.get(__name__)
@@ -26,6 +27,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     try:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting):
+            command = prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:

@@ -8,9 +8,10 @@ from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.node.sign_in import digest
 from chatd.store import queries
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("invites")
-Secret = Annotated[str, Meta(min_length=16, max_length=64)]
+Secret = Annotated[str, Meta(min_length=16, max_length=64, extra=PRIVATE)]
 
 
 async def group_of(ctx: Ctx, secret: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What several features need of a message: its text within bounds, and the message itself within a change."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.errors import Refused
-from chatd.ids import NIL, is_uuid
+from chatd.ids import NIL
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
 from chatd.node.effects import ToConversation
@@ -60,15 +60,6 @@ def told_update(here: Change, message: Message, change: Why, **more: Any) -> Mes
     )
 
 
-async def check_uploads(ctx: Ctx, attachments: Iterable[Json]) -> None:
-    """That the asker may use the files which attachments name as `upload`. Raises Refused: `bad_request`, `not_found`."""
-    named = {one["upload"] for one in attachments if isinstance(one.get("upload"), str)}
-    if any("upload" in one and not (isinstance(one["upload"], str) and is_uuid(one["upload"])) for one in attachments):
-        raise Refused("bad_request", "$.attachments: upload is the id of an upload")
-    if named and await ctx.node.db.value(SQL.readable_uploads, ctx.tenant, ctx.user, list(named)) != len(named):
-        raise Refused("not_found", "$.attachments: no such upload")
-
-
 async def screened(
     ctx: Ctx,
     conversation: str,
@@ -77,9 +68,7 @@ async def screened(
     attachments: Sequence[Json] = (),
     reply_to: str | None = None,
     meta: Json | None = None,
-) -> str | None:
-    """The text as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
-    if ctx.node.screening is None:
-        return text
+) -> Draft:
+    """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
     draft = Draft(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
-    return await ctx.node.screening.screen(draft)
+    return draft if ctx.node.screening is None else await ctx.node.screening.screen(draft)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Meta, Struct, convert, field
 
 from chatd.ids import PYTHON_END
+from chatd.wire.texts import PRIVATE
 
 Hour = Annotated[str, Meta(pattern=f"^([01][0-9]|2[0-3]):[0-5][0-9]{PYTHON_END}")]
 
@@ -16,7 +17,7 @@ class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     from_: Hour = field(name="from")
     to: Hour
-    zone: Annotated[str, Meta(max_length=64)]
+    zone: Annotated[str, Meta(max_length=64, extra=PRIVATE)]
 
     @classmethod
     def read(cls, value: Any) -> "Quiet | None":

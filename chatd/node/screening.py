@@ -1,4 +1,7 @@
-"""What a message has to pass before it is stored: the filters of its tenant, then the hook. Nothing is here when none is set.
+"""What others will read has to pass the filters of its tenant, and a message the hook too. Nothing is here when none is set.
+
+Of a message that is the text, the names of files, the addresses of links, and every text in `meta`. Other texts (names, titles,
+tags) come from `chatd.node.texts`.
 
 The same message sent again gets its first answer again, whatever the filters say by now and without asking the hook: what is
 stored already is let through to the journal, which knows it.
@@ -9,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chatd.config import Config, Filters
 from chatd.domain.filters import WordFilter
@@ -54,17 +58,43 @@ class Filter:
     def is_needed(self) -> bool:
         return self._words is not None or self._links is not None
 
-    def apply(self, text: str) -> str:
+    def apply(self, text: str, path: str, *, may_mask: bool = True) -> str:
         """The text to store. Raises Refused: `forbidden`."""
         if self._links is not None and self._links.refuses(text):
-            raise Refused("forbidden", "$.text: such links are not allowed here", details={"filter": "links"})
+            raise Refused("forbidden", f"{path}: such links are not allowed here", details={"filter": "links"})
         if self._words is None:
             return text
-        if self._masks:
+        if self._masks and may_mask:
             return self._words.mask(text)
         if self._words.is_in(text):
-            raise Refused("forbidden", "$.text: such words are not allowed here", details={"filter": "words"})
+            raise Refused("forbidden", f"{path}: such words are not allowed here", details={"filter": "words"})
         return text
+
+    def apply_to(self, draft: Draft) -> Draft:
+        """A message with all its texts as they are to be stored. Raises Refused: `forbidden`."""
+        if not self.is_needed:
+            return draft
+        return replace(
+            draft,
+            text=self.apply(draft.text, "$.text") if draft.text else draft.text,
+            attachments=[self._attachment(one, f"$.attachments[{index}]") for index, one in enumerate(draft.attachments)],
+            meta=None if draft.meta is None else self._free_form(draft.meta, "$.meta"),
+        )
+
+    def _attachment(self, stored: dict[str, Any], path: str) -> dict[str, Any]:
+        if stored["type"] == "link":
+            self.apply(stored["url"], f"{path}.url", may_mask=False)
+        return {**stored, "name": self.apply(stored["name"], f"{path}.name")} if stored.get("name") else stored
+
+    def _free_form(self, value: Any, path: str) -> Any:
+        if isinstance(value, str):
+            return self.apply(value, path)
+        if isinstance(value, list):
+            return [self._free_form(one, f"{path}[{index}]") for index, one in enumerate(value)]
+        if isinstance(value, dict):
+            keys = [self.apply(key, path, may_mask=False) for key in value]
+            return {key: self._free_form(value[key], f"{path}.{key[:32]}") for key in keys}
+        return value
 
 
 class Screening:
@@ -76,26 +106,27 @@ class Screening:
         self._general = general
         self._hook = hook
 
-    async def screen(self, draft: Draft) -> str | None:
-        """The text to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
-        row: Row | None = None
-        if self._hook is not None:
-            row = await self._look(draft)
-            if row["known"]:
-                return draft.text
-            if row["kind"] is None:
-                raise Refused("not_found", "no such conversation")
-        text = await self._filtered(draft) if draft.text else draft.text
-        if self._hook is None or row is None:
-            return text
-        return await self._hook.ask(question_of(draft, text, row["kind"]))
+    def filter_of(self, tenant: str) -> Filter:
+        return self._filters.get(tenant, self._general)
 
-    async def _filtered(self, draft: Draft) -> str | None:
+    async def screen(self, draft: Draft) -> Draft:
+        """What to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
+        if self._hook is None:
+            return await self._filtered(draft)
+        row = await self._look(draft)
+        if row["known"]:
+            return draft
+        if row["kind"] is None:
+            raise Refused("not_found", "no such conversation")
+        filtered = self.filter_of(draft.tenant).apply_to(draft)
+        return replace(filtered, text=await self._hook.ask(question_of(filtered, row["kind"])))
+
+    async def _filtered(self, draft: Draft) -> Draft:
         try:
-            return self._filters.get(draft.tenant, self._general).apply(draft.text or "")
+            return self.filter_of(draft.tenant).apply_to(draft)
         except Refused:
-            if self._hook is None and (await self._look(draft))["known"]:
-                return draft.text
+            if (await self._look(draft))["known"]:
+                return draft
             raise
 
     async def _look(self, draft: Draft) -> Row:
@@ -104,13 +135,13 @@ class Screening:
         return row
 
 
-def question_of(draft: Draft, text: str | None, kind: str) -> Question:
+def question_of(draft: Draft, kind: str) -> Question:
     return Question(
         tenant=draft.tenant,
         conversation=draft.conversation,
         kind=kind,
         sender=draft.sender,
-        text=text,
+        text=draft.text,
         attachments=draft.attachments,
         reply_to=draft.reply_to,
         meta=draft.meta,

@@ -152,7 +152,7 @@ class Search:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])
         if row["id"] is None:
             return
-        message, query = message_of(row), self._query
+        message, query = message_of(row, self._ctx.files_url), self._query
         text = message.text or ""
         self._read += len(text)
         found = highlights(text, query.wanted, query.unwanted)

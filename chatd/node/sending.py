@@ -4,24 +4,31 @@ from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.ids import NIL, uuid7
+from chatd.node.attachments import resolve, shown
 from chatd.node.context import Ctx
 from chatd.node.effects import Reply, ToConversation, deliver
-from chatd.node.messages import check_text, check_uploads, screened
+from chatd.node.messages import check_text, screened
 from chatd.store import queries
 from chatd.store.entries import Append, Appended
 from chatd.store.jsonb import to_jsonb
+from chatd.wire.attachments import MAX_ATTACHMENTS, AttachmentInput
 from chatd.wire.changes import MessageNew
 from chatd.wire.entities import Json, Message, Quote
 from chatd.wire.messages import ClientId, Command, Id, Millis, Result, Rev, Seq
+from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("sending")
 # What stands for everybody in the table of mentions is nobody's id.
 EVERYBODY = NIL
+
+
+MessageText = Annotated[str, Meta(extra=MESSAGE)]
+MessageMeta = Annotated[Json, Meta(extra=MESSAGE)]
 
 
 class Outgoing(Command):
@@ -29,10 +36,10 @@ class Outgoing(Command):
 
     conversation: Id
     client_id: ClientId
-    text: str | None = None
-    attachments: Annotated[list[Json], Meta(max_length=10)] = msgspec.field(default_factory=list)
+    text: MessageText | None = None
+    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = msgspec.field(default_factory=list)
     reply_to: Id | None = None
-    meta: Json | None = None
+    meta: MessageMeta | None = None
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
 
@@ -52,6 +59,15 @@ class Committed(Result):
 
 
 Ack = TypeVar("Ack", bound=Committed)
+
+
+class Content(Struct, frozen=True):
+    """What a message says once it was checked and screened. `attachments` in their stored form; `quote` is what it replies to."""
+
+    text: str | None = None
+    attachments: list[Json] = []
+    meta: Json | None = None
+    quote: Quote | UnsetType = UNSET
 
 
 def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
@@ -74,35 +90,34 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
     Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
     conversation, `blocked`, `forbidden`, `unavailable`.
     """
-    quote: Quote | UnsetType = UNSET
     try:
-        quote = await check(ctx, out)
+        said = await check(ctx, out)
     except Refused:
         # What it names may be gone by now. A message that is committed is never refused: it gets its first answer again.
         if not await is_known(ctx, out.client_id):
             raise
-        out = msgspec.structs.replace(out, attachments=[], reply_to=None)
+        said, out = Content(out.text, [], out.meta), msgspec.structs.replace(out, reply_to=None)
     if ctx.node.screening is not None:
-        text = await screened(ctx, out.conversation, out.client_id, out.text, out.attachments, out.reply_to, out.meta)
-        out = msgspec.structs.replace(out, text=text)
+        draft = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
+        said = msgspec.structs.replace(said, text=draft.text, attachments=draft.attachments, meta=draft.meta)
 
     async def tell(done: Appended) -> None:
-        ack = ack_of(out.text, done) if ack_of is not None else None
+        ack = ack_of(said.text, done) if ack_of is not None else None
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
-        news = ToConversation(out.conversation, news_of(ctx.user, out, done, quote), but=ctx.session, ack=ack)
+        news = ToConversation(out.conversation, news_of(ctx, out, said, done), but=ctx.session, ack=ack)
         again = [Reply(ack)] if ack is not None else []
         await deliver(ctx, again if done.duplicate else [news])
 
-    return await ctx.node.journal.append(entry_of(ctx, out), tell)
+    return await ctx.node.journal.append(entry_of(ctx, out, said), tell)
 
 
-async def check(ctx: Ctx, out: Outgoing) -> Quote | UnsetType:
-    """That it may be said, as far as it can be known before it is committed; what it replies to. Raises Refused."""
+async def check(ctx: Ctx, out: Outgoing) -> Content:
+    """That it may be said, as far as it can be known before it is committed. Raises Refused."""
     check_content(ctx, out)
-    if out.attachments:
-        await check_uploads(ctx, out.attachments)
-    return UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
+    attachments = await resolve(ctx, out.attachments) if out.attachments else []
+    quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
+    return Content(out.text, attachments, out.meta, quote)
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
@@ -136,17 +151,17 @@ async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetTy
     return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
 
 
-def entry_of(ctx: Ctx, out: Outgoing) -> Append:
+def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
     return Append(
         ctx.tenant,
         out.conversation,
         ctx.user,
         out.client_id,
         uuid7(ctx.now),
-        out.text,
-        to_jsonb(out.attachments) if out.attachments else None,
+        said.text,
+        to_jsonb(said.attachments) if said.attachments else None,
         out.reply_to,
-        to_jsonb(out.meta) if out.meta is not None else None,
+        to_jsonb(said.meta) if said.meta is not None else None,
         extra_of(out) if out.mentions or out.everybody else None,
     )
 
@@ -157,19 +172,19 @@ def extra_of(out: Outgoing) -> str:
     return to_jsonb({**named, **({"everybody": True} if out.everybody else {})})
 
 
-def news_of(sender: str, out: Outgoing, done: Appended, quote: Quote | UnsetType) -> MessageNew:
+def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNew:
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=sender,
+        sender=ctx.user,
         client_id=out.client_id,
-        text=out.text,
-        attachments=out.attachments,
+        text=said.text,
+        attachments=shown(said.attachments, ctx.files_url),
         reply_to=out.reply_to,
         created_at=done.created_at,
-        meta=out.meta,
-        quote=quote,
+        meta=said.meta,
+        quote=said.quote,
         mentions=list(dict.fromkeys(out.mentions)) or UNSET,
         mentions_everybody=out.everybody or UNSET,
         expires_at=done.expires_at or UNSET,

@@ -40,7 +40,7 @@ async def bury(here: Change, seqs: Sequence[int]) -> list[Message]:
 
 async def states(here: Change, seqs: Sequence[int]) -> list[Message]:
     """Messages as everybody sees them, in the order of their last change."""
-    return [message_of(row) for row in await here.all(SQL.states, seqs)]
+    return [message_of(row, here.files_url) for row in await here.all(SQL.states, seqs)]
 
 
 def told(here: Change, messages: Sequence[Message], why: Literal["delete", "expire"]) -> Effects:

@@ -84,7 +84,7 @@ def over_quota() -> Refused:
     return Refused("rate_limited", "you have stored as much as you may within 24 hours", retry_after=3600)
 
 
-async def keep(node: Node, who: Principal, content: Content, name: str | None, now: int, base_url: str) -> Upload:
+async def keep(node: Node, who: Principal, content: Content, name: str | None, now: int) -> Upload:
     """Store it. Raises Refused: `rate_limited` over the quota, `unavailable`."""
     id_, key = uuid7(now), new_key()
     size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
@@ -95,7 +95,8 @@ async def keep(node: Node, who: Principal, content: Content, name: str | None, n
     except Refused:
         await node.db.run(SQL.forget, who.tenant, id_)
         raise
-    return Upload(id_, f"{base_url}{PATH}/{id_}", key, content.mime, size, name, content.width, content.height, now)
+    url = f"{node.config.uploads.public_url}{PATH}/{id_}"
+    return Upload(id_, url, key, content.mime, size, name, content.width, content.height, now)
 
 
 def digest_of(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.errors import Refused
+from chatd.node.attachments import shown
 from chatd.node.context import Ctx
 from chatd.store import queries
 from chatd.store.postgres import Row
@@ -30,10 +31,10 @@ def entity_of(kind: type[Entity], row: Row, **more: Any) -> Entity:
     return kind(**{name: row[name] for name in kind.__struct_fields__ if name not in more}, **more)
 
 
-def message_of(row: Row) -> Message:
+def message_of(row: Row, files_url: str) -> Message:
     """A row of `message_states` or of `messages_for`."""
     fields = {name: row[name] for name in FIXED}
-    fields["attachments"] = fields["attachments"] or []
+    fields["attachments"] = shown(fields["attachments"], files_url)
     for name in OPTIONAL:
         value = row.get(name)
         if value is not None and value != []:
@@ -64,7 +65,7 @@ async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversa
         return []
     rows = await ctx.node.db.all(SQL.counters, ctx.tenant, user, ids)
     members = await members_of(ctx, user, [row["id"] for row in rows])
-    last = {row["of"]: message_of(row) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
+    last = {row["of"]: message_of(row, ctx.files_url) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
     found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatd.wire.attachments import Attachment
 from chatd.wire.messages import ClientId, Id, Millis, Rev, Seq
 
 Json = dict[str, Any]
@@ -43,7 +44,7 @@ class Message(Struct, kw_only=True, frozen=True):
     sender: Id
     client_id: ClientId
     text: str | None
-    attachments: list[Json]
+    attachments: list[Attachment]
     reply_to: Id | None
     created_at: Millis
     meta: Json | None

@@ -10,16 +10,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
+from chatd.wire.texts import NAME, PRIVATE
 
 MAX_BIGINT = 2**63 - 1
 
 Id = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID, lower case")]
-ClientId = Annotated[str, Meta(min_length=1, max_length=64, description="Chosen by the client, unique per sender for ever")]
+ClientId = Annotated[
+    str, Meta(min_length=1, max_length=64, extra=PRIVATE, description="Chosen by the client, unique per sender for ever")
+]
 Seq = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a message in its conversation: 1, 2, 3, without gaps")]
 Rev = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a change in its conversation")]
 Millis = Annotated[int, Meta(description="Milliseconds since 1970 UTC")]
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
-Cursor = Annotated[str, Meta(max_length=200, description="Opaque position from an earlier answer")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, extra=NAME)]
+Cursor = Annotated[str, Meta(max_length=200, extra=PRIVATE, description="Opaque position from an earlier answer")]
 Limit = Annotated[int, Meta(ge=1, le=200)]
 
 

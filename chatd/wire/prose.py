@@ -100,7 +100,7 @@ Every frame is one array `[id, body]`; `body` is a map whose `t` names its type.
 * What is not an `[id, body]` array of the negotiated codec closes the socket with 4400.
 * Of a key that is there twice, the last one counts.
 * Times are integer milliseconds since 1970 UTC, ids UUIDs in lower case, sizes bytes, durations seconds.
-* Integers fit 64 bits with a sign; text has no NUL; `meta` and `attachments` hold what JSON can hold, at most 2000 values and, with the command around them, 16 levels. In a message the two have at most 8192 bytes together, as JSON (`limits.payload_bytes`); more is refused `too_large`.
+* Integers fit 64 bits with a sign; text has no NUL; `meta` holds what JSON can hold, at most 2000 values and, with the command around it, 16 levels. `meta` and `attachments` of a message have at most 8192 bytes together, as JSON (`limits.payload_bytes`); more is refused `too_large`.
 * In msgpack: maps with `str` keys, no extension types, no `bin`.
 
 ## REST
@@ -119,6 +119,13 @@ Every command that names a path is there over HTTP: the same fields, the same an
 | `GET /readyz`, `GET /health` | `{"status": ..., "services": {"postgres": {"status": "ready"}, "redis": ..., "background": ..., "gateway": ...}}`. 200 with `ready`, or with `degraded` (Redis or a background service fails; messages go on); 503 with `away` (Postgres does not answer, or takes no writes) or `draining`. A service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes), `refusing` (Redis), `degraded` (with the names of the background services that fail in `failing`) or `draining` |
 | `GET /v1/socket/ping` | `{"live": true, "url": "ws://...", "sessions": 12}`; 503 when sockets are not let in |
 | `GET /openapi.json` | the description of this side |
+
+## Attachments
+
+* A client names an attachment: `{"type": "image", "upload": ID}` (`image`, `video`, `audio`, `voice`, `file`) or `{"type": "link", "url": "https://..."}`. Unknown fields are refused.
+* The server describes it: `upload`, `url`, `mime`, `size`, `name`, and `width` and `height` of images come from the upload, never from the sender.
+* Without `type` it is `link` for a `url`, and for an `upload` what its MIME type says: `image`, `video`, `audio`, or `file`. A `type` that does not fit the content is refused; `file` always fits.
+* Clients must ignore attachments of an unknown `type`.
 
 ## What is promised
 

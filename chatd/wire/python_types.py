@@ -60,7 +60,7 @@ SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool
 def python_types(rows: Iterable[Declared], events: Events) -> str:
     """The whole module."""
     rows = [row for row in in_order(rows) if row.socket and not is_for_admins(row)]
-    schemas = components(rows, events, "{name}", Upload)
+    schemas = with_unions_merged(components(rows, events, "{name}", Upload))
     answers = dict.fromkeys([*(row.result.__name__ for row in rows), Upload.__name__, Error.__name__])
     told = dict.fromkeys(kind.__name__ for kind in all_events(events))
     bases = dict.fromkeys(reachable([*answers, *told], schemas), "Part")
@@ -69,6 +69,47 @@ def python_types(rows: Iterable[Declared], events: Events) -> str:
     signatures = "".join(signature(row, schemas[row.command.__name__]) for row in rows)
     tables = table("ANSWERS", "Answer", answers) + "\n" + table("EVENTS", "Event", told)
     return HEAD + structs + "\n" + CALLS + signatures + REQUEST + "\n" + tables
+
+
+def with_unions_merged(schemas: Schemas) -> Schemas:
+    """Each union of structs as one struct that has the fields of all: a kind that this version does not know is read as well."""
+    merged = dict(schemas)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, list):
+            return [replaced(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        names = [name_of(part["$ref"]) for part in value.get("anyOf", ()) if "$ref" in part]
+        if len(names) < 2:
+            return {key: replaced(part) for key, part in value.items()}
+        name = common_ending(names)
+        merged[name] = merged_struct([schemas[one] for one in names])
+        others = [part for part in value["anyOf"] if "$ref" not in part]
+        return {"anyOf": [{"$ref": name}, *others]}
+
+    found = {name: replaced(schema) for name, schema in schemas.items()}
+    return found | {name: schema for name, schema in merged.items() if name not in schemas}
+
+
+def common_ending(names: list[str]) -> str:
+    """`Attachment` for an `ImageAttachment` and a `LinkAttachment`."""
+    first = names[0]
+    return next(first[at:] for at in range(len(first) + 1) if all(name.endswith(first[at:]) for name in names))
+
+
+def merged_struct(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of all, of which those are required that all require."""
+    fields: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, kind in part["properties"].items():
+            fields.setdefault(name, []).append(kind)
+    kinds = " | ".join(dict.fromkeys(str(value) for part in parts for value in part["properties"]["type"]["enum"]))
+    return {
+        "description": f"`type`: {kinds}. What a type does not have is None.",
+        "properties": {name: {"anyOf": found} if len(found) > 1 else found[0] for name, found in fields.items()},
+        "required": [name for name in fields if all(name in part["required"] for part in parts)],
+    }
 
 
 def reachable(names: Iterable[str], schemas: Schemas) -> list[str]:

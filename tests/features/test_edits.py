@@ -66,7 +66,7 @@ async def test_earlier_forms_are_for_whom_it_is_configured(config: Config) -> No
 @covers("message.delete", "not_found")
 async def test_a_deleted_message_leaves_a_tombstone_and_nothing_else(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        first = await alice.send(conversation, "secret", attachments=[{"a": 1}], meta={"b": 2})
+        first = await alice.send(conversation, "secret", attachments=[{"url": "https://x.test/a"}], meta={"b": 2})
         await bob.send(conversation, "what?", reply_to=first.message)
         fields = {"conversation": conversation, "message": first.message}
         await alice.call("message.edit", text="secret 2", **fields)

@@ -18,7 +18,7 @@ async def test_a_forwarded_message_says_who_wrote_it_first(daemon: Daemon) -> No
         while message["seq"] == first.seq and message["sender"] == ann.user:
             message = (await eve.event("message.new"))["message"]
         assert (message["text"], message["sender"], message["attachments"]) == (
-            "have you heard?", ben.user, [{"url": "https://x.test/a"}],
+            "have you heard?", ben.user, [{"type": "link", "url": "https://x.test/a"}],
         )  # fmt: skip
         assert message["forwarded"] == {"sender": ann.user, "created_at": first.created_at}
         again = {"conversation": id_, "source": direct, "message": message["id"], "client_id": "f2"}

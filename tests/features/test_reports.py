@@ -63,7 +63,7 @@ async def test_a_message_is_reported_with_what_was_said_around_it(daemon: Daemon
 async def test_what_was_said_outlives_everything(daemon: Daemon, db: Postgres) -> None:
     """E7: the sender deletes the message, the conversation, the account."""
     async with daemon.pair() as (alice, bob, conversation):
-        files = [{"url": "https://files.example.org/cat.png"}]
+        files = [{"type": "link", "url": "https://files.example.org/cat.png"}]
         bad = await bob.send(conversation, "something bad", attachments=files)
         id_ = await report(alice, conversation=conversation, message=bad["message"])
         await db.run("delete from messages where conversation = $1", conversation)

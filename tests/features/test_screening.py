@@ -81,7 +81,9 @@ async def test_what_was_stored_before_there_was_a_filter_is_acked_again(config: 
 
 async def test_an_attachment_needs_no_text(config: Config) -> None:
     async with running(replace(config, filters=Filters(words=["darn"]))) as daemon, daemon.pair() as (alice, _, conversation):
-        sent = await alice.call("message.send", conversation=conversation, client_id="a", attachments=[{"url": "x"}])
+        sent = await alice.call(
+            "message.send", conversation=conversation, client_id="a", attachments=[{"url": "https://x.test/a"}]
+        )
         assert sent["seq"] == 1
 
 
@@ -92,7 +94,12 @@ async def test_the_question_is_whole_and_signed(config: Config) -> None:
     async with hooked(config, allow) as (daemon, server), daemon.pair() as (alice, _, conversation):
         original = await alice.send(conversation, "first")
         await alice.send(
-            conversation, "grüße", client_id="c", reply_to=original["message"], meta={"a": 1}, attachments=[{"b": 2}]
+            conversation,
+            "grüße",
+            client_id="c",
+            reply_to=original["message"],
+            meta={"a": 1},
+            attachments=[{"url": "https://x.test/b"}],
         )
         asked = server.asked[1]
         assert asked.method == "POST"
@@ -103,7 +110,7 @@ async def test_the_question_is_whole_and_signed(config: Config) -> None:
             "kind": "direct",
             "sender": alice.user,
             "text": "grüße",
-            "attachments": [{"b": 2}],
+            "attachments": [{"type": "link", "url": "https://x.test/b"}],
             "reply_to": original["message"],
             "meta": {"a": 1},
             "client_id": "c",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from chatd.config import Config, Tenant
 from chatd.store.postgres import Postgres
 from tests.features.test_groups import group
+from tests.files import PDF, picture, stored
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
 
@@ -77,8 +78,10 @@ async def test_filters_narrow_down(daemon: Daemon) -> None:
         there = (await alice.call("conversation.open", user=carol.user))["conversation"]["id"]
         await alice.send(here, "the first plan")
         await bob.send(here, "plan second: https://example.org")
-        await carol.send(there, "third plan", attachments=[{"url": "https://files.test/a.png", "mime": "image/png"}])
-        ack = await alice.send(there, "fourth plans", attachments=[{"url": "https://files.test/a.pdf"}])
+        image = (await stored(daemon, carol.account.access_token, picture()))["id"]
+        await carol.send(there, "third plan", attachments=[{"upload": image}])
+        document = (await stored(daemon, alice.account.access_token, PDF))["id"]
+        ack = await alice.send(there, "fourth plans", attachments=[{"upload": document}, {"url": "https://files.test/a.pdf"}])
         everything = ["fourth plans", "third plan", "plan second: https://example.org", "the first plan"]
         await found(alice, "plan", everything)
         assert await texts(alice, "pla plan") == []
@@ -91,7 +94,7 @@ async def test_filters_narrow_down(daemon: Daemon) -> None:
         assert await texts(alice, f"from:{bob.user}", sender=alice.user) == []
         assert await texts(alice, "has:file") == everything[:2]
         assert await texts(alice, has="image") == await texts(alice, "has:image plan") == everything[1:2]
-        assert await texts(alice, "has:link") == everything[2:3]
+        assert await texts(alice, "has:link") == [everything[0], everything[2]]
         at = ack["created_at"]
         assert await texts(alice, "plan", before=at) == everything[1:]
         assert await texts(alice, f"plan after:{at}") == everything[:1]

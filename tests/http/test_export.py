@@ -56,7 +56,9 @@ async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> 
     group = (await bob.call("conversation.create", title="SECRET title", members=[alice.user, carol.user])).conversation.id
     for place in (direct, group):
         mine = await alice.send(place, "my words", meta={"mood": 1}, mentions=[bob.user])
-        theirs = await bob.send(place, "SECRET words", reply_to=mine.message, meta={"SECRET": 1}, attachments=[{"n": "SECRET"}])
+        theirs = await bob.send(
+            place, "SECRET words", reply_to=mine.message, meta={"SECRET": 1}, attachments=[{"url": "https://x.test/SECRET"}]
+        )
         await alice.call("message.edit", conversation=place, message=mine.message, text="better words")
         await alice.send(place, "an answer", reply_to=theirs.message)
         await alice.call("reaction.add", conversation=place, message=theirs.message, emoji="🎉")

@@ -79,7 +79,7 @@ def send(world: World, device: Device) -> Command:
     if rng.random() < 0.1:
         fields["everybody"] = True
     if rng.random() < 0.2:
-        fields |= {"attachments": [{"kind": "place", "lat": 1}], "meta": {"n": rng.randint(1, 9)}}
+        fields |= {"attachments": [{"type": "link", "url": "https://x.test/1"}], "meta": {"n": rng.randint(1, 9)}}
     world.sent = [*world.sent[-20:], ("message.send", fields)]
     return "message.send", fields
 

@@ -1,0 +1,54 @@
+"""The form of texts that people read and compare: names, titles, tags, descriptions. For messages nothing is changed.
+
+What is removed is listed by code point, not by the categories of the interpreter's Unicode tables: to those every character that
+is younger than the interpreter, next year's emoji included, is "unassigned".
+"""
+
+import re
+import unicodedata
+
+# Controls, marks of direction, invisible operators and fillers, annotation characters, halves of characters, noncharacters.
+CONTROLS = "\x00-\x1f\x7f-\x9f"
+NEVER = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff"
+    "\ufdd0-\ufdef\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f"
+)
+# Flags of regions, such as Scotland (UTS 51, section 1.4.6): tags belong there and nowhere else.
+FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)|[\U000e0020-\U000e007f]")
+# Joiners: between two characters that can be seen they are a part of the writing, or of an emoji.
+JOINER = re.compile(
+    "(?<![^\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\s\u200c\u200d])|(?<=[\u200c\u200d])[\u200c\u200d]+"
+)
+SPACES = re.compile(r"[\s\x1c-\x1f\x85]+")
+UNWANTED = re.compile(f"[{CONTROLS}{NEVER}]")
+UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]")
+# What has no shape of its own: marks that stand on nothing, blank letters, selectors.
+BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
+
+
+def name_form(text: str) -> str:
+    """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left."""
+    return shown_or_nothing(JOINER.sub("", without(UNWANTED, SPACES.sub(" ", composed(text)))).strip())
+
+
+def prose_form(text: str) -> str:
+    """Several lines, without control characters and overrides of direction. "" when nothing can be seen."""
+    return shown_or_nothing(UNWANTED_IN_PROSE.sub("", composed(text.replace("\r\n", "\n"))))
+
+
+def composed(text: str) -> str:
+    """NFC, unless that is longer, which a limit would not expect."""
+    form = unicodedata.normalize("NFC", text)
+    return form if len(form) <= len(text) else text
+
+
+def without(unwanted: re.Pattern[str], text: str) -> str:
+    return unwanted.sub("", FLAG.sub(lambda match: match[1] or "", text))
+
+
+def shown_or_nothing(text: str) -> str:
+    return text if any(map(is_seen, text)) else ""
+
+
+def is_seen(char: str) -> bool:
+    return unicodedata.category(char)[0] not in "ZM" and unicodedata.category(char) not in ("Cc", "Cf") and char not in BLANK

@@ -1,0 +1,79 @@
+"""Attachments: from what a client names, over what is stored, to what is shown.
+
+Stored are the type and the facts of the upload, copied from the table of uploads when the message is accepted, but not the
+address: it depends on where clients reach this server, and is added when the message is shown.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from chatd.errors import Refused
+from chatd.node.context import Ctx
+from chatd.store import queries
+from chatd.store.postgres import Row
+from chatd.wire.attachments import Attachment, AttachmentInput
+from chatd.wire.entities import Json
+from chatd.wire.uploads import PATH
+
+SQL = queries.load("attachments")
+# A scheme, an authority, and nothing that ends a link or hides where it leads: spaces, controls, backslashes, quotes, brackets.
+WEB_URL = re.compile(r"https?://[^\s\\<>\"`{}|^/?#@][^\s\\<>\"`{}|^]*", re.IGNORECASE)
+SOUND = ("video/mp4", "video/webm")
+
+
+async def resolve(ctx: Ctx, given: Sequence[AttachmentInput]) -> list[Json]:
+    """The stored form of attachments, in their order. Raises Refused: `bad_request`, `not_found`."""
+    for index, one in enumerate(given):
+        check_form(one, f"$.attachments[{index}]")
+    ids = list({one.upload for one in given if one.upload is not None})
+    facts = {row["id"]: row for row in await ctx.node.db.all(SQL.readable, ctx.tenant, ctx.user, ids)} if ids else {}
+    if len(facts) != len(ids):
+        raise Refused("not_found", "$.attachments: no such upload")
+    return [stored_form(one, facts, f"$.attachments[{index}]") for index, one in enumerate(given)]
+
+
+def check_form(given: AttachmentInput, path: str) -> None:
+    """Raises Refused: `bad_request`."""
+    if (given.upload is None) == (given.url is None):
+        raise Refused("bad_request", f"{path}: expected either upload or url")
+    if given.url is None:
+        if given.type == "link":
+            raise Refused("bad_request", f"{path}: a link has a url and no upload")
+    elif given.type not in (None, "link"):
+        raise Refused("bad_request", f"{path}: only a link has a url; name the upload of a file")
+    elif WEB_URL.fullmatch(given.url) is None or not given.url.isprintable():
+        raise Refused("bad_request", f"{path}.url: expected an http or https address")
+
+
+def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> Json:
+    if given.upload is None:
+        return {"type": "link", "url": given.url}
+    row = facts[given.upload]
+    type_ = given.type or usual_type(row["mime"])
+    if not fits(type_, row["mime"]):
+        raise Refused("bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file")
+    form = {"type": type_, "upload": given.upload, "mime": row["mime"], "size": row["size"], "name": row["name"]}
+    if row["width"] is not None:
+        form |= {"width": row["width"], "height": row["height"]}
+    return form
+
+
+def usual_type(mime: str) -> str:
+    kind = mime.partition("/")[0]
+    return kind if kind in ("image", "video", "audio") else "file"
+
+
+def fits(type_: str, mime: str) -> bool:
+    if type_ in ("audio", "voice"):
+        return mime.startswith("audio/") or mime in SOUND
+    return type_ == "file" or usual_type(mime) == type_
+
+
+def shown(stored: Sequence[Json] | None, files_url: str) -> list[Attachment]:
+    """Attachments as others see them. Rows are not converted: what is stored has the form of the wire but for the address."""
+    return cast(list[Attachment], [with_address(one, files_url) for one in stored or ()])
+
+
+def with_address(stored: Json, files_url: str) -> dict[str, Any]:
+    return {**stored, "url": f"{files_url}{PATH}/{stored['upload']}"} if "upload" in stored else stored

@@ -1,0 +1,14 @@
+-- name: readable
+-- Of these files the facts of those that the user may use: their own, and those of messages that they may see: tenant, user, uploads.
+select u.id::text, u.mime, u.size, u.name, u.width, u.height from uploads u
+where u.tenant = $1 and u.id = any($3::uuid[]) and u.removed_at is null and (
+    u.owner = $2 or exists (
+        select 1 from upload_uses s
+        join members b on b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = $2
+        where s.tenant = u.tenant and s.upload = u.id and s.seq >= b.first_seq
+            and not exists (
+                select 1 from messages m
+                where m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq and m.expires_at <= millis()
+            )
+    )
+)

@@ -1,0 +1,66 @@
+"""Every free text of a command declares what it is for: whether others read it, and so whether the filters see it."""
+
+from typing import Annotated, Any
+
+import pytest
+from msgspec import Meta, inspect
+
+from chatd import features
+from chatd.node.registry import Needs, Row, load
+from chatd.wire.codec import tag_of
+from chatd.wire.messages import Command
+from chatd.wire.texts import NAME, TextKind, text_fields, undeclared
+
+ROWS = tuple(load(features).commands.values())
+
+
+def open_fields(kind: type[Command]) -> list[str]:
+    form = inspect.type_info(kind)
+    assert isinstance(form, inspect.StructType)
+    return [path for field in form.fields for path in undeclared(field.type, field.encode_name)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
+def test_a_free_text_declares_what_it_is_for(row: Row) -> None:
+    """What an admin writes is the operator's own word, and passes no filter."""
+    if row.needs is not Needs.ADMIN:
+        assert open_fields(row.command) == [], "declare it: see chatd/wire/texts.py"
+
+
+class Careless(Command, tag="careless"):
+    """A command somebody might add."""
+
+    motto: str
+    places: list[dict[str, Any]]
+    inner: Annotated[dict[str, Annotated[str, Meta(max_length=9)]], Meta(max_length=3)]
+    fixed: Annotated[str, Meta(pattern="^[a-z]$")] = "a"
+    title: Annotated[str, Meta(extra=NAME)] | None = None
+
+
+def test_one_that_does_not_is_found() -> None:
+    assert open_fields(Careless) == ["motto", "places", "places", "inner", "inner"]
+    assert text_fields(Careless) == (("title", TextKind.NAME),)
+
+
+def test_what_others_read_is_known() -> None:
+    """A change here is a change of what the filters see."""
+    read = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.MESSAGE)
+    found = {(tag_of(row.command), name) for row in ROWS for name, kind in text_fields(row.command) if kind in read}
+    assert found == {
+        ("auth.anonymous", "name"),
+        ("conversation.create", "title"),
+        ("conversation.edit", "title"),
+        ("conversation.edit", "description"),
+        ("conversation.join", "text"),
+        ("match.find", "tags"),
+        ("match.find", "attributes"),
+        ("reaction.add", "emoji"),
+        ("message.send", "text"),
+        ("message.send", "attachments"),
+        ("message.send", "meta"),
+        ("message.schedule", "text"),
+        ("message.schedule", "attachments"),
+        ("message.schedule", "meta"),
+        ("message.edit", "text"),
+        ("schedule.edit", "text"),
+    }
