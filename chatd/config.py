@@ -143,6 +143,9 @@ class Limits(Section, frozen=True):
     rotations_per_hour: Annotated[Count, doc("Most refreshes of the tokens of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
+    conversations_per_user: Annotated[
+        Count, doc("Most conversations that one user is in; nobody is brought into another one by themselves or by others.")
+    ] = 5_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
     payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
@@ -213,6 +216,11 @@ class Retention(Section, frozen=True):
     days: Annotated[
         int, Meta(ge=0, le=36_500), doc("Days that messages are kept; 0: for ever. A conversation can have fewer, never more.")
     ] = 0
+    anonymous_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500),
+        doc("Days until an anonymous account that cannot be renewed and has left no trace is removed; 0: never."),
+    ] = 90
 
 
 class Presence(Section, frozen=True):

@@ -30,25 +30,6 @@ join matches m on m.tenant = b.tenant and m.id = b.match
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 where b.tenant = $1 and b.user_id = $2 and b.ended_at is null
 
--- name: active_of
--- Those of these users who are in a match: tenants, users, pairwise.
-select b.tenant, b.user_id::text as user, m.id::text as match, m.conversation::text, c.rev,
-    array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
-from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-join match_members b on b.tenant = u.tenant and b.user_id = u.id and b.ended_at is null
-join matches m on m.tenant = b.tenant and m.id = b.match
-join conversations c on c.tenant = m.tenant and c.id = m.conversation
-
--- name: ended_of
--- The last match of each of these users, where it has ended otherwise than by being kept: tenants, users, pairwise.
-select u.tenant, u.id::text as user, m.id::text as match, m.reason
-from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-cross join lateral (
-    select b.match from match_members b
-    where b.tenant = u.tenant and b.user_id = u.id order by b.created_at desc limit 1
-) as l
-join matches m on m.tenant = u.tenant and m.id = l.match and m.ended_at is not null and m.reason <> 'kept'
-
 -- name: recent
 -- Those somebody met last: tenant, user, how many matches.
 select distinct o.user_id::text as user
@@ -142,6 +123,20 @@ shown as (
     where b.tenant = ordinary.tenant and b.conversation = ordinary.id and b.user_id = o.user_id
 )
 select id::text, kind, rev from ordinary
+
+-- name: heard
+-- Whether somebody was told of a match of theirs: tenant, match, user.
+select b.heard from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
+
+-- name: truth
+-- Of users and the match that each of them knows of (null: none) those who do not know what is true: `ended`, why that match ended,
+-- and its conversation, and `now`, the match that they are in instead, or must be told of again: tenants, users, matches, again.
+select a.tenant, a.user_id::text as user, a.known::text, k.reason as ended, k.conversation::text, b.match::text as now
+from unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[]) as a (tenant, user_id, known, again)
+left join match_members b on b.tenant = a.tenant and b.user_id = a.user_id and b.ended_at is null
+    and (a.again or b.match is distinct from a.known)
+left join matches k on k.tenant = a.tenant and k.id = a.known and k.ended_at is not null
+where k.id is not null or b.match is not null
 
 -- name: people
 -- Names: tenant, users.

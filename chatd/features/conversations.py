@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from chatd.errors import Refused
-from chatd.ids import UUID, uuid7
+from chatd.ids import NIL, UUID, uuid7
 from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
+from chatd.node.membership import check_room
 from chatd.node.registry import command
 from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, shared
 from chatd.store import queries
@@ -47,11 +48,14 @@ class ConversationResult(Result, tag="conversation"):
     OpenConversation,
     result=ConversationResult,
     cost=2,
-    refuses=("not_found", "blocked"),
+    refuses=("not_found", "blocked", "too_large"),
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker."""
+    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker.
+
+    Also `too_large` when one of the two is in as many conversations as one user may be.
+    """
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: a conversation needs somebody else")
     await check_not_blocked(ctx, [cmd.user])
@@ -60,6 +64,7 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     if id_ is not None:
         return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
     await check_not_erased(ctx, [cmd.user])
+    await check_room(ctx, NIL, [ctx.user, cmd.user])
     return await open_new(ctx, low, high)
 
 
@@ -101,6 +106,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
         raise Refused("too_large", f"$.members: at most {most}")
     await check_not_blocked(ctx, users)
     await check_not_erased(ctx, users)
+    await check_room(ctx, NIL, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)

@@ -15,12 +15,10 @@ from chatd import log
 from chatd.node import orders
 from chatd.node.audience import News, RawFrame, SharedFrame
 from chatd.node.hub import Hub
-from chatd.node.match_news import ENDED, FOUND, MatchNews
 from chatd.node.truth import Truth
 from chatd.node.veils import NOBODY, Hidden, Veils
 from chatd.store.bus import Bus
 from chatd.store.postgres import Postgres
-from chatd.wire.matches import MatchEnded, MatchFound
 from chatd.wire.messages import Event
 
 LOG = log.get(__name__)
@@ -43,8 +41,6 @@ class Cluster:
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self.truth = Truth(hub, db, clock, self._close)
         self.on_resync, self.resync = self.truth.on_resync, self.truth.resync
-        self.match_news = MatchNews()
-        hub.watch(self._forget_gone)
         self._on_banned: list[Callable[[str, str], None]] = []
         # Told of everything that is told to a conversation from this node.
         self.listener: Callable[[str, str, Event], None] = lambda tenant, conversation, event: None
@@ -120,23 +116,11 @@ class Cluster:
         self, tenant: str, user: str, event: Event, *, but: str | None = None, match: str = "", hidden: Hidden = NOBODY
     ) -> None:
         """`hidden`: whom users see under a pseudonym in the match of the conversation `match`."""
-        news_of, stage = match_stage(event)
         if not self._bus.alone:
-            body = Raw(ENCODE(event))
-            self.publish(orders.TellUser(tenant, user, but, body, match, hidden.get(user, ()), news_of, stage))
+            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event)), match, hidden.get(user, ())))
         if hidden:
             self._hub.hide(tenant, match, hidden)
-        if self._is_news(tenant, user, news_of, stage):
-            await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
-
-    def _is_news(self, tenant: str, user: str, match: str, stage: int) -> bool:
-        """Of users who are connected here and of matches: each beginning and end is told once."""
-        here = bool(match) and self._hub.sessions_of(tenant, user) > 0
-        return not here or self.match_news.is_news(tenant, user, match, stage)
-
-    def _forget_gone(self, tenant: str, user: str, here: bool) -> None:
-        if not here:
-            self.match_news.forget(tenant, user)
+        await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
@@ -211,11 +195,10 @@ class Cluster:
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)
-            case orders.TellUser(tenant, user, but, event, match, hidden, news_of, stage):
+            case orders.TellUser(tenant, user, but, event, match, hidden):
                 if hidden:
                     hub.hide(tenant, match, {user: hidden})
-                if self._is_news(tenant, user, news_of, stage):
-                    await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
+                await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
             case orders.Joined(tenant, conversation, users, rev, anew, among):
                 hub.hide(tenant, conversation, among)
                 self._join(tenant, conversation, users, rev, anew=anew)
@@ -256,10 +239,3 @@ class Cluster:
         if not asked:
             self._sought.pop((tenant, user), None)
         return answer.is_set()
-
-
-def match_stage(event: Event) -> tuple[str, int]:
-    """The match that the event begins or ends, and which of the two; ("", 0) for other events."""
-    if isinstance(event, MatchFound | MatchEnded):
-        return event.match, FOUND if isinstance(event, MatchFound) else ENDED
-    return "", 0

@@ -232,6 +232,10 @@ class Hub:
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
 
+    def is_arriving(self, tenant: str, user: str) -> bool:
+        """Whether a connection of the user is being looked up."""
+        return any(arrival.key == (tenant, user) for arrival in self._arrivals)
+
     def has_other(self, tenant: str, user: str, but: str | None) -> bool:
         """Whether the user has a session here other than this one."""
         return any(session.id != but for session in self._users.get((tenant, user), ()))

@@ -40,9 +40,6 @@ class TellUser(Control, array_like=True, tag="user"):
     event: Raw
     match: str = ""
     hidden: Sequence[str] = ()
-    # Which match it begins or ends, and which of the two; see `node/match_news.py`.
-    news_of: str = ""
-    stage: int = 0
 
 
 class Recount(Control, array_like=True, tag="recount"):
