@@ -87,7 +87,12 @@ class PostgresSection(Section, frozen=True):
     dsn: Annotated[str, doc("postgresql://user:password@host:5432/chatd; empty starts the embedded one.")] = ""
     dsn_file: Annotated[str, doc("File that holds the dsn, instead of dsn.")] = ""
     pool: Annotated[Count, doc("Connections for everything but the journal.")] = 8
-    timeout: Annotated[Seconds, doc("Seconds a statement may take before the sender is told `timeout`.")] = 5.0
+    user_connections: Annotated[Count, doc("Connections of the pool that one user's commands use at once; more wait.")] = 2
+    reserved: Annotated[Count, doc("Connections of the pool for sign-in and background work only.")] = 2
+    timeout: Annotated[
+        Seconds,
+        doc("Seconds a statement may take, and a command with all of its statements, before the sender is told `timeout`."),
+    ] = 5.0
     allow_unsafe_durability: Annotated[
         bool, doc("Serve although fsync or synchronous_commit is off. Acked messages can be lost.")
     ] = False
@@ -157,6 +162,9 @@ class Limits(Section, frozen=True):
     rotations_per_hour: Annotated[Count, doc("Most refreshes of the tokens of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
+    conversations_per_user: Annotated[
+        Count, doc("Most conversations that one user is in; nobody is brought into another one by themselves or by others.")
+    ] = 5_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
     payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
@@ -165,7 +173,9 @@ class Journal(Section, frozen=True):
     flushers: Annotated[Count, doc("Connections that commit messages, each with its share of the conversations.")] = 2
     batch: Annotated[Count, doc("Most messages of one commit.")] = 500
     waiting: Annotated[Count, doc("Most messages that may wait for a commit; more are refused.")] = 20_000
-    deadline: Annotated[Seconds, doc("Seconds a sender waits for its commit before it is told `unavailable`.")] = 5.0
+    deadline: Annotated[
+        Seconds, doc("Seconds a message may take from its arrival to its commit before its sender is told `unavailable`.")
+    ] = 5.0
 
 
 class Filters(Section, frozen=True):
@@ -214,6 +224,8 @@ class Messages(Section, frozen=True):
     edit_history: Annotated[
         Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
     ] = "members"
+    edits: Annotated[Count, doc("How often a message can be edited.")] = 50
+    edits_per_minute: Annotated[Count, doc("How often a message can be edited within a minute.")] = 10
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
     receipts_up_to: Annotated[
         Count, doc("In groups of more members nobody is told how far others have received and read; it can be asked for.")
@@ -225,6 +237,11 @@ class Retention(Section, frozen=True):
     days: Annotated[
         int, Meta(ge=0, le=36_500), doc("Days that messages are kept; 0: for ever. A conversation can have fewer, never more.")
     ] = 0
+    anonymous_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500),
+        doc("Days until an anonymous account that cannot be renewed and has left no trace is removed; 0: never."),
+    ] = 90
 
 
 class Presence(Section, frozen=True):
@@ -276,6 +293,9 @@ class Moderation(Section, frozen=True):
     reports_per_hour: Annotated[Count, doc("Most reports of one user in an hour.")] = 10
     evidence_messages: Annotated[Count, doc("Most messages that are kept with a report, around what it is about.")] = 50
     evidence_bytes: Annotated[Count, doc("Most bytes of them.")] = 65_536
+    keep_removed: Annotated[
+        Seconds, doc("Seconds that what a removed message said is kept, where only a report can take it up; 0: not at all.")
+    ] = 86_400.0
     keep_reports: Annotated[Seconds, doc("Seconds that a resolved report is kept, with its messages.")] = 15_552_000.0
     strikes: Annotated[list[Rung], doc('From so many strikes on each is a ban of so long (s, m, h, d): "3:1d", "8:ever".')] = (
         field(default_factory=LADDER.copy)

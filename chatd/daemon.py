@@ -55,7 +55,7 @@ from chatd.store import migrations
 from chatd.store.blob_stores import open_blobs
 from chatd.store.blobs import Blobs
 from chatd.store.bus import Bus
-from chatd.store.journal import open_journal
+from chatd.store.journal import Journal, open_journal
 from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.postgres_faults import NO_POOLER
@@ -124,7 +124,7 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
         hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
         async with (
             open_cluster(name, hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
-            open_journal(db, config.journal, cluster.tell_behind, health) as journal,
+            open_log(db, config, hub, cluster, health) as journal,
             open_screening(config, db, now_ms) as screening,
         ):
             matcher = Matcher(config, db, redis, hub, cluster, now_ms)
@@ -152,6 +152,14 @@ async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
                 clock=now_ms,
                 screening=screening,
             )
+
+
+@asynccontextmanager
+async def open_log(db: Postgres, config: Config, hub: Hub, cluster: Cluster, health: Health) -> AsyncIterator[Journal]:
+    """The log of messages; the hub knows what is being committed."""
+    async with open_journal(db, config.journal, cluster.tell_behind, health) as journal:
+        hub.commit_began = journal.began
+        yield journal
 
 
 @asynccontextmanager

@@ -23,6 +23,11 @@ class TokenBucket:
         self.lacks(now)
         return self._tokens
 
+    def charge(self, now: float, cost: float) -> None:
+        """Take `cost` tokens that are used already; what is not there is owed, up to a burst."""
+        self.lacks(now)
+        self._tokens = max(self._tokens - cost, -self._burst)
+
     def lacks(self, now: float, cost: float = 1) -> float:
         """The seconds until `cost` tokens will be there; nothing is taken."""
         if now > self._seen:

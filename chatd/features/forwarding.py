@@ -67,7 +67,7 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     attachments = to_jsonb(said.attachments) if said.attachments else None
     extra = to_jsonb({"forwarded": source.first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
-    await ctx.node.journal.append(Append(*place, said.text, attachments, None, None, extra), tell)
+    await ctx.node.journal.append(Append(*place, said.text, attachments, None, None, extra), tell, ctx.began)
     return []
 
 

@@ -17,12 +17,15 @@ class SendMessage(Outgoing, tag="message.send"):
     """Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever.
 
     It needs a text or an attachment, which names an `upload` that the sender may read, or the `url` of a link. `mentions` are
-    members it is meant for, `everybody` means all of them, for which a group asks for a right.
+    members it is meant for (unknown ids are left out), `everybody` means all of them, for which a group asks for a right.
     """
 
 
 class MessageAck(Committed, tag="message.ack"):
     """The message is committed. `duplicate`: it had been before, and this is the first ack again.
+
+    Other acks and events of a conversation come to a connection in the order of `rev`, also past a `behind`; the `rev` of a
+    duplicate may lie below what the connection was given since.
 
     `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
     """

@@ -88,7 +88,7 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
         await deliver(ctx, told)
 
     up_to = ctx.node.config.messages.receipts_up_to
-    await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell)
+    await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
     return [Reply(Ok())]
 
 

@@ -180,10 +180,12 @@ class Audience:
         if not news.rev:
             await self._fan.out(self._who_hears(news), news)
             news.told()
-        elif news.rev <= self.rev or len(self._held) >= MOST_HELD:
+        elif news.rev <= self.rev:
             news.told()
         else:
             self._held[news.rev] = news
+            if len(self._held) > MOST_HELD:
+                self._top = max(self._top, news.rev)
             await self._tell_what_is_next()
 
     def _who_hears(self, news: News) -> Iterable[Session]:
@@ -192,8 +194,16 @@ class Audience:
             return self.sessions
         return [session for session in self.sessions if session.user not in self.parting]
 
+    @property
+    def latest(self) -> int:
+        """The last rev that this node knows of."""
+        return max(self.rev, self._top, *self._held) if self._held else max(self.rev, self._top)
+
     async def skip_to(self, rev: int) -> None:
-        """What lies between may have been missed here for good: say so, and go on behind it."""
+        """What lies between may have been missed here for good: say so, and go on behind it.
+
+        What is held is told in its place all the same: an ack among it must not come after a `behind` past it.
+        """
         self._top = max(self._top, rev)
         await self._tell_what_is_next()
 
@@ -229,12 +239,11 @@ class Audience:
             self._traces.told((self._id, rev, time(), written))
             news.told()
             return True
-        if self._top > self.rev:
-            first, self.rev = self.rev + 1, self._top
+        top = min(self._top, min(self._held) - 1) if self._held else self._top
+        if top > self.rev:
+            first, self.rev = self.rev + 1, top
             self._late = {session: rev for session, rev in self._late.items() if rev > self.rev}
             written = await self._fan.out(self.sessions, self._behind(self.rev))
             self._traces.skipped((self._id, first, self.rev, time(), written))
-            for rev in sorted(rev for rev in self._held if rev <= self.rev):
-                self._held.pop(rev).told()
             return True
         return False

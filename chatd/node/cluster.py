@@ -123,9 +123,9 @@ class Cluster:
         await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
-        """Nobody knows whether changes up to `rev` were told to anybody."""
+        """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
         self.publish(orders.TellBehind(tenant, conversation, rev))
-        await self._hub.tell_behind(tenant, conversation, rev)
+        await self._hub.skip_to(tenant, conversation, rev)
 
     def join(
         self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False, hidden: Hidden = NOBODY

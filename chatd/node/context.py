@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec import Struct
+import trio
+from msgspec import Struct, field
 
 from chatd.config import Config
 from chatd.domain.identity import Authority, Principal
@@ -72,6 +73,8 @@ class Ctx(Struct):
     admin: Authority | None = None
     # Whom the asker sees under a pseudonym; None where nobody is hidden.
     mask: Mask | None = None
+    # When the command arrived, in trio's time: its deadline counts from here.
+    began: float = field(default_factory=trio.current_time)
 
     @property
     def me(self) -> Principal:

@@ -5,6 +5,7 @@ Both doors come through here, so REST and socket cannot disagree.
 
 import uuid
 from logging import DEBUG
+from math import inf
 from time import perf_counter
 
 import trio
@@ -16,9 +17,13 @@ from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
 from chatd.node.texts import prepared
+from chatd.store.fair_share import ACCOUNT, charge_to
 from chatd.wire.messages import Command, error_of
+from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
+# The database and the log refuse at their own deadlines, with their own words; this is for what they add up to.
+GRACE_S = 0.5
 
 
 async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
@@ -26,20 +31,35 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     began = perf_counter()
     try:
         await check_guard(row, ctx, command)
-        with trio.CancelScope(shield=row.lasting):
+        with trio.CancelScope(shield=row.lasting, deadline=deadline_of(row, ctx)) as scope:
+            check_times(command)
             command = prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:
                 effects = await masked.run(row, ctx, ctx.mask, command)
             await deliver(ctx, effects)
+        if scope.cancelled_caught:
+            refuse(ctx, Refused("timeout"))
     except Refused as refused:
         refuse(ctx, refused)
     except trio.TooSlowError:
         refuse(ctx, Refused("timeout"))
     except Exception:
         refuse(ctx, internal_error(row, ctx))
+    account = ACCOUNT.get()
+    if account is not None and account.used_s:
+        ctx.node.limits.charge(account.tenant, account.user, account.used_s)
+        account.used_s = 0.0
     ctx.node.meters.commands[row.command].observe(perf_counter() - began)
+
+
+def deadline_of(row: Row, ctx: Ctx) -> float:
+    """When the command is answered `timeout`, however many statements it takes. What is `lasting` ends by itself."""
+    config = ctx.node.config
+    screening_s = config.hook.timeout if config.hook.url else 0.0
+    longest = max(config.postgres.timeout, config.journal.deadline) + screening_s + GRACE_S
+    return inf if row.lasting else ctx.began + longest
 
 
 def refuse(ctx: Ctx, refused: Refused) -> None:
@@ -57,6 +77,7 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         check_admin(ctx)
         return
     ctx.take(row.cost)
+    charge_to(ctx.tenant, ctx.user)
     if row.needs is Needs.MEMBER:
         await members.check_member(ctx, getattr(command, "conversation"))  # noqa: B009
 

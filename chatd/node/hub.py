@@ -5,6 +5,7 @@ a slow reader: events that its outbox does not take are dropped, and the convers
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import inf
 from weakref import WeakSet
 
 import trio
@@ -20,7 +21,11 @@ from chatd.node.typists import Typists
 from chatd.node.veils import Hidden, Veils
 from chatd.wire.messages import Event
 
+# Tenant and conversation.
+Key = tuple[str, str]
 # Tenant, user, and whether the user is here.
+# Milliseconds after which clients are asked to come back when the database was restored.
+COME_BACK_MS = 1000
 Watcher = Callable[[str, str, bool], None]
 
 
@@ -35,7 +40,12 @@ class Hub:
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
         self.traces = Traces()
-        self.waiting: dict[tuple[str, str], float] = {}
+        # Where something is missing, how far the conversation was told when that was noticed, and when.
+        self.waiting: dict[Key, tuple[int, float]] = {}
+        # See `Journal.began`.
+        self.commit_began: Callable[[str, str], float] = lambda tenant, conversation: inf
+        # Revs up to which something may have been missed, and since when that is known; see `tell_behind`.
+        self._put_off: dict[Key, tuple[int, float]] = {}
         self._users: dict[tuple[str, str], dict[Session, None]] = {}
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
@@ -190,6 +200,8 @@ class Hub:
         if audience is not None:
             audience.leave(session)
             if not audience.sessions:
+                # Who enters next must not be told again what the others were told, and learns of what was held.
+                self._passed.note(key, audience.latest, keep=bool(self._arrivals))
                 del self._audiences[key]
                 self.waiting.pop(key, None)
 
@@ -219,6 +231,10 @@ class Hub:
 
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
+
+    def is_arriving(self, tenant: str, user: str) -> bool:
+        """Whether a connection of the user is being looked up."""
+        return any(arrival.key == (tenant, user) for arrival in self._arrivals)
 
     def has_other(self, tenant: str, user: str, but: str | None) -> bool:
         """Whether the user has a session here other than this one."""
@@ -254,7 +270,18 @@ class Hub:
         self._note(key, audience)
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
-        """Something up to `rev` may have been missed: whoever hears the conversation has to sync."""
+        """Something up to `rev` may have been missed: whoever hears the conversation has to sync.
+
+        Put off while this node is committing there: that may be numbered below `rev`, and its ack must not come after `behind`.
+        """
+        key = (tenant, conversation)
+        if self.commit_began(tenant, conversation) < inf:
+            self._put_off[key] = (max(rev, self._put_off.get(key, (0, 0.0))[0]), trio.current_time())
+        else:
+            await self.skip_to(tenant, conversation, rev)
+
+    async def skip_to(self, tenant: str, conversation: str, rev: int) -> None:
+        """Tell it at once: nothing below `rev` is being committed here."""
         key = (tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
@@ -263,13 +290,25 @@ class Hub:
             await audience.skip_to(rev)
             self._note(key, audience)
 
-    def _note(self, key: tuple[str, str], audience: Audience) -> None:
-        """Remember since when something is missing. See `Truth.mend`."""
+    async def tell_put_off(self) -> None:
+        """Tell `behind` where it was put off, once nothing is being committed that began before. Call it again and again."""
+        for key, (rev, since) in tuple(self._put_off.items()):
+            if self.commit_began(*key) > since:
+                del self._put_off[key]
+                await self.skip_to(*key, rev)
+
+    def late(self, patience: float) -> list[Key]:
+        """Where something is missing for so many seconds that no commit of this node can be."""
+        now = trio.current_time()
+        return [key for key, (_, since) in self.waiting.items() if since <= now - patience and self.commit_began(*key) > since]
+
+    def _note(self, key: Key, audience: Audience) -> None:
+        """Remember since when something is missing after what was told."""
         if not audience.waiting:
             if self.waiting:
                 self.waiting.pop(key, None)
-        elif key in self._audiences:
-            self.waiting.setdefault(key, trio.current_time())
+        elif key in self._audiences and self.waiting.get(key, (-1, 0.0))[0] != audience.rev:
+            self.waiting[key] = (audience.rev, trio.current_time())
 
     async def tell_user(self, tenant: str, user: str, news: News) -> None:
         sessions = self._users.get((tenant, user))
@@ -292,6 +331,18 @@ class Hub:
         for session in tuple(self._users.get((tenant, user), ())):
             if login is None or session.login == login:
                 self._close(session, close, revocation)
+
+    def start_over(self) -> None:
+        """Close all sessions: they come back with their cursors. Nothing is told by the numbers that were known."""
+        self._audiences.clear()
+        self.waiting.clear()
+        self._passed = Passed()
+        self._joined = {session: [] for session in self._joined}
+        for arrival in self._arrivals:
+            arrival.places.clear()
+            arrival.closes.append(("going_away", None, Revocation(0)))
+        for session in tuple(self.sessions.values()):
+            session.close_soon("going_away", f"retry_in_ms={COME_BACK_MS}")
 
     def close_these(self, sessions: Iterable[Session], close: str, *, at: int) -> None:
         """`at` as above. Those that have gone meanwhile are no matter."""

@@ -13,6 +13,8 @@ from chatd.errors import Refused
 
 MOST_USERS = 100_000
 MOST_ADDRESSES = 10_000
+# So that a user who holds two connections without end uses up what they have (100 tokens a second).
+TOKENS_PER_DATABASE_S = 50.0
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -61,6 +63,10 @@ class UserLimits:
     def take(self, tenant: str, user: str, cost: float) -> None:
         """Raises Refused: `rate_limited` with `retry_after`."""
         check(self._buckets.of((tenant, user)), cost, trio.current_time())
+
+    def charge(self, tenant: str, user: str, database_s: float) -> None:
+        """For the time that a command has held connections of the database."""
+        self._buckets.of((tenant, user)).charge(trio.current_time(), database_s * TOKENS_PER_DATABASE_S)
 
 
 class AddressLimits:

@@ -62,8 +62,8 @@ class Truth:
         """For ever: where something is missing for too long, say how far the conversation is."""
         while True:
             await trio.sleep(PATIENCE / 3)
-            late = trio.current_time() - PATIENCE
-            keys = [key for key, since in self._hub.waiting.items() if since <= late]
+            await self._hub.tell_put_off()
+            keys = self._hub.late(PATIENCE)
             with suppress(Refused):
                 if keys:
                     await self._close_gaps(keys)
@@ -102,6 +102,13 @@ class Truth:
     async def begin(self) -> None:
         """Call it before anybody is let in: what changes from now on is heard, or found by `resync`."""
         self._horizon = await self._db.value(SQL.horizon)
+
+    async def start_over(self) -> None:
+        """The database is another one: what is known of conversations and sessions counts no more."""
+        self._later_horizons.clear()
+        self._doubtful.clear()
+        await self.begin()
+        self._hub.start_over()
 
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""

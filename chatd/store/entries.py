@@ -7,8 +7,6 @@ import outcome
 import trio
 from msgspec import Struct
 
-from chatd.errors import Refused
-
 
 class Append(Struct, frozen=True):
     """A message that wants a number. `id` is made by the sender's node; `attachments`, `meta` and `extra` are JSON texts.
@@ -76,15 +74,18 @@ class Advanced(Struct, frozen=True):
 
 Item = Append | Receipt
 Committed = Appended | Advanced
+# Tenant and conversation.
+Key = tuple[str, str]
 Tell = Callable[[Any], Awaitable[None]]
 
 
 class Entry(Struct, eq=False):
-    """One item on its way. `deadline` in trio's time."""
+    """One item on its way. `deadline` in trio's time. `decided`: it is committed or refused, and no deadline counts any more."""
 
     item: Item
     tell: Tell
     deadline: float
+    decided: bool = False
     result: outcome.Outcome[Any] | None = None
     waiters: list[trio.lowlevel.Task] = []
 
@@ -99,11 +100,12 @@ class Entry(Struct, eq=False):
 
         return await trio.lowlevel.wait_task_rescheduled(give_up)
 
+    @property
+    def key(self) -> Key:
+        return (self.item.tenant, self.item.conversation)
+
     def settle(self, result: outcome.Outcome[Any]) -> None:
         self.result = result
         for task in self.waiters:
             trio.lowlevel.reschedule(task, result)
         self.waiters = []
-
-    def refuse(self, code: str, message: str = "") -> None:
-        self.settle(outcome.Error(Refused(code, message)))

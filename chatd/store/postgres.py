@@ -7,8 +7,10 @@ anything else is a bug and passes. A server that goes away is answered `unavaila
 jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -17,6 +19,7 @@ import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.fair_share import ACCOUNT, FairShare
 from chatd.store.jsonb import from_jsonb, to_jsonb
 from chatd.store.postgres_faults import (
     BROKEN,
@@ -30,6 +33,8 @@ from chatd.store.postgres_faults import (
 
 __all__ = ["BadAddress", "Connection", "ForeignKeyViolation", "NoSchema", "Postgres", "Row", "UniqueViolation", "open_postgres"]
 
+# What a transaction has for its rollback when its time is over.
+ROLLBACK_S = 0.2
 T = TypeVar("T")
 Row = asyncpg.Record
 Work = Callable[[Any], Awaitable[T]]
@@ -51,6 +56,7 @@ class Postgres:
         self._node = node
         self._free = trio.Semaphore(settings.pool)
         self._idle: list[Connection] = []
+        self._shares = FairShare(settings)
         self.faults = Faults()
 
     @property
@@ -80,17 +86,29 @@ class Postgres:
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
+        account = ACCOUNT.get()
         with trio.move_on_after(timeout) as patience:
-            async with self._free:
-                connection = self._idle.pop() if self._idle else self.connection("pool")
-                try:
-                    return await connection.within(work, timeout)
-                finally:
-                    if patience.cancel_called:
-                        connection.close()
-                    self._idle.append(connection)
+            if account is None:
+                return await self._lend(work, timeout, patience)
+            await self._shares.acquire(account)
+            began = perf_counter()
+            try:
+                return await self._lend(work, timeout, patience)
+            finally:
+                account.used_s += perf_counter() - began
+                self._shares.release(account)
         self.faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
+
+    async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else self.connection("pool")
+            try:
+                return await connection.within(work, timeout)
+            finally:
+                if patience.cancel_called:
+                    connection.close()
+                self._idle.append(connection)
 
     async def in_transaction(self, work: Work[T]) -> T:
         """As `within`, in one transaction: what `work` raises undoes all of it."""
@@ -132,7 +150,7 @@ class Connection:
     async def within(self, work: Work[T], timeout: float) -> T:
         """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
         with trio.move_on_after(timeout):
-            result = await self._across(work)
+            result = await self._across(work, timeout + ROLLBACK_S)
             if self._faults.open:
                 self._faults.succeeded()
             return result
@@ -140,10 +158,10 @@ class Connection:
         self._faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _across(self, work: Work[T]) -> T:
+    async def _across(self, work: Work[T], at_most: float) -> T:
         """Run it in asyncio, with its failures translated. The cause of a `Refused` is for operators only."""
         try:
-            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work))
+            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work, at_most))
         except Exception as error:
             self._faults.note(error)
             ours = translated(error)
@@ -151,14 +169,17 @@ class Connection:
                 raise
             raise ours from error
 
-    async def _within(self, work: Work[T]) -> T:
+    async def _within(self, work: Work[T], at_most: float) -> T:
         connection = await self._opened()
+        # Cancelled, a transaction is rolled back first, and a server that is silent would never answer that.
+        silent = asyncio.get_running_loop().call_later(at_most, connection.terminate)
         try:
             return await work(connection)
         except BROKEN:
             connection.terminate()
             raise
         finally:
+            silent.cancel()
             # Cancelled in the midst of it: nobody may go on where somebody else has stopped.
             if not connection.is_closed() and connection.is_in_transaction():
                 connection.terminate()

@@ -85,7 +85,7 @@ KINDS = (
     Kind(
         "Postgres locks",
         "the database is busy",
-        (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError),
+        (asyncpg.TransactionRollbackError,),
         is_condition=False,
     ),
     Kind(
@@ -103,6 +103,13 @@ KINDS = (
     ),
 )
 BROKEN: tuple[type[BaseException], ...] = (*SLOW, *(error for kind in KINDS for error in kind.errors))
+
+
+class Locked(Refused):
+    """Another transaction holds a lock for longer than `lock_timeout`. Nothing was committed; the connection goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", "the database is busy", retry_after=1)
 
 
 class UniqueViolation(Exception):
@@ -138,6 +145,8 @@ def translated(error: Exception) -> Exception:
         return ForeignKeyViolation(error.constraint_name)
     if isinstance(error, asyncpg.UndefinedTableError):
         return NoSchema(f"{error}: `chatd migrate` makes the tables, `chatd serve` too; or is this another database?")
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return Locked()
     if isinstance(error, SLOW):
         return Refused("timeout", TOO_SLOW)
     kind = kind_of(error)

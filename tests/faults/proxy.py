@@ -1,4 +1,4 @@
-"""A bad line: a TCP proxy of our own between a client and the daemon. The toxics are those of Toxiproxy.
+"""A bad line: a TCP proxy of our own in front of a daemon, or of Postgres. The toxics are those of Toxiproxy.
 
     async with bad_line(daemon) as line:
         line.up.slice = 1
@@ -9,14 +9,17 @@ the next connections are good, while those that are there keep what they have.
 
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from urllib.parse import parse_qs, urlsplit
 
 import trio
 
 from tests.support import Daemon
 
+Connect = Callable[[], Awaitable[trio.SocketStream]]
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 
@@ -48,9 +51,8 @@ class Carried:
 class BadLine:
     """See the module."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
-        self._target = (host, int(rest.partition("/")[0]))
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._carried: set[Carried] = set()
         self.up, self.down = Toxics(), Toxics()
         self.host, self.port = "127.0.0.1", 0
@@ -90,7 +92,7 @@ class BadLine:
         await trio.serve_listeners(self._carry, listeners)
 
     async def _carry(self, near: trio.SocketStream) -> None:
-        async with near, await trio.open_tcp_stream(*self._target) as far:
+        async with near, await self._connect() as far:
             carried = Carried(near, far)
             self._carried.add(carried)
             try:
@@ -132,8 +134,24 @@ def pieces(part: bytes | bytearray, toxics: Toxics) -> list[bytes]:
 @asynccontextmanager
 async def bad_line(daemon: Daemon) -> AsyncIterator[BadLine]:
     """A line that is good until its toxics say otherwise."""
+    host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
+    async with open_line(partial(trio.open_tcp_stream, host, int(rest.partition("/")[0]))) as line:
+        yield line
+
+
+@asynccontextmanager
+async def line_to_postgres(dsn: str) -> AsyncIterator[tuple[BadLine, str]]:
+    """The same to the Unix socket of a server, and the dsn that goes by it."""
+    parts = urlsplit(dsn)
+    folder = parse_qs(parts.query)["host"][0]
+    async with open_line(partial(trio.open_unix_socket, f"{folder}/.s.PGSQL.5432")) as line:
+        yield line, f"postgresql://{parts.username}@{line.host}:{line.port}{parts.path}"
+
+
+@asynccontextmanager
+async def open_line(connect: Connect) -> AsyncIterator[BadLine]:
     async with trio.open_nursery() as nursery:
-        line = BadLine(daemon)
+        line = BadLine(connect)
         await nursery.start(line.serve)
         yield line
         nursery.cancel_scope.cancel()

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import trio
+
 from chatd.config import Journal
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.store import queries
-from chatd.store.entries import Receipt
+from chatd.store.entries import Append, Receipt
 from chatd.store.journal import open_journal
 from chatd.store.postgres import Connection, Postgres, Row
 
-ALICE, BOB, GROUP = uuid7(1), uuid7(2), uuid7(3)
+ALICE, BOB, GROUP, QUIET = uuid7(1), uuid7(2), uuid7(3), uuid7(4)
 
 
 class LosesAnAnswer:
@@ -44,9 +46,55 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     async with open_journal(db, Journal(flushers=1), on_gap) as journal:
         share: Any = journal._shares[0]
         share._connection = LosesAnAnswer(share._connection)
-        done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell)
+        done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
         assert (done.read_seq, done.rev, done.unread, done.doubtful) == (4, None, None, True)
-        again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell)
+        again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time())
         assert (again.read_seq, again.rev, again.unread, again.doubtful) == (5, None, 0, False)
     assert told == [done, again]
     assert gaps == [("default", GROUP)]
+
+
+async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
+    """One refusal beside others in one statement; a message twice in it, and once more later, is acked the same."""
+    people = "insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)"
+    await db.run(people, ALICE, BOB)
+    create = queries.load("conversations").create_group
+    await db.run(create, "default", GROUP, "us", ALICE, [ALICE, BOB], 0)
+    await db.run(create, "default", QUIET, "news", ALICE, [ALICE, BOB], 0)
+    await db.run("update conversations set announce = true where id = $1", QUIET)
+    outcomes: dict[str, Any] = {}
+
+    async def send(name: str, conversation: str, client_id: str, extra: str | None = None) -> None:
+        async def tell(result: Any) -> None:
+            outcomes[name] = result
+
+        item = Append("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
+        try:
+            done = await journal.append(item, tell, trio.current_time())
+            assert outcomes[name] is done
+        except Refused as refused:
+            outcomes[name] = (refused.code, refused.message)
+
+    async def on_gap(*gap: Any) -> None:
+        raise AssertionError
+
+    async with open_journal(db, Journal(flushers=1), on_gap) as journal:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, "first", GROUP, "a")
+            nursery.start_soon(send, "again", GROUP, "a")
+            nursery.start_soon(send, "elsewhere", QUIET, "a")
+            nursery.start_soon(send, "announcement", QUIET, "b")
+            nursery.start_soon(send, "everybody", GROUP, "c", '{"everybody":true}')
+            nursery.start_soon(send, "stranger", ALICE, "d")
+            nursery.start_soon(send, "second", GROUP, "e")
+        await send("later", GROUP, "a")
+    first = outcomes["first"] if not outcomes["first"].duplicate else outcomes["again"]
+    for name in ("first", "again", "later"):
+        same = outcomes[name]
+        assert (same.id, same.seq, same.rev, same.created_at) == (first.id, first.seq, first.rev, first.created_at)
+    assert sorted(outcomes[name].duplicate for name in ("first", "again", "later")) == [False, True, True]
+    assert {outcomes["second"].seq, first.seq} == {1, 2}
+    assert outcomes["announcement"] == ("forbidden", "only moderators and above may write in this conversation")
+    assert outcomes["everybody"] == ("forbidden", "only moderators and above may mention everybody")
+    assert outcomes["stranger"] == ("not_found", "no such conversation")
+    assert outcomes["elsewhere"][0] in ("conflict", "forbidden")

@@ -1,0 +1,201 @@
+"""A Postgres that answers late: what one connection is given stays in the order of `rev`, and nobody waits past the deadline."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.client import Refused
+from chatd.config import Config
+from chatd.store.postgres import Postgres
+from tests.faults.proxy import BadLine, line_to_postgres
+from tests.support import Daemon, Person, running
+
+NUMBERS = count(1)
+
+
+@asynccontextmanager
+async def slow_nodes(config: Config, nodes: int) -> AsyncIterator[tuple[list[Daemon], list[BadLine]]]:
+    """Nodes with a line to Postgres each, and deadlines of one second."""
+    async with AsyncExitStack() as stack:
+        daemons, lines = [], []
+        for _ in range(nodes):
+            line, dsn = await stack.enter_async_context(line_to_postgres(config.postgres.dsn))
+            own = replace(
+                config,
+                postgres=replace(config.postgres, dsn=dsn, timeout=1.0),
+                journal=replace(config.journal, deadline=1.0),
+            )
+            daemons.append(await stack.enter_async_context(running(own)))
+            lines.append(line)
+        yield daemons, lines
+
+
+async def write(person: Person, conversation: str, over: trio.Event) -> None:
+    """Send without end, and what was refused for now again, as a client does."""
+    while not over.is_set():
+        client_id = f"w{next(NUMBERS)}"
+        while not over.is_set():
+            try:
+                await person.send(conversation, client_id, client_id=client_id)
+                break
+            except Refused as refused:
+                assert refused.row.retryable, refused
+                await trio.sleep(0.05)
+
+
+def revs_of(person: Person) -> list[tuple[str, int]]:
+    """What carries a rev, in the order in which it came. A duplicate's ack repeats what was given before."""
+    found = []
+    for _, body in person.log:
+        if body["t"] == "message.new" or body["t"] == "behind" or (body["t"] == "message.ack" and not body["duplicate"]):
+            found.append((body["t"], body["rev"]))
+    return found
+
+
+def check_order(people: list[Person]) -> None:
+    for person in people:
+        found = revs_of(person)
+        for (_, before), (kind, rev) in pairwise(found):
+            assert rev > before, (kind, found)
+
+
+async def crowd(stack: AsyncExitStack, daemons: list[Daemon], each: int) -> tuple[list[Person], str]:
+    people = [await stack.enter_async_context(one.person("p", "msgpack")) for _ in range(each) for one in daemons]
+    made = await people[0].call("conversation.create", members=[person.user for person in people[1:]])
+    return people, made["conversation"]["id"]
+
+
+@asynccontextmanager
+async def locked(store: Postgres, sql: str, *args: Any) -> AsyncIterator[None]:
+    """What the statement locks stays locked as long as the block lasts."""
+    done, held = trio.Event(), trio.Event()
+
+    async def hold(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.execute(sql, *args)
+            held.set()
+            while not done.is_set():
+                await connection.execute("select pg_sleep(0.02)")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.within, hold, 30)
+        await held.wait()
+        try:
+            yield
+        finally:
+            done.set()
+
+
+async def hold_messages(store: Postgres, seconds: float) -> None:
+    async def work(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.execute("lock table messages")
+            await connection.execute("select pg_sleep($1)", seconds)
+
+    await store.within(work, seconds + 5)
+
+
+async def trouble(lines: list[BadLine], store: Postgres, rng: random.Random) -> None:
+    """Late answers, lost answers and a locked table, in any order."""
+    for _ in range(4):
+        line = rng.choice(lines)
+        match rng.choice(["late", "lost", "locked"]):
+            case "late":
+                line.up.latency, line.down.latency = rng.choice([(0.4, 0.0), (0.0, 0.4), (0.25, 0.25), (0.05, 0.7)])
+                await trio.sleep(0.7)
+                line.up.latency = line.down.latency = 0.0
+            case "lost":
+                line.down.timeout = True
+                await trio.sleep(0.1)
+                line.heal()
+            case "locked":
+                # Those who are writing may not let go of it in time.
+                with suppress(Refused):
+                    await hold_messages(store, 1.3)
+        await trio.sleep(rng.random() / 2)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_revs_stay_in_order_while_the_table_is_locked_and_the_lines_are_slow(
+    config: Config, store: Postgres, seed: int
+) -> None:
+    rng = random.Random(seed)
+    async with slow_nodes(config, 3) as (daemons, lines), AsyncExitStack() as stack:
+        people, conversation = await crowd(stack, daemons, 3)
+        over = trio.Event()
+        async with trio.open_nursery() as nursery:
+            for person in people:
+                nursery.start_soon(write, person, conversation, over)
+            await trouble(lines, store, rng)
+            over.set()
+        assert any(kind == "behind" for person in people for kind, _ in revs_of(person))
+        check_order(people)
+
+
+LOCK_ROW = "select 1 from conversations where id = $1 for update"
+
+
+async def test_a_locked_conversation_does_not_hold_up_the_others(config: Config, store: Postgres) -> None:
+    config = replace(config, journal=replace(config.journal, deadline=2.0))
+    async with running(config) as daemon, daemon.person("a") as alice, daemon.person("b") as bob, daemon.person("c") as carol:
+        created = [await alice.call("conversation.create", members=[bob.user]) for _ in range(9)]
+        stuck, *others = [one["conversation"]["id"] for one in created]
+        async with locked(store, LOCK_ROW, stuck), trio.open_nursery() as nursery:
+            nursery.start_soon(check_refused_at_the_deadline, bob, stuck, 2.0)
+            # In one batch with the locked one, then while it is set aside.
+            for round_ in range(4):
+                for conversation in others:
+                    await alice.send(conversation, f"{round_}")
+                    await alice.call("receipt.read", conversation=conversation, seq=round_ + 1)
+            assert carol.closed is None
+        with trio.fail_after(10):
+            assert await sent(bob, stuck, "after")
+        history = await alice.call("message.history", conversation=stuck)
+        assert sorted(message["client_id"] for message in history["items"]) in (["after"], ["after", "stuck"])
+
+
+async def sent(person: Person, conversation: str, client_id: str) -> bool:
+    while True:
+        try:
+            await person.send(conversation, client_id, client_id=client_id)
+            return True
+        except Refused as refused:
+            assert refused.row.retryable
+            await trio.sleep(0.05)
+
+
+async def check_refused_at_the_deadline(person: Person, conversation: str, deadline: float) -> None:
+    began = trio.current_time()
+    refused = await person.refused("message.send", conversation=conversation, client_id="stuck", text="stuck")
+    assert refused.code == "unavailable"
+    assert deadline - 0.1 <= trio.current_time() - began < 2 * deadline
+
+
+async def test_every_command_is_answered_at_the_deadline_when_postgres_is_silent(config: Config) -> None:
+    """A single statement has one second; what takes several statements has no more."""
+    async with slow_nodes(config, 1) as ((daemon,), (line,)), daemon.person() as alice, daemon.person() as bob:
+        made = await alice.call("conversation.open", user=bob.user)
+        conversation = made["conversation"]["id"]
+        first = await alice.send(conversation, "first")
+        line.down.timeout = True
+        send = {"conversation": conversation, "text": "x"}
+        for number, (command, fields) in enumerate(
+            [
+                ("message.send", send),
+                ("message.send", {**send, "reply_to": first["message"]}),
+                ("message.edit", {"conversation": conversation, "message": first["message"], "text": "y"}),
+                ("session.sync", {}),
+                ("conversation.list", {}),
+            ]
+        ):
+            began = trio.current_time()
+            more = {"client_id": f"late{number}"} if command == "message.send" else {}
+            refused = await alice.refused(command, **fields, **more)
+            assert refused.row.retryable, command
+            assert trio.current_time() - began < 2.5, command

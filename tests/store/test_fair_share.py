@@ -1,0 +1,87 @@
+"""One user who asks for more than the database can do leaves the others their part of it."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+import trio
+import trio.testing
+from msgspec.structs import replace
+
+from chatd.config import Config, PostgresSection
+from chatd.domain.rate_limit import TokenBucket
+from chatd.errors import Refused
+from chatd.store.fair_share import MAX_WAITING, Account, FairShare
+from chatd.store.postgres import Postgres
+from tests.faults.test_slow_postgres import locked
+from tests.support import Person, running
+
+LOCK_SETTINGS = "select 1 from user_settings where user_id = $1 for update"
+
+
+async def test_one_user_with_slow_statements_leaves_the_pool_to_the_others(config: Config, store: Postgres) -> None:
+    config = replace(config, postgres=replace(config.postgres, pool=4, timeout=8.0))
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation), AsyncExitStack() as stack:
+        devices = [await stack.enter_async_context(daemon.connected(alice.account)) for _ in range(12)]
+        answers: list[bool] = []
+        await alice.call("user.settings", notify="all")
+        async with trio.open_nursery() as nursery, locked(store, LOCK_SETTINGS, alice.user):
+            for device in devices:
+                nursery.start_soon(set_settings, device, answers)
+            await trio.sleep(0.3)
+            # All of it while her statements hold what they can get.
+            assert await bob.call("conversation.list")
+            await bob.send(conversation)
+            async with daemon.person() as stranger:
+                assert await stranger.is_served()
+            assert not answers
+        assert len(answers) == 12
+
+
+async def set_settings(device: Person, answers: list[bool]) -> None:
+    """Waits for the lock; those in the queue may be refused for now."""
+    try:
+        await device.call("user.settings", notify="none")
+        answers.append(True)
+    except Refused as refused:
+        assert refused.row.retryable
+        answers.append(False)
+
+
+async def test_a_user_has_their_connections_and_users_together_have_theirs() -> None:
+    share = FairShare(PostgresSection(pool=6, user_connections=2, reserved=2))
+    alice, bob, carol = Account("t", "alice"), Account("t", "bob"), Account("t", "carol")
+    for account in (alice, alice, bob, bob):
+        await share.acquire(account)
+    for account in (alice, bob, carol):
+        with trio.move_on_after(0.01) as scope:
+            await share.acquire(account)
+        assert scope.cancelled_caught
+    share.release(alice)
+    await share.acquire(carol)
+    for account in (alice, bob, bob, carol):
+        share.release(account)
+    assert share._slots == {}
+
+
+async def test_who_lets_too_many_statements_wait_is_refused() -> None:
+    share = FairShare(PostgresSection(pool=2, user_connections=1, reserved=1))
+    alice = Account("t", "alice")
+    await share.acquire(alice)
+    async with trio.open_nursery() as nursery:
+        for _ in range(MAX_WAITING):
+            nursery.start_soon(share.acquire, alice)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Refused, match="rate_limited"):
+            await share.acquire(alice)
+        nursery.cancel_scope.cancel()
+    share.release(alice)
+    assert share._slots == {}
+
+
+def test_what_was_used_is_owed_up_to_a_burst() -> None:
+    bucket = TokenBucket(10, 20)
+    bucket.charge(0.0, 25)
+    assert bucket.take(0.0, 1) == pytest.approx(0.6)
+    bucket.charge(0.0, 1000)
+    assert bucket.take(0.0, 1) == pytest.approx(2.1)
+    assert bucket.take(2.2, 1) == 0.0
