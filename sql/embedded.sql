@@ -3,6 +3,7 @@
 do $$ declare one record; begin
     if not exists (select from pg_roles where rolname = 'chatd') then create role chatd login createdb; end if;
     grant pg_monitor to chatd;
+    grant set on parameter session_replication_role to chatd;
     alter database chatd owner to chatd;
     for one in select c.oid::regclass as name from pg_class c
         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')

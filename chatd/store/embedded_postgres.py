@@ -45,7 +45,13 @@ SETTINGS = {
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # initdb starts its own tools through a shell, with their path in double quotes.
 UNSAFE_IN_SHELL = frozenset('"$`\\\n')
-CREATE = ["create role chatd login createdb", "grant pg_monitor to chatd", "create database chatd owner chatd"]
+CREATE = [
+    "create role chatd login createdb",
+    "grant pg_monitor to chatd",
+    # To put rows of a backup back in any order.
+    "grant set on parameter session_replication_role to chatd",
+    "create database chatd owner chatd",
+]
 ACCESS = """\
 # Written by chatd at each start. Only the account that runs chatd may connect, and only as the role {role}.
 local  all  {role}  peer  map=chatd

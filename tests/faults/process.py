@@ -59,6 +59,7 @@ class Process:
             **LIMITS,
             **self._environment,
         }
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, "-m", "chatd", "serve", *self._arguments]
             self._process = subprocess.Popen(
