@@ -62,7 +62,7 @@ class Chatd:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         self.folder.chmod(0o755)
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
-        environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET}
+        environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, env=os.environ | environment

@@ -23,6 +23,12 @@ def doc(text: str) -> Meta:
 
 class Data(Section, frozen=True):
     dir: Annotated[str, doc("Where embedded Postgres, embedded Redis and uploads live.")] = "./chatd-data"
+    secret: Annotated[
+        str,
+        doc("Key of this installation for address bans and all else that is no token: at least 32 bytes, the same on all nodes."),
+        doc("Empty: made once and kept in dir."),
+    ] = ""
+    secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
 
 
 class Gateway(Section, frozen=True):
@@ -264,7 +270,11 @@ class Moderation(Section, frozen=True):
 
 
 class Drain(Section, frozen=True):
-    timeout: Annotated[Seconds, doc("Seconds from SIGTERM to the end.")] = 10.0
+    notice: Annotated[
+        Seconds,
+        doc("Seconds after SIGTERM in which /readyz says so and both doors serve as before; longer than a balancer polls."),
+    ] = 2.0
+    timeout: Annotated[Seconds, doc("Seconds from then to the end.")] = 10.0
     spread: Annotated[Seconds, doc("Clients are told to come back within so many seconds, each at its own moment.")] = 5.0
 
 

@@ -24,8 +24,9 @@ from chatd.gateway.session import Desk
 from chatd.health import Health
 from chatd.http.app import build_app
 from chatd.http.server import serve_http
+from chatd.http.starting import answering_while_starting
 from chatd.ids import uuid7
-from chatd.node import jwks, reports, roster, rounds, sign_in, uploads, write_probe
+from chatd.node import installation, jwks, reports, roster, rounds, sign_in, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
@@ -49,12 +50,15 @@ from chatd.node.screening import open_screening
 from chatd.node.statistics import Watch
 from chatd.node.timers import Wheel
 from chatd.node.veils import Veils
+from chatd.settings import with_installation_secret
 from chatd.store import migrations
 from chatd.store.blob_stores import open_blobs
 from chatd.store.blobs import Blobs
 from chatd.store.bus import Bus
 from chatd.store.journal import Journal, open_journal
+from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres_faults import NO_POOLER
 from chatd.store.redis import Redis, open_redis
 from chatd.store.servers import open_servers, uses_embedded_redis
 from chatd.wire.codec import codecs
@@ -233,23 +237,33 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
     problems = await migrations.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
         problems += await migrations.durability_problems(db)
+    if pooling := await pooling_problem(db):
+        problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
     for migration in await migrations.migrate(db):
         LOG.info("migrated", extra={"migration": migration.name})
+    await installation.check_secret(db, config.data.secret)
     await sign_in.ensure_tenants(db, keys, now_ms())
 
 
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
-    Raises CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError: all with a text for the operator.
+    Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a text
+    for the operator.
     """
+    config = with_installation_secret(config, make=True)
     registry, keys = load(features), Keyring(config)
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
-        async with open_node(config, keys) as node, trio.open_nursery() as services:
+        async with (
+            answering_while_starting(doors.http, config) as stop_answering,
+            open_node(config, keys) as node,
+            trio.open_nursery() as services,
+        ):
+            stop_answering()
             wheel = Wheel()
             start_services(services, node, wheel)
             await serve(doors, node, registry, wheel, ready or (lambda _: None))
@@ -277,11 +291,12 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
         async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
             await wait_for_stop(drain, lambda: leave(listener, drain, node))
         closed.set()
-        nursery.cancel_scope.deadline = trio.current_time() + LAST_REQUESTS
+        nursery.cancel_scope.deadline = max(trio.current_time() + LAST_REQUESTS, drain.deadline)
 
 
 async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
-    """Nobody new, everybody told, everything committed. Whoever asks for readiness hears it before anything else is done."""
+    """Readiness is over; a while later nobody new, everybody told, everything committed."""
+    await drain.announce()
     drain.begin()
     listener.stop_accepting()
     await node.matcher.leave()

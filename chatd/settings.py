@@ -213,17 +213,28 @@ def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
             yield key, shown(key, getattr(struct, name)), loaded.sources.get(key, "default")
 
 
-def ensure_secret(config: Config) -> Config:
-    """On a laptop nothing has to be configured: a secret is made once and kept in the data folder.
+def ensure_secrets(config: Config) -> Config:
+    """On a laptop nothing has to be configured: secrets are made once and kept in the data folder.
 
-    Only with the embedded Postgres: nodes that share a database must share a secret, which one of them cannot invent.
+    Only with the embedded Postgres: nodes that share a database must share their secrets, which one of them cannot invent.
     """
-    auth = config.auth
-    if auth.secret or auth.algorithm != "HS256" or config.postgres.dsn:
-        return config
-    path = Path(config.data.dir) / "secret"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    auth, alone = config.auth, not config.postgres.dsn
+    if alone and not auth.secret and auth.algorithm == "HS256":
+        config = replace(config, auth=replace(auth, secret=kept(config, "secret", make=True)))
+    return with_installation_secret(config, make=alone)
+
+
+def with_installation_secret(config: Config, *, make: bool) -> Config:
+    """With the secret of the installation, from the configuration or the data folder. `make` it when there is none."""
+    secret = config.data.secret or kept(config, "installation_secret", make=make)
+    return replace(config, data=replace(config.data, secret=secret))
+
+
+def kept(config: Config, name: str, *, make: bool) -> str:
+    """A secret in a file of the data folder, "" where there is none. `make` one then."""
+    path = Path(config.data.dir) / name
+    if make and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48), encoding="utf8")
-    return replace(config, auth=replace(auth, secret=path.read_text(encoding="utf8").strip()))
+    return path.read_text(encoding="utf8").strip() if path.exists() else ""

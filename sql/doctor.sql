@@ -36,3 +36,9 @@ select (select count(*) from pg_stat_activity where backend_type = 'client backe
 -- name: clock
 -- What time it is, in milliseconds.
 select (extract(epoch from clock_timestamp()) * 1000)::bigint
+
+-- name: replicas
+-- Servers that follow this one: name, state, whether commits wait for it, bytes that it lacks. Without pg_monitor only the name.
+select r.application_name::text as name, r.state::text, r.sync_state::text as sync,
+    case when pg_is_in_recovery() then null else pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn)::bigint end as behind
+from pg_stat_replication r

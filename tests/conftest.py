@@ -112,7 +112,7 @@ def config(dsn: str, servers: Servers, tmp_path: Path) -> Config:
 def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
     """See `config`."""
     return Config(
-        data=Data(dir=str(folder)),
+        data=Data(dir=str(folder), secret="fedcba9876543210fedcba9876543210"),
         gateway=Gateway(port=0, origins=["https://good.test"]),
         http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),

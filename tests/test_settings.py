@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.settings import ConfigError, effective, ensure_secret, load
+from chatd.settings import ConfigError, effective, ensure_secrets, load
 from chatd.template import template
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -73,14 +73,28 @@ def test_the_template_holds_every_default_and_is_read_back(tmp_path: Path) -> No
     assert all(source.startswith(str(path)) for _, _, source in effective(load(path, {})))
 
 
-def test_a_secret_is_made_once_and_only_where_nobody_shares_it(tmp_path: Path) -> None:
+def test_secrets_are_made_once_and_only_where_nobody_shares_them(tmp_path: Path) -> None:
     environment = {"CHATD_DATA__DIR": str(tmp_path / "data")}
-    first, second = (ensure_secret(load(None, environment).config).auth.secret for _ in range(2))
-    assert first == second
-    assert len(first) >= 32
-    assert (tmp_path / "data" / "secret").stat().st_mode & 0o777 == 0o600
-    shared = load(None, environment | {"CHATD_POSTGRES__DSN": "postgresql://h/d"}).config
-    assert ensure_secret(shared).auth.secret == ""
+    first, second = (ensure_secrets(load(None, environment).config) for _ in range(2))
+    assert (first.auth.secret, first.data.secret) == (second.auth.secret, second.data.secret)
+    assert first.auth.secret != first.data.secret
+    for name, secret in (("secret", first.auth.secret), ("installation_secret", first.data.secret)):
+        assert len(secret) >= 32
+        assert (tmp_path / "data" / name).stat().st_mode & 0o777 == 0o600
+    shared = environment | {"CHATD_POSTGRES__DSN": "postgresql://h/d"}
+    found = ensure_secrets(load(None, shared | {"CHATD_DATA__DIR": str(tmp_path / "new")}).config)
+    assert (found.auth.secret, found.data.secret) == ("", "")
+    # What is there is used by every command; only `serve` makes one.
+    assert ensure_secrets(load(None, shared).config).data.secret == first.data.secret
+    assert ensure_secrets(load(None, shared | {"CHATD_DATA__SECRET": SECRET}).config).data.secret == SECRET
+
+
+def test_the_secret_of_the_installation_does_not_depend_on_tokens(tmp_path: Path) -> None:
+    """With RS256 there is no auth.secret: everything that is no token is keyed all the same."""
+    environment = {"CHATD_DATA__DIR": str(tmp_path), "CHATD_AUTH__ALGORITHM": "RS256", "CHATD_AUTH__JWKS": "keys.json"}
+    config = ensure_secrets(load(None, environment).config)
+    assert config.auth.secret == ""
+    assert len(config.data.secret) >= 32
 
 
 def test_a_list_may_be_a_file(tmp_path: Path) -> None:

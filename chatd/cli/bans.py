@@ -27,6 +27,7 @@ from chatd.ids import is_uuid
 from chatd.node import audit as audit_log
 from chatd.node import bans, orders
 from chatd.node.bans import BadRange
+from chatd.node.installation import check_secret
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
 
@@ -61,6 +62,7 @@ async def add_ban(
     async with database(config) as db:
         if address is not None:
             hash_ = hash_of(config, address)
+            await check_secret(db, config.data.secret)
             print(await bans.ban_range(db, operator(tenant), hash_, reason, until))
             order = orders.CloseRange(tenant, hash_, now_ms())
         else:

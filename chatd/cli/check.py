@@ -1,23 +1,22 @@
 """chatd check"""
 
-import os
 import resource
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import trio_asyncio
 import typer
-from msgspec import Struct, to_builtins
-from msgspec.structs import replace
+from msgspec import to_builtins
+from trio.to_thread import run_sync as in_thread
 
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
+from chatd.cli.finding import Finding
+from chatd.cli.places import folder_finding, port_finding
 from chatd.cli.printing import out, styled
 from chatd.config import Config
 from chatd.domain.addresses import parse_networks
 from chatd.errors import OperatorError, Refused
-from chatd.gateway.listener import open_listener
 from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
@@ -26,22 +25,19 @@ from chatd.store import migrations
 from chatd.store.blob_stores import BlobsError, open_blobs
 from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
+from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres_faults import NO_POOLER
+from chatd.store.postgres_faults import fix_of as postgres_fix
 from chatd.store.redis import BadAddress, Redis, client_of, open_redis
-from chatd.store.servers import join_servers
+from chatd.store.redis_faults import fix_of as redis_fix
+from chatd.store.servers import join_servers, uses_embedded_postgres, uses_embedded_redis
 
 SPARE_DESCRIPTORS = 100
 RAISE_FILES = "raise the limit: ulimit -n, or LimitNOFILE= of systemd"
 
 
-class Finding(Struct):
-    """One line of the report. `fix` says what to do about it; `code` is what scripts know it by, and does not change."""
-
-    what: str
-    ok: bool
-    detail: str
-    fix: str = ""
-    code: str = ""
+MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
 
 def check(
@@ -80,17 +76,21 @@ def show_settings(loaded: Loaded, json: bool) -> None:
 
 def report(findings: list[Finding], json: bool) -> None:
     if json:
-        print_json([to_builtins(replace(finding, fix="") if finding.ok else finding) for finding in findings])
+        print_json([shown(finding) for finding in findings])
         return
     for finding in findings:
-        mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
-        fix = f"\n       -> {finding.fix}" if finding.fix and not finding.ok else ""
-        out.print(styled(mark, f" {finding.what}: {finding.detail}", (fix, "yellow")))
+        fix = f"\n       -> {finding.fix}" if finding.fix and finding.state != "ok" else ""
+        out.print(styled(MARKS[finding.state], f" {finding.what}: {finding.detail}", (fix, "yellow")))
+
+
+def shown(finding: Finding) -> Any:
+    """As JSON. Scripts may rely on `ok`, `state` and `code`."""
+    return to_builtins(finding) | {"state": finding.state, "fix": finding.fix if finding.state != "ok" else ""}
 
 
 async def collect(loaded: Loaded) -> list[Finding]:
     config = loaded.config
-    findings = [source(loaded), *settings(config), *ports(config), open_files(config), await files(config)]
+    findings = [source(loaded), *settings(config), *await ports(config), open_files(config), *data(config), await files(config)]
     return findings + await databases(config)
 
 
@@ -117,13 +117,20 @@ def settings(config: Config) -> Iterator[Finding]:
         yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
 
 
-def ports(config: Config) -> Iterator[Finding]:
-    running = Path(config.data.dir).exists() and is_locked(Path(config.data.dir))
-    for name, host, port in (
-        ("gateway", config.gateway.host, config.gateway.port),
-        ("http", config.http.host, config.http.port),
-    ):
-        yield port_finding(name, host, port, running)
+async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
+    """`may_run`: a chatd that has them already is well. It is in any case where it runs on the folder of this configuration."""
+    may_run = may_run or (Path(config.data.dir).exists() and is_locked(Path(config.data.dir)))
+    gateway, http = config.gateway, config.http
+    return [
+        await in_thread(port_finding, "gateway", gateway.host, gateway.port, gateway.path, may_run),
+        await in_thread(port_finding, "http", http.host, http.port, "/v1/socket/ping", may_run),
+    ]
+
+
+def data(config: Config) -> Iterator[Finding]:
+    """The data folder, where something is kept in it."""
+    if uses_embedded_postgres(config) or uses_embedded_redis(config):
+        yield folder_finding("data folder", Path(config.data.dir), "data.dir", "data.folder")
 
 
 def open_files(config: Config) -> Finding:
@@ -136,27 +143,14 @@ def open_files(config: Config) -> Finding:
 async def files(config: Config) -> Finding:
     """Whether the store of the uploads would take something. A folder that is not there yet is not made."""
     if not config.uploads.s3_bucket:
-        folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads").absolute()
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        writable = nearest.is_dir() and os.access(nearest, os.W_OK)
-        return Finding("uploads", writable, str(folder), f"nobody may write to {nearest}; set uploads.dir", "uploads")
+        folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
+        return folder_finding("uploads", folder, "uploads.dir", "uploads")
     try:
         async with open_blobs(config) as blobs:
             await blobs.delete(new_key())
     except (BlobsError, Refused) as error:
         return Finding("uploads", False, str(error), "are endpoint, bucket, region and keys of [uploads] right?", "uploads")
     return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}", code="uploads")
-
-
-def port_finding(name: str, host: str, port: int, running: bool) -> Finding:
-    code = f"machine.port.{name}"
-    try:
-        open_listener(host, port, 1).close()
-    except (OSError, socket.gaierror) as error:
-        if running:
-            return Finding(f"{name} port", True, f"{host}:{port} is in use by the chatd that runs on this folder", code=code)
-        return Finding(f"{name} port", False, str(error), f"stop what listens there, or set {name}.port", code)
-    return Finding(f"{name} port", True, f"{host}:{port} is free", code=code)
 
 
 async def databases(config: Config) -> list[Finding]:
@@ -179,7 +173,7 @@ def redis_address(config: Config) -> Finding | None:
     try:
         client_of(config.redis, config.redis.url)
     except BadAddress as error:
-        return Finding("Redis", False, str(error), code="redis.server")
+        return Finding("Redis", False, str(error), "correct redis.url", "redis.server")
     return None
 
 
@@ -189,21 +183,29 @@ def no_servers(error: EmbeddedError) -> Finding:
 
 async def postgres(db: Postgres, config: Config) -> list[Finding]:
     try:
+        pooling = await pooling_problem(db)
         version = await db.value("show server_version")
         problems = await migrations.server_problems(db)
         durability = await migrations.durability_problems(db)
         pending = await migrations.pending(db)
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
-        return [Finding("Postgres", False, detail, "is it running, and is postgres.dsn right?", "postgres.server")]
+        return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]
     except migrations.SchemaError as error:
-        return [Finding("schema", False, str(error), code="postgres.schema")]
+        return [Finding("schema", False, str(error), "install the version that it names, or restore the file", "postgres.schema")]
     except OperatorError as error:
-        return [Finding("Postgres", False, str(error), code="postgres.server")]
+        return [Finding("Postgres", False, str(error), "correct postgres.dsn", "postgres.server")]
     kept = not durability or config.postgres.allow_unsafe_durability
     todo = f"{len(pending)} to apply; serve or migrate does it" if pending else "up to date"
     return [
-        Finding("Postgres", not problems, "; ".join(problems) or f"{version}", code="postgres.server"),
+        Finding(
+            "Postgres",
+            not problems,
+            "; ".join(problems) or f"{version}",
+            "give postgres.dsn a database that is as it says",
+            "postgres.server",
+        ),
+        Finding("pooling", not pooling, pooling or "none: connections keep their sessions", NO_POOLER, "postgres.pooling"),
         Finding(
             "durability",
             kept,
@@ -220,5 +222,5 @@ async def redis(door: Redis) -> Finding:
         info = await door.call("INFO", "server")
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
-        return Finding("Redis", False, detail, "is it running, and is redis.url right?", "redis.server")
+        return Finding("Redis", False, detail, redis_fix(refused.__cause__), "redis.server")
     return Finding("Redis", True, str(info["redis_version"]), code="redis.server")

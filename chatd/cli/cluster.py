@@ -5,9 +5,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 import trio
+import typer
 from msgspec import Struct
 
-from chatd.cli.common import cause_of
+from chatd.cli.common import cause_of, failed
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
 from chatd.clock import now_ms
@@ -89,9 +90,14 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
         found.silent[answer.node] = "an answer that this version cannot read"
 
 
-def warn_of_silence(found: Answers[T]) -> None:
-    """What is missing from what is shown."""
+def check_nodes(found: Answers[T]) -> None:
+    """Warn of nodes that are missing from what was shown. Raises typer.Exit where there is no node at all."""
     for node, why in found.silent.items():
         warn(f"node {node}: {why}")
     if not found.nodes and not found.silent:
-        warn("no node runs on this Redis and prefix")
+        raise no_node()
+
+
+def no_node() -> typer.Exit:
+    """Say that no node runs; raise what comes back. All commands that ask the nodes say it like this."""
+    return failed("no node runs on this Redis and prefix; see redis.url and redis.prefix, or start one with `chatd serve`")

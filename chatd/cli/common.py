@@ -22,7 +22,7 @@ from chatd.clock import now_ms
 from chatd.errors import OperatorError, Refused
 from chatd.ids import is_uuid
 from chatd.node.audit import Actor
-from chatd.settings import ConfigError, Loaded, ensure_secret, load
+from chatd.settings import ConfigError, Loaded, ensure_secrets, load
 from chatd.store.postgres import ForeignKeyViolation
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def load_or_exit(path: Path | None) -> Loaded:
     """The configuration, with a secret; what is wrong with it goes to standard error."""
     with failures():
         loaded = load(path, os.environ)
-        return Loaded(ensure_secret(loaded.config), loaded.sources, loaded.path)
+        return Loaded(ensure_secrets(loaded.config), loaded.sources, loaded.path)
 
 
 @contextmanager

@@ -1,23 +1,26 @@
 """chatd doctor"""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
-from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
 from chatd.cli.databases import databases
-from chatd.cli.doctor_nodes import Clock
+from chatd.cli.doctor_nodes import Clock, Ours
+from chatd.cli.finding import Finding
 from chatd.cli.printing import out
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.answers import Health
+from chatd.node.keys import fingerprint
 from chatd.settings import Loaded
+from chatd.store.blob_stores import BlobsError, open_blobs
 from chatd.store.embedded import EmbeddedError
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
@@ -41,24 +44,32 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
     check.report(findings, json)
     wrong = sum(not finding.ok for finding in findings)
     if not json:
-        out.print(f"\n{wrong} of {len(findings)} are wrong" if wrong else f"\nall {len(findings)} are well", highlight=False)
+        out.print(f"\n{summary(findings)}", highlight=False)
     if wrong:
         raise typer.Exit(FAILED)
+
+
+def summary(findings: list[Finding]) -> str:
+    states = [finding.state for finding in findings]
+    warned = f", {states.count('warn')} to look at" if "warn" in states else ""
+    wrong = states.count("fail")
+    return (f"{wrong} of {len(findings)} are wrong" if wrong else f"all {len(findings)} are well") + warned
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir))]
+    findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir)), *check.data(config)]
+    findings.append(await check.files(config))
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:
         async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
             findings.append(await check.redis(redis))
-            nodes = await look_at_nodes(db, redis, findings)
+            nodes = await look_at_nodes(db, redis, config, findings)
             if not nodes:
-                findings += [*check.ports(config), check.open_files(config)]
+                findings += [*await check.ports(config, may_run=True), check.open_files(config)]
             if is_well(findings, "postgres.server") and is_well(findings, "postgres.schema"):
                 findings += await look_at_postgres(db, config, nodes)
     except EmbeddedError as error:
@@ -77,7 +88,7 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
         return [Finding("Postgres", False, refused.message, "ask again; look at its log and its load", "postgres.server")]
 
 
-async def look_at_nodes(db: Postgres, redis: Redis, findings: list[Finding]) -> int:
+async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
     """Add what is found of Redis and the nodes; how many nodes run. Without Redis nobody can be asked."""
     if not is_well(findings, "redis.server"):
         return 0
@@ -89,8 +100,19 @@ async def look_at_nodes(db: Postgres, redis: Redis, findings: list[Finding]) -> 
     except Refused as refused:
         findings.append(Finding("Redis", False, refused.message, "ask again; look at its log and its load", "redis.server"))
         return 0
-    findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms())
+    findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
     return count(found)
+
+
+async def ours(config: Config) -> Ours:
+    """What nodes of this configuration would say. An upload folder that is not there has nothing to compare."""
+    folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
+    uploads = ""
+    if config.uploads.s3_bucket or folder.exists():
+        with suppress(BlobsError, Refused, OSError):
+            async with open_blobs(config) as blobs:
+                uploads = await blobs.identity()
+    return Ours(fingerprint(config), uploads)
 
 
 def count(found: Answers[Health]) -> int:

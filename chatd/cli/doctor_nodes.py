@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS, Finding
+from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS
 from chatd.cli.cluster import Answers
+from chatd.cli.finding import Finding
 from chatd.node.answers import Health
 
 # Milliseconds that clocks may differ, and within which a gap of the bus is news.
@@ -14,6 +15,7 @@ LATELY = 300_000
 # Orders that may wait for the bus, and messages for the database.
 MOST_WAITING = 2_000
 FULL = 0.9
+THIS = "this configuration"
 
 
 class Clock(Struct):
@@ -29,14 +31,50 @@ class Clock(Struct):
         return min(0, self.at - self.earliest) + max(0, self.at - self.latest)
 
 
-def judge(found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int) -> list[Finding]:
+class Ours(Struct, frozen=True):
+    """What a node of the configuration of this command would say of itself. Empty: not known."""
+
+    secrets: str = ""
+    uploads: str = ""
+
+
+def judge(
+    found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int, ours: Ours | None = None
+) -> list[Finding]:
     """All of it. `owner`: the node that has the lease of the match pool; `clocks` of Postgres and Redis."""
     nodes = {name: heard.answer for name, heard in found.nodes.items()}
     own = {name: Clock(heard.answer.at, heard.asked_at, heard.heard_at) for name, heard in found.nodes.items()}
     findings = [judge_presence(found), judge_clocks({**clocks, **own})]
     if found.nodes:
-        findings += [judge_versions(nodes), judge_pool(nodes, owner, set(found.silent)), *judge_each(nodes, now)]
+        findings += [judge_versions(nodes), *judge_same(nodes, ours or Ours())]
+        findings += [judge_pool(nodes, owner, set(found.silent)), *judge_each(nodes, now)]
     return findings
+
+
+def judge_same(nodes: Mapping[str, Health], ours: Ours) -> Iterator[Finding]:
+    """Nodes, and this command, need the same keys and the same store of files."""
+    yield judge_equal(
+        "secrets",
+        {name: node.secrets for name, node in nodes.items()} | {THIS: ours.secrets},
+        "give all nodes the same [auth] and [tenants]: tokens of one are refused by the other",
+        "nodes.secrets",
+    )
+    yield judge_equal(
+        "upload stores",
+        {name: node.uploads for name, node in nodes.items()} | {THIS: ours.uploads},
+        "give all nodes the same uploads.dir (a shared folder) or bucket: files of one are missing on the other",
+        "nodes.uploads",
+    )
+
+
+def judge_equal(what: str, values: Mapping[str, str], fix: str, code: str) -> Finding:
+    """Empty values are not known, and not compared."""
+    by_value: dict[str, list[str]] = {}
+    for name, value in values.items():
+        if value:
+            by_value.setdefault(value, []).append(name)
+    detail = "; ".join(f"{value}: {', '.join(names)}" for value, names in by_value.items())
+    return Finding(what, len(by_value) <= 1, detail or "not known", fix, code)
 
 
 def judge_presence(found: Answers[Health]) -> Finding:
@@ -81,6 +119,7 @@ def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str])
 def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
     for name, node in nodes.items():
         yield from judge_bus(name, node, now)
+        yield judge_services(name, node)
         yield Finding(
             f"mirror of the match pool, {name}",
             not node.mirror_stale,
@@ -96,6 +135,12 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
             "the database is too slow: look at its disk, at long transactions, and at journal.flushers",
             "journal.behind",
         )
+
+
+def judge_services(name: str, node: Health) -> Finding:
+    detail = "; ".join(f"{service}: {cause}" for service, cause in node.failing.items())
+    fix = "the cause is in its log; it is tried again by itself, and messages go on meanwhile"
+    return Finding(f"services, {name}", not node.failing, detail or "all run", fix, "nodes.services")
 
 
 def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:

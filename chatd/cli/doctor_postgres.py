@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import monotonic
 
-from chatd.cli.check import Finding
+from chatd.cli.common import cause_of
+from chatd.cli.finding import Finding
 from chatd.config import Config
+from chatd.errors import OperatorError, Refused
+from chatd.node.write_probe import probe
 from chatd.store import queries
 from chatd.store.migrations import Migration, available, pending
 from chatd.store.postgres import Postgres, Row
+from chatd.store.postgres_faults import fix_of
 
 SQL = queries.load("doctor")
 CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)
@@ -18,6 +23,8 @@ LONGEST, LONGEST_IDLE = 60.0, 30.0
 MOST_SHOWN = 10
 # Dead rows that are worth a word, when they are more than the living ones.
 MOST_DEAD = 50_000
+# Bytes of changes that a replica may lack.
+MOST_BEHIND_BYTES = 67_108_864
 # Of the connections there may be.
 FULL = 0.9
 
@@ -35,7 +42,35 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
         judge_transactions(busy),
         judge_connections(row["used"], row["most"], needed, nodes),
         judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
+        judge_replicas(await db.all(SQL.replicas)),
+        await try_a_write(db),
     ]
+
+
+async def try_a_write(db: Postgres) -> Finding:
+    """A row, written and read back."""
+    began = monotonic()
+    try:
+        same = await probe(db, "doctor")
+    except Refused as refused:
+        detail = f"{refused.message}{cause_of(refused)}"
+        return Finding("write", False, detail, fix_of(refused.__cause__), "postgres.write")
+    except OperatorError as error:
+        return Finding("write", False, str(error), "run `chatd migrate`", "postgres.write")
+    detail = f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms" if same else "another row came back"
+    return Finding("write", same, detail, "look at triggers and rules on the table write_probes", "postgres.write")
+
+
+def judge_replicas(rows: Sequence[Row]) -> Finding:
+    """Having none is allowed."""
+    late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MOST_BEHIND_BYTES]
+    detail = "; ".join(
+        f"{row['name'] or 'no name'}: {row['state'] or 'not shown to this role'}, {row['sync'] or 'unknown'}"
+        + ("" if row["behind"] is None else f", {row['behind']} bytes behind")
+        for row in rows
+    )
+    fix = "look at the log of the replica, and at the network to it; without it a lost disk loses what it does not have"
+    return Finding("replicas", True, detail or "none", fix, "postgres.replicas", warn=bool(late))
 
 
 async def clock(db: Postgres) -> int:

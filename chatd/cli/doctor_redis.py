@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chatd.cli.check import Finding
+from chatd.cli.finding import Finding
 from chatd.store.redis import Redis
 
 Info = Mapping[str, Any]

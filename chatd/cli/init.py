@@ -17,7 +17,7 @@ USUAL = Path("chatd.toml")
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = USUAL,
 ) -> None:
-    """Write a chatd.toml with every setting, explained, and a fresh secret. An existing file is left alone.
+    """Write a chatd.toml with every setting, explained, and fresh secrets. An existing file is left alone.
 
     [bold]Examples[/]
 
@@ -25,7 +25,7 @@ def init(
 
       chatd init /etc/chatd.toml
     """
-    text = template({"auth.secret": secrets.token_urlsafe(48)})
+    text = template({name: secrets.token_urlsafe(48) for name in ("auth.secret", "data.secret")})
     with failures():
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -31,6 +31,7 @@ COMMANDS = {
     "bans": "bans:app",
     "reports": "reports:app",
     "maintenance": "maintenance:app",
+    "secret": "secret:app",
 }
 RICH: Any = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from chatd.cli.cluster import tell_nodes
+from chatd.cli.cluster import no_node, tell_nodes
 from chatd.cli.common import ConfigFile, failed, load_or_exit, operator, run_async, seconds_of
-from chatd.cli.databases import database, redis_alone
-from chatd.cli.printing import warn
+from chatd.cli.databases import database, databases
 from chatd.clock import now_ms
 from chatd.config import Config
+from chatd.domain.tokens import DEFAULT_TENANT
 from chatd.ids import uuid7
-from chatd.node import orders
+from chatd.node import audit, orders
 from chatd.node.maintenance import change
 from chatd.store.bus_entries import announce, recent
 
@@ -41,7 +41,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, operator("default"), enabled, message, retry_after)
+        await change(db, operator(DEFAULT_TENANT), enabled, message, retry_after)
     await tell_nodes(config, orders.MaintenanceChanged())
 
 
@@ -60,11 +60,13 @@ def drain(
 
 
 async def order_drain(config: Config, node: str, seconds: float) -> None:
-    """Raises Refused."""
-    async with redis_alone(config) as redis:
+    """First it is written into the audit log, then it is done. Raises Refused."""
+    async with databases(config) as (db, redis):
         running = await recent(redis)
+        if not running:
+            raise no_node()
         if node and node not in running:
             raise failed(f"no node {node} runs; see `chatd nodes`")
-        if not running:
-            warn("no node runs on this Redis and prefix")
-        await announce(redis, uuid7(now_ms()), orders.encode_order(orders.DrainNodes(node, seconds)))
+        actor = operator(DEFAULT_TENANT)
+        await audit.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
+        await announce(redis, uuid7(now_ms()), orders.encode_order(orders.DrainNodes(node, seconds, actor.name)))

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
+from chatd.cli.cluster import no_node
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, plain, table_of
@@ -25,6 +26,9 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
     rows = [row_of(snapshot) for snapshot in run_async(find_nodes, load_or_exit(config).config)]
     if as_json:
         print_json(rows)
+    if not rows:
+        raise no_node()
+    if as_json:
         return
     table = table_of("node", "address", "version", "up since", "sessions", "state", whole="node")
     for row in rows:

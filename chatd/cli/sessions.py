@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import to_builtins
 
-from chatd.cli.cluster import Answers, ask, warn_of_silence
+from chatd.cli.cluster import Answers, ask, check_nodes
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
@@ -54,11 +54,11 @@ def list_sessions(
     total = sum(heard.answer.total for heard in found.nodes.values())
     if as_json:
         print_json({"total": total, "sessions": rows, "silent": found.silent})
-        return
-    warn_of_silence(found)
-    for row in rows:
-        out.print(styled(line_of(row)))
-    out.print(styled(f"{len(rows)} of {total}" + ("; see --limit" if total > len(rows) else "")))
+    else:
+        for row in rows:
+            out.print(styled(line_of(row)))
+        out.print(styled(f"{len(rows)} of {total}" + ("; see --limit" if total > len(rows) else "")))
+    check_nodes(found)
 
 
 def check_ids(*ids: str | None) -> None:
@@ -119,9 +119,9 @@ def kick(
     if as_json:
         print_json({"kicked": rows, "silent": found.silent})
     else:
-        warn_of_silence(found)
         for row in rows:
             print(row["id"])
+    check_nodes(found)
     if not rows:
         raise failed(f"there is no such session in tenant {tenant}")
 

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from chatd.cli.cluster import no_node
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.nodes import state_of
@@ -58,6 +59,8 @@ async def watch(config: Config, once: bool, as_json: bool) -> None:
         if once:
             view = await anext(found)
             print_json(msgspec.to_builtins(view)) if as_json else out.print(picture(view))
+            if not view.nodes:
+                raise no_node()
         elif as_json:
             async for view in found:
                 sys.stdout.write(msgspec.json.encode(view).decode() + "\n")

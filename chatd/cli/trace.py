@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct, to_builtins
 
-from chatd.cli.cluster import Answers, ask, warn_of_silence
+from chatd.cli.cluster import Answers, ask, check_nodes
 from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
@@ -76,9 +76,9 @@ def trace(
     path, found = run_async(follow, load_or_exit(config).config, tenant, message, conversation)
     if as_json:
         print_json(to_builtins(path))
-        return
-    warn_of_silence(found)
-    show(path)
+    else:
+        show(path)
+    check_nodes(found)
 
 
 async def follow(config: Config, tenant: str, message: str, conversation: str | None) -> tuple[Path, Answers[Trace]]:

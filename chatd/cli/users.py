@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from chatd.cli.common import (
     failed,
     failures,
     load_or_exit,
+    operator,
     print_json,
     run_async,
     wrong,
@@ -27,7 +29,8 @@ from chatd.cli.printing import fields, out
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import is_uuid, uuid7
-from chatd.node import erasure, export
+from chatd.node import audit, erasure, export
+from chatd.node.audit import Actor
 from chatd.node.keys import Keyring
 from chatd.node.sign_in import ensure_tenants
 from chatd.store import queries
@@ -65,7 +68,13 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
         raise failed(f"there is no tenant {tenant}; known: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
-        return str(await db.value(SQL.add, tenant, uuid7(now_ms()), name[:100] or None, now_ms()))
+        return await db.in_transaction(partial(insert_user, actor=operator(tenant), name=name))
+
+
+async def insert_user(connection: Any, actor: Actor, name: str) -> str:
+    user = uuid7(actor.now)
+    await audit.note(connection, actor, "user.add", user)
+    return str(await connection.fetchval(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
 
 
 @app.command()
@@ -109,7 +118,15 @@ def token(
     settings = load_or_exit(config).config
     row = run_async(find_user, settings, tenant, user)
     with failures():
-        print(Keyring(settings).mint(tenant, row["user"], "", now_ms(), float(ttl))[0])
+        minted = Keyring(settings).mint(tenant, row["user"], "", now_ms(), float(ttl))[0]
+    run_async(note, settings, tenant, "user.token", row["user"], {"ttl": ttl})
+    print(minted)
+
+
+async def note(config: Config, tenant: str, act: str, user: str, details: dict[str, Any] | None = None) -> None:
+    """A line in the audit log, for what leaves no other trace."""
+    async with database(config) as db:
+        await audit.write(db, operator(tenant), act, user, details)
 
 
 @app.command()
@@ -167,6 +184,8 @@ async def print_export(config: Config, tenant: str, user: str) -> None:
     if not is_uuid(user):
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
-        sys.stdout.write((await export.profile(db, tenant, user)).decode())
+        profile = await export.profile(db, tenant, user)
+        await audit.write(db, operator(tenant), "user.export", user)
+        sys.stdout.write(profile.decode())
         async for page in export.pages(db, tenant, user):
             sys.stdout.write(page.decode())

@@ -125,7 +125,7 @@ class Supervisor:
             self._send(signal.SIGTERM)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hurry, signals)
-                with trio.move_on_after(self._config.drain.timeout + GRACE):
+                with trio.move_on_after(self._config.drain.notice + self._config.drain.timeout + GRACE):
                     for process in self._processes.values():
                         await process.wait()
                 nursery.cancel_scope.cancel()
@@ -172,8 +172,9 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),
         "CHATD_GATEWAY__REUSE_PORT": "true",
-        # It may have been made here, by the first start on this folder.
+        # They may have been made here, by the first start on this folder.
         "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_DATA__SECRET": config.data.secret,
     }
     if uses_embedded_postgres(config):
         found["CHATD_POSTGRES__DSN"] = dsn

@@ -768,7 +768,7 @@ class TypingStarted(Event, tag="typing.start", kw_only=True, frozen=True):
     expires_in: int
 
 class TypingStopped(Event, tag="typing.stop", kw_only=True, frozen=True):
-    """A member is not typing any more."""
+    """A member is not typing any more, or the connection they typed on has ended."""
 
     conversation: str
     user: str
@@ -894,7 +894,7 @@ class Calls:
     async def call(self, command: Literal["match.status"]) -> MatchQueued: ...
 
     @overload
-    async def call(self, command: Literal["me.erase"], *, confirm: bool) -> Erased: ...
+    async def call(self, command: Literal["me.erase"], *, confirm: Literal[True]) -> Erased: ...
 
     @overload
     async def call(self, command: Literal["member.add"], *, conversation: str, users: list[str]) -> Members: ...
@@ -1015,6 +1015,9 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["user.settings"], *, notify: Literal['all', 'mentions', 'none'] | None = None, quiet: dict[str, Any] | None = None, loud: bool | None = None, show_presence: Literal['contacts', 'everybody', 'nobody'] | None = None) -> UserSettings: ...
+
+    @overload
+    async def call(self, command: Literal["user.settings.get"]) -> UserSettings: ...
 
     @overload
     async def call(self, command: Literal["user.unblock"], *, user: str) -> Ok: ...

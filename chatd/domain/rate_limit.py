@@ -23,6 +23,11 @@ class TokenBucket:
         self.lacks(now)
         self._tokens = max(self._tokens - cost, -self._burst)
 
+    def tokens(self, now: float) -> float:
+        """How many there are."""
+        self.lacks(now)
+        return self._tokens
+
     def lacks(self, now: float, cost: float = 1) -> float:
         """The seconds until `cost` tokens will be there; nothing is taken."""
         if now > self._seen:

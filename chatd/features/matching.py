@@ -57,9 +57,10 @@ class MatchQueued(Result, tag="match.queued"):
 
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
-    """Refused `conflict` for who is in a match, `forbidden` by a filter of words or links."""
+    """Refused `conflict` for who is in a match or has no socket to be told by, `forbidden` by a filter of words or links."""
     ctx.node.maintenance.check()
     check_conditions(cmd.accept)
+    await ctx.node.matcher.check_connected(ctx.tenant, ctx.user)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")
     accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
@@ -207,10 +208,11 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found",), http="POST /v1/match/skip", lasting=True)
+@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", lasting=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
-    """Refused `not_found` for who is in no match."""
+    """Refused `not_found` for who is in no match, `conflict` for who has no socket to be told by."""
     row, asked = await the_match(ctx, cmd.ticket)
+    await ctx.node.matcher.check_connected(ctx.tenant, ctx.user)
     await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
     ticket = await ticket_of(ctx, row["queue"], asked)
     ctx.node.matcher.find(ticket)

@@ -88,6 +88,15 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     return [Reply(await settings_of(ctx)), *told]
 
 
+class ShowSettings(Command, tag="user.settings.get"):
+    """What `user.settings` has set."""
+
+
+@command(ShowSettings, result=UserSettings, http="GET /v1/me/settings")
+async def show_settings(ctx: Ctx, _: ShowSettings) -> Effects:
+    return [Reply(await settings_of(ctx))]
+
+
 def plain(quiet: Quiet | None) -> dict[str, str] | None:
     return None if quiet is None else {"from": quiet.from_, "to": quiet.to, "zone": quiet.zone}
 

@@ -71,7 +71,8 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     return [Reply(state)]
 
 
-FORM = re.compile(rf"([0-9.]{{1,40}}):([0-9]{{1,19}}):([0-9]{{0,19}}):({UUID})")
+# Transaction ids without leading zeros, which Postgres takes for octal numbers.
+FORM = re.compile(rf"([0-9.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{0,18}}):({UUID})")
 
 
 class Position(Struct, frozen=True):

@@ -4,8 +4,12 @@ It is told to those who are members at that moment, and to nobody later: what ca
 it is told to nobody.
 """
 
+from collections.abc import Sequence
+
+import trio
+
 from chatd.errors import Refused
-from chatd.node.context import Ctx
+from chatd.node.context import Ctx, Node
 from chatd.node.effects import Effects, Reply, ToConversation
 from chatd.node.registry import Needs, command
 from chatd.store import queries
@@ -38,7 +42,7 @@ class TypingStarted(Event, tag="typing.start"):
 
 
 class TypingStopped(Event, tag="typing.stop"):
-    """A member is not typing any more."""
+    """A member is not typing any more, or the connection they typed on has ended."""
 
     conversation: Id
     user: Id
@@ -66,6 +70,7 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     http="DELETE /v1/conversations/{conversation}/typing",
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
+    ctx.node.hub.typing.stop(ctx.session, cmd.conversation)
     return await told(ctx, TypingStopped(conversation=cmd.conversation, user=ctx.user))
 
 
@@ -74,7 +79,17 @@ async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
     members = ctx.node.hub.members_of(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
     if members > ctx.node.config.presence.typing_members:
         return [Reply(Ok())]
+    if isinstance(event, TypingStarted):
+        ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN)
     return [Reply(Ok()), ToConversation(event.conversation, event, but=ctx.session, volatile=True)]
+
+
+async def end_typing(node: Node, tenant: str, user: str, conversations: Sequence[str]) -> None:
+    """The connection on which a user typed has ended: tell the others, on all nodes."""
+    with trio.CancelScope(shield=True):
+        for conversation in conversations:
+            event = TypingStopped(conversation=conversation, user=user)
+            await node.cluster.tell_conversation(tenant, conversation, event, volatile=True)
 
 
 async def count(ctx: Ctx, conversation: str) -> int:

@@ -20,6 +20,8 @@ from chatd.node.limits import MOST_ADDRESSES, Recent
 # Handshakes that are signed in at the same time, and seconds that the others wait for it.
 AT_ONCE = 16
 PATIENCE = 1.0
+# A refused handshake costs an address as much as so many more connections.
+REFUSED_COST = 4
 # Seconds within which to come back when there are too many at once, and after which when there is no place.
 LATEST = 10
 NO_PLACE = 30
@@ -105,6 +107,10 @@ class Gate:
         if self._rate.take(now) > 0:
             raise self.returns.full(message, now)
 
+    def charge(self, now: float, cost: float) -> None:
+        """Take as much of it as there is."""
+        self._rate.take(now, min(cost, self._rate.tokens(now)))
+
 
 class Admission:
     """The places of this process. A place is given back however its connection ends.
@@ -131,6 +137,10 @@ class Admission:
         if self._waiting >= AT_ONCE + self._gate.returns.rate * PATIENCE / 2:
             raise self._full("too many connections at once")
         self._gate.check(now, "too many connections at once")
+
+    def charge(self, address: str) -> None:
+        """A handshake of this address was refused after it had been read: it counts as several connections."""
+        self._gates.of(bucket(address)).charge(trio.current_time(), REFUSED_COST)
 
     def turned_away(self, address: str) -> ExitStack | None:
         """A place for a refusal that is answered; None when so many are under way that the connection has to be cut."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import trio
 from trio_websocket import WebSocketConnection
 
 from chatd import log
 from chatd.domain.identity import Principal
 from chatd.errors import Refused
+from chatd.features.typing import end_typing
 from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import House
@@ -68,10 +70,16 @@ class Door:
     async def _sign_in(self, handshake: Handshake, codec: Codec) -> Guest:
         node = self._desk.node
         token, now = handshake.bearer, node.clock()
-        if token is None and node.config.auth.query_token:
-            token = handshake.query.get("token")
-        ticket = handshake.query.get("ticket")
+        ticket, in_query = handshake.query.get("ticket"), handshake.query.get("token")
+        if token is None and in_query is not None:
+            if node.config.auth.query_token:
+                token = in_query
+            elif ticket is None:
+                raise Refused("unauthenticated", "`?token=` is off (auth.query_token); use a header, a subprotocol or `?ticket=`")
         principal = await node.sign_in.principal(handshake.address, token=token, ticket=ticket, now=now)
+        penalty_s = self._desk.penalties.left((principal.tenant, principal.user), trio.current_time())
+        if penalty_s:
+            raise Refused("rate_limited", "a connection of yours was closed for flooding", retry_after=penalty_s)
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
@@ -95,10 +103,15 @@ class Door:
             await session.run(connection)
         finally:
             timer.cancel()
-            desk.node.hub.detach(session)
+            hub = desk.node.hub
+            stopped = hub.typing.stop_all(session.id, trio.current_time())
+            typing_in = [conversation for conversation in stopped if hub.is_member(session.id, conversation)]
+            hub.detach(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
             desk.node.meters.closes[ending] += 1
+            if typing_in:
+                await end_typing(desk.node, session.tenant, session.user, typing_in)
 
 
 def rejection(refused: Refused) -> Rejected:

@@ -21,16 +21,28 @@ control frames per second. What exceeds them is reported once through `exceeded`
 
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
 from chatd.gateway.outbox import GONE, Outbox
 from chatd.gateway.rules import Rules
 from chatd.gateway.transport import Transport
-from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, read_header, unmask
+from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, encode_frame, read_header, unmask
 
 FLUSH_TIMEOUT = 3.0
+# Errors of the protocol that trio-websocket finds and ends the connection for, without a word to the peer.
+VERDICTS = {1002, 1003, 1007, 1009}
+# Time that a peer has to read such a close.
+LINGER_S = 1.0
+# Messages that came together are handled for so long before other tasks have their turn.
+TURN_S = 0.001
+# What a muted peer sends is thrown away this often, up to READ_SIZE bytes of it.
+MUTED_PAUSE_S = 0.1
+
+
+CLOSE_BYTE = bytes((FINAL | CLOSE,))
 
 
 class Lane(trio.abc.Stream):
@@ -38,17 +50,21 @@ class Lane(trio.abc.Stream):
 
     __slots__ = (
         "_at",
+        "_close_sent",
         "_data",
         "_eof",
         "_frames",
         "_handing_over",
         "_long_way",
+        "_muted",
         "_opened",
         "_outbox",
         "_raw",
         "_rules",
         "_skipping",
         "_transport",
+        "_turn_ends",
+        "_verdict_read",
         "is_reading",
         "last_activity",
         "send_nowait",
@@ -65,6 +81,10 @@ class Lane(trio.abc.Stream):
         self._eof = False
         self._raw = False
         self._skipping = False
+        self._muted = False
+        self._turn_ends = 0.0
+        self._close_sent = False
+        self._verdict_read: trio.Event | None = None
         self._handing_over = 0
         self._opened: trio.Event | None = trio.Event()
         self._frames = 0
@@ -123,6 +143,8 @@ class Lane(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """For trio-websocket: bytes that are its business, sooner or later."""
         while True:
+            if self._muted:
+                await self._throw_away()
             if self._opened is not None and not self._handing_over:
                 await self._opened.wait()
             taken = await self._take()
@@ -153,9 +175,27 @@ class Lane(trio.abc.Stream):
                 if header.end > len(self._data):
                     return b""
                 if await self._handle_plain(header, self._rules):
+                    await self._take_turns()
                     continue
             await self._classify(header, self._rules)
         return b""
+
+    async def _take_turns(self) -> None:
+        """Let other tasks run, when more has come and the turn of this connection is over."""
+        if self._at < len(self._data) and perf_counter() >= self._turn_ends:
+            await trio.lowlevel.checkpoint()
+            self._turn_ends = perf_counter() + TURN_S
+
+    def mute(self) -> None:
+        """Nothing of this peer is looked at any more, and little of it is read: refusing is to cost less than flooding."""
+        self._muted = True
+        self._data, self._at, self._handing_over = b"", 0, 0
+
+    async def _throw_away(self) -> None:
+        """Until the peer hangs up."""
+        while await self.read_more():
+            self._data, self._at = b"", 0
+            await trio.sleep(MUTED_PAUSE_S)
 
     def _take_bytes(self, count: int) -> bytes:
         taken = bytes(self._data[self._at : self._at + count])
@@ -244,11 +284,26 @@ class Lane(trio.abc.Stream):
             while True:
                 await self._handle_long(await connection.get_message(), self._rules)
                 self._long_way_is_free()
-        except ConnectionClosed:
-            return
+        except ConnectionClosed as closed:
+            await self._send_verdict(closed.reason)
         finally:
             self._raw = True
             self._long_way_is_free()
+
+    async def _send_verdict(self, reason: CloseReason | None) -> None:
+        """Close with the code of what trio-websocket has found, for which it would only hang up (RFC 6455, section 7.1.7)."""
+        if reason is None or self._close_sent or reason.code not in VERDICTS:
+            return
+        self._verdict_read = trio.Event()
+        try:
+            self._outbox.send_nowait(encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120]))
+            if not self._outbox.queued_bytes:
+                # Nothing follows a close.
+                self._outbox.give_up()
+            with trio.move_on_after(LINGER_S):
+                await self.linger()
+        finally:
+            self._verdict_read.set()
 
     async def _handle_long(self, message: str | bytes, rules: Rules) -> None:
         opcode = TEXT if isinstance(message, str) else BINARY
@@ -266,6 +321,7 @@ class Lane(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """For trio-websocket: in turn with the frames."""
+        self._close_sent = self._close_sent or data[:1] == CLOSE_BYTE
         await self._outbox.send(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -280,6 +336,8 @@ class Lane(trio.abc.Stream):
         try:
             with trio.move_on_after(FLUSH_TIMEOUT):
                 await self._outbox.drained()
+                if self._verdict_read is not None:
+                    await self._verdict_read.wait()
         finally:
             self._outbox.give_up()
             await self._transport.aclose()

@@ -191,13 +191,21 @@ class Listener(Generic[Guest]):
             return None
         place.enter_context(self._admission.connected(handshake.address))
         async with self._admission.turn():
-            guest = await self._house.authenticate(handshake)
+            guest = await self._authenticate(handshake)
         with trio.move_on_after(self._settings.handshake_timeout):
             connection = await self._upgrade(nursery, lane, handshake)
             self._admission.accepted += 1
             return partial(self._house.serve, connection, lane, handshake, guest)
         self._admission.refused["timeout"] += 1
         return None
+
+    async def _authenticate(self, handshake: Handshake) -> Guest:
+        """Raises Rejected, which counts against the address: whoever is refused again and again is heard less."""
+        try:
+            return await self._house.authenticate(handshake)
+        except Rejected:
+            self._admission.charge(handshake.address)
+            raise
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:
         head = b""

@@ -4,7 +4,7 @@ Frames come in through `receive`, which the lane calls in its own task; everythi
 Whoever wants the session to end says `close_soon`; its own task then says goodbye with the close code and lets go.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import trio
@@ -18,6 +18,7 @@ from chatd.errors import CLOSES, Close, Refused
 from chatd.gateway.lane import Lane
 from chatd.gateway.listener import say_goodbye
 from chatd.gateway.outbox import Mark
+from chatd.gateway.penalties import Penalties
 from chatd.gateway.rules import Rules
 from chatd.ids import made_at, uuid7
 from chatd.node.answers import SessionLine
@@ -53,6 +54,7 @@ class Desk:
     node: Node
     rows: dict[type[Command], Row]
     wheel: Wheel
+    penalties: Penalties = field(default_factory=Penalties)
 
 
 class Session:
@@ -175,7 +177,7 @@ class Session:
     def _refuse(self, ctx: Ctx, refused: Refused) -> None:
         """Say no, but not without end."""
         if self._flood.take(self._lane.last_activity) > 0:
-            self.close_soon("flooding", "retry_in_ms=10000")
+            self.close_soon("flooding")
         else:
             refuse(ctx, refused)
 
@@ -250,6 +252,9 @@ class Session:
     def close_soon(self, close: str, reason: str = "") -> None:
         """End the session with this row of the table of closes. A drain lets the command that is running finish."""
         if self.ending is None:
+            if close == "flooding":
+                reason = f"retry_in_ms={self._desk.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
+                self._lane.mute()
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
                 self.send_nowait = unheard

@@ -52,7 +52,7 @@ class Readiness:
                 self._asked = trio.current_time()
         return self._services | {
             "background": self._background(),
-            "gateway": Service("draining" if self._drain.under_way else "ready"),
+            "gateway": Service("draining" if self._drain.announced else "ready"),
         }
 
     async def _ask_postgres(self) -> str:
@@ -101,6 +101,6 @@ def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> Non
 
     @app.get("/v1/socket/ping")
     async def socket_ping() -> Response:
-        live = not drain.under_way
+        live = not drain.announced
         sessions = node.hub.statistics()["sessions"]
         return json_response({"live": live, "url": socket_url, "sessions": sessions}, 200 if live else 503)

@@ -63,7 +63,10 @@ class Trace(Struct):
 
 
 class Health(Struct):
-    """How a node is. `gap_at`: when it last had to ask Postgres for what the bus had lost; `waiting`: orders and entries."""
+    """How a node is. `gap_at`: when it last had to ask Postgres for what the bus had lost; `waiting`: orders and entries.
+
+    `secrets`: a fingerprint of the keys of the tokens. `uploads`: which store it uses. `failing`: services, and why.
+    """
 
     version: str
     at: int
@@ -80,6 +83,9 @@ class Health(Struct):
     descriptors: int
     most_descriptors: int
     maintenance: bool
+    secrets: str = ""
+    uploads: str = ""
+    failing: dict[str, str] = {}
 
 
 class Answer(Struct, omit_defaults=True):

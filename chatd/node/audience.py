@@ -20,7 +20,7 @@ from chatd.wire.events import Behind
 from chatd.wire.messages import Event
 
 # After so many writes in a row the other tasks get a turn.
-WRITES_PER_TURN = 250
+WRITES_PER_TURN = 50
 MOST_HELD = 1000
 NOBODY: Mapping[str, int] = {}
 

@@ -1,16 +1,16 @@
 """Who may not come in: users, devices, ranges of addresses.
 
-An address is never stored: only an HMAC of its prefixes, with a key derived from the secret of this installation (RFC 2104).
+An address is never stored: only an HMAC of its prefixes, with a key derived from the secret of the installation (RFC 2104).
 So a ban on a range is a comparison like one on a single address, and a stolen database names no addresses.
 """
 
-import hashlib
 import hmac
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from chatd.config import Config, Moderation
 from chatd.domain.addresses import parse
+from chatd.domain.installation import derived_key
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.audit import Actor
@@ -48,8 +48,7 @@ def range_hash(config: Config, text: str) -> bytes:
 
 
 def hash_of(config: Config, text: str) -> bytes:
-    key = hashlib.sha256(b"addresses\x00" + config.auth.secret.encode()).digest()
-    return hmac.digest(key, text.encode(), "sha256")
+    return hmac.digest(derived_key(config.data.secret, "addresses"), text.encode(), "sha256")
 
 
 def refuse(settings: Moderation, row: Row | None) -> None:

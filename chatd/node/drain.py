@@ -4,6 +4,7 @@ A signal leaves little time: all sessions are closed at once, and told when to c
 closed at its own moment, and comes back at once, to another node.
 """
 
+import math
 import random
 
 import trio
@@ -24,8 +25,12 @@ class Drain:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # Whoever asks for readiness is told to go elsewhere; and: nobody is let in any more.
+        self.announced = False
         self.under_way = False
         self.asked = trio.Event()
+        # When all has to be over, requests under way too.
+        self.deadline = -math.inf
         self._over: float | None = None
         # Who ordered it, for the log; empty for a signal.
         self.ordered_by = ""
@@ -36,9 +41,15 @@ class Drain:
         self.ordered_by = ordered_by
         self.asked.set()
 
+    async def announce(self) -> None:
+        """Readiness is over, and nothing else: until the notice is over, who comes all the same is served as before."""
+        self.announced = True
+        await trio.sleep(self._settings.notice)
+
     def begin(self) -> None:
-        """Whoever asks for readiness hears from now on that it leaves, and nobody is let in."""
-        self.under_way = True
+        """From now on nobody is let in."""
+        self.announced = self.under_way = True
+        self.deadline = trio.current_time() + self.patience
 
     @property
     def retry_after(self) -> int:

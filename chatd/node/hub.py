@@ -17,6 +17,7 @@ from chatd.node.audience import Audience, Fan, News, Session, SharedFrame, behin
 from chatd.node.passed import Passed
 from chatd.node.revocations import Revocation, Revocations
 from chatd.node.traces import Traces
+from chatd.node.typists import Typists
 from chatd.node.veils import Hidden, Veils
 from chatd.wire.messages import Event
 
@@ -33,6 +34,7 @@ class Hub:
         # There where people of a match are shown to each other under pseudonyms.
         self.veils = veils
         self.revocations = Revocations(clock)
+        self.typing = Typists()
         self._fan = Fan()
         self.sessions: dict[str, Session] = {}
         self.traces = Traces()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -40,6 +41,13 @@ class TenantKeys(Struct):
     algorithm: str
     keys: dict[str, Any]
     jwks: str
+
+
+def fingerprint(config: Config) -> str:
+    """The same for nodes that have the same keys for their tokens, and nothing that says which."""
+    settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
+    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()}
+    return hashlib.sha256(b"chatd fingerprint" + msgspec.msgpack.encode(sorted(keys.items()))).hexdigest()[:12]
 
 
 class Keyring:

@@ -27,6 +27,10 @@ class Recent(Generic[Key, Value]):
         self._most = most
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
+    def get(self, key: Key) -> Value | None:
+        """The value, where there is one."""
+        return self._values.get(key)
+
     def of(self, key: Key) -> Value:
         value = self._values.get(key)
         if value is None:

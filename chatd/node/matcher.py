@@ -15,6 +15,7 @@ from chatd.clock import steady
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
 from chatd.domain.match_steps import Ended
+from chatd.errors import Refused
 from chatd.health import Health
 from chatd.node import match_orders
 from chatd.node.absences import Absences
@@ -39,7 +40,7 @@ class Matcher:
         self.meetings = Meetings(db, cluster, clock, self._note_end)
         self.pool = Ownership(config, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
         self._grace = round(config.match.grace * 1000)
-        roll = RollCall(hub, cluster)
+        self._roll = roll = RollCall(hub, cluster)
         self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
         self._tickets = Tickets()
         self._hub = hub
@@ -114,6 +115,11 @@ class Matcher:
 
     def _note_end(self, match: str, reason: str) -> None:
         self.pool.note(Ended(match, reason))
+
+    async def check_connected(self, tenant: str, user: str) -> None:
+        """Who waits is told by a socket, and a ticket does not outlive it. Raises Refused: `conflict`, `unavailable`."""
+        if await self._roll.missing([(tenant, user)]):
+            raise Refused("conflict", "connect a socket first: by it you are told when somebody is found")
 
     # --- tickets and their users ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ never waits for them, and are bounded: in number, in size, and in what may wait.
 
 import os
 import resource
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from chatd.node import orders
 from chatd.node.answers import Answer, Health, Sessions, Trace
 from chatd.node.audience import Session
 from chatd.node.context import Node
+from chatd.node.keys import fingerprint
 from chatd.node.process import open_descriptors
 from chatd.store.redis import Redis
 
@@ -49,6 +51,8 @@ class Questions:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._secrets = fingerprint(node.config)
+        self._uploads = ""
         self._send, self._waiting = trio.open_memory_channel[orders.Question](MOST_WAITING)
         for kind in (orders.AskHealth, orders.AskSessions, orders.AskKick, orders.AskTrace):
             node.cluster.on(kind, self._take)
@@ -61,6 +65,8 @@ class Questions:
 
     async def run(self) -> None:
         """For ever. Whatever goes wrong with an answer, the node goes on."""
+        with suppress(Refused):
+            self._uploads = await self._node.blobs.identity()
         async for question in self._waiting:
             try:
                 await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
@@ -103,6 +109,9 @@ class Questions:
             descriptors=open_descriptors(),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             maintenance=node.maintenance.enabled,
+            secrets=self._secrets,
+            uploads=self._uploads,
+            failing={condition.name: condition.cause for condition in node.health.failing},
         )
 
 

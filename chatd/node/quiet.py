@@ -25,8 +25,12 @@ class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         return None if value is None else convert(value, cls)
 
 
+# It reads the whole folder of time zones, so it is asked once.
+ZONES = frozenset(available_timezones())
+
+
 def is_zone(name: str) -> bool:
-    return name in available_timezones()
+    return name in ZONES
 
 
 def is_quiet(quiet: Quiet | None, now: int) -> bool:

@@ -162,7 +162,7 @@ class Watch:
         )
 
     def _state(self) -> str:
-        if self._drain.under_way:
+        if self._drain.announced:
             return "draining"
         return "maintenance" if self._node.maintenance.enabled else "ready"
 

@@ -6,10 +6,10 @@ match, or is told of one, is given the mask by the same order, before. And an an
 told of yet: so before it goes out, and after everything in it was read, the database is asked once more (`refresh`).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from chatd.config import Config
+from chatd.domain.installation import derived_key
 from chatd.domain.pseudonyms import Mask, Pair, pseudonym
 from chatd.errors import Refused
 from chatd.store import queries
@@ -28,7 +28,7 @@ class Veils:
     """There is one when the option is on."""
 
     def __init__(self, config: Config, db: Postgres) -> None:
-        self._key = hashlib.sha256(b"pseudonyms\x00" + config.auth.secret.encode()).digest()
+        self._key = derived_key(config.data.secret, "pseudonyms")
         self._db = db
 
     def pseudonym(self, tenant: str, conversation: str, user: str) -> str:

@@ -17,6 +17,10 @@ class BlobMissing(Exception):
 class Blobs(Protocol):
     """Bytes by key. All raise Refused (`unavailable`) when the store is away, or full."""
 
+    async def identity(self) -> str:
+        """The same for all nodes that use this store, and for no other store."""
+        ...
+
     async def put(self, key: str, data: bytes) -> None:
         """Whole and for good when it returns; nothing can be read before."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from chatd.health import Condition
+from chatd.health import Condition, keep
 from chatd.store.embedded import EmbeddedError
 
 CHECK_S = 1.0
@@ -33,7 +33,7 @@ class Server(Protocol):
 async def kept_running(name: str, server: Server) -> AsyncIterator[None]:
     """As long as the block lasts. It has to be stopped afterwards."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, Condition(name), server)
+        nursery.start_soon(keep, Condition(f"watch of the {name}"), watch, Condition(name), server)
         yield
         nursery.cancel_scope.cancel()
 

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from chatd.health import Condition
 from chatd.store.blobs import BlobMissing, path_of
 
 T = TypeVar("T")
+IDENTITY = "identity"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -28,6 +30,10 @@ class Folder:
         self._root = root
         self._writes = Condition("writing to the folder of the uploads")
         self._reads = Condition("reading from the folder of the uploads")
+
+    async def identity(self) -> str:
+        """An id that lies in the folder: nodes that share it read the same."""
+        return await within(self._reads, lambda: identity_of(self._root))
 
     async def put(self, key: str, data: bytes) -> None:
         await within(self._writes, lambda: write(self._path(key), data))
@@ -68,6 +74,18 @@ def write(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def identity_of(root: Path) -> str:
+    """Of several processes that make it at once, one is first."""
+    path = root / IDENTITY
+    part = path.with_name(f"{secrets.token_hex(8)}.part")
+    if not path.exists():
+        part.write_text(secrets.token_hex(8))
+        with suppress(FileExistsError):
+            os.link(part, path)
+        part.unlink()
+    return f"folder {path.read_text()[:16]}"
 
 
 def sync_folder(path: Path) -> None:

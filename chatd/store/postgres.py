@@ -59,6 +59,11 @@ class Postgres:
         self._shares = FairShare(settings)
         self.faults = Faults()
 
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a statement may take."""
+        return self._settings.timeout
+
     async def one(self, sql: str, *args: Any) -> Row | None:
         """The first row, or None."""
         return await self.within(lambda connection: connection.fetchrow(sql, *args))

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import socket
+import ssl
 
 import asyncpg
 from msgspec import Struct
@@ -15,6 +17,32 @@ TOO_SLOW = "the database took too long"
 SLOW = (asyncio.TimeoutError, asyncpg.QueryCanceledError)
 
 
+MAKE_ROOM = "make room on the disk of Postgres (its data folder and pg_wal); chatd goes on by itself"
+LOOK_AT_DISK = "look at the disk of Postgres and at its log"
+PRIMARY = "give postgres.dsn the primary, not a replica; or end default_transaction_read_only"
+CONNECTIONS = "raise max_connections of Postgres, or lower postgres.pool; `select * from pg_stat_activity` says who holds them"
+NO_POOLER = (
+    "give postgres.dsn the address of Postgres itself: chatd pools by itself (postgres.pool). "
+    "PgBouncer would need pool_mode = session"
+)
+# Causes that need a fix of their own, the first one counts.
+FIXES: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.InvalidPasswordError, "the password in postgres.dsn is wrong: correct it, with / @ : as %2F %40 %3A"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "make the role of postgres.dsn (`createuser`), or allow it in pg_hba.conf"),
+    (
+        asyncpg.InvalidCatalogNameError,
+        "make the database: `createdb NAME`, owned by the role of postgres.dsn; or correct the name",
+    ),
+    (asyncpg.CannotConnectNowError, "Postgres starts, stops or recovers: wait, and look at its log"),
+    (socket.gaierror, "the host of postgres.dsn has no address: correct it, or look at the DNS of this machine"),
+    (ConnectionRefusedError, "nothing listens there: start Postgres, or correct host and port of postgres.dsn"),
+    (FileNotFoundError, "there is no such socket: start Postgres, or correct the host of postgres.dsn"),
+    (PermissionError, "the account of chatd may not use this socket: correct the host of postgres.dsn, or its permissions"),
+    (ssl.SSLError, "the encryption does not work: look at sslmode in postgres.dsn, and the certificate of Postgres"),
+    (TimeoutError, "nothing answers there: is the host of postgres.dsn right, and does a firewall let it pass?"),
+)
+
+
 class Kind(Struct, frozen=True):
     """`told` is for the sender. `quiet_s`: see `Condition`. `status`, for probes: why a server that answers takes no writes."""
 
@@ -23,17 +51,25 @@ class Kind(Struct, frozen=True):
     errors: tuple[type[BaseException], ...]
     quiet_s: float = 1.0
     status: str = ""
+    # For the operator: what to do about it.
+    fix: str = ""
     # Whether it is a state of the server, and not the result of one statement.
     is_condition: bool = True
 
 
 # The first kind that fits counts. A connection that met one of these is closed.
 KINDS = (
-    Kind("Postgres disk space", "the database has no space left", (asyncpg.DiskFullError,), status="full"),
-    Kind("Postgres disk", "the database cannot use its disk", (asyncpg.PostgresSystemError,), status="failing"),
-    Kind("Postgres writes", "the database is read-only", (asyncpg.ReadOnlySQLTransactionError,), status="read_only"),
-    Kind("Postgres connections", "the database has no free connection", (asyncpg.TooManyConnectionsError,), 5.0),
-    Kind("Postgres memory", "the database has no free resources", (asyncpg.InsufficientResourcesError,), 5.0),
+    Kind("Postgres disk space", "the database has no space left", (asyncpg.DiskFullError,), status="full", fix=MAKE_ROOM),
+    Kind("Postgres disk", "the database cannot use its disk", (asyncpg.PostgresSystemError,), status="failing", fix=LOOK_AT_DISK),
+    Kind("Postgres writes", "the database is read-only", (asyncpg.ReadOnlySQLTransactionError,), status="read_only", fix=PRIMARY),
+    Kind("Postgres connections", "the database has no free connection", (asyncpg.TooManyConnectionsError,), 5.0, fix=CONNECTIONS),
+    Kind(
+        "Postgres memory",
+        "the database has no free resources",
+        (asyncpg.InsufficientResourcesError,),
+        5.0,
+        fix="give it more memory, or look at its log",
+    ),
     Kind(
         "Postgres sign-in",
         "the database does not let this server in",
@@ -44,6 +80,7 @@ KINDS = (
         "the database is behind a pooler that does not keep sessions",
         (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError, asyncpg.ProtocolViolationError),
         10.0,
+        fix=NO_POOLER,
     ),
     Kind(
         "Postgres locks",
@@ -85,6 +122,15 @@ class ForeignKeyViolation(Exception):
 
 class NoSchema(OperatorError):
     """A table is missing: nobody has made them yet."""
+
+
+def fix_of(error: BaseException | None) -> str:
+    """What an operator can do about a failure."""
+    for cause, fix in FIXES:
+        if isinstance(error, cause):
+            return fix
+    kind = None if error is None else kind_of(error)
+    return (kind.fix if kind else "") or "is it running, and is postgres.dsn right? Look at its log"
 
 
 def kind_of(error: BaseException) -> Kind | None:

@@ -79,7 +79,8 @@ class Redis:
                 try:
                     answer = await trio_asyncio.aio_as_trio(client.execute_command)(*command)
                 except (TimeoutError, RedisError, OSError) as error:
-                    cause = error
+                    # What the server said to the first command of a connection comes wrapped.
+                    cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
                 else:
                     if self.failing:
                         self._recover()

@@ -38,6 +38,9 @@ class Bucket:
         self._client = client
         self._condition = Condition("bucket of the uploads", quiet_s=1.0)
 
+    async def identity(self) -> str:
+        return f"bucket {self._bucket} at {self._base}"
+
     async def put(self, key: str, data: bytes) -> None:
         await self._ask("PUT", key, (200,), body=data)
 

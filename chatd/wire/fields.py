@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from chatd.wire.conditions import NO_NUL
+
 ANY = "any"
 
 
@@ -24,7 +26,7 @@ def in_words(schema: dict[str, Any]) -> str:
         return {"object": "map", "null": "null"}.get(schema.get("type", ANY), ANY)
     if schema.get("pattern", "").startswith("^[0-9a-f]{8}"):
         return "UUID"
-    matching = f", matching `{schema['pattern']}`" if "pattern" in schema else ""
+    matching = f", matching `{schema['pattern']}`" if schema.get("pattern", NO_NUL) != NO_NUL else ""
     return kind + limits(schema, "Length", "characters") + bounds(schema) + matching
 
 
@@ -38,6 +40,8 @@ def limits(schema: dict[str, Any], suffix: str, unit: str) -> str:
 def bounds(schema: dict[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is None:
+        return ""
+    if low <= -(2**53):
         return ""
     return f", from {low}" if high is None or high > 2**53 else f", {low} to {high}"
 

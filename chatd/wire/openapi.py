@@ -5,6 +5,7 @@ from typing import Any
 
 from chatd.errors import REFUSALS
 from chatd.wire import uploads
+from chatd.wire.conditions import JSON, JSON_VALUE, condition_of, free_form
 from chatd.wire.routes import ROUTES
 from chatd.wire.schema import FIELD, WITH_QUERY, Declared, Schemas, components, doc_of, in_order, is_for_admins, summary_of
 
@@ -19,6 +20,7 @@ def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER
     """The whole document, of the door at this address. Stable: the same rows give the same text."""
     rows = [row for row in in_order(rows) if row.http]
     schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
+    schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
     paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
     for row in rows:
         method, path = row.http.split(" ")
@@ -58,7 +60,7 @@ def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
     if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
     elif rest:
-        described["requestBody"] = body(rest, [name for name in required if name in rest])
+        described["requestBody"] = body(rest, [name for name in required if name in rest], condition_of(row.command))
     return described
 
 
@@ -66,9 +68,9 @@ def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, A
     return {"name": name, "in": where, "required": required, "schema": schema}
 
 
-def body(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
-    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+def body(fields: dict[str, Any], required: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False, **condition}
+    return {"required": bool(required or condition), "content": {"application/json": {"schema": schema}}}
 
 
 def responses(row: Declared) -> dict[str, Any]:

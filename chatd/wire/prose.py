@@ -116,7 +116,7 @@ Every command that names a path is there over HTTP: the same fields, the same an
 | probe | |
 |---|---|
 | `GET /healthz` | 200 while the process lives |
-| `GET /readyz`, `GET /health` | `{"status": ..., "services": {"postgres": {"status": "ready"}, "redis": ..., "background": ..., "gateway": ...}}`. 200 with `ready`, or with `degraded` (Redis or a background service fails; messages go on); 503 with `away` (Postgres does not answer, or takes no writes) or `draining`. A service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes), `refusing` (Redis), `degraded` (with the names of the background services that fail in `failing`) or `draining` |
+| `GET /readyz`, `GET /health` | `{"status": ..., "services": {"postgres": {"status": "ready"}, "redis": ..., "background": ..., "gateway": ...}}`. 200 with `ready`, or with `degraded` (Redis or a background service fails; messages go on); 503 with `away` (Postgres does not answer, or takes no writes), `draining`, or `starting` (migrations run; there are no `services` yet). A service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes), `refusing` (Redis), `degraded` (with the names of the background services that fail in `failing`) or `draining` |
 | `GET /v1/socket/ping` | `{"live": true, "url": "ws://...", "sessions": 12}`; 503 when sockets are not let in |
 | `GET /openapi.json` | the description of this side |
 

@@ -191,6 +191,8 @@ def refusals() -> str:
 def closes() -> str:
     rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
     head = (
-        "## Close codes\n\n4000 to 4399 may come back, 4400 and up may not. 1002, 1003 and 1007 are errors of WebSocket itself.\n"
+        "## Close codes\n\n4000 to 4399 may come back, 4400 and up may not. 1002 (a frame that is not allowed) "
+        "and 1007 (a text that is not UTF-8) are errors of WebSocket itself.\n"
+        "A data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400.\n"
     )
     return "\n".join([head, "| code | name | come back? | meaning |", "|---|---|---|---|", *rows, ""])

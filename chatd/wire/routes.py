@@ -35,7 +35,13 @@ UPLOAD: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "properties": {"file": BYTES, "image": BYTES}, "additionalProperties": False}
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": BYTES, "image": BYTES},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                }
             }
         },
     },
@@ -68,7 +74,11 @@ DOWNLOAD: dict[str, Any] = {
 }
 REPORT_FILE_FIELDS = {
     "type": "object",
-    "properties": {"report": UUID, "upload": UUID, "tenant": {"type": "string", "default": "default"}},
+    "properties": {
+        "report": UUID,
+        "upload": UUID,
+        "tenant": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$", "default": "default"},
+    },
     "required": ["report", "upload"],
     "additionalProperties": False,
 }

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, structs
 
 from chatd.errors import REFUSALS
 from chatd.ids import PYTHON_END
+from chatd.wire.conditions import PARTS, bounded, condition_of, narrowed
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Error, Event, Result
 from chatd.wire.shapes import SHAPES
@@ -69,6 +70,14 @@ def components(rows: Iterable[Declared], events: Events, template: str, *more: t
         message["properties"][name] = {"$ref": template.format(name=shape.__name__)}
     for kind in told:
         schemas[kind.__name__]["required"] = always_sent(kind)
+    shapes = {shape.__name__ for shape in SHAPES.values()}
+    for row in rows:
+        schema = schemas[row.command.__name__]
+        schema["properties"] = narrowed(row.tag, schema["properties"])
+        schema.update(condition_of(row.command))
+    for name, schema in schemas.items():
+        if schema.get("additionalProperties") is False and name not in shapes:
+            schemas[name] = {**bounded(schema), **PARTS.get(name, {})}
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
         schema["properties"] = portable(schema["properties"])

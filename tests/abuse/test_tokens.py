@@ -265,7 +265,9 @@ async def test_a_token_in_the_address_counts_only_where_that_is_switched_on(conf
 
     async with Raw.to(daemon) as raw:
         await raw.send(by_query(daemon))
-        assert b" 401 " in await raw.read(b"\r\n")
+        answer = await raw.read_to_end()
+        assert b" 401 " in answer
+        assert b"auth.query_token" in answer
     async with running(replace(config, auth=replace(config.auth, query_token=True))) as open_daemon, Raw.to(open_daemon) as raw:
         await raw.send(by_query(open_daemon))
         assert b" 101 " in await raw.read(b"\r\n")

@@ -24,7 +24,7 @@ ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_r
 def chatd(tmp_path: Path, servers: Servers, dsn: str):  # type: ignore[no-untyped-def]
     """Run a command in an empty folder, against this test's database."""
     environment = os.environ | {
-        "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET,
+        "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET,
         "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
         "HOME": str(tmp_path),
     }  # fmt: skip
@@ -88,7 +88,7 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
     assert [chatd("bans", "lift", id_).returncode for id_ in (evil, ban)] == [0, 0]
     assert chatd("bans", "lift", ban).returncode == 1
     assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 1
-    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift"] * 2 + ["ban.add"] * 3
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift"] * 2 + ["ban.add"] * 3 + ["user.add"]
     for arguments in ((), ("x",), (user, "--address", "1.2.3.4"), (user, "--for", "soon")):
         assert chatd("bans", "add", *arguments).returncode == 2
     for arguments in (("--address", "10.0.0.0/7"), (NOBODY,), ("--address", "203.0.113.1", "--tenant", "none")):
@@ -108,7 +108,7 @@ async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore
     assert chatd("users", "unshadow", user).returncode == 0
     assert await db.value("select shadow from users where id = $1", user) is False
     acts = await db.all("select act from audit_log order by act")
-    assert [row["act"] for row in acts] == ["ban.add", "strike.add", "strike.add", "user.shadow", "user.unshadow"]
+    assert [row["act"] for row in acts] == ["ban.add", "strike.add", "strike.add", "user.add", "user.shadow", "user.unshadow"]
     done = chatd("users", "strike", NOBODY, "--reason", "x")
     assert (done.returncode, "no such user" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert chatd("users", "shadow", "nobody").returncode == 2
@@ -170,9 +170,8 @@ async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ign
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
     alone = chatd("drain", "--over", "1s")
-    assert (alone.returncode, "no node runs" in alone.stderr) == (0, True)
-    gone = chatd("drain", "--node", NOBODY)
-    assert (gone.returncode, f"no node {NOBODY} runs" in gone.stderr) == (1, True)
+    assert (alone.returncode, "no node runs" in alone.stderr) == (1, True)
+    assert json.loads(chatd("bans", "audit").stdout) == []
     for time in ("soon", "²s", "", "9" * 30 + "d", "36501d"):
         done = chatd("drain", "--over", time)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False)
@@ -204,6 +203,19 @@ async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignor
     done = chatd("bans", "add", user, CHATD_REDIS__URL="redis://127.0.0.1:1")
     assert (done.returncode, "it is done, but the nodes could not be told" in done.stderr) == (0, True)
     assert [row["id"] for row in json.loads(chatd("bans", "list", "--json").stdout)] == [done.stdout.strip()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["nodes", "nodes --json", "top --once", "top --once --json", "sessions list", "sessions list --json",
+     f"sessions kick --user {NOBODY}", "drain", f"drain --node {NOBODY}"],
+)  # fmt: skip
+async def test_a_command_that_finds_no_node_says_so_and_fails(chatd, arguments: str) -> None:  # type: ignore[no-untyped-def]
+    done = chatd(*arguments.split(), CHATD_REDIS__PREFIX="nobody")
+    assert (done.returncode, "no node runs on this Redis and prefix" in done.stderr) == (1, True), done.stderr
+    assert "Traceback" not in done.stderr
+    if "--json" in arguments:
+        json.loads(done.stdout)
 
 
 async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -281,7 +293,7 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
     assert (row["user"], row["messages"], row["done_at"]) == (user, 0, None)
     shown = json.loads(chatd("users", "show", user, "--json").stdout)
     assert (shown["name"], shown["erased_at"] > 0) == (None, True)
-    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["user.erase"]
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["user.erase", "user.export", "user.add"]
     for nobody in ("nobody", "01890a5d-ac96-774b-bcce-b302099a8057"):
         for arguments in (("erase", nobody, "--yes"), ("export", nobody)):
             done = chatd("users", *arguments)

@@ -107,7 +107,7 @@ async def test_ranges_that_cannot_be_banned(config: Config, text: str) -> None:
 
 
 async def test_addresses_are_kept_as_keyed_hashes(config: Config) -> None:
-    other = replace(config, auth=replace(config.auth, secret="x" * 32))
+    other = replace(config, data=replace(config.data, secret="x" * 32))
     assert bans.range_hash(config, "203.0.113.7") in bans.address_hashes(config, "203.0.113.7")
     assert bans.range_hash(config, "203.0.113.0/24") in bans.address_hashes(config, "::ffff:203.0.113.9")
     assert bans.range_hash(config, "2001:db8::/32") in bans.address_hashes(config, "2001:db8:1::9")

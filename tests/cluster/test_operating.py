@@ -43,6 +43,7 @@ def environment_of(config: Config) -> dict[str, str]:
         "CHATD_REDIS__URL": config.redis.url,
         "CHATD_REDIS__PREFIX": config.redis.prefix,
         "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_DATA__SECRET": config.data.secret,
         "CHATD_DATA__DIR": config.data.dir,
         "COLUMNS": "200",
     }
@@ -354,7 +355,7 @@ async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None
 
 async def test_without_a_node_and_without_redis_a_command_says_so(config: Config) -> None:
     done = await chatd(config, "sessions", "list")
-    assert (done.returncode, b"no node runs" in done.stderr) == (0, True)
+    assert (done.returncode, b"no node runs" in done.stderr) == (1, True)
     away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     done = await chatd(away, "sessions", "kick", NOBODY)
     assert (done.returncode, b"Redis is away" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)

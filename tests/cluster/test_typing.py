@@ -95,3 +95,11 @@ async def test_typing_ends_with_a_block(quick: Config) -> None:
         await bob.call("typing.start", conversation=conversation)
         await trio.sleep(0.3)
         assert len(typed(alice)) == settled
+
+
+async def test_typing_ends_on_all_nodes_when_the_typist_disconnects(config: Config) -> None:
+    async with nodes(config) as (one, two), pair_on(one, two) as (ann, ben, conversation):
+        await ann.call("typing.start", conversation=conversation)
+        assert (await ben.event("typing.start"))["user"] == ann.user
+        await trio.aclose_forcefully(ann.connection)
+        assert (await ben.event("typing.stop", 3.0))["user"] == ann.user

@@ -53,8 +53,10 @@ class Process:
         environment = {
             "CHATD_DATA__DIR": str(self.folder / "data"),
             "CHATD_AUTH__SECRET": SECRET,
+            "CHATD_DATA__SECRET": SECRET,
             "CHATD_GATEWAY__PORT": ports[0],
             "CHATD_HTTP__PORT": ports[1],
+            "CHATD_DRAIN__NOTICE": "0",
             **LIMITS,
             **self._environment,
         }

@@ -1,5 +1,6 @@
 """What an operator reads while something fails: each change once, with the cause, and nothing in between."""
 
+import getpass
 import logging
 from collections.abc import Callable
 
@@ -9,17 +10,21 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 from trio_websocket import HandshakeError, open_websocket_url
 
+from chatd.cli.maintenance import order_drain
 from chatd.client import Refused
 from chatd.config import Config
 from chatd.health import MAX_VALUES, Sparse
+from chatd.node import audit
 from chatd.store import embedded_postgres, embedded_redis
+from chatd.store.postgres import Postgres
 from tests.admins import ANN, done
 from tests.admins import daemon as administered
+from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.faults.test_databases import own
 from tests.support import PATIENCE, Daemon, running
 
-__all__ = ["administered", "own"]
+__all__ = ["administered", "moderator", "own"]
 Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
 Logged = Callable[[int], list[tuple[str, str]]]
 
@@ -34,6 +39,14 @@ def logged(caplog: pytest.LogCaptureFixture) -> Logged:
         return [(record.getMessage(), str(getattr(record, "cause", ""))) for record in records]
 
     return lines
+
+
+def told_once(logged: Logged) -> list[tuple[str, str]]:
+    """The warnings, none of which is there twice; without that of the bus, which lives in Redis."""
+    lines = logged(logging.WARNING)
+    messages = [message for message, _ in lines]
+    assert len(messages) == len(set(messages)), messages
+    return [line for line in lines if line[0] != "cluster bus fails"]
 
 
 async def until_logged(logged: Logged, message: str) -> None:
@@ -52,9 +65,8 @@ async def test_a_redis_that_goes_and_comes_back(own: Own, logged: Logged) -> Non
             await trio.sleep(0.1)
         await redis.start()
         await until_logged(logged, "Redis connection is well again")
-    (told,) = [line for line in logged(logging.WARNING) if "Redis" in line[0]]
-    assert told[1]
-    assert [line for line, _ in logged(logging.WARNING)] == ["Redis connection fails"]
+    ((message, cause),) = told_once(logged)
+    assert (message, bool(cause)) == ("Redis connection fails", True)
 
 
 async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
@@ -65,7 +77,7 @@ async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
         await trio.sleep(1)
         tell(redis, "CONFIG SET maxmemory 0")
         await until_logged(logged, "Redis commands is well again")
-    ((message, cause),) = logged(logging.WARNING)
+    ((message, cause),) = told_once(logged)
     assert (message, "command not allowed" in cause) == ("Redis commands fails", True)
 
 
@@ -73,7 +85,7 @@ async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged
     wrong = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     async with running(wrong) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation)
-    ((message, cause),) = logged(logging.WARNING)
+    ((message, cause),) = told_once(logged)
     assert message == "Redis connection fails"
     assert "127.0.0.1:1" in cause
 
@@ -88,7 +100,7 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
         await postgres.start()
         await until_logged(logged, "Postgres connection is well again")
         await alice.send(conversation)
-    ((message, cause),) = logged(logging.WARNING)
+    ((message, cause),) = told_once(logged)
     assert (message, bool(cause)) == ("Postgres connection fails", True)
 
 
@@ -108,7 +120,7 @@ async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own,
         await run(postgres, "set default_transaction_read_only = off; alter system reset all; select pg_reload_conf()")
         await until_logged(logged, "Postgres writes is well again")
         assert await send(alice, conversation) is None
-    ((message, cause),) = logged(logging.WARNING)
+    ((message, cause),) = told_once(logged)
     assert (message, "read-only transaction" in cause) == ("Postgres writes fails", True)
 
 
@@ -155,6 +167,22 @@ async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemo
             await trio.sleep(0.05)
     said = {record.getMessage(): vars(record).get("by") for record in caplog.records}
     assert said["draining; a second signal hurries"] == said["drained"] == "ann"
+
+
+async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(
+    config: Config, moderator: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "chatd")
+    async with running(config):
+        await order_drain(config, "", 0.0)
+        with trio.fail_after(2 * PATIENCE):
+            while "drained" not in [record.getMessage() for record in caplog.records]:
+                await trio.sleep(0.05)
+    (line,) = await audit.page(moderator, "default")
+    assert (line["act"], line["actor"], line["subject"], line["details"]) == (
+        "nodes.drain", getpass.getuser(), "all nodes", {"over": 0.0},
+    )  # fmt: skip
+    assert {vars(record).get("by") for record in caplog.records} == {None, getpass.getuser()}
 
 
 async def test_what_peers_cause_is_bounded(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:

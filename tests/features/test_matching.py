@@ -8,9 +8,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.client import sign_up
 from chatd.config import Config, Match, Queue
 from chatd.store.postgres import Postgres
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
 QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
 
@@ -388,3 +389,27 @@ async def test_ones_other_devices_learn_that_one_has_left_a_match(daemon: Daemon
     async with matched(daemon) as (alice, _, match, _), daemon.connected(alice.account) as tablet:
         await alice.call("match.leave")
         assert (await tablet.event("match.ended"))["match"] == match
+
+
+@covers("match.find", "conflict")
+@covers("match.skip", "conflict")
+async def test_nobody_waits_without_a_socket(daemon: Daemon) -> None:
+    """They would be told of nothing, and their ticket would be gone in silence."""
+    account = await sign_up(daemon.addresses.http, name="ann")
+    answer = await daemon.rest("POST", "/v1/match", {}, account.access_token)
+    assert (answer.status, answer.body["code"]) == (409, "conflict")
+    assert "socket" in answer.body["message"]
+    async with daemon.person("bob") as bob:
+        async with daemon.connected(account) as ann:
+            assert (await daemon.rest("POST", "/v1/match", {}, account.access_token)).status == 200
+            await bob.call("match.find")
+            await ann.event("match.found")
+        await eventually_refused(daemon, account.access_token)
+        assert await bob.is_served()
+
+
+async def eventually_refused(daemon: Daemon, token: str) -> None:
+    """In the match still, but with no socket any more."""
+    with trio.fail_after(PATIENCE):
+        while (await daemon.rest("POST", "/v1/match/skip", {}, token)).status != 409:
+            await trio.sleep(0.05)

@@ -84,3 +84,14 @@ async def test_the_badge_leaves_out_what_is_muted_or_archived(daemon: Daemon) ->
         assert (await ben.call("unread.total"))["total"] == {"unread": 1, "conversations": 1, "mentions": 0}
         await ben.call("receipt.read", conversation=two, seq=1)
         assert (await ben.call("unread.total"))["total"] == {"unread": 0, "conversations": 0, "mentions": 0}
+
+
+@covers("user.settings.get")
+async def test_settings_are_shown_at_both_doors(daemon: Daemon) -> None:
+    async with daemon.person() as alice:
+        set_ = await alice.call("user.settings", notify="mentions", show_presence="nobody")
+        assert (set_["notify"], set_["show_presence"]) == ("mentions", "nobody")
+        shown = await daemon.rest("GET", "/v1/me/settings", token=alice.account.access_token)
+        assert (shown.status, shown.body["notify"]) == (200, "mentions")
+        assert (await alice.call("user.settings.get"))["show_presence"] == "nobody"
+        assert (await daemon.rest("GET", "/v1/me/settings")).status == 401

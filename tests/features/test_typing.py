@@ -51,3 +51,39 @@ async def test_in_a_large_group_nobody_is_told(config: Config) -> None:
         assert not [event for event in one_more.events if event["t"].startswith("typing")]
         await ann.call("typing.start", conversation=id_)
         await one_more.event("typing.start")
+
+
+async def test_it_ends_when_the_typist_disconnects(daemon: Daemon) -> None:
+    """However the connection ends; and what was stopped before is not stopped again."""
+    async with daemon.pair() as (alice, bob, conversation):
+        group_ = (await alice.call("conversation.create", title="t", members=[bob.user]))["conversation"]["id"]
+        other = (await alice.call("conversation.create", title="u", members=[bob.user]))["conversation"]["id"]
+        for ending in ("close", "cut"):
+            async with daemon.connected(alice.account) as phone:
+                for place in (conversation, group_, other):
+                    await phone.call("typing.start", conversation=place)
+                    await bob.event("typing.start")
+                await phone.call("typing.stop", conversation=other)
+                await bob.event("typing.stop")
+                if ending == "close":
+                    await phone.connection.aclose()
+            stopped = {(await bob.event("typing.stop"))["conversation"] for _ in range(2)}
+            assert stopped == {conversation, group_}
+        before = len(bob.log)
+        async with daemon.connected(alice.account):
+            pass
+        await bob.call("ping", ts=1)
+        assert not [body for _, body in bob.log[before:] if body["t"].startswith("typing")]
+
+
+async def test_who_was_removed_while_typing_is_not_told_about_at_their_end(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, _), daemon.person() as eve:
+        room = (await alice.call("conversation.create", title="t", members=[bob.user, eve.user]))["conversation"]["id"]
+        await eve.call("typing.start", conversation=room)
+        await bob.event("typing.start")
+        await alice.call("member.remove", conversation=room, user=eve.user)
+        await eve.connection.aclose()
+        await eve.ended()
+        await alice.send(room, "last")
+        await bob.event("message.new")
+        assert not [body for _, body in bob.log if body["t"] == "typing.stop"]

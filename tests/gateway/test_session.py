@@ -11,6 +11,7 @@ from chatd.config import Config
 from chatd.domain.identity import Principal
 from chatd.domain.pseudonyms import Mask
 from chatd.gateway.outbox import Placed
+from chatd.gateway.penalties import FIRST_S, FORGOTTEN_AFTER_S, MAX_S, Penalties
 from chatd.gateway.session import MOST_HIDDEN, PING, Session
 from chatd.ids import uuid7
 from chatd.wire.codec import codecs
@@ -18,8 +19,10 @@ from chatd.wire.codec import codecs
 
 def session_on(send_nowait: Any, mask: Mask | None = None) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
-    desk: Any = SimpleNamespace(node=node, rows={}, wheel=None)
-    lane: Any = SimpleNamespace(send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None)
+    desk: Any = SimpleNamespace(node=node, rows={}, wheel=None, penalties=Penalties())
+    lane: Any = SimpleNamespace(
+        send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None, mute=lambda: None
+    )
     me = Principal("default", "u", "t", "", "user", 2**60)
     return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
 
@@ -121,3 +124,26 @@ async def test_a_session_that_has_met_too_many_has_to_come_back() -> None:
     mask.hide([(uuid7(1), uuid7(2))])
     assert session.ending is not None
     assert (session.ending[0].name, session.ending[0].may_return) == ("going_away", True)
+
+
+def test_who_floods_again_has_to_stay_away_for_longer() -> None:
+    penalties, now, me, other = Penalties(), 1000.0, ("t", "me"), ("t", "other")
+    waits = []
+    for _ in range(8):
+        waits.append(penalties.add(me, now))
+        assert penalties.add(me, now + 1) == waits[-1] - 1
+        assert penalties.left(me, now + waits[-1] / 2) == waits[-1] / 2
+        assert penalties.left(other, now) == 0
+        now += waits[-1]
+        assert penalties.left(me, now) == 0
+    assert waits == sorted(waits)
+    assert (waits[0], waits[1], waits[-1]) == (FIRST_S, 2 * FIRST_S, MAX_S)
+    assert penalties.add(me, now + FORGOTTEN_AFTER_S + 1) == FIRST_S
+
+
+async def test_the_close_for_flooding_says_when_to_come_back() -> None:
+    session = session_on(lambda frame, event=None: True)
+    session.close_soon("flooding")
+    assert session.ending is not None
+    assert session.ending[1] == f"retry_in_ms={FIRST_S * 1000:.0f}"
+    assert session._desk.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1

@@ -1,19 +1,24 @@
 """What probes and load balancers are told."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from msgspec.structs import replace
 
 from chatd import __version__
+from chatd import daemon as daemon_module
 from chatd.config import Config
+from chatd.daemon import Addresses
 from chatd.health import Health
 from chatd.http.health import FRESH, Readiness
 from chatd.node.drain import Drain
-from chatd.store import embedded_redis
+from chatd.store import embedded_redis, migrations
 from chatd.store.postgres import Postgres
 from chatd.store.postgres_faults import Faults
 from chatd.wire.openapi import openapi
@@ -61,7 +66,7 @@ async def test_the_way_is_shown(daemon: Daemon) -> None:
 
 async def test_it_describes_itself(daemon: Daemon) -> None:
     description = (await daemon.rest("GET", "/openapi.json")).body
-    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__)))
+    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__, daemon.addresses.http)))
 
 
 async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, redis: embedded_redis.Server) -> None:
@@ -91,7 +96,9 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await moderator.run(f"alter database {name} set default_transaction_read_only = on")
         await moderator.run(CUT)
-        assert (await until(daemon, "away"))["postgres"] == {"status": "read_only"}
+        with trio.fail_after(PATIENCE):
+            while (await until(daemon, "away"))["postgres"] != {"status": "read_only"}:
+                await trio.sleep(0.05)
         assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a")).code == "unavailable"
         await moderator.run(f"begin read write; alter database {name} reset default_transaction_read_only; commit")
         await moderator.run(CUT)
@@ -105,6 +112,36 @@ async def test_a_background_service_that_fails_is_named(config: Config, moderato
         assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["round erase_next"]}
         await moderator.run("alter table erasures rename column elsewhere to taken_until")
         await until(daemon, "ready", 2 * PATIENCE)
+
+
+async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moderator: Postgres) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    door = Daemon(config, Addresses("", f"http://127.0.0.1:{port}"))
+    waiting = replace(config, http=replace(config.http, port=port))
+
+    async def migrate_for_a_while(connection: Any) -> None:
+        await connection.execute("select pg_advisory_lock($1)", migrations.LOCK)
+        held.set()
+        while not seen:
+            await connection.execute("select pg_sleep(0.05)")
+        await connection.execute("select pg_advisory_unlock($1)", migrations.LOCK)
+
+    held, seen = trio.Event(), list[bool]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(moderator.within, migrate_for_a_while, 3 * PATIENCE)
+        await held.wait()
+        nursery.start_soon(partial(daemon_module.run, waiting))
+        await trio.sleep(0.5)
+        answers = [await door.rest("GET", path) for path in ("/readyz", "/healthz", "/v1/conversations")]
+        seen.append(True)
+        assert [(answer.status, answer.body["status"]) for answer in answers] == [
+            (503, "starting"),
+            (200, "ok"),
+            (503, "starting"),
+        ]
+        await until(door, "ready")
+        nursery.cancel_scope.cancel()
 
 
 async def until(daemon: Daemon, status: str, patience: float = PATIENCE) -> dict[str, dict[str, str]]:

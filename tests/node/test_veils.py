@@ -10,7 +10,7 @@ import trio
 from msgspec import Raw, msgpack
 
 from chatd import features
-from chatd.config import Auth, Config, RedisSection
+from chatd.config import Config, Data, RedisSection
 from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
 from chatd.features.ping import Pong
@@ -61,7 +61,7 @@ class Session:
 
 @pytest.fixture
 def hub(db: Postgres) -> Hub:
-    return Hub(veils=Veils(Config(auth=Auth(secret="x" * 32)), db))
+    return Hub(veils=Veils(Config(data=Data(secret="x" * 32)), db))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_what_changes_while_the_database_is_asked_is_asked_again(db: Postg
             return [{"conversation": TALK, "user": BOB, "known": True}]
 
     slow: Any = Slow()
-    await Veils(Config(auth=Auth(secret="x" * 32)), slow).refresh("t", ALICE, mask, 0)
+    await Veils(Config(data=Data(secret="x" * 32)), slow).refresh("t", ALICE, mask, 0)
     assert (len(asked), bool(mask)) == (2, False)
 
 
@@ -184,7 +184,7 @@ async def test_whoever_is_in_doubt_hears_nothing_until_it_is_known_who_is_hidden
             return [{"viewer": ALICE, "user": BOB}]
 
     flaky: Any = Flaky()
-    hub.veils = Veils(Config(auth=Auth(secret="x" * 32)), flaky)
+    hub.veils = Veils(Config(data=Data(secret="x" * 32)), flaky)
     truth = Truth(hub, flaky, lambda: 0, lambda *_: None)
     truth.doubt("t", TALK)
     async with trio.open_nursery() as nursery:
@@ -204,5 +204,5 @@ async def test_while_the_database_is_away_all_are_strangers() -> None:
             raise Refused("unavailable")
 
     away: Any = Away()
-    veils = Veils(Config(auth=Auth(secret="x" * 32)), away)
+    veils = Veils(Config(data=Data(secret="x" * 32)), away)
     assert await veils.strangers_or_all("t", TALK, [ALICE, BOB]) == HIDDEN

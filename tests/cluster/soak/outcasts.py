@@ -97,7 +97,12 @@ class Party:
     async def _order_ban(self, guest: Person) -> None:
         """As an operator does, until it is done."""
         servers = self.fleet.servers
-        where = {"CHATD_POSTGRES__DSN": servers.postgres.dsn, "CHATD_REDIS__URL": servers.redis.url, "CHATD_AUTH__SECRET": SECRET}
+        where = {
+            "CHATD_POSTGRES__DSN": servers.postgres.dsn,
+            "CHATD_REDIS__URL": servers.redis.url,
+            "CHATD_AUTH__SECRET": SECRET,
+            "CHATD_DATA__SECRET": SECRET,
+        }
         command = [sys.executable, "-m", "chatd", "bans", "add", guest.user]
         while True:
             ran = await trio.run_process(command, env=os.environ | where, capture_stdout=True, capture_stderr=True, check=False)

@@ -1,0 +1,84 @@
+"""What a command finds on this machine: folders that take files or do not, and ports that are free or taken, and by whom."""
+
+import errno
+import getpass
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+from chatd.cli.finding import Finding
+from chatd.gateway.listener import open_listener
+
+# Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
+LEAST_BYTES, ANSWER_S = 65_536, 1.0
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+
+
+def folder_finding(what: str, folder: Path, setting: str, code: str) -> Finding:
+    """Whether a file can be written there. Where the folder is not there yet, its nearest parent is tried."""
+    folder = folder.absolute()
+    try:
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=nearest, prefix=".chatd-check-") as file:
+            file.write(bytes(LEAST_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding(what, False, f"{folder}: {error.strerror}", folder_fix(error, folder, setting), code)
+    return Finding(what, True, str(folder), code=code)
+
+
+def folder_fix(error: OSError, folder: Path, setting: str) -> str:
+    other = f"or set {setting} to another folder"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"make room on that disk, {other}"
+        case errno.EROFS:
+            return f"mount the file system for writing, {other}"
+        case errno.EACCES | errno.EPERM:
+            return f"let {getpass.getuser()} write there: chown {getpass.getuser()} {folder}, {other}"
+        case errno.ENOTDIR:
+            return f"it is a file, and has to be a folder: move it, {other}"
+        case _:
+            return f"mend that, {other}"
+
+
+def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> Finding:
+    """Whether the port is free. `may_run`: a chatd that has it already is well."""
+    code = f"machine.port.{name}"
+    try:
+        open_listener(host, port, 1).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and is_chatd(host, port, path):
+            detail = f"{host}:{port} is in use by a chatd that runs"
+            return Finding(f"{name} port", may_run, detail, f"it serves already; another one needs another {name}.port", code)
+        return Finding(f"{name} port", False, str(error), port_fix(error, name, port), code)
+    return Finding(f"{name} port", True, f"{host}:{port} is free", code=code)
+
+
+def port_fix(error: OSError, name: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"stop what listens there, which is no chatd (`ss -ltnp sport = :{port}` says who), or set {name}.port"
+        case errno.EACCES | errno.EPERM:
+            return f"ports below 1024 are for root: set {name}.port to a higher one, and let a proxy listen there"
+        case errno.EADDRNOTAVAIL:
+            return f"this machine does not have that address: set {name}.host to one of `ip address`, or to 0.0.0.0"
+        case _:
+            return f"set {name}.host and {name}.port to an address of this machine and a free port"
+
+
+def is_chatd(host: str, port: int, path: str) -> bool:
+    """Whether what answers there is a chatd: its HTTP door knows the ping of its sockets, its gateway wants a token."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection((ANY.get(host, host), port), ANSWER_S) as peer:
+            peer.settimeout(ANSWER_S)
+            peer.sendall(request.encode())
+            answer = b""
+            while len(answer) < LEAST_BYTES and (part := peer.recv(4096)):
+                answer += part
+    except OSError:
+        return False
+    return any(mark in answer for mark in (b'"live":', b'"code":'))

@@ -1,0 +1,33 @@
+"""chatd secret"""
+
+import typer
+
+from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.databases import database
+from chatd.cli.printing import out
+from chatd.config import Config
+from chatd.domain.installation import fingerprint
+from chatd.node.installation import adopt_secret
+
+app = typer.Typer(help="The secret of the installation.", no_args_is_help=True)
+
+
+@app.command()
+def adopt(config: ConfigFile = None, json: AsJson = False) -> None:
+    """Go on with the secret of this node after the one of the database was lost: earlier bans on addresses do not match any more.
+
+    [bold]Example[/]
+
+      chatd secret adopt
+    """
+    loaded = load_or_exit(config).config
+    before, now = run_async(carry_out, loaded), fingerprint(loaded.data.secret)
+    if json:
+        print_json({"before": before, "now": now})
+    else:
+        out.print(f"fingerprint {now}" + (f", before {before}" if before else ""))
+
+
+async def carry_out(config: Config) -> str | None:
+    async with database(config) as db:
+        return await adopt_secret(db, config.data.secret)

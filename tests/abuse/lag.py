@@ -1,0 +1,39 @@
+"""A probe of the event loop: the longest time that a task of the daemon ran without letting others run.
+
+CPU time of the thread is measured, so that a loaded machine changes nothing. Tasks of the tests themselves do not count.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+
+class Probe(trio.abc.Instrument):
+    """`worst_s` is the longest step, and `task` whose it was."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        self.worst_s, self.task = 0.0, ""
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        took = time.thread_time() - self._began
+        if took > self.worst_s and not task.name.startswith(("tests.", "<test", "chatd.client")):
+            self.worst_s, self.task = took, task.name
+
+
+@contextmanager
+def probed() -> Iterator[Probe]:
+    probe = Probe()
+    trio.lowlevel.add_instrument(probe)
+    try:
+        yield probe
+    finally:
+        trio.lowlevel.remove_instrument(probe)

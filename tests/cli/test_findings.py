@@ -1,0 +1,311 @@
+"""What `chatd check` and `chatd doctor` say of what is wrong, and that each has a fix of its own."""
+
+import ast
+import errno
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import asyncpg
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
+from chatd.cli.finding import Finding
+from chatd.config import Config, PostgresSection
+from chatd.daemon import CannotServe
+from chatd.settings import Loaded
+from chatd.store import embedded_redis, postgres_faults
+from chatd.store import postgres as postgres_module
+from chatd.store.pooling import pooling_problem
+from chatd.store.postgres import Postgres
+from tests.cluster.test_bans import moderator
+from tests.cluster.test_redis_trouble import tell
+from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.support import PATIENCE, Daemon, running
+
+__all__ = ["moderator", "own_redis"]
+ROOT = Path(__file__).parents[2]
+
+
+async def said(config: Config, of: str) -> dict[str, Finding]:
+    """By code."""
+    look = {"check": check.collect, "doctor": doctor.examine}[of]
+    return {finding.code: finding for finding in await look(Loaded(config, {}, None)) if finding.code != "machine.disk"}
+
+
+def wrong(found: dict[str, Finding]) -> set[str]:
+    return {code for code, finding in found.items() if not finding.ok}
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2].partition("/")[0])
+
+
+def on_its_ports(daemon: Daemon) -> Config:
+    """The configuration as the operator of this daemon has it."""
+    config, addresses = daemon.config, daemon.addresses
+    return replace(
+        config,
+        gateway=replace(config.gateway, port=port_of(addresses.socket)),
+        http=replace(config.http, port=port_of(addresses.http)),
+    )
+
+
+# --- who is on the ports ----------------------------------------------------------------------------------------------
+
+
+async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Config) -> None:
+    async with running(config) as daemon:
+        mine = on_its_ports(daemon)
+        away = replace(mine, redis=replace(mine.redis, url="redis://127.0.0.1:1"))
+        found = await said(away, "doctor")
+        assert wrong(found) == {"redis.server"}
+        for name in ("gateway", "http"):
+            assert "in use by a chatd that runs" in found[f"machine.port.{name}"].detail
+        assert "nothing listens there" in found["redis.server"].fix
+        ports = {f"machine.port.{name}" for name in ("gateway", "http")}
+        assert ports <= wrong(await said(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
+
+
+async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = replace(config, gateway=replace(config.gateway, port=port), http=replace(config.http, host="203.0.113.9"))
+        gateway, http = await check.ports(taken, may_run=True)
+    assert (gateway.ok, http.ok) == (False, False)
+    assert "which is no chatd" in gateway.fix
+    assert "set http.host" in http.fix
+    assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
+
+
+# --- Postgres ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fix"),
+    [
+        ("/test_", "/none_", "createdb"),
+        ("//postgres@", "//stranger@", "pg_hba.conf"),
+        ("host=%2F", "host=%2Fnone%2F", "there is no such socket"),
+    ],
+)
+async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new: str, fix: str) -> None:
+    dsn = config.postgres.dsn.replace(old, new)
+    if dsn == config.postgres.dsn:
+        dsn = dsn.replace("//chatd@", "//stranger@")
+    for of in ("check", "doctor"):
+        found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), of)
+        assert "postgres.server" in wrong(found)
+        assert fix in found["postgres.server"].fix, found["postgres.server"]
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://u:p/w@h/x", "http://h", "postgresql://h:port/x"])
+async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
+    found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
+    assert found["postgres.server"].fix
+    assert not found["postgres.server"].ok
+
+
+def test_causes_with_a_fix_of_their_own() -> None:
+    causes = [
+        asyncpg.InvalidPasswordError("x"), asyncpg.InvalidCatalogNameError("x"), asyncpg.DiskFullError("x"),
+        asyncpg.TooManyConnectionsError("x"), asyncpg.ReadOnlySQLTransactionError("x"), asyncpg.CannotConnectNowError("x"),
+        asyncpg.InvalidSQLStatementNameError("x"), socket.gaierror(), ConnectionRefusedError(), TimeoutError(), PermissionError(),
+        None,
+    ]  # fmt: skip
+    fixes = [postgres_faults.fix_of(cause) for cause in causes]
+    assert len(set(fixes)) == len(causes)
+    assert "password" in fixes[0]
+
+
+async def test_a_row_is_written_and_read_back(config: Config, moderator: Postgres) -> None:
+    finding = await doctor_postgres.try_a_write(moderator)
+    assert (finding.ok, finding.code) == (True, "postgres.write")
+    await moderator.run("alter table write_probes rename to elsewhere")
+    finding = await doctor_postgres.try_a_write(moderator)
+    assert (finding.ok, "migrate" in finding.fix) == (False, True)
+    await moderator.run("alter table elsewhere rename to write_probes")
+    await moderator.run(
+        "create function no() returns trigger language plpgsql as $$begin new.filler = 'no'; return new; end$$;"
+        "create trigger no before insert or update on write_probes for each row execute function no()"
+    )
+    finding = await doctor_postgres.try_a_write(moderator)
+    assert (finding.ok, finding.detail) == (False, "another row came back")
+
+
+def test_replicas_are_reported() -> None:
+    row = {"name": "two", "state": "streaming", "sync": "async", "behind": 5}
+    judge = doctor_postgres.judge_replicas
+    assert judge([]).detail == "none"
+    assert (judge([row]).state, judge([row]).detail) == ("ok", "two: streaming, async, 5 bytes behind")  # type: ignore[list-item]
+    assert judge([row | {"state": "catchup"}]).state == judge([row | {"behind": 10**9}]).state == "warn"  # type: ignore[list-item]
+    assert judge([row | {"state": None, "sync": None, "behind": None}]).state == "ok"  # type: ignore[list-item]
+
+
+async def test_a_connection_of_its_own_keeps_its_session(moderator: Postgres, config: Config) -> None:
+    assert await pooling_problem(moderator) == ""
+
+
+@asynccontextmanager
+async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> AsyncIterator[Config]:
+    """In front of the database of this test."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("there is no pgbouncer here")
+    head, _, host = config.postgres.dsn.partition("?host=")
+    user, database = head.removeprefix("postgresql://").partition("@")[0], head.rpartition("/")[2]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    file = folder / "pgbouncer.ini"
+    file.write_text(
+        f"[databases]\nchatd = host={unquote(host)} dbname={database} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n{more}\n"
+    )
+    as_other = ["-u", "nobody"] if os.geteuid() == 0 else []
+    os.chmod(file, 0o644)
+    with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            with trio.fail_after(PATIENCE):
+                while not places.is_chatd("127.0.0.1", port, "/") and not is_open(port):
+                    await trio.sleep(0.05)
+            yield replace(config, postgres=replace(config.postgres, dsn=f"postgresql://{user}@127.0.0.1:{port}/chatd"))
+        finally:
+            process.terminate()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as peer:
+        return peer.connect_ex(("127.0.0.1", port)) == 0
+
+
+PARAMETERS = "ignore_startup_parameters = " + ",".join(postgres_module.server_settings(PostgresSection(), ""))
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "code"),
+    [
+        ("transaction", PARAMETERS, "postgres.pooling"),
+        ("statement", PARAMETERS, "postgres.pooling"),
+        ("session", PARAMETERS, "postgres.pooling"),
+        ("transaction", "", "postgres.server"),
+    ],
+)
+async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Config, mode: str, more: str, code: str) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        os.chmod(folder, 0o755)
+    async with pgbouncer(tmp_path, config, mode, more) as behind:
+        found = await said(behind, "check")
+        if code == "postgres.pooling":
+            with pytest.RaisesGroup(CannotServe, allow_unwrapped=True, flatten_subgroups=True):
+                async with running(behind):
+                    pass
+    assert code in wrong(found), found
+    assert "address of Postgres itself" in found[code].fix
+
+
+# --- Redis ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: embedded_redis.Server) -> None:
+    mine = replace(config, redis=replace(config.redis, url=own_redis.url))
+    cases = {"without": mine, "number": replace(mine, redis=replace(mine.redis, url=f"{own_redis.url}?db=99"))}
+    assert "of this number" in (await said(cases["number"], "check"))["redis.server"].fix
+    tell(own_redis, "CONFIG SET requirepass secret")
+    found = (await said(cases["without"], "check"))["redis.server"]
+    assert (found.ok, "password" in found.fix) == (False, True), found
+    for url, fix in (
+        ("redis://127.0.0.1:1", "nothing listens"),
+        ("redis://nobody.invalid", "no address"),
+        ("unix:///none", "no such socket"),
+        ("http://h", "correct redis.url"),
+    ):
+        found = (await said(replace(config, redis=replace(config.redis, url=url)), "check"))["redis.server"]
+        assert (found.ok, fix in found.fix) == (False, True), found
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("this system does not let us mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
+    find = places.folder_finding
+    assert find("uploads", tmp_path / "not" / "yet", "uploads.dir", "uploads").ok
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    finding = find("uploads", tmp_path / "file", "uploads.dir", "uploads")
+    assert (finding.ok, "has to be a folder" in finding.fix) == (False, True)
+    with mounted(tmp_path / "readonly", "ro") as folder:
+        finding = find("uploads", folder, "uploads.dir", "uploads")
+        assert (finding.ok, "for writing" in finding.fix) == (False, True)
+    with mounted(tmp_path / "full", "size=4k") as folder:
+        (folder / "filler").write_bytes(bytes(4096))
+        finding = find("data folder", folder, "data.dir", "data.folder")
+        assert (finding.ok, "make room" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
+    assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------------
+
+
+async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
+    other = replace(
+        config,
+        auth=replace(config.auth, secret="another-secret-of-more-than-32-bytes"),
+        data=replace(config.data, dir=str(tmp_path / "b")),
+    )
+    async with nodes(config, 1), nodes(other, 1):
+        with trio.fail_after(3 * PATIENCE):
+            while not {"nodes.secrets", "nodes.uploads"} <= wrong(found := await said(config, "doctor")):
+                await trio.sleep(0.2)
+        for code in ("nodes.secrets", "nodes.uploads"):
+            assert "this configuration" in found[code].detail
+            assert config.auth.secret not in found[code].detail
+
+
+def test_what_is_not_known_is_not_compared() -> None:
+    judge = doctor_nodes.judge_equal
+    assert judge("x", {"a": "1", "b": "", "c": "1"}, "fix", "code").ok
+    assert judge("x", {"a": ""}, "fix", "code").ok
+    assert not judge("x", {"a": "1", "b": "2"}, "fix", "code").ok
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [Finding("a", True, "d"), Finding("b", True, "d", "look", "b", warn=True), Finding("c", False, "d", "mend", "c")]
+    assert [finding.state for finding in findings] == ["ok", "warn", "fail"]
+    assert doctor.summary(findings) == "1 of 3 are wrong, 1 to look at"
+    assert doctor.summary(findings[:2]) == "all 2 are well, 1 to look at"
+    check.report(findings, json=False)
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("ok   a", "warn b", "-> look", "FAIL c", "-> mend"))
+
+
+def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
+    without = []
+    for path in sorted((ROOT / "chatd" / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and ast.unparse(node.args[1]) != "True":
+                fix = node.args[3] if len(node.args) > 3 else None
+                if fix is None or ast.unparse(fix) in ("''", "None"):
+                    without.append(f"{path.name}:{node.lineno}")
+    assert without == []

@@ -1,0 +1,118 @@
+"""The OpenAPI document is the truth: what it allows is taken, what it forbids is refused, answers are as described.
+
+Examples are made by schemathesis from the document that the server gives, the same in each run.
+"""
+
+import uuid
+from typing import Any
+
+import schemathesis
+import trio
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from chatd.config import Config
+from tests.admins import ANN, administered
+from tests.support import Daemon, running
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    positive_data_acceptance,
+    negative_data_rejection,
+]
+# They stop the server, or put it out of work for the others.
+LEFT_OUT = ("admin.drain", "admin.maintenance")
+# What no schema says: which cursor goes with which query; which links, emoji, zones and addresses there are; what time
+# it is; what this server takes as a reason.
+UNSAID = {
+    "admin.ban": "$.address",
+    "message.search": "$.cursor: not a cursor of this query",
+    "message.schedule": "$.at",
+    "message.send": "$.attachments",
+    "reaction.add": "$.emoji",
+    "report.create": "$.reason",
+    "schedule.edit": "$.at",
+    "user.settings": "$.quiet.zone",
+}
+EXAMPLES = 3
+
+
+def findings(daemon: Daemon) -> dict[str, str]:
+    """What does not hold, by operation."""
+    schema = schemathesis.openapi.from_url(f"{daemon.addresses.http}/openapi.json")
+    found: dict[str, str] = {}
+    for operation in (result.ok() for result in schema.get_all_operations()):
+        name = operation.definition.raw["operationId"]
+        if name in LEFT_OUT:
+            continue
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            try:
+                check(daemon, operation, mode)
+            except Unsatisfiable:
+                # Nothing about this request can be wrong.
+                assert mode is GenerationMode.NEGATIVE
+            except BaseException as error:
+                found[f"{name} {mode.value}"] = text_of(error)
+    return found
+
+
+@schemathesis.hook
+def map_body(context: Any, body: Any) -> Any:
+    return integral(body)
+
+
+def integral(value: Any) -> Any:
+    """Whole numbers without a point: JSON Schema makes no difference, and clients that mean an integer write one."""
+    if isinstance(value, dict):
+        return {name: integral(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [integral(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
+
+
+def text_of(error: BaseException) -> str:
+    parts = getattr(error, "exceptions", None)
+    return "\n".join(map(text_of, parts)) if parts else f"{type(error).__name__}: {error}"
+
+
+def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
+    """Some examples of an operation, by a user of its own; raises what does not hold."""
+    is_admins = operation.path.startswith("/admin")
+    token = ANN if is_admins else daemon.token(str(uuid.uuid4()))
+    quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+    @seed(9)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=quiet)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def holds(case: Any) -> None:
+        response = case.call(headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        unsaid = UNSAID.get(operation.definition.raw["operationId"])
+        if unsaid and response.status_code == 400 and response.json()["message"].startswith(unsaid):
+            return
+        try:
+            case.validate_response(response, checks=CHECKS)
+        except BaseExceptionGroup as group:
+            sent = {"path": case.path_parameters, "query": case.query, "body": case.body}
+            raise AssertionError(
+                f"{[str(one) for one in group.exceptions]}\n{sent}\n{response.status_code} {response.text}"
+            ) from None
+
+    holds()
+
+
+async def test_the_description_is_true(config: Config) -> None:
+    async with running(administered(config)) as daemon:
+        found = await trio.to_thread.run_sync(findings, daemon)
+        assert found == {}
