@@ -143,6 +143,9 @@ class Limits(Section, frozen=True):
     rotations_per_hour: Annotated[Count, doc("Most refreshes of the tokens of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Most live connections of one user.")] = 50
     members: Annotated[Count, doc("Most members of a group.")] = 10_000
+    conversations_per_user: Annotated[
+        Count, doc("Most conversations that one user is in; nobody is brought into another one by themselves or by others.")
+    ] = 5_000
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
     payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
@@ -200,6 +203,8 @@ class Messages(Section, frozen=True):
     edit_history: Annotated[
         Literal["members", "sender", "nobody"], doc("Who may see what a message said before it was edited.")
     ] = "members"
+    edits: Annotated[Count, doc("How often a message can be edited.")] = 50
+    edits_per_minute: Annotated[Count, doc("How often a message can be edited within a minute.")] = 10
     reactions: Annotated[Literal["many", "one"], doc("How many reactions to a message one user may have.")] = "many"
     receipts_up_to: Annotated[
         Count, doc("In groups of more members nobody is told how far others have received and read; it can be asked for.")
@@ -211,6 +216,11 @@ class Retention(Section, frozen=True):
     days: Annotated[
         int, Meta(ge=0, le=36_500), doc("Days that messages are kept; 0: for ever. A conversation can have fewer, never more.")
     ] = 0
+    anonymous_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500),
+        doc("Days until an anonymous account that cannot be renewed and has left no trace is removed; 0: never."),
+    ] = 90
 
 
 class Presence(Section, frozen=True):
@@ -260,6 +270,9 @@ class Moderation(Section, frozen=True):
     reports_per_hour: Annotated[Count, doc("Most reports of one user in an hour.")] = 10
     evidence_messages: Annotated[Count, doc("Most messages that are kept with a report, around what it is about.")] = 50
     evidence_bytes: Annotated[Count, doc("Most bytes of them.")] = 65_536
+    keep_removed: Annotated[
+        Seconds, doc("Seconds that what a removed message said is kept, where only a report can take it up; 0: not at all.")
+    ] = 86_400.0
     keep_reports: Annotated[Seconds, doc("Seconds that a resolved report is kept, with its messages.")] = 15_552_000.0
     strikes: Annotated[list[Rung], doc('From so many strikes on each is a ban of so long (s, m, h, d): "3:1d", "8:ever".')] = (
         field(default_factory=LADDER.copy)

@@ -27,6 +27,11 @@ def uuid7(now_ms: int) -> str:
     return text_of(raw)
 
 
+def first_id(at_ms: int) -> str:
+    """The least id that can be made at `at_ms` or later."""
+    return text_of(max(0, at_ms).to_bytes(6, "big") + bytes(10))
+
+
 def text_of(raw: bytes | bytearray) -> str:
     """16 bytes in the form of an id."""
     text = raw.hex()

@@ -168,6 +168,7 @@ export interface Changes {
   rev: number;
   more: boolean;
   info?: Info;
+  reset: boolean;
 }
 
 /** Yes to what was proposed. */
@@ -397,10 +398,11 @@ export interface EditScheduled {
   at?: number | null;
 }
 
-/** The earlier forms of a message. */
+/** A page of the earlier forms of a message. `cursor` is null on the last one. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
+  cursor: string | null;
 }
 
 /** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
@@ -433,6 +435,7 @@ export interface Evidence {
   attachments: Array<Record<string, unknown>>;
   at: number;
   earlier?: Array<string>;
+  removed_at?: number | null;
 }
 
 /** Any file. An image that is sent as a file has `width` and `height` too. */
@@ -905,6 +908,7 @@ export interface MessageEdits {
   t: "message.edits";
   conversation: string;
   message: string;
+  cursor?: string | null;
   limit?: number;
 }
 
@@ -1337,6 +1341,7 @@ export interface SessionState {
   gone: Array<string>;
   marks: Array<Mark>;
   own: boolean;
+  reset: boolean;
   cursor: string;
   more: boolean;
 }

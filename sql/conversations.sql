@@ -40,6 +40,15 @@ where b.tenant = $1 and b.user_id = $2
 order by c.active_at desc, c.id desc
 limit $5
 
+-- name: moved
+-- Conversations of a user that were active after a place in that order, the earliest first: tenant, user, position (activity, id), limit.
+select c.id::text, c.active_at
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where b.tenant = $1 and b.user_id = $2 and (c.active_at, c.id) > ($3::bigint, $4::uuid)
+order by c.active_at, c.id
+limit $5
+
 -- name: erased
 -- A row when one of these users is erased: tenant, users.
 select 1 from users where tenant = $1 and id = any($2::uuid[]) and erased_at is not null limit 1

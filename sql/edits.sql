@@ -33,8 +33,14 @@ join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
 
 -- name: edits
--- Earlier forms of a message; none of one that is gone: tenant, conversation, message, limit.
-select e.text, e.until from message_edits e
+-- Earlier forms of a message; none of one that is gone: tenant, conversation, message, after this rev, limit.
+select e.text, e.until, e.rev from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis())
-order by e.rev limit $4
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis()) and e.rev > $4
+order by e.rev limit $5
+
+-- name: edited_so_far
+-- How often a message was edited, and how often since a time, and the first time since then: tenant, conversation, seq, time.
+select count(*) as total, count(*) filter (where e.until > $4) as lately, min(e.until) filter (where e.until > $4) as first
+from message_edits e
+where e.tenant = $1 and e.conversation = $2 and e.seq = $3

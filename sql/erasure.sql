@@ -24,7 +24,7 @@ spent as (
 delete from logins where tenant = $1 and user_id = $2
 
 -- name: forget_own
--- What was the user's own and is little: tenant, user, now.
+-- What was the user's own and is little: tenant, user.
 with planned as (
     delete from scheduled_messages where tenant = $1 and sender = $2
 ),
@@ -35,7 +35,7 @@ asked as (
     delete from join_requests where tenant = $1 and user_id = $2
 ),
 links as (
-    update invites set revoked_at = $3 where tenant = $1 and creator = $2 and revoked_at is null
+    delete from invites where tenant = $1 and creator = $2
 )
 delete from user_settings where tenant = $1 and user_id = $2
 

@@ -27,6 +27,10 @@ order by r.created_at, r.user_id limit $3
 -- Tenant, conversation.
 select count(*) as found from join_requests where tenant = $1 and conversation = $2
 
+-- name: own_requests
+-- In how many other groups a user asks to come in: tenant, conversation, user.
+select count(*) as found from join_requests where tenant = $1 and user_id = $3 and conversation <> $2
+
 -- name: decline
 -- Tenant, conversation, user.
 delete from join_requests where tenant = $1 and conversation = $2 and user_id = $3 returning user_id

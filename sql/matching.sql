@@ -124,6 +124,20 @@ shown as (
 )
 select id::text, kind, rev from ordinary
 
+-- name: heard
+-- Whether somebody was told of a match of theirs: tenant, match, user.
+select b.heard from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
+
+-- name: truth
+-- Of users and the match that each of them knows of (null: none) those who do not know what is true: `ended`, why that match ended,
+-- and its conversation, and `now`, the match that they are in instead, or must be told of again: tenants, users, matches, again.
+select a.tenant, a.user_id::text as user, a.known::text, k.reason as ended, k.conversation::text, b.match::text as now
+from unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[]) as a (tenant, user_id, known, again)
+left join match_members b on b.tenant = a.tenant and b.user_id = a.user_id and b.ended_at is null
+    and (a.again or b.match is distinct from a.known)
+left join matches k on k.tenant = a.tenant and k.id = a.known and k.ended_at is not null
+where k.id is not null or b.match is not null
+
 -- name: people
 -- Names: tenant, users.
 select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($2::uuid[])

@@ -5,6 +5,13 @@ where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
     and not exists (select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id)
 order by u.id
 
+-- name: crowded
+-- One of these users who is in so many other conversations already: tenant, conversation, users, how many but one.
+select u.id::text from unnest($3::uuid[]) as u (id)
+where exists (
+    select 1 from members b where b.tenant = $1 and b.user_id = u.id and b.conversation <> $2 offset $4 limit 1
+) limit 1
+
 -- name: known
 -- How many of these users exist: tenant, conversation, users.
 select count(*) as found from users u

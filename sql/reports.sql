@@ -52,16 +52,19 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 -- name: file
 -- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
 -- seq of the message (null: the end of the conversation), how many messages, how many bytes.
--- The nearest ones are kept first, and the message itself whatever its size. With each what it said before it was edited, as far
--- back as the bytes reach: who has edited something away has still said it.
+-- The nearest ones are kept first, and the message itself whatever its size. What was removed less than a while ago is there too. With each
+-- what it said before it was edited, the first form in any case, and the one that stood longest; of the message itself also others, those
+-- that stood longer first, up to half of the bytes: who has edited something away has still said it.
 with place as (
     select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
 ),
 near as (
-    select m.*, abs(m.seq - place.seq) as distance
+    select m.seq, m.id, m.sender, m.created_at, coalesce(m.text, w.text) as text, coalesce(m.attachments, w.attachments) as attachments,
+        w.edits, case when w.seq is not null then m.deleted_at end as removed_at, abs(m.seq - place.seq) as distance
     from place
     join messages m on m.tenant = $1 and m.conversation = $5
         and m.seq between place.seq - $12::integer and place.seq + $12::integer
+    left join withheld_messages w on w.conversation = m.conversation and w.seq = m.seq and w.tenant = m.tenant and w.until > $10
     order by distance, m.seq limit $12::integer
 ),
 sized as (
@@ -71,30 +74,49 @@ sized as (
     cross join lateral (
         select coalesce(jsonb_agg(l.said order by l.rev), '[]') as earlier, coalesce(sum(octet_length(l.said)), 0) as bytes
         from (
-            select k.*, sum(octet_length(k.said)) over (order by k.rev desc) as bytes
+            select k.*, row_number() over by_weight as rank,
+                sum(case when k.is_first then 0 else octet_length(k.said) end) over by_weight as bytes
             from (
-                select coalesce(o.text, '') as said, o.rev from message_edits o
-                where o.tenant = $1 and o.conversation = $5 and o.seq = n.seq
-                order by o.rev desc limit 200
+                select coalesce(o.text, '') as said, o.rev, row_number() over (order by o.rev) = 1 as is_first,
+                    o.until - coalesce(lag(o.until) over (order by o.rev), n.created_at) as stood
+                from (
+                    select x.text, x.rev, x.until from message_edits x where x.tenant = $1 and x.conversation = $5 and x.seq = n.seq
+                    union all
+                    select x.text, x.rev, x.until from jsonb_to_recordset(n.edits) as x (text text, rev bigint, until bigint)
+                ) as o
             ) as k
+            window by_weight as (order by k.is_first desc, k.stood desc, k.rev)
         ) as l
-        where l.bytes <= $13::integer
+        where l.rank <= case when n.distance = 0 then 2 else 1 end
+            or (l.bytes <= $13::integer / 2 and l.rank <= case when n.distance = 0 then 200 else 2 end)
     ) as e
 ),
 kept as (
     select coalesce(
         jsonb_agg(
             jsonb_build_object('seq', s.seq, 'message', s.id, 'sender', s.sender, 'text', s.text,
-                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier)
+                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier, 'removed_at', s.removed_at)
             order by s.seq
         ),
         '[]'
     ) as transcript
     from sized s where s.bytes <= $13::integer or s.distance = 0
+),
+filed as (
+    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript from kept
+    returning tenant, id, transcript
+),
+files as (
+    insert into report_uploads (tenant, report, upload)
+    select filed.tenant, filed.id, u.id
+    from filed
+    join uploads u on u.tenant = filed.tenant and u.id in (
+        select (f.id #>> '{}')::uuid from jsonb_path_query(filed.transcript, '$[*].attachments[*].upload') as f (id)
+    )
+    for share of u
 )
-insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript from kept
-returning id::text
+select filed.id::text from filed
 
 -- name: page
 -- Reports, the latest first: tenant, state (null: any), whom (null: anybody), id of the one to go on before (null: from the latest), limit.
@@ -112,10 +134,11 @@ select r.id::text, r.reporter::text, r.target::text as user, r.conversation::tex
 from reports r where r.tenant = $1 and r.id = $2
 
 -- name: file_of
--- A file of a report: its picture, or what is attached to a message that was kept with it. Tenant, report, upload.
+-- A file of a report: its picture, or what is attached to a message that was kept with it, also when its owner has removed it since.
+-- Tenant, report, upload.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from reports r
-join uploads u on u.tenant = r.tenant and u.id = $3 and u.removed_at is null
+join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'gone:%'
 where r.tenant = $1 and r.id = $2
     and (
         r.picture = u.id
@@ -136,5 +159,25 @@ with gone as (
     delete from reports where (tenant, id) in (
         select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit $2
     ) returning 1
+)
+select count(*) from gone
+
+-- name: purge_messages
+-- What was withheld and no report has taken up goes for good, and how many rows: now, limit.
+with gone as (
+    delete from withheld_messages w where (w.conversation, w.seq, w.tenant) in (
+        select o.conversation, o.seq, o.tenant from withheld_messages o where o.until <= $1 limit $2
+    )
+    returning 1
+)
+select count(*) from gone
+
+-- name: purge_uploads
+-- Now, limit.
+with gone as (
+    delete from withheld_uploads w where (w.upload, w.tenant) in (
+        select o.upload, o.tenant from withheld_uploads o where o.until <= $1 limit $2
+    )
+    returning 1
 )
 select count(*) from gone

@@ -10,3 +10,7 @@ where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and
 -- name: known
 -- Whether there is a message of this sender under this client_id: tenant, sender, client_id.
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
+
+-- name: existing
+-- Those of these ids that are users: tenant, ids.
+select u.id::text as user from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.erased_at is null

@@ -19,7 +19,7 @@ select
     or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
-    exists (select 1 from match_members m where m.tenant = $1 and m.user_id = $2 and m.ended_at is null) as in_match,
+    stranger.match::text, stranger.heard,
     p.conversations, p.revs, p.blocked
 from (
     select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs,
@@ -28,6 +28,7 @@ from (
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     where b.tenant = $1 and b.user_id = $2
 ) as p
+left join match_members stranger on stranger.tenant = $1 and stranger.user_id = $2 and stranger.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason from bans b
     where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))

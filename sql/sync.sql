@@ -3,10 +3,7 @@
 -- Always at least one row: the present horizon. A cursor of another epoch counts as none, wherever it stood.
 -- The horizon is read by the same statement, so from the same snapshot as the rows.
 with here as (
-    select
-        s.system_identifier::text || '.' || k.timeline_id::text as epoch,
-        pg_snapshot_xmin(pg_current_snapshot()) as horizon
-    from pg_control_system() as s cross join pg_control_checkpoint() as k
+    select current_epoch() as epoch, pg_snapshot_xmin(pg_current_snapshot()) as horizon
 ),
 asked as (
     select epoch, horizon,

@@ -1,6 +1,23 @@
 -- name: bury
--- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now.
-with edits as (
+-- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
+-- take up what was said (not after now: it is not kept).
+with withheld as (
+    insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, edits, until)
+    select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, (
+        select jsonb_agg(jsonb_build_object('text', e.text, 'rev', e.rev, 'until', e.until) order by e.rev) from message_edits e
+        where e.conversation = m.conversation and e.seq = m.seq and e.tenant = m.tenant
+    ), $6::bigint
+    from messages m
+    where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.system is null and $6::bigint > $5::bigint
+    on conflict do nothing
+),
+withheld_files as (
+    insert into withheld_uploads (tenant, upload, until)
+    select distinct x.tenant, x.upload, $6::bigint from upload_uses x
+    where x.tenant = $1 and x.conversation = $2 and x.seq = any($3::bigint[]) and $6::bigint > $5::bigint
+    on conflict (upload, tenant) do update set until = greatest(withheld_uploads.until, excluded.until)
+),
+edits as (
     delete from message_edits where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),
 felt as (

@@ -3,8 +3,8 @@
 select pg_snapshot_xmin(pg_current_snapshot())::text
 
 -- name: standing
--- The nodes that have connections here, and the horizon as above. The activity of others is seen by everybody, as far as this goes.
-select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, array(
+-- The epoch of the data, the horizon as above, and the nodes that have connections here. Everybody sees so much of the activity of others.
+select current_epoch() as epoch, pg_snapshot_xmin(pg_current_snapshot())::text as horizon, array(
     select distinct substring(a.application_name from '^chatd \S+ ([0-9a-f-]{36})$')
     from pg_stat_activity a
     where a.datname = current_database() and a.application_name ~ '^chatd \S+ [0-9a-f-]{36}$'

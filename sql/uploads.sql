@@ -35,26 +35,38 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
     )
 
 -- name: remove
--- From here on nobody can read it; no row when there is nothing to remove: tenant, id, owner, now.
-update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning key
+-- From here on nobody can read it; no row when there is nothing to remove. What messages use is withheld: its bytes stay until that time, for
+-- reports. Tenant, id, owner, now, until then.
+with gone as (
+    update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning tenant, id, key
+),
+withheld as (
+    insert into withheld_uploads (tenant, upload, until)
+    select gone.tenant, gone.id, $5::bigint from gone
+    where $5 > $4 and exists (select 1 from upload_uses x where x.tenant = gone.tenant and x.upload = gone.id and x.seq > 0)
+    on conflict (upload, tenant) do update set until = greatest(withheld_uploads.until, excluded.until)
+    returning upload
+)
+select gone.key, exists (select 1 from withheld) or is_evidence(gone.tenant, gone.id, $4) as is_evidence from gone
 
 -- name: erased
 -- The bytes are gone, and with them the key: tenant, id.
 update uploads set key = 'gone:' || tenant || ':' || id where tenant = $1 and id = $2
 
 -- name: examine
--- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit.
--- unfinished: removed, but the bytes may still be there. unused: nothing uses it, and it is old.
+-- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit, now.
+-- unfinished: removed, but the bytes may still be there, and no report needs them. unused: nothing uses it, and it is old.
 with page as (
     select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
 )
 select
     p.tenant, p.id::text, p.key,
-    p.removed_at is not null and p.key not like 'gone:%' as unfinished,
+    p.removed_at is not null and p.key not like 'gone:%' and not is_evidence(p.tenant, p.id, $5) as unfinished,
     p.removed_at is null and p.created_at < $3
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id)
         and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id)
-        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id) as unused
+        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id)
+        and not is_evidence(p.tenant, p.id, $5) as unused
 from page p
 order by p.id, p.tenant
 
@@ -74,4 +86,5 @@ where w.tenant = u.tenant and w.id = u.id
     and not exists (select 1 from upload_uses x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from scheduled_uploads x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from reports r where r.tenant = u.tenant and r.picture = u.id)
+    and not is_evidence(u.tenant, u.id, $3)
 returning u.tenant, u.id::text, u.key

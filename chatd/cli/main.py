@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "init:init",
     "check": "check:check",
     "migrate": "migrate:migrate",
+    "restored": "restored:restored",
     "schema": "schema:schema",
     "chat": "chat:chat",
     "drain": "maintenance:drain",

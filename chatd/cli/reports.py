@@ -84,7 +84,8 @@ def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
     """What was said, and before it what it said until it was edited."""
     said = entry["text"] or f"{len(entry['attachments'])} attachments"
     forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
-    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}", *forms.splitlines()
+    removed = f", removed {moment(entry['removed_at'])}" if entry.get("removed_at") else ""
+    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}{removed}", *forms.splitlines()
 
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:

@@ -37,16 +37,17 @@ class CatchUp:
         """What changed since the last time. Raises Disconnected, Refused."""
         self._timeline.own_behind = False
         cursor, more = self._timeline.cursor, True
-        found: dict[str, Any] = {"conversations": [], "gone": [], "marks": [], "own": False}
+        found: dict[str, Any] = {"conversations": [], "gone": [], "marks": [], "own": False, "reset": False}
         while more:
             page = await link.call({"t": "session.sync", **({"cursor": cursor} if cursor else {})})
             for name in ("conversations", "gone", "marks"):
                 found[name] += page.get(name, [])
-            found["own"] = found["own"] or page.get("own", False)
+            for name in ("own", "reset"):
+                found[name] = found[name] or page.get(name, False)
             cursor, more = page["cursor"], page["more"]
         assert cursor is not None
         self._timeline.take_gone(found["gone"])
-        self._timeline.take_states(found["conversations"])
+        self._timeline.take_states(found["conversations"], reset=found["reset"])
         self._tell(self._timeline.states_end(cursor, found))
 
     async def close_gaps(self, link: Link) -> None:
@@ -78,6 +79,10 @@ class CatchUp:
                     return
                 rev = place.rev
                 changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
+                if changes.get("reset"):
+                    state = await link.call({"t": "conversation.get", "conversation": id_})
+                    self._tell(self._timeline.reset(state["conversation"]))
+                    continue
                 known = await self._fill_hole(link, id_, changes)
                 self._tell(self._timeline.take_changes(id_, changes, known))
         except Refused as refused:

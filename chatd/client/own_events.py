@@ -11,7 +11,7 @@ class ClientState(Event, tag="client.state", kw_only=True, frozen=True):
 
 
 class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=True):
-    """The server was restored from a backup and is behind what this client had: load the history of the conversation again."""
+    """The server was restored from a backup: drop what you have of the conversation, and load its history again."""
 
     conversation: str
     seq: int

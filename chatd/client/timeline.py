@@ -10,7 +10,7 @@ a connection begins and whenever the server says `session.behind`, and is told a
 user's no more is forgotten, and told as `conversation.gone`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -85,23 +85,32 @@ class Timeline:
         for place in self.places.values():
             place.held = []
 
-    def take_states(self, states: Iterable[Json]) -> None:
-        """Positions from session.sync. The first time ever they are simply ours; later a higher rev means that we are behind."""
+    def take_states(self, states: Sequence[Json], *, reset: bool = False) -> None:
+        """Positions from session.sync. The first time ever they are simply ours; later a higher rev means that we are behind.
+
+        `reset`: these are all there are, and what is known of them counts no more, whatever its rev.
+        """
+        if reset:
+            for id_ in self.places.keys() - {state["id"] for state in states}:
+                self._lost_ones += self.forget(id_)
         for state in states:
             place = self.places.get(state["id"])
-            if place is None and self._fresh:
+            if place is not None and reset:
+                self._lost_ones += self.reset(state)
+            elif place is None and self._fresh:
                 self.places[state["id"]] = Place(state["seq"], state["rev"])
             elif place is None:
                 self._begin(state)
             elif state["rev"] > place.rev:
                 self._fall_behind(state["id"], state["rev"])
             elif state["rev"] < place.rev and self._waiting is not None:
-                self._reset(state)
+                self._lost_ones += self.reset(state)
 
-    def _reset(self, state: Json) -> None:
-        """The server stands before where it was: it has been restored from a backup. Its state counts, and the app is told."""
+    def reset(self, state: Json) -> list[Json]:
+        """The server has been restored from a backup. Its state counts; returns what tells the app to drop its own."""
         self.places[state["id"]] = Place(state["seq"], state["rev"])
-        self._lost_ones.append({"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]})
+        self.behind.discard(state["id"])
+        return [{"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]}]
 
     def take_gone(self, ids: Iterable[str]) -> None:
         """Conversations that are ours no more. Beside live events this may be out of date, so it is asked about each."""

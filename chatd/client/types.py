@@ -60,7 +60,9 @@ class Blocks(Answer, tag="blocks", kw_only=True, frozen=True):
 class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
 
-    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed."""
+    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed.
+    `reset`: the conversation has not come as far as the `rev` that was asked for, because the database was restored from a
+    backup. Drop what you know of it; this answer begins at its beginning."""
 
     messages: list[Message]
     members: list[Member]
@@ -68,6 +70,7 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     rev: int
     more: bool
     info: Info | None = None
+    reset: bool
 
 class Connected(Event, tag="connected", kw_only=True, frozen=True):
     """The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone."""
@@ -198,9 +201,10 @@ class Edit(Part, kw_only=True, frozen=True):
     until: int
 
 class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
-    """The earlier forms of a message."""
+    """A page of the earlier forms of a message. `cursor` is null on the last one."""
 
     items: list[Edit]
+    cursor: str | None
 
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
     """Nobody comes in as this user any more."""
@@ -697,12 +701,15 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
 
     `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
-    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list."""
+    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list.
+    `reset`: `cursor` is from before a restore of the database. Drop what you know of every conversation, whatever its rev:
+    messages may be gone, and others may have their numbers. Conversations that are on no page of this sync are gone."""
 
     conversations: list[Counters]
     gone: list[str]
     marks: list[Mark]
     own: bool
+    reset: bool
     cursor: str
     more: bool
 
@@ -915,7 +922,7 @@ class Calls:
     async def call(self, command: Literal["message.edit"], *, conversation: str, message: str, text: str) -> MessageResult: ...
 
     @overload
-    async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, limit: int | None = None) -> Edits: ...
+    async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, cursor: str | None = None, limit: int | None = None) -> Edits: ...
 
     @overload
     async def call(self, command: Literal["message.forward"], *, conversation: str, client_id: str, source: str, message: str) -> Forwarded: ...

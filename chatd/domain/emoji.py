@@ -20,7 +20,7 @@ QUALIFIED = {
 }
 # Emoji of one code point in the Basic Multilingual Plane; beyond it Unicode reserves ranges (Extended_Pictographic).
 SHORT = "".join(sorted(emoji for emoji in QUALIFIED if len(emoji) == 1 and emoji < "\uffff"))
-PICTURE = f"[{re.escape(SHORT)}\U0001f000-\U0001faff\U0001fc00-\U0001fffd][\U0001f3fb-\U0001f3ff]?"
+PICTURE = f"[{re.escape(SHORT)}\U0001f000-\U0001f1e5\U0001f200-\U0001faff\U0001fc00-\U0001fffd][\U0001f3fb-\U0001f3ff]?"
 SEQUENCE = re.compile(
     f"{PICTURE}(?:\u200d{PICTURE})*|[\U0001f1e6-\U0001f1ff]{{2}}|[0-9#*]\u20e3"
     "|\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"

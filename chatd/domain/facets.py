@@ -53,5 +53,5 @@ def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
         yield "file"
     if any(one.get("mime", "").startswith("image/") for one in attachments):
         yield "image"
-    if LINK.search(text) or any(one["type"] == "link" for one in attachments):
+    if LINK.search(text) or any(one.get("type") == "link" for one in attachments):
         yield "link"

@@ -7,7 +7,10 @@ A character becomes NFKD, without case, without accents and what cannot be seen,
 
 import unicodedata
 from collections.abc import Callable
+from importlib import resources
 from itertools import chain
+
+import msgspec
 
 MOST_KNOWN = 50_000
 
@@ -20,11 +23,39 @@ DROPPED = frozenset(
         (0x00AD, 0x0640, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0),
     )
 )  # fmt: skip
-# Small letters of other alphabets, and the Latin ones that they look like.
-LOOK_ALIKES = str.maketrans(
+# Small letters of other alphabets, and the Latin ones that they look like. What is here comes before what Unicode says.
+CHOSEN = str.maketrans(
     "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜ",
     "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbgh",
 )
+# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Coptic, runes, Lisu, phonetics.
+# A letter of Hebrew or Arabic that looks like an l stands in a word that nobody takes for Latin.
+ALPHABETS = (
+    (0x80, 0x590), (0x13A0, 0x1400), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2C60, 0x2D00), (0xA4D0, 0xA500), (0xA640, 0xA6A0),
+    (0xA720, 0xA800), (0xAB30, 0xABC0), (0x10280, 0x10400),
+)  # fmt: skip
+
+LATIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def unicode_look_alikes() -> dict[int, str]:
+    """Letters, and the ASCII letter or apostrophe that each is confusable with (UTS 39), from the data of a package."""
+    data = resources.files("confusable_homoglyphs").joinpath("confusables.json").read_bytes()
+    found: dict[int, str] = {}
+    for char, others in msgspec.json.decode(data, type=dict[str, list[dict[str, str]]]).items():
+        alike = next((one["c"] for one in others if one["c"] in LATIN), None)
+        if alike is not None and len(char) == 1 and any(low <= ord(char) < high for low, high in ALPHABETS):
+            found[ord(char)] = alike.lower()
+            found.setdefault(ord(char.lower()[0]), alike.lower())
+    return found
+
+
+# Marks that are written for an apostrophe: accents by themselves, quotation marks, primes, modifier letters.
+APOSTROPHES = frozenset(
+    "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
+    "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
+)
+LOOK_ALIKES: dict[int, str | int] = {**unicode_look_alikes(), **CHOSEN, **{ord(mark): "'" for mark in APOSTROPHES}}
 LEET = str.maketrans("0134578@$€", "oieastbase")
 
 # Scripts without spaces between words, for the brackets of a pattern: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.
@@ -49,6 +80,8 @@ class Table(dict[int, str]):
 
 def fold_one(char: str) -> str:
     """One character, as none or several."""
+    if char in APOSTROPHES:
+        return "'"
     bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
     return "".join(one for one in bare if ord(one) not in DROPPED).translate(LOOK_ALIKES)
 

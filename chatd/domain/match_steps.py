@@ -39,6 +39,10 @@ class Paired(Struct, frozen=True, tag="paired"):
     until: int = 0
 
 
+class Pending(Paired, frozen=True, tag="pending"):
+    """In a snapshot: a pair that was made before, and is not settled."""
+
+
 class Confirmed(Struct, frozen=True, tag="confirmed"):
     """One of them wants it."""
 
@@ -72,7 +76,7 @@ class Reset(Struct, frozen=True, tag="reset"):
     """What follows is the whole pool."""
 
 
-Step = Reset | Ended | Queued | Gone | Paired | Confirmed | Broken | Settled
+Step = Reset | Ended | Queued | Gone | Paired | Pending | Confirmed | Broken | Settled
 
 
 DEFAULT = Queue()

@@ -12,9 +12,11 @@ from heapq import heappop, heappush
 from itertools import chain, islice
 from sys import maxsize
 
+from msgspec.structs import astuple
+
 from chatd.domain.criteria import RELAXED, Ticket, accepts, in_common, objections
 from chatd.domain.match_lines import Lines
-from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Queue, Queued, Reset, Settled, Step
+from chatd.domain.match_steps import DEFAULT, Broken, Confirmed, Gone, Paired, Pending, Queue, Queued, Reset, Settled, Step
 
 # Looks for one partner, and how many of them are taken from the other end of the line.
 MOST_LOOKS, FROM_BEHIND = 256, 64
@@ -23,6 +25,8 @@ MOST_SPENT = 50_000
 MAY_RETURN = ("held", "disconnected")
 # Waiting times of the last pairs, for the estimate.
 REMEMBERED = 32
+# Queues of which they are remembered; users name queues, so the one that was used longest ago is forgotten.
+MOST_QUEUES = 1_000
 TAGS = RELAXED.index("tags") + 1
 
 
@@ -32,7 +36,7 @@ class Pool:
     def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
         self._queues = queues
         self._make_id = make_id
-        self._waits: dict[tuple[str, str], list[int]] = {}
+        self._waits: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._spent: OrderedDict[str, None] = OrderedDict()
         self.paused = False
         self._clear()
@@ -221,14 +225,14 @@ class Pool:
                 self._remove(id_)
                 if reason not in MAY_RETURN:
                     self._spend(id_)
-            case Paired():
+            case Paired() if step.match not in self.pairs:
                 self._bind(step)
             case Confirmed(id_, ticket_id):
                 self._confirmed[id_].add(ticket_id)
             case Broken(id_):
                 for ticket in self._unbind(id_):
                     self.lines.enter(ticket, first=True)
-            case Settled(id_):
+            case Settled(id_) if id_ in self.pairs:
                 self._remember(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
@@ -237,7 +241,7 @@ class Pool:
                 self._clear()
 
     def _bind(self, pair: Paired) -> None:
-        self.pairs[pair.match] = pair
+        self.pairs[pair.match] = Paired(*astuple(pair))
         self._confirmed[pair.match] = set()
         for id_ in pair.tickets:
             self._in_pair[id_] = pair.match
@@ -270,16 +274,21 @@ class Pool:
         """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
         queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=lambda ticket: ticket.since)]
         confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
-        return [*queued, *self.pairs.values(), *confirmed]
+        pending = [Pending(*astuple(pair)) for pair in self.pairs.values()]
+        return [*queued, *pending, *confirmed]
 
     # --- what is told to those who wait ---------------------------------------------------------------------------------
 
     def _remember(self, pair: Paired) -> None:
         for id_ in pair.tickets:
             ticket = self.tickets[id_]
-            waits = self._waits.setdefault((ticket.tenant, ticket.queue), [])
+            queue = (ticket.tenant, ticket.queue)
+            waits = self._waits.setdefault(queue, [])
+            self._waits.move_to_end(queue)
             waits.append(pair.at - ticket.since)
             del waits[:-REMEMBERED]
+        while len(self._waits) > MOST_QUEUES:
+            self._waits.popitem(last=False)
 
     def estimate(self, tenant: str, queue: str) -> int | None:
         """Milliseconds that the last ones waited, in the median; None when there were too few to say."""

@@ -18,15 +18,15 @@ class TokenBucket:
         self._tokens -= 0 if wait else cost
         return wait
 
-    def charge(self, now: float, cost: float) -> None:
-        """Take `cost` tokens that are used already; what is not there is owed, up to a burst."""
-        self.lacks(now)
-        self._tokens = max(self._tokens - cost, -self._burst)
-
     def tokens(self, now: float) -> float:
         """How many there are."""
         self.lacks(now)
         return self._tokens
+
+    def charge(self, now: float, cost: float) -> None:
+        """Take `cost` tokens that are used already; what is not there is owed, up to a burst."""
+        self.lacks(now)
+        self._tokens = max(self._tokens - cost, -self._burst)
 
     def lacks(self, now: float, cost: float = 1) -> float:
         """The seconds until `cost` tokens will be there; nothing is taken."""

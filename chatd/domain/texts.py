@@ -22,6 +22,7 @@ JOINER = re.compile(
 SPACES = re.compile(r"[\s\x1c-\x1f\x85]+")
 UNWANTED = re.compile(f"[{CONTROLS}{NEVER}]")
 UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]")
+MAX_MARKS = 30
 # What has no shape of its own: marks that stand on nothing, blank letters, selectors.
 BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 
@@ -38,8 +39,21 @@ def prose_form(text: str) -> str:
 
 def composed(text: str) -> str:
     """NFC, unless that is longer, which a limit would not expect."""
+    if text.isascii():
+        return text
+    text = stream_safe(text)
     form = unicodedata.normalize("NFC", text)
     return form if len(form) <= len(text) else text
+
+
+def stream_safe(text: str) -> str:
+    """Without marks beyond the 30th in a row, which no writing has (UAX 15, section 13): sorting a row takes quadratic time."""
+    kept, marks = list[str](), 0
+    for char in text:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        if marks <= MAX_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def without(unwanted: re.Pattern[str], text: str) -> str:

@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from chatd.domain.emoji import SHORT
+from chatd.domain.folding import APOSTROPHES
+
 MAX_TOKENS = 4000
 MAX_TOKEN_LENGTH = 64
 # Characters of all tokens of a text together.
@@ -31,12 +34,15 @@ RUN = (
     "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff"
     "\U0001f000-\U0001faff\U00020000-\U0003ffff"
 )
+# Emoji elsewhere: signs that are no letters, such as arrows, and the frame of a keycap.
+PICTURES = "".join(char for char in SHORT if not unicodedata.normalize("NFKD", char).isalnum()) + "\u20e3"
+RUN += re.escape(PICTURES)
 IN_RUN = re.compile(f"[{RUN}]")
 PIECE = re.compile(f"[{RUN}]+|[^ {RUN}]+")
 # Marks of alphabets (Latin, Greek, Cyrillic, Hebrew, Arabic), and what is not seen at all.
 DROPPED = re.compile(
     "[\u00ad\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\U000e0100-\U000e01ef]"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u20d0-\u20e2\u20e4-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\U000e0100-\U000e01ef]"
 )
 # Several characters that are one in another form: syllables of Hangul, kana with a voicing mark.
 COMBINED = (
@@ -62,6 +68,8 @@ class Folds(dict[int, str]):
 
 def fold_character(character: str) -> str:
     """A character, or several that are one; "" when it does not count at all."""
+    if character in PICTURES:
+        return character
     taken_apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     plain = "".join(map(fold_part, taken_apart))
     return unicodedata.normalize("NFC", plain) if COMPOSED.match(plain) else plain.translate(PLAIN)
@@ -70,6 +78,8 @@ def fold_character(character: str) -> str:
 def fold_part(part: str) -> str:
     if DROPPED.match(part):
         return ""
+    if part in APOSTROPHES:
+        return " "
     return part if part.isalnum() or IN_RUN.match(part) or unicodedata.category(part)[0] == "M" else " "
 
 

@@ -64,7 +64,10 @@ class ShowReport(AdminCommand, tag="admin.report"):
 
 
 class Evidence(Struct, kw_only=True, frozen=True):
-    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first."""
+    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first.
+
+    `removed_at`: it had been deleted or had disappeared by then, and this is what it had said.
+    """
 
     seq: Seq
     message: Id
@@ -73,6 +76,7 @@ class Evidence(Struct, kw_only=True, frozen=True):
     attachments: list[dict[str, Any]]
     at: Millis
     earlier: list[str] = []
+    removed_at: Millis | None = None
 
 
 class FullReport(Result, tag="admin.report.full"):

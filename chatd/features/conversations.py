@@ -3,22 +3,25 @@
 import re
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.errors import Refused
-from chatd.ids import UUID, uuid7
+from chatd.ids import NIL, UUID, uuid7
 from chatd.node.blocks import check_not_blocked, lock_pair
 from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Join, Reply, ToConversation
+from chatd.node.membership import check_room
 from chatd.node.registry import command
-from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, page_of, shared
+from chatd.node.views import conversation_for, conversations_of, own_view_to_tell, shared
 from chatd.store import queries
-from chatd.store.postgres import ForeignKeyViolation
+from chatd.store.postgres import ForeignKeyViolation, Row
 from chatd.wire.changes import ConversationUpdate
 from chatd.wire.entities import Conversation
 from chatd.wire.messages import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations")
+# A place in the order of activity: when, and the id.
+Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
@@ -45,11 +48,14 @@ class ConversationResult(Result, tag="conversation"):
     OpenConversation,
     result=ConversationResult,
     cost=2,
-    refuses=("not_found", "blocked"),
+    refuses=("not_found", "blocked", "too_large"),
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker."""
+    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker.
+
+    Also `too_large` when one of the two is in as many conversations as one user may be.
+    """
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: a conversation needs somebody else")
     await check_not_blocked(ctx, [cmd.user])
@@ -58,6 +64,7 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     if id_ is not None:
         return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
     await check_not_erased(ctx, [cmd.user])
+    await check_room(ctx, NIL, [ctx.user, cmd.user])
     return await open_new(ctx, low, high)
 
 
@@ -99,6 +106,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
         raise Refused("too_large", f"$.members: at most {most}")
     await check_not_blocked(ctx, users)
     await check_not_erased(ctx, users)
+    await check_room(ctx, NIL, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
@@ -129,7 +137,10 @@ async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
 
 
 class ListConversations(Command, tag="conversation.list"):
-    """The conversations of the asker, the most recently active first. `cursor` from the page before."""
+    """The conversations of the asker, the most recently active first. `cursor` from the page before.
+
+    One in which something happens while you page may come a second time on the last pages; none is left out.
+    """
 
     cursor: Cursor | None = None
     limit: Limit = 50
@@ -144,22 +155,55 @@ class Conversations(Result, tag="conversations"):
 
 @command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
 async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
-    active_at, id_ = read_cursor(cmd.cursor)
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, active_at, id_, cmd.limit + 1)
-    page, more = page_of(rows, cmd.limit)
-    items = await conversations_of(ctx, ctx.user, [row["id"] for row in page])
-    cursor = f"{page[-1]['active_at']}.{page[-1]['id']}" if more else None
+    ids, cursor = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
+    items = await conversations_of(ctx, ctx.user, ids)
     return [Reply(Conversations(items=items, cursor=cursor))]
 
 
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})")
+class Position(Struct, frozen=True):
+    """How far a list has come. `top`: the first conversation of the first page; what moves above it is listed at the end.
+
+    `last`: the conversation before the next page; None when all from the top down were listed, and `top` moves up instead.
+    """
+
+    top: Spot | None = None
+    last: Spot | None = None
+
+    def __str__(self) -> str:
+        return "~".join(f"{at}.{id_}" for at, id_ in filter(None, (self.top, self.last)))
 
 
-def read_cursor(cursor: str | None) -> tuple[int | None, str | None]:
-    """The position of a page: the last activity and the id of the row before it."""
+async def next_page(ctx: Ctx, position: Position, limit: int) -> tuple[list[str], str | None]:
+    """The ids of a page, and the cursor of the next one."""
+    found: list[Spot] = []
+    if position.top is None or position.last is not None:
+        last = position.last or (None, None)
+        found = [spot_of(row) for row in await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *last, limit + 1)]
+        top = position.top or (found[0] if found else None)
+        if len(found) > limit:
+            return [id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1]))
+        if position.top is None:
+            return [id_ for _, id_ in found], None
+    assert position.top is not None
+    room = limit - len(found)
+    moved = [spot_of(row) for row in await ctx.node.db.all(SQL.moved, ctx.tenant, ctx.user, *position.top, room + 1)]
+    top = moved[room - 1] if room and len(moved) > room else position.top
+    ids = [id_ for _, id_ in [*found, *moved[:room]]]
+    return list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None
+
+
+def spot_of(row: Row) -> Spot:
+    return row["active_at"], row["id"]
+
+
+CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})(?:~([0-9]{{1,18}})\.({UUID}))?")
+
+
+def read_cursor(cursor: str | None) -> Position:
+    """Raises Refused: `bad_request`."""
     if cursor is None:
-        return None, None
+        return Position()
     match = CURSOR.fullmatch(cursor)
     if match is None:
         raise Refused("bad_request", "$.cursor: not a cursor of conversation.list")
-    return int(match[1]), match[2]
+    return Position((int(match[1]), match[2]), (int(match[3]), match[4]) if match[3] else None)

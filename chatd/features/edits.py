@@ -4,10 +4,12 @@ A deleted message leaves a tombstone: its place in the order stays, and everythi
 before edits too. Who comes back later gets the tombstone as its state.
 """
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from chatd.config import Messages as Settings
 from chatd.domain.permissions import Right
 from chatd.errors import Refused
 from chatd.ids import uuid7
@@ -18,15 +20,17 @@ from chatd.node.messages import check_text, message_in, screened, told_update
 from chatd.node.registry import Needs, command
 from chatd.node.saying import check_may_say
 from chatd.node.tombstones import bury
-from chatd.node.views import message_of
+from chatd.node.views import message_of, page_of
 from chatd.store import queries
 from chatd.store.postgres import Row
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Message
-from chatd.wire.messages import Command, Event, Id, Limit, Millis, Ok, Result
+from chatd.wire.messages import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("edits")
+MINUTE_MS = 60_000
+CURSOR = re.compile("[0-9]{1,18}")
 Told = tuple[Message, Event]
 
 
@@ -57,7 +61,8 @@ class EditMessage(Command, tag="message.edit"):
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     """Refused `forbidden` for a message of somebody else, a forwarded or too old a one, `conflict` for a deleted one.
 
-    Where only announcements are allowed, and in slow mode, an edit is refused as a message would be.
+    `too_large` after `messages.edits` of them, `rate_limited` after `messages.edits_per_minute`. Where only announcements are
+    allowed, and in slow mode, an edit is refused as a message would be.
     """
     check_text(ctx.node.config, cmd.text)
     text = (await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
@@ -65,6 +70,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     async def work(here: Change) -> Told:
         row = await message_in(here, cmd.message)
         check_edit(ctx, row)
+        await check_pace(here, row["seq"], ctx.node.config.messages)
         await check_may_say(here)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
@@ -86,6 +92,17 @@ def check_edit(ctx: Ctx, row: Row) -> None:
     window = ctx.node.config.messages.edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
+
+
+async def check_pace(here: Change, seq: int, settings: Settings) -> None:
+    """Raises Refused: `too_large`, `rate_limited`. Each form is kept, so that there must not be many of them."""
+    row = await here.one(SQL.edited_so_far, seq, here.now - MINUTE_MS)
+    assert row is not None
+    if row["total"] >= settings.edits:
+        raise Refused("too_large", f"a message can be edited {settings.edits} times")
+    if row["lately"] >= settings.edits_per_minute:
+        wait = max(1.0, (row["first"] + MINUTE_MS - here.now) / 1000)
+        raise Refused("rate_limited", "this message was edited too often in a minute", retry_after=wait)
 
 
 class DeleteMessage(Command, tag="message.delete"):
@@ -137,17 +154,22 @@ class Edit(Struct, kw_only=True, frozen=True):
 
 
 class MessageEdits(Command, tag="message.edits"):
-    """What a message said before, the oldest first, for those whom `messages.edit_history` lets see it."""
+    """What a message said before, the oldest first, for those whom `messages.edit_history` lets see it.
+
+    `cursor` from the page before.
+    """
 
     conversation: Id
     message: Id
+    cursor: Cursor | None = None
     limit: Limit = 50
 
 
 class Edits(Result, tag="message.edits"):
-    """The earlier forms of a message."""
+    """A page of the earlier forms of a message. `cursor` is null on the last one."""
 
     items: list[Edit]
+    cursor: str | None
 
 
 @command(
@@ -165,5 +187,17 @@ async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
     seen_by = ctx.node.config.messages.edit_history
     if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
         raise Refused("forbidden", "earlier forms of messages are not shown here")
-    rows = await ctx.node.db.all(SQL.edits, ctx.tenant, cmd.conversation, cmd.message, cmd.limit)
-    return [Reply(Edits(items=[Edit(text=row["text"], until=row["until"]) for row in rows]))]
+    after = read_cursor(cmd.cursor)
+    rows = await ctx.node.db.all(SQL.edits, ctx.tenant, cmd.conversation, cmd.message, after, cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
+    items = [Edit(text=row["text"], until=row["until"]) for row in page]
+    return [Reply(Edits(items=items, cursor=str(page[-1]["rev"]) if more else None))]
+
+
+def read_cursor(cursor: str | None) -> int:
+    """The rev of the last form of the page before. Raises Refused: `bad_request`."""
+    if cursor is None:
+        return 0
+    if CURSOR.fullmatch(cursor) is None:
+        raise Refused("bad_request", "$.cursor: not a cursor of message.edits")
+    return int(cursor)

@@ -88,5 +88,8 @@ async def check(here: Change, cmd: EditConversation, given: dict[str, Any]) -> N
         here.check(Right.RULES)
     if here.place.kind != "group" and any(name in given for name in ("announce", "joining", "history", "slow_seconds")):
         raise Refused("forbidden", "only groups have such a rule")
+    # A stranger must not make the messages of a match vanish.
+    if here.place.kind == "match" and any(name in given for name in ("disappear", "keep_days")):
+        raise Refused("forbidden", "messages of a match do not disappear")
     if cmd.picture is not None and await here.one(SQL.own_upload, here.user, cmd.picture) is None:
         raise Refused("not_found", "$.picture: no such picture of yours")

@@ -64,7 +64,7 @@ async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
     await check_not_blocked(ctx, users)
 
     async def work(here: Change) -> tuple[list[Member], Message | None]:
-        members = await enter(here, users, ctx.node.config.limits.members)
+        members = await enter(here, users, ctx.node.config.limits)
         return members, await here.say(named("member.added", [one.user for one in members])) if members else None
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)

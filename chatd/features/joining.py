@@ -20,7 +20,7 @@ from chatd.wire.messages import Command, Event, Id, Millis, Ok, Result
 from chatd.wire.texts import PROSE
 
 SQL = queries.load("joining")
-MOST_REQUESTS = 1000
+MOST_REQUESTS, MOST_OWN_REQUESTS = 1000, 100
 Words = Annotated[str, Meta(max_length=500, extra=PROSE)]
 
 
@@ -57,7 +57,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
             raise Refused("not_found", "$.secret: no such link")
         if here.place.joining == "request":
             return is_new
-        members = await enter(here, [here.user], ctx.node.config.limits.members)
+        members = await enter(here, [here.user], ctx.node.config.limits)
         return members, await here.say(named("member.joined", [here.user])) if members else None
 
     done = await change(ctx, id_, work, stranger=True)
@@ -87,6 +87,9 @@ async def ask(here: Change, text: str | None) -> bool:
     found = await here.one(SQL.request_count)
     if found is not None and found["found"] >= MOST_REQUESTS:
         raise Refused("too_large", "too many ask to come in")
+    own = await here.one(SQL.own_requests, here.user)
+    if own is not None and own["found"] >= MOST_OWN_REQUESTS:
+        raise Refused("too_large", f"you ask to come into {MOST_OWN_REQUESTS} groups already")
     row = await here.one(SQL.ask, here.user, text, here.now)
     return row is not None and bool(row["is_new"])
 
@@ -156,7 +159,7 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     async def work(here: Change) -> tuple[list[Member], Message | None]:
         if await here.one(SQL.decline, cmd.user) is None:
             raise Refused("not_found", "$.user: has not asked to come in")
-        members = await enter(here, [cmd.user], ctx.node.config.limits.members) if cmd.approve else []
+        members = await enter(here, [cmd.user], ctx.node.config.limits) if cmd.approve else []
         return members, await here.say(named("member.approved", [cmd.user])) if members else None
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)

@@ -10,11 +10,11 @@ from chatd.ids import uuid7
 from chatd.node import moderation
 from chatd.node.blocks import avoided, lock_pair
 from chatd.node.context import Ctx
-from chatd.node.effects import Effects, Reply, ToConversation
+from chatd.node.effects import Effects, Reply
 from chatd.node.registry import command
 from chatd.store import queries
 from chatd.store.postgres import Row
-from chatd.wire.messages import Command, Event, Id, Ok, Result
+from chatd.wire.messages import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("matching")
@@ -223,16 +223,6 @@ class KeepMatch(Command, tag="match.keep"):
     """Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over."""
 
 
-class MatchKept(Event, tag="match.kept"):
-    """All want to keep in touch: the conversation stays, with all that was said in it.
-
-    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group.
-    """
-
-    match: Id
-    conversation: Id
-
-
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
@@ -240,12 +230,12 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     kept = await keep(ctx, row["match"], row["users"])
     if kept is None:
         return [Reply(Ok())]
-    ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], row["users"])
     if ctx.node.hub.veils is not None:
         ctx.node.cluster.reveal(ctx.tenant, row["users"])
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    return [Reply(Ok()), ToConversation(kept["id"], MatchKept(match=row["match"], conversation=kept["id"]))]
+    await ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
+    return [Reply(Ok())]
 
 
 async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:

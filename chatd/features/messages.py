@@ -17,7 +17,7 @@ class SendMessage(Outgoing, tag="message.send"):
     """Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever.
 
     It needs a text or an attachment, which names an `upload` that the sender may read, or the `url` of a link. `mentions` are
-    members it is meant for, `everybody` means all of them, for which a group asks for a right.
+    members it is meant for (unknown ids are left out), `everybody` means all of them, for which a group asks for a right.
     """
 
 

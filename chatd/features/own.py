@@ -15,9 +15,9 @@ from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Conversation, Notify
 from chatd.wire.messages import Command, Id, Result
 from chatd.wire.texts import PRIVATE
+from chatd.wire.times import Moment
 
 SQL = queries.load("own")
-FOR_EVER = 2**53 - 1
 
 
 class SetConversation(Command, tag="conversation.settings"):
@@ -27,7 +27,7 @@ class SetConversation(Command, tag="conversation.settings"):
     """
 
     conversation: Id
-    muted_until: Annotated[int, Meta(ge=0, le=FOR_EVER)] | None = None
+    muted_until: Moment | None = None
     archived: bool | None = None
     pinned: bool | None = None
     hidden: bool | None = None

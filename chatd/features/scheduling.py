@@ -19,11 +19,12 @@ from chatd.wire.attachments import AttachmentInput
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Json
 from chatd.wire.messages import ClientId, Command, Id, Limit, Millis, Ok, Result
+from chatd.wire.times import TIME
 
 SQL = queries.load("scheduling")
 # Milliseconds.
 LONGEST = 366 * 86_400_000
-At = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Milliseconds since 1970 UTC, at most a year ahead")]
+At = Annotated[int, Meta(ge=0, le=2**53 - 1, extra=TIME, description="Milliseconds since 1970 UTC, at most a year ahead")]
 
 
 class ScheduleMessage(Outgoing, tag="message.schedule", kw_only=True):
@@ -63,7 +64,7 @@ async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
 def check_time(ctx: Ctx, at: int) -> None:
     """Raises Refused: `bad_request`."""
     if not ctx.now < at <= ctx.now + LONGEST:
-        raise Refused("bad_request", "$.at: expected a time to come, within a year")
+        raise Refused("bad_request", "$.at: expected a time to come within a year, in milliseconds")
 
 
 def told_known(row: Row) -> Reply:

@@ -17,9 +17,9 @@ from chatd.node.searching import Search, Spot
 from chatd.wire.entities import Message
 from chatd.wire.messages import Command, Cursor, Id, Result
 from chatd.wire.texts import PRIVATE
+from chatd.wire.times import Moment, check_time
 
 CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID})\.([0-9]{{1,18}})\.([0-9a-f]{{32}})")
-Moment = Annotated[int, Meta(ge=0, le=10**15, description="Milliseconds since 1970 UTC")]
 
 
 class SearchMessages(Command, tag="message.search"):
@@ -70,7 +70,10 @@ async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
 
 def query_of(cmd: SearchMessages) -> Query:
     """What was typed, and what the fields add. A field narrows down what was typed, and never widens it."""
-    query = narrowed(parse(cmd.query), cmd.before, cmd.after)
+    typed = parse(cmd.query)
+    for moment in (typed.before, typed.after):
+        check_time(moment, "$.query, before: and after:")
+    query = narrowed(typed, cmd.before, cmd.after)
     return msgspec.structs.replace(
         query,
         conversations=chosen(query.conversations, cmd.conversation),

@@ -3,7 +3,10 @@
 `session.sync` says which conversations changed; `conversation.sync` what in one of them. The cursor of the first is the
 horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it
 may be news, and everything else is not. Unlike a timestamp or a sequence it misses nothing that was under way while it was
-taken; it may repeat a state, which does no harm. A cursor of another database (a restore) counts as none.
+taken; it may repeat a state, which does no harm.
+
+A cursor begins with the epoch of the data, which every restore changes (migration 0027). With a cursor of another epoch the
+answer is the whole state, marked `reset`: what was acked after the backup is gone, and its numbers may have been given again.
 """
 
 import re
@@ -25,7 +28,10 @@ SQL = queries.load("sync")
 
 
 class SyncSession(Command, tag="session.sync"):
-    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`."""
+    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`.
+
+    After the database was restored from a backup, all of them come, with `reset`.
+    """
 
     cursor: Cursor | None = None
     limit: Limit = 200
@@ -46,12 +52,15 @@ class SessionState(Result, tag="session.state"):
 
     `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
     `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list.
+    `reset`: `cursor` is from before a restore of the database. Drop what you know of every conversation, whatever its rev:
+    messages may be gone, and others may have their numbers. Conversations that are on no page of this sync are gone.
     """
 
     conversations: list[Counters]
     gone: list[Id]
     marks: list[Mark]
     own: bool
+    reset: bool
     cursor: str
     more: bool
 
@@ -66,13 +75,19 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     head = rows[0]
     marks = [convert(mark, Mark) for mark in head["marks"]]
     state = SessionState(
-        conversations=found[: cmd.limit], gone=head["gone"], marks=marks, own=head["own"], cursor=str(next_), more=more
+        conversations=found[: cmd.limit],
+        gone=head["gone"],
+        marks=marks,
+        own=head["own"],
+        reset=cmd.cursor is not None and position.epoch != head["epoch"],
+        cursor=str(next_),
+        more=more,
     )
     return [Reply(state)]
 
 
 # Transaction ids without leading zeros, which Postgres takes for octal numbers.
-FORM = re.compile(rf"([0-9.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{0,18}}):({UUID})")
+FORM = re.compile(rf"([0-9a-f.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{0,18}}):({UUID})")
 
 
 class Position(Struct, frozen=True):
@@ -119,6 +134,8 @@ class Changes(Result, tag="changes"):
     """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
 
     `departures`: who is a member no more. `info`: what all share of the conversation, when that changed.
+    `reset`: the conversation has not come as far as the `rev` that was asked for, because the database was restored from a
+    backup. Drop what you know of it; this answer begins at its beginning.
     """
 
     messages: list[Message]
@@ -127,6 +144,7 @@ class Changes(Result, tag="changes"):
     rev: Rev
     more: bool
     info: Info | UnsetType = UNSET
+    reset: bool = False
 
 
 @command(
@@ -148,7 +166,7 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
             return await find_changes(connection, ctx, cmd)
 
     top, found = await ctx.node.db.within(snapshot)
-    return [Reply(changes_of(found, top, cmd.limit))]
+    return [Reply(changes_of(found, top, cmd))]
 
 
 async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
@@ -157,13 +175,14 @@ async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tup
     here = await connection.fetchrow(SQL.top, *place, ctx.user)
     if here is None:
         raise Refused("not_found", "no such conversation")
-    window = (cmd.rev, here["rev"], cmd.limit + 1)
-    seen = (max(cmd.rev, here["first_rev"]), here["rev"], cmd.limit + 1)
-    return max(cmd.rev, here["rev"]), Found(
+    since = 0 if cmd.rev > here["rev"] else cmd.rev
+    window = (since, here["rev"], cmd.limit + 1)
+    seen = (max(since, here["first_rev"]), here["rev"], cmd.limit + 1)
+    return here["rev"], Found(
         [message_of(row, ctx.files_url) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
         [member_of(row) for row in await connection.fetch(SQL.members, *place, ctx.user, *window)],
         [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
-        info_of(here) if here["info_rev"] > cmd.rev else UNSET,
+        info_of(here) if here["info_rev"] > since or since < cmd.rev else UNSET,
     )
 
 
@@ -176,8 +195,9 @@ class Found(Struct, frozen=True):
     info: Info | UnsetType
 
 
-def changes_of(found: Found, top: int, limit: int) -> Changes:
+def changes_of(found: Found, top: int, cmd: SyncConversation) -> Changes:
     """Cut all lists at one rev, so that what was left out of either comes with the next page."""
+    limit = cmd.limit
     lists = (found.messages, found.members, found.departures)
     edges = [states[limit - 1].rev for states in lists if len(states) > limit]
     edge = min(edges, default=top)
@@ -188,4 +208,5 @@ def changes_of(found: Found, top: int, limit: int) -> Changes:
         info=found.info,
         rev=edge,
         more=bool(edges),
+        reset=cmd.rev > top,
     )

@@ -93,8 +93,7 @@ class Door:
         desk = self._desk
         session = Session(desk, lane, guest.codec, guest.principal, handshake.address, guest.arrival.mask)
         desk.node.hub.attach(session, guest.arrival)
-        if guest.arrival.in_match:
-            desk.node.matcher.note_in_match(session.tenant, session.user)
+        desk.node.matcher.announcements.came(guest.arrival.key, guest.arrival.match, guest.arrival.heard)
         session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
         LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = desk.wheel.schedule(0, session.beat)

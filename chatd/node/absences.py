@@ -13,7 +13,8 @@ from chatd.errors import Refused
 from chatd.health import Condition, Health
 from chatd.ids import NIL
 from chatd.node.cluster import Cluster
-from chatd.node.meetings import Meetings, User
+from chatd.node.match_news import User
+from chatd.node.meetings import Meetings
 from chatd.node.roll_call import RollCall
 from chatd.store.bus import SILENCE
 

@@ -12,7 +12,7 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "anew", "closes", "hushed", "in_match", "key", "mask", "parted", "places")
+    __slots__ = ("__weakref__", "anew", "closes", "heard", "hushed", "key", "mask", "match", "parted", "places")
 
     def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
         self.key = (tenant, user)
@@ -22,7 +22,9 @@ class Arrival:
         # Of them those in which the membership has begun meanwhile.
         self.anew: set[str] = set()
         self.closes: list[tuple[str, str | None, Revocation]] = []
-        self.in_match = False
+        # The match that they are in, and whether they were told of it.
+        self.match: str | None = None
+        self.heard = True
         # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
         self.hushed: dict[str, bool] = {}
         self.parted: set[str] = set()

@@ -52,6 +52,7 @@ class Change:
         self.user = ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
+        self.moderation = ctx.node.config.moderation
         self.place = place
         self.members = place.members
         self.late_seq = place.late_seq

@@ -19,6 +19,7 @@ from chatd.node.registry import Needs, Row
 from chatd.node.texts import prepared
 from chatd.store.fair_share import ACCOUNT, charge_to
 from chatd.wire.messages import Command, error_of
+from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
 # The database and the log refuse at their own deadlines, with their own words; this is for what they add up to.
@@ -31,6 +32,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     try:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting, deadline=deadline_of(row, ctx)) as scope:
+            check_times(command)
             command = prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)

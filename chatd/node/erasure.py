@@ -50,7 +50,7 @@ async def begin(db: Postgres, tenant: str, user: str, actor: str, now: int) -> b
                 raise Refused("not_found", "no such user")
             return False
         await connection.execute(SQL.forget_access, tenant, user)
-        await connection.execute(SQL.forget_own, tenant, user, now)
+        await connection.execute(SQL.forget_own, tenant, user)
         await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
         return True
 
@@ -96,7 +96,8 @@ class Erasure:
         await self._take_back_reactions()
         await self._in_batches(SQL.forget_marks)
         await self._in_batches(SQL.release_uploads, self._node.clock())
-        await self._db.run(SQL.forget_own, *self._who, self._node.clock())
+        await self._db.run(SQL.forget_own, *self._who)
+        await self._node.matcher.forget(*self._who)
         return bool(await self._db.value(SQL.finish, *self._who, SETTLED))
 
     async def _note(self, position: str, buried: int) -> None:

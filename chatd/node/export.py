@@ -38,6 +38,7 @@ PARTS = (
     Part("departure", SQL.departures, ("conversation",)),
     Part("join_request", SQL.join_requests, ("conversation",)),
     Part("message", SQL.messages, ("client_id",), ("",)),
+    Part("removed_message", SQL.withheld, ("conversation", "seq"), (NIL, 0)),
     Part("reaction", SQL.reactions, ("conversation", "seq", "emoji"), (NIL, 0, "")),
     Part("mark", SQL.marks, ("conversation", "seq"), (NIL, 0)),
     Part("upload", SQL.uploads, ("upload",)),

@@ -24,6 +24,8 @@ from chatd.wire.messages import Event
 # Tenant and conversation.
 Key = tuple[str, str]
 # Tenant, user, and whether the user is here.
+# Milliseconds after which clients are asked to come back when the database was restored.
+COME_BACK_MS = 1000
 Watcher = Callable[[str, str, bool], None]
 
 
@@ -230,6 +232,10 @@ class Hub:
     def sessions_of(self, tenant: str, user: str) -> int:
         return len(self._users.get((tenant, user), ()))
 
+    def is_arriving(self, tenant: str, user: str) -> bool:
+        """Whether a connection of the user is being looked up."""
+        return any(arrival.key == (tenant, user) for arrival in self._arrivals)
+
     def has_other(self, tenant: str, user: str, but: str | None) -> bool:
         """Whether the user has a session here other than this one."""
         return any(session.id != but for session in self._users.get((tenant, user), ()))
@@ -325,6 +331,18 @@ class Hub:
         for session in tuple(self._users.get((tenant, user), ())):
             if login is None or session.login == login:
                 self._close(session, close, revocation)
+
+    def start_over(self) -> None:
+        """Close all sessions: they come back with their cursors. Nothing is told by the numbers that were known."""
+        self._audiences.clear()
+        self.waiting.clear()
+        self._passed = Passed()
+        self._joined = {session: [] for session in self._joined}
+        for arrival in self._arrivals:
+            arrival.places.clear()
+            arrival.closes.append(("going_away", None, Revocation(0)))
+        for session in tuple(self.sessions.values()):
+            session.close_soon("going_away", f"retry_in_ms={COME_BACK_MS}")
 
     def close_these(self, sessions: Iterable[Session], close: str, *, at: int) -> None:
         """`at` as above. Those that have gone meanwhile are no matter."""

@@ -44,9 +44,9 @@ class TenantKeys(Struct):
 
 
 def fingerprint(config: Config) -> str:
-    """The same for nodes that have the same keys for their tokens, and nothing that says which."""
+    """12 hexadecimal digits, the same for nodes with the same token keys and the same installation secret."""
     settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
-    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()}
+    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()} | {"": ("installation", config.data.secret)}
     return hashlib.sha256(b"chatd fingerprint" + msgspec.msgpack.encode(sorted(keys.items()))).hexdigest()[:12]
 
 

@@ -1,5 +1,9 @@
 """What nodes say to each other of the match pool: see `orders`."""
 
+from collections.abc import Sequence
+
+from msgspec import Raw
+
 from chatd.domain.criteria import Ticket
 from chatd.wire.messages import Control
 
@@ -80,6 +84,36 @@ class MatchOver(Control, array_like=True, tag="over"):
     met: bool
 
 
+class MatchNews(Control, array_like=True, tag="match-news"):
+    """For all sessions of a user but `but`: this match has begun, or is over; `event` is the body in msgpack.
+
+    Nodes whose user knows it do not tell it again. Before it the user gets a mask for the match of `conversation`.
+    """
+
+    tenant: str
+    user: str
+    match: str
+    began: bool
+    but: str | None
+    event: Raw
+    conversation: str = ""
+    hidden: Sequence[str] = ()
+
+
+class MatchClosed(Control, array_like=True, tag="match-closed"):
+    """For the owner, who writes the journal: a match that stood is over."""
+
+    match: str
+    reason: str
+
+
+class MatchForget(Control, array_like=True, tag="match-forget"):
+    """This user is erased: their ticket is dropped, and the owner takes what they said of themselves out of the journal."""
+
+    tenant: str
+    user: str
+
+
 ForPool = (
     MatchFind
     | MatchLeave
@@ -91,4 +125,7 @@ ForPool = (
     | MatchConfirm
     | MatchOwner
     | MatchOver
+    | MatchNews
+    | MatchClosed
+    | MatchForget
 )

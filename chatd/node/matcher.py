@@ -14,22 +14,25 @@ from msgspec.structs import replace
 from chatd.clock import steady
 from chatd.config import Config
 from chatd.domain.criteria import Ticket, by_our_clock
-from chatd.domain.match_steps import Ended
 from chatd.errors import Refused
 from chatd.health import Health
 from chatd.node import match_orders
 from chatd.node.absences import Absences
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.meetings import Meetings, User
+from chatd.node.match_news import Announcements, User
+from chatd.node.meetings import Meetings
 from chatd.node.ownership import Ownership
 from chatd.node.roll_call import RollCall
 from chatd.node.tickets import Tickets, user_of
+from chatd.store.bus import SILENCE
 from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
 # Seconds between two looks at tickets that were held for too long.
 TICK = 0.25
+# Seconds between two looks at what users here may have missed of their matches, from a doubt to the second one, after an error.
+LOOK_EVERY, SETTLED, RETRY_S = 10.0, 2.0, 1.0
 
 
 class Matcher:
@@ -37,8 +40,9 @@ class Matcher:
 
     def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
         self.clock = steady(clock)
-        self.meetings = Meetings(db, cluster, clock, self._note_end)
-        self.pool = Ownership(config, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
+        self.announcements = Announcements(db, hub, cluster)
+        self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
+        self.pool = Ownership(config, db, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
         self._grace = round(config.match.grace * 1000)
         self._roll = roll = RollCall(hub, cluster)
         self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
@@ -46,6 +50,7 @@ class Matcher:
         self._hub = hub
         self._cluster = cluster
         self._leaving = False
+        self._looks = [trio.current_time() + LOOK_EVERY]
         hub.watch(self._watch)
         cluster.on_resync(self._resync)
         cluster.on_banned(self._ban)
@@ -54,6 +59,7 @@ class Matcher:
         cluster.on(match_orders.MatchHeld, self._obey_held)
         cluster.on(match_orders.MatchHandOver, self._obey_hand_over)
         cluster.on(match_orders.MatchDrop, self._obey_drop)
+        cluster.on(match_orders.MatchForget, self._obey_forget)
         cluster.on(match_orders.MatchAvoid, self._obey_avoid)
         cluster.on(match_orders.MatchOver, self._obey_over)
 
@@ -109,13 +115,6 @@ class Matcher:
         """How many wait, and the estimate in milliseconds. `new`: for one who has just come."""
         return self.pool.line(tenant, queue, new=new)
 
-    def note_in_match(self, tenant: str, user: str) -> None:
-        """Somebody who is connected here is in a match."""
-        self.meetings.among.add((tenant, user))
-
-    def _note_end(self, match: str, reason: str) -> None:
-        self.pool.note(Ended(match, reason))
-
     async def check_connected(self, tenant: str, user: str) -> None:
         """Who waits is told by a socket, and a ticket does not outlive it. Raises Refused: `conflict`, `unavailable`."""
         if await self._roll.missing([(tenant, user)]):
@@ -150,14 +149,20 @@ class Matcher:
             # They may be connected to another node as well; or will be, and this one is not there any more.
             kind = match_orders.MatchHandOver if self._leaving else match_orders.MatchHeld
             self._cluster.publish(kind(ticket, self.clock()))
-        if (tenant, user) in self.meetings.among:
-            self.meetings.among.discard((tenant, user))
+        if self.announcements.went((tenant, user)):
             self._absences.gone((tenant, user), until)
 
     async def _resync(self) -> None:
         self._give_again()
 
+    def _doubt(self) -> None:
+        """Announcements of matches may have been lost: all who may be in one here are looked up, at once and once more."""
+        now = trio.current_time()
+        self._looks = [now, now + SETTLED, now + LOOK_EVERY]
+
     def _give_again(self) -> None:
+        """There is a new owner, or orders may have been lost."""
+        self._doubt()
         for ticket in self._tickets.mine.values():
             self.pool.give(ticket)
         for ticket in filter(None, map(self._unkept, self._hub.users())):
@@ -199,6 +204,14 @@ class Matcher:
     async def _obey_drop(self, order: match_orders.MatchDrop) -> None:
         self._drop(order.tenant, order.user, order.reason)
 
+    async def forget(self, tenant: str, user: str) -> None:
+        """Somebody is erased. May be called again."""
+        await self._cluster.order(match_orders.MatchForget(tenant, user))
+
+    async def _obey_forget(self, order: match_orders.MatchForget) -> None:
+        self._drop(order.tenant, order.user, "cancelled")
+        self.pool.forget([(order.tenant, order.user)])
+
     async def _obey_avoid(self, order: match_orders.MatchAvoid) -> None:
         self._avoid(order.tenant, order.user, order.other)
 
@@ -223,7 +236,7 @@ class Matcher:
         for user in users:
             until = self._tickets.end_of_wait((tenant, user))
             if met and self._hub.sessions_of(tenant, user):
-                self.note_in_match(tenant, user)
+                self.announcements.expect((tenant, user))
             elif met and until is not None:
                 # They had just lost the connection: the grace goes on, for the match now.
                 self._absences.gone((tenant, user), until)
@@ -246,6 +259,31 @@ class Matcher:
         async with trio.open_nursery() as nursery:
             health.start(nursery, "match pool", self.pool.run, health)
             health.start(nursery, "match absences", self._absences.run, health)
+            health.start(nursery, "match announcements", self.announcements.mark)
+            health.start(nursery, "match look-out", self._look_out)
             while True:
                 await trio.sleep(TICK)
                 self._tickets.expire(self.clock())
+
+    async def _look_out(self) -> None:
+        """For ever: tell users here of matches whose announcement they may have missed, above all when a node has died."""
+        nodes: set[str] = set()
+        while True:
+            await trio.sleep(TICK)
+            now_there = set(self._cluster.peers(SILENCE))
+            if nodes - now_there:
+                self._doubt()
+            nodes = now_there
+            try:
+                await self.meetings.tell_what_is_true(self._to_be_looked_up())
+            except Refused:
+                self._doubt()
+                await trio.sleep(RETRY_S)
+
+    def _to_be_looked_up(self) -> list[User]:
+        users = self.announcements.take_unsure()
+        now = trio.current_time()
+        if self._looks[0] > now:
+            return users
+        self._looks = self._looks[1:] if len(self._looks) > 1 else [now + LOOK_EVERY]
+        return list({*users, *self.announcements.known, *self._tickets.mine})

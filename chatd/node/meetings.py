@@ -5,22 +5,33 @@ from collections.abc import Callable, Mapping, Sequence
 from chatd.domain.criteria import Ticket, asked_with
 from chatd.domain.match_steps import Paired
 from chatd.node.cluster import Cluster
+from chatd.node.match_news import Announcements, User, news
 from chatd.node.veils import NOBODY, Hidden
 from chatd.store import queries
+from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
-from chatd.wire.matches import MatchEnded, MatchFound, Partner
+from chatd.wire.matches import MatchEnded, MatchFound, MatchKept, Partner
+from chatd.wire.messages import Event
 
 SQL = queries.load("matching")
-User = tuple[str, str]
+# Users that are looked up in one statement.
+PAGE = 500
 
 
 class Meetings:
-    """Made, told, ended. `among` are those connected here who are in one, and perhaps some whose match has ended elsewhere."""
+    """Made, told, ended. `note_end` is told of each match that is ended here."""
 
-    def __init__(self, db: Postgres, cluster: Cluster, clock: Callable[[], int], note_end: Callable[[str, str], None]) -> None:
-        self.among: set[User] = set()
+    def __init__(
+        self,
+        db: Postgres,
+        cluster: Cluster,
+        announcements: Announcements,
+        clock: Callable[[], int],
+        note_end: Callable[[str, str], None],
+    ) -> None:
         self._db = db
         self._cluster = cluster
+        self._announcements = announcements
         self._clock = clock
         self._note_end = note_end
 
@@ -65,23 +76,27 @@ class Meetings:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._cluster.tell_user(tenant, ticket.user, found, match=conversation, hidden=hidden)
+            await self._tell(tenant, ticket.user, pair.match, found, conversation, hidden)
 
     async def _hidden(self, tenant: str, conversation: str, users: Sequence[str]) -> Hidden:
         """Whom each of a match must not see but under a pseudonym, before any of them hears of it."""
         veils = self._cluster.veils
         return NOBODY if veils is None else await veils.strangers_or_all(tenant, conversation, users)
 
-    async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
-        """To somebody who is in a match and may not have heard of it: nobody knew whether it had been committed.
+    async def _tell(self, tenant: str, user: str, match: str, found: MatchFound, conversation: str, hidden: Hidden) -> None:
+        others = tuple(hidden.get(user, ()))
+        order = news(tenant, user, match, found, began=True, conversation=conversation, hidden=others)
+        await self._announcements.announce(order)
 
-        It may end in this moment; then they hear that too, after it, and of the one that they are in by then.
-        """
+    async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
+        """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused."""
         hidden = await self._hidden(tenant, row["conversation"], row["users"])
         self._cluster.join(tenant, row["conversation"], [user], row["rev"], hidden=hidden)
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
-        if await self._left(tenant, user, row):
+        now = await self.active(tenant, user)
+        if now is None or now["match"] != row["match"]:
+            self._cluster.part(tenant, row["conversation"], [user])
             return
         found = MatchFound(
             match=row["match"],
@@ -92,20 +107,12 @@ class Meetings:
             relaxed=[],
             waited_ms=0,
         )
-        await self._cluster.tell_user(tenant, user, found, match=row["conversation"], hidden=hidden)
-        if await self._left(tenant, user, row):
-            await self._cluster.tell_user(tenant, user, MatchEnded(match=row["match"], reason="left"))
-            now = await self.active(tenant, user)
-            if now is not None:
-                await self.tell_found_again(tenant, user, now)
+        await self._tell(tenant, user, row["match"], found, row["conversation"], hidden)
 
-    async def _left(self, tenant: str, user: str, row: Row) -> bool:
-        """Whether they are in this match no more; then they do not hear it either."""
-        now = await self.active(tenant, user)
-        if now is not None and now["match"] == row["match"]:
-            return False
-        self._cluster.part(tenant, row["conversation"], [user])
-        return True
+    async def heard(self, tenant: str, match: str, user: str) -> bool | None:
+        """Whether somebody was told of a match; None when there is no such match of theirs. Raises Refused."""
+        heard: bool | None = await self._db.value(SQL.heard, tenant, match, user)
+        return heard
 
     async def end(
         self, tenant: str, match: str, reason: str, *, but: str | None = None, session: str | None = None, silent: bool = False
@@ -117,12 +124,41 @@ class Meetings:
         self._note_end(match, reason)
         self._cluster.part(tenant, row["conversation"], row["users"])
         for user in row["users"]:
-            self.among.discard((tenant, user))
             if user != but and not silent:
-                await self._cluster.tell_user(tenant, user, MatchEnded(match=match, reason=reason), but=session)
+                ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
+                await self._announcements.announce(ended)
         return True
 
-    def keep(self, tenant: str, match: str, users: Sequence[str]) -> None:
-        """A match has become an ordinary conversation."""
+    async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str]) -> None:
+        """A match has become an ordinary conversation: everybody is told."""
         self._note_end(match, "kept")
-        self.among -= {(tenant, user) for user in users}
+        for user in users:
+            await self._announcements.announce(news(tenant, user, match, MatchKept(match=match, conversation=conversation)))
+
+    # --- who may have missed it -----------------------------------------------------------------------------------------
+
+    async def tell_what_is_true(self, users: Sequence[User]) -> None:
+        """Tell users who are connected here what they do not know of their matches. Raises Refused.
+
+        It is repeated without harm, so it is called whenever an announcement may have been lost.
+        """
+        for at in range(0, len(users), PAGE):
+            news_of = self._announcements
+            part = [(*user, news_of.known.get(user), user in news_of.untold) for user in users[at : at + PAGE]]
+            for row in await self._db.all(SQL.truth, *columns_of(part, 4)):
+                await self._tell_truth(row)
+
+    async def _tell_truth(self, row: Row) -> None:
+        tenant, user = row["tenant"], row["user"]
+        if row["ended"] is not None:
+            await self._announcements.announce(news(tenant, user, row["known"], self._end_of(tenant, row)))
+        if row["now"] is not None:
+            active = await self.active(tenant, user)
+            if active is not None:
+                await self.tell_found_again(tenant, user, active)
+
+    def _end_of(self, tenant: str, row: Row) -> Event:
+        if row["ended"] == "kept":
+            return MatchKept(match=row["known"], conversation=row["conversation"])
+        self._cluster.part(tenant, row["conversation"], [row["user"]])
+        return MatchEnded(match=row["known"], reason=row["ended"])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from chatd.config import Limits
 from chatd.errors import Refused
 from chatd.node.changes import Change
 from chatd.node.context import Ctx
@@ -22,6 +23,17 @@ MOST_NAMED = 20
 MOST_SHOWN = 20
 
 
+def too_many(limits: Limits) -> Refused:
+    return Refused("too_large", f"nobody is in more than {limits.conversations_per_user} conversations")
+
+
+async def check_room(ctx: Ctx, conversation: str, users: Sequence[str]) -> None:
+    """Before a conversation is made. Raises Refused: `too_large` when one of these is in as many as one user may be."""
+    limits = ctx.node.config.limits
+    if await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1) is not None:
+        raise too_many(limits)
+
+
 async def member_in(here: Change, user: str) -> Member:
     """One member. Raises Refused: `not_found`."""
     row = await here.one(SQL.member, user)
@@ -30,18 +42,20 @@ async def member_in(here: Change, user: str) -> Member:
     return member_of(row)
 
 
-async def enter(here: Change, users: Sequence[str], most: int) -> list[Member]:
+async def enter(here: Change, users: Sequence[str], limits: Limits) -> list[Member]:
     """Make them members, each with a rev of its own; those who are members already stay as they are.
 
-    Raises Refused: `not_found` when one does not exist, `too_large` for more than `most` members.
+    Raises Refused: `not_found` when one does not exist, `too_large` for too many members, or too many conversations of one.
     """
     found = await here.one(SQL.known, users)
     if found is None or found["found"] != len(set(users)):
         raise Refused("not_found", "$.users: no such user")
     new = [row["id"] for row in await here.all(SQL.strangers, users)]
     here.members += len(new)
-    if here.members > most:
-        raise Refused("too_large", f"a group has at most {most} members")
+    if here.members > limits.members:
+        raise Refused("too_large", f"a group has at most {limits.members} members")
+    if new and await here.one(SQL.crowded, new, limits.conversations_per_user - 1) is not None:
+        raise too_many(limits)
     first, since = (here.place.seq + 1, here.place.rev) if here.place.history == "joined" else (1, 0)
     here.late_seq = max(here.late_seq, first if new else 1)
     revs = [here.next_rev() for _ in new]

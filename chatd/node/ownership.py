@@ -4,7 +4,7 @@ Whoever becomes owner replays the journal of the one before. Tickets of that poo
 are connected nowhere, are let go after the grace.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from sys import maxsize
 
 import trio
@@ -16,9 +16,12 @@ from chatd.health import Health
 from chatd.node import match_orders
 from chatd.node.cluster import Cluster
 from chatd.node.lease import Lease
-from chatd.node.meetings import Meetings, User
+from chatd.node.match_log import MatchLog
+from chatd.node.match_news import User
+from chatd.node.meetings import Meetings
 from chatd.node.pairing import Over, Pairing
 from chatd.store.mirror import Mirror
+from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis
 
 # Seconds between two words of the owner, and between two looks at who has not been claimed.
@@ -33,6 +36,7 @@ class Ownership:
     def __init__(
         self,
         config: Config,
+        db: Postgres,
         redis: Redis,
         cluster: Cluster,
         meetings: Meetings,
@@ -43,6 +47,7 @@ class Ownership:
         self.pairing = Pairing(config, meetings, cluster, clock, over, self.note)
         self.lease = Lease(redis, "match", cluster.name)
         self._mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
+        self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write)
         self._cluster = cluster
         self._clock = clock
         self._give_again = give_again
@@ -54,6 +59,7 @@ class Ownership:
         cluster.on(match_orders.MatchLeave, self._obey_leave)
         cluster.on(match_orders.MatchConfirm, self._obey_confirm)
         cluster.on(match_orders.MatchOwner, self._obey_owner)
+        cluster.on(match_orders.MatchClosed, self._obey_closed)
 
     @property
     def held(self) -> bool:
@@ -116,7 +122,27 @@ class Ownership:
 
     def note(self, step: Step) -> None:
         """Into the journal."""
+        self._log.note(step)
+        self._write(step)
+
+    def _write(self, step: Step) -> None:
         self._mirror.note(step, self.lease.fence)
+
+    def forget(self, users: Iterable[User]) -> None:
+        """These are erased: nothing that they said of themselves stays in the journal, if it is ours."""
+        if self.held:
+            self._mirror.forget(users)
+
+    def close(self, match: str, reason: str) -> None:
+        """A match that stood is over: one node, the owner, writes that down."""
+        if self.held:
+            self._log.close(match, reason)
+        else:
+            self._cluster.publish(match_orders.MatchClosed(match, reason))
+
+    async def _obey_closed(self, order: match_orders.MatchClosed) -> None:
+        if self.held:
+            self._log.close(order.match, order.reason)
 
     def _snapshot(self) -> tuple[int, list[Step]] | None:
         return (self.lease.fence, self.pairing.pool.snapshot()) if self.held else None
@@ -128,6 +154,8 @@ class Ownership:
             self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
             self.pairing.pause(self._paused)
             self.pairing.resume()
+        if not self.held:
+            self._mirror.discard()
         self._tell()
         if self.held:
             self._mirror.renew()
@@ -175,6 +203,7 @@ class Ownership:
             health.start(nursery, "match pairing", self.pairing.run, health)
             health.start(nursery, "match journal", self._mirror.run)
             health.start(nursery, "match owner", self._beat)
+            health.start(nursery, "match log", self._log.run, lambda: self.held)
             while True:
                 await trio.sleep(TICK)
                 now = self._clock()

@@ -19,7 +19,8 @@ from chatd.errors import Refused
 from chatd.health import Condition, Health
 from chatd.ids import uuid7
 from chatd.node.cluster import Cluster
-from chatd.node.meetings import Meetings, User
+from chatd.node.match_news import User
+from chatd.node.meetings import Meetings
 from chatd.store.mirror import Mirror
 from chatd.store.postgres import ForeignKeyViolation, Row, UniqueViolation
 from chatd.wire.matches import MatchExpired, MatchProposed, MatchRequeued
@@ -182,12 +183,7 @@ class Pairing:
 
     async def _tell_spent(self, ticket: Ticket) -> None:
         """Word of it was lost: say again what became of it."""
-        row = await self._meetings.active(ticket.tenant, ticket.user)
-        self._over(ticket.tenant, [ticket.user], row is not None)
-        if row is not None:
-            await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
-        else:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
+        await self._tell_settled(ticket, heard=False)
 
     async def _tell_requeued(self, step: Broken) -> None:
         """To those who are still there."""
@@ -202,6 +198,11 @@ class Pairing:
         self._making.add(pair.match)
         try:
             await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
+        except Refused:
+            # Nobody knows whether it is committed: the same pair is tried again, and finds its match if it is.
+            await trio.sleep(AGAIN)
+            self._send.send_nowait(pair)
+            raise
         except Exception:
             # Whatever it was: nobody must be left in a pair that is never made.
             self._take(self.pool.give_back(pair.match, "unavailable"))
@@ -216,7 +217,7 @@ class Pairing:
         try:
             names = await self._meetings.make(pair, tickets, conversation)
         except UniqueViolation:
-            await self._drop_who_is_matched(pair, tickets)
+            await self._settle_or_drop(pair, tickets)
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
@@ -240,6 +241,25 @@ class Pairing:
                 return
             except Refused:
                 await trio.sleep(AGAIN)
+
+    async def _settle_or_drop(self, pair: Paired, tickets: list[Ticket]) -> None:
+        """An earlier attempt has committed this very match, perhaps one of an owner who died; or somebody is in another one."""
+        heard = {ticket.user: await self._meetings.heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets}
+        if None in heard.values() or pair.match not in self.pool.pairs:
+            await self._drop_who_is_matched(pair, tickets)
+            return
+        self._take(self.pool.settle(pair.match))
+        for ticket in tickets:
+            await self._tell_settled(ticket, heard=bool(heard[ticket.user]))
+
+    async def _tell_settled(self, ticket: Ticket, *, heard: bool) -> None:
+        """Its user has met somebody. That the match is over by now is news for who never heard of it."""
+        row = await self._meetings.active(ticket.tenant, ticket.user)
+        self._over(ticket.tenant, [ticket.user], row is not None)
+        if row is not None:
+            await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+        elif not heard:
+            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
     async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
         """Another node was faster, or an earlier attempt whose outcome nobody knew.

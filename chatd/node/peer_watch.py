@@ -5,10 +5,13 @@ connections of a node that was never heard. What such a node commits is told to 
 
 Postgres knows whether a silent node is dead: a node that has no connection can commit nothing, and what it committed before is
 visible. A node that is cut from Redis, was stopped, or talks to another Redis since a failover still has its connections.
+
+It also notices that the database was restored under the running nodes (another epoch, see `features/sync.py`).
 """
 
 import trio
 
+from chatd import log
 from chatd.errors import Refused
 from chatd.health import Condition
 from chatd.node.truth import Truth
@@ -16,6 +19,7 @@ from chatd.store import queries
 from chatd.store.bus import BEAT, Bus
 from chatd.store.postgres import Postgres
 
+LOG = log.get(__name__)
 SQL = queries.load("truth")
 
 # Seconds between two looks at the clock, at the connections of Postgres, and into Postgres while something may be missing.
@@ -31,6 +35,7 @@ class PeerWatch:
         self._bus = bus
         self._db = db
         self._truth = truth
+        self._epoch = ""
         self.condition = Condition("cluster bus")
 
     async def run(self) -> None:
@@ -51,35 +56,38 @@ class PeerWatch:
 
     async def _look(self) -> None:
         """While all is well: which nodes there are, and from where a later look has to begin."""
-        try:
-            row = await self._db.one(SQL.standing)
-        except Refused:
-            return
-        assert row is not None
-        self._bus.expect(row["nodes"])
-        self._truth.note_standing(row["horizon"])
+        standing = await self._standing()
+        if standing is not None:
+            nodes, horizon = standing
+            self._bus.expect(nodes)
+            self._truth.note_standing(horizon)
 
     async def _catch_up(self) -> None:
         """Look up what was missed, connect to Redis anew unless all who are silent are dead, and wait for the next look."""
         silent, well = self._bus.silent(), self._bus.well
         self.condition.fail(f"no word of nodes {', '.join(sorted(silent))}" if well else "own entries do not come back")
         started = trio.current_time()
-        connected = await self._connected()
+        standing = await self._standing()
         await self._bus.miss(self._truth.resync)
-        if connected is not None and not self._truth.owes_resync:
-            self._bus.expect(connected)
-            self._bus.forget(silent - connected)
+        if standing is not None and not self._truth.owes_resync:
+            self._bus.expect(standing[0])
+            self._bus.forget(silent - standing[0])
         if self._is_something_wrong():
             await self._bus.reconnect()
             await self._wait(max(POLL_S, trio.current_time() - started))
 
-    async def _connected(self) -> set[str] | None:
-        """The nodes that have connections to Postgres; None when it is away."""
+    async def _standing(self) -> tuple[set[str], str] | None:
+        """The nodes that have connections to Postgres, and the horizon; None when it is away."""
         try:
             row = await self._db.one(SQL.standing)
         except Refused:
             return None
-        return set(row["nodes"]) if row is not None else None
+        assert row is not None
+        if self._epoch not in ("", row["epoch"]):
+            LOG.warning("the database was restored from a backup: all sessions are closed, and come back")
+            await self._truth.start_over()
+        self._epoch = row["epoch"]
+        return set(row["nodes"]), row["horizon"]
 
     async def _wait(self, seconds: float) -> None:
         """Until the next look, or until all is well."""

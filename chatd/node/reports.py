@@ -100,5 +100,7 @@ async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure
 
 
 async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
-    """Delete what was resolved long ago, until nothing is left."""
+    """Delete what was resolved long ago, and what was removed and no report has taken up, until nothing is left."""
     await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))
+    await delete_all(db, SQL.purge_messages, now)
+    await delete_all(db, SQL.purge_uploads, now)

@@ -8,7 +8,7 @@ from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
-from chatd.node.meetings import User
+from chatd.node.match_news import User
 from chatd.store.bus import SILENCE
 
 # Seconds that the others have to answer.

@@ -9,12 +9,13 @@ from chatd.errors import Refused
 from chatd.node.context import Node
 from chatd.node.due import send_due
 from chatd.node.erasure import erase_next
+from chatd.node.idle_accounts import remove_idle
 from chatd.node.tombstones import expire, retain
 
 # Does a bounded piece of work, and says whether there is more of it.
 Job = Callable[[Node], Awaitable[bool]]
 # Seconds between two looks.
-JOBS: dict[Job, float] = {send_due: 1.0, expire: 2.0, erase_next: 2.0, retain: 60.0}
+JOBS: dict[Job, float] = {send_due: 1.0, expire: 2.0, erase_next: 2.0, retain: 60.0, remove_idle: 60.0}
 
 
 async def turn(node: Node, job: Job, pause: float) -> None:

@@ -1,6 +1,6 @@
 """The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -67,6 +67,7 @@ class Content(Struct, frozen=True):
     text: str | None = None
     attachments: list[Json] = []
     meta: Json | None = None
+    mentions: list[str] = []
     quote: Quote | UnsetType = UNSET
 
 
@@ -117,7 +118,14 @@ async def check(ctx: Ctx, out: Outgoing) -> Content:
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
-    return Content(out.text, attachments, out.meta, quote)
+    mentions = await existing(ctx, out.mentions) if out.mentions else []
+    return Content(out.text, attachments, out.meta, mentions, quote)
+
+
+async def existing(ctx: Ctx, users: Sequence[str]) -> list[str]:
+    """Those of these ids that are users, in their order: an unknown id is not stored with the message."""
+    known = {row["user"] for row in await ctx.node.db.all(SQL.existing, ctx.tenant, list(users))}
+    return [user for user in dict.fromkeys(users) if user in known]
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
@@ -162,14 +170,15 @@ def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
         to_jsonb(said.attachments) if said.attachments else None,
         out.reply_to,
         to_jsonb(said.meta) if said.meta is not None else None,
-        extra_of(out) if out.mentions or out.everybody else None,
+        extra_of(said.mentions, out.everybody),
     )
 
 
-def extra_of(out: Outgoing) -> str:
+def extra_of(mentions: Sequence[str], everybody: bool) -> str | None:
     """What the journal keeps beside the text. `everybody` is there only when it is true."""
-    named = {"mentions": list(dict.fromkeys(out.mentions))} if out.mentions else {}
-    return to_jsonb({**named, **({"everybody": True} if out.everybody else {})})
+    named = {"mentions": mentions} if mentions else {}
+    extra = {**named, **({"everybody": True} if everybody else {})}
+    return to_jsonb(extra) if extra else None
 
 
 def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNew:
@@ -185,7 +194,7 @@ def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNe
         created_at=done.created_at,
         meta=said.meta,
         quote=said.quote,
-        mentions=list(dict.fromkeys(out.mentions)) or UNSET,
+        mentions=said.mentions or UNSET,
         mentions_everybody=out.everybody or UNSET,
         expires_at=done.expires_at or UNSET,
     )

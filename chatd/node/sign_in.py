@@ -66,7 +66,7 @@ class SignIn:
         """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`, `banned`."""
         row = await self._look_up(SQL.enter, principal, address, now)
         arrival.places += zip(row["conversations"], row["revs"], strict=True)
-        arrival.in_match = row["in_match"]
+        arrival.match, arrival.heard = row["match"], row["heard"]
         arrival.hushed = dict.fromkeys(row["blocked"], True) | arrival.hushed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:

@@ -1,7 +1,7 @@
 """The tickets that this node keeps: of those who are connected here, and for a while of those who are not."""
 
 from chatd.domain.criteria import Ticket
-from chatd.node.meetings import User
+from chatd.node.match_news import User
 
 
 def user_of(ticket: Ticket) -> User:

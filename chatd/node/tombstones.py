@@ -1,7 +1,7 @@
 """Messages that come to their end: deleted, past their time, or older than they may be kept.
 
 What is left is a tombstone, never a hole: `seq` has no gaps for whoever reads, and who was away learns of it by its `rev`. All
-that it held is gone from the database, and files that nothing else uses are let go.
+that it held is gone for every reader, and files that nothing else uses are let go; reports can take it up for a while.
 
 Any node may sweep, also several at once: a message is buried under the lock of its conversation, by whoever comes first. What
 time it is the database says, as it does to those who read: they do not see a message after its time, swept or not.
@@ -31,10 +31,14 @@ RETENTION_EVERY = 3_600_000
 
 
 async def bury(here: Change, seqs: Sequence[int]) -> list[Message]:
-    """Make tombstones of messages, each with a rev of its own; what they are then, in that order."""
+    """Make tombstones of messages, each with a rev of its own; what they are then, in that order.
+
+    What they said is withheld for `moderation.keep_removed`: until then only a report can take it up.
+    """
     if not seqs:
         return []
-    await here.run(SQL.bury, seqs, [here.next_rev() for _ in seqs], here.now)
+    until = here.now + round(here.moderation.keep_removed * 1000)
+    await here.run(SQL.bury, seqs, [here.next_rev() for _ in seqs], here.now, until)
     return await states(here, seqs)
 
 

@@ -103,6 +103,13 @@ class Truth:
         """Call it before anybody is let in: what changes from now on is heard, or found by `resync`."""
         self._horizon = await self._db.value(SQL.horizon)
 
+    async def start_over(self) -> None:
+        """The database is another one: what is known of conversations and sessions counts no more."""
+        self._later_horizons.clear()
+        self._doubtful.clear()
+        await self.begin()
+        self._hub.start_over()
+
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
         async with self._resyncing:

@@ -132,12 +132,15 @@ def missing() -> Refused:
 
 
 async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
-    """Its owner takes it away from everybody. Raises Refused: `not_found`."""
-    key = await node.db.value(SQL.remove, who.tenant, upload, who.user, now)
-    if key is None:
+    """Take a file away from everybody, for its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
+    until = now + round(node.config.moderation.keep_removed * 1000)
+    row = await node.db.one(SQL.remove, who.tenant, upload, who.user, now, until)
+    if row is None:
         raise missing()
+    if row["is_evidence"]:
+        return
     try:
-        await erase(node, who.tenant, upload, key)
+        await erase(node, who.tenant, upload, row["key"])
     except Refused:
         LOG.warning("the bytes of a removed upload are left for the sweep", extra={"upload": upload})
 
@@ -165,7 +168,7 @@ class Sweep:
     async def run(self, now: int) -> None:
         """Raises Refused when a database or the store is away; the next run begins there."""
         for _ in range(self._pages):
-            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page)
+            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now)
             for row in rows:
                 if row["unfinished"]:
                     await erase(self._node, row["tenant"], row["id"], row["key"])

@@ -5,7 +5,7 @@ stream is bounded, in entries and in bytes; so now and then, and whenever someth
 begins with a reset and holds the whole pool. Matching never waits for it.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 import trio
@@ -13,6 +13,7 @@ import trio
 from chatd.domain.match_steps import Reset, Step
 from chatd.errors import Refused
 from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, since_reset
+from chatd.store.mirror_redaction import redact
 from chatd.store.redis import Redis
 from chatd.store.stream_window import StreamWindow, order_of
 
@@ -23,6 +24,8 @@ SNAPSHOT_EVERY = 5_000
 PAGE = 200
 # Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
 LATE = 5.0
+# Seconds between two looks whether all is written.
+FLUSH_POLL_S = 0.02
 
 
 Snapshot = Callable[[], tuple[int, list[Step]] | None]
@@ -40,12 +43,25 @@ class Mirror:
         self._clock = clock
         self._snapshot = snapshot
         self._waiting: list[Line] = []
+        # Users whose words are to be taken out of the stream.
+        self._erased: set[tuple[str, str]] = set()
+        self._writing = False
         self._work = trio.Event()
         # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
         self._number = self._whole_at = self._bytes_since_whole = 0
         self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES)
         self._whole_id: bytes | None = None
+
+    @property
+    def losses(self) -> int:
+        """How often something was lost, or the stream may have held another pool than ours."""
+        return self._losses
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stream lacks nothing."""
+        return self._stale_since is None
 
     @property
     def is_late(self) -> bool:
@@ -64,6 +80,17 @@ class Mirror:
         """The stream may hold another pool than ours: write the whole."""
         self._lost()
         self._work.set()
+
+    def forget(self, users: Iterable[tuple[str, str]]) -> None:
+        """These are erased: what they said of themselves goes from the stream."""
+        self._erased |= set(users)
+        if self._erased:
+            self._work.set()
+
+    def discard(self) -> None:
+        """The pool is not ours any more: what was not written yet counts no more."""
+        self._waiting.clear()
+        self._erased.clear()
 
     def _lost(self) -> None:
         self._losses += 1
@@ -87,6 +114,13 @@ class Mirror:
 
     async def _write_all(self) -> None:
         lines, self._waiting = self._waiting, []
+        self._writing = True
+        try:
+            await self._write_lines(lines)
+        finally:
+            self._writing = False
+
+    async def _write_lines(self, lines: list[Line]) -> None:
         if self._stale_since is not None:
             # What comes after a hole cannot be replayed: nothing is written before the whole is.
             await self._write_snapshot()
@@ -96,7 +130,11 @@ class Mirror:
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
         if self._needs_snapshot():
-            await self._write_snapshot()
+            await self._write_snapshot(whole=True)
+        if self._erased:
+            erased = set(self._erased)
+            await redact(self._redis, self._key, erased)
+            self._erased -= erased
 
     def _needs_snapshot(self) -> bool:
         """A large pool is written as a whole less often: what it costs for each step stays the same.
@@ -107,11 +145,13 @@ class Mirror:
         is_half_full = entries >= MOST_ENTRIES // 2 or self._bytes_since_whole >= MAX_STREAM_BYTES // 2
         return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or is_half_full
 
-    async def _write_snapshot(self) -> None:
-        """The pool as it is, with what still waits to be written; even when nobody is in it."""
+    async def _write_snapshot(self, *, whole: bool = False) -> None:
+        """The pool as it is, also an empty one; before it, where the stream is `whole`, what still waits to be written."""
         found, losses = self._snapshot(), self._losses
         if found is not None:
-            self._waiting.clear()
+            waiting, self._waiting = self._waiting, []
+            if whole and waiting:
+                await self._write(waiting[-1].fence, [line.step for line in waiting])
             self._last_snapshot = len(found[1])
             self._whole_id = await self._write(found[0], [Reset(), *found[1]])
         self._since_snapshot, self._whole_at, self._bytes_since_whole = 0, self._number, 0
@@ -132,6 +172,11 @@ class Mirror:
         return id_
 
     # --- reading it back ------------------------------------------------------------------------------------------------
+
+    async def flushed(self) -> None:
+        """Wait until all that was noted before is written, or lost."""
+        while self._waiting or self._writing:
+            await trio.sleep(FLUSH_POLL_S)
 
     async def latest(self) -> list[Line]:
         """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused.
@@ -154,16 +199,21 @@ class Mirror:
 
     async def everything(self) -> list[Line]:
         """All that the stream holds. Raises Refused."""
-        found: list[Line] = []
+        return [line async for page in self.pages() for line in page]
+
+    async def pages(self) -> AsyncIterator[list[Line]]:
+        """All that the stream holds, an entry at a time. Raises Refused."""
         since = "-"
         while True:
             rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
             for id_, fields in rows:
                 page = self._read(fields)
-                found += page.lines if page is not None else []
+                if page is not None:
+                    yield page.lines
                 since = f"({id_.decode()}"
+                await trio.lowlevel.checkpoint()
             if len(rows) < PAGE:
-                return found
+                return
 
     def _read(self, fields: dict[bytes, bytes]) -> Page | None:
         page = page_of(fields)

@@ -45,6 +45,16 @@ class MatchEnded(Event, tag="match.ended"):
     reason: str
 
 
+class MatchKept(Event, tag="match.kept"):
+    """All want to keep in touch: the conversation stays, with all that was said in it.
+
+    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group.
+    """
+
+    match: Id
+    conversation: Id
+
+
 class MatchRequeued(Event, tag="match.requeued"):
     """The other one did not confirm, or has gone: you wait on, from when you began."""
 

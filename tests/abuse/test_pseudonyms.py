@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client.link import Link
-from chatd.config import Config, Match, Queue
+from chatd.config import Config, Match, Queue, Uploads
 from chatd.ids import is_uuid, uuid7
 from chatd.node.veils import MATCHES
 from chatd.store import embedded_redis, queries
@@ -68,7 +68,8 @@ def hiding(config: Config) -> Config:
 
 @pytest.fixture
 async def house(hiding: Config) -> AsyncIterator[Daemon]:
-    async with running(hiding) as daemon:
+    # Files have the address of the server, which is not that of a person: tests run both on one.
+    async with running(replace(hiding, uploads=Uploads(public_url="https://files.test"))) as daemon:
         yield daemon
 
 

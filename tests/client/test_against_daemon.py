@@ -200,4 +200,4 @@ async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Confi
             assert ["last", "0"] in seen
             assert bob.state == "connected"
             assert bob.hello.session == session
-            assert (await bob.call("ping", ts=1))["ts"] == 1
+            assert (await bob.call("ping", ts=1)).ts == 1

@@ -89,7 +89,7 @@ async def test_who_is_removed_and_added_again_is_told_each_and_reads_no_history(
         events = await told(b, "member.left", "conversation.gone", "message.new", "message.new")
         assert events[1].reason == "removed"
         assert [event.message.text for event in events[2:]] == [None, "welcome"]
-        assert events[2].message.system["act"] == "member.added"
+        assert events[2].message.system.act == "member.added"
         await a.call("conversation.dissolve", conversation=group)
         assert (await told(b, "conversation.gone"))[0].reason == "dissolved"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import trio
 
-from chatd.client import Reply
 from chatd.config import Config
 from chatd.daemon import Addresses
 from tests.cluster.soak.fleet import Fleet, Node, open_fleet
+from tests.reply import Reply
 from tests.support import Daemon, Person, eventually
 
 # Seconds within which everybody who is connected must know of what was committed.

@@ -3,16 +3,18 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.cluster.soak import checker
+from tests.cluster.soak.checker_known import judge_known
 from tests.cluster.soak.checker_matches import calm_seconds
 from tests.cluster.soak.checker_sync import judge_seen
 from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.outcasts import Party, judge_outcasts
-from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Person, Sent
+from tests.cluster.soak.people import ANSWER, DOWN, EVENT, UP, Frame, Group, Person, Sent
 from tests.cluster.soak.run import SHORT, soak
 from tests.reply import Reply
 
@@ -30,6 +32,10 @@ async def test_people_write_and_meet_while_everything_fails(tmp_path: Path, seed
 
 def event(rev: int, kind: str = "message.new") -> Frame:
     return Frame(0, EVENT, Reply(t=kind, conversation="c", rev=rev))
+
+
+def event_at(at: float, rev: int, kind: str = "message.new") -> Frame:
+    return Frame(at, EVENT, Reply(t=kind, conversation="c", rev=rev))
 
 
 def ack(rev: int, *, duplicate: bool = False) -> Frame:
@@ -150,3 +156,25 @@ def test_whoever_hears_what_is_said_behind_the_door_is_seen() -> None:
         guest = person(new(1, text))
         party = Party(None, None, None, guest, [], [replace(blocked, acked=acked)])  # type: ignore[arg-type]
         assert len(judge_outcasts([party])) == violations
+
+
+@pytest.mark.parametrize(
+    ("frames", "wrong"),
+    [
+        ([event_at(1, 3)], 0),
+        ([event_at(9.9, 3, "behind")], 0),
+        ([event_at(1, 2)], 1),
+        ([event_at(1, 2), event_at(12, 3)], 1),
+        ([Frame(3, ANSWER, Reply(t="changes", rev=3), {"conversation": "c"})], 0),
+        ([Frame(3, ANSWER, Reply(t="session.state", conversations=[{"id": "c", "rev": 4}]), {})], 0),
+        ([Frame(5, DOWN, Reply())], 0),
+    ],
+)
+def test_who_does_not_know_of_a_message_is_found(frames: list[Frame], wrong: int) -> None:
+    people: Any = [SimpleNamespace(user=name, sent=[], client=SimpleNamespace(wire=[])) for name in "ab"]
+    people[0].sent.append(Sent("c", "a", "x", 0.5, acked=0.5, rev=3))
+    last = [] if frames[-1].kind == DOWN else [event_at(20, 0, "typing.start")]
+    people[1].client.wire = [Frame(0, UP, Reply()), *frames, *last]
+    assert len(judge_known([Group("c", people)], Weather(random.Random()))) == wrong
+    sleeping = Weather(random.Random(), spells=[("stop_node", 0.0, 9.0)])
+    assert judge_known([Group("c", people)], sleeping) == [] or frames[-1].body.get("rev") == 2

@@ -125,9 +125,10 @@ def test_a_message_is_in_every_span_of_time_around_it() -> None:
 def test_what_is_in_a_message() -> None:
     assert set(contents_of("see HTTPS://x.org", [])) == {"link"}
     assert set(contents_of("www. is none, http:// neither", [])) == set()
-    for kind in ("mime", "type", "kind"):
-        assert set(contents_of("", [{kind: "image/png"}])) == {"file", "image"}
-    assert set(contents_of("", [{"mime": 1}, "x", None])) == {"file"}
+    assert set(contents_of("", [{"type": "image", "upload": "x", "mime": "image/png"}])) == {"file", "image"}
+    assert set(contents_of("", [{"type": "file", "upload": "x", "mime": "image/png"}])) == {"file", "image"}
+    assert set(contents_of("", [{"type": "voice", "upload": "x", "mime": "audio/ogg"}])) == {"file"}
+    assert set(contents_of("", [{"type": "link", "url": "https://x.org"}])) == {"link"}
 
 
 def test_long_queries_take_no_long_time() -> None:

@@ -93,3 +93,27 @@ async def test_the_list_is_by_activity_and_paged(daemon: Daemon) -> None:
         assert (first["items"][0]["unread"], rest["cursor"]) == (1, None)
         for wrong in ("1;drop", "9" * 30 + ".x", f"1.{NOBODY} "):
             assert (await alice.refused("conversation.list", cursor=wrong)).code == "bad_request"
+
+
+@covers("conversation.list")
+async def test_a_conversation_that_moves_between_two_pages_is_on_one(daemon: Daemon) -> None:
+    """Also one that keeps moving, and one that is new."""
+    async with daemon.person() as alice, daemon.person() as bob:
+        ids = [(await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"] for _ in range(7)]
+        for limit in (1, 2, 3):
+            seen, cursor, pages = list[str](), None, 0
+            while pages == 0 or cursor is not None:
+                page = await alice.call("conversation.list", limit=limit, **({} if cursor is None else {"cursor": cursor}))
+                seen += [item["id"] for item in page["items"]]
+                cursor, pages = page["cursor"], pages + 1
+                if pages < 4:
+                    # What was not listed yet moves to the top, and one of them again and again.
+                    unseen = [id_ for id_ in ids if id_ not in seen]
+                    for id_ in {*unseen[:1], *unseen[-1:]}:
+                        await bob.send(id_)
+                if pages == 2:
+                    ids.append((await bob.call("conversation.create", members=[alice.user]))["conversation"]["id"])
+                assert pages < 40
+            assert set(seen) == set(ids), limit
+        for wrong in ("1", f"1.{ids[0]}~", f"1.{ids[0]}~x.{ids[0]}", "~"):
+            assert (await alice.refused("conversation.list", cursor=wrong)).code == "bad_request"

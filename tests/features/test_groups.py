@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chatd.client import Refused
 from chatd.config import Config
-from chatd.features import groups
+from chatd.features import groups, joining
 from chatd.node import membership, views
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -286,3 +286,45 @@ async def test_two_who_leave_at_once_and_one_who_leaves_twice(daemon: Daemon) ->
         state = (await eve.call("conversation.get", conversation=id_)).conversation
         assert state["member_count"] == 2
         assert sorted((await members(sam, id_)).values()) == ["member", "owner"]
+
+
+@covers("conversation.open", "too_large")
+@covers("conversation.create", "too_large")
+@covers("conversation.join", "too_large")
+@covers("join.decide", "too_large")
+async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in(config: Config) -> None:
+    limited = replace(config, limits=replace(config.limits, conversations_per_user=2))
+    async with running(limited) as daemon, daemon.people(4) as (ann, ben, eve, sam):
+        groups = [(await ben.call("conversation.create", members=[ann.user]))["conversation"]["id"]]
+        groups.append((await eve.call("conversation.create", members=[ann.user]))["conversation"]["id"])
+        asked = (await sam.call("conversation.create", members=[]))["conversation"]["id"]
+        await sam.call("conversation.edit", conversation=asked, joining="open")
+        for person, command, fields in (
+            (ann, "conversation.create", {"members": []}),
+            (ben, "conversation.create", {"members": [ann.user]}),
+            (ann, "conversation.open", {"user": sam.user}),
+            (sam, "conversation.open", {"user": ann.user}),
+            (sam, "member.add", {"conversation": asked, "users": [ann.user]}),
+            (ann, "conversation.join", {"conversation": asked}),
+        ):
+            assert (await person.refused(command, **fields)).code == "too_large"
+        await sam.call("conversation.edit", conversation=asked, joining="request")
+        secret = (await sam.call("invite.create", conversation=asked))["secret"]
+        await ann.call("conversation.join", secret=secret)
+        decision = {"conversation": asked, "user": ann.user, "approve": True}
+        assert (await sam.refused("join.decide", **decision)).code == "too_large"
+        await ann.call("conversation.leave", conversation=groups[0])
+        await sam.call("join.decide", **decision)
+
+
+async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "MOST_OWN_REQUESTS", 1)
+    async with daemon.people(2) as (ann, ben):
+        secrets = []
+        for _ in range(2):
+            id_ = (await ann.call("conversation.create", members=[]))["conversation"]["id"]
+            await ann.call("conversation.edit", conversation=id_, joining="request")
+            secrets.append((await ann.call("invite.create", conversation=id_))["secret"])
+        for _ in range(2):
+            await ben.call("conversation.join", secret=secrets[0])
+        assert (await ben.refused("conversation.join", secret=secrets[1])).code == "too_large"

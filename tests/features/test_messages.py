@@ -105,6 +105,9 @@ async def test_what_is_empty_or_too_long_is_refused(daemon: Daemon) -> None:
         assert (await alice.send(conversation, "é" * 8192)).seq == 1
 
 
+LINK = {"type": "link", "url": "https://x.example/" + "y" * 900}
+
+
 @covers("message.schedule", "too_large")
 @pytest.mark.parametrize(
     ("fields", "fits"),
@@ -113,8 +116,8 @@ async def test_what_is_empty_or_too_long_is_refused(daemon: Daemon) -> None:
         ({"meta": {"x": "x" * 8185}}, False),
         ({"meta": {"x": "é" * 4093}}, False),
         ({"meta": {str(number): "x" * 100 for number in range(80)}}, False),
-        ({"meta": {"x": "x" * 4200}, "attachments": [{"url": "https://x.example/" + "y" * 4200}]}, False),
-        ({"attachments": [{"url": "https://x.example/" + "y" * 900} for _ in range(10)]}, False),
+        ({"meta": {"x": "x" * 4200}, "attachments": [LINK] * 5}, False),
+        ({"attachments": [LINK] * 10}, False),
     ],
 )
 async def test_meta_and_attachments_are_bounded_together(daemon: Daemon, fields: dict[str, Any], fits: bool) -> None:

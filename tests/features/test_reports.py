@@ -231,7 +231,8 @@ async def test_what_is_kept_is_bounded(config: Config) -> None:
         for letter in "bcd":
             await bob.call("message.edit", text=letter * 800, **edited)
         (entry,) = await transcript(daemon, await report(alice, **edited))
-        assert [text[0] for text in entry["earlier"]] == ["b", "c"]
+        # The first form, and whichever stood longer of the other two.
+        assert [text[0] for text in entry["earlier"]] in (["a", "b"], ["a", "c"])
 
 
 async def add_upload(db: Postgres, owner: str, number: int, removed_at: int | None = None) -> str:

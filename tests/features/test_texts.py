@@ -183,3 +183,35 @@ async def test_an_edit_counts_in_slow_mode(daemon: Daemon) -> None:
         assert (await ben.refused("message.send", conversation=id_, client_id="b", text="x")).code == "rate_limited"
         history = (await ann.call("message.history", conversation=id_))["items"]
         assert next(one for one in history if one["id"] == said["message"])["text"] == "first"
+
+
+# --- mentions and times -------------------------------------------------------------------------------------------------------
+
+
+async def test_unknown_ids_are_not_mentioned(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)), daemon.person("eve") as eve:
+        strangers = [f"0190a3c4-7f00-7000-8000-{number:012x}" for number in range(40)]
+        await ann.send(id_, "@ben", mentions=[*strangers, ben.user, eve.user, ben.user])
+        assert (await ben.event("message.new"))["message"]["mentions"] == [ben.user, eve.user]
+        await ann.send(id_, "@all", mentions=strangers)
+        assert "mentions" not in (await ben.event("message.new"))["message"]
+        last = (await ben.call("message.history", conversation=id_))["items"][-2:]
+        assert [one.get("mentions") for one in last] == [[ben.user, eve.user], None]
+
+
+async def test_seconds_are_not_taken_for_milliseconds(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, _, conversation):
+        now = (await alice.call("ping", ts=1))["server_time"]
+        here = {"conversation": conversation}
+        for wrong in (1, now // 1000, now * 1000):
+            for command, fields in (
+                ("conversation.settings", {**here, "muted_until": wrong}),
+                ("message.schedule", {**here, "client_id": "x", "text": "x", "at": wrong}),
+                ("message.search", {"query": "x", "before": wrong}),
+                ("message.search", {"query": "x", "after": wrong}),
+                ("message.search", {"query": f"x before:{min(wrong, 10**15 - 1)}"}),
+            ):
+                refused = await alice.refused(command, **fields)
+                assert (refused.code, "milliseconds" in refused.message) == ("bad_request", True), (command, wrong)
+        for right in (0, now + 1000, 2**53 - 1):
+            await alice.call("conversation.settings", **here, muted_until=right)

@@ -16,7 +16,7 @@ from tests.property.room import Json, Room
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
-FOR_EVER = 2**53 - 1
+FOR_EVER, LONG_AGO = 2**53 - 1, 10**12
 YEAR, SOON = 31_536_000, 3
 # Milliseconds until something is sent: while the history goes on, or never in it.
 LATER = (300, 1500, 1500, 86_400_000)
@@ -207,7 +207,7 @@ def block(world: World, device: Device) -> Command:
 def settle(world: World, device: Device) -> Command:
     rng = world.rng
     choices: list[Fields] = [
-        {"muted_until": rng.choice([0, 1, FOR_EVER])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
+        {"muted_until": rng.choice([0, LONG_AGO, FOR_EVER])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
         {"hidden": rng.random() < 0.7}, {"draft": rng.choice(["", "dear", "well"])}, {"notify": rng.choice(["", "all", "none"])},
     ]  # fmt: skip
     return "conversation.settings", {"conversation": world.room(device)[0], **rng.choice(choices)}

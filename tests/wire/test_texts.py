@@ -10,6 +10,7 @@ from chatd.node.registry import Needs, Row, load
 from chatd.wire.codec import tag_of
 from chatd.wire.messages import Command
 from chatd.wire.texts import NAME, TextKind, text_fields, undeclared
+from chatd.wire.times import time_fields
 
 ROWS = tuple(load(features).commands.values())
 
@@ -64,3 +65,18 @@ def test_what_others_read_is_known() -> None:
         ("message.edit", "text"),
         ("schedule.edit", "text"),
     }
+
+
+def named_as_a_time(field: inspect.Field) -> bool:
+    """By its name, or by what is said of it."""
+    schema = str(field.type)
+    return field.encode_name in ("at", "until") or field.encode_name.endswith(("_at", "_until")) or "Milliseconds since" in schema
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
+def test_a_point_in_time_is_declared_as_one(row: Row) -> None:
+    form = inspect.type_info(row.command)
+    assert isinstance(form, inspect.StructType)
+    named = {field.encode_name for field in form.fields if named_as_a_time(field)}
+    # What a ping carries comes back as it was.
+    assert named - ({"ts"} if row.tag == "ping" else set()) <= set(time_fields(row.command))

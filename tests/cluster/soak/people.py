@@ -35,6 +35,7 @@ class Sent:
     client_id: str = ""
     # What it was to say instead, whether or not that came through; None: nothing any more.
     later: list[str | None] = field(default_factory=list)
+    rev: int = 0
 
     def may_say(self, text: str | None) -> bool:
         return text == self.text or text in self.later
@@ -119,7 +120,7 @@ class Person:
         self.sent.append(sent)
         try:
             ack = await self.client.send(conversation, text, client_id=sent.client_id)
-            sent.acked, sent.seq, sent.id = trio.current_time(), ack.seq, ack.message
+            sent.acked, sent.seq, sent.rev, sent.id = trio.current_time(), ack.seq, ack.rev, ack.message
         except Refused as refused:
             sent.refused = refused.code
         return sent

@@ -13,6 +13,7 @@ from chatd.node.pairing import queues_of
 from chatd.store.postgres import Postgres, open_postgres
 from chatd.store.redis import open_redis
 from tests.cluster.soak import checker, checker_matches
+from tests.cluster.soak.checker_known import judge_known
 from tests.cluster.soak.checker_sync import judge_sync
 from tests.cluster.soak.faults import FAULTS, QUICK, Fault, Weather, judged, storm
 from tests.cluster.soak.fleet import Fleet, open_fleet
@@ -90,6 +91,7 @@ async def soak(folder: Path, seed: int, scenario: Scenario) -> Report:
         wrong += weather.problems + await meet_again(strangers)
         everybody = [*people, *strangers, *(person for party in parties for person in party.people)]
         wrong += await judge_messages(fleet.servers, everybody, groups) + judge_outcasts(parties)
+        wrong += judge_known(groups, weather)
         wrong += await judge_coming_back(fleet.servers, groups, rng, scenario.positions)
         wrong += await judge_matches(fleet.servers, strangers, weather) + fleet.problems()
         nursery.cancel_scope.cancel()

@@ -1,0 +1,45 @@
+"""Points in time that a command names: milliseconds since 1970 UTC.
+
+Seconds, which many programs count in, would be a moment in January 1970, and microseconds one thousands of years ahead: both are
+refused and not believed.
+"""
+
+from functools import cache
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, inspect
+
+from chatd.errors import Refused
+
+TIME: Final = {"time": True}
+# Some time in 1973, and in 5138. Seconds of our days are below, microseconds above.
+EARLIEST_MS, LATEST_MS = 10**11, 10**14
+# Stands for no end.
+FOR_EVER = 2**53 - 1
+Moment = Annotated[int, Meta(ge=0, le=FOR_EVER, extra=TIME, description="Milliseconds since 1970 UTC")]
+
+
+@cache
+def time_fields(command: type[Struct]) -> tuple[str, ...]:
+    """The fields of a command that are points in time."""
+    form = inspect.type_info(command)
+    assert isinstance(form, inspect.StructType)
+    return tuple(field.name for field in form.fields if is_time(field.type))
+
+
+def is_time(form: inspect.Type) -> bool:
+    if isinstance(form, inspect.UnionType):
+        return any(map(is_time, form.types))
+    return isinstance(form, inspect.Metadata) and (bool((form.extra or {}).get("time")) or is_time(form.type))
+
+
+def check_times(command: Struct) -> None:
+    """Raises Refused: `bad_request`."""
+    for name in time_fields(type(command)):
+        check_time(getattr(command, name), f"$.{name}")
+
+
+def check_time(value: int | None, path: str) -> None:
+    """None, 0 and `FOR_EVER` say that there is no such time. Raises Refused: `bad_request`."""
+    if value not in (None, 0, FOR_EVER) and not EARLIEST_MS <= value <= LATEST_MS:
+        raise Refused("bad_request", f"{path}: expected milliseconds since 1970, such as {1_770_000_000_000}")

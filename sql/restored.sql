@@ -1,0 +1,3 @@
+-- name: renew_epoch
+-- The data is from a backup. See migration 0027.
+insert into database_epoch default values on conflict (only_row) do update set value = gen_random_uuid()

@@ -1,0 +1,160 @@
+"""A backup is put back into the same cluster: nobody keeps what is gone, or misses what came in its place."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+import trio
+
+from chatd.cli.restored import renew
+from chatd.client import Client, connect
+from chatd.config import Config, PostgresSection
+from chatd.node.peer_watch import LOOK_S
+from chatd.store import embedded_postgres
+from chatd.store.postgres import open_postgres
+from tests.conftest import Servers
+from tests.folders import open_to_all
+from tests.reply import Reply
+from tests.support import PATIENCE, Daemon, Person, covers, running
+
+Restore = Callable[[Config, Servers, Path], Awaitable[None]]
+TABLES = "select string_agg(quote_ident(tablename), ', ') from pg_tables where schemaname = 'public'"
+
+
+async def tool(name: str, *arguments: str) -> None:
+    command = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / name), *arguments]
+    await trio.run_process(command, capture_stderr=True, cwd="/")
+
+
+def writable(folder: Path) -> Path:
+    """A folder for the server's unprivileged user."""
+    open_to_all(folder).chmod(0o777)
+    return folder
+
+
+async def dump(config: Config, path: Path) -> None:
+    await tool("pg_dump", "--format=custom", f"--file={path}", config.postgres.dsn)
+
+
+async def clean(config: Config, servers: Servers, path: Path) -> None:
+    await tool("pg_restore", "--clean", "--if-exists", f"--dbname={config.postgres.dsn}", str(path))
+
+
+async def in_one_transaction(config: Config, servers: Servers, path: Path) -> None:
+    await tool("pg_restore", "--clean", "--single-transaction", f"--dbname={config.postgres.dsn}", str(path))
+
+
+async def another_database(config: Config, servers: Servers, path: Path) -> None:
+    name = urlsplit(config.postgres.dsn).path.lstrip("/")
+    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+        await admin.run(f"drop database {name} with (force)")
+        await admin.run(f"create database {name} template template0")
+    await tool("pg_restore", f"--dbname={config.postgres.dsn}", str(path))
+
+
+async def rows_without_triggers(config: Config, servers: Servers, path: Path) -> None:
+    """As it is documented, with the command."""
+    async with open_postgres(config.postgres.dsn, PostgresSection(timeout=30)) as db:
+        await db.run(f"truncate {await db.value(TABLES)}")
+    await tool("pg_restore", "--data-only", "--disable-triggers", f"--dbname={config.postgres.dsn}", str(path))
+    await renew(config)
+
+
+RESTORES = [clean, another_database, rows_without_triggers]
+
+
+async def answers(person: Person, cursor: str) -> tuple[Reply, Reply]:
+    """What a client is told that has this cursor: of all, and without it."""
+    return await person.call("session.sync", cursor=cursor), await person.call("session.sync")
+
+
+async def told(client: Client, kind: str) -> Reply:
+    with trio.fail_after(2 * PATIENCE):
+        async for typed in client.events:
+            event = Reply(msgspec.to_builtins(typed))
+            if event["t"] == kind:
+                return event
+    raise AssertionError
+
+
+@covers("session.sync")
+@pytest.mark.parametrize("restore", RESTORES, ids=lambda one: str(one.__name__))
+async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
+    config: Config, servers: Servers, tmp_path: Path, restore: Restore
+) -> None:
+    """The numbers of the message that is gone are given to another one: only the epoch can tell."""
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "kept")
+        await dump(config, folder := writable(tmp_path / "dump") / "backup")
+        lost = await alice.send(conversation, "lost")
+        cursor = (await bob.call("session.sync"))["cursor"]
+        async with connect(daemon.addresses.socket, bob.account) as client:
+            await client.wait_connected()
+            position = client.position
+    await restore(config, servers, folder)
+    async with running(config) as daemon, daemon.connected(alice.account) as alice:
+        instead = await alice.send(conversation, "instead")
+        assert (instead["seq"], instead["rev"]) == (lost["seq"], lost["rev"])
+        async with daemon.connected(bob.account) as again:
+            with_cursor, without = await answers(again, cursor)
+            assert with_cursor["reset"]
+            assert not without["reset"]
+            assert with_cursor["conversations"] == without["conversations"] != []
+            assert not (await again.call("session.sync", cursor=with_cursor["cursor"]))["reset"]
+        async with connect(daemon.addresses.socket, bob.account, position=position) as client:
+            reset = await told(client, "conversation.reset")
+            assert (reset["conversation"], reset["seq"]) == (conversation, 2)
+            history = await client.history(conversation)
+            assert [message.text for message in history.items] == ["kept", "instead"]
+            await alice.send(conversation, "live")
+            assert (await told(client, "message.new"))["message"]["text"] == "live"
+
+
+async def test_nodes_that_run_notice_it(config: Config, servers: Servers, tmp_path: Path) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        await alice.send(conversation, "kept")
+        await dump(config, folder := writable(tmp_path / "dump") / "backup")
+        for _ in range(3):
+            await alice.send(conversation, "lost")
+        await trio.sleep(LOOK_S + 1)
+        await in_one_transaction(config, servers, folder)
+        assert (await bob.ended(3 * PATIENCE)).code == 1001
+        await alice.ended()
+        async with daemon.connected(alice.account) as alice, daemon.connected(bob.account) as bob:
+            assert (await alice.send(conversation, "instead"))["seq"] == 2
+            assert (await bob.event("message.new"))["message"]["text"] == "instead"
+
+
+@covers("conversation.sync")
+@pytest.mark.parametrize("ahead", [1, 1000, 2**53])
+async def test_a_rev_that_is_ahead_is_answered_from_the_beginning(daemon: Daemon, ahead: int) -> None:
+    """Page by page: only the first one says that it begins anew."""
+    async with daemon.pair() as (alice, bob, conversation):
+        for number in range(3):
+            ack = await alice.send(conversation, str(number))
+        rev = ack["rev"]
+        page = await bob.call("conversation.sync", conversation=conversation, rev=rev + ahead, limit=2)
+        assert (page["reset"], page["more"]) == (True, True)
+        assert page["info"]["title"] is None
+        texts = [message["text"] for message in page["messages"]]
+        while page["more"]:
+            page = await bob.call("conversation.sync", conversation=conversation, rev=page["rev"], limit=2)
+            assert not page["reset"]
+            texts += [message["text"] for message in page["messages"]]
+        assert (texts, page["rev"]) == (["0", "1", "2"], rev)
+        assert not (await bob.call("conversation.sync", conversation=conversation, rev=rev))["reset"]
+
+
+async def test_the_client_drops_a_conversation_that_the_server_has_not_come_as_far_in(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), connect(daemon.addresses.socket, bob.account) as client:
+        await alice.send(conversation, "0")
+        assert (await told(client, "message.new"))["message"]["text"] == "0"
+        place = client._timeline.places[conversation]
+        place.rev, place.seq = place.rev + 50, place.seq + 50
+        client._timeline.behind.add(conversation)
+        client._missed.look()
+        assert (await told(client, "conversation.reset"))["seq"] == 1
+        await alice.send(conversation, "1")
+        assert (await told(client, "message.new"))["message"]["text"] == "1"

@@ -1,0 +1,47 @@
+"""Matches across a cut: who is connected hears of each beginning and each end within ten seconds, and once."""
+
+import random
+from pathlib import Path
+
+import trio
+
+from tests.cluster.soak.fleet import open_fleet
+from tests.cluster.test_silent_nodes import KNOWS_WITHIN, daemon_of
+from tests.support import Person
+
+
+def heard(person: Person, kind: str) -> list[str]:
+    return [body["match"] for _, body in person.log if body["t"] == kind]
+
+
+async def hears(person: Person, kind: str, count: int) -> None:
+    with trio.fail_after(KNOWS_WITHIN):
+        while len(heard(person, kind)) < count:
+            await trio.sleep(0.02)
+
+
+async def test_each_beginning_and_each_end_is_heard_once(tmp_path: Path) -> None:
+    """The first node owns the pool. Each of the two is cut from Redis in turn, and told of it again when it is not any more."""
+    async with open_fleet(tmp_path, 2, random.Random(1)) as fleet:
+        one, two = map(daemon_of, fleet.nodes)
+        async with one.person("alice") as alice, two.person("bob", "msgpack") as bob:
+            await bob.call("match.find")
+            await trio.sleep(1)
+            with fleet.nodes[1].redis.broken():
+                await alice.call("match.find")
+                for person in (alice, bob):
+                    await hears(person, "match.found", 1)
+                await alice.call("match.leave")
+                await hears(bob, "match.ended", 1)
+            for person in (alice, bob):
+                await person.call("match.find")
+            for person in (alice, bob):
+                await hears(person, "match.found", 2)
+            with fleet.nodes[0].redis.broken():
+                await bob.call("match.leave")
+                await hears(alice, "match.ended", 1)
+            await trio.sleep(4)
+            found = heard(alice, "match.found")
+            assert len(set(found)) == len(found) == 2
+            assert heard(bob, "match.found") == found
+            assert (heard(bob, "match.ended"), heard(alice, "match.ended")) == (found[:1], found[1:])

@@ -1,0 +1,67 @@
+"""Every emoji of Unicode's list, in every spelling; and characters that look alike."""
+
+import time
+
+import pytest
+from emoji import EMOJI_DATA
+
+from chatd.domain.emoji import canonical, is_emoji
+from chatd.domain.filters import WordFilter
+from chatd.domain.folding import APOSTROPHES
+from chatd.domain.texts import name_form, prose_form
+from chatd.domain.words import highlights, term_of, tokens
+
+VS16 = "\ufe0f"
+
+
+def test_every_emoji_in_every_spelling_is_one() -> None:
+    assert len(EMOJI_DATA) > 5000
+    assert [emoji for emoji in EMOJI_DATA if not is_emoji(emoji)] == []
+    assert [emoji for emoji in EMOJI_DATA if canonical(emoji.replace(VS16, "")) != canonical(emoji)] == []
+    assert [emoji for emoji in EMOJI_DATA if canonical(canonical(emoji)) != canonical(emoji)] == []
+    fully = [emoji for emoji, known in EMOJI_DATA.items() if known["status"] == 2]
+    assert [emoji for emoji in fully if canonical(emoji) != emoji] == []
+    assert len({canonical(emoji) for emoji in fully}) == len(fully) >= 3963
+
+
+def test_every_emoji_is_found_in_a_text() -> None:
+    for emoji in EMOJI_DATA:
+        term = term_of(emoji)
+        assert term is not None, emoji
+        assert highlights(f"see {emoji} there", [term]), emoji
+
+
+@pytest.mark.parametrize("text", ["\U0001fa7f", "\U0001fadf\U0001f3fd", "\U0001f9d1\u200d\U0001fa7e", "🇽🇽", "🐈\u200d👤"])
+def test_emoji_younger_than_the_list(text: str) -> None:
+    assert is_emoji(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["👍👍", "👍\u200d", "🇩", "a\ufe0f", "\u20e3", "1", "\U000e0067", "😀a", "→", "\U0001f3f4\U000e007f"]
+)
+def test_what_is_no_emoji(text: str) -> None:
+    assert not is_emoji(text)
+
+
+def test_every_apostrophe_is_one() -> None:
+    words = WordFilter(["m'yata"])
+    for mark in APOSTROPHES:
+        assert words.is_in(f"so M{mark}yata!"), hex(ord(mark))
+        assert tokens(f"m{mark}yata") == ["m", "yata"]
+
+
+@pytest.mark.parametrize(
+    "part", ["\u0301\u0327", "\u200d", "a\u200d", "\U000e0067", "\U0001f3f4\U000e0067", " ", "e\u0301", "\u3164", "\u202e", "\n"]
+)
+def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
+    """Far longer ones than are let in; quadratic time would be minutes."""
+    began = time.process_time()
+    for text in (part * (100_000 // len(part)), "a" + part * (100_000 // len(part)) + "b"):
+        assert name_form(name_form(text)) == name_form(text)
+        assert prose_form(prose_form(text)) == prose_form(text)
+    assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l"])
+def test_letters_that_look_alike(text: str) -> None:
+    assert WordFilter(["paypal"]).is_in(f"your {text} account")
