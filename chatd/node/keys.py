@@ -138,10 +138,11 @@ def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys
         raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63")
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
+    section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < SHORTEST_SECRET:
-        raise WeakKey(f"tenant {name}: the secret must have at least {SHORTEST_SECRET} bytes. `chatd init` makes one.")
+        raise WeakKey(f"tenant {name}: {section}.secret must have at least {SHORTEST_SECRET} bytes. `chatd init` makes one.")
     if settings.algorithm != "HS256" and not settings.jwks:
-        raise WeakKey(f"tenant {name}: {settings.algorithm} needs jwks, the address or file of the public keys")
+        raise WeakKey(f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys")
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
     return TenantKeys(expected, settings.algorithm, keys, settings.jwks)
