@@ -153,6 +153,8 @@ async def prepared(connection: Any) -> dict[str, str]:
     explains = {}
     for path in sorted(queries.folder().glob("*.sql")):
         for name, sql in queries.load(path.stem).statements.items():
+            if not re.match(r"with|select|insert|update|delete", sql):
+                continue
             statement = f"{path.stem}.{name}"
             await connection.execute(f'prepare "{statement}" as {sql}')
             explains[statement] = f'explain (format json) execute "{statement}"'
