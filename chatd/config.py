@@ -165,6 +165,9 @@ class Limits(Section, frozen=True):
     conversations_per_user: Annotated[
         Count, doc("Most conversations that one user is in; nobody is brought into another one by themselves or by others.")
     ] = 5_000
+    stars_per_user: Annotated[Count, doc("Most messages that one user has starred.")] = 10_000
+    blocks_per_user: Annotated[Count, doc("Most users that one user blocks.")] = 10_000
+    logins_per_user: Annotated[Count, doc("Most logins of one user that signs up by a device; a new one ends the oldest.")] = 100
     text_bytes: Annotated[Count, doc("Largest text of a message, in bytes of UTF-8.")] = 16_384
     payload_bytes: Annotated[Count, doc("Largest `meta` and `attachments` of a message together, in bytes of JSON.")] = 8192
 
@@ -270,6 +273,9 @@ class Uploads(Section, frozen=True):
     max_pixels: Annotated[Count, doc("Most pixels of an image, all its frames together.")] = 25_000_000
     timeout: Annotated[Seconds, doc("Seconds that sending a file may take.")] = 60.0
     user_quota_bytes: Annotated[Bytes, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
+    address_quota_bytes: Annotated[
+        Bytes, doc("Most bytes that all anonymous accounts of one address (/64 for IPv6) may store within 24 hours.")
+    ] = 1_073_741_824
     user_per_minute: Annotated[Count, doc("Most uploads of one user in a minute, on each node.")] = 30
     public_url: Annotated[
         WebAddress, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")

@@ -29,6 +29,21 @@ issued as (
 )
 select user_id::text from entered
 
+-- name: bound_logins
+-- End the oldest logins of a user beyond the newest ones, and forget ended ones beyond as many that ended an hour ago; ids of those that end
+-- now: tenant, user, how many stay, now.
+with forgotten as (
+    delete from logins where tenant = $1 and id in (
+        select id from logins where tenant = $1 and user_id = $2 and ended_at < $4::bigint - 3600000 order by ended_at desc offset $3
+    )
+)
+update logins l set ended_at = $4::bigint
+from (
+    select id from logins where tenant = $1 and user_id = $2 and ended_at is null order by created_at desc, id desc offset $3
+) as oldest
+where l.tenant = $1 and l.id = oldest.id
+returning l.id::text
+
 -- name: rotate
 -- Exchange a refresh token for the next one of its login: hash, now, hash of the next one, its end, tenants that may, rotations of a login
 -- that are allowed within an hour. No row for an unknown token. `state` is `rotated`, `expired`, `ended` (the login ended before), `stolen`

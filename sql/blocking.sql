@@ -7,6 +7,14 @@ returning blocked
 -- Tenant, blocker, blocked.
 delete from blocks where tenant = $1 and blocker = $2 and blocked = $3 returning blocked
 
+-- name: hold
+-- One block of a user after the other, so that they can be counted: tenant, user.
+select 1 from users where tenant = $1 and id = $2 for no key update
+
+-- name: count
+-- Tenant, blocker.
+select count(*) from blocks where tenant = $1 and blocker = $2
+
 -- name: note
 -- What somebody has set for themselves has changed: tenant, user.
 insert into user_settings (tenant, user_id) values ($1, $2)

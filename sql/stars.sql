@@ -8,6 +8,14 @@ where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and
 on conflict (user_id, conversation, seq, tenant) do update set starred_at = $5, changed = pg_current_xact_id()
 returning seq
 
+-- name: hold
+-- One star of a user after the other, so that they can be counted: tenant, user.
+select 1 from users where tenant = $1 and id = $2 for no key update
+
+-- name: count
+-- Tenant, user.
+select count(*) from marks where tenant = $1 and user_id = $2 and starred_at is not null
+
 -- name: page
 -- Starred messages of a user that they may still see, the latest star first: tenant, user, before (star, message; null: from the first), limit.
 select k.conversation::text as of, k.starred_at as star, f.*

@@ -80,7 +80,16 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     login, refresh = uuid7(ctx.now), new_refresh_token()
     new = (login, digest(refresh), refresh_end(ctx))
     user = await node.db.value(SQL.sign_up, tenant, uuid7(ctx.now), cmd.name, key, ctx.now, *new)
+    if key is not None:
+        await end_oldest_logins(ctx, tenant, user)
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
+
+
+async def end_oldest_logins(ctx: Ctx, tenant: str, user: str) -> None:
+    """Keep the newest logins of a user, `limits.logins_per_user` of them."""
+    most = ctx.node.config.limits.logins_per_user
+    for row in await ctx.node.db.all(SQL.bound_logins, tenant, user, most, ctx.now):
+        ctx.node.cluster.close_sessions(tenant, user, "logged_out", login=row["id"])
 
 
 def device_key(tenant: str, device: str) -> bytes:

@@ -29,9 +29,9 @@ class BlockUser(Command, tag="user.block"):
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found",), http="PUT /v1/blocks/{user}", lasting=True, aliases=("user",))
+@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", lasting=True, aliases=("user",))
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
-    """Ends the match of the two, if they are in one."""
+    """Ends the match of the two, if they are in one. Refused `too_large` for too many blocks."""
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: that is you")
     try:
@@ -51,8 +51,12 @@ async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | N
 
     async def work(connection: Any) -> Effects | None:
         await lock_pair(connection, ctx.tenant, ctx.user, user)
+        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
         if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
+        most = ctx.node.config.limits.blocks_per_user
+        if statement is SQL.add and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+            raise Refused("too_large", f"you can block at most {most} users")
         await connection.execute(SQL.note, ctx.tenant, ctx.user)
         row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, user)
         return [] if row is None else [Hush(row["id"], on=row["blocked"])]

@@ -1,6 +1,7 @@
 """Messages that somebody has starred for themselves; nobody else knows."""
 
 import re
+from typing import Any
 
 from msgspec import Struct
 
@@ -29,10 +30,11 @@ class StarMessage(Command, tag="message.star"):
 @command(
     StarMessage,
     result=Ok,
-    refuses=("not_found",),
+    refuses=("not_found", "too_large"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/star",
 )
 async def star_message(ctx: Ctx, cmd: StarMessage) -> Effects:
+    """Refused `too_large` for too many stars."""
     return await set_star(ctx, cmd.conversation, cmd.message, ctx.now)
 
 
@@ -55,8 +57,16 @@ async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
 
 async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
     """Own devices learn it by session.sync."""
-    if await ctx.node.db.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
-        raise Refused("not_found", "no such message")
+
+    async def work(connection: Any) -> None:
+        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
+        if await connection.fetchval(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
+            raise Refused("not_found", "no such message")
+        most = ctx.node.config.limits.stars_per_user
+        if at is not None and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+            raise Refused("too_large", f"at most {most} starred messages")
+
+    await ctx.node.db.in_transaction(work)
     return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 

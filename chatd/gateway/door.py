@@ -92,6 +92,8 @@ class Door:
         """From the greeting to the goodbye."""
         desk = self._desk
         session = Session(desk, lane, guest.codec, guest.principal, handshake.address, guest.arrival.mask)
+        with session.silent():
+            await desk.node.hub.enter_most(session, guest.arrival)
         desk.node.hub.attach(session, guest.arrival)
         desk.node.matcher.announcements.came(guest.arrival.key, guest.arrival.match, guest.arrival.heard)
         session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
@@ -105,6 +107,7 @@ class Door:
             hub = desk.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
             typing_in = [conversation for conversation in stopped if hub.is_member(session.id, conversation)]
+            await hub.leave_most(session)
             hub.detach(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})

@@ -4,6 +4,8 @@ Frames come in through `receive`, which the lane calls in its own task; everythi
 Whoever wants the session to end says `close_soon`; its own task then says goodbye with the close code and lets go.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -203,6 +205,15 @@ class Session:
             self.send_nowait = self._send_masked if mask else self._lane.send_nowait
         if len(mask) > MOST_HIDDEN:
             self.close_soon("going_away", "retry_in_ms=0")
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing is sent within it. For the time before the session is attached: nobody can close it yet."""
+        self.send_nowait = unheard
+        yield
+        self.send_nowait = self._lane.send_nowait
+        if self.mask is not None:
+            self._wear(self.mask)
 
     def _send_masked(self, frame: bytes, event: Mark | None = None, /) -> bool:
         assert self.mask is not None

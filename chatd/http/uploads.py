@@ -73,7 +73,8 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> U
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.uploads
     with intake.place(who, owner) as place:
-        await uploads.check_quota(node, who, node.clock())
+        payer = uploads.Payer(node.config, who, owner.address)
+        await uploads.check_quota(node, payer, node.clock())
         with trio.move_on_after(settings.timeout) as patience:
             received = await read_file(settings.max_bytes, place.hold)
         if patience.cancelled_caught:
@@ -83,7 +84,7 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> U
         name = label(received.name)
         if name is not None:
             name = judged(node, who.tenant, TextKind.NAME, name, "$.file")
-        return await uploads.keep(node, who, content, name, node.clock())
+        return await uploads.keep(node, who, payer, content, name, node.clock())
 
 
 async def answer(node: Node, stored: Stored) -> Response:

@@ -12,13 +12,15 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "anew", "closes", "heard", "hushed", "key", "mask", "match", "parted", "places")
+    __slots__ = ("__weakref__", "anew", "closes", "entered", "heard", "hushed", "key", "mask", "match", "parted", "places")
 
     def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
         self.key = (tenant, user)
         # Whom they see under a pseudonym; the session that comes of it takes it over. None where nobody is hidden.
         self.mask = mask
         self.places: list[Place] = []
+        # How many of them the session has entered.
+        self.entered = 0
         # Of them those in which the membership has begun meanwhile.
         self.anew: set[str] = set()
         self.closes: list[tuple[str, str | None, Revocation]] = []

@@ -112,14 +112,9 @@ class Cluster:
         after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
         await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
 
-    async def tell_user(
-        self, tenant: str, user: str, event: Event, *, but: str | None = None, match: str = "", hidden: Hidden = NOBODY
-    ) -> None:
-        """`hidden`: whom users see under a pseudonym in the match of the conversation `match`."""
+    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
-            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event)), match, hidden.get(user, ())))
-        if hidden:
-            self._hub.hide(tenant, match, hidden)
+            self.publish(orders.TellUser(tenant, user, but, Raw(ENCODE(event))))
         await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
@@ -195,9 +190,7 @@ class Cluster:
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
             case orders.TellBehind(tenant, conversation, rev):
                 await hub.tell_behind(tenant, conversation, rev)
-            case orders.TellUser(tenant, user, but, event, match, hidden):
-                if hidden:
-                    hub.hide(tenant, match, {user: hidden})
+            case orders.TellUser(tenant, user, but, event):
                 await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
             case orders.Joined(tenant, conversation, users, rev, anew, among):
                 hub.hide(tenant, conversation, among)

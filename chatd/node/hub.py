@@ -26,6 +26,8 @@ Key = tuple[str, str]
 # Tenant, user, and whether the user is here.
 # Milliseconds after which clients are asked to come back when the database was restored.
 COME_BACK_MS = 1000
+# Conversations that a session enters or leaves in one turn of the event loop: about a millisecond.
+PLACES_PER_TURN = 500
 Watcher = Callable[[str, str, bool], None]
 
 
@@ -80,12 +82,9 @@ class Hub:
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
         self._notify(session, here=True)
-        self._joined[session] = []
-        for conversation, rev in arrival.places:
-            if conversation in arrival.parted:
-                continue
-            begins = max(rev, self._passed.rev((session.tenant, conversation)))
-            self._enter(session, conversation, begins, anew=conversation in arrival.anew)
+        self._enter_places(session, arrival, len(arrival.places))
+        for conversation in arrival.parted:
+            self._part_session(session, conversation)
         for conversation, on in arrival.hushed.items():
             self.hush(session.tenant, conversation, on)
         for close, login, revocation in arrival.closes:
@@ -93,6 +92,36 @@ class Hub:
                 self._close(session, close, revocation)
         if not self._arrivals:
             self._passed.trim()
+
+    async def enter_most(self, session: Session, arrival: Arrival) -> None:
+        """Enter the session into its conversations before `attach`, some in each turn of the loop; `attach` enters the rest.
+
+        The session must not send before it is attached: what it hears until then it learns by session.sync.
+        """
+        try:
+            while len(arrival.places) - arrival.entered > PLACES_PER_TURN:
+                self._enter_places(session, arrival, PLACES_PER_TURN)
+                await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self.detach(session)
+            raise
+
+    def _enter_places(self, session: Session, arrival: Arrival, most: int) -> None:
+        """Into the next conversations of the arrival, at most so many."""
+        self._joined.setdefault(session, [])
+        places = arrival.places[arrival.entered : arrival.entered + most]
+        arrival.entered += len(places)
+        for conversation, rev in places:
+            if conversation not in arrival.parted:
+                begins = max(rev, self._passed.rev((session.tenant, conversation)))
+                self._enter(session, conversation, begins, anew=conversation in arrival.anew)
+
+    async def leave_most(self, session: Session) -> None:
+        """Take the session out of its conversations before `detach`, some in each turn of the event loop."""
+        while len(joined := self._joined.get(session, [])) > PLACES_PER_TURN:
+            for _ in range(PLACES_PER_TURN):
+                self._leave(session, joined.pop())
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def detach(self, session: Session) -> None:
         known = self.sessions.pop(session.id, None) is not None
@@ -142,12 +171,15 @@ class Hub:
             audience.parted(users)
         for user in users:
             for session in tuple(self._users.get((tenant, user), ())):
-                self._leave(session, conversation)
-                if conversation in self._joined.get(session, ()):
-                    self._joined[session].remove(conversation)
+                self._part_session(session, conversation)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
                     arrival.parted.add(conversation)
+
+    def _part_session(self, session: Session, conversation: str) -> None:
+        self._leave(session, conversation)
+        if conversation in self._joined.get(session, ()):
+            self._joined[session].remove(conversation)
 
     def part_behind(self, tenant: str, conversation: str, users: Collection[str], rev: int) -> None:
         """As `part`, for users who were not told that their membership ended: `behind` is the last thing they get."""
@@ -340,6 +372,7 @@ class Hub:
         self._joined = {session: [] for session in self._joined}
         for arrival in self._arrivals:
             arrival.places.clear()
+            arrival.entered = 0
             arrival.closes.append(("going_away", None, Revocation(0)))
         for session in tuple(self.sessions.values()):
             session.close_soon("going_away", f"retry_in_ms={COME_BACK_MS}")

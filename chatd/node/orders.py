@@ -32,14 +32,12 @@ class TellBehind(Control, array_like=True, tag="behind"):
 
 
 class TellUser(Control, array_like=True, tag="user"):
-    """An event for all sessions of a user. Before it they get a mask, as with Joined, for the match of this conversation."""
+    """An event for all sessions of a user."""
 
     tenant: str
     user: str
     but: str | None
     event: Raw
-    match: str = ""
-    hidden: Sequence[str] = ()
 
 
 class Recount(Control, array_like=True, tag="recount"):

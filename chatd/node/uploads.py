@@ -8,20 +8,23 @@ Whoever makes a use of an upload must hold its row `for share` with `removed_at 
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
 from chatd import log
-from chatd.config import Uploads
+from chatd.config import Config, Uploads
 from chatd.domain import file_types, images
 from chatd.domain.identity import Principal
 from chatd.domain.image_headers import BadImage, TooLarge
 from chatd.errors import Refused
 from chatd.ids import NIL, uuid7
+from chatd.node.bans import hash_of
 from chatd.node.context import Node
 from chatd.store import queries
+from chatd.store.batches import delete_all
 from chatd.store.blobs import new_key
 from chatd.store.columns import columns_of
 from chatd.wire.uploads import PATH, Upload
@@ -29,10 +32,13 @@ from chatd.wire.uploads import PATH, Upload
 LOG = log.get(__name__)
 SQL = queries.load("uploads")
 DAY = 86_400_000
+HOUR_MS = 3_600_000
 # Images that are decoded at once, each with up to four bytes for a pixel, twice.
 DECODERS = trio.CapacityLimiter(2)
 # An image may become larger when it is encoded anew, up to so many times the largest file.
 MOST_GROWTH = 2
+# Runs one statement with its arguments: a method of `Postgres`, or of a connection within a transaction.
+Statement = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +79,48 @@ async def prepared(data: bytes, settings: Uploads) -> Content:
     return Content(made, mime, width, height)
 
 
-async def check_quota(node: Node, who: Principal, now: int) -> None:
+class Payer:
+    """The user and the address that an upload counts for. `address` is a bucket; empty: no quota of an address."""
+
+    def __init__(self, config: Config, who: Principal, address: str) -> None:
+        self._settings = config.uploads
+        self._who = (who.tenant, who.user)
+        self._address_hash = hash_of(config, address) if address else None
+
+    async def check(self, find: Statement, size: int, now: int) -> None:
+        """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
+        used = await find(SQL.used, *self._who, now - DAY, self._address_hash, (now - DAY) // HOUR_MS)
+        if used["by_user"] + size > self._settings.user_quota_bytes:
+            raise over_quota("you have stored as much as you may within 24 hours")
+        if used["by_address"] + size > self._settings.address_quota_bytes:
+            raise over_quota("as much as is allowed within 24 hours was stored from your address")
+
+    async def charge(self, run: Statement, size: int, now: int) -> None:
+        """Count bytes for the address, when the user is anonymous."""
+        if self._address_hash is not None:
+            await run(SQL.charge_address, *self._who, self._address_hash, now // HOUR_MS, size)
+
+
+async def check_quota(node: Node, payer: Payer, now: int) -> None:
     """Before a file is received. Raises Refused: `rate_limited`."""
-    used = await node.db.value(SQL.stored_since, who.tenant, who.user, now - DAY)
-    if used >= node.config.uploads.user_quota_bytes:
-        raise over_quota()
+    await payer.check(node.db.one, 1, now)
 
 
-def over_quota() -> Refused:
-    return Refused("rate_limited", "you have stored as much as you may within 24 hours", retry_after=3600)
+def over_quota(message: str) -> Refused:
+    return Refused("rate_limited", message, retry_after=3600)
 
 
-async def keep(node: Node, who: Principal, content: Content, name: str | None, now: int) -> Upload:
-    """Store it. Raises Refused: `rate_limited` over the quota, `unavailable`."""
+async def keep(node: Node, who: Principal, payer: Payer, content: Content, name: str | None, now: int) -> Upload:
+    """Store it. Raises Refused: `rate_limited` over the quotas, `unavailable`."""
     id_, key = uuid7(now), new_key()
     size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
     row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
-    await add(node, row, size)
+    await add(node, payer, row, size)
     try:
         await node.blobs.put(key, content.data)
     except Refused:
         await node.db.run(SQL.forget, who.tenant, id_)
+        await payer.charge(node.db.run, -size, now)
         raise
     url = f"{node.config.uploads.public_url}{PATH}/{id_}"
     return Upload(id_, url, key, content.mime, size, name, content.width, content.height, now)
@@ -103,20 +130,18 @@ def digest_of(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-async def add(node: Node, row: tuple[Any, ...], size: int) -> None:
-    """The row, when the quota has room for it, whatever else its owner stores at the same time."""
+async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None:
+    """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
     tenant, owner, now = row[0], row[2], row[-1]
 
-    async def work(connection: Any) -> bool:
+    async def work(connection: Any) -> None:
         await connection.execute(SQL.lock_owner, tenant, owner)
-        used = await connection.fetchval(SQL.stored_since, tenant, owner, now - DAY)
-        fits = bool(used + size <= node.config.uploads.user_quota_bytes)
-        if fits:
-            await connection.execute(SQL.add, *row)
-        return fits
+        # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
+        await payer.charge(connection.execute, size, now)
+        await connection.execute(SQL.add, *row)
+        await payer.check(connection.fetchrow, 0, now)
 
-    if not await node.db.in_transaction(work):
-        raise over_quota()
+    await node.db.in_transaction(work)
 
 
 async def find(node: Node, who: Principal, upload: str) -> Stored:
@@ -167,6 +192,7 @@ class Sweep:
 
     async def run(self, now: int) -> None:
         """Raises Refused when a database or the store is away; the next run begins there."""
+        await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY) // HOUR_MS)
         for _ in range(self._pages):
             rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now)
             for row in rows:

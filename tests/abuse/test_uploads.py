@@ -12,6 +12,7 @@ from PIL import Image
 
 from chatd.client import Account, sign_up
 from chatd.config import Config
+from chatd.store.postgres import Postgres
 from tests.features.test_uploads import files
 from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door
@@ -456,6 +457,33 @@ async def test_f8_the_quota_holds_at_once_too(config: Config) -> None:
             for _ in range(4):
                 nursery.start_soon(one)
         assert len(files(daemon)) == 2
+
+
+async def test_f8_the_accounts_of_one_address_share_a_quota(config: Config, store: Postgres) -> None:
+    """Whatever number of accounts it makes, also at once; accounts that the operator vouches for are not counted."""
+    settings = replace(config, uploads=replace(config.uploads, address_quota_bytes=3 * len(PDF) + 10))
+    async with running(settings) as daemon:
+        accounts = [await sign_up(daemon.addresses.http) for _ in range(5)]
+        statuses: list[int] = []
+
+        async def one(account: Account) -> None:
+            statuses.append((await upload(daemon, account.access_token, PDF)).status)
+
+        async with trio.open_nursery() as nursery:
+            for account in accounts:
+                nursery.start_soon(one, account)
+        assert sorted(statuses) == [200, 200, 200, 429, 429]
+        assert len(files(daemon)) == 3
+        assert await store.value("select sum(bytes) from address_uploads") == 3 * len(PDF)
+        assert (await upload(daemon, daemon.token(NOBODY), PDF)).status == 200
+        await store.run("update address_uploads set hour = hour - 25")
+        assert (await upload(daemon, accounts[0].access_token, PDF)).status == 200
+
+
+async def test_f8_a_backend_has_no_quota_of_its_address(config: Config) -> None:
+    backend = replace(config, uploads=replace(config.uploads, address_quota_bytes=10))
+    async with running(replace(backend, http=replace(config.http, backends=["127.0.0.1"]))) as daemon:
+        assert (await upload(daemon, (await sign_up(daemon.addresses.http)).access_token, PDF)).status == 200
 
 
 async def test_f8_what_belongs_to_others(daemon: Daemon, alice: Account) -> None:

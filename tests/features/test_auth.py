@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm
 from msgspec.structs import replace
 
 from chatd.client import Account
+from chatd.client import sign_up as sign_up_client
 from chatd.clock import now_ms
 from chatd.config import Config, Tenant
 from chatd.features import auth
@@ -287,3 +288,22 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
     await auth.sweep(db, now, 5.0)
     left = await rows(db)
     assert (left["refresh_tokens"], left["revoked_tokens"], left["logins"]) == (0, 1, 1)
+
+
+async def test_logins_of_a_device_are_bounded(config: Config, store: Postgres) -> None:
+    """The oldest end, with their sockets and tokens; ended ones are forgotten beyond as many."""
+    async with running(replace(config, limits=replace(config.limits, logins_per_user=3))) as daemon:
+        first = await sign_up_client(daemon.addresses.http, device="d" * 32)
+        async with daemon.connected(first) as person:
+            later = [await sign_up_client(daemon.addresses.http, device="d" * 32) for _ in range(3)]
+            assert (await person.ended()).code == 4404
+        answers = [await daemon.rest("GET", "/v1/conversations", token=one.access_token) for one in (first, *later)]
+        assert [answer.status for answer in answers] == [401, 200, 200, 200]
+        for _ in range(5):
+            await sign_up_client(daemon.addresses.http, device="d" * 32)
+        await store.run("update logins set ended_at = 1 where ended_at is not null")
+        await sign_up_client(daemon.addresses.http, device="d" * 32)
+        counts = await store.one("select count(*) as found, count(ended_at) as ended from logins")
+        assert counts is not None
+        # Three that count, three that ended long ago, and the one that ended just now.
+        assert tuple(counts) == (7, 4)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chatd import features
-from chatd.client import Refused
+from chatd.client import Refused, sign_up
 from chatd.config import Config, PostgresSection
 from chatd.node.meetings import Meetings
 from chatd.node.registry import Needs, load
@@ -16,7 +17,7 @@ from chatd.wire.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.features.test_groups import group
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers
+from tests.support import NOBODY, Daemon, Person, covers, running
 
 
 @covers("user.block")
@@ -250,3 +251,25 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
             assert answers[0] == answers[1], body["t"]
         joined = [(await eve.refused("conversation.join", conversation=id_)).code for id_ in (conversation, NOBODY)]
         assert joined == ["not_found", "not_found"]
+
+
+@covers("user.block", "too_large")
+async def test_blocks_of_a_user_are_bounded(config: Config) -> None:
+    async with running(replace(config, limits=replace(config.limits, blocks_per_user=2))) as daemon, daemon.person() as alice:
+        others = [(await sign_up(daemon.addresses.http)).user for _ in range(4)]
+        refused: list[str] = []
+
+        async def block(user: str) -> None:
+            answer = await daemon.rest("PUT", f"/v1/blocks/{user}", token=alice.account.access_token)
+            if answer.status != 200:
+                refused.append(answer.body["code"])
+
+        async with trio.open_nursery() as nursery:
+            for user in others:
+                nursery.start_soon(block, user)
+        assert refused == ["too_large"] * 2
+        blocked = [item["user"] for item in (await alice.call("block.list"))["items"]]
+        assert len(blocked) == 2
+        await alice.call("user.block", user=blocked[0])
+        await alice.call("user.unblock", user=blocked[0])
+        await alice.call("user.block", user=next(user for user in others if user not in blocked))

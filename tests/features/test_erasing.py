@@ -13,15 +13,12 @@ from msgspec.structs import replace
 from chatd.client import Account, sign_up
 from chatd.clock import now_ms
 from chatd.config import Config, Tenant
-from chatd.domain.match_steps import Paired, Queued
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node import effects, erasure, rounds
 from chatd.node.context import Ctx, Node
 from chatd.store.entries import Append
-from chatd.store.mirror import Mirror
 from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, running
 
@@ -356,80 +353,3 @@ async def test_an_unknown_user_cannot_be_erased(daemon: Daemon, store: Postgres)
     with pytest.raises(Refused):
         await erasure.begin(store, "default", NOBODY, "me", now_ms())
     assert await store.value("select count(*) from audit_log") == 0
-
-
-# What somebody has given to a group stays the group's: docs/privacy.md says so. Everything else of these words goes.
-OF_THE_GROUP = {"title", "description"}
-
-
-def word(place: str) -> str:
-    """A word that stands nowhere else."""
-    return f"zq{place}qz"
-
-
-async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]:
-    """Alice uses everything; the places where she has left a word of hers, with the id in her links."""
-    direct = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
-    group = (await alice.call("conversation.create", members=[bob.user], title=word("title")))["conversation"]["id"]
-    other = (await bob.call("conversation.create", members=[]))["conversation"]["id"]
-    await bob.call("conversation.edit", conversation=other, joining="request")
-    secret = (await bob.call("invite.create", conversation=other))["secret"]
-    await alice.call("conversation.join", secret=secret, text=word("request"))
-    await alice.call("conversation.edit", conversation=group, description=word("description"), joining="invite")
-    await alice.call("invite.create", conversation=group)
-    for conversation in (direct, group):
-        sent = await alice.send(conversation, word("text"), meta={"m": word("meta")})
-        await alice.call("message.edit", conversation=conversation, message=sent.message, text=word("edited"))
-        await alice.call("message.star", conversation=conversation, message=sent.message)
-        await alice.call("conversation.settings", conversation=conversation, draft=word("draft"))
-    at = now_ms() + 86_400_000
-    await alice.call("message.schedule", conversation=direct, client_id="later", text=word("scheduled"), at=at)
-    for person in (alice, bob):
-        await person.call("match.find", tags=[word("tag"), "tea"], attributes={word("name"): word("attribute")})
-    met = await alice.event("match.found")
-    await alice.send(met["conversation"], word("stranger"))
-    await alice.call("match.leave")
-    await alice.call("match.find", queue="q", tags=[word("waiting")], accept={"should": {"x": word("wish")}})
-    return {"request", "text", "meta", "edited", "draft", "scheduled", "tag", "name", "attribute", "stranger", "waiting", "wish"}
-
-
-async def in_the_database(store: Postgres) -> str:
-    tables = await store.all("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
-    rows = [await store.all(f'select to_jsonb(t)::text as row from "{table["relname"]}" as t') for table in tables]
-    return "\n".join(row["row"] for found in rows for row in found)
-
-
-READ = {"stream": ("XRANGE", "-", "+"), "hash": ("HGETALL",), "zset": ("ZRANGE", 0, -1), "set": ("SMEMBERS",)}
-
-
-async def in_redis(redis: Redis) -> str:
-    """Every key of this installation, and what it holds."""
-    found = []
-    for key in await redis.call("KEYS", redis.key("*")):
-        command, *rest = READ.get((await redis.call("TYPE", key)).decode(), ("GET",))
-        found.append(repr((key, await redis.call(command, key, *rest))))
-    return "\n".join(found)
-
-
-async def test_no_word_of_an_erased_user_is_left_anywhere(daemon: Daemon, store: Postgres) -> None:
-    section = daemon.config.redis
-    async with daemon.people(2) as (alice, bob), open_redis(section, section.url) as redis:
-        words = await say_everywhere(alice, bob, daemon)
-        await store.run("update users set name = $2 where id = $1", alice.user, word("alias"))
-        before = await in_the_database(store) + await in_redis(redis)
-        assert [one for one in (*words, *OF_THE_GROUP, "alias") if word(one) not in before] == []
-        await alice.call("me.erase", confirm=True)
-        await done(store, alice.user)
-        # The other one has said the same of themselves.
-        mine = words - {"tag", "name", "attribute"}
-        with trio.move_on_after(PATIENCE):
-            while [one for one in mine if word(one) in await in_redis(redis)]:
-                await trio.sleep(0.2)
-        after = await in_the_database(store) + await in_redis(redis)
-        assert [one for one in (*mine, "alias") if word(one) in after] == []
-        steps = await Mirror(redis, section.stream_key, lambda: 0, lambda: None).everything()
-        tickets = [line.step.ticket for line in steps if isinstance(line.step, Queued)]
-        assert {bool(ticket.tags) for ticket in tickets if ticket.user == alice.user} == {False}
-        assert {bool(ticket.tags) for ticket in tickets if ticket.user == bob.user} == {True}
-        assert not [line.step for line in steps if isinstance(line.step, Paired) and line.step.matched_on]
-        assert await store.value("select count(*) from invites where creator = $1", alice.user) == 0

@@ -1,6 +1,10 @@
 """Starred messages."""
 
-from tests.support import NOBODY, Daemon, covers
+import trio
+from msgspec.structs import replace
+
+from chatd.config import Config
+from tests.support import NOBODY, Daemon, covers, running
 
 
 @covers("message.star")
@@ -34,3 +38,28 @@ async def test_stars_that_are_refused(daemon: Daemon) -> None:
             assert (await bob.refused(command, conversation=conversation, message=NOBODY)).code == "not_found"
         for wrong in ("x", "1.2.3", f"1.{NOBODY}"):
             assert (await bob.refused("message.starred", cursor=wrong)).code == "bad_request"
+
+
+@covers("message.star", "too_large")
+async def test_stars_of_a_user_are_bounded(config: Config) -> None:
+    async with running(replace(config, limits=replace(config.limits, stars_per_user=2))) as daemon, daemon.pair() as people:
+        alice, bob, conversation = people
+        sent = [(await bob.send(conversation, f"{number}")).message for number in range(5)]
+        refused: list[str] = []
+
+        async def star(message: str) -> None:
+            answer = await daemon.rest(
+                "PUT", f"/v1/conversations/{conversation}/messages/{message}/star", token=alice.account.access_token
+            )
+            if answer.status != 200:
+                refused.append(answer.body["code"])
+
+        async with trio.open_nursery() as nursery:
+            for message in sent:
+                nursery.start_soon(star, message)
+        assert refused == ["too_large"] * 3
+        starred = [item["message"]["id"] for item in (await alice.call("message.starred"))["items"]]
+        assert len(starred) == 2
+        await alice.call("message.star", conversation=conversation, message=starred[0])
+        await alice.call("message.unstar", conversation=conversation, message=starred[0])
+        await alice.call("message.star", conversation=conversation, message=sent[0] if sent[0] != starred[1] else sent[1])

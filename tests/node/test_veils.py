@@ -19,6 +19,7 @@ from chatd.node import masked, orders
 from chatd.node.cluster import Cluster
 from chatd.node.effects import Reply, ToUser
 from chatd.node.hub import Hub
+from chatd.node.match_news import Announcements, news
 from chatd.node.registry import load
 from chatd.node.truth import Truth
 from chatd.node.veils import Veils
@@ -100,12 +101,14 @@ async def test_and_by_the_order_of_another_node(cluster: Cluster, hub: Hub, alic
 
 
 @pytest.mark.parametrize("here", [True, False])
-async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, hub: Hub, alice: Session, here: bool) -> None:
+async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, hub: Hub, alice: Session, here: bool) -> None:
     """Also when the order that lets them hear it was lost."""
+    announcements = Announcements(db, hub, cluster)
+    order = news("t", ALICE, TALK, MatchEnded(match=BOB, reason="left"), began=True, conversation=TALK, hidden=(BOB,))
     if here:
-        await cluster.tell_user("t", ALICE, MatchEnded(match=BOB, reason="left"), match=TALK, hidden=HIDDEN)
+        await announcements.announce(order)
     else:
-        await cluster.obey(orders.encode_order(orders.TellUser("t", ALICE, None, event_of(BOB), TALK, [BOB])))
+        await cluster.obey(orders.encode_order(order))
     assert alias(hub).encode() in alice.frames[-1]
 
 

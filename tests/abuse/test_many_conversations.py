@@ -1,0 +1,74 @@
+"""A user with very many conversations connects and syncs without holding the event loop."""
+
+import pytest
+import trio
+import trio.testing
+
+from chatd.client import Account
+from chatd.config import Config
+from chatd.node import hub as hub_module
+from chatd.node.hub import Hub
+from chatd.store.postgres import Postgres
+from tests.abuse.lag import probed
+from tests.abuse.test_event_loop import LIMIT_S, no_collections
+from tests.node.test_hub import Session
+from tests.support import Daemon, running
+
+__all__ = ["no_collections"]
+# More than the default of `limits.conversations_per_user`.
+MANY = 6_000
+MADE = """
+with made as (
+    insert into conversations (tenant, id, kind, creator, members, seq, rev, created_at, active_at)
+    select 'default', gen_random_uuid(), 'group', $1, 1, 0, 1, 0, 0 from generate_series(1, $2::int)
+    returning tenant, id
+)
+insert into members (tenant, conversation, user_id, joined_at, rev) select tenant, id, $1, 0, 1 from made
+"""
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_a_user_with_many_conversations_holds_nobody(config: Config, store: Postgres) -> None:
+    async with running(config) as daemon, daemon.person("al") as alice:
+        await store.run(MADE, alice.user, MANY)
+        # Once in time is in time: the first one may fill caches that stay.
+        worst, task = min([await longest_step(daemon, alice.account) for _ in range(3)])
+        assert worst < LIMIT_S, task
+
+
+async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
+    """While they connect, sync, hear all their conversations, and disconnect."""
+    with probed() as probe:
+        async with daemon.connected(account) as tablet:
+            page = await tablet.call("session.sync", limit=200)
+            assert (len(page["conversations"]), page["more"]) == (200, True)
+            await tablet.call("session.sync", limit=200, cursor=page["cursor"])
+        await daemon.rest("GET", "/v1/conversations", token=account.access_token)
+        return probe.worst_s, probe.task
+
+
+async def test_what_is_told_while_many_conversations_are_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation left meanwhile is not heard, one joined meanwhile is; a connect that is cut off leaves nothing."""
+    monkeypatch.setattr(hub_module, "PLACES_PER_TURN", 2)
+    hub, session = Hub(), Session("s", "al")
+    arrival = hub.expect("t", session.user)
+    arrival.places += [(str(number), 5) for number in range(7)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hub.enter_most, session, arrival)
+        await trio.testing.wait_all_tasks_blocked()
+        hub.part("t", "0", [session.user])
+        hub.part("t", "1", [session.user])
+        hub.join("t", "1", [session.user], 6)
+        hub.join("t", "new", [session.user], 1)
+    assert hub.sessions_of("t", session.user) == 0
+    hub.attach(session, arrival)
+    assert [hub.is_member(session.id, place) for place in ("0", "1", "6", "new")] == [False, True, True, True]
+    await hub.leave_most(session)
+    hub.detach(session)
+    assert hub.statistics()["conversations"] == 0
+    cut_off = hub.expect("t", session.user)
+    cut_off.places += [(str(number), 5) for number in range(7)]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await hub.enter_most(session, cut_off)
+    assert hub.statistics()["conversations"] == 0
