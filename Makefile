@@ -37,18 +37,27 @@ schema: $(VENV)/.dev
 
 # Versions and hashes, for every platform, and no download addresses.
 lock: $(VENV)/.dev
-	$(BIN)/uv pip compile $(LOCK) --group build pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile $(LOCK) --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --group build -c requirements.lock -o requirements-build.lock
+	$(BIN)/uv pip compile $(LOCK) --group dev pyproject.toml -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
 LOCK := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+# What builds chatd is in a folder of its own, outside of what chatd can import when it runs.
+BUILD := $(VENV)/build
+INSTALL := PYTHONPATH=$(BUILD) $(PIP) install --no-deps --no-build-isolation -e .
+
+$(BUILD): requirements-build.lock | $(BIN)/python
+	rm -rf $@
+	$(PIP) install --require-hashes --target $@ -r requirements-build.lock
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(BUILD)
 	$(PIP) install --require-hashes -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation -e .
+	$(INSTALL)
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements-dev.lock pyproject.toml $(BUILD)
 	$(PIP) install --require-hashes -r requirements-dev.lock
-	$(PIP) install --no-deps --no-build-isolation -e .
+	$(INSTALL)
 	@touch $@ $(VENV)/.runtime
 
 $(BIN)/python:

@@ -115,7 +115,6 @@ def main() -> None:
     if options.dsn:
         sys.exit(0 if asyncio.run(scale(options.dsn, options.messages, options.rounds)) else 1)
     folder = Path(tempfile.mkdtemp(prefix="chatd-scale-"))
-    folder.chmod(0o755)
     server = embedded_postgres.Server(folder / "postgres", QUICK)
     trio.run(server.start)
     try:

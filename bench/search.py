@@ -235,7 +235,6 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--searches", type=int, default=20, help="of each kind, by each asker")
     folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
-    folder.chmod(0o755)
     try:
         trio.run(bench, parser.parse_args(), folder / "postgres")
     finally:

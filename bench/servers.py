@@ -60,7 +60,6 @@ class Chatd:
 
     def __init__(self, limits: Mapping[str, float] = LIMITS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
-        self.folder.chmod(0o755)
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
         environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
@@ -78,7 +77,7 @@ class Chatd:
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://postgres@/chatd?host={self.folder / 'postgres'}"
+        return f"postgresql://chatd@/chatd?host={self.folder / 'postgres'}"
 
     def connect(self, user: str) -> Peer:
         host, _, rest = self.socket.removeprefix("ws://").partition(":")

@@ -32,7 +32,7 @@ from bench.report import Bench, Figures, Goal, main
 from bench.servers import Chatd, Server, token, upgrade
 from bench.wire import frame
 from chatd.client.backoff import Backoff
-from chatd.store.embedded_postgres import binaries, unprivileged
+from chatd.store.embedded_postgres import binaries
 
 PER_ADDRESS = 80
 RESET = struct.pack("ii", 1, 0)
@@ -217,7 +217,7 @@ def make_users(server: Chatd, users: list[str]) -> None:
 
 
 def psql(server: Chatd, statement: str) -> bytes:
-    command = [*unprivileged(), str(binaries() / "psql"), "-At", server.dsn]
+    command = [str(binaries() / "psql"), "-At", server.dsn]
     return subprocess.run(command, input=statement.encode(), capture_output=True, check=True, cwd="/").stdout
 
 

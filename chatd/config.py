@@ -4,13 +4,31 @@ Units are in the names: `_ms` milliseconds, `_bytes` bytes, all other times are 
 comment that `chatd init` writes above it. Where the values come from is the business of `settings.py`.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from chatd import setting_rules as rules
+
+# A listener takes no larger backlog, a clock no longer time: a hundred years.
+MAX_COUNT, MAX_SECONDS = 2**31 - 1, 3_155_760_000
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+Bytes = Annotated[int, Meta(ge=1, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
+
+
+def ruled(rule: Callable[[str], None]) -> Meta:
+    """A form that `settings` looks at, beyond the type."""
+    return Meta(extra={"rule": rule})
+
+
+Host = Annotated[str, ruled(rules.host)]
+Origin = Annotated[str, ruled(rules.origin)]
+NetworkText = Annotated[str, ruled(rules.network)]
+WebAddress = Annotated[str, ruled(rules.web_address)]
+Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,19 +50,19 @@ class Data(Section, frozen=True):
 
 
 class Gateway(Section, frozen=True):
-    host: Annotated[str, doc("Address of the WebSocket door.")] = "127.0.0.1"
+    host: Annotated[Host, doc("Address of the WebSocket door.")] = "127.0.0.1"
     port: Annotated[Port, doc("Port of the WebSocket door; 0 lets the system choose.")] = 8080
-    path: Annotated[str, doc("Path of the WebSocket door.")] = "/v1/ws"
-    origins: Annotated[list[str], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')] = []
+    path: Annotated[str, ruled(rules.path), doc("Path of the WebSocket door.")] = "/v1/ws"
+    origins: Annotated[list[Origin], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')] = []
     require_origin: Annotated[bool, doc("Refuse clients that send no Origin at all (every browser sends one).")] = False
-    trusted_proxies: Annotated[list[str], doc("Addresses or networks whose X-Forwarded-For is believed.")] = []
+    trusted_proxies: Annotated[list[NetworkText], doc("Addresses or networks whose X-Forwarded-For is believed.")] = []
     handshake_timeout: Annotated[Seconds, doc("Seconds a peer has to finish the handshake.")] = 5.0
     close_timeout: Annotated[Seconds, doc("Seconds a peer has to answer a close.")] = 3.0
     heartbeat: Annotated[Seconds, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")] = 25.0
     max_message_bytes: Annotated[Count, doc("Largest message.")] = 65536
     max_frames: Annotated[Count, doc("Most frames of one message.")] = 64
     max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
-    outbox_bytes: Annotated[Count, doc("Bytes that may wait for a slow reader.")] = 1_048_576
+    outbox_bytes: Annotated[Bytes, doc("Bytes that may wait for a slow reader.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
     stall_timeout: Annotated[Seconds, doc("Seconds after which a reader that takes nothing at all is closed with 4000.")] = 10.0
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
@@ -52,16 +70,17 @@ class Gateway(Section, frozen=True):
 
 
 class Http(Section, frozen=True):
-    host: Annotated[str, doc("Address of the HTTP door.")] = "127.0.0.1"
+    host: Annotated[Host, doc("Address of the HTTP door.")] = "127.0.0.1"
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
     body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
     answer_timeout: Annotated[Seconds, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
     backends: Annotated[
-        list[str], doc("Addresses or networks of backends of yours: they may have any number of connections and requests.")
+        list[NetworkText],
+        doc("Addresses or networks of backends of yours: they may have any number of connections and requests."),
     ] = []
     admin_hosts: Annotated[list[str], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
-    cors_origins: Annotated[list[str], doc('Browser origins that may call the REST side; "*" for any.')] = []
+    cors_origins: Annotated[list[Origin], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 
 class PostgresSection(Section, frozen=True):
@@ -85,7 +104,7 @@ class RedisSection(Section, frozen=True):
         doc("redis://user:password@host:6379/0 or rediss://...; empty uses host, or the embedded one."),
     ] = ""
     url_file: Annotated[str, doc("File that holds the url, instead of url.")] = ""
-    host: Annotated[str, doc("Host, instead of a url.")] = ""
+    host: Annotated[Host, doc("Host, instead of a url.")] = ""
     port: Annotated[Port, doc("Port, with host.")] = 6379
     username: Annotated[str, doc("ACL user, with host.")] = ""
     password: Annotated[str, doc("Password, with host.")] = ""
@@ -98,7 +117,7 @@ class RedisSection(Section, frozen=True):
 class Auth(Section, frozen=True):
     secret: Annotated[str, doc("HS256 key of the default tenant, at least 32 bytes. Whoever has it can be anybody.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
-    algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA. Never taken from a token.")] = "HS256"
+    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA. Never taken from a token.")] = "HS256"
     jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https address), for all but HS256.")] = ""
     issuer: Annotated[str, doc("Required `iss` of a token; empty: not looked at.")] = ""
     audience: Annotated[str, doc("Required `aud` of a token; empty: not looked at.")] = ""
@@ -114,7 +133,7 @@ class Auth(Section, frozen=True):
 class Tenant(Section, frozen=True):
     secret: Annotated[str, doc("HS256 key of this tenant.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
-    algorithm: Annotated[str, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
+    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
     jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
     issuer: Annotated[str, doc("Required `iss`.")] = ""
     audience: Annotated[str, doc("Required `aud`.")] = ""
@@ -171,7 +190,7 @@ class Filters(Section, frozen=True):
 
 
 class Hook(Section, frozen=True):
-    url: Annotated[str, doc("Address that is asked before a message is stored; empty: nobody is.")] = ""
+    url: Annotated[WebAddress, doc("Address that is asked before a message is stored; empty: nobody is.")] = ""
     secret: Annotated[str, doc("Key of the signature under each question, at least 32 bytes.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
     timeout: Annotated[Seconds, doc("Seconds it has to answer.")] = 1.0
@@ -187,7 +206,9 @@ class Match(Section, frozen=True):
     confirm: Annotated[Seconds, doc("Seconds that both have to confirm a pair; 0: nobody has to.")] = 0.0
     longest: Annotated[Seconds, doc("Seconds after which a ticket expires.")] = 600.0
     grace: Annotated[Seconds, doc("Seconds that somebody who lost the connection keeps the ticket, or the match.")] = 10.0
-    recent: Annotated[int, doc("Last partners that are not met again as long as there is somebody else.")] = 20
+    recent: Annotated[
+        int, Meta(ge=0, le=10_000), doc("Last partners that are not met again as long as there is somebody else.")
+    ] = 20
     pseudonyms: Annotated[bool, doc("Strangers see other ids of each other in each match; the same on all nodes.")] = False
 
 
@@ -237,19 +258,21 @@ class Presence(Section, frozen=True):
 
 class Uploads(Section, frozen=True):
     dir: Annotated[str, doc("Folder of the files; empty: uploads below data.dir. Nodes on several machines need a bucket.")] = ""
-    s3_endpoint: Annotated[str, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")] = ""
+    s3_endpoint: Annotated[
+        WebAddress, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")
+    ] = ""
     s3_bucket: Annotated[str, doc("Bucket of the files, instead of a folder.")] = ""
     s3_region: Annotated[str, doc("Region that requests are signed for.")] = "us-east-1"
     s3_key: Annotated[str, doc("Access key id; it needs GetObject, PutObject and DeleteObject.")] = ""
     s3_secret: Annotated[str, doc("Secret access key.")] = ""
     s3_secret_file: Annotated[str, doc("File that holds the secret access key, instead of s3_secret.")] = ""
-    max_bytes: Annotated[Count, doc("Largest file.")] = 10_485_760
+    max_bytes: Annotated[Bytes, doc("Largest file.")] = 10_485_760
     max_pixels: Annotated[Count, doc("Most pixels of an image, all its frames together.")] = 25_000_000
     timeout: Annotated[Seconds, doc("Seconds that sending a file may take.")] = 60.0
-    user_quota_bytes: Annotated[Count, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
+    user_quota_bytes: Annotated[Bytes, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
     user_per_minute: Annotated[Count, doc("Most uploads of one user in a minute, on each node.")] = 30
     public_url: Annotated[
-        str, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
+        WebAddress, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
     ] = ""
 
 
@@ -299,8 +322,8 @@ class Metrics(Section, frozen=True):
 
 
 class Log(Section, frozen=True):
-    level: Annotated[str, doc("debug, info, warning or error.")] = "info"
-    format: Annotated[str, doc("json, text, or auto: text on a terminal.")] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], doc("debug, info, warning or error.")] = "info"
+    format: Annotated[Literal["json", "text", "auto"], doc("json, text, or auto: text on a terminal.")] = "auto"
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,6 @@ import trio_asyncio
 from chatd.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.store import embedded_postgres, embedded_redis, migrations
 from chatd.store.postgres import Postgres, open_postgres
-from tests.folders import open_to_all
 from tests.support import Daemon, running
 
 # Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
@@ -37,9 +36,9 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    folder = open_to_all(tmp_path_factory.mktemp("servers"))
+    folder = tmp_path_factory.mktemp("servers")
     postgres = embedded_postgres.Server(folder / "postgres", QUICK)
-    redis = embedded_redis.Server(folder / "redis")
+    redis = embedded_redis.Server(folder / "redis", "+@all")
     trio.run(start, postgres, redis)
     try:
         yield Servers(postgres.dsn, redis.url)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chatd.settings import ConfigError, effective, ensure_secrets, load
-from chatd.template import template
+from chatd.cli.check import faults
+from chatd.config import NAMED, is_secret
+from chatd.settings import ConfigError, effective, ensure_secrets, kind_of, known_keys, load, type_of, variable_of
+from chatd.template import template, toml
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -110,3 +112,127 @@ def test_a_list_may_be_a_file(tmp_path: Path) -> None:
 def test_a_choice_is_one_of_a_few(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"filters.links = 'some'"):
         load(None, {"CHATD_FILTERS__LINKS": "some"})
+
+
+# Values that some setting cannot have: of every type, at every edge, and with what a terminal or a shell obeys.
+BAD = [
+    "", " ", "x", "-1", "0", "1", "1.5", "1e400", "nan", "-inf", str(10**30), "true", "[]", "[1]", '["x", 2]', "[", "{}",
+    "1979-05-27", "*", "null", "a\x00b", "a\nb", "\x1b[31m", "\udc80", "http://", "https://a/b", "HTTPS://A", "http://a:99999",
+    "http://a:0", "://", "[::1", "10.0.0.1/33", "999.1.1.1", "a..b", "verbose", "none", "/../..", "no slash", "x" * 500, '"',
+    "'", '"x', "\u202e", "postgresql://u:p/w@h/d", "redis://h:x", "[" * 5000, "'a\nb'",
+]  # fmt: skip
+
+
+def every_setting() -> list[str]:
+    named = [f"{family}.one.{name}" for family, kind in NAMED.items() for name in kind.__struct_fields__]
+    return [*known_keys(), *named]
+
+
+@pytest.mark.parametrize("key", every_setting())
+def test_a_bad_value_of_any_setting_is_one_line_that_names_it(key: str, tmp_path: Path) -> None:
+    """From a variable and from the file; what is not refused can be shown, and judged like all settings before a start."""
+    section, _, name = key.rpartition(".")
+    for number, value in enumerate(BAD):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(f"[{section}]\n{name} = {toml(value.encode(errors='replace').decode())}\n")
+        for source, environment in ((None, {variable_of(key): value}), *([] if number % 4 else [(path, {})])):
+            try:
+                loaded = load(source, environment)
+            except ConfigError as error:
+                line = str(error)
+                assert "\n" not in line
+                assert line.isprintable(), (key, value)
+                assert line.startswith(key), (key, value, line)
+                continue
+            if not number % 4:
+                assert all(line.isprintable() for _, line, _ in effective(loaded))
+            assert all(line and line.isprintable() for line in faults(loaded.config)), (key, value)
+
+
+@pytest.mark.parametrize("key", every_setting())
+def test_a_variable_takes_what_the_file_takes(key: str, tmp_path: Path) -> None:
+    """The default of every setting, and another value of its type, written as TOML."""
+    section, _, name = key.rpartition(".")
+    kind = kind_of(section)
+    assert kind is not None
+    written = [toml(getattr(kind(), name))] if getattr(kind(), name) is not None else []
+    written += {float: ["3", "3.0", "4e1"], int: ["3", "0x10", "1_0"], bool: ["true", "false"]}.get(type_of(key), [])
+    written += ["3"] if type_of(key) == float | None else []
+    for value in written:
+        path = tmp_path / "chatd.toml"
+        path.write_text(f"[{section}]\n{name} = {value}\n")
+        assert load(None, {variable_of(key): value}).config == load(path, {}).config, value
+        assert load(None, {variable_of(key): f" {value} "}).config == load(path, {}).config, value
+
+
+@pytest.mark.parametrize("key", every_setting())
+def test_what_is_nearly_a_variable_is_named(key: str) -> None:
+    right = variable_of(key)
+    wrongs = [
+        right.replace("__", "_"), right.replace("CHATD_", "CHATD__"), right.lower(), right.replace("__", "-"),
+        right.replace("_", ""), right[:-2] + right[-1],
+    ]  # fmt: skip
+    for wrong in (wrongs[0], wrongs[1 + len(key) % 5]):
+        if wrong == right:
+            continue
+        with pytest.raises(ConfigError) as caught:
+            load(None, {wrong: "hunter2"})
+        assert "hunter2" not in str(caught.value) or not is_secret(key.rpartition(".")[2]), str(caught.value)
+        assert "CHATD_" in str(caught.value).partition("did you mean")[2]
+
+
+def test_variables_of_others_are_let_be() -> None:
+    """What Kubernetes and Docker give beside a service called chatd, or redis."""
+    load(None, {
+        "CHATD_SERVICE_HOST": "10.0.0.1", "CHATD_SERVICE_PORT": "8080", "CHATD_PORT": "tcp://10.0.0.1:8080", "CHATD_HTTP_PORT": "tcp://10.0.0.1:8081",
+        "CHATD_PORT_8080_TCP_ADDR": "10.0.0.1", "CHATD_REDIS_SERVICE_HOST": "10.0.0.2", "CHATD_REDIS_PORT": "tcp://10.0.0.2:6379",
+        "CHATD_VERSION": "1", "PATH": "/bin",
+    })  # fmt: skip
+    for wrong in ("CHATD_CONFIG_FILE", "CHATD_CONFIGURATION", "chatd_config"):
+        with pytest.raises(ConfigError, match="did you mean CHATD_CONFIG"):
+            load(None, {wrong: "x"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://a.test, http://b.test:81", '["https://a.test", "http://b.test:81"]', "['https://a.test','http://b.test:81',]"],
+)
+def test_a_list_in_a_variable(text: str) -> None:
+    assert load(None, {"CHATD_GATEWAY__ORIGINS": text}).config.gateway.origins == ["https://a.test", "http://b.test:81"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a.test/",
+        "https://a.test/x",
+        "a.test",
+        "https://A.test",
+        "https://a.test:443",
+        "null",
+        "https://",
+        "https://u@a.test",
+        "[x",
+        "",
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(origin: str) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.origins"):
+        load(None, {"CHATD_GATEWAY__ORIGINS": toml([origin])})
+
+
+def test_what_is_unwise_is_said(tmp_path: Path) -> None:
+    secret, path = tmp_path / "secret", tmp_path / "chatd.toml"
+    for file, text in ((secret, SECRET), (path, f"[hook]\nsecret = '{SECRET}'\n")):
+        file.write_text(text)
+        file.chmod(0o640)
+    environment = {"CHATD_AUTH__SECRET_FILE": str(secret), "CHATD_GATEWAY__ORIGINS": "*", "CHATD_HTTP__CORS_ORIGINS": "*"}
+    said = load(path, environment).warnings
+    assert [
+        word
+        for word in (str(secret), str(path), "gateway.origins", "http.cors_origins")
+        if not any(word in line for line in said)
+    ] == []
+    secret.chmod(0o600)
+    path.chmod(0o600)
+    assert load(path, {"CHATD_AUTH__SECRET_FILE": str(secret)}).warnings == []

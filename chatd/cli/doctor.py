@@ -59,14 +59,14 @@ def summary(findings: list[Finding]) -> str:
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [check.source(loaded), *check.settings(config), *disk(Path(config.data.dir)), *check.data(config)]
+    findings = [*check.source(loaded), *check.settings(config), *disk(Path(config.data.dir)), *check.data(config)]
     findings.append(await check.files(config))
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:
         async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
-            findings.append(await check.redis(redis))
+            findings += await check.redis(redis)
             nodes = await look_at_nodes(db, redis, config, findings)
             if not nodes:
                 findings += [*await check.ports(config, may_run=True), check.open_files(config)]

@@ -11,12 +11,14 @@ import typer
 from rich.panel import Panel
 
 from chatd import daemon, log
-from chatd.cli.common import ConfigFile, load_or_exit, run_async
+from chatd.cli.check import faults
+from chatd.cli.common import ConfigFile, failed, load_or_exit, run_async
 from chatd.cli.printing import err, out, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.config import Config
 from chatd.daemon import Addresses
 
+LOG = log.get(__name__)
 NEXT = """\
 sockets   {socket}
 http      {http}
@@ -48,8 +50,13 @@ def serve(
 
       CHATD_GATEWAY__PORT=9000 chatd serve
     """
-    settings = load_or_exit(config).config
+    loaded = load_or_exit(config)
+    settings = loaded.config
+    if found := faults(settings):
+        raise failed("\n".join(found))
     log.setup(settings.log.level, settings.log.format)
+    for said in loaded.warnings:
+        LOG.warning(said)
     raise_file_limit()
     if workers > 1:
         run_async(Supervisor(settings, config, workers, lambda addresses: announce(settings, addresses)).run)

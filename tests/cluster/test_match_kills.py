@@ -24,7 +24,6 @@ from chatd.store.postgres import Postgres
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
 from tests.faults.process import Process
-from tests.folders import open_to_all
 from tests.reply import Link, Reply
 
 KILLS = int(os.environ.get("CHATD_TEST_KILLS", "2"))
@@ -46,7 +45,7 @@ async def fleet(dsn: str, servers: Servers, tmp_path: Path) -> AsyncIterator[lis
         "CHATD_MATCH__RELAX": "0.2",
         "CHATD_MATCH__GRACE": "3",
     }
-    nodes = [Process(open_to_all(tmp_path / f"node{number}"), **settings) for number in range(2)]
+    nodes = [Process(tmp_path / f"node{number}", **settings) for number in range(2)]
     async with AsyncExitStack() as stack:
         for node in nodes:
             stack.push_async_callback(finish, node)

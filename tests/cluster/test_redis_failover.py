@@ -15,7 +15,6 @@ from tests.cluster.soak.proxy import Proxy, proxy_to
 from tests.cluster.test_redis_trouble import send_until_it_is_live, tell
 from tests.cluster.test_silent_nodes import comes_to_know
 from tests.cluster.test_two_nodes import pair_on
-from tests.folders import open_to_all
 from tests.support import running
 
 
@@ -43,8 +42,7 @@ class Replicas:
 
 @asynccontextmanager
 async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
-    open_to_all(folder)
-    old, new = embedded_redis.Server(folder / "old"), embedded_redis.Server(folder / "new")
+    old, new = (embedded_redis.Server(folder / name, "+@all") for name in ("old", "new"))
     async with AsyncExitStack() as stack:
         for server in (old, new):
             await server.start()

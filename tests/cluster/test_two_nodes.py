@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from chatd.config import Config
 from chatd.store import embedded_redis
-from tests.folders import open_to_all
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, eventually, running
 
@@ -31,7 +30,7 @@ async def pair_on(one: Daemon, two: Daemon) -> AsyncIterator[tuple[Person, Perso
 
 @pytest.fixture
 async def own_redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
-    server = embedded_redis.Server(open_to_all(tmp_path) / "redis")
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     yield server
     await server.stop()

@@ -12,7 +12,6 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
-from tests.folders import open_to_all
 from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -60,6 +59,7 @@ class Process:
             **LIMITS,
             **self._environment,
         }
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             command = [sys.executable, "-m", "chatd", "serve", *self._arguments]
             self._process = subprocess.Popen(
@@ -97,7 +97,7 @@ class Process:
 @asynccontextmanager
 async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     """Started; stopped in the end, with its servers, whatever has happened to it."""
-    daemon = Process(open_to_all(folder), *arguments, **environment)
+    daemon = Process(folder, *arguments, **environment)
     try:
         await daemon.start()
         yield daemon

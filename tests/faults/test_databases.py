@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from chatd.config import Config, PostgresSection
 from chatd.errors import Refused
 from chatd.store import embedded_postgres, embedded_redis
-from tests.folders import open_to_all
 from tests.reply import Reply
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 
@@ -18,9 +17,8 @@ from tests.support import PATIENCE, Answer, Daemon, Person, running
 @pytest.fixture
 async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, embedded_postgres.Server, embedded_redis.Server]]:
     """Servers that only this test has."""
-    open_to_all(tmp_path)
     postgres = embedded_postgres.Server(tmp_path / "postgres", {})
-    redis = embedded_redis.Server(tmp_path / "redis")
+    redis = embedded_redis.Server(tmp_path / "redis", "+@all")
     await postgres.start()
     await redis.start()
     try:
@@ -137,7 +135,7 @@ async def cut(dsn: str) -> None:
     statement = (
         "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
     )
-    await trio.run_process([*embedded_postgres.unprivileged(), str(tool), "-c", statement, dsn], capture_stdout=True, cwd="/")
+    await trio.run_process([str(tool), "-c", statement, dsn], capture_stdout=True, cwd="/")
 
 
 async def test_redis_goes_away_and_comes_back(own: tuple[Config, embedded_postgres.Server, embedded_redis.Server]) -> None:

@@ -83,7 +83,7 @@ async def test_all_connections_of_postgres_are_taken(own: Own) -> None:
 
 async def test_the_table_of_messages_is_locked_for_a_while(own: Own) -> None:
     config, _, _ = own
-    psql = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
+    psql = [str(embedded_postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "before", client_id="before")
         async with trio.open_nursery() as nursery:

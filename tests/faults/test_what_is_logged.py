@@ -107,6 +107,14 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
 async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own, logged: Logged) -> None:
     """111 failed commits were not one line, and senders were told that the database is away."""
     config, postgres, _ = own
+    await postgres.stop()
+    await postgres.administer(
+        [
+            "grant alter system on parameter default_transaction_read_only to chatd",
+            "grant execute on function pg_reload_conf() to chatd",
+        ]
+    )
+    await postgres.start()
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await run(postgres, "alter system set default_transaction_read_only = on; select pg_reload_conf()")
         with trio.fail_after(PATIENCE):
@@ -117,7 +125,7 @@ async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own,
             assert refused is not None
             assert refused.message == "the database is read-only"
         assert (await daemon.rest("GET", "/readyz")).body["services"]["postgres"] == {"status": "read_only"}
-        await run(postgres, "set default_transaction_read_only = off; alter system reset all; select pg_reload_conf()")
+        await run(postgres, "alter system reset default_transaction_read_only; select pg_reload_conf()")
         await until_logged(logged, "Postgres writes is well again")
         assert await send(alice, conversation) is None
     ((message, cause),) = told_once(logged)
@@ -133,7 +141,7 @@ async def send(person: object, conversation: str) -> Refused | None:
 
 
 async def run(postgres: embedded_postgres.Server, statements: str) -> None:
-    psql = [*embedded_postgres.unprivileged(), str(embedded_postgres.binaries() / "psql")]
+    psql = [str(embedded_postgres.binaries() / "psql")]
     for statement in statements.split("; "):
         await trio.run_process([*psql, "-c", statement, postgres.dsn], capture_stdout=True, cwd="/")
 

@@ -37,7 +37,7 @@ where datname = current_database() and application_name like 'chatd %' and pid <
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
-    server = embedded_redis.Server(tmp_path / "redis")
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     yield server
     await server.stop()

@@ -25,7 +25,6 @@ from chatd.store import embedded_postgres, embedded_redis
 from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
-from tests.folders import open_to_all
 from tests.property import judge
 from tests.property.deeds import Command, World, draw
 from tests.property.device import Device
@@ -174,9 +173,8 @@ async def live(config: Config, seed: int, steps: int) -> Report:
 
 @asynccontextmanager
 async def servers(folder: Path) -> AsyncIterator[Servers]:
-    open_to_all(folder)
     postgres = embedded_postgres.Server(folder / "postgres", QUICK)
-    redis = embedded_redis.Server(folder / "redis")
+    redis = embedded_redis.Server(folder / "redis", "+@all")
     await start(postgres, redis)
     try:
         yield Servers(postgres.dsn, redis.url)

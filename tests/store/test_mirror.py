@@ -17,7 +17,6 @@ from chatd.store import mirror as mirror_module
 from chatd.store.mirror import Mirror
 from chatd.store.redis import open_redis
 from tests.conftest import Servers
-from tests.folders import open_to_all
 from tests.support import PATIENCE, eventually
 
 KEYS = count()
@@ -131,7 +130,7 @@ async def test_the_whole_pool_is_written_again_before_its_beginning_is_trimmed(
 
 async def test_redis_away_and_back(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_module, "LATE", 0.2)
-    server = embedded_redis.Server(open_to_all(tmp_path) / "redis")
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     async with open_redis(RedisSection(), server.url) as redis, trio.open_nursery() as nursery:
         mirror = Mirror(redis, "mirror", lambda: 7, lambda: (3, [queued(100)]))

