@@ -9,7 +9,8 @@ punctuation. A number is not a word in disguise: what has no letter counts only 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from chatd.domain.folding import UNSPACED, fold, fold_loosely, places
@@ -37,23 +38,35 @@ class WordFilter:
 
     def is_in(self, text: str) -> bool:
         """Whether one of the words is in the text."""
-        return self._pattern.search(fold_loosely(text)) is not None and bool(self.find(text))
+        return next(self._found(text), None) is not None
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Where words are: the first index and the one after the last."""
-        at = places(text)
-        spans = [(at[match.start()], at[match.end() - 1] + 1) for match in self._pattern.finditer(fold_loosely(text))]
-        return [(start, end) for start, end in spans if self._counts(text[start:end])]
+        return list(self._found(text))
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        at, passed = places(text), 0
+        # Each spelling is judged once: a text may have thousands of them.
+        judged: dict[str, bool] = {}
+        for match in self._pattern.finditer(fold_loosely(text)):
+            first, after = match.span()
+            start = last = next(islice(at, first - passed, None))
+            if after - first > 1:
+                last = next(islice(at, after - first - 2, None))
+            passed = after
+            spelling = text[start : last + 1]
+            counts = judged.get(spelling)
+            if counts is None:
+                counts = judged[spelling] = self._counts(spelling)
+            if counts:
+                yield start, last + 1
 
     def mask(self, text: str) -> str:
         """The same text with asterisks for the words, as long as before."""
-        if self._pattern.search(fold_loosely(text)) is None:
-            return text
-        parts, last = [], 0
-        for start, end in self.find(text):
-            parts += [text[last:start], "*" * (end - max(start, last))]
-            last = end
-        return "".join([*parts, text[last:]])
+        chars = list(text)
+        for start, end in self._found(text):
+            chars[start:end] = "*" * (end - start)
+        return "".join(chars)
 
     def _counts(self, found: str) -> bool:
         return has_letter(found) or fold(found) in self._literal
@@ -81,6 +94,14 @@ def pattern_of(words: Iterable[str]) -> str:
         for (before, after), trie in sorted(tries.items())
     ]
     return f"(?:{'|'.join(branches)}){NOTHING_JOINS}" if branches else r"(?!)"
+
+
+def as_pattern(words: Iterable[str]) -> str:
+    """One pattern for literal words."""
+    trie: Trie = {}
+    for word in words:
+        insert(trie, word)
+    return render(trie)
 
 
 def is_spaced(char: str) -> bool:

@@ -6,9 +6,9 @@ A character becomes NFKD, without case, without accents and what cannot be seen,
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
-from itertools import chain
+from itertools import chain, count, repeat
 
 import msgspec
 
@@ -56,7 +56,7 @@ APOSTROPHES = frozenset(
     "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
 )
 LOOK_ALIKES: dict[int, str | int] = {**unicode_look_alikes(), **CHOSEN, **{ord(mark): "'" for mark in APOSTROPHES}}
-LEET = str.maketrans("0134578@$€", "oieastbase")
+LEET: dict[int, str | int | None] = dict(str.maketrans("0134578@$€", "oieastbase"))
 
 # Scripts without spaces between words, for the brackets of a pattern: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.
 UNSPACED = (
@@ -65,46 +65,79 @@ UNSPACED = (
 )
 
 
-class Table(dict[int, str]):
-    """What `str.translate` takes. What becomes of a character is remembered, but not of all that there are: it is a million."""
-
-    def __init__(self, one: Callable[[str], str]) -> None:
-        self._one = one
-
-    def __missing__(self, point: int) -> str:
-        folded = self._one(chr(point))
-        if len(self) < MOST_KNOWN:
-            self[point] = folded
-        return folded
+# Between characters that are converted together. It joins with nothing, so each is converted as if it were alone.
+SEPARATOR = "\0"
 
 
-def fold_one(char: str) -> str:
-    """One character, as none or several."""
-    if char in APOSTROPHES:
-        return "'"
-    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
-    return "".join(one for one in bare if ord(one) not in DROPPED).translate(LOOK_ALIKES)
+class Table:
+    """Conversion of a text character by character, with a cache. `convert` takes characters with separators between them.
+
+    All characters of a text that are not in the cache are converted in one call, so that a text of thousands of different
+    characters is fast, too.
+    """
+
+    def __init__(self, convert: Callable[[str], str]) -> None:
+        self._convert = convert
+        self._known: dict[int, str] = {}
+
+    def translate(self, text: str) -> str:
+        return text.translate(self.learned(text))
+
+    def learned(self, text: str) -> dict[int, str]:
+        """What each character of the text becomes, and others of the cache."""
+        points = set(map(ord, text))
+        if points <= self._known.keys():
+            return self._known
+        if len(self._known) + len(points) > MOST_KNOWN:
+            self._known = {}
+        unknown = sorted(points - self._known.keys() - {ord(SEPARATOR)})
+        converted = self._convert(SEPARATOR.join(map(chr, unknown))).split(SEPARATOR)
+        known = {**dict(zip(unknown, converted, strict=False)), ord(SEPARATOR): SEPARATOR}
+        if len(known) > MOST_KNOWN:
+            return known
+        self._known.update(known)
+        return self._known
+
+    def __len__(self) -> int:
+        """Size of the cache."""
+        return len(self._known)
 
 
-def fold_one_loosely(char: str) -> str:
+STRAIGHT: dict[int, str | int | None] = dict.fromkeys(map(ord, APOSTROPHES), "'")
+BARE: dict[int, str | int | None] = {**LOOK_ALIKES, **dict.fromkeys(DROPPED)}
+
+
+def replaced(text: str, table: dict[int, str | int | None]) -> str:
+    """As `str.translate`, which is slow for each character that is not in the table."""
+    return text if table.keys().isdisjoint(map(ord, text)) else text.translate(table)
+
+
+def fold_each(chars: str) -> str:
+    straight = replaced(chars, STRAIGHT)
+    return replaced(unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", straight).casefold()), BARE)
+
+
+def fold_each_loosely(chars: str) -> str:
     """Digits and signs that stand for letters are letters."""
-    return fold_one(char).translate(LEET)
+    return replaced(fold_each(chars), LEET)
 
 
-PLAIN = Table(fold_one)
-LOOSE = Table(fold_one_loosely)
+PLAIN = Table(fold_each)
+LOOSE = Table(fold_each_loosely)
 
 
 def fold(text: str) -> str:
     """Case, accents, width and look-alikes are gone."""
-    return text.translate(PLAIN)
+    return PLAIN.translate(text)
 
 
 def fold_loosely(text: str) -> str:
     """As `fold`, and what is written with digits too."""
-    return text.translate(LOOSE)
+    return LOOSE.translate(text)
 
 
-def places(text: str) -> list[int]:
+def places(text: str) -> Iterator[int]:
     """Of each character of `fold_loosely(text)`, the index in the text that it comes from."""
-    return [index for index, char in enumerate(text) for _ in LOOSE[ord(char)]]
+    folded = LOOSE.learned(text)
+    lengths = map(len, map(folded.__getitem__, map(ord, text)))
+    return chain.from_iterable(map(repeat, count(), lengths))

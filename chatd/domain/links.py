@@ -12,10 +12,11 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote
 
+from chatd.domain.filters import as_pattern
 from chatd.domain.folding import UNSPACED, Table
 
 # Without a scheme it takes a known ending to be a link: a country, or one of these. So do the programs that show them.
-ENDINGS = (
+WORDS = (
     "academy|aero|agency|app|art|asia|biz|blog|bot|bar|best|bid|buzz|cafe|cam|casa|cash|cat|cc|cfd|chat|city|click|cloud|club"
     "|codes|com|company|coop|date|day|deals|design|dev|digital|directory|download|edu|email|energy|events|exchange|expert|fans"
     "|finance|fit|fun|fund|fyi|games|gay|gdn|gift|global|gold|gov|group|guru|help|host|house|icu|ink|info|international|int|jobs"
@@ -23,26 +24,35 @@ ENDINGS = (
     "|network|news|ninja|one|onion|online|ooo|org|page|party|photo|photos|pics|place|plus|porn|press|pro|pub|quest|racing|red|rest"
     "|rip|rocks|run|sale|sbs|school|science|services|sex|sexy|shop|show|site|social|software|solutions|space|store|stream|studio"
     "|support|surf|systems|team|tech|tel|tips|today|tools|top|trade|travel|tube|uno|vip|video|wang|watch|web|webcam|website|wiki"
-    "|win|work|works|world|wtf|xxx|xyz|yoga|zip|zone|рф|рус|онлайн|сайт|中国|公司|网络|香港|台湾|みんな|한국|xn--[a-z0-9-]{2,59}|[a-z]{2}"
+    "|win|work|works|world|wtf|xxx|xyz|yoga|zip|zone|рф|рус|онлайн|сайт|中国|公司|网络|香港|台湾|みんな|한국"
 )
+ENDINGS = rf"xn--[a-z0-9-]{{1,58}}[a-z0-9]|xn--[a-z0-9-]{{2,59}}|{as_pattern(WORDS.split('|'))}|[a-z]{{2}}"
 # What NFKC does not turn into the dot that browsers take it for.
 DOTS = str.maketrans("。｡．․﹒", ".....")
-# A scheme with two slashes, or one of the web with any number of them, then everything up to the path.
+# After a scheme two slashes, or after one of the web any number of them, then everything up to the path.
+# This and BARE_IP begin with the characters that are rare in a text, so that the search for them is cheap.
 WITH_SCHEME = re.compile(
-    r"""(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:[/\\]{2,9}|(?:https?|wss?|ftps?):[/\\]{0,9}|(?<![:/\\])[/\\]{2}(?=[^\s/]{1,250}\.))"""
+    r"""(?::(?:(?<=[a-z0-9+.-]:)[/\\]{2,9}|(?<=[ps]:)(?:(?<=http:)|(?<=https:)|(?<=ws:)|(?<=wss:)|(?<=ftp:)|(?<=ftps:))[/\\]{0,9})"""
+    r"""|/(?<![:/\\]/)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@))|\\(?<![:/\\]\\)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@)))"""
     r"""([^\s/?#<>"'`]{1,512})"""
 )
-RUN = re.compile(r"[\w.%-]+")
-KNOWN_ENDING = re.compile(rf"\.(?:{ENDINGS})(?![a-z0-9_-])(?!\.[a-z0-9])")
+# A run of letters, digits and dots that is a host without a scheme: up to its last known ending, or beginning with www, or before
+# a path. The pattern itself skips other runs: only a host costs Python code, and a text has at most MAX_HOSTS of them.
+BARE = re.compile(
+    r"(?<![\w.%-])[._%-]*+(?=[^\W_])(?:"
+    rf"([\w.%-]*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{ENDINGS})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
+    r"|(www\.[\w.%-]*[^\W_])"
+    r"|(?=[\w.%-]*+[/?#])([\w.%-]*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
+)
 TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
 PORT = re.compile(r":[0-9]{0,5}$")
 NUMBER = re.compile(r"0x[0-9a-f]{0,16}|[0-9]{1,20}")
 # Numbers that are followed by a port or a path: a version is not a link.
-BARE_IP = re.compile(r"(?<![\w.])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?::[0-9]|/)")
+BARE_IP = re.compile(r"([0-9](?<![\w.][0-9])[0-9]{0,2}\.(?:[0-9]{1,3}\.){2}[0-9]{1,3})(?::[0-9]|/)")
 
 
-# Hosts of one text that are looked at, at about 10 us each; a link may be read in several ways, which are several hosts.
-MAX_HOSTS = 200
+# Hosts of one text that are looked at, at about 20 us each; a link may be read in several ways, which are several hosts.
+MAX_HOSTS = 100
 
 
 class LinkFilter:
@@ -79,21 +89,24 @@ def parents(host: str) -> Iterator[str]:
 
 def hosts(text: str) -> Iterator[str]:
     """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
-    plain = text.translate(READABLE)
+    plain = READABLE.translate(text)
     for match in WITH_SCHEME.finditer(plain):
         yield from hosts_of(match[1])
     for match in BARE_IP.finditer(plain):
         yield canonical_host(match[1])
-    for match in RUN.finditer(plain):
-        if "." in match[0] or "%2e" in match[0]:
-            yield from bare_hosts(match[0], plain[match.end() : match.end() + 1])
+    for match in BARE.finditer(plain.replace("%2e", ".")):
+        yield from bare_hosts(match[match.lastindex or 0])
 
 
-def readable(char: str) -> str:
-    """A character without width and case; none when it cannot be seen."""
-    if unicodedata.category(char) == "Cf" or char == "\u034f" or "\ufe00" <= char <= "\ufe0f":
-        return ""
-    return unicodedata.normalize("NFKC", char).lower().translate(DOTS)
+def readable(chars: str) -> str:
+    """Characters without width and case, and without those that cannot be seen."""
+    seen = "".join(char for char in chars if unicodedata.category(char) != "Cf" and not is_selector(char))
+    return unicodedata.normalize("NFKC", seen).lower().translate(DOTS)
+
+
+def is_selector(char: str) -> bool:
+    """Selectors of a glyph (U+FE00 and following), and the grapheme joiner, which shows as little."""
+    return char == "\u034f" or "\ufe00" <= char <= "\ufe0f"
 
 
 READABLE = Table(readable)
@@ -107,16 +120,8 @@ def hosts_of(authority: str) -> Iterator[str]:
             yield canonical_host(six + closed if name.startswith("[") else PORT.sub("", name.rstrip(".,;:!)]}*|~")))
 
 
-def bare_hosts(run: str, after: str) -> Iterator[str]:
-    """Of letters, digits and dots: a host when it has a known ending, or a path, or begins like the web."""
-    run = run.replace("%2e", ".").strip(".-_%")
-    *_, last = [None, *KNOWN_ENDING.finditer(run)]
-    if last is not None:
-        name = run[: last.end()]
-    elif "." in run and (run.startswith("www.") or (after and after in "/?#" and not run.rpartition(".")[2].isdigit())):
-        name = run
-    else:
-        return
+def bare_hosts(name: str) -> Iterator[str]:
+    """Of a host without a scheme: the whole, and its part in one script."""
     yield canonical_host(name)
     # What is before it in a script without spaces may belong to the sentence.
     tail = TAIL.search(name[-253:])

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -97,7 +98,7 @@ def tokens(text: str) -> list[str]:
     """What the index has of a text: different words, and characters and pairs of runs, in the order of the text."""
     found: dict[str, None] = {}
     room = MAX_SIZE
-    for piece in PIECE.findall(fold(text)):
+    for piece in dict.fromkeys(PIECE.findall(fold(text))):
         for token in parts_of(piece):
             if token not in found:
                 room -= len(token)
@@ -163,14 +164,14 @@ class Spaced(Struct):
     there: list[int]
 
 
+def with_spaces(folded: str) -> str:
+    return " ".join(["", *PIECE.findall(folded), ""])
+
+
 def spaced(folded: str) -> Spaced:
-    pieces, here, there, at = [""], [], [], 1
-    for piece in PIECE.finditer(folded):
-        pieces.append(piece[0])
-        here.append(at)
-        there.append(piece.start())
-        at += len(piece[0]) + 1
-    return Spaced(" ".join(pieces) + " ", here, there)
+    spans = [piece.span() for piece in PIECE.finditer(folded)]
+    here = list(accumulate((end - start + 1 for start, end in spans), initial=1))[:-1]
+    return Spaced(with_spaces(folded), here, [start for start, _ in spans])
 
 
 def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> list[tuple[int, int]] | None:
@@ -179,9 +180,11 @@ def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ())
     None when a wanted term is not in it, or an unwanted one is.
     """
     folded = fold(text)
-    place = spaced(folded)
-    if any(term.needle in place.text for term in unwanted) or not all(term.needle in place.text for term in wanted):
+    compared = with_spaces(folded)
+    if any(term.needle in compared for term in unwanted) or not all(term.needle in compared for term in wanted):
         return None
+    # Places cost several times as much as the comparison, and most texts need none.
+    place = spaced(folded)
     found = [span for term in wanted for span in occurrences(place, term)]
     if not found:
         return []

@@ -43,6 +43,11 @@ EVENTS = """\
 
 Always under id 0. Events that are not listed here may come; ignore them.
 """
+# Closes for which trio-websocket finds the reason, see `Lane`.
+PROTOCOL_CLOSES = [
+    "| 1002 | | yes | A bad frame: not masked, a reserved bit, a stray fragment, a bad close. |",
+    "| 1007 | | yes | A text message, or the reason of a close, that is not UTF-8. |",
+]
 ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
 
 
@@ -190,9 +195,12 @@ def refusals() -> str:
 
 def closes() -> str:
     rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
+    rows[:0] = PROTOCOL_CLOSES
     head = (
-        "## Close codes\n\n4000 to 4399 may come back, 4400 and up may not. 1002 (a frame that is not allowed) "
-        "and 1007 (a text that is not UTF-8) are errors of WebSocket itself.\n"
-        "A data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400.\n"
+        "## Close codes\n\nWhatever ends a connection on the side of the server is sent as a close frame with one of these "
+        "codes, except where the peer does not read or answer any more: then the connection is cut, and the client sees 1006. "
+        "4000 to 4399 may come back, 4400 and up may not. 1002 and 1007 are errors of WebSocket itself (RFC 6455, 7.4.1). "
+        "1003 is not used: a data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400. "
+        "A close that the client begins is answered with its own code.\n"
     )
     return "\n".join([head, "| code | name | come back? | meaning |", "|---|---|---|---|", *rows, ""])

@@ -64,6 +64,27 @@ async def test_a_bad_frame_ends_the_connection(daemon: Daemon, data: bytes, code
             assert await raw.close_code() in codes
 
 
+@pytest.mark.parametrize(("codec", "opcode"), [("json", 2), ("msgpack", 1)])
+@pytest.mark.parametrize("payload", [b"", b"x", b'[1,{"t":"ping","ts":1}]', b"x" * 15_000])
+@pytest.mark.parametrize("parts", [1, 3])
+async def test_a_frame_of_the_wrong_type_is_closed_with_4400(
+    daemon: Daemon, codec: str, opcode: int, payload: bytes, parts: int
+) -> None:
+    """C1: whole or in fragments, of any length."""
+    async with Raw.session(daemon, codec) as raw:
+        fragments = [frame(payload, opcode=opcode, final=parts == 1)]
+        fragments += [frame(payload, opcode=0, final=part == parts - 1) for part in range(1, parts)]
+        await raw.send(b"".join(fragments))
+        assert await raw.close_code() == 4400
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 3000, 4999])
+async def test_a_close_of_the_client_is_answered_with_its_code(daemon: Daemon, code: int) -> None:
+    async with Raw.session(daemon) as raw:
+        await raw.send(frame(code.to_bytes(2, "big"), opcode=8))
+        assert await raw.close_code() == code
+
+
 async def test_an_endless_frame_is_ended_by_silence(config: Config) -> None:
     """B3: a length of 2^63-1, and nothing."""
     impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))

@@ -1,6 +1,7 @@
 """What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
 
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from itertools import product
 
@@ -27,7 +28,7 @@ from chatd.gateway.transport import Frames
 from chatd.http.multipart import Form
 from chatd.http.ranges import matches
 from chatd.wire.frames import TEXT
-from tests.abuse.growth import grows
+from tests.abuse.growth import grows, seconds
 from tests.wire_client import GOOD, Raw
 
 SIZES = [256, 1024, 4096, 16384]
@@ -114,6 +115,46 @@ def test_a_reader_is_linear(reader: Callable[[str], object]) -> None:
             return parts[0] + (parts[1] * size)[:size] + parts[2]
 
         assert not grows(reader, make, SIZES), (prefix, pump, end)
+
+
+LONGEST = 16_384
+STEP_S = 0.005
+ATTEMPTS = 5
+# A phrase of signs alone is tried at each sign of a text, and costs more.
+LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
+TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, []))]
+# What comes near to a host, to a word of the list, to an address, to a letter of several characters.
+# Then texts of characters that are all different.
+NEAR_MISSES = [
+    "1.5 ", "a.zz1 ", "a.a1.", "a.com1 ", "a.com.1", ".a", "a.", "a./ ", "1.5/ ", "a%2e", "v1.2.3 ", "e.g. ", "www. ", "a.xn--",
+    "com.", "//a ", "a\\\\", "a:// ", "http:", "http: ", ":", "@.", "1.1.1.1 ", "1.1.1.1", "http://[::1] ", "http://0x7f.1 ",
+    "a@b.c ", "http://a@example.org ", "http://\\example.org ", "https://xn--bcher-kva.example.org ", "\u4e2d.com",
+    "\u4e2da.com", "\u4e2d\u3002", "spam ", "$pam", "5p4m ", "spa", "ham and ", "- - ", "- ", "%-", "\u0e01\u0e02",
+    "s\u0301pam ", "\u0455pam ", "\u4e2d1", "\u1100\u1161", "\u304b\u3099", "\u2764\ufe0f", "a\u0301", "\u200b", "\u0e01.",
+    "".join(map(chr, range(0x3400, 0x3400 + 5461))), "".join(map(chr, range(0x20000, 0x20000 + 4096))),
+]  # fmt: skip
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """The garbage of the other tests would count as time of the reader."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")
+@pytest.mark.parametrize("reader", TEXT_READERS, ids=["emoji", "words", "links", "facets"])
+def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
+    """A6 of issue 9. Once in time is in time: another process may have taken the caches away."""
+    slow = []
+    for pump in (*NEAR_MISSES, *PUMPS):
+        text = (pump * LONGEST).encode()[:LONGEST].decode(errors="ignore")
+        took = min(seconds(reader, text) for _ in range(ATTEMPTS))
+        if took >= STEP_S:
+            slow.append((pump[:20], took))
+    assert slow == []
 
 
 class Drip:

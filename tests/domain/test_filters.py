@@ -95,3 +95,4 @@ def test_not_every_character_is_remembered() -> None:
     assert words.mask(text).count("*") - text.count("*") == 1
     assert words.is_in("ＤＡＲＮ")
     assert len(LOOSE) <= MOST_KNOWN
+    assert (LOOSE.translate("a\0Б"), LOOSE.translate("\0")) == ("a\0б", "\0")
