@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s]+)")
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]{0,30})://([^/?#@\s]+)")
 PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HOST = 253
