@@ -79,7 +79,7 @@ class Http(Section, frozen=True):
         list[NetworkText],
         doc("Addresses or networks of backends of yours: they may have any number of connections and requests."),
     ] = []
-    admin_hosts: Annotated[list[str], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
+    admin_hosts: Annotated[list[Host], doc("Host names under which /admin may be called, besides localhost and addresses.")] = []
     cors_origins: Annotated[list[Origin], doc('Browser origins that may call the REST side; "*" for any.')] = []
 
 

@@ -28,8 +28,11 @@ SECTIONS: dict[str, type[Section]] = {name: kind for name, kind in get_type_hint
 HEADER, KEY = re.compile(r"\[([^\[\]]+)\]"), re.compile(r"[A-Za-z0-9_-]+")
 # What Kubernetes and Docker give a container beside a service called chatd: CHATD_HTTP_PORT=tcp://10.0.0.1:8081.
 LINK = re.compile("(tcp|udp|sctp)://")
-# How much of a name must be right to be meant.
+OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
+# How much of a name must be right to be meant, unless it begins with a section: CHATD_POSTGRES_URL.
 CLOSE = 0.85
+# What other programs call the address of a server.
+OTHER_NAMES = {"postgresurl": "postgres.dsn", "databaseurl": "postgres.dsn", "redisdsn": "redis.url"}
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -141,13 +144,15 @@ def meant_variable(name: str, value: str) -> str | None:
     letters = letters.removeprefix("chatd")
     if letters.startswith("config"):
         return FILE_VARIABLE
-    known = {letters_of(key): key for key in known_keys()}
+    known = {letters_of(key): key for key in known_keys()} | OTHER_NAMES
     for family, kind in NAMED.items():
         for field_name in kind.__struct_fields__:
             start, end = letters_of(family), letters_of(field_name)
             if letters.startswith(start) and letters.endswith(end) and len(letters) > len(start + end):
                 known[letters] = f"{family}.{letters.removeprefix(start).removesuffix(end)}.{field_name}"
-    close = difflib.get_close_matches(letters, known, n=1, cutoff=CLOSE)
+    begins_like_ours = any(name.startswith(f"{PREFIX}{section.upper()}_") for section in SECTIONS)
+    cutoff = 0.0 if begins_like_ours and not OF_SERVICES.search(name) else CLOSE
+    close = difflib.get_close_matches(letters, known, n=1, cutoff=cutoff)
     return variable_of(known[close[0]]) if close else None
 
 

@@ -181,6 +181,23 @@ def test_what_is_nearly_a_variable_is_named(key: str) -> None:
         assert "CHATD_" in str(caught.value).partition("did you mean")[2]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("CHATD_POSTGRES_URL", "CHATD_POSTGRES__DSN"),
+        ("CHATD_POSTGRES_URI", "CHATD_POSTGRES__DSN"),
+        ("CHATD_DATABASE_URL", "CHATD_POSTGRES__DSN"),
+        ("CHATD_REDIS_DSN", "CHATD_REDIS__URL"),
+        ("CHATD_HTTP_LISTEN", "CHATD_HTTP__"),
+        ("CHATD_LOG_VERBOSE", "CHATD_LOG__"),
+        ("CHATD_GATEWAY_MAX_SIZE", "CHATD_GATEWAY__"),
+    ],
+)
+def test_what_begins_with_a_section_is_nearly_a_variable(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean {right}"):
+        load(None, {wrong: "x"})
+
+
 def test_variables_of_others_are_let_be() -> None:
     """What Kubernetes and Docker give beside a service called chatd, or redis."""
     load(None, {

@@ -4,11 +4,15 @@ X-Forwarded-For is a claim. It is believed only from proxies that the operator n
 address that is not such a proxy is the client's. One IPv6 customer has a /64, so that is what limits count.
 """
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+# The value of a Host header (RFC 9110, section 7.2): an IPv6 address in brackets, or a name or IPv4 address; then the port.
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{0,255}))(?::[0-9]{0,5})?")
 
 # A longer chain is nobody's real path.
 LONGEST_CHAIN = 32
@@ -58,5 +62,15 @@ def parse(text: str) -> Address | None:
 
 
 def name_of(host: str) -> str:
-    """The name or address in a Host header (RFC 9110, section 7.2), without the port."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    """The name or address in a Host header, without the port; "" for what is no such header, userinfo included."""
+    match = HOST.fullmatch(host)
+    return (match[1] or match[2]) if match else ""
+
+
+def can_be_encoded(host: str) -> bool:
+    """Whether the labels of a Host header have the length that a name allows (RFC 1035, section 2.3.4). Routing encodes it."""
+    try:
+        host.partition(":")[0].encode("idna")
+    except UnicodeError:
+        return False
+    return True

@@ -73,7 +73,7 @@ class WordFilter:
 
 
 def has_letter(text: str) -> bool:
-    return any(char.isalpha() for char in text)
+    return any(map(str.isalpha, fold(text)))
 
 
 def checked(word: str) -> str:

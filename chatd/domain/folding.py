@@ -55,6 +55,9 @@ APOSTROPHES = frozenset(
     "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
     "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
 )
+# Letters that NFKD does not take apart, or takes for another one: white on black (as emoji too), the lunate sigma.
+WHITE_ON_BLACK = {start + place: chr(97 + place) for start in (0x1F150, 0x1F170) for place in range(26)}
+BEFORE: dict[int, str] = {**WHITE_ON_BLACK, 0x3F2: "c", 0x3F9: "c"}
 LOOK_ALIKES: dict[int, str | int] = {**unicode_look_alikes(), **CHOSEN, **{ord(mark): "'" for mark in APOSTROPHES}}
 LEET: dict[int, str | int | None] = dict(str.maketrans("0134578@$€", "oieastbase"))
 
@@ -103,7 +106,7 @@ class Table:
         return len(self._known)
 
 
-STRAIGHT: dict[int, str | int | None] = dict.fromkeys(map(ord, APOSTROPHES), "'")
+STRAIGHT: dict[int, str | int | None] = {**dict.fromkeys(map(ord, APOSTROPHES), "'"), **BEFORE}
 BARE: dict[int, str | int | None] = {**LOOK_ALIKES, **dict.fromkeys(DROPPED)}
 
 

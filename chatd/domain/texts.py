@@ -7,12 +7,15 @@ is younger than the interpreter, next year's emoji included, is "unassigned".
 import re
 import unicodedata
 
-# Controls, marks of direction, invisible operators and fillers, annotation characters, halves of characters, noncharacters.
+# Controls, marks of direction, invisible operators and fillers, annotation characters, halves of characters, noncharacters, and
+# what has no glyph by definition, also where nothing is assigned yet (Default_Ignorable_Code_Point).
 CONTROLS = "\x00-\x1f\x7f-\x9f"
 NEVER = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff"
-    "\ufdd0-\ufdef\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f"
-)
+    "\ufdd0-\ufdef\ud800-\udfff\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"
+) + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
+# A letter of Braille without dots is a space.
+BLANK_LETTERS = str.maketrans("\u2800", " ")
 # Flags of regions, such as Scotland (UTS 51, section 1.4.6): tags belong there and nowhere else.
 FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)|[\U000e0020-\U000e007f]")
 # Joiners: between two characters that can be seen they are a part of the writing, or of an emoji.
@@ -29,7 +32,7 @@ BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 
 def name_form(text: str) -> str:
     """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left."""
-    return shown_or_nothing(JOINER.sub("", without(UNWANTED, SPACES.sub(" ", composed(text)))).strip())
+    return shown_or_nothing(JOINER.sub("", without(UNWANTED, SPACES.sub(" ", composed(text).translate(BLANK_LETTERS)))).strip())
 
 
 def prose_form(text: str) -> str:
@@ -65,4 +68,5 @@ def shown_or_nothing(text: str) -> str:
 
 
 def is_seen(char: str) -> bool:
-    return unicodedata.category(char)[0] not in "ZM" and unicodedata.category(char) not in ("Cc", "Cf") and char not in BLANK
+    category = unicodedata.category(char)
+    return category[0] not in "ZM" and category not in ("Cc", "Cf") and char not in BLANK and not UNWANTED.match(char)

@@ -37,7 +37,7 @@ View = Callable[[], Awaitable[Response]]
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
     """One route per command of admins."""
-    admins, names = Admins(node.config), {"localhost", *(name.lower() for name in node.config.http.admin_hosts)}
+    admins, names = Admins(node.config), own_names(node.config.http.admin_hosts)
 
     @app.before_request
     async def check_host() -> Response | None:
@@ -119,3 +119,8 @@ def is_own_host(host: str, names: Collection[str]) -> bool:
     """Whether a Host header is an address, or one of these names; with or without a port."""
     name = name_of(host)
     return parse(name) is not None or name.lower().removesuffix(".") in names
+
+
+def own_names(configured: Collection[str]) -> frozenset[str]:
+    """Names of this server as they are compared: lower case, no dot at the end."""
+    return frozenset(name.lower().removesuffix(".") for name in ("localhost", *configured))

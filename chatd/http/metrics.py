@@ -54,7 +54,7 @@ def is_direct(proxies: Sequence[Network]) -> bool:
     peer = request.remote_addr or ""
     if not is_loopback(peer) or is_trusted(peer, proxies) or any(name in request.headers for name in SOMEBODY_ELSE):
         return False
-    host = name_of(request.headers.get("Host", ""))
+    host = name_of(request.headers.get("Host", "")).lower().removesuffix(".")
     return host == "localhost" or is_loopback(host)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from chatd.domain.addresses import parse
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.store import queries
@@ -18,7 +19,9 @@ from chatd.wire.uploads import PATH
 
 SQL = queries.load("attachments")
 # A scheme, an authority, and nothing that ends a link or hides where it leads: spaces, controls, backslashes, quotes, brackets.
-WEB_URL = re.compile(r"https?://[^\s\\<>\"`{}|^/?#@][^\s\\<>\"`{}|^]*", re.IGNORECASE)
+WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
+# An IPv6 address in brackets, or a name; then the port.
+PLACE = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\[\]:%!$&'()*+,;=]+))(?::([0-9]{0,5}))?", re.IGNORECASE)
 SOUND = ("video/mp4", "video/webm")
 
 
@@ -42,8 +45,22 @@ def check_form(given: AttachmentInput, path: str) -> None:
             raise Refused("bad_request", f"{path}: a link has a url and no upload")
     elif given.type not in (None, "link"):
         raise Refused("bad_request", f"{path}: only a link has a url; name the upload of a file")
-    elif WEB_URL.fullmatch(given.url) is None or not given.url.isprintable():
+    elif not is_web_url(given.url):
         raise Refused("bad_request", f"{path}.url: expected an http or https address")
+
+
+def is_web_url(url: str) -> bool:
+    """An http or https address whose characters can all be seen, with a host and a port that can exist."""
+    match = WEB_URL.fullmatch(url)
+    place = match and PLACE.fullmatch(match[1].rpartition("@")[2])
+    if not place or not url.isprintable() or int(place[3] or 0) >= 2**16:
+        return False
+    return parse(place[1]) is not None if place[1] else all(map(is_label, place[2].removesuffix(".").split(".")))
+
+
+def is_label(label: str) -> bool:
+    """A part of a host name, of any script: letters, digits and marks, with one that is no punctuation."""
+    return len(label) < 64 and any(map(str.isalnum, label))
 
 
 def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> Json:

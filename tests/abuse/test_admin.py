@@ -216,6 +216,15 @@ FOREIGN_HOSTS = [
     "0x7f000001",
     "evil.test#127.0.0.1",
     "evil@127.0.0.1",
+    "127.0.0.1@evil.test",
+    "localhost:80@evil.test",
+    "127.0.0.1:80@evil.test",
+    "localhost:80:90",
+    "localhost:evil.test",
+    "127.0.0.1%evil.test",
+    "[::1",
+    "[::1]evil.test",
+    "[::1]:evil.test",
     "",
 ]
 

@@ -62,6 +62,13 @@ def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
     assert time.process_time() - began < 5.0
 
 
-@pytest.mark.parametrize("text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l"])
+@pytest.mark.parametrize(
+    "text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l", "🅿🅰🆈🅿🅰🅻", "🅟🅐🅨🅟🅐🅛"]
+)
 def test_letters_that_look_alike(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")
+
+
+def test_a_lunate_sigma_looks_like_a_c() -> None:
+    assert WordFilter(["scam"]).is_in("a \u0455\u03f2\u0430m")
+    assert WordFilter(["scam"]).is_in("A S\u03f9AM")

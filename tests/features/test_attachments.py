@@ -11,7 +11,7 @@ from chatd.store.postgres import open_postgres
 from tests.files import MP4, PDF, fetched, picture, stored
 from tests.support import NOBODY, Daemon, Person, covers, operator
 
-FORGED = [
+FORGED: list[Any] = [
     {"url": "javascript:alert(1)"},
     {"type": "link", "url": "JaVaScRiPt:alert(1)"},
     {"url": "java\tscript:alert(1)"},
@@ -32,6 +32,15 @@ FORGED = [
     {"url": "https://x.test/\u200b"},
     {"url": 'https://x.test/"onerror=x'},
     {"url": " https://x.test/"},
+    *(
+        {"url": f"https://{place}/a"}
+        for place in (":", ":80", ".", "..", "a..b", "-", "_", "&", "!", "%00", "a%2fb", "x.test:abc")
+    ),
+    *(
+        {"url": f"https://{place}"}
+        for place in ("x.test:99999", "a:b:c", "[::1", "[zz]", "[::1]x", "u@", "@", "u:p@:80", "\u3002")
+    ),
+    {"url": f"https://{'a' * 64}.test/"},
     {"url": ""},
     {"url": "https://x.test/" + "a" * 2048},
     {"url": None},
@@ -51,6 +60,20 @@ FORGED = [
     None,
     [],
 ]
+
+
+HOSTS = (
+    "x.test:8443", "x.test.", "[2001:db8::1]:80", "192.0.2.1", "b\u00fccher.example", "\u4f8b\u3048.jp", "a-b_c.test", "x:",
+    "u:p@x.test",
+)  # fmt: skip
+
+
+async def test_a_link_to_any_host_that_can_exist(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        for host in HOSTS:
+            link = {"type": "link", "url": f"HTTPS://{host}/%20?q=[1]&r='#top"}
+            await alice.send(conversation, attachments=[link])
+            assert (await bob.event("message.new"))["message"]["attachments"] == [link]
 
 
 async def uploaded(daemon: Daemon, person: Person, data: bytes, name: str | None = "cat.png") -> dict[str, Any]:

@@ -24,6 +24,11 @@ INVISIBLE = (
     "\u0301",
     "\u2060 \u200e",
     "\U000e0041",
+    "\U000e0080",
+    "\U000e0fff\U000e01f0",
+    "\U0001d159",
+    "\U0001fffe\U0010ffff",
+    "\u2065",
 )
 
 
@@ -110,6 +115,8 @@ async def test_what_nobody_else_reads_passes(config: Config) -> None:
         ("A\x00\x07\x1b[31m\x9fnn".replace("\x00", ""), "A[31mnn"),
         ("\ufeffA\u200bn\u00adn\u2060", "Ann"),
         ("Ann\u3164\uffa0", "Ann"),
+        ("A\U000e0fffn\U0001d159n\U0001ffff", "Ann"),
+        ("\u2800Ann\u2800\u2800Lee\u2800", "Ann Lee"),
         ("Cafe\u0301", "Caf\u00e9"),
         ("👩\u200d💻 Ann \u200d", "👩\u200d💻 Ann"),
         ("می\u200cخواهم", "می\u200cخواهم"),
