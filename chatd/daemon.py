@@ -26,7 +26,7 @@ from chatd.http.app import build_app
 from chatd.http.server import serve_http
 from chatd.http.starting import answering_while_starting
 from chatd.ids import uuid7
-from chatd.node import installation, jwks, reports, roster, rounds, sign_in, uploads, write_probe
+from chatd.node import installation, jwks, reports, roster, rounds, sign_in, stale_statistics, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
 from chatd.node.context import Node
@@ -196,6 +196,7 @@ def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
         start(f"round {job.__name__}", rounds.turn, node, job, pause_s)
     start("timers", wheel.run)
     start("write probe", write_probe.watch, node.db)
+    start("stale statistics", stale_statistics.watch, node.db)
     start("matcher", node.matcher.run, node.health)
     start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
     start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)

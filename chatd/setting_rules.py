@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s]+)")
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HOST = 253
@@ -42,13 +42,19 @@ def origin(value: str) -> None:
     """As a browser writes it: small letters, no path, no default port."""
     if value == "*":
         return
-    found = ORIGIN.fullmatch(value)
-    if found is None or value != value.lower():
+    scheme, _, rest = value.partition("://")
+    if (
+        not SCHEME.fullmatch(scheme)
+        or not rest
+        or set("/?#@").intersection(rest)
+        or rest.split() != [rest]
+        or value != value.lower()
+    ):
         raise ValueError(
             f"{value!r} is no origin: scheme://host[:port] in small letters, without a path, such as https://chat.example.org"
         )
     checked_url(value)
-    if urlsplit(value).port == DEFAULT_PORTS.get(found[1], 0):
+    if urlsplit(value).port == DEFAULT_PORTS.get(scheme, 0):
         raise ValueError(f"{value!r}: browsers leave out the default port; write {value.rpartition(':')[0]}")
 
 

@@ -51,7 +51,10 @@ order by b.id desc limit $4
 -- name: in_force
 -- The longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.
 select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
-from bans b
-where b.tenant = $1 and (b.device_hash = $2 or b.address_hash = any($3::bytea[]))
-    and b.lifted_at is null and (b.expires_at is null or b.expires_at > $4)
+from (
+    select * from bans where tenant = $1 and device_hash = $2 and lifted_at is null
+    union all
+    select * from bans where tenant = $1 and address_hash = any($3::bytea[]) and lifted_at is null
+) as b
+where b.expires_at is null or b.expires_at > $4
 order by 1 desc limit 1

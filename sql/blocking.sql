@@ -15,10 +15,8 @@ on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 -- name: settle
 -- The direct conversation of two is closed as long as one of them has blocked the other: tenant, two users.
 update conversations c
-set blocked = exists (
-        select 1 from blocks b
-        where b.tenant = $1 and ((b.blocker = $2 and b.blocked = $3) or (b.blocker = $3 and b.blocked = $2))
-    ),
+set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3)
+        or exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2),
     changed = pg_current_xact_id()
 where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high = greatest($2::uuid, $3::uuid)
 returning c.id::text, c.blocked

@@ -17,5 +17,7 @@ select pg_advisory_xact_lock(hashtextextended(
 
 -- name: between_two
 -- Whether one of two has blocked the other, whoever it is: tenant, two users.
-select 1 from blocks b
-where b.tenant = $1 and ((b.blocker = $2 and b.blocked = $3) or (b.blocker = $3 and b.blocked = $2)) limit 1
+select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
+union all
+select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2
+limit 1

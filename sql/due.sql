@@ -15,6 +15,7 @@ returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_i
         select 1 from bans b
         where b.tenant = s.tenant and b.user_id = s.sender and b.lifted_at is null
             and (b.expires_at is null or b.expires_at > millis())
+        offset 0
     ) as banned
 
 -- name: done

@@ -109,12 +109,14 @@ filed as (
 ),
 files as (
     insert into report_uploads (tenant, report, upload)
-    select filed.tenant, filed.id, u.id
+    select filed.tenant, filed.id, named.id
     from filed
-    join uploads u on u.tenant = filed.tenant and u.id in (
-        select (f.id #>> '{}')::uuid from jsonb_path_query(filed.transcript, '$[*].attachments[*].upload') as f (id)
-    )
-    for share of u
+    cross join lateral (
+        select distinct (f.id #>> '{}')::uuid as id from jsonb_path_query(filed.transcript, '$[*].attachments[*].upload') as f (id)
+    ) as named
+    cross join lateral (
+        select 1 from uploads u where u.tenant = filed.tenant and u.id = named.id limit 1 for share of u
+    ) as held
 )
 select filed.id::text from filed
 

@@ -4,7 +4,9 @@
 select a.tenant, a.user_id::text as user, a.viewer::text as viewer, s.last_seen_at as last_seen
 from unnest($1::text[], $2::uuid[], $3::uuid[]) as a (tenant, user_id, viewer)
 join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null
-left join user_settings s on s.tenant = a.tenant and s.user_id = a.user_id
+left join lateral (
+    select s.last_seen_at, s.show_presence from user_settings s where s.tenant = a.tenant and s.user_id = a.user_id limit 1
+) as s on true
 where a.user_id = a.viewer or (
     not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.user_id and b.blocked = a.viewer)
     and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.blocked = a.user_id)

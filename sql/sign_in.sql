@@ -30,9 +30,13 @@ from (
 ) as p
 left join match_members stranger on stranger.tenant = $1 and stranger.user_id = $2 and stranger.ended_at is null
 left join lateral (
-    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason from bans b
-    where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
-        and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
+    from (
+        select * from bans where tenant = $1 and user_id = $2 and lifted_at is null
+        union all
+        select * from bans where tenant = $1 and address_hash = any($5::bytea[]) and lifted_at is null
+    ) as b
+    where b.expires_at is null or b.expires_at > $6
     order by 1 desc limit 1
 ) as ban on true
 
@@ -46,8 +50,12 @@ select
     ban.banned_until, ban.ban_reason
 from (select 1) as one
 left join lateral (
-    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason from bans b
-    where b.tenant = $1 and (b.user_id = $2 or b.address_hash = any($5::bytea[]))
-        and b.lifted_at is null and (b.expires_at is null or b.expires_at > $6)
+    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
+    from (
+        select * from bans where tenant = $1 and user_id = $2 and lifted_at is null
+        union all
+        select * from bans where tenant = $1 and address_hash = any($5::bytea[]) and lifted_at is null
+    ) as b
+    where b.expires_at is null or b.expires_at > $6
     order by 1 desc limit 1
 ) as ban on true

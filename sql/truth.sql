@@ -46,9 +46,9 @@ where d.changed >= $3::text::xid8
 -- Those of these users who have changed something of their own at or after a horizon: tenants, users, pairwise; horizon.
 select u.tenant, u.id::text as user
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8)
-    or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8)
-    or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8)
+where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8 offset 0)
+    or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8 offset 0)
+    or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8 offset 0)
 
 -- name: ended_sessions
 -- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants, logins (null for tokens of

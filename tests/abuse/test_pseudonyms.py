@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.request import Request, urlopen
 
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
@@ -40,7 +41,7 @@ class Tapped:
         data = await link._connection.get_message()
         raw = data.encode() if isinstance(data, str) else data
         self.frames.setdefault(link, []).append(raw)
-        frame_id, body = link._format.decode(data)
+        frame_id, body = msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
         link._heard = trio.current_time()
         return frame_id, Reply(body)
 

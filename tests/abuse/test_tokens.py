@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from chatd.config import Auth, Config, Tenant
 from chatd.errors import Refused
+from chatd.health import Condition
 from chatd.node.jwks import refresh
 from chatd.node.keys import Keyring, WeakKey, read_jwks
 from tests.support import Daemon, running
@@ -218,6 +219,10 @@ def test_one_tenants_key_opens_nothing_at_another() -> None:
     assert keyring().verify(token(CLAIMS | {"tid": "acme"}, SECRET[::-1]), NOW).tenant == "acme"
 
 
+def conditions_of(ring: Keyring) -> dict[str, Condition]:
+    return {name: Condition(f"signing keys of tenant {name}") for name in ring.tenants}
+
+
 async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_stay(tmp_path: Any) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     path = tmp_path / "keys.json"
@@ -226,10 +231,10 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
     ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=str(path))))
     good = jwt.encode(CLAIMS, key, algorithm="EdDSA", headers={"kid": "a"})
     assert refused(good, ring)
-    await refresh(ring)
+    await refresh(ring, conditions_of(ring))
     assert ring.verify(good, NOW).user == USER
     path.write_text("{}")
-    await refresh(ring)
+    await refresh(ring, conditions_of(ring))
     assert ring.verify(good, NOW).user == USER
     with pytest.raises(ValueError, match="JWKS"):
         read_jwks(b'{"keys":[]}', "EdDSA")
@@ -239,9 +244,9 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
 async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: pytest.LogCaptureFixture) -> None:
     ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=source)))
     ring.set_keys("default", {"a": "the last good one"})
-    await refresh(ring)
+    await refresh(ring, conditions_of(ring))
     assert ring.tenants["default"].keys == {"a": "the last good one"}
-    assert "could not be read" in caplog.text
+    assert "signing keys of tenant default fails" in caplog.text
 
 
 async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:

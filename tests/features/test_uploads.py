@@ -10,14 +10,16 @@ from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import uuid7
 from chatd.node.uploads import DAY, Sweep
-from chatd.store.folder import Folder
+from chatd.store.folder import IDENTITY, Folder
 from chatd.store.postgres import Postgres, open_postgres
 from tests.files import PDF, fetched, stored
 from tests.support import NOBODY, Daemon, covers
 
 
 def files(daemon: Daemon) -> list[Path]:
-    return [path for path in (Path(daemon.config.data.dir) / "uploads").rglob("*") if path.is_file()]
+    """The files of uploads; the folder also holds its own identity."""
+    found = (Path(daemon.config.data.dir) / "uploads").rglob("*")
+    return [path for path in found if path.is_file() and path.name != IDENTITY]
 
 
 @covers("upload.delete")

@@ -226,7 +226,8 @@ async def test_refusals_have_their_status_and_when_to_come_back(config: Config) 
         answers = [await daemon.rest("GET", "/v1/conversations", token=token) for _ in range(2)]
         assert [answer.status for answer in answers] == [200, 429]
         assert answers[1].body["retryable"] is True
-        assert 1 <= int(answers[1].headers["retry-after"]) <= 20
+        # Database time is charged afterwards: at most a burst is owed, and one command is to come.
+        assert 1 <= int(answers[1].headers["retry-after"]) <= 30
 
 
 @pytest.mark.parametrize(("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")])

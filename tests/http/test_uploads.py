@@ -11,6 +11,7 @@ from PIL import Image
 from chatd.client import sign_up
 from chatd.config import Config, Tenant
 from chatd.http.ranges import Unsatisfiable, wanted
+from chatd.store.folder import IDENTITY
 from chatd.store.postgres import open_postgres
 from chatd.wire.uploads import Upload
 from tests.features.test_uploads import use
@@ -182,7 +183,7 @@ async def test_files_are_for_this_user_only(config: Config, daemon: Daemon) -> N
     assert path.read_bytes() == PDF
     assert path.stat().st_mode & 0o777 == 0o600
     assert {place.stat().st_mode & 0o777 for place in (folder, path.parent, path.parent.parent)} == {0o700}
-    assert [file for file in folder.rglob("*") if file.is_file()] == [path]
+    assert {file for file in folder.rglob("*") if file.is_file()} == {path, folder / IDENTITY}
 
 
 async def test_other_requests_keep_their_own_limit(daemon: Daemon) -> None:

@@ -1,0 +1,249 @@
+"""Plans that were made while the tables were empty do not stay once there are rows: every statement looks rows up by key."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from hashlib import md5
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import trio
+import trio_asyncio
+
+from chatd.config import PostgresSection
+from chatd.node import stale_statistics
+from chatd.store import queries
+from chatd.store.postgres import Postgres, server_settings
+from chatd.store.statements import NESTED
+
+ROWS = 4000
+# By type: the value of a column in row g.
+VALUES = {
+    "text": "'v' || g",
+    "uuid": "md5(g::text)::uuid",
+    "int8": "g",
+    "int4": "g",
+    "int2": "g % 100",
+    "bool": "g % 10 = 0",
+    "bytea": "decode(md5(g::text), 'hex')",
+    "jsonb": "'{}'::jsonb",
+    "float8": "g",
+    "tsvector": "to_tsvector('simple', g::text)",
+}
+# Columns of which many rows share a value: what stands for g in them. Any two of them together are a key.
+SHARED = {
+    **dict.fromkeys(("conversation", "match", "login", "report", "blocked", "upload"), "(g / 10)"),
+    **dict.fromkeys(("user_id", "sender", "owner", "creator", "blocker", "reporter", "target"), "(g % 400)"),
+}
+# Tables of one row, which describe the installation.
+ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
+SWEEP = "looks through a table, in the background"
+LIST = "a page of a list, in the order of its index"
+FEW = "there are few of these rows: of one user or message, or within a minute"
+ADMIN = "a search by an administrator"
+# By statement and table: why it may read more than it returns.
+EXCEPTIONS = {
+    **dict.fromkeys(("auth.sweep_refresh_tokens refresh_tokens", "auth.sweep_revoked_tokens revoked_tokens"), SWEEP),
+    **dict.fromkeys(("auth.sweep_tickets tickets", "auth.sweep_logins logins", "auth.sweep_logins refresh_tokens"), SWEEP),
+    **dict.fromkeys(("due.take scheduled_messages", "erasure.take erasures", "erasure.forget_own invites"), SWEEP),
+    **dict.fromkeys((f"idle_accounts.idle {table}" for table in ("match_members", "bans", "reports")), SWEEP),
+    **dict.fromkeys((f"uploads.examine {table}" for table in ("upload_uses", "scheduled_uploads", "reports")), SWEEP),
+    **dict.fromkeys(("idle_accounts.old_invites invites", "search_index.behind conversations"), SWEEP),
+    **dict.fromkeys(("reports.purge_messages withheld_messages", "reports.purge_uploads withheld_uploads"), SWEEP),
+    **dict.fromkeys(("audit.page audit_log", "bans.page bans", "erasure.page erasures", "reports.page reports"), LIST),
+    "receipts.page members": LIST,
+    **dict.fromkeys((f"{each} marks" for each in ("erasure.forget_marks", "search.page", "stars.page")), FEW),
+    **dict.fromkeys(("erasure.forget_access tickets", "matching.keep match_members"), FEW),
+    "search.page search_index": "turns bitmap scans on for itself, see chatd/node/searching.py",
+    "trace.message_anywhere conversations": ADMIN,
+}
+COLUMNS = """
+select c.oid::regclass::text as name, array_agg(a.attname::text order by a.attnum) as columns,
+    array_agg(t.typname::text order by a.attnum) as types,
+    array_agg(a.attnotnull order by a.attnum) as needed
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attidentity = '' and a.attgenerated = ''
+join pg_type t on t.oid = a.atttypid
+where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace group by 1
+"""
+INDEXES = """
+select i.relname::text as name, x.indrelid::regclass::text as on, x.indisunique and x.indpred is null as is_key,
+    array(select coalesce(a.attname::text, '?') from unnest(x.indkey::int2[]) with ordinality as k (number, ord)
+        left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.number order by ord) as columns
+from pg_index x join pg_class i on i.oid = x.indexrelid where i.relnamespace = 'public'::regnamespace
+"""
+
+
+class Index(NamedTuple):
+    on: str
+    is_key: bool
+    columns: list[str]
+
+
+async def fill(connection: Any) -> set[str]:
+    """Rows in every table. Returns the tables that can have many. References and checks play no part in a plan."""
+    large = set()
+    await connection.execute("set session_replication_role = replica")
+    for row in await connection.fetch(
+        "select conrelid::regclass::text as on, conname as name from pg_constraint where contype = 'c' and conrelid <> 0"
+    ):
+        await connection.execute(f'alter table {row["on"]} drop constraint "{row["name"]}"')
+    for row in await connection.fetch(COLUMNS):
+        if row["name"] in ONE_ROW:
+            continue
+        columns = zip(row["columns"], row["types"], row["needed"], strict=True)
+        values = {name: value(name, kind, needed) for name, kind, needed in columns if kind in VALUES}
+        names = ", ".join(f'"{name}"' for name in values)
+        rows = f"select {', '.join(values.values())} from generate_series(1, {ROWS}) g"
+        status = await connection.execute(f"insert into {row['name']} ({names}) {rows} on conflict do nothing")
+        if int(status.split()[-1]) > 100:
+            large.add(row["name"])
+    return large
+
+
+def value(column: str, kind: str, needed: bool) -> str:
+    if column == "tenant":
+        return "'default'"
+    found = re.sub(r"\bg\b", SHARED.get(column, "g"), VALUES[kind])
+    return found if needed else f"case when g % 2 = 0 then {found} end"
+
+
+@asynccontextmanager
+async def planner(dsn: str) -> AsyncIterator[Any]:
+    """A connection as the daemon has it, that makes at once the plan which others make at the sixth call."""
+    connection = await asyncpg.connect(dsn, server_settings=server_settings(PostgresSection(), "test"))
+    try:
+        await connection.execute("set statement_timeout = '60s'; set plan_cache_mode = force_generic_plan")
+        yield connection
+    finally:
+        await connection.close()
+
+
+def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
+        yield plan
+    for part in plan.get("Plans", ()):
+        yield from scans(part)
+
+
+def columns_in(condition: str) -> set[str]:
+    """Those that are compared for equality with one value each, in any case."""
+    return set() if " OR " in condition else set(re.findall(r"(\w+)\)?(?:::\w+)? = (?!ANY)", condition))
+
+
+def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
+    """Why it reads more than it looks for; empty when it does not."""
+    if "Index Name" not in scan:
+        return "" if scan["Node Type"] == "Tid Scan" else "reads all rows"
+    index, condition = indexes[scan["Index Name"]], scan.get("Index Cond", "")
+    if not re.search(rf"\b{index.columns[0]}\b", condition):
+        return f"walks {scan['Index Name']}"
+    used = columns_in(condition)
+    given = used | columns_in(scan.get("Filter", ""))
+    keys = [set(each.columns) for each in indexes.values() if each.is_key and each.on == index.on]
+    if any(key <= given for key in keys) and not any(key <= used for key in keys):
+        return f"has a key, and looks in {scan['Index Name']} by {condition}"
+    return ""
+
+
+async def prepared(connection: Any) -> dict[str, str]:
+    """The EXPLAIN of every statement, by its name."""
+    explains = {}
+    for path in sorted(queries.folder().glob("*.sql")):
+        for name, sql in queries.load(path.stem).statements.items():
+            if not re.match(r"with|select|insert|update|delete", sql):
+                continue
+            statement = f"{path.stem}.{name}"
+            await connection.execute(f'prepare "{statement}" as {sql}')
+            explains[statement] = f'explain (format json) execute "{statement}"'
+    for row in await connection.fetch("select name, cardinality(parameter_types) as size from pg_prepared_statements"):
+        if row["name"] in explains and row["size"]:
+            explains[row["name"]] += f"({', '.join(['null'] * row['size'])})"
+    return explains
+
+
+async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> dict[str, str]:
+    """By statement and table."""
+    indexes = {row["name"]: Index(row["on"], row["is_key"], row["columns"]) for row in await connection.fetch(INDEXES)}
+    found = {}
+    for statement, explain in explains.items():
+        plan = json.loads(await connection.fetchval(explain))[0]["Plan"]
+        for scan in scans(plan):
+            why = fault(scan, indexes) if scan["Relation Name"] in large else ""
+            if why:
+                found[f"{statement} {scan['Relation Name']}"] = why
+    return found
+
+
+async def append(connection: Any) -> str:
+    """One message with an upload, through append_messages."""
+    message = ["default"], [id_of(15)], [id_of(150)], ["new"], [id_of(-1)], ["text"], [f'[{{"upload": "{id_of(5)}"}}]']
+    row = await connection.fetchrow(queries.load("journal").append_messages, *message, [None], ["{}"], [None], 1)
+    return str(row["outcome"])
+
+
+def id_of(number: int) -> str:
+    """The id that row `number` has."""
+    return str(UUID(md5(str(number).encode()).hexdigest()))
+
+
+async def reads(connection: Any) -> int:
+    """Rows that this transaction has read."""
+    sql = "select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int from pg_stat_xact_user_tables"
+    return int(await connection.fetchval(sql))
+
+
+async def test_every_statement_that_was_planned_on_empty_tables_looks_rows_up_by_key(dsn: str, store: Postgres) -> None:
+    async def before_and_after() -> tuple[dict[str, str], dict[str, str]]:
+        async with planner(dsn) as connection, planner(dsn) as other:
+            await other.execute("vacuum analyze")
+            explains = await prepared(connection)
+            for explain in explains.values():
+                await connection.fetchval(explain)
+            large = await fill(other)
+            before = await faults(connection, explains, large)
+            await trio_asyncio.trio_as_aio(stale_statistics.renew)(store)
+            return before, await faults(connection, explains, large)
+
+    before, after = await trio_asyncio.aio_as_trio(before_and_after)()
+    assert len(before) > 100
+    assert {place: why for place, why in after.items() if place not in EXCEPTIONS} == {}
+    assert await stale_statistics.renew(store) == []
+
+
+async def test_an_append_that_was_planned_on_empty_tables_reads_few_rows(dsn: str, store: Postgres) -> None:
+    async def before_and_after() -> tuple[int, int]:
+        async with planner(dsn) as connection, planner(dsn) as other:
+            await other.execute("vacuum analyze")
+            await connection.execute(NESTED)
+            assert await append(connection) == "not_found"
+            await fill(other)
+            counts = []
+            for renew in (False, True):
+                if renew:
+                    await trio_asyncio.trio_as_aio(stale_statistics.renew)(store)
+                turn = connection.transaction()
+                await turn.start()
+                assert await append(connection) == "new"
+                counts.append(await reads(connection))
+                await turn.rollback()
+            return counts[0], counts[1]
+
+    before, after = await trio_asyncio.aio_as_trio(before_and_after)()
+
+    assert before > 1000
+    assert after < 30
+
+
+async def test_a_table_that_is_filled_again_in_the_same_pages_is_analysed(db: Postgres) -> None:
+    await db.run("create table again (n int) with (autovacuum_enabled = off)")
+    await db.run("insert into again select generate_series(1, 1000)")
+    assert "again" in await stale_statistics.renew(db)
+    await db.run("delete from again where n < 1000")
+    await db.run("vacuum analyze again")
+    await db.run("insert into again select generate_series(1, 900)")
+    with trio.fail_after(30):
+        while "again" not in await stale_statistics.renew(db):
+            await trio.sleep(0.2)
