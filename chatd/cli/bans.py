@@ -20,7 +20,7 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import database
-from chatd.cli.printing import records
+from chatd.cli.printing import records, say
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import is_uuid
@@ -63,11 +63,11 @@ async def add_ban(
         if address is not None:
             hash_ = hash_of(config, address)
             await check_secret(db, config.data.secret)
-            print(await bans.ban_range(db, operator(tenant), hash_, reason, until))
+            say(await bans.ban_range(db, operator(tenant), hash_, reason, until))
             order = orders.CloseRange(tenant, hash_, now_ms())
         else:
             assert user is not None
-            print(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
+            say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
             # From here the time counts until their sockets are closed.
             order = orders.CloseUser(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)

@@ -68,14 +68,17 @@ class Terminal:
         self._to = to
         self._http = http
         self._url = url
+        self._user = ""
         self._current: str | None = None
         self._names: dict[str, str] = {}
+        self._titles: dict[str, str] = {}
         # The last message, and the last one of one's own.
         self._last: str | None = None
         self._own: str | None = None
 
     async def run(self) -> None:
         account = await self._sign_in()
+        self._user = account.user
         self._say(f"You are {self._name}, {account.user}")
         async with connect(self._url or socket_url(self._http), account) as client:
             if self._to:
@@ -109,10 +112,28 @@ class Terminal:
 
     def _enter(self, conversation: Conversation) -> None:
         self._current, self._last, self._own = conversation.id, None, None
+        self._title(conversation)
         members = conversation.members or []
         for member in members:
             self._learn(member)
         self._say(f"With {', '.join(self._names[member.user] for member in members)}. Write a line.")
+
+    def _title(self, conversation: Conversation) -> str:
+        """The name of a conversation: its title, or the names of the others; kept for the lines that come from it."""
+        members = conversation.members or []
+        for member in members:
+            self._learn(member)
+        others = ", ".join(self._names[member.user] for member in members if member.user != self._user)
+        title = printable(conversation.title or others) or conversation.id[:8]
+        self._titles[conversation.id] = title
+        return title
+
+    def _place(self, conversation: str) -> str:
+        """What a line begins with: the name of its conversation, once there is more than one."""
+        if self._current:
+            self._titles.setdefault(self._current, self._current[:8])
+        title = self._titles.setdefault(conversation, conversation[:8])
+        return f"[{title}] " if len(self._titles) > 1 else ""
 
     def _learn(self, member: Member) -> None:
         self._names[member.user] = printable(member.name or member.user[:8])
@@ -145,10 +166,10 @@ class Terminal:
             await self._talk_to(client, argument.strip())
         elif command == "/list":
             for item in (await client.conversations()).items:
-                self._say(f"  {item.id}  {item.unread} unread")
+                self._say(f"  {item.id}  {self._title(item)}  {item.unread} unread{self._preview(item)}")
         elif command == "/history" and self._current:
             for message in (await client.history(self._current, limit=20)).items:
-                self._show_message(message)
+                self._show_message(message, self._current)
         elif command == "/group" and argument:
             await self._begin_group(client, *argument.split())
         elif command == "/react" and argument and self._current and self._last:
@@ -176,24 +197,38 @@ class Terminal:
             elif getattr(event, "user", "") != client.user:
                 line = line_of(event, self._who)
                 if line is not None:
-                    self._say("  " + printable(line))
+                    conversation = getattr(event, "conversation", None)
+                    place = self._place(conversation) if isinstance(conversation, str) else ""
+                    self._say(f"  {place}{printable(line)}")
             if isinstance(event, ConversationGone) and event.conversation == self._current:
                 self._current = None
 
     async def _take_message(self, client: Client, event: MessageNew) -> None:
         self._current = self._current or event.conversation
+        if event.conversation not in self._titles:
+            with suppress(Refused, Disconnected):
+                self._title((await client.call("conversation.get", conversation=event.conversation)).conversation)
         if event.conversation == self._current and not event.message.system:
             self._last = event.message.id
-        self._show_message(event.message)
+        self._show_message(event.message, event.conversation)
         with suppress(Refused, Disconnected):
             await client.read(event.conversation, event.message.seq)
 
-    def _show_message(self, message: Message) -> None:
+    def _show_message(self, message: Message, conversation: str) -> None:
         line = printable(message_line(message, self._who))
+        place = self._place(conversation)
         if message.system:
-            self._say("  " + line)
+            self._say(f"  {place}{line}")
         else:
-            out.print(styled((self._who(message.sender), "bold"), f": {line}"))
+            out.print(styled((place, "dim"), (self._who(message.sender), "bold"), f": {line}"))
+
+    def _preview(self, conversation: Conversation) -> str:
+        """The last message, for `/list`."""
+        last = conversation.last_message
+        if last is None:
+            return ""
+        line = message_line(last, self._who)
+        return f"  {line}" if last.system else f"  {self._who(last.sender)}: {line}"
 
     def _who(self, user: str) -> str:
         return self._names.get(user, user[:8])
@@ -217,9 +252,12 @@ def socket_url(http: str) -> str:
 
 
 async def lines() -> AsyncIterator[str]:
-    """Lines from standard input, until its end; waiting for one does not keep the program from ending."""
+    """Lines from standard input, until its end; waiting for one does not keep the program from ending.
+
+    Bytes that are not UTF-8 are replaced.
+    """
     while True:
-        line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+        line = await trio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True)
         if not line:
             return
-        yield line.strip()
+        yield line.decode("utf8", "replace").strip()

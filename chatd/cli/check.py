@@ -91,9 +91,8 @@ def shown(finding: Finding) -> Any:
 def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
     """Whether a server has known holes."""
     said = releases.warning(kind, version)
-    return Finding(
-        what, True, said or f"no known hole in {kind} {'.'.join(map(str, version))}", f"update {kind}", code, bool(said)
-    )
+    detail = said or f"no known hole in {kind} {'.'.join(map(str, version))}"
+    return Finding(what, True, detail, f"update {kind}", code, warn=bool(said))
 
 
 async def collect(loaded: Loaded) -> list[Finding]:

@@ -1,13 +1,12 @@
 """What the commands share: the configuration, what people type, and failures that are told instead of thrown.
 
-Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong.
+Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong, 141 nobody reads the output.
 """
 
 import getpass
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import trio
 import typer
 
-from chatd.cli.printing import complain, err, styled
+from chatd.cli.printing import complain, err, styled, write_json
 from chatd.clock import now_ms
 from chatd.errors import OperatorError, Refused
 from chatd.ids import is_uuid
@@ -88,7 +87,7 @@ def only_one(group: BaseException) -> BaseException:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    write_json(json.dumps(value, indent=2) + "\n")
 
 
 def seconds_of(text: str) -> int:

@@ -3,6 +3,7 @@
 All of them together take two seconds to import, most of which only the daemon needs.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from chatd import __version__
+from chatd.cli.printing import complain, say
+from chatd.cli.streams import flush_output, guard_streams
 
 # Name of the command: where it is. An `app` is a group of commands.
 COMMANDS = {
@@ -34,6 +37,7 @@ COMMANDS = {
     "maintenance": "maintenance:app",
     "secret": "secret:app",
 }
+WRONG_USE = 2
 RICH: Any = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 
 
@@ -78,10 +82,22 @@ app = typer.Typer(
 def version(show: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
     """A self-hosted chat backend in one daemon. Begin with `chatd serve`, then `chatd chat --as alice` in another terminal."""
     if show:
-        print(f"chatd {__version__}")
+        say(f"chatd {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
     """The entry point."""
-    app()
+    guard_streams()
+    if any(not is_unicode(argument) for argument in sys.argv):
+        complain("an argument is not UTF-8")
+        raise SystemExit(WRONG_USE)
+    try:
+        app()
+    finally:
+        flush_output()
+
+
+def is_unicode(argument: str) -> bool:
+    """Python holds bytes that are no text as lone surrogates, which nothing can store or send."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in argument)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
-from chatd.cli.printing import out
+from chatd.cli.printing import out, write_json
 from chatd.config import Config
 from chatd.domain.match_replay import Summary, Timed, as_it_was, under
 from chatd.node.pairing import queues_of
@@ -40,7 +40,7 @@ async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
         mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
         for line in await mirror.everything():
-            print(msgspec.json.encode(line).decode())
+            write_json(msgspec.json.encode(line).decode() + "\n")
 
 
 @app.command("replay")

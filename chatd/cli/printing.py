@@ -2,16 +2,19 @@
 
 Rich takes a `str` for markup, and no way of escaping it holds for every text (a backslash before a bracket is one that does
 not): whatever is not our own words goes through `styled`, `plain` or `fields`.
+
+All output of the commands goes through this file (a test of the architecture checks it), which replaces or escapes control
+characters: `out` and `err` for what is styled, `say` for plain lines, `write_json` for JSON.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
 
 # Without them some scripts, and some emoji, are spelled wrong.
 JOINERS = "\u200c\u200d"
@@ -20,6 +23,35 @@ JOINERS = "\u200c\u200d"
 def printable(text: str, keep: str = "") -> str:
     """In one line, except for the signs to `keep`."""
     return "".join(sign if sign.isprintable() or sign in JOINERS or sign in keep else "?" for sign in text.replace("\t", " "))
+
+
+class Terminal(Console):
+    """A console on which no text, however it came there, holds a control character; Rich's own styles are no text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)
+
+
+out = Terminal(soft_wrap=True)
+err = Terminal(stderr=True, soft_wrap=True)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Lines for people and scripts, not styled and not folded."""
+    sys.stdout.write(printable(text, keep="\n") + end)
+    sys.stdout.flush()
+
+
+def write_json(text: str) -> None:
+    """JSON in one or more lines: the same values, with escapes for what is not printable."""
+    sys.stdout.write("".join(sign if sign == "\n" or sign in JOINERS or sign.isprintable() else escape(sign) for sign in text))
+    sys.stdout.flush()
+
+
+def escape(sign: str) -> str:
+    """The escape of one character in a string of JSON."""
+    return json.dumps(sign)[1:-1] if sign != "\x7f" else "\\u007f"
 
 
 def plain(text: str) -> Text:

@@ -17,7 +17,7 @@ def restored(config: ConfigFile = None) -> None:
 
     [bold]Example[/]
 
-      pg_restore --data-only --disable-triggers --dbname chatd backup.dump && chatd restored
+      PGOPTIONS="-c session_replication_role=replica" pg_restore --data-only --dbname chatd backup.dump && chatd restored
     """
     run_async(renew, load_or_exit(config).config)
     out.print("done: clients that come back drop what they have, and sync from the start; nodes that run close their sessions")

@@ -7,7 +7,7 @@ import typer
 
 from chatd import __version__, features
 from chatd.cli.common import AsJson, failures, print_json
-from chatd.cli.printing import out, styled
+from chatd.cli.printing import out, say, styled
 from chatd.node.registry import load
 from chatd.wire.generated import generated
 from chatd.wire.python_types import python_types
@@ -46,4 +46,4 @@ def schema(
     if json:
         print_json(json_schema(rows, registry.events))
     else:
-        print(reference(rows, registry.events), end="")
+        say(reference(rows, registry.events), end="")

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from chatd import daemon, log
 from chatd.cli.check import faults
 from chatd.cli.common import ConfigFile, failed, load_or_exit, run_async
-from chatd.cli.printing import err, out, styled
+from chatd.cli.printing import err, out, say, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.config import Config
 from chatd.daemon import Addresses
@@ -79,7 +79,7 @@ async def run(config: Config, supervised: bool) -> None:
 def announce(config: Config, addresses: Addresses) -> None:
     """Where it is, and what to try next. On a pipe: one line that a script can read."""
     if not out.is_terminal:
-        print(f"chatd is ready: {addresses.socket} {addresses.http}", flush=True)
+        say(f"chatd is ready: {addresses.socket} {addresses.http}")
         return
     usual = addresses.http == "http://127.0.0.1:8081"
     text = NEXT.format(

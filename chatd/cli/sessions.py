@@ -20,7 +20,7 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import databases, redis_alone
-from chatd.cli.printing import out, styled
+from chatd.cli.printing import out, say, styled
 from chatd.config import Config
 from chatd.node import orders
 from chatd.node.answers import Sessions
@@ -120,7 +120,7 @@ def kick(
         print_json({"kicked": rows, "silent": found.silent})
     else:
         for row in rows:
-            print(row["id"])
+            say(row["id"])
     check_nodes(found)
     if not rows:
         raise failed(f"there is no such session in tenant {tenant}")

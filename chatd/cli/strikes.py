@@ -18,7 +18,7 @@ from chatd.cli.common import (
     run_async,
 )
 from chatd.cli.databases import database
-from chatd.cli.printing import records
+from chatd.cli.printing import records, say
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.node import moderation, strikes
@@ -42,7 +42,7 @@ def strike(
     if as_json:
         print_json({"strike": done.id, "count": done.count, "ban": done.ban, "until": done.until})
     else:
-        print(f"strike {done.count}" + (f", banned until {moment(done.until)}" if done.ban else ""))
+        say(f"strike {done.count}" + (f", banned until {moment(done.until)}" if done.ban else ""))
 
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:

@@ -1,6 +1,5 @@
 """chatd top"""
 
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -18,7 +17,7 @@ from chatd.cli.cluster import no_node
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.nodes import state_of
-from chatd.cli.printing import out, plain, table_of
+from chatd.cli.printing import out, plain, table_of, write_json
 from chatd.cli.rates import Latency, Line, Pool, View, view_of
 from chatd.config import Config
 from chatd.errors import Refused
@@ -63,8 +62,7 @@ async def watch(config: Config, once: bool, as_json: bool) -> None:
                 raise no_node()
         elif as_json:
             async for view in found:
-                sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
-                sys.stdout.flush()
+                write_json(msgspec.json.encode(view).decode() + "\n")
         else:
             with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
                 async for view in found:

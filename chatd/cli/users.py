@@ -1,7 +1,6 @@
 """chatd users"""
 
 import getpass
-import sys
 from functools import partial
 from typing import Annotated, Any
 
@@ -25,7 +24,7 @@ from chatd.cli.common import (
     wrong,
 )
 from chatd.cli.databases import database
-from chatd.cli.printing import fields, out
+from chatd.cli.printing import fields, out, say, write_json
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import is_uuid, uuid7
@@ -58,7 +57,7 @@ def add(
       chatd users add Alice
     """
     user = run_async(add_user, load_or_exit(config).config, tenant, name)
-    print_json({"user": user, "tenant": tenant, "name": name}) if json else print(user)
+    print_json({"user": user, "tenant": tenant, "name": name}) if json else say(user)
 
 
 async def add_user(config: Config, tenant: str, name: str) -> str:
@@ -120,7 +119,7 @@ def token(
     with failures():
         minted = Keyring(settings).mint(tenant, row["user"], "", now_ms(), float(ttl))[0]
     run_async(note, settings, tenant, "user.token", row["user"], {"ttl": ttl})
-    print(minted)
+    say(minted)
 
 
 async def note(config: Config, tenant: str, act: str, user: str, details: dict[str, Any] | None = None) -> None:
@@ -145,7 +144,7 @@ def erase(
     if not yes:
         raise wrong("nothing was done: --yes says that you mean it")
     new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
-    print("the erasure has begun" if new else "this user was erased before")
+    say("the erasure has begun" if new else "this user was erased before")
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
@@ -186,6 +185,6 @@ async def print_export(config: Config, tenant: str, user: str) -> None:
     async with database(config) as db:
         profile = await export.profile(db, tenant, user)
         await audit.write(db, operator(tenant), "user.export", user)
-        sys.stdout.write(profile.decode())
+        write_json(profile.decode())
         async for page in export.pages(db, tenant, user):
-            sys.stdout.write(page.decode())
+            write_json(page.decode())

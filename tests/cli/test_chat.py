@@ -23,6 +23,10 @@ class Person:
         assert self._process.stdin is not None
         await self._process.stdin.send_all(line.encode() + b"\n")
 
+    async def type_bytes(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        await self._process.stdin.send_all(line + b"\n")
+
     async def sees(self, text: str) -> str:
         assert self._process.stdout is not None
         with trio.fail_after(3 * PATIENCE):
@@ -36,8 +40,8 @@ def command(daemon: Daemon, *arguments: str) -> list[str]:
 
 
 @asynccontextmanager
-async def terminal(daemon: Daemon, home: Path, *arguments: str) -> AsyncIterator[Person]:
-    environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "200"}
+async def terminal(daemon: Daemon, home: Path, *arguments: str, **more: str) -> AsyncIterator[Person]:
+    environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "200"} | more
     process = await trio.lowlevel.open_process(
         command(daemon, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
@@ -88,6 +92,41 @@ async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) ->
             await bob.sees("With")
             await bob.type(r"hello \[/dim] there")
             await alice.sees(r"bob: hello \[/dim] there")
+
+
+async def test_bytes_and_terminals_that_are_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    async with terminal(daemon, tmp_path, "--as", "alice", **ascii_only) as alice:
+        await alice.sees("--to alice")
+        async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
+            await bob.sees("With")
+            await bob.type("h\u00e9 \U0001f44d")
+            await alice.sees("bob: h\\xe9 \\U0001f44d")
+            for line, shown in (
+                (b"\xff\xfe one", "sent, number 2"),
+                (b"two \xe2\x82", "sent, number 3"),
+                (b"\x80", "sent, number 4"),
+            ):
+                await alice.type_bytes(line)
+                await alice.sees(shown)
+
+
+async def test_lines_name_their_conversation_once_there_are_two(daemon: Daemon, tmp_path: Path) -> None:
+    async with terminal(daemon, tmp_path, "--as", "alice") as alice:
+        await alice.sees("--to alice")
+        async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
+            await bob.sees("With")
+            await bob.type("first")
+            assert "] bob: first" not in await alice.sees("bob: first")
+            await bob.type("/group crew alice")
+            await bob.sees("With")
+            await bob.type("second")
+            await alice.sees("[crew] bob: second")
+            await bob.type("/to alice")
+            await bob.type("third")
+            await alice.sees("[bob] bob: third")
+            await alice.type("/list")
+            assert "crew" in await alice.sees("unread  bob: second")
 
 
 async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) -> None:

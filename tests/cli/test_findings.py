@@ -309,3 +309,12 @@ def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
                 if fix is None or ast.unparse(fix) in ("''", "None"):
                     without.append(f"{path.name}:{node.lineno}")
     assert without == []
+
+
+def test_a_release_with_known_holes_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = check.release("Redis release", "redis", (6, 2, 1), "x"), check.release("Redis release", "redis", (8, 2, 9), "x")
+    assert (old.state, old.ok, new.state) == ("warn", True, "ok")
+    check.report([old, new], json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:4] for line in lines] == ["warn", "    ", "ok  "]
+    assert "-> update redis" in lines[1]

@@ -1,0 +1,53 @@
+"""Standard output and standard error as every command has them: what a terminal cannot show is escaped, and an output that
+nobody reads any more ends the command in silence, as it ends other programs of a shell.
+"""
+
+import errno
+import io
+import os
+import sys
+
+BROKEN_PIPE = 128 + 13
+FAILED = 1
+
+
+class Output(io.TextIOWrapper):
+    """Standard output. A write that fails ends the command: 141 (as by SIGPIPE) when the reader is gone, else 1."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise self._end(error) from None
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise self._end(error) from None
+
+    def _end(self, error: OSError) -> SystemExit:
+        # What is still in the buffer goes nowhere: the interpreter would fail at it once more.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
+        if error.errno == errno.EPIPE:
+            return SystemExit(BROKEN_PIPE)
+        sys.stderr.write(f"chatd: the output cannot be written: {error.strerror}\n")
+        return SystemExit(FAILED)
+
+
+def guard_streams() -> None:
+    """A stream that was closed before the start is None: what is written to it is dropped."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        encoding, by_line = sys.stdout.encoding, sys.stdout.line_buffering
+        sys.stdout = Output(sys.stdout.detach(), encoding=encoding, errors="backslashreplace", line_buffering=by_line)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
+
+
+def flush_output() -> None:
+    """Before the interpreter does it, which would print a traceback."""
+    sys.stdout.flush()
