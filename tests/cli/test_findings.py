@@ -4,6 +4,7 @@ import ast
 import errno
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import asyncpg
+import psutil
 import pytest
 import trio
 from msgspec.structs import replace
@@ -24,7 +26,7 @@ from chatd.settings import Loaded
 from chatd.store import embedded_redis, postgres_faults
 from chatd.store import postgres as postgres_module
 from chatd.store.pooling import pooling_problem
-from chatd.store.postgres import Postgres
+from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -158,7 +160,8 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> Async
     """In front of the database of this test."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        pytest.skip("there is no pgbouncer here")
+        missing = "pgbouncer is not installed: apt-get install pgbouncer"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     head, _, host = config.postgres.dsn.partition("?host=")
     user, database = head.removeprefix("postgresql://").partition("@")[0], head.rpartition("/")[2]
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -169,6 +172,8 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> Async
         f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n{more}\n"
     )
     as_other = ["-u", "nobody"] if os.geteuid() == 0 else []
+    if as_other:
+        await let_in(config, "nobody", user)
     os.chmod(file, 0o644)
     with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
@@ -178,6 +183,16 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> Async
             yield replace(config, postgres=replace(config.postgres, dsn=f"postgresql://{user}@127.0.0.1:{port}/chatd"))
         finally:
             process.terminate()
+
+
+async def let_in(config: Config, account: str, role: str) -> None:
+    """The embedded Postgres of the tests knows another account by a role, too: pgbouncer does not run as root."""
+    async with open_postgres(config.postgres.dsn, config.postgres) as db:
+        process = psutil.Process(await db.value("select pg_backend_pid()")).parent()
+    assert process is not None
+    with (Path(process.cwd()) / "pg_ident.conf").open("a") as file:
+        file.write(f"chatd  {account}  {role}\n")
+    process.send_signal(signal.SIGHUP)
 
 
 def is_open(port: int) -> bool:
