@@ -23,7 +23,7 @@ from chatd.cli.finding import Finding
 from chatd.config import Config, PostgresSection
 from chatd.daemon import CannotServe
 from chatd.settings import Loaded
-from chatd.store import embedded_redis, postgres_faults
+from chatd.store import accounts, embedded_redis, postgres_faults
 from chatd.store import postgres as postgres_module
 from chatd.store.pooling import pooling_problem
 from chatd.store.postgres import Postgres, open_postgres
@@ -169,11 +169,13 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> Async
     file = folder / "pgbouncer.ini"
     file.write_text(
         f"[databases]\nchatd = host={unquote(host)} dbname={database} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n{more}\n"
+        f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n"
+        # Postgres may not have read who may sign in yet.
+        f"server_login_retry = 0.1\n{more}\n"
     )
-    as_other = ["-u", "nobody"] if os.geteuid() == 0 else []
+    as_other = ["-u", accounts.NAME] if os.geteuid() == 0 else []
     if as_other:
-        await let_in(config, "nobody", user)
+        await let_in(config, accounts.NAME, user)
     os.chmod(file, 0o644)
     with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
