@@ -4,16 +4,14 @@ import ast
 import errno
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
 import asyncpg
-import psutil
 import pytest
 import trio
 from msgspec.structs import replace
@@ -23,10 +21,10 @@ from chatd.cli.finding import Finding
 from chatd.config import Config, PostgresSection
 from chatd.daemon import CannotServe
 from chatd.settings import Loaded
-from chatd.store import accounts, embedded_redis, postgres_faults
+from chatd.store import embedded_redis, postgres_faults
 from chatd.store import postgres as postgres_module
 from chatd.store.pooling import pooling_problem
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.store.postgres import Postgres
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -156,26 +154,22 @@ async def test_a_connection_of_its_own_keeps_its_session(moderator: Postgres, co
 
 
 @asynccontextmanager
-async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> AsyncIterator[Config]:
-    """In front of the database of this test."""
+async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int) -> AsyncIterator[Config]:
+    """In front of the database of this test, which is at the port `far`."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         missing = "pgbouncer is not installed: apt-get install pgbouncer"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    head, _, host = config.postgres.dsn.partition("?host=")
+    head, _, _ = config.postgres.dsn.partition("?host=")
     user, database = head.removeprefix("postgresql://").partition("@")[0], head.rpartition("/")[2]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     file = folder / "pgbouncer.ini"
     file.write_text(
-        f"[databases]\nchatd = host={unquote(host)} dbname={database} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n"
-        # Postgres may not have read who may sign in yet.
-        f"server_login_retry = 0.1\n{more}\n"
+        f"[databases]\nchatd = host=127.0.0.1 port={far} dbname={database} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nauth_type = any\npool_mode = {mode}\nunix_socket_dir =\n{more}\n"
     )
-    as_other = ["-u", accounts.NAME] if os.geteuid() == 0 else []
-    if as_other:
-        await let_in(config, accounts.NAME, user)
+    as_other = ["-u", "nobody"] if os.geteuid() == 0 else []
     os.chmod(file, 0o644)
     with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
@@ -187,14 +181,26 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str) -> Async
             process.terminate()
 
 
-async def let_in(config: Config, account: str, role: str) -> None:
-    """The embedded Postgres of the tests knows another account by a role, too: pgbouncer does not run as root."""
-    async with open_postgres(config.postgres.dsn, config.postgres) as db:
-        process = psutil.Process(await db.value("select pg_backend_pid()")).parent()
-    assert process is not None
-    with (Path(process.cwd()) / "pg_ident.conf").open("a") as file:
-        file.write(f"chatd  {account}  {role}\n")
-    process.send_signal(signal.SIGHUP)
+@asynccontextmanager
+async def forwarded(path: str) -> AsyncIterator[int]:
+    """A port that leads to a Unix socket: pgbouncer does not run as root, and nobody else may enter the folder of the socket."""
+
+    async def pipe(source: trio.abc.ReceiveStream, sink: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for part in source:
+                await sink.send_all(part)
+        await sink.aclose()
+
+    async def carry(near: trio.SocketStream) -> None:
+        far = await trio.open_unix_socket(path)
+        async with far, near, trio.open_nursery() as nursery:
+            nursery.start_soon(pipe, near, far)
+            nursery.start_soon(pipe, far, near)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, carry, 0)
+        yield int(listeners[0].socket.getsockname()[1])
+        nursery.cancel_scope.cancel()
 
 
 def is_open(port: int) -> bool:
@@ -217,7 +223,8 @@ PARAMETERS = "ignore_startup_parameters = " + ",".join(postgres_module.server_se
 async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Config, mode: str, more: str, code: str) -> None:
     for folder in (tmp_path, *tmp_path.parents[:3]):
         os.chmod(folder, 0o755)
-    async with pgbouncer(tmp_path, config, mode, more) as behind:
+    socket_path = f"{unquote(config.postgres.dsn.partition('?host=')[2])}/.s.PGSQL.5432"
+    async with forwarded(socket_path) as far, pgbouncer(tmp_path, config, mode, more, far) as behind:
         found = await said(behind, "check")
         if code == "postgres.pooling":
             with pytest.RaisesGroup(CannotServe, allow_unwrapped=True, flatten_subgroups=True):
