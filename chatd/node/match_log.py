@@ -7,6 +7,7 @@ which of the matches that are open in the stream have ended.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import trio
 
@@ -89,14 +90,13 @@ class MatchLog:
                 self._lost_at = self._clock()
             if not held() or not self._mirror.is_whole:
                 continue
-            try:
+            # A database that is away is logged by its own condition; the comparison is made again.
+            with suppress(Refused):
                 if self._is_behind:
                     await self._catch_up()
                 elif trio.current_time() >= next_check:
                     next_check = trio.current_time() + CHECK_EVERY
                     await self._check_open()
-            except Refused as refused:
-                LOG.warning("the journal of the match pool could not be compared with the database", extra={"why": refused.code})
 
     async def _catch_up(self) -> None:
         """Read the stream, and add what it lacks. Raises Refused: then it is done again."""
