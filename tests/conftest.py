@@ -18,6 +18,8 @@ from tests.support import Daemon, running
 
 # Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+# Its workers belong to the superuser, whose connections a test cannot end when it drops its database.
+QUICK["autovacuum"] = "off"
 NUMBERS = itertools.count(1)
 # A failure of a daemon lies under more nurseries than Python shows of its own accord.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40

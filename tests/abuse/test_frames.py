@@ -202,7 +202,7 @@ async def test_a_reader_who_never_reads_again_is_let_go(config: Config) -> None:
         await raw.send(upgrade(daemon))
         await raw.read(b"\r\n\r\n")
         slow = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(3 * PATIENCE):
             while await sessions(daemon) > 1:
                 await alice.send(slow, "x" * 15000)
         assert await alice.is_served()

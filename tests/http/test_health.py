@@ -23,6 +23,7 @@ from chatd.store.postgres import Postgres
 from chatd.store.postgres_faults import Faults
 from chatd.wire.openapi import openapi
 from tests.cluster.test_bans import moderator
+from tests.cluster.test_redis_trouble import tell
 from tests.golden.vectors import REGISTRY
 from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, running
@@ -85,9 +86,9 @@ async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, re
 async def test_a_redis_that_refuses_commands_is_not_away(config: Config, redis: embedded_redis.Server) -> None:
     async with running(replace(config, redis=replace(config.redis, url=redis.url))) as daemon:
         await until(daemon, "ready")
-        redis._ask(b"CONFIG SET maxmemory 1\r\n")
+        tell(redis, "CONFIG SET maxmemory 1")
         assert (await until(daemon, "degraded"))["redis"] == {"status": "refusing"}
-        redis._ask(b"CONFIG SET maxmemory 0\r\n")
+        tell(redis, "CONFIG SET maxmemory 0")
         await until(daemon, "ready", 2 * PATIENCE)
 
 

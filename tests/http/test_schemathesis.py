@@ -38,6 +38,7 @@ LEFT_OUT = ("admin.drain", "admin.maintenance")
 # it is; what this server takes as a reason.
 UNSAID = {
     "admin.ban": "$.address",
+    "conversation.settings": "$.muted_until",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
     "message.send": "$.attachments",

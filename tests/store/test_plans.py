@@ -49,6 +49,7 @@ EXCEPTIONS = {
     **dict.fromkeys(("auth.sweep_tickets tickets", "auth.sweep_logins logins", "auth.sweep_logins refresh_tokens"), SWEEP),
     **dict.fromkeys(("due.take scheduled_messages", "erasure.take erasures", "erasure.forget_own invites"), SWEEP),
     **dict.fromkeys((f"idle_accounts.idle {table}" for table in ("match_members", "bans", "reports")), SWEEP),
+    "uploads.sweep_addresses address_uploads": SWEEP,
     **dict.fromkeys((f"uploads.examine {table}" for table in ("upload_uses", "scheduled_uploads", "reports")), SWEEP),
     **dict.fromkeys(("idle_accounts.old_invites invites", "search_index.behind conversations"), SWEEP),
     **dict.fromkeys(("reports.purge_messages withheld_messages", "reports.purge_uploads withheld_uploads"), SWEEP),

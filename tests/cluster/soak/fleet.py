@@ -134,7 +134,7 @@ async def open_node(folder: Path, servers: Servers, settings: dict[str, str]) ->
     async with proxy_to(servers.redis.socket) as redis, proxy_to(servers.postgres_socket) as postgres:
         environment = {
             "CHATD_REDIS__URL": f"redis://127.0.0.1:{redis.port}",
-            "CHATD_POSTGRES__DSN": f"postgresql://postgres@127.0.0.1:{postgres.port}/chatd?sslmode=disable",
+            "CHATD_POSTGRES__DSN": f"postgresql://chatd@127.0.0.1:{postgres.port}/chatd?sslmode=disable",
         }
         node = Node(Process(folder, **SETTINGS, **environment, **settings), redis, postgres)
         try:
