@@ -17,26 +17,14 @@ import trio_asyncio
 
 from chatd.client import Account, Refused, sign_up
 from chatd.client.link import Link
-from chatd.store import embedded_postgres, embedded_watch
+from chatd.store import embedded_postgres, embedded_redis, embedded_watch
+from chatd.store.embedded_sockets import listener
 from tests.faults.process import Process, linked, process
 from tests.support import PATIENCE
 
 LONG = 6 * PATIENCE
 # The flag of a socket that listens, in /proc/net/unix.
 ACCEPTS = "00010000"
-
-
-def listener(path: Path) -> int:
-    """The process that listens on a socket: the kernel knows it by its inode."""
-    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-    (inode,) = [line[6] for line in lines if line[-1] == str(path) and line[3] == ACCEPTS]
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            if any(os.readlink(one) == f"socket:[{inode}]" for one in folder.iterdir()):
-                return int(folder.parent.name)
-        except OSError:
-            continue
-    raise AssertionError(path)
 
 
 async def sent(link: Link, conversation: str, number: int) -> Any:
@@ -70,10 +58,14 @@ async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None
         async with linked(daemon, person) as link:
             conversation = await opened(daemon, link)
             ((first, _), data) = await sent(link, conversation, 1), tmp_path / "data"
-            for number, (name, path) in enumerate(
-                [("embedded Redis", data / "redis/redis.sock"), ("embedded Postgres", data / "postgres/.s.PGSQL.5432")], start=2
-            ):
-                os.kill(listener(path.absolute()), signal.SIGKILL)
+            servers = [
+                ("embedded Redis", embedded_redis.Server(data / "redis").socket),
+                ("embedded Postgres", embedded_postgres.Server(data / "postgres", {}).socket),
+            ]
+            for number, (name, path) in enumerate(servers, start=2):
+                pid = listener(path)
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
                 await until_logged(daemon, f"{name} fails")
                 await until_logged(daemon, f"{name} is well again")
                 ack, _ = await sent(link, conversation, number)
