@@ -70,11 +70,12 @@ def listens(path: Path) -> bool:
 
 
 def last_line(path: Path) -> str:
-    """Of a log; empty where there is none."""
+    """The last line of a log that names a failure, else the last line; empty where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LAST_BYTES))
             lines = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    written = [line.strip() for line in reversed(lines) if line.strip()]
+    return next((line for line in written if "PANIC" in line or "FATAL" in line), written[0] if written else "")
