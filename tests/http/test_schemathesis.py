@@ -38,7 +38,6 @@ LEFT_OUT = ("admin.drain", "admin.maintenance")
 # it is; what this server takes as a reason.
 UNSAID = {
     "admin.ban": "$.address",
-    "conversation.settings": "$.muted_until",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
     "message.send": "$.attachments",
@@ -47,6 +46,8 @@ UNSAID = {
     "schedule.edit": "$.at",
     "user.settings": "$.quiet.zone",
 }
+# Nor which times are plausible: an integer schema of one range would leave out 0, which stands for no time.
+PLAUSIBLE_TIME = "expected milliseconds since 1970"
 EXAMPLES = 3
 
 
@@ -100,8 +101,10 @@ def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
     def holds(case: Any) -> None:
         response = case.call(headers={"Authorization": f"Bearer {token}"}, timeout=10)
         unsaid = UNSAID.get(operation.definition.raw["operationId"])
-        if unsaid and response.status_code == 400 and response.json()["message"].startswith(unsaid):
-            return
+        if response.status_code == 400:
+            said = response.json()["message"]
+            if PLAUSIBLE_TIME in said or (unsaid and said.startswith(unsaid)):
+                return
         try:
             case.validate_response(response, checks=CHECKS)
         except BaseExceptionGroup as group:
