@@ -290,9 +290,10 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
         nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)
         ready(doors.addresses)
         async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
-            await wait_for_stop(drain, lambda: leave(listener, drain, node))
+            in_order = await wait_for_stop(drain, lambda: leave(listener, drain, node))
         closed.set()
-        nursery.cancel_scope.deadline = max(trio.current_time() + LAST_REQUESTS, drain.deadline)
+        soon = trio.current_time() + LAST_REQUESTS
+        nursery.cancel_scope.deadline = max(soon, drain.deadline) if in_order else soon
 
 
 async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
@@ -306,17 +307,19 @@ async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
     await node.presence.leave()
 
 
-async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> None:
-    """The first signal, or an order, begins to leave in good order; another signal makes an end of it."""
+async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> bool:
+    """The first signal, or an order, begins to leave in good order; another signal makes an end of it: then False."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         by = await first_of(drain, signals)
         LOG.info("draining; a second signal hurries", extra={"by": by})
-        began = trio.current_time()
+        began, in_order = trio.current_time(), False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hurry, signals, nursery.cancel_scope)
             await leave_in_order()
+            in_order = True
             nursery.cancel_scope.cancel()
         LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
+        return in_order
 
 
 async def first_of(drain: Drain, signals: AsyncIterator[int]) -> str:
