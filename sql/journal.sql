@@ -1,5 +1,5 @@
 -- name: append_messages
--- One batch of messages: locked, checked, numbered and inserted. See migration 0012.
+-- One batch of messages: locked, checked, numbered and inserted. See migration 0042.
 select ord, outcome, id::text, seq, rev, created_at, expires_at
 from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
