@@ -6,12 +6,16 @@ Hypercorn speaks HTTP; accepting and ending connections is done here, because it
   each connection.
 * Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a deadline
   (see `peer`), and in the end the sockets are closed under whoever still waits.
+
+One server serves from the first connection to the last: its application is replaced when the node is ready. Two servers with a
+hand-over would cut the connections that the first one has accepted.
 """
 
 import errno
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from logging import ERROR
 from typing import Any, cast
@@ -19,7 +23,6 @@ from typing import Any, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as Hypercorn
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
 from chatd import log
@@ -28,9 +31,10 @@ from chatd.domain.addresses import bucket, is_trusted, parse_networks
 from chatd.errors import Refused
 from chatd.health import Condition, Health, Sparse
 from chatd.http.front import PEER
-from chatd.http.peer import Peer
+from chatd.http.peer import LINGER, Peer
+from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
-from chatd.http.steady import SteadyServer, error_answer
+from chatd.http.steady import SteadyContext, SteadyServer, error_answer
 
 LOG = log.get(__name__)
 
@@ -38,8 +42,8 @@ LOG = log.get(__name__)
 KEEP_ALIVE = 30.0
 # Seconds between two parts of a request.
 READ_TIMEOUT = 30
-# Seconds that requests have to finish when the server stops.
-GRACE = 5.0
+# Seconds for the answers to requests that are ended when the server stops.
+LAST_ANSWERS_S = 2 * LINGER
 LONGEST_HEAD = 16_384
 MOST_CONNECTIONS = 4096
 # Connections over the limit are answered 429 or 503, and closed once the peer has read that. So many at a time, of one address
@@ -64,39 +68,37 @@ def hypercorn_config() -> Hypercorn:
     return config
 
 
-async def serve_http(
-    app: ASGIFramework,
-    listener: socket.socket,
-    wait_shutdown: Callable[[], Awaitable[None]],
-    config: Config | None = None,
-    health: Health | None = None,
-) -> None:
-    """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
+@asynccontextmanager
+async def open_http(
+    app: ASGIFramework, listener: socket.socket, config: Config | None = None, health: Health | None = None
+) -> AsyncIterator["Server"]:
+    """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal handlers.
 
-    It works on a descriptor of its own, so the caller closes `listener`, and asks it for the port. Installs no signal handlers.
+    The connections that are open when the block ends are cut, or answered if it ends with an error of ours.
     """
     server = Server(app, config or Config())
-    door = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
-    async with trio.open_nursery() as connections:
+    door = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run, door, nursery, health or Health())
         try:
-            async with door, trio.open_nursery() as accepting:
-                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
-                await wait_shutdown()
-                accepting.cancel_scope.cancel()
-            with trio.move_on_after(GRACE):
-                await server.finish()
+            yield server
+        except Exception:
+            await server.finish(trio.current_time())
+            raise
         finally:
             server.cut()
-            connections.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
 
 class Server:
     """The connections of one door."""
 
     def __init__(self, app: ASGIFramework, config: Config) -> None:
-        self._app = ASGIWrapper(app)
+        self.requests = RequestsUnderWay(app)
+        self._app = ASGIWrapper(cast(ASGIFramework, self.requests))
         self._hypercorn = hypercorn_config()
-        self._context = WorkerContext(None)
+        self._context = SteadyContext()
+        self._accepting = trio.CancelScope()
         self._streams: set[trio.SocketStream] = set()
         self._per_address: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
@@ -106,6 +108,12 @@ class Server:
         self._empty = trio.Event()
         self._descriptors = Condition("accepting at the HTTP door")
         self._turned_away = Sparse(LOG, "address")
+
+    async def run(self, door: trio.SocketListener, connections: trio.Nursery, health: Health) -> None:
+        """Accept until `finish`; close the listening socket."""
+        with self._accepting:
+            async with door, trio.open_nursery() as accepting:
+                health.start(accepting, "http accept", self.accept, door, connections)
 
     async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
         """Accept until cancelled."""
@@ -160,10 +168,27 @@ class Server:
     async def _serve(self, peer: Peer) -> None:
         await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)).run()
 
-    async def finish(self) -> None:
-        """Let requests end, and those who are idle go; returns when nobody is left."""
-        await self._context.terminated.set()
-        if self._streams:
+    def announce_end(self) -> None:
+        """From now on each answer closes its connection, so that no client sends another request on it."""
+        self._hypercorn.keep_alive_max_requests = 0
+
+    async def finish(self, deadline: float) -> None:
+        """Stop accepting, let requests end until `deadline`, answer those that have not; return when no connection is left.
+
+        A connection without a request is told 503 before it is closed: its request may be under way.
+        """
+        self.announce_end()
+        self._accepting.cancel()
+        self._context.leaving.set()
+        with trio.move_on_at(deadline):
+            await self._all_closed()
+        self.requests.end()
+        with trio.move_on_after(LAST_ANSWERS_S):
+            await self._all_closed()
+        self.cut()
+
+    async def _all_closed(self) -> None:
+        while self._streams:
             self._empty = trio.Event()
             await self._empty.wait()
 

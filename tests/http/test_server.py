@@ -20,6 +20,7 @@ from chatd.config import Config, Gateway, Http, Limits
 from chatd.http import peer, server
 from chatd.http.front import Front
 from chatd.http.server import Server
+from tests.http import raw
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually
 
@@ -360,7 +361,7 @@ async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
 @pytest.mark.parametrize("path", ["/hold", "/big"])
 async def test_stopping_waits_so_long_and_no_longer(hall: Hall, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Not even for a peer that does not read, though Hypercorn shields its writes."""
-    monkeypatch.setattr(server, "GRACE", 0.1)
+    monkeypatch.setattr(raw, "GRACE_S", 0.1)
     with trio.fail_after(PATIENCE):
         async with served(hall.front) as door:
             stream = await trio.open_tcp_stream(door.host, door.port)
