@@ -18,8 +18,11 @@ from tests.support import Daemon, running
 
 # Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
-# Its workers belong to the superuser, whose connections a test cannot end when it drops its database.
-QUICK["autovacuum"] = "off"
+# Waits until each connection to the database is closed.
+END_CONNECTIONS = """
+    select pg_terminate_backend(pid, 30000) from pg_stat_activity
+    where datname = $1 and backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
 NUMBERS = itertools.count(1)
 # A failure of a daemon lies under more nurseries than Python shows of its own accord.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
@@ -87,7 +90,17 @@ async def database(servers: Servers, template: str) -> AsyncIterator[str]:
     async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
         await admin.run(f"create database {name} template {template} strategy file_copy")
         yield servers.dsn(name)
-        await admin.run(f"drop database {name} with (force)")
+        await drop_database(admin, name)
+
+
+async def drop_database(admin: Postgres, name: str) -> None:
+    """Drop a database that daemons and an autovacuum worker may use.
+
+    Not `with (force)`: that fails on the worker, which belongs to the superuser. Without it Postgres ends the worker by itself.
+    """
+    await admin.run(f"alter database {name} allow_connections false")
+    await admin.all(END_CONNECTIONS, name)
+    await admin.run(f"drop database {name}")
 
 
 @pytest.fixture

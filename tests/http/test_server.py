@@ -158,6 +158,43 @@ async def test_a_request_with_two_lengths_is_the_last_one(door: Door) -> None:
     assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True)
 
 
+FILL = 60_000
+# Heads that take long to parse, each within one segment, and the trailers of a chunked body.
+LONG_HEADS = {
+    "a header a line": b"a:b\r\n" * 101,
+    "empty headers": b"a:\r\n" * 101,
+    "headers of one length": b"a: b\r\n" * (FILL // 6),
+    "different names": b"".join(b"a%d:\r\n" % number for number in range(FILL // 8)),
+    "continued lines": b"a: b\r\n" + b" c\r\n" * (FILL // 4),
+    "bare line ends": b"a:b\n" * (FILL // 4),
+    "one header": b"X: " + b"a" * FILL + b"\r\n",
+    "not ASCII": b"X: " + b"\xc3\xa9" * (FILL // 2) + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
+async def test_a_head_that_takes_long_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
+    """A1 of issue 9."""
+    answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
+    assert await door.is_served("/")
+
+
+async def test_as_many_headers_as_are_allowed(door: Door) -> None:
+    for end in (b"\r\n", b"\n"):
+        answer = await door.send(end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""]))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("trailer", [b"a:\r\n", b"a: b\r\n", b"abcdefghi: b\r\n"])
+async def test_trailers_have_a_bound(door: Door, trailer: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    answer = await door.send(head + trailer * (FILL // len(trailer)) + b"\r\n")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert await door.is_served("/")
+
+
 @pytest.mark.parametrize("probe", PROBES)
 async def test_no_bytes_end_the_server(door: Door, probe: str) -> None:
     for manner in ("read", "hang up", "reset", "finish"):
