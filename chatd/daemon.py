@@ -19,13 +19,14 @@ from chatd.errors import OperatorError, Refused
 from chatd.features import auth
 from chatd.gateway.admission import Admission
 from chatd.gateway.door import Door, Guest
-from chatd.gateway.listener import Listener, open_listener
+from chatd.gateway.listener import Listener
 from chatd.gateway.session import Desk
 from chatd.health import Health
 from chatd.http import starting
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.ids import uuid7
+from chatd.listening import open_listener
 from chatd.node import installation, jwks, reports, roster, rounds, sign_in, stale_statistics, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
@@ -302,7 +303,7 @@ async def leave(listener: Listener[Guest], http: Server, drain: Drain, node: Nod
     http.announce_end()
     await drain.announce()
     drain.begin()
-    listener.stop_accepting()
+    listener.stop_accepting(drain.retry_after)
     await node.matcher.leave()
     await drain.run(node.hub)
     await node.journal.flush()

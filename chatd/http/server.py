@@ -11,13 +11,11 @@ One server serves from the first connection to the last: its application is repl
 hand-over would cut the connections that the first one has accepted.
 """
 
-import errno
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from logging import ERROR
 from typing import Any, cast
 
 import trio
@@ -29,12 +27,13 @@ from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
 from chatd.errors import Refused
-from chatd.health import Condition, Health, Sparse
+from chatd.health import Health, Sparse
 from chatd.http.front import PEER
 from chatd.http.peer import LINGER, Peer
 from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
 from chatd.http.steady import SteadyContext, SteadyServer, error_answer
+from chatd.listening import Acceptor
 
 LOG = log.get(__name__)
 
@@ -52,8 +51,6 @@ MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
 # Seconds that the answer is waited for; and seconds after which to come back.
 REFUSAL_TIMEOUT_S = 1.0
 RETRY_S = 1
-FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PAUSE = 0.1
 
 
 def hypercorn_config() -> Hypercorn:
@@ -76,10 +73,9 @@ async def open_http(
 
     The connections that are open when the block ends are cut, or answered if it ends with an error of ours.
     """
-    server = Server(app, config or Config())
-    door = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.run, door, nursery, health or Health())
+        server = Server(app, config or Config(), listener, nursery)
+        nursery.start_soon(server.acceptor.run, health or Health())
         try:
             yield server
         except Exception:
@@ -93,12 +89,13 @@ async def open_http(
 class Server:
     """The connections of one door."""
 
-    def __init__(self, app: ASGIFramework, config: Config) -> None:
+    def __init__(self, app: ASGIFramework, config: Config, listener: socket.socket, connections: trio.Nursery) -> None:
         self.requests = RequestsUnderWay(app)
         self._app = ASGIWrapper(cast(ASGIFramework, self.requests))
         self._hypercorn = hypercorn_config()
         self._context = SteadyContext()
-        self._accepting = trio.CancelScope()
+        self._connections = connections
+        self.acceptor = Acceptor("http", listener, self._start)
         self._streams: set[trio.SocketStream] = set()
         self._per_address: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
@@ -106,32 +103,10 @@ class Server:
         self._answer_timeout = config.http.answer_timeout
         self._unbounded = parse_networks([*config.gateway.trusted_proxies, *config.http.backends])
         self._empty = trio.Event()
-        self._descriptors = Condition("accepting at the HTTP door")
         self._turned_away = Sparse(LOG, "address")
 
-    async def run(self, door: trio.SocketListener, connections: trio.Nursery, health: Health) -> None:
-        """Accept until `finish`; close the listening socket."""
-        with self._accepting:
-            async with door, trio.open_nursery() as accepting:
-                health.start(accepting, "http accept", self.accept, door, connections)
-
-    async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
-        """Accept until cancelled."""
-        while True:
-            try:
-                stream = await door.accept()
-            except OSError as error:
-                await self._excuse(error)
-            else:
-                self._descriptors.recover()
-                connections.start_soon(self._guarded, stream)
-
-    async def _excuse(self, error: OSError) -> None:
-        """Out of descriptors or memory: wait for some."""
-        if error.errno not in FULL:
-            raise error
-        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
-        await trio.sleep(PAUSE)
+    def _start(self, connection: socket.socket) -> None:
+        self._connections.start_soon(self._guarded, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
@@ -178,8 +153,9 @@ class Server:
         A connection without a request is told 503 before it is closed: its request may be under way.
         """
         self.announce_end()
-        self._accepting.cancel()
+        self.acceptor.stop()
         self._context.leaving.set()
+        await self.acceptor.closed.wait()
         with trio.move_on_at(deadline):
             await self._all_closed()
         self.requests.end()

@@ -195,7 +195,7 @@ UNGUARDED = {
     "chatd/gateway/listener.py": {"self._guarded"},
     "chatd/gateway/outbox.py": {"self._write_backlog"},
     "chatd/http/health.py": {"self._probe"},
-    "chatd/http/server.py": {"self._guarded", "server.run"},
+    "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
     "chatd/node/absences.py": {"self._try"},
     "chatd/node/due.py": {"send_one"},
     "chatd/node/ownership.py": {"self._let_go"},

@@ -7,8 +7,8 @@ import trio
 from hypercorn.typing import ASGIFramework
 
 from chatd.config import Config
-from chatd.gateway.listener import open_listener
 from chatd.http.server import open_http
+from chatd.listening import open_listener
 from tests.support import PATIENCE, Answer, Daemon
 
 # Seconds that requests have when the server stops.
