@@ -792,7 +792,7 @@ class Unread(Part, kw_only=True, frozen=True):
     mentions: int
 
 class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
-    """Up to 1000 count of each conversation."""
+    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
 
     total: Unread
 

@@ -20,7 +20,7 @@ from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import run_command
 from chatd.node.registry import Needs, Registry, Row
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.free_form import LooseEnds
+from chatd.wire.free_form import loose_ends
 from chatd.wire.messages import Command, Result
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -88,7 +88,7 @@ class Reader:
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        self._ends = LooseEnds(kind)
+        self._ends = loose_ends(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:

@@ -33,7 +33,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         await check_guard(row, ctx, command)
         with trio.CancelScope(shield=row.lasting, deadline=deadline_of(row, ctx)) as scope:
             check_times(command)
-            command = prepared(ctx, command)
+            command = await prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:

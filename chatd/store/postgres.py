@@ -83,10 +83,11 @@ class Postgres:
     async def within(self, work: Work[T], timeout: float | None = None) -> T:
         """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds.
 
-        Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
+        Raises Refused (`unavailable`, `timeout`; `rate_limited` when other statements of the user take all of that time),
+        UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
-        account = ACCOUNT.get()
+        account, began = ACCOUNT.get(), None
         with trio.move_on_after(timeout) as patience:
             if account is None:
                 return await self._lend(work, timeout, patience)
@@ -97,17 +98,22 @@ class Postgres:
             finally:
                 account.used_s += perf_counter() - began
                 self._shares.release(account)
-        self.faults.note_timeout(timeout)
+        if account is not None and began is None:
+            raise self._shares.refusal(account)
         raise Refused("timeout", TOO_SLOW)
 
     async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
         async with self._free:
             connection = self._idle.pop() if self._idle else self.connection("pool")
+            began = perf_counter()
             try:
                 return await connection.within(work, timeout)
             finally:
                 if patience.cancel_called:
                     connection.close()
+                    # It says nothing about Postgres when most of the time went by in a queue of ours.
+                    if perf_counter() - began > timeout / 2:
+                        self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
     async def in_transaction(self, work: Work[T]) -> T:

@@ -102,7 +102,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "users": (Deleted("idle_accounts.remove"), Setting("retention.anonymous_days")),
     "withheld_messages": (Deleted("reports.purge_messages"), Setting("moderation.keep_removed")),
     "withheld_uploads": (Deleted("reports.purge_uploads"), Setting("moderation.keep_removed")),
-    "write_probes": (Documented(ARCHITECTURE, "`write_probes` one for each node"),),
+    "write_probes": (Documented(ARCHITECTURE, "`write_probes` one for the servers and one for `chatd doctor`"),),
 }
 
 
