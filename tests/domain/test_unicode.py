@@ -1,13 +1,15 @@
 """Every emoji of Unicode's list, in every spelling; and characters that look alike."""
 
+import re
 import time
+import unicodedata
 
 import pytest
 from emoji import EMOJI_DATA
 
 from chatd.domain.emoji import canonical, is_emoji
 from chatd.domain.filters import WordFilter
-from chatd.domain.folding import APOSTROPHES
+from chatd.domain.folding import APOSTROPHES, fold
 from chatd.domain.texts import name_form, prose_form
 from chatd.domain.words import highlights, term_of, tokens
 
@@ -66,6 +68,32 @@ def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
     "text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l", "🅿🅰🆈🅿🅰🅻", "🅟🅐🅨🅟🅐🅛"]
 )
 def test_letters_that_look_alike(text: str) -> None:
+    assert WordFilter(["paypal"]).is_in(f"your {text} account")
+
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+# Letters of the Latin script that are an ASCII letter and something more, by their names.
+NAMES = re.compile(
+    "(LATIN (SMALL|CAPITAL) LETTER|LATIN LETTER SMALL CAPITAL|MODIFIER LETTER (SMALL|CAPITAL)|(NEGATIVE )?(CIRCLED|SQUARED) "
+    "LATIN (SMALL|CAPITAL) LETTER|PARENTHESIZED LATIN (SMALL|CAPITAL) LETTER|FULLWIDTH LATIN (SMALL|CAPITAL) LETTER) ([A-Z])"
+    "( WITH (?!SMALL|CAPITAL|MIDDLE DOT|RIGHT HALF RING).*)?"
+)
+# Unicode says that these look like another letter.
+OTHERS = {"LATIN SMALL LETTER V WITH HOOK", "LATIN CAPITAL LETTER V WITH HOOK", "MODIFIER LETTER SMALL V WITH HOOK"}
+OTHERS |= {"LATIN SMALL LETTER V WITH PALATAL HOOK"}
+
+
+def test_every_latin_letter_is_the_one_in_its_name() -> None:
+    """C2 of issue 9: strokes, hooks, tails, small capitals, circles, brackets, full width."""
+    named = ((char, NAMES.fullmatch(unicodedata.name(char, ""))) for char in map(chr, range(0x80, 0x20000)))
+    letters = [(char, match[0], match.groups()[-2].lower()) for char, match in named if match]
+    assert len(letters) > 800
+    assert [one for one in letters if fold(one[0]) != one[2] and one[1] not in OTHERS] == []
+    assert [one for one in letters if fold(one[0]) not in ALPHABET] == []
+
+
+@pytest.mark.parametrize("text", ["ᴘᴀʏᴘᴀʟ", "ρаypaļ", "ᵽⱥɏᵽⱥŀ", "ƥayƥaɫ", "⒫⒜⒴⒫⒜⒧", "🄟🄐🄨🄟🄐🄛", "ᑭᗩYᑭᗩᒪ", "p⍺yp⍺l"])
+def test_letters_that_look_alike_in_other_ways(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")
 
 
