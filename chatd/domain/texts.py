@@ -31,13 +31,17 @@ BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 
 
 def name_form(text: str) -> str:
-    """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left."""
-    return shown_or_nothing(JOINER.sub("", without(UNWANTED, SPACES.sub(" ", composed(text).translate(BLANK_LETTERS)))).strip())
+    """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left.
+
+    Spaces are counted and characters composed when nothing is left to be removed from between them.
+    """
+    visible = JOINER.sub("", without(UNWANTED, SPACES.sub(" ", text.translate(BLANK_LETTERS))))
+    return shown_or_nothing(composed(SPACES.sub(" ", visible).strip()))
 
 
 def prose_form(text: str) -> str:
     """Several lines, without control characters and overrides of direction. "" when nothing can be seen."""
-    return shown_or_nothing(UNWANTED_IN_PROSE.sub("", composed(text.replace("\r\n", "\n"))))
+    return shown_or_nothing(composed(UNWANTED_IN_PROSE.sub("", text.replace("\r\n", "\n"))))
 
 
 def composed(text: str) -> str:

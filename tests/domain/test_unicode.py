@@ -6,12 +6,15 @@ import unicodedata
 
 import pytest
 from emoji import EMOJI_DATA
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from chatd.domain.emoji import canonical, is_emoji
 from chatd.domain.filters import WordFilter
 from chatd.domain.folding import APOSTROPHES, fold
 from chatd.domain.texts import name_form, prose_form
 from chatd.domain.words import highlights, term_of, tokens
+from chatd.node.texts import key_form
 
 VS16 = "\ufe0f"
 
@@ -50,6 +53,30 @@ def test_every_apostrophe_is_one() -> None:
     for mark in APOSTROPHES:
         assert words.is_in(f"so M{mark}yata!"), hex(ord(mark))
         assert tokens(f"m{mark}yata") == ["m", "yata"]
+
+
+# What is removed, what joins, what composes, what selects, spaces, and letters for them to stand between.
+PIECES = [
+    *"ab01 \t\n\u00a0\u2003\u2800\u0301\u0327\u0323\u1161\u11a8\u1100",
+    *"\u200b\u200c\u200d\u2060\u202e\u00ad\ufeff\x01\x85\ufe0e\ufe0f",
+]
+PIECES += [*"\u3164\u034f\u2764\u2126\u212b\u0958#\u20e3", *"\U0001f3fd\U0001f3f4\U000e0067\U000e007f\U0001f1e9\U0001f600"]
+PIECES += ["e\u0301", "1\ufe0f\u20e3"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@settings(max_examples=500)
+@example("0 \u200b 0")
+@example("e\u200b\u0301")
+@example("a \ufe0f b")
+@example("a\u200d\ufe0f b")
+def test_a_form_has_no_other_form(text: str) -> None:
+    """C2 and C3 of issue 9: two spellings of what looks the same are one, so a form is its own form."""
+    for form in (name_form, prose_form, key_form):
+        assert form(form(text)) == form(text), form
+    for form in (name_form, key_form):
+        assert "  " not in form(text), form
+        assert form(text) == form(text.replace("\u200b", "").replace("\u2060", "")), form
 
 
 @pytest.mark.parametrize(
