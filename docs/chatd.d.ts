@@ -938,6 +938,7 @@ export interface MessageRead {
   rev: number;
   unread: number;
   mentions: number;
+  delivered?: number;
 }
 
 /** A message as it is now. */

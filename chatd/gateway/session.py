@@ -197,6 +197,7 @@ class Session:
             self._renew,
             mask=self.mask,
             began=self._lane.read_at,
+            encode=self.codec.encode,
         )
 
     def _renew(self, principal: Principal) -> None:

@@ -22,7 +22,7 @@ from chatd.node.dispatch import answer_by, run_command
 from chatd.node.registry import Needs, Registry, Row
 from chatd.store.deadline import limit_statements
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.free_form import LooseEnds
+from chatd.wire.free_form import loose_ends
 from chatd.wire.messages import Command, Result
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -92,7 +92,7 @@ class Reader:
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        self._ends = LooseEnds(kind)
+        self._ends = loose_ends(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:

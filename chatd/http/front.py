@@ -18,7 +18,7 @@ import msgspec
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-from chatd.domain.addresses import can_be_encoded
+from chatd.domain.addresses import is_host
 from chatd.domain.paths import is_canonical
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS
@@ -45,7 +45,7 @@ class Front:
             await self._app(scope, receive, send)
         elif not scope["path"].startswith("/"):
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
-        elif not all(can_be_encoded(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
+        elif not all(is_host(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
             await answer(send, "http.response", 400, Refused("bad_request", "the Host header is not a host"))
         elif not is_canonical(scope["raw_path"]):
             await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))

@@ -8,6 +8,8 @@ import trio
 # Seconds in which a peer has to take the next part of an answer.
 WRITE_TIMEOUT = 20.0
 PART = 65_536
+# Bytes of one read. h11 parses a whole head or all trailers in one step, and bounds only those that are not complete yet.
+READ = 16_384
 # Seconds to read on after an answer that came before the whole request: closing with unread bytes would take the answer back
 # (RFC 9112, section 9.6).
 LINGER = 1.0
@@ -49,7 +51,7 @@ class Peer:
         self._reading = True
         data = b""
         try:
-            data = bytes(await self._stream.receive_some(most))
+            data = bytes(await self._stream.receive_some(min(most, READ)))
             while data and self._lingering:
                 data = bytes(await self._stream.receive_some(most))
         finally:

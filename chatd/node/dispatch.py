@@ -35,7 +35,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         with trio.CancelScope(shield=row.lasting, deadline=inf if row.lasting else limit.at + GRACE_S) as scope:
             await check_guard(row, ctx, command)
             check_times(command)
-            command = prepared(ctx, command)
+            command = await prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:

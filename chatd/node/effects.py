@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from chatd.domain.identity import Principal
 from chatd.node.context import Ctx
+from chatd.node.encoding import with_encoded_items
 from chatd.node.orders import Recount
 from chatd.wire.messages import Event, Result
 
@@ -88,7 +89,7 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
     for effect in effects:
         match effect:
             case Reply(result):
-                ctx.answer(result)
+                ctx.answer(await with_encoded_items(result, ctx.encode))
             case ToConversation(conversation, event, but, volatile, ack, parts):
                 then = answering(ctx, ack) if ack is not None else None
                 await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)

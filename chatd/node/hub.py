@@ -136,16 +136,21 @@ class Hub:
             call(session)
 
     def join(self, tenant: str, conversation: str, users: Collection[str], rev: int, *, anew: bool = False) -> None:
-        """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them."""
+        """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them.
+
+        A session that enters after later revs were delivered gets `behind` up to these. One that is in it already misses nothing.
+        """
         audience = self._audiences.get((tenant, conversation))
+        passed = told = self._passed.rev((tenant, conversation))
         if audience is not None:
             audience.joined(users, rev)
-        passed = self._passed.rev((tenant, conversation))
+            told = max(passed, audience.rev)
         for user in users:
             for session in self._users.get((tenant, user), ()):
+                is_new = audience is None or session not in audience.sessions
                 self._enter(session, conversation, max(rev, passed), anew=anew)
-                if passed > rev:
-                    news = behind(conversation, passed)
+                if is_new and told > rev:
+                    news = behind(conversation, told)
                     session.send_nowait(news.frames[session.codec], news)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
