@@ -54,15 +54,14 @@ class Listener(Generic[Guest]):
         self._proxies = parse_networks(settings.trusted_proxies)
         self._acceptor = Acceptor("gateway", sock, self._start)
         self._connections: trio.Nursery | None = None
-        # Handshakes whose head is being read; and what they are answered when the process leaves.
+        # Handshakes whose head is being read; and, when the process leaves, after how many seconds to come back.
         self._reading: set[trio.CancelScope] = set()
-        self._leaving: Rejected | None = None
+        self._retry_after_s: int | None = None
         self._refused_origins = Sparse(LOG, "origin")
 
     def stop_accepting(self, retry_after_s: int = 1) -> None:
         """Refuse who is not connected yet. The connected ones stay."""
-        headers = {"Retry-After": str(retry_after_s)}
-        self._leaving = Rejected(503, "maintenance", "the server is about to stop", headers=headers)
+        self._retry_after_s = retry_after_s
         for handshake in self._reading:
             handshake.cancel()
         self._acceptor.stop()
@@ -164,8 +163,9 @@ class Listener(Generic[Guest]):
         head = b""
         with trio.move_on_after(self._settings.handshake_timeout) as patience, self._until_leaving(patience):
             head = await read_head(lane)
-        if not head and self._leaving is not None:
-            raise self._leaving
+        if not head and self._retry_after_s is not None:
+            headers = {"Retry-After": str(self._retry_after_s)}
+            raise Rejected(503, "maintenance", "the server is about to stop", headers=headers)
         self._admission.refused["timeout"] += patience.cancelled_caught
         if not head:
             return None
@@ -185,7 +185,7 @@ class Listener(Generic[Guest]):
     @contextmanager
     def _until_leaving(self, scope: trio.CancelScope) -> Iterator[None]:
         self._reading.add(scope)
-        if self._leaving is not None:
+        if self._retry_after_s is not None:
             scope.cancel()
         try:
             yield

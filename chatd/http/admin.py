@@ -8,6 +8,7 @@ name as Host. So Host has to be an address, `localhost`, or a name of the config
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
 from typing import cast
 
 from quart import Response, request
@@ -18,6 +19,7 @@ from chatd.domain.identity import Authority
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
 from chatd.http.api import Reader, asker, offered_token
+from chatd.http.building import Building
 from chatd.http.front import PEER
 from chatd.http.uploads import answer
 from chatd.node import reports
@@ -36,7 +38,7 @@ ROOT = "/admin"
 View = Callable[[], Awaitable[Response]]
 
 
-def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
+def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
     """One route per command of admins."""
     admins, names = Admins(node.config), own_names(node.config.http.admin_hosts)
 
@@ -51,7 +53,7 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
         return
     for row in registry.commands.values():
         if row.needs is Needs.ADMIN:
-            add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins))
+            add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins, building))
     add_route(app, REPORT_FILE, "admin.report.file", open_file(node, admins))
 
 
@@ -59,20 +61,22 @@ def add_route(app: QuartTrio, path: str, name: str, view: View) -> None:
     app.add_url_rule(path, name, view, methods=["POST"], provide_automatic_options=False)
 
 
-def view_of(row: Row, node: Node, admins: Admins) -> View:
+def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
     read = reader_of(row.command, node, admins)
 
     async def view() -> Response:
         results: list[Result] = []
-        try:
-            command, admin, address = await read()
-            read_at = request.scope["state"][PEER].read_at
-            await run_command(
-                row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at), command
-            )
-        except Refused as refused:
-            return refused_answer(node, refused)
-        return answer_of(results[0])
+        async with AsyncExitStack() as turn:
+            try:
+                command, admin, address = await read()
+                if not row.lasting:
+                    await turn.enter_async_context(building.turn(building.owners.of_admin(admin.name, address)))
+                read_at = request.scope["state"][PEER].read_at
+                ctx = Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at)
+                await run_command(row, ctx, command)
+            except Refused as refused:
+                return refused_answer(node, refused)
+            return answer_of(results[0])
 
     return view
 

@@ -4,6 +4,7 @@ GET and DELETE have their fields in the query, the others in a JSON body; fields
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from chatd.domain.identity import Principal
 from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
+from chatd.http.building import Building
 from chatd.http.front import PEER
 from chatd.node.context import Ctx, Node
 from chatd.node.dispatch import answer_by, run_command
@@ -28,15 +30,15 @@ from chatd.wire.messages import Command, Result
 BODIES = ("POST", "PUT", "PATCH")
 
 
-def add_routes(app: QuartTrio, node: Node, registry: Registry) -> None:
+def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
     """One route per command of users that has a place in REST."""
     for row in registry.commands.values():
         if row.http and row.needs is not Needs.ADMIN:
             method, path = row.http.split(" ")
-            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node), methods=[method])
+            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, building), methods=[method])
 
 
-def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
+def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable[Response]]:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     reader = Reader(row.command, node.config.gateway.max_depth)
 
@@ -44,18 +46,21 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
         results: list[Result] = []
         address = asker(proxies)
         mask = Mask() if row.needs is not Needs.NOTHING and node.hub.veils is not None else None
-        try:
-            principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
-            ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
-            command = await reader.command(path)
-            ctx.began = request.scope["state"][PEER].read_at
-            limit_statements(answer_by(ctx))
-            if principal is not None:
-                await node.sign_in.check(principal, address, ctx.now)
-            await run_command(row, ctx, command)
-        except Refused as refused:
-            return refused_answer(node, refused)
-        return answer_of(results[0], mask)
+        async with AsyncExitStack() as turn:
+            try:
+                principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
+                if request.method == "GET":
+                    await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
+                ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
+                command = await reader.command(path)
+                ctx.began = request.scope["state"][PEER].read_at
+                limit_statements(answer_by(ctx))
+                if principal is not None:
+                    await node.sign_in.check(principal, address, ctx.now)
+                await run_command(row, ctx, command)
+            except Refused as refused:
+                return refused_answer(node, refused)
+            return answer_of(results[0], mask)
 
     return view
 

@@ -15,6 +15,7 @@ from chatd import __version__, log
 from chatd.errors import Refused
 from chatd.http import admin, api, cors, export, health, long_answers, metrics, uploads
 from chatd.http.answers import answer_of, json_response, refusal
+from chatd.http.building import Building
 from chatd.http.front import Front
 from chatd.node.context import Node
 from chatd.node.drain import Drain
@@ -61,9 +62,10 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> 
     # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
-    api.add_routes(app, node, registry)
+    building = Building(node.config)
+    api.add_routes(app, node, registry, building)
     uploads.add_routes(app, node)
-    admin.add_routes(app, node, registry)
+    admin.add_routes(app, node, registry, building)
     export.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
     add_pages(app, registry, socket_url, node.config.uploads.public_url)

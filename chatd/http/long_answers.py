@@ -3,6 +3,8 @@
 A client that does not read costs the memory of one part, or of the whole answer if that was made in one piece. So their number
 is bounded. An answer that is read as it is sent (a file) waits for its turn; one that is in memory already (a list) is refused.
 What was changed by the request is done, so its answer is never refused.
+
+How long a list is, is known when it is in memory, so the number of those that are being made is bounded too (see `building`).
 """
 
 from contextlib import ExitStack
@@ -17,12 +19,10 @@ from chatd.http.answers import refused_answer
 from chatd.http.api import asker
 from chatd.http.front import HELD
 from chatd.http.peer import PART
-from chatd.http.slots import Bounds, Owners, Slots
+from chatd.http.slots import TURN_TIMEOUT_S, Bounds, Owner, Owners, Slots
 from chatd.node.context import Node
 
 BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
-# Seconds that a file waits for its turn.
-PATIENCE_S = 10.0
 
 
 def bound(app: QuartTrio, node: Node) -> None:
@@ -36,11 +36,12 @@ def bound(app: QuartTrio, node: Node) -> None:
         if request.method == "HEAD" and streamed:
             # Hypercorn would read all of it, and send nothing.
             response.response = response.data_body_class(b"")
-        if request.method != "GET" or (length is not None and length <= PART):
+        reader: Owner | None = g.get("reader")
+        if (request.method != "GET" and reader is None) or (length is not None and length <= PART):
             return response
-        owner = owners.of(g.get("who"), asker(proxies))
+        owner = reader or owners.of(g.get("who"), asker(proxies))
         if streamed:
-            await slots.wait(owner, PATIENCE_S)
+            await slots.wait(owner, TURN_TIMEOUT_S)
         try:
             held().enter_context(slots.reserve(owner))
         except Refused as refused:

@@ -4,8 +4,8 @@ The bound on all stands behind the two others, so that nobody fills it alone.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 from msgspec import Struct
@@ -16,6 +16,8 @@ from chatd.domain.identity import Principal
 from chatd.errors import Refused
 
 RETRY_S = 1
+# Seconds that a request waits for its turn.
+TURN_TIMEOUT_S = 10.0
 
 
 class Bounds(Struct, frozen=True):
@@ -40,7 +42,13 @@ class Owners:
         self._backends = parse_networks(config.http.backends)
 
     def of(self, who: Principal | None, address: str) -> Owner:
-        user = f"{who.tenant} {who.user}" if who else ""
+        return self._owner(f"{who.tenant} {who.user}" if who else "", address)
+
+    def of_admin(self, name: str, address: str) -> Owner:
+        # No tenant is called so: its name would begin with a space.
+        return self._owner(f" {name}", address)
+
+    def _owner(self, user: str, address: str) -> Owner:
         return Owner(user, "" if is_trusted(address, self._backends) else bucket(address))
 
 
@@ -61,9 +69,7 @@ class Slots:
     @contextmanager
     def reserve(self, owner: Owner) -> Iterator[None]:
         """Raises Refused: `rate_limited`, `unavailable`."""
-        lack = self._lack(owner)
-        if lack is not None:
-            raise lack
+        self._check(owner)
         try:
             with counted(self._by_user, owner.user), counted(self._by_address, owner.address):
                 yield
@@ -76,6 +82,22 @@ class Slots:
         with trio.move_on_after(timeout):
             while self._lack(owner) is not None:
                 await self._freed.wait()
+
+    @asynccontextmanager
+    async def turn(self, owner: Owner) -> AsyncIterator[None]:
+        """A slot, waited for. Raises Refused."""
+        await self.wait(owner, TURN_TIMEOUT_S)
+        with self.reserve(owner):
+            yield
+
+    def _check(self, owner: Owner) -> None:
+        """Raises Refused, without a cycle of references that would keep the answer of the caller until it is collected."""
+        lack = self._lack(owner)
+        if lack is not None:
+            try:
+                raise lack
+            finally:
+                del lack
 
     def _lack(self, owner: Owner) -> Refused | None:
         """Why there is no slot."""

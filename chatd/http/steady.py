@@ -16,7 +16,7 @@ Errors that are found before there is a request have a JSON body like all others
 moment would be lost, so it is answered 503 before it is read, and what still comes is read and dropped (see `Peer.aclose`).
 """
 
-from typing import Any, cast
+from typing import Any
 
 import h11
 import msgspec
@@ -69,7 +69,7 @@ class SteadyHttp1(H11Protocol):
 
     async def refuse_more(self) -> None:
         """Answer the request that may come, without reading it."""
-        self.is_over = True
+        self.is_over, self.is_head = True, False
         if self.connection.our_state is h11.IDLE:
             await self._send_refusal(LEAVING.row.status, LEAVING)
 
@@ -126,25 +126,27 @@ class SteadyServer(TCPServer):
 
     context: SteadyContext
 
-    @property
-    def http(self) -> SteadyHttp1:
-        return cast(SteadyHttp1, self.protocol.protocol)
+    def _http(self) -> SteadyHttp1:
+        """The protocol of the connection. Replaces that of Hypercorn at the first use, before a byte is read."""
+        of = self.protocol
+        if not isinstance(of.protocol, SteadyHttp1):
+            of.protocol = SteadyHttp1(
+                *(of.app, of.config, of.context, of.task_group, of.state, of.ssl, of.client, of.server, of.send)
+            )
+        return of.protocol
 
     async def _read_data(self) -> None:
-        of = self.protocol
-        of.protocol = SteadyHttp1(
-            *(of.app, of.config, of.context, of.task_group, of.state, of.ssl, of.client, of.server, of.send)
-        )
+        self._http()
         await super()._read_data()
 
     async def _idle_timeout(self) -> None:
         """Close a connection without a request: after the keep-alive timeout, or when the server stops."""
         with trio.move_on_after(self.config.keep_alive_timeout):
             await self.context.leaving.wait()
-        if self.http.is_answering:
+        if self._http().is_answering:
             # A request came at the same moment.
             return
         with trio.CancelScope(shield=True):
             if self.context.leaving.is_set():
-                await self.http.refuse_more()
+                await self._http().refuse_more()
             await self._initiate_server_close()

@@ -12,6 +12,8 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
+from chatd.store import embedded_postgres, embedded_redis
+from chatd.store.embedded_sockets import listener
 from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -89,9 +91,27 @@ class Process:
         self.signal(signal.SIGKILL)
         await self.wait()
 
+    async def end(self) -> None:
+        """Whatever has happened to it before; leave no server behind."""
+        if self._process is not None and self._process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
+            await self.wait()
+        end_servers(self.folder / "data")
+
     async def stop(self) -> int:
         self.signal(signal.SIGTERM)
         return await self.wait()
+
+
+def end_servers(data: Path) -> None:
+    """End the embedded servers that a killed daemon has left behind."""
+    redis, postgres = embedded_redis.Server(data / "redis"), embedded_postgres.Server(data / "postgres", {})
+    # SIGQUIT is the immediate shutdown of Postgres.
+    for path, number in ((redis.socket, signal.SIGKILL), (postgres.socket, signal.SIGQUIT)):
+        pid = listener(path)
+        if pid is not None:
+            os.kill(pid, number)
 
 
 @asynccontextmanager
@@ -103,11 +123,7 @@ async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIte
         yield daemon
     finally:
         with trio.CancelScope(shield=True):
-            if daemon._process is not None and daemon._process.poll() is not None:
-                await daemon.start()
-            daemon.signal(signal.SIGTERM)
-            daemon.signal(signal.SIGTERM)
-            await daemon.wait()
+            await daemon.end()
 
 
 @asynccontextmanager

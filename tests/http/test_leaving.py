@@ -11,7 +11,9 @@ from chatd.config import Config
 from tests.http.raw import Door
 from tests.support import PATIENCE, Answer, Daemon, running
 
-NOTICE = 0.6
+# Seconds; long enough for the visits of an overloaded machine.
+NOTICE = 4.0
+VISITS = 5
 
 
 async def status(daemon: Daemon) -> tuple[int, str]:
@@ -30,15 +32,14 @@ async def test_a_balancer_is_told_before_either_door_closes(config: Config) -> N
         async with Door.of(daemon).connected() as busy:
             await busy.send_all(upload_head(account.access_token))
             os.kill(os.getpid(), signal.SIGTERM)
-            start = trio.current_time()
-            while (await status(daemon))[0] != 503:
-                assert trio.current_time() - start < NOTICE
-            assert await status(daemon) == (503, "draining")
+            with trio.fail_after(NOTICE):
+                while await status(daemon) != (503, "draining"):
+                    pass
             assert (await daemon.rest("GET", "/v1/socket/ping")).status == 503
             async with daemon.connected(account) as late:
                 assert await late.is_served()
                 assert await early.is_served()
-                while trio.current_time() < start + NOTICE - 0.1:
+                for _ in range(VISITS):
                     async with socket.connected(), Door.of(daemon).connected():
                         assert (await daemon.rest("GET", "/v1/conversations", token=account.access_token)).status == 200
                 for person in (early, late):

@@ -4,9 +4,10 @@ import json
 import logging
 import random
 import re
+import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -410,6 +411,13 @@ async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
     await ended(idle)
     await idle.aclose()
     hall.leave.set()
+
+
+async def test_connections_that_are_not_accepted_when_it_stops_are_answered(hall: Hall) -> None:
+    with ExitStack() as stack:
+        async with served(hall.front) as door:
+            clients = [stack.enter_context(socket.create_connection((door.host, door.port))) for _ in range(20)]
+        assert {client.recv(12) for client in clients} == {b"HTTP/1.1 503"}
 
 
 @pytest.mark.parametrize("path", ["/hold", "/big"])

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,13 @@ import trio
 from chatd.client import Account, sign_up
 from chatd.config import Config
 from chatd.daemon import Addresses
+from chatd.http.long_answers import BOUNDS
+from chatd.store.postgres import Postgres
+from tests.admins import ANN, administered, order
 from tests.faults.process import linked, process
 from tests.files import stored
 from tests.http.raw import Door
-from tests.support import Daemon, eventually
+from tests.support import PATIENCE, Daemon, eventually, running
 
 FILE = b"\x00\x01" * 3_500_000
 TEXT = "x" * 16_000
@@ -24,12 +28,18 @@ MEBIBYTE = 1_048_576
 # Connections that stall, and what all of them together may cost: without a bound it is their number times the file or the list.
 STALLED = {"file": 40, "list": 20, "export": 20}
 MOST_GROWTH = 96 * MEBIBYTE
+# Lists that are asked for at the same moment, and what making them may cost.
+PARALLEL, MOST_PEAK = 60, 48 * MEBIBYTE
+ADMIN_LISTS = 12
+
+
+def get(path: str, token: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 
 @asynccontextmanager
-async def stalled(door: Door, path: str, token: str, count: int) -> AsyncIterator[list[trio.SocketStream]]:
+async def stalled(door: Door, asked: bytes, count: int) -> AsyncIterator[list[trio.SocketStream]]:
     """So many connections that have asked for this, and read nothing of it."""
-    asked = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     async with AsyncExitStack() as stack:
         streams = []
         for _ in range(count):
@@ -72,7 +82,7 @@ async def test_who_does_not_read_costs_little_and_harms_nobody(tmp_path: Path) -
         async with AsyncExitStack() as stack:
             streams: list[trio.SocketStream] = []
             for name, count in STALLED.items():
-                streams += await stack.enter_async_context(stalled(Door.of(daemon), paths[name], alice.access_token, count))
+                streams += await stack.enter_async_context(stalled(Door.of(daemon), get(paths[name], alice.access_token), count))
             for _ in range(5):
                 assert (await daemon.rest("GET", own, token=bob.access_token)).body == FILE
                 await trio.sleep(0.1)
@@ -81,3 +91,61 @@ async def test_who_does_not_read_costs_little_and_harms_nobody(tmp_path: Path) -
             await eventually(lambda: len(system.net_connections("tcp")) <= sockets)
             for path in paths.values():
                 assert (await daemon.rest("GET", path, token=alice.access_token)).status == 200
+        await parallel_lists(Door.of(daemon), paths["list"], alice.access_token, system)
+
+
+async def parallel_lists(door: Door, path: str, token: str, system: psutil.Process) -> None:
+    """Also those that are refused are in memory for a moment: they are made a few at a time, and not kept."""
+    reset_peak(system.pid)
+    memory = peak(system.pid)
+    async with stalled(door, get(path, token), PARALLEL) as streams:
+        statuses = await statuses_of(streams)
+        grown = peak(system.pid) - memory
+        vanish(streams)
+    assert set(statuses) == {200, 429}
+    assert statuses[200] >= 8
+    assert grown < MOST_PEAK
+
+
+def reset_peak(pid: int) -> None:
+    """See proc_pid_clear_refs(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak(pid: int) -> int:
+    """Bytes of memory that the process had at most since `reset_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+async def statuses_of(streams: list[trio.SocketStream]) -> Counter[int]:
+    """Of answers of which nothing more is read."""
+    statuses = Counter[int]()
+
+    async def read(stream: trio.SocketStream) -> None:
+        statuses[int((await stream.receive_some(100)).split()[1])] += 1
+
+    async with trio.open_nursery() as nursery:
+        for stream in streams:
+            nursery.start_soon(read, stream)
+    return statuses
+
+
+async def test_long_lists_of_an_admin_are_bounded_too(config: Config, store: Postgres) -> None:
+    async with running(administered(config)) as daemon:
+        await store.run(
+            "insert into audit_log (tenant, id, at, actor, act, subject, details)"
+            " select 'default', gen_random_uuid(), 0, 'me', 'ban', 'x', jsonb_build_object('x', repeat('x', 40000))"
+            " from generate_series(1, 150)"
+        )
+        body = b'{"limit": 150}'
+        asked = (
+            f"POST /admin/audit HTTP/1.1\r\nHost: chatd.test\r\nAuthorization: Bearer {ANN}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+        async with stalled(Door.of(daemon), asked, ADMIN_LISTS) as streams:
+            assert await statuses_of(streams) == {200: BOUNDS.per_user, 429: ADMIN_LISTS - BOUNDS.per_user}
+            vanish(streams)
+        with trio.fail_after(PATIENCE):
+            while (await order(daemon, "audit", limit=150)).status != 200:
+                await trio.sleep(0.05)
