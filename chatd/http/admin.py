@@ -20,6 +20,7 @@ from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
 from chatd.http.api import Reader, asker, offered_token
 from chatd.http.building import Building
+from chatd.http.front import PEER
 from chatd.http.uploads import answer
 from chatd.node import reports
 from chatd.node.admins import Admins
@@ -70,7 +71,9 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
                 command, admin, address = await read()
                 if not row.lasting:
                     await turn.enter_async_context(building.turn(building.owners.of_admin(admin.name, address)))
-                await run_command(row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin), command)
+                read_at = request.scope["state"][PEER].read_at
+                ctx = Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at)
+                await run_command(row, ctx, command)
             except Refused as refused:
                 return refused_answer(node, refused)
             return answer_of(results[0])

@@ -58,7 +58,7 @@ class Form(NamedTuple):
 class Codec:
     """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
 
-    __slots__ = ("_encode", "_find_id", "_forms", "_nul", "_open", "_tag", "name", "opcode", "subprotocol")
+    __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "name", "opcode", "subprotocol")
 
     def __init__(
         self, name: str, opcode: int, format_: Any, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
@@ -68,7 +68,7 @@ class Codec:
         self.opcode = opcode
         self._nul = nul
         self._find_id = find_id
-        self._encode: Callable[[Any], bytes] = format_.Encoder().encode
+        self.encode: Callable[[Any], bytes] = format_.Encoder().encode
         self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
         self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, loose_ends(kind)) for kind in commands}
@@ -97,14 +97,14 @@ class Codec:
         return command
 
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
-        return self._encode((frame_id, result))
+        return self.encode((frame_id, result))
 
     def encode_event(self, event: Event) -> bytes:
-        return self._encode((0, event))
+        return self.encode((0, event))
 
     def frame_of(self, body: Any) -> bytes:
         """An event, given as a map or as bytes of this codec, as a whole WebSocket frame."""
-        return encode_frame(self.opcode, self._encode((0, body)))
+        return encode_frame(self.opcode, self.encode((0, body)))
 
 
 def unknown(tag: str) -> NoReturn:

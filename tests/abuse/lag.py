@@ -33,8 +33,12 @@ class Probe(trio.abc.Instrument):
 
 def place_of(task: trio.lowlevel.Task) -> str:
     """The innermost line of chatd at which the task waits."""
-    lines = [(frame.f_code.co_filename, line) for frame, line in task.iter_await_frames()]
-    return next((f"{name}:{line}" for name, line in reversed(lines) if "/chatd/" in name), "its end")
+    found = "its end"
+    for frame, line in task.iter_await_frames():
+        name = frame.f_code.co_filename
+        if "/chatd/" in name and not name.endswith("/turns.py"):
+            found = f"{name}:{line}"
+    return found
 
 
 @contextmanager
