@@ -5,15 +5,17 @@ import secrets
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import trio
 import typer
+from rich.text import Text
 
 from chatd.cli.chat_lines import line_of, message_line
 from chatd.cli.common import failed, wrong
 from chatd.cli.identities import StateLost, load_state, save_state
+from chatd.cli.line_editor import LineEditor, editing
 from chatd.cli.printing import out, printable, styled
 from chatd.client import Account, Client, Disconnected, Ended, Refused, connect, sign_up
 from chatd.client.own_events import ClientState
@@ -29,7 +31,8 @@ from chatd.client.types import (
 from chatd.ids import is_uuid
 
 HELP = """\
-/to ID or NAME: talk to somebody   /group TITLE NAME ...: begin a group, a title of one word   /list: conversations
+/to ID, NAME or TITLE: talk to somebody, or in a group   /list: conversations
+/group TITLE NAME ...: begin a group, a title of one word
 /history: the last messages   /react EMOJI: to the last message   /edit TEXT: your last message   /delete: your last message
 /me: who am I   /quit"""
 
@@ -75,6 +78,7 @@ class Terminal:
         # The last message, and the last one of one's own.
         self._last: str | None = None
         self._own: str | None = None
+        self._editor: LineEditor | None = None
 
     async def run(self) -> None:
         account = await self._sign_in()
@@ -86,10 +90,11 @@ class Terminal:
             else:
                 self._say(f"In another terminal: chatd chat --as bob --to {self._name} (elsewhere: --to {client.user})")
                 self._say(HELP)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._show_events, client)
-                await self._read_lines(client)
-                nursery.cancel_scope.cancel()
+            with editing() as self._editor:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._show_events, client)
+                    await self._read_lines(client)
+                    nursery.cancel_scope.cancel()
 
     async def _sign_in(self) -> Account:
         """The device id is what makes the same name the same user the next time."""
@@ -101,7 +106,13 @@ class Terminal:
 
     async def _talk_to(self, client: Client, whom: str) -> None:
         try:
-            self._enter((await client.open(user_of(whom))).conversation)
+            groups = await groups_called(client, whom)
+            if len(groups) > 1:
+                self._say(f"several groups are called {whom}; choose one by its id: {', '.join(group.id for group in groups)}")
+            elif groups and load_state(whom):
+                self._say(f"{whom} is a person and a group; choose the person by user id, or the group by its id: {groups[0].id}")
+            else:
+                self._enter(groups[0] if groups else (await client.open(user_of(whom))).conversation)
         except Refused as refused:
             self._say(f"  {refused.message}")
         except Disconnected:
@@ -139,9 +150,9 @@ class Terminal:
         self._names[member.user] = printable(member.name or member.user[:8])
 
     async def _read_lines(self, client: Client) -> None:
-        async for line in lines():
+        async for line in self._editor.lines() if self._editor else lines():
             try:
-                if not await self._read(client, line):
+                if not await self._read(client, line.strip()):
                     return
             except Refused as refused:
                 self._say(f"  {refused.message}")
@@ -220,7 +231,7 @@ class Terminal:
         if message.system:
             self._say(f"  {place}{line}")
         else:
-            out.print(styled((place, "dim"), (self._who(message.sender), "bold"), f": {line}"))
+            self._print(styled((place, "dim"), (self._who(message.sender), "bold"), f": {line}"))
 
     def _preview(self, conversation: Conversation) -> str:
         """The last message, for `/list`."""
@@ -234,14 +245,30 @@ class Terminal:
         return self._names.get(user, user[:8])
 
     def _say(self, text: str) -> None:
-        out.print(styled((text, "dim")))
+        self._print(styled((text, "dim")))
+
+    def _print(self, text: Text) -> None:
+        """Above the line that is being typed."""
+        with self._editor.lifted() if self._editor else nullcontext():
+            out.print(text)
+
+
+async def groups_called(client: Client, name: str) -> list[Conversation]:
+    """The groups with this title, or the one with this id. Raises Refused, Disconnected."""
+    found, cursor = list[Conversation](), None
+    while True:
+        page = await client.call("conversation.list", limit=100, cursor=cursor)
+        found += [one for one in page.items if one.kind == "group" and name in (one.id, one.title)]
+        cursor = page.cursor
+        if cursor is None:
+            return [(await client.call("conversation.get", conversation=one.id)).conversation for one in found]
 
 
 def user_of(whom: str) -> str:
     """The id behind an id, or a name. Raises Refused."""
     user = str(load_state(whom).get("user", whom)).lower()
     if not is_uuid(user):
-        raise Refused("not_found", f"{whom} is no user id, and no name that was used on this machine")
+        raise Refused("not_found", f"{whom} is no user id, no name that was used on this machine and no title of a group")
     return user
 
 
@@ -260,4 +287,4 @@ async def lines() -> AsyncIterator[str]:
         line = await trio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True)
         if not line:
             return
-        yield line.decode("utf8", "replace").strip()
+        yield line.decode("utf8", "replace")

@@ -1,0 +1,152 @@
+"""A line that is edited at a terminal, kept below the lines that arrive in the meantime.
+
+The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C into a signal. The line takes one
+row: of a longer text the part around the cursor is shown.
+"""
+
+import codecs
+import os
+import re
+import shutil
+import sys
+import termios
+import tty
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import trio
+from rich.cells import cell_len
+
+from chatd.cli.printing import draw_line, encodable, erase_line, has_rows, say
+
+PROMPT = "> "
+READ_BYTES = 4096
+MAX_LINE_CHARACTERS = 100_000
+# A key: an escape sequence (ECMA-48, section 5.4), or one character. The beginning of a sequence is none until the rest arrives.
+SEQUENCE_START = r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|O)?\Z"
+KEY = re.compile(rf"\x1b\[[0-?]{{0,32}}[ -/]{{0,8}}[@-~]|\x1bO[@-~]|\x1b[^\[O\x1b]|(?!{SEQUENCE_START}).", re.DOTALL)
+LAST_WORD = re.compile(r"\S*\s*\Z")
+
+
+class EndOfInput(Exception):
+    """Ctrl-D on an empty line."""
+
+
+class LineEditor:
+    """The text before the cursor and after it. `feed` and `lines` change it, `lifted` prints above it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._before, self._after = "", ""
+        self._decoder = codecs.getincrementaldecoder("utf8")("replace")
+        self._unread = ""
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Lines until Ctrl-D or the end of the terminal."""
+        while True:
+            await trio.lowlevel.wait_readable(self._descriptor)
+            try:
+                data = os.read(self._descriptor, READ_BYTES)
+            except OSError:
+                # Linux says so of a terminal whose other side is closed.
+                return
+            if not data:
+                return
+            entered = list[str]()
+            try:
+                entered.extend(self.feed(data))
+            except EndOfInput:
+                return
+            for line in entered:
+                yield line
+            self.draw()
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Edit by the bytes of the keyboard; yields each line that is entered. Raises EndOfInput."""
+        self._unread += self._decoder.decode(data)
+        end = 0
+        while match := KEY.match(self._unread, end):
+            end = match.end()
+            key = match[0]
+            if key in "\r\n":
+                yield self._enter()
+            elif key == "\x04":
+                self._end_or_delete()
+            elif key in KEYS:
+                self._before, self._after = KEYS[key](self._before, self._after)
+            elif key.isprintable() or key in "\t\u200c\u200d":
+                self._insert(key)
+        self._unread = self._unread[end:]
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Without the line, so that other lines can be printed; drawn again below them."""
+        erase_line()
+        try:
+            yield
+        finally:
+            self.draw()
+
+    def draw(self) -> None:
+        """The prompt and what fits of the text, with the cursor in its place."""
+        room = max(shutil.get_terminal_size().columns - len(PROMPT) - 1, 1)
+        before = fitting(encodable(self._before)[::-1], room)[::-1]
+        draw_line(PROMPT + before, fitting(encodable(self._after), room - cell_len(before)))
+
+    def _insert(self, key: str) -> None:
+        if len(self._before) + len(self._after) < MAX_LINE_CHARACTERS:
+            self._before += key
+
+    def _enter(self) -> str:
+        """The entered line stays on the screen."""
+        line, self._before, self._after = self._before + self._after, "", ""
+        erase_line()
+        say(PROMPT + line)
+        return line
+
+    def _end_or_delete(self) -> None:
+        if not self._before + self._after:
+            raise EndOfInput
+        self._after = self._after[1:]
+
+
+KEYS: dict[str, Callable[[str, str], tuple[str, str]]] = {
+    **dict.fromkeys(("\x7f", "\b"), lambda before, after: (before[:-1], after)),
+    "\x1b[3~": lambda before, after: (before, after[1:]),
+    "\x15": lambda before, after: ("", after),
+    "\x0b": lambda before, after: (before, ""),
+    "\x17": lambda before, after: (LAST_WORD.sub("", before, count=1), after),
+    **dict.fromkeys(("\x01", "\x1b[H", "\x1bOH", "\x1b[1~"), lambda before, after: ("", before + after)),
+    **dict.fromkeys(("\x05", "\x1b[F", "\x1bOF", "\x1b[4~"), lambda before, after: (before + after, "")),
+    **dict.fromkeys(("\x02", "\x1b[D", "\x1bOD"), lambda before, after: (before[:-1], before[-1:] + after)),
+    **dict.fromkeys(("\x06", "\x1b[C", "\x1bOC"), lambda before, after: (before + after[:1], after[1:])),
+}
+
+
+def fitting(text: str, room: int) -> str:
+    """The beginning of a text that takes at most so many cells."""
+    end = 0
+    for char in text:
+        room -= cell_len(char)
+        if room < 0:
+            break
+        end += 1
+    return text[:end]
+
+
+@contextmanager
+def editing() -> Iterator[LineEditor | None]:
+    """An editor on standard input, or None where that or standard output is no terminal. Restores the terminal in the end."""
+    if not sys.stdin.isatty() or not has_rows():
+        yield None
+        return
+    descriptor = sys.stdin.fileno()
+    saved = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    editor = LineEditor(descriptor)
+    try:
+        editor.draw()
+        yield editor
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, saved)
+        erase_line()

@@ -1,0 +1,169 @@
+"""`chatd chat` on a real terminal: what is typed stays whole while lines arrive."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from chatd.cli.line_editor import EndOfInput, LineEditor, fitting
+from tests.cli.test_chat import command
+from tests.cli.test_chat import terminal as pipe
+from tests.support import PATIENCE, Daemon
+
+COLUMNS = 40
+# Of no matter here.
+STYLES = re.compile(rb"\x1b\[[0-9;]*m")
+
+
+class Screen:
+    """A terminal with a process: `type` keys, `sees` waits until a text was written. `process` has not been waited for."""
+
+    def __init__(self, master: int, slave: int, process: subprocess.Popen[bytes]) -> None:
+        self.master, self.slave, self.process = master, slave, process
+        self.written = b""
+
+    def type(self, keys: str | bytes) -> None:
+        os.write(self.master, keys.encode() if isinstance(keys, str) else keys)
+
+    async def sees(self, text: str) -> None:
+        """From here on."""
+        with trio.move_on_after(3 * PATIENCE):
+            while text.encode() not in self.written:
+                await trio.lowlevel.wait_readable(self.master)
+                self.written = STYLES.sub(b"", self.written + os.read(self.master, 65536))
+        assert text.encode() in self.written
+        self.written = self.written.partition(text.encode())[2]
+
+    async def ends(self) -> int:
+        with trio.fail_after(3 * PATIENCE):
+            while self.process.poll() is None:
+                with trio.move_on_after(0.05):
+                    await trio.lowlevel.wait_readable(self.master)
+                    self.written += os.read(self.master, 65536)
+        return self.process.returncode
+
+    def modes(self) -> list[object]:
+        return termios.tcgetattr(self.slave)
+
+
+@asynccontextmanager
+async def screen(arguments: list[str], home: Path, **more: str) -> AsyncIterator[Screen]:
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, COLUMNS))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment |= {"XDG_STATE_HOME": str(home), "TERM": "xterm", "NO_COLOR": "1"} | more
+    control = f"import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, {arguments!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", control], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+    )
+    try:
+        yield Screen(master, slave, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+
+
+async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, tmp_path: Path) -> None:
+    async with screen(command(daemon, "--as", "alice"), tmp_path) as alice:
+        before = alice.modes()
+        await alice.sees("> ")
+        async with pipe(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
+            await bob.sees("With")
+            await alice.sees("With")
+            alice.type("h\u00e9llo 日本")
+            await alice.sees("> h\u00e9llo 日本")
+            await bob.type("an arriving line")
+            await alice.sees("\r\x1b[Kbob: an arriving line\r\n\r\x1b[K> h\u00e9llo 日本")
+            alice.type("\x7f語 👍\x1b[D\x1b[D!\r")
+            await bob.sees("alice: h\u00e9llo 日語! 👍")
+            # Half a character, then the other half; bytes that are no UTF-8; keys that mean nothing.
+            alice.type(b"\xe2\x82")
+            alice.type(b"\xac \xff\x1b[15~\x1bx\r")
+            await bob.sees("alice: € \ufffd")
+            await bob.type("/group crew alice")
+            await bob.type("in the group")
+            await alice.sees("[crew] bob: in the group")
+            alice.type("/to crew\r")
+            await alice.sees("With")
+            alice.type("to the group\r")
+            await bob.sees("alice: to the group")
+            await bob.type("/group crew alice")
+            await bob.type("/group bob alice")
+            await bob.type("in the last group")
+            await alice.sees("in the last group")
+            alice.type("/to crew\r")
+            await alice.sees("several groups are called crew")
+            alice.type("/to bob\r")
+            await alice.sees("bob is a person and a group")
+        alice.type("\x04")
+        assert (await alice.ends(), alice.modes()) == (0, before)
+
+
+async def test_the_terminal_is_restored_however_it_ends(daemon: Daemon, tmp_path: Path) -> None:
+    crash = f"from chatd.cli import chat, main; chat.Terminal._read = None; sys.argv[1:] = {command(daemon)[3:]!r}; main.main()"
+    for arguments, keys in (
+        (command(daemon), "text\x03"),
+        (command(daemon), "/quit\r"),
+        ([sys.executable, "-c", f"import sys; {crash}"], "text\r"),
+    ):
+        async with screen(arguments, tmp_path) as person:
+            before = person.modes()
+            await person.sees("> ")
+            assert person.modes() != before
+            person.type(keys)
+            await person.ends()
+            assert person.modes() == before
+
+
+async def test_a_terminal_that_is_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    async with screen(command(daemon), tmp_path, **ascii_only) as person:
+        await person.sees("> ")
+        person.type("h\u00e9")
+        await person.sees("> h\\xe9")
+        person.process.send_signal(signal.SIGINT)
+        await person.ends()
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("one two\x17\x17three", "three"),
+        ("one two \x17x", "one x"),
+        ("gone\x15kept", "kept"),
+        ("ab\x01\x04c", "cb"),
+        ("ab\x02\x0bc", "ac"),
+        ("ab\x1bOD\x7fc\x1b[Fd", "cbd"),
+        ("\x7f\x1b[D\x1b[C\x1b[3~a", "a"),
+        ("a\x00\x1b[200~b", "ab"),
+    ],
+)
+def test_keys(keys: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = LineEditor(0)
+    assert list(whole.feed(keys.encode() + b"\r")) == [line]
+    one_by_one = LineEditor(0)
+    assert [entered for byte in (keys + "\r").encode() for entered in one_by_one.feed(bytes([byte]))] == [line]
+    with pytest.raises(EndOfInput):
+        list(whole.feed(b"\x04"))
+
+
+def test_a_long_line_takes_one_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    editor = LineEditor(0)
+    list(editor.feed("日本語中国x".encode()))
+    editor.draw()
+    assert capsys.readouterr().out == "\r\x1b[K> 語中国x"
+    list(editor.feed(b"\x01"))
+    editor.draw()
+    assert capsys.readouterr().out == "\r\x1b[K> 日本語\x1b[6D"
+    assert (fitting("日a", 1), fitting("e\u0301a", 1)) == ("", "e\u0301")
