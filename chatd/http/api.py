@@ -49,7 +49,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
         async with AsyncExitStack() as turn:
             try:
                 principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
-                if request.method == "GET":
+                if request.method in ("GET", "HEAD"):
                     await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
                 ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
                 command = await reader.command(path)
