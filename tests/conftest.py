@@ -50,6 +50,13 @@ class Servers:
         return self.postgres.replace("/chatd?", f"/{database}?")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the servers: `make quick` leaves it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "servers" in item.fixturenames:
+            item.add_marker("servers")
+
+
 def pytest_collection_finish() -> None:
     """Keep what was imported and collected out of every later garbage collection, which would look at all of it."""
     gc.freeze()

@@ -35,16 +35,16 @@ BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 def name_form(text: str) -> str:
     """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left.
 
-    Removal comes first: what it brings together (spaces, a letter and its accent) is one in the result. All forms of this file
-    are idempotent.
+    Spaces are counted and characters composed when nothing is left to be removed from between them. All forms of this
+    file are idempotent.
     """
-    visible = JOINER.sub("", without(UNWANTED, text.translate(BLANK_LETTERS)))
-    return shown_or_nothing(SPACES.sub(" ", composed(visible)).strip())
+    visible = JOINER.sub("", without(UNWANTED, SPACES.sub(" ", text.translate(BLANK_LETTERS))))
+    return shown_or_nothing(composed(SPACES.sub(" ", visible).strip()))
 
 
 def prose_form(text: str) -> str:
     """Several lines, without control characters and overrides of direction. "" when nothing can be seen."""
-    return shown_or_nothing(composed(UNWANTED_IN_PROSE.sub("", text)))
+    return shown_or_nothing(composed(UNWANTED_IN_PROSE.sub("", text.replace("\r\n", "\n"))))
 
 
 def shortened(text: str, most: int, edges: str) -> str:

@@ -19,6 +19,7 @@ import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.deadline import deadline
 from chatd.store.fair_share import ACCOUNT, FairShare
 from chatd.store.jsonb import from_jsonb, to_jsonb
 from chatd.store.postgres_faults import (
@@ -81,14 +82,19 @@ class Postgres:
         await self.within(lambda connection: connection.execute(sql, *args))
 
     async def within(self, work: Work[T], timeout: float | None = None) -> T:
-        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds.
+        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the deadline of the
+        command that asks counts as well, see `chatd/store/deadline.py`.
 
         Raises Refused (`unavailable`, `timeout`; `rate_limited` when other statements of the user take all of that time),
         UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
+        now = trio.current_time()
+        ends_at = min(now + timeout, deadline())
+        if ends_at <= now:
+            raise Refused("timeout", TOO_SLOW)
         account, began = ACCOUNT.get(), None
-        with trio.move_on_after(timeout) as patience:
+        with trio.move_on_at(ends_at) as patience:
             if account is None:
                 return await self._lend(work, timeout, patience)
             await self._shares.acquire(account)

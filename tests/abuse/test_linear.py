@@ -12,7 +12,7 @@ import trio
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from chatd.domain import folding, links, words
-from chatd.domain.addresses import bucket, client_address, is_host, name_of, parse_networks
+from chatd.domain.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
 from chatd.domain.emoji import is_emoji
 from chatd.domain.facets import contents_of
 from chatd.domain.file_names import disposition
@@ -78,7 +78,7 @@ READERS: list[Callable[[str], object]] = [
     handshake,
     lambda text: client_address("10.0.0.1", text, PROXIES),
     bucket,
-    is_host,
+    can_be_encoded,
     is_emoji,
     WORDS.is_in,
     WORDS.mask,
@@ -128,7 +128,7 @@ STEP_S = 0.005
 ATTEMPTS = 5
 # A phrase of signs alone is tried at each sign of a text, and costs more.
 LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
-TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), is_host, name_of]
+TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), can_be_encoded, name_of]
 # What comes near to a host, to a word of the list, to an address, to a letter of several characters.
 # Then texts of characters that are all different.
 NEAR_MISSES = [

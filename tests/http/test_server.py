@@ -179,6 +179,25 @@ async def test_a_head_that_takes_long_to_parse_is_refused(door: Door, headers: b
     assert await door.is_served("/")
 
 
+TWICE = {
+    "authorization": ("Bearer a", "Bearer b"),
+    "content-type": ("application/json", "text/plain"),
+    "host": ("a", "evil.test"),
+    "origin": ("http://a", "http://evil.test"),
+    "sec-fetch-site": ("none", "cross-site"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> None:
+    """B5 of issue 9: what one reader of the headers sees is what all see."""
+    host = "" if name == "host" else "Host: a\r\n"
+    for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
+        lines = f"{name}: {first}\r\nX: y\r\n{name.upper()}: {second}\r\n"
+        answer = await door.send(f"POST / HTTP/1.1\r\n{host}Connection: close\r\n{lines}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 400 "), (first, second)
+
+
 async def test_as_many_headers_as_are_allowed(door: Door) -> None:
     for end in (b"\r\n", b"\n"):
         answer = await door.send(end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""]))
