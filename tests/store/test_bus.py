@@ -101,6 +101,22 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
         assert bus.waiting * len(order) < limit + len(order)
 
 
+async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before newer entries displace it, while nodes write no more than that they are there (see docs/privacy.md)."""
+    monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
+    async with two_nodes(servers) as (bus, redis, obeyed):
+        bus.publish(orders.encode_order(match_orders.MatchDrop("zqmarkqz", "user", "reason")))
+        with trio.fail_after(PATIENCE):
+            while not obeyed:
+                await trio.sleep(0.01)
+        assert b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode()
+        with trio.fail_after(2 * PATIENCE):
+            while b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode():
+                bus.publish(orders.encode_order(orders.MaintenanceChanged()))
+                await trio.sleep(0.01)
+        assert await redis.call("XLEN", redis.key("bus")) < bus_module.MOST_ENTRIES
+
+
 ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(orders.encode_order(orders.MaintenanceChanged()))]))
 UNREADABLE = [
     pytest.param(("foreign", "1"), 1, id="foreign fields"),
