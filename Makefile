@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not servers" $(QUICK)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
 QUICK := $(addprefix tests/,domain wire gateway client node http features test_clock.py test_health.py test_log.py test_settings.py)
 
 # Nodes, Postgres, Redis and the network between them fail under load for minutes; everybody's own log is judged.
