@@ -40,10 +40,17 @@ def spans(low: int, high: int) -> list[str]:
     return [f"@s{span}" for span in range(low // (SPAN * DAY), (high - 1) // (SPAN * DAY) + 1)]
 
 
-def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Sequence[Any] | None) -> list[str]:
+def attachments_in(stored: Any) -> list[dict[str, Any]]:
+    """The attachments of a column: a value of another form, which other programs have stored, holds none."""
+    if not isinstance(stored, list):
+        return []
+    return [one for one in stored if isinstance(one, dict) and isinstance(one.get("type"), str)]
+
+
+def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Any) -> list[str]:
     """All of a message."""
     times = days(created_at, created_at + 1) + spans(created_at, created_at + 1)
-    contents = map(with_content, contents_of(text or "", attachments or ()))
+    contents = map(with_content, contents_of(text or "", attachments_in(attachments)))
     return [in_conversation(conversation), from_sender(sender), *times, *contents]
 
 
@@ -51,7 +58,7 @@ def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
     """Of attachments in their stored form. An image that was sent as a file is an image too."""
     if any("upload" in one for one in attachments):
         yield "file"
-    if any(one.get("mime", "").startswith("image/") for one in attachments):
+    if any(str(one.get("mime")).startswith("image/") for one in attachments):
         yield "image"
     if LINK.search(text) or any(one.get("type") == "link" for one in attachments):
         yield "link"

@@ -5,6 +5,7 @@ not: 16,000 of them in a bad order take a third of a second), and the place of e
 A character becomes NFKD, without case, without accents and what cannot be seen, then the Latin letter that it looks like.
 """
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
@@ -28,14 +29,15 @@ DROPPED = frozenset(
 )  # fmt: skip
 # Small letters of other alphabets, and the Latin ones that they look like. What is here comes before what Unicode says.
 CHOSEN = str.maketrans(
-    "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜ",
-    "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbgh",
+    "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜɵᗩᗯ",
+    "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbghoaw",
 )
-# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Coptic, runes, Lisu, phonetics.
+# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics, Coptic, runes,
+# Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL.
 # A letter of Hebrew or Arabic that looks like an l stands in a word that nobody takes for Latin.
 ALPHABETS = (
-    (0x80, 0x590), (0x13A0, 0x1400), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2C60, 0x2D00), (0xA4D0, 0xA500), (0xA640, 0xA6A0),
-    (0xA720, 0xA800), (0xAB30, 0xABC0), (0x10280, 0x10400),
+    (0x80, 0x590), (0x13A0, 0x1680), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2200, 0x2400), (0x2C60, 0x2D00), (0x2D30, 0x2D80),
+    (0xA4D0, 0xA500), (0xA640, 0xA6A0), (0xA720, 0xA800), (0xAB30, 0xABC0), (0x10280, 0x10500), (0x118A0, 0x118E0),
 )  # fmt: skip
 
 LATIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -53,15 +55,37 @@ def unicode_look_alikes() -> dict[int, str]:
     return found
 
 
+# Where Unicode has Latin letters with strokes and hooks, and small capitals.
+LATIN_BLOCKS = (
+    (0x100, 0x300), (0x1D00, 0x1E00), (0x1E00, 0x1F00), (0x2C60, 0x2C80), (0xA720, 0xA800), (0xAB30, 0xAB70), (0x1DF00, 0x1E000),
+)  # fmt: skip
+NAME_OF_LETTER = re.compile(
+    "LATIN (?:(?:SMALL|CAPITAL) LETTER ([A-Z]) WITH (?!SMALL|CAPITAL).*|LETTER SMALL CAPITAL ([A-Z])( WITH .*)?)"
+)
+
+
+def letters_with_strokes() -> dict[int, str]:
+    """Letters that are by their names an ASCII letter with something on it, or a small capital one. NFKD leaves them whole."""
+    points = chain.from_iterable(range(low, high) for low, high in LATIN_BLOCKS)
+    names = ((point, NAME_OF_LETTER.fullmatch(unicodedata.name(chr(point), ""))) for point in points)
+    return {point: (match[1] or match[2]).lower() for point, match in names if match}
+
+
 # Marks that are written for an apostrophe: accents by themselves, quotation marks, primes, modifier letters.
 APOSTROPHES = frozenset(
     "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
     "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
 )
-# Letters that NFKD does not take apart, or takes for another one: white on black (as emoji too), the lunate sigma.
+# Letters that NFKD does not take apart, or takes for another text: white on black (as emoji too), (a), the lunate sigma.
 WHITE_ON_BLACK = {start + place: chr(97 + place) for start in (0x1F150, 0x1F170) for place in range(26)}
-BEFORE: dict[int, str] = {**WHITE_ON_BLACK, 0x3F2: "c", 0x3F9: "c"}
-LOOK_ALIKES: dict[int, str | int] = {**unicode_look_alikes(), **CHOSEN, **{ord(mark): "'" for mark in APOSTROPHES}}
+PARENTHESIZED = {start + place: chr(97 + place) for start in (0x249C, 0x1F110) for place in range(26)}
+BEFORE: dict[int, str] = {**WHITE_ON_BLACK, **PARENTHESIZED, 0x3F2: "c", 0x3F9: "c", 0x1F1A5: "d"}
+LOOK_ALIKES: dict[int, str | int] = {
+    **letters_with_strokes(),
+    **unicode_look_alikes(),
+    **CHOSEN,
+    **{ord(mark): "'" for mark in APOSTROPHES},
+}
 LEET: dict[int, str | int | None] = dict(str.maketrans("0134578@$€", "oieastbase"))
 
 # Scripts without spaces between words, for the brackets of a pattern: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.

@@ -144,8 +144,11 @@ def bare_hosts(name: str) -> Iterator[str]:
 
 
 def canonical_host(name: str) -> str:
-    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today."""
-    name = name[-1000:].translate(DOTS).lower().strip(".")
+    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today.
+
+    Readable again: percent signs of a text may hide other characters.
+    """
+    name = READABLE.translate(name[-1000:]).strip(".")
     address = address_of(name)
     if address is not None:
         return str(address)

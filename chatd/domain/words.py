@@ -81,7 +81,7 @@ def fold_character(character: str) -> str:
         return character
     taken_apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     plain = "".join(map(fold_part, taken_apart))
-    return unicodedata.normalize("NFC", plain) if COMPOSED.match(plain) else plain.translate(PLAIN)
+    return unicodedata.normalize("NFC", plain) if COMPOSED.search(plain) else plain.translate(PLAIN)
 
 
 def fold_part(part: str) -> str:

@@ -3,6 +3,7 @@
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from chatd.domain.facets import attachments_in
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.attachments import shown
@@ -76,7 +77,7 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
-        said = Content(row["text"], row["attachments"] or [])
+        said = Content(row["text"], attachments_in(row["attachments"]))
         return Original(said, as_known(ctx, cmd, first) if row["kind"] == "match" else first)
     if await is_known(ctx, cmd.client_id):
         return DONE

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from chatd.errors import Refused
 from chatd.ids import uuid7
 from chatd.node.context import Ctx
-from chatd.node.due import body_of, outgoing
+from chatd.node.due import body_of, outgoing, readable
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.registry import Needs, command
 from chatd.node.sending import MessageText, Outgoing, check
@@ -128,7 +128,8 @@ class ScheduledMessage(Struct, kw_only=True, frozen=True):
 
 def scheduled_of(row: Row) -> ScheduledMessage:
     names = ("id", "conversation", "client_id", "failed", "created_at")
-    return ScheduledMessage(**{name: row[name] for name in names}, **row["body"], at=row["due_at"])
+    body = body_of(readable(row["conversation"], row["client_id"], row["body"]))
+    return ScheduledMessage(**{name: row[name] for name in names}, **body, at=row["due_at"])
 
 
 class ListScheduled(Command, tag="schedule.list"):

@@ -191,10 +191,13 @@ class Outbox:
         while self._queue is not None and not self.broken:
             await self._change()
 
-    async def room(self) -> None:
-        """Until the queue is less than half full, or nothing can be written any more. Returns at once when it is."""
+    async def room(self) -> bool:
+        """Until the queue is less than half full, or nothing can be written any more. Whether it had to wait for that."""
+        waited = False
         while self._is_full(2) and not self.broken:
             await self._change()
+            waited = True
+        return waited
 
     async def _change(self) -> None:
         if self._changed is None:

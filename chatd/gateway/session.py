@@ -187,9 +187,17 @@ class Session:
         def answer(result: Result) -> None:
             self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
 
-        now = self._node.clock()
         return Ctx(
-            self._node, self._principal, self.id, self.address, now, answer, self._renew, mask=self.mask, encode=self.codec.encode
+            self._node,
+            self._principal,
+            self.id,
+            self.address,
+            self._node.clock(),
+            answer,
+            self._renew,
+            mask=self.mask,
+            began=self._lane.read_at,
+            encode=self.codec.encode,
         )
 
     def _renew(self, principal: Principal) -> None:

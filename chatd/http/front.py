@@ -1,7 +1,8 @@
 """Between Hypercorn and Quart: paths that are not canonical, sockets (not at this door), and the pace of an answer.
 
 *Paths.* A proxy decides by the path that it has decoded and tidied up; Quart decodes, too. Both see the same path only if there
-is nothing to decode or tidy up, so everything else is refused before it is routed (`is_canonical`).
+is nothing to decode or tidy up, so everything else is refused before it is routed (`is_canonical`). For the same reason a header
+that has one value must not come twice: a proxy may look at the first one, and Quart at the last.
 
 *The pace.* An answer is written in parts of `PART` bytes, each when the socket has taken the one before, all within the time
 that `Peer` has for it. What a request holds until its answer is written (`held`) is released when it is over, however it ends.
@@ -11,6 +12,7 @@ or makes it ready for the next request, all within one `send`. Quart-Trio takes 
 task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -27,6 +29,8 @@ from chatd.wire.messages import error_of
 
 # Seconds for the end of an answer, whose bytes have all been written.
 LAST_STEP = 5.0
+# Sent twice, these have two meanings. Of lengths h11 takes care.
+SINGLE = frozenset({b"authorization", b"content-type", b"host", b"origin", b"sec-fetch-site"})
 # The keys in the state of a request: its connection, and what it holds until it is over.
 PEER, HELD = "peer", "held"
 
@@ -47,6 +51,8 @@ class Front:
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
         elif not all(can_be_encoded(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
             await answer(send, "http.response", 400, Refused("bad_request", "the Host header is not a host"))
+        elif is_ambiguous(scope["headers"]):
+            await answer(send, "http.response", 400, Refused("bad_request", "a header that has one value was sent twice"))
         elif not is_canonical(scope["raw_path"]):
             await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
         else:
@@ -54,6 +60,12 @@ class Front:
             with ExitStack() as held:
                 state[HELD] = held
                 await self._app(scope, receive, paced(send, state[PEER]))
+
+
+def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header that has one value was sent twice. Names are in lower case."""
+    names = [name for name, _ in headers if name in SINGLE]
+    return len(names) > len(set(names))
 
 
 def paced(send: ASGISendCallable, peer: Peer) -> ASGISendCallable:

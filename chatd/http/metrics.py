@@ -20,8 +20,10 @@ from chatd.node.context import Node
 from chatd.node.statistics import Snapshot, Watch
 from chatd.wire.messages import error_of
 
-# What proxies add, and what a browser adds to what a page asks for.
-SOMEBODY_ELSE = ("X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via", "Origin")
+# Headers that proxies and content networks add (besides all X-Forwarded-...), and that a browser adds to what a page asks for.
+OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip")
+OF_PAGES = ("Origin", "Referer")
+FORWARDED = "x-forwarded-"
 
 
 def add_routes(app: QuartTrio, node: Node, watch: Watch) -> None:
@@ -52,10 +54,18 @@ def refusal(proxies: Sequence[Network], token: str) -> Response | None:
 def is_direct(proxies: Sequence[Network]) -> bool:
     """Whether this machine asks, for itself. A page that a browser here has open must not, by whatever name it found us."""
     peer = request.remote_addr or ""
-    if not is_loopback(peer) or is_trusted(peer, proxies) or any(name in request.headers for name in SOMEBODY_ELSE):
+    if not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
         return False
     host = name_of(request.headers.get("Host", "")).lower().removesuffix(".")
     return host == "localhost" or is_loopback(host)
+
+
+def is_for_another() -> bool:
+    """Whether the headers name a proxy in between, or a page that asks."""
+    headers = request.headers
+    if any(name in headers for name in (*OF_PROXIES, *OF_PAGES)) or headers.get("Sec-Fetch-Site", "none") != "none":
+        return True
+    return any(name.lower().startswith(FORWARDED) for name, _ in headers)
 
 
 def is_loopback(text: str) -> bool:

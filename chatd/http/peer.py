@@ -8,6 +8,8 @@ import trio
 # Seconds in which a peer has to take the next part of an answer.
 WRITE_TIMEOUT = 20.0
 PART = 65_536
+# Bytes of one read. h11 parses a whole head or all trailers in one step, and bounds only those that are not complete yet.
+READ = 16_384
 # Seconds to read on after an answer that came before the whole request: closing with unread bytes would take the answer back
 # (RFC 9112, section 9.6).
 LINGER = 1.0
@@ -20,7 +22,7 @@ class Peer:
     Hypercorn would keep the connection until its keep-alive is over, and behind pipelined requests for ever.
     """
 
-    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream")
+    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream", "read_at")
 
     def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf) -> None:
         self._stream = stream
@@ -29,6 +31,8 @@ class Peer:
         self._answer_deadline = math.inf
         self._reading = False
         self._lingering = False
+        # When bytes last came, in trio's time.
+        self.read_at = trio.current_time()
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -47,13 +51,14 @@ class Peer:
         self._reading = True
         data = b""
         try:
-            data = bytes(await self._stream.receive_some(most))
+            data = bytes(await self._stream.receive_some(min(most, READ)))
             while data and self._lingering:
                 data = bytes(await self._stream.receive_some(most))
         finally:
             self._reading = False
             if not data:
                 self._end_soon()
+        self.read_at = trio.current_time()
         return data
 
     async def send_all(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from chatd.domain.addresses import parse
+from chatd.domain.facets import attachments_in
 from chatd.errors import Refused
 from chatd.node.context import Ctx
 from chatd.store import queries
@@ -87,9 +88,9 @@ def fits(type_: str, mime: str) -> bool:
     return type_ == "file" or usual_type(mime) == type_
 
 
-def shown(stored: Sequence[Json] | None, files_url: str) -> list[Attachment]:
+def shown(stored: Any, files_url: str) -> list[Attachment]:
     """Attachments as others see them. Rows are not converted: what is stored has the form of the wire but for the address."""
-    return cast(list[Attachment], [with_address(one, files_url) for one in stored or ()])
+    return cast(list[Attachment], [with_address(one, files_url) for one in attachments_in(stored)])
 
 
 def with_address(stored: Json, files_url: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Ctx(Struct):
     admin: Authority | None = None
     # Whom the asker sees under a pseudonym; None where nobody is hidden.
     mask: Mask | None = None
-    # When the command arrived, in trio's time: its deadline counts from here.
+    # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
     began: float = field(default_factory=trio.current_time)
     # The codec in which the answer is sent.
     encode: Callable[[Any], bytes] = json.encode

@@ -5,9 +5,10 @@ that, and sends them with the same client_id: what was committed already is know
 """
 
 from contextlib import suppress
+from typing import Any
 
 import trio
-from msgspec import convert
+from msgspec import ValidationError, convert
 
 from chatd import log
 from chatd.errors import Refused
@@ -34,6 +35,14 @@ def body_of(out: Outgoing) -> Json:
 def outgoing(conversation: str, client_id: str, body: Json) -> Outgoing:
     """And back."""
     return convert({"conversation": conversation, "client_id": client_id, **body}, Outgoing)
+
+
+def readable(conversation: str, client_id: str, body: Any) -> Outgoing:
+    """The same for the author's list: a body of another form, which other programs have stored, is an empty message there."""
+    try:
+        return outgoing(conversation, client_id, body)
+    except (ValidationError, TypeError):
+        return Outgoing(conversation=conversation, client_id=client_id)
 
 
 async def send_due(node: Node) -> bool:

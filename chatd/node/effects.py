@@ -72,11 +72,11 @@ class Renew(Struct, frozen=True):
 
 
 class CloseSessions(Struct, frozen=True):
-    """Close the sessions of a user: all, or those that were signed in as `login` (the family of their refresh token)."""
+    """Close the sessions of a user: all, or those of one `Principal.credential`."""
 
     user: str
     close: str
-    login: str | None = None
+    credential: str | None = None
 
 
 Effect = Reply | ToConversation | ToUser | Recounted | Join | Hush | Renew | CloseSessions
@@ -103,8 +103,8 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 cluster.hush(tenant, conversation, on)
             case Renew(principal):
                 ctx.renew(principal)
-            case CloseSessions(user, close, login):
-                cluster.close_sessions(tenant, user, close, login=login)
+            case CloseSessions(user, close, credential):
+                cluster.close_sessions(tenant, user, close, credential=credential)
 
 
 def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from msgspec import Meta, Struct, convert, field
+from msgspec import Meta, Struct, ValidationError, convert, field
 
 from chatd.ids import PYTHON_END
 from chatd.wire.texts import PRIVATE
@@ -21,8 +21,11 @@ class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, value: Any) -> "Quiet | None":
-        """As it was stored."""
-        return None if value is None else convert(value, cls)
+        """As it was stored; what other programs have stored in another form is as if it were not there."""
+        try:
+            return convert(value, cls | None)
+        except ValidationError:
+            return None
 
 
 # It reads the whole folder of time zones, so it is asked once.

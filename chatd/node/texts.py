@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chatd.domain.emoji import canonical
+from chatd.domain.emoji import SELECTORS, canonical
 from chatd.domain.slices import Sliced
 from chatd.domain.texts import name_form, prose_form
 from chatd.errors import Refused
@@ -25,7 +25,7 @@ Change = Callable[[str, str], Sliced[str]]
 
 def key_form(text: str) -> str:
     """One spelling of what is compared: emoji fully qualified."""
-    return canonical(name_form(text))
+    return canonical(name_form(SELECTORS.sub("", text)))
 
 
 FORMS: dict[TextKind, Callable[[str], str]] = {

@@ -12,7 +12,7 @@ import trio
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from chatd.domain import folding, links, words
-from chatd.domain.addresses import bucket, client_address, parse_networks
+from chatd.domain.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
 from chatd.domain.emoji import is_emoji
 from chatd.domain.facets import contents_of
 from chatd.domain.file_names import disposition
@@ -78,6 +78,7 @@ READERS: list[Callable[[str], object]] = [
     handshake,
     lambda text: client_address("10.0.0.1", text, PROXIES),
     bucket,
+    can_be_encoded,
     is_emoji,
     WORDS.is_in,
     WORDS.mask,
@@ -127,7 +128,7 @@ STEP_S = 0.005
 ATTEMPTS = 5
 # A phrase of signs alone is tried at each sign of a text, and costs more.
 LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
-TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, []))]
+TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), can_be_encoded, name_of]
 # What comes near to a host, to a word of the list, to an address, to a letter of several characters.
 # Then texts of characters that are all different.
 NEAR_MISSES = [
@@ -154,7 +155,7 @@ def no_collections() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collections")
-@pytest.mark.parametrize("reader", TEXT_READERS, ids=["emoji", "words", "links", "facets"])
+@pytest.mark.parametrize("reader", TEXT_READERS, ids=["emoji", "words", "links", "facets", "host", "name"])
 def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
     """A6 of issue 9. Once in time is in time: another process may have taken the caches away."""
     slow = []

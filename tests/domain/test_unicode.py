@@ -1,15 +1,20 @@
 """Every emoji of Unicode's list, in every spelling; and characters that look alike."""
 
+import re
 import time
+import unicodedata
 
 import pytest
 from emoji import EMOJI_DATA
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from chatd.domain.emoji import canonical, is_emoji
 from chatd.domain.filters import WordFilter
-from chatd.domain.folding import APOSTROPHES
+from chatd.domain.folding import APOSTROPHES, fold
 from chatd.domain.texts import name_form, prose_form
 from chatd.domain.words import highlights, term_of, tokens
+from chatd.node.texts import key_form
 
 VS16 = "\ufe0f"
 
@@ -50,6 +55,30 @@ def test_every_apostrophe_is_one() -> None:
         assert tokens(f"m{mark}yata") == ["m", "yata"]
 
 
+# What is removed, what joins, what composes, what selects, spaces, and letters for them to stand between.
+PIECES = [
+    *"ab01 \t\n\u00a0\u2003\u2800\u0301\u0327\u0323\u1161\u11a8\u1100",
+    *"\u200b\u200c\u200d\u2060\u202e\u00ad\ufeff\x01\x85\ufe0e\ufe0f",
+]
+PIECES += [*"\u3164\u034f\u2764\u2126\u212b\u0958#\u20e3", *"\U0001f3fd\U0001f3f4\U000e0067\U000e007f\U0001f1e9\U0001f600"]
+PIECES += ["e\u0301", "1\ufe0f\u20e3"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@settings(max_examples=500)
+@example("0 \u200b 0")
+@example("e\u200b\u0301")
+@example("a \ufe0f b")
+@example("a\u200d\ufe0f b")
+def test_a_form_has_no_other_form(text: str) -> None:
+    """C2 and C3 of issue 9: two spellings of what looks the same are one, so a form is its own form."""
+    for form in (name_form, prose_form, key_form):
+        assert form(form(text)) == form(text), form
+    for form in (name_form, key_form):
+        assert "  " not in form(text), form
+        assert form(text) == form(text.replace("\u200b", "").replace("\u2060", "")), form
+
+
 @pytest.mark.parametrize(
     "part", ["\u0301\u0327", "\u200d", "a\u200d", "\U000e0067", "\U0001f3f4\U000e0067", " ", "e\u0301", "\u3164", "\u202e", "\n"]
 )
@@ -66,6 +95,32 @@ def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
     "text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l", "🅿🅰🆈🅿🅰🅻", "🅟🅐🅨🅟🅐🅛"]
 )
 def test_letters_that_look_alike(text: str) -> None:
+    assert WordFilter(["paypal"]).is_in(f"your {text} account")
+
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+# Letters of the Latin script that are an ASCII letter and something more, by their names.
+NAMES = re.compile(
+    "(LATIN (SMALL|CAPITAL) LETTER|LATIN LETTER SMALL CAPITAL|MODIFIER LETTER (SMALL|CAPITAL)|(NEGATIVE )?(CIRCLED|SQUARED) "
+    "LATIN (SMALL|CAPITAL) LETTER|PARENTHESIZED LATIN (SMALL|CAPITAL) LETTER|FULLWIDTH LATIN (SMALL|CAPITAL) LETTER) ([A-Z])"
+    "( WITH (?!SMALL|CAPITAL|MIDDLE DOT|RIGHT HALF RING).*)?"
+)
+# Unicode says that these look like another letter.
+OTHERS = {"LATIN SMALL LETTER V WITH HOOK", "LATIN CAPITAL LETTER V WITH HOOK", "MODIFIER LETTER SMALL V WITH HOOK"}
+OTHERS |= {"LATIN SMALL LETTER V WITH PALATAL HOOK"}
+
+
+def test_every_latin_letter_is_the_one_in_its_name() -> None:
+    """C2 of issue 9: strokes, hooks, tails, small capitals, circles, brackets, full width."""
+    named = ((char, NAMES.fullmatch(unicodedata.name(char, ""))) for char in map(chr, range(0x80, 0x20000)))
+    letters = [(char, match[0], match.groups()[-2].lower()) for char, match in named if match]
+    assert len(letters) > 800
+    assert [one for one in letters if fold(one[0]) != one[2] and one[1] not in OTHERS] == []
+    assert [one for one in letters if fold(one[0]) not in ALPHABET] == []
+
+
+@pytest.mark.parametrize("text", ["ᴘᴀʏᴘᴀʟ", "ρаypaļ", "ᵽⱥɏᵽⱥŀ", "ƥayƥaɫ", "⒫⒜⒴⒫⒜⒧", "🄟🄐🄨🄟🄐🄛", "ᑭᗩYᑭᗩᒪ", "p⍺yp⍺l"])
+def test_letters_that_look_alike_in_other_ways(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")
 
 

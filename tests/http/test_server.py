@@ -1,6 +1,5 @@
 """The HTTP server as a whole: no peer can stop it, none can make it wait for ever, and it stops when it is told to."""
 
-import errno
 import json
 import logging
 import random
@@ -19,7 +18,7 @@ from quart_trio import QuartTrio
 from chatd.config import Config, Gateway, Http, Limits
 from chatd.http import peer, server
 from chatd.http.front import Front
-from chatd.http.server import Server
+from tests.http import raw
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually
 
@@ -155,6 +154,62 @@ async def test_a_request_with_two_lengths_is_the_last_one(door: Door) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await door.send(head + b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True)
+
+
+FILL = 60_000
+# Heads that take long to parse, each within one segment, and the trailers of a chunked body.
+LONG_HEADS = {
+    "a header a line": b"a:b\r\n" * 101,
+    "empty headers": b"a:\r\n" * 101,
+    "headers of one length": b"a: b\r\n" * (FILL // 6),
+    "different names": b"".join(b"a%d:\r\n" % number for number in range(FILL // 8)),
+    "continued lines": b"a: b\r\n" + b" c\r\n" * (FILL // 4),
+    "bare line ends": b"a:b\n" * (FILL // 4),
+    "one header": b"X: " + b"a" * FILL + b"\r\n",
+    "not ASCII": b"X: " + b"\xc3\xa9" * (FILL // 2) + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
+async def test_a_head_that_takes_long_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
+    """A1 of issue 9."""
+    answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
+    assert await door.is_served("/")
+
+
+TWICE = {
+    "authorization": ("Bearer a", "Bearer b"),
+    "content-type": ("application/json", "text/plain"),
+    "host": ("a", "evil.test"),
+    "origin": ("http://a", "http://evil.test"),
+    "sec-fetch-site": ("none", "cross-site"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> None:
+    """B5 of issue 9: what one reader of the headers sees is what all see."""
+    host = "" if name == "host" else "Host: a\r\n"
+    for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
+        lines = f"{name}: {first}\r\nX: y\r\n{name.upper()}: {second}\r\n"
+        answer = await door.send(f"POST / HTTP/1.1\r\n{host}Connection: close\r\n{lines}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 400 "), (first, second)
+
+
+async def test_as_many_headers_as_are_allowed(door: Door) -> None:
+    for end in (b"\r\n", b"\n"):
+        answer = await door.send(end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""]))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("trailer", [b"a:\r\n", b"a: b\r\n", b"abcdefghi: b\r\n"])
+async def test_trailers_have_a_bound(door: Door, trailer: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    answer = await door.send(head + trailer * (FILL // len(trailer)) + b"\r\n")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert await door.is_served("/")
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -360,7 +415,7 @@ async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
 @pytest.mark.parametrize("path", ["/hold", "/big"])
 async def test_stopping_waits_so_long_and_no_longer(hall: Hall, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Not even for a peer that does not read, though Hypercorn shields its writes."""
-    monkeypatch.setattr(server, "GRACE", 0.1)
+    monkeypatch.setattr(raw, "GRACE_S", 0.1)
     with trio.fail_after(PATIENCE):
         async with served(hall.front) as door:
             stream = await trio.open_tcp_stream(door.host, door.port)
@@ -377,30 +432,3 @@ async def test_being_cancelled_ends_it_too(hall: Hall) -> None:
             scope.cancel()
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
-
-
-class Exhausted:
-    """A listening socket of a process that has no descriptors left, for a while."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def accept(self) -> Any:
-        self.asked += 1
-        if self.asked < 30:
-            raise OSError(errno.EMFILE, "Too many open files")
-        await trio.sleep_forever()
-
-
-async def test_out_of_descriptors_it_waits_and_says_so_once(
-    hall: Hall, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
-) -> None:
-    """A13."""
-    door: Any = Exhausted()
-    with trio.move_on_after(60):
-        async with trio.open_nursery() as nursery:
-            await Server(hall.front, Config()).accept(door, nursery)
-    assert door.asked == 30
-    (record,) = caplog.records
-    assert "Too many open files" in vars(record)["cause"]
-    assert "ulimit" in vars(record)["fix"]

@@ -18,7 +18,7 @@ from chatd.store.postgres import Postgres
 from chatd.wire.codec import tag_of
 from chatd.wire.free_form import drop_sign_of_zero
 from tests.cluster.test_two_nodes import nodes
-from tests.support import Daemon, Person, covers
+from tests.support import PATIENCE, Daemon, Person, covers
 from tests.wire.strategies import BIGINT, TEXT
 
 # Where jsonb, JSON and msgpack disagree about numbers.
@@ -177,6 +177,72 @@ async def test_a_row_that_no_codec_can_carry_spoils_no_page(daemon: Daemon, stor
                 for page in (history["items"], changes["messages"]):
                     assert [message["text"] for message in page] == ["number 0", "number 1", "number 2"]
                 assert (await person.call("conversation.list"))["items"][0]["last_message"]["text"] == "number 2"
+
+
+# Forms that chatd never writes into the column.
+MISSHAPEN = (
+    "null",
+    "1",
+    '"x"',
+    "{}",
+    '{"type": "link"}',
+    "[null, 1, [], {}]",
+    '["x"]',
+    '[{"type": 1}]',
+    '[{"upload": 1}]',
+    '[{"mime": null}]',
+)
+
+
+async def test_an_attachment_of_another_form_spoils_no_page_and_stops_no_service(daemon: Daemon, store: Postgres) -> None:
+    """A3 and A4 of issue 9."""
+    async with daemon.pair() as (alice, bob, conversation):
+        first = await alice.send(conversation, "number 0")
+        await alice.call("message.pin", conversation=conversation, message=first["message"])
+        await bob.call("message.star", conversation=conversation, message=first["message"])
+        for number, text in enumerate((*MISSHAPEN, '[{"type": "image", "upload": "x", "mime": null, "size": "9"}]')):
+            changed = "update messages set attachments = $2::text::jsonb, rev = rev where conversation = $1 and seq = 1"
+            await store.run(changed, conversation, text)
+            await alice.call(
+                "message.forward",
+                conversation=conversation,
+                client_id=f"f{number}",
+                source=conversation,
+                message=first["message"],
+            )
+            for person in (alice, bob):
+                assert (await person.call("message.history", conversation=conversation))["items"]
+                assert (await person.call("conversation.sync", conversation=conversation, rev=0))["messages"]
+                assert (await person.call("conversation.list"))["items"][0]["last_message"]["text"] == "number 0"
+                assert (await person.call("message.pins", conversation=conversation))["items"]
+            assert (await bob.call("message.starred"))["items"]
+        await alice.send(conversation, "heliotrope")
+        await eventually_found(bob, "heliotrope")
+
+
+async def eventually_found(person: Person, word: str) -> None:
+    with trio.fail_after(PATIENCE):
+        while not (await person.call("message.search", query=word))["items"]:
+            await trio.sleep(0.05)
+
+
+async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, _, conversation):
+        await alice.call("user.settings", notify="mentions")
+        later = alice.hello["server_time"] + 86_400_000
+        for text in ("one", "two"):
+            await alice.call("message.schedule", conversation=conversation, client_id=text, text=text, at=later)
+        for text in (
+            *MISSHAPEN[1:],
+            '{"from": 1}',
+            '{"from": "22:00", "to": "07:00"}',
+            '{"text": 1}',
+            '{"text": "x", "mentions": "x"}',
+        ):
+            await store.run("update user_settings set quiet = $1::text::jsonb", text)
+            await store.run("update scheduled_messages set body = $1::text::jsonb where client_id = 'one'", text)
+            assert (await alice.call("user.settings.get"))["quiet"] is None
+            assert [one["text"] for one in (await alice.call("schedule.list"))["items"]][1:] == ["two"]
 
 
 async def test_attributes_of_a_match_come_equal(config: Config) -> None:
