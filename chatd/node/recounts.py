@@ -18,6 +18,7 @@ from chatd.node.views import COUNTED_PER_STATEMENT, conversation_of
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
+from chatd.turns import each_in_turns
 from chatd.wire.changes import ConversationUpdate, SessionBehind
 
 SQL = queries.load("recounts")
@@ -74,7 +75,7 @@ class Recounts:
 
     async def _tell(self, batch: dict[Reader, str | None]) -> None:
         columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
-        for row in await self._db.all(SQL.counters, *columns):
+        async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
             news = News(SharedFrame(ConversationUpdate(conversation=mine)), but=batch[reader])

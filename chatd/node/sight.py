@@ -16,6 +16,7 @@ from chatd.node.lookers import Lookers
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
+from chatd.turns import each_in_turns
 from chatd.wire.presence import PresenceState, PresenceUpdate, Status
 
 SQL = queries.load("sight")
@@ -60,19 +61,26 @@ class Sight:
 
     async def tell(self, users: Sequence[User]) -> None:
         """Tell the sessions here that look at these what is news to them. Raises Refused."""
-        looks = list(self._looks(users))
+        looks = list[Look]()
+        async for user in each_in_turns(users):
+            looks += self._looks(user)
+            if len(looks) >= AT_ONCE:
+                await self._tell_all(looks)
+                looks.clear()
+        await self._tell_all(looks)
+
+    async def _tell_all(self, looks: Sequence[Look]) -> None:
         for at in range(0, len(looks), AT_ONCE):
             part = looks[at : at + AT_ONCE]
             visible = await self.visible((look.user, look.viewer) for look in part)
             await self._tell(part, visible)
 
-    def _looks(self, users: Iterable[User]) -> Iterator[Look]:
-        for user in users:
-            watched = self._lookers.watched.get(user)
-            for id_ in watched.lookers if watched is not None else ():
-                session = self._hub.sessions.get(id_)
-                if session is not None:
-                    yield Look(user, id_, session.user, self._lookers.rank(user))
+    def _looks(self, user: User) -> Iterator[Look]:
+        watched = self._lookers.watched.get(user)
+        for id_ in watched.lookers if watched is not None else ():
+            session = self._hub.sessions.get(id_)
+            if session is not None:
+                yield Look(user, id_, session.user, self._lookers.rank(user))
 
     async def _tell(self, looks: Sequence[Look], visible: Visible) -> None:
         frames: dict[tuple[User, int, int | None], News] = {}

@@ -19,6 +19,7 @@ from chatd.node.hub import Hub
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres, Row
+from chatd.turns import each_in_turns
 from chatd.wire.changes import SessionBehind
 
 SQL = queries.load("truth")
@@ -88,7 +89,7 @@ class Truth:
     async def _close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
         """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
         told = [(*key, self._hub.rev_of(*key) or 0) for key in keys]
-        for row in await self._db.all(SQL.gaps, *columns_of(told, 3)):
+        async for row in each_in_turns(await self._db.all(SQL.gaps, *columns_of(told, 3))):
             self._hub.part_behind(row["tenant"], row["id"], row["departed"], row["rev"])
             await self._hub.tell_behind(row["tenant"], row["id"], row["rev"])
 
@@ -127,11 +128,11 @@ class Truth:
         users = self._hub.users()
         for at in range(0, len(users), USERS_AT_ONCE):
             tenants, ids = columns_of(users[at : at + USERS_AT_ONCE], 2)
-            for row in await self._db.all(SQL.changed, tenants, ids, self._horizon):
+            async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, self._horizon)):
                 await self._learn(row)
-            for row in await self._db.all(SQL.parted, tenants, ids, self._horizon):
+            async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, self._horizon)):
                 self._hub.part_behind(row["tenant"], row["conversation"], [row["user_id"]], row["rev"])
-            for row in await self._db.all(SQL.own, tenants, ids, self._horizon):
+            async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, self._horizon)):
                 await self._hub.tell_user(row["tenant"], row["user"], News(SharedFrame(SessionBehind())))
         await self._close_who_must_go(users)
         self._horizon = horizon

@@ -6,8 +6,10 @@ import trio.testing
 
 from chatd.client import Account
 from chatd.config import Config
+from chatd.ids import uuid7
 from chatd.node import hub as hub_module
 from chatd.node.hub import Hub
+from chatd.node.truth import Truth
 from chatd.store.postgres import Postgres
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
@@ -72,3 +74,25 @@ async def test_what_is_told_while_many_conversations_are_entered(monkeypatch: py
         scope.cancel()
         await hub.enter_most(session, cut_off)
     assert hub.statistics()["conversations"] == 0
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_a_resync_of_many_conversations_holds_nobody(db: Postgres) -> None:
+    """All of them have changed without being told."""
+    hub, user = Hub(), str(uuid7(1))
+    truth = Truth(hub, db, int, lambda *_: None)
+    await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
+    await db.run(MADE, user, MANY)
+    session = Session("s", user, tenant="default")
+    session.login = ""
+    hub.attach(session, hub.expect("default", user))
+    times = []
+    for rev in (2, 3, 4):
+        await truth.begin()
+        await db.run("update conversations set rev = $1, changed = pg_current_xact_id()", rev)
+        with probed(tests=True) as probe:
+            await truth.resync()
+        times.append((probe.worst_s, probe.task))
+    assert hub.statistics()["conversations"] == MANY
+
+    assert min(times)[0] < LIMIT_S, times
