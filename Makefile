@@ -1,18 +1,25 @@
 # make run: serve, with everything it needs in .venv and ./chatd-data.    make test: the tests.    make check: what CI runs.
+# make quick: the tests that need no servers, in less than a minute.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Processes for the tests, each with servers of its own. They wait more than they work.
-JOBS ?= 2
+# Processes for the tests, each with servers of its own. They wait as much as they work: two for each processor.
+JOBS ?= 4
+# Bytecode is kept: the tests start some hundred processes, and each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: soak run test check lint types layers lock schema clean
+.PHONY: soak run test quick check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not servers" $(QUICK)
+QUICK := $(addprefix tests/,domain wire gateway client node http features test_clock.py test_health.py test_log.py test_settings.py)
 
 # Nodes, Postgres, Redis and the network between them fail under load for minutes; everybody's own log is judged.
 soak: $(VENV)/.dev

@@ -19,13 +19,14 @@ from chatd.errors import OperatorError, Refused
 from chatd.features import auth
 from chatd.gateway.admission import Admission
 from chatd.gateway.door import Door, Guest
-from chatd.gateway.listener import Listener, open_listener
+from chatd.gateway.listener import Listener
 from chatd.gateway.session import Desk
 from chatd.health import Health
+from chatd.http import starting
 from chatd.http.app import build_app
-from chatd.http.server import serve_http
-from chatd.http.starting import answering_while_starting
+from chatd.http.server import Server, open_http
 from chatd.ids import uuid7
+from chatd.listening import open_listener
 from chatd.node import installation, jwks, reports, roster, rounds, sign_in, stale_statistics, uploads, write_probe
 from chatd.node.admins import Admins
 from chatd.node.cluster import Cluster
@@ -115,9 +116,8 @@ def with_public_url(config: Config, http_url: str) -> Config:
 
 
 @asynccontextmanager
-async def open_node(config: Config, keys: Keyring) -> AsyncIterator[Node]:
+async def open_node(config: Config, keys: Keyring, health: Health) -> AsyncIterator[Node]:
     """Everything below the doors, ready to be used."""
-    health = Health()
     name = uuid7(now_ms())
     async with open_stores(config, name) as (db, redis, blobs):
         await prepare(db, config, keys)
@@ -167,7 +167,6 @@ async def open_stores(config: Config, name: str) -> AsyncIterator[tuple[Postgres
     """Postgres, Redis and the store of the uploads; what is embedded is started."""
     async with (
         open_servers(config) as (dsn, url),
-        open_asyncio(),
         open_postgres(dsn, config.postgres, name) as db,
         open_redis(config.redis, url) as redis,
         open_blobs(config) as blobs,
@@ -255,25 +254,28 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     for the operator.
     """
     config = with_installation_secret(config, make=True)
-    registry, keys = load(features), Keyring(config)
+    registry, keys, health = load(features), Keyring(config), Health()
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
         async with (
-            answering_while_starting(doors.http, config) as stop_answering,
-            open_node(config, keys) as node,
+            # Around the server: the tasks of the connections use the database drivers, too.
+            open_asyncio(),
+            open_http(starting.answer, doors.http, config, health) as http,
+            open_node(config, keys, health) as node,
             trio.open_nursery() as services,
         ):
-            stop_answering()
             wheel = Wheel()
             start_services(services, node, wheel)
-            await serve(doors, node, registry, wheel, ready or (lambda _: None))
+            await serve(doors, http, node, registry, wheel, ready or (lambda _: None))
             services.cancel_scope.cancel()
 
 
-async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]) -> None:
-    """Both doors, from the first connection to the last. HTTP closes last: it is where readiness is asked for."""
-    drain, closed = Drain(node.config.drain), trio.Event()
+async def serve(
+    doors: Doors, http: Server, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]
+) -> None:
+    """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
+    drain = Drain(node.config.drain)
 
     async def obey_drain(order: DrainNodes) -> None:
         if order.node in ("", node.cluster.name):
@@ -284,23 +286,24 @@ async def serve(doors: Doors, node: Node, registry: Registry, wheel: Wheel, read
     house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
     listener = Listener(doors.gateway, node.config.gateway, admission, house, node.health)
     watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
-    app = build_app(node, registry, drain, doors.addresses.socket, watch)
+    http.requests.app = build_app(node, registry, drain, doors.addresses.socket, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
-        nursery.start_soon(serve_http, app, doors.http, closed.wait, node.config, node.health)
         ready(doors.addresses)
         async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
-            in_order = await wait_for_stop(drain, lambda: leave(listener, drain, node))
-        closed.set()
+            in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
         soon = trio.current_time() + LAST_REQUESTS
-        nursery.cancel_scope.deadline = max(soon, drain.deadline) if in_order else soon
+        deadline = max(soon, drain.deadline) if in_order else soon
+        await http.finish(deadline)
+        nursery.cancel_scope.deadline = deadline
 
 
-async def leave(listener: Listener[Guest], drain: Drain, node: Node) -> None:
+async def leave(listener: Listener[Guest], http: Server, drain: Drain, node: Node) -> None:
     """Readiness is over; a while later nobody new, everybody told, everything committed."""
+    http.announce_end()
     await drain.announce()
     drain.begin()
-    listener.stop_accepting()
+    listener.stop_accepting(drain.retry_after)
     await node.matcher.leave()
     await drain.run(node.hub)
     await node.journal.flush()

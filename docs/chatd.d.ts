@@ -938,6 +938,7 @@ export interface MessageRead {
   rev: number;
   unread: number;
   mentions: number;
+  delivered?: number;
 }
 
 /** A message as it is now. */
@@ -1493,7 +1494,7 @@ export interface SyncConversation {
   limit?: number;
 }
 
-/** Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`. */
+/** Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`: a page */
 export interface SyncSession {
   t: "session.sync";
   cursor?: string | null;
@@ -1591,7 +1592,7 @@ export interface Unread {
   mentions: number;
 }
 
-/** Up to 1000 count of each conversation. */
+/** Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count. */
 export interface UnreadTotal {
   t: "unread.total";
   total: Unread;

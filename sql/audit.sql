@@ -7,4 +7,4 @@ select t.id, $2, $3, $4, $5, $6, $7 from tenants t where t.id = $1
 -- name: page
 -- The latest acts: tenant, id of the one to go on before (null: from the latest), limit.
 select a.id::text, a.at, a.actor, a.act, a.subject, a.details
-from audit_log a where a.tenant = $1 and ($2::uuid is null or a.id < $2) order by a.id desc limit $3
+from audit_log a where a.tenant = $1 and a.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') order by a.id desc limit $3

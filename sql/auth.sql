@@ -89,9 +89,22 @@ update logins set ended_at = $5
 where tenant = $1 and user_id = $2 and ended_at is null and (id = $3::uuid or $4::boolean)
 
 -- name: sweep_refresh_tokens
--- Forget those that have expired; how many: now, most.
+-- Forget those that have expired; a login that has no other has ended. How many: now, most.
 with gone as (
-    delete from refresh_tokens where hash in (select hash from refresh_tokens where expires_at < $1 limit $2) returning 1
+    delete from refresh_tokens
+    where ctid = any(array(select o.ctid from refresh_tokens o where o.expires_at < $1 order by o.expires_at limit $2))
+    returning tenant, login
+),
+over as (
+    update logins set ended_at = $1
+    where ended_at is null and ctid = any(array(
+        select l.ctid
+        from (select distinct tenant, login from gone) as g
+        cross join lateral (select l.ctid from logins l where l.tenant = g.tenant and l.id = g.login limit 1) as l
+        where not exists (
+            select 1 from refresh_tokens t where t.tenant = g.tenant and t.login = g.login and t.expires_at >= $1 offset 0
+        )
+    ))
 )
 select count(*) from gone
 
@@ -99,27 +112,22 @@ select count(*) from gone
 -- Forget those that no clock accepts any more; how many: latest end, most.
 with gone as (
     delete from revoked_tokens
-    where (tenant, token_id) in (select tenant, token_id from revoked_tokens where expires_at < $1 limit $2) returning 1
+    where ctid = any(array(select o.ctid from revoked_tokens o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
 select count(*) from gone
 
 -- name: sweep_tickets
 -- Forget those that have expired; how many: now, most.
 with gone as (
-    delete from tickets where hash in (select hash from tickets where expires_at < $1 limit $2) returning 1
+    delete from tickets
+    where ctid = any(array(select o.ctid from tickets o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
 select count(*) from gone
 
 -- name: sweep_logins
--- Forget logins that ended, or whose tokens have all expired; how many: oldest to keep, most.
+-- Forget logins that ended; how many: oldest to keep, most.
 with gone as (
     delete from logins
-    where (tenant, id) in (
-        select tenant, id from logins
-        where ended_at < $1
-            or not exists (select 1 from refresh_tokens t where t.tenant = logins.tenant and t.login = logins.id)
-                and created_at < $1
-        limit $2
-    ) returning 1
+    where ctid = any(array(select o.ctid from logins o where o.ended_at < $1 order by o.ended_at limit $2)) returning 1
 )
 select count(*) from gone

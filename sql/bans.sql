@@ -39,14 +39,23 @@ noted as (
 select id::text from lifted
 
 -- name: page
--- Bans, the latest first: tenant, only those in force, now, limit, id of the one to go on before (null: from the latest).
+-- Bans, the latest first: tenant, limit, id of the one to go on before (null: from the latest).
 select b.id::text, b.user_id::text as user,
     case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
     b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
 from bans b
-where b.tenant = $1 and (not $2::boolean or (b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)))
-    and ($5::uuid is null or b.id < $5)
-order by b.id desc limit $4
+where b.tenant = $1 and b.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by b.id desc limit $2
+
+-- name: page_in_force
+-- Those in force: tenant, limit, id of the one to go on before (null: from the latest), now.
+select b.id::text, b.user_id::text as user,
+    case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
+    b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
+from bans b
+where b.tenant = $1 and b.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    and b.lifted_at is null and (b.expires_at is null or b.expires_at > $4)
+order by b.id desc limit $2
 
 -- name: in_force
 -- The longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.

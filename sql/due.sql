@@ -1,15 +1,13 @@
 -- name: take
 -- Scheduled messages whose time has come, and which no node is at: until this node has them (milliseconds from now), limit.
 -- `banned`: the sender may not write any more.
-with due as (
-    select s.tenant, s.id from scheduled_messages s
-    where s.due_at <= millis() and s.failed is null and (s.taken_until is null or s.taken_until <= millis())
-    order by s.due_at limit $2
-    for update skip locked
-)
 update scheduled_messages s set taken_until = millis() + $1
-from due
-where s.tenant = due.tenant and s.id = due.id
+where s.ctid = any(array(
+    select o.ctid from scheduled_messages o
+    where o.due_at <= millis() and o.failed is null and (o.taken_until is null or o.taken_until <= millis())
+    order by o.due_at limit $2
+    for update skip locked
+))
 returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_id, s.body,
     exists (
         select 1 from bans b

@@ -112,9 +112,8 @@ select 1 from reactions where tenant = $1 and conversation = $2 and seq = $3 and
 -- name: forget_marks
 -- So many of a user's stars and hidden messages; how many went: tenant, user, limit.
 with gone as (
-    delete from marks k where k.tenant = $1 and k.user_id = $2 and (k.conversation, k.seq) in (
-        select o.conversation, o.seq from marks o where o.tenant = $1 and o.user_id = $2 limit $3
-    )
+    delete from marks k
+    where k.ctid = any(array(select o.ctid from marks o where o.tenant = $1 and o.user_id = $2 limit $3))
     returning 1
 )
 select count(*) from gone

@@ -27,15 +27,23 @@ set notify = coalesce($3, user_settings.notify),
 -- Tenant, user.
 select notify, quiet, show_presence from user_settings where tenant = $1 and user_id = $2
 
+-- name: unread
+-- Conversations with messages after the position of a member, the ones that count in the badge first, then by activity: tenant, user,
+-- now, limit. `counts`: neither muted nor archived.
+select c.id::text, not b.archived and coalesce(b.muted_until <= $3, true) as counts
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation
+where b.tenant = $1 and b.user_id = $2 and c.seq > b.read_seq
+order by counts desc, c.active_at desc, c.id desc
+limit $4
+
 -- name: totals
--- What is unread in all conversations that are neither muted nor archived, and mentions in all: tenant, user, now.
-select coalesce(sum(u.unread) filter (where u.counts), 0)::bigint as unread,
-    count(*) filter (where u.counts and u.unread > 0) as conversations, coalesce(sum(u.mentions), 0)::bigint as mentions
+-- What is unread in conversations that count, in how many of them, and mentions in all: tenant, user, conversations, whether each counts.
+select coalesce(sum(u.unread), 0)::bigint as unread, count(*) filter (where u.unread > 0) as conversations,
+    coalesce(sum(u.mentions), 0)::bigint as mentions
 from (
-    select unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
-        mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
-        not b.archived and coalesce(b.muted_until <= $3, true) as counts
-    from members b
-    join conversations c on c.tenant = b.tenant and c.id = b.conversation
-    where b.tenant = $1 and b.user_id = $2 and c.seq > b.read_seq
+    select case when w.counts then unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) end as unread,
+        mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions
+    from unnest($3::uuid[], $4::boolean[]) as w (id, counts)
+    join members b on b.tenant = $1 and b.conversation = w.id and b.user_id = $2
 ) as u

@@ -121,13 +121,29 @@ files as (
 select filed.id::text from filed
 
 -- name: page
--- Reports, the latest first: tenant, state (null: any), whom (null: anybody), id of the one to go on before (null: from the latest), limit.
+-- Reports, the latest first: tenant, id of the one to go on before (null: from the latest), limit.
 select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
 from reports r
-where r.tenant = $1 and ($2::text is null or r.state = $2) and ($3::uuid is null or r.target = $3)
-    and ($4::uuid is null or r.id < $4)
-order by r.id desc limit $5
+where r.tenant = $1 and r.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by r.id desc limit $3
+
+-- name: page_in_state
+-- The same of one state: tenant, id of the one to go on before (null: from the latest), limit, state.
+select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
+    r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
+from reports r
+where r.tenant = $1 and r.state = $4 and r.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by r.id desc limit $3
+
+-- name: page_about
+-- The same about one user: tenant, id of the one to go on before (null: from the latest), limit, user, state (null: any).
+select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
+    r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
+from reports r
+where r.tenant = $1 and r.target = $4 and r.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    and ($5::text is null or r.state = $5)
+order by r.id desc limit $3
 
 -- name: one
 -- A report with all that was kept: tenant, id.
@@ -158,18 +174,17 @@ update reports set state = 'resolved', outcome = $3, note = $4, resolved_by = $5
 -- name: sweep
 -- Forget what was resolved long ago; how many: oldest to keep, most.
 with gone as (
-    delete from reports where (tenant, id) in (
-        select r.tenant, r.id from reports r where r.state = 'resolved' and r.resolved_at < $1 limit $2
-    ) returning 1
+    delete from reports where ctid = any(array(
+        select r.ctid from reports r where r.state = 'resolved' and r.resolved_at < $1 order by r.resolved_at limit $2
+    )) returning 1
 )
 select count(*) from gone
 
 -- name: purge_messages
 -- What was withheld and no report has taken up goes for good, and how many rows: now, limit.
 with gone as (
-    delete from withheld_messages w where (w.conversation, w.seq, w.tenant) in (
-        select o.conversation, o.seq, o.tenant from withheld_messages o where o.until <= $1 limit $2
-    )
+    delete from withheld_messages w
+    where w.ctid = any(array(select o.ctid from withheld_messages o where o.until <= $1 order by o.until limit $2))
     returning 1
 )
 select count(*) from gone
@@ -177,9 +192,8 @@ select count(*) from gone
 -- name: purge_uploads
 -- Now, limit.
 with gone as (
-    delete from withheld_uploads w where (w.upload, w.tenant) in (
-        select o.upload, o.tenant from withheld_uploads o where o.until <= $1 limit $2
-    )
+    delete from withheld_uploads w
+    where w.ctid = any(array(select o.ctid from withheld_uploads o where o.until <= $1 order by o.until limit $2))
     returning 1
 )
 select count(*) from gone

@@ -9,8 +9,8 @@ with at as materialized (
     select s.after, s.after_tenant from search_round s for update skip locked
 ),
 looked as materialized (
-    select c.tenant, c.id, c.rev from conversations c, at
-    where (c.id, c.tenant) > (at.after, at.after_tenant)
+    select c.tenant, c.id, c.rev from conversations c
+    where (c.id, c.tenant) > ((select after from at), (select after_tenant from at))
     order by c.id, c.tenant limit $1
 ),
 last as (

@@ -1,5 +1,6 @@
 -- name: session
--- Conversations of a user that may have changed: tenant, user, epoch and horizon of the cursor, id of the last row, limit.
+-- Conversations of a user that may have changed: tenant, user, epoch and horizon of the cursor, id of the last row, limit, and how many
+-- messages after the user's positions a page may count; `is_cut` when it ends earlier for that.
 -- Always at least one row: the present horizon. A cursor of another epoch counts as none, wherever it stood.
 -- The horizon is read by the same statement, so from the same snapshot as the rows.
 with here as (
@@ -32,10 +33,25 @@ from (
     select *, since > '0'::xid8 and after = '00000000-0000-0000-0000-000000000000' as again from asked
 ) as a
 left join lateral (
-    select v.* from own_conversations v
-    where v.tenant = $1 and v.user_id = $2 and (v.changed >= a.since or v.own_changed >= a.since) and v.conversation > a.after
+    select v.*, p.is_cut
+    from (
+        select n.conversation, n.behind - n.own as before, max(n.behind - n.own) over () > $7 as is_cut
+        from (
+            select l.conversation, l.own, sum(l.own) over (order by l.conversation) as behind
+            from (
+                select b.conversation, least(c.seq - b.read_seq, 5000) as own
+                from members b
+                join conversations c on c.tenant = b.tenant and c.id = b.conversation
+                where b.tenant = $1 and b.user_id = $2 and (c.changed >= a.since or b.changed >= a.since)
+                    and b.conversation > a.after
+                order by b.conversation
+                limit $6
+            ) as l
+        ) as n
+    ) as p
+    join own_conversations v on v.tenant = $1 and v.user_id = $2 and v.conversation = p.conversation
+    where p.before <= $7
     order by v.conversation
-    limit $6
 ) as f on true
 
 -- name: top

@@ -22,7 +22,7 @@ on conflict (address_hash, hour) do update set bytes = address_uploads.bytes + e
 -- Delete what counts no more; how many: oldest hour to keep, most.
 with gone as (
     delete from address_uploads
-    where (address_hash, hour) in (select address_hash, hour from address_uploads where hour < $1 limit $2) returning 1
+    where ctid = any(array(select o.ctid from address_uploads o where o.hour < $1 order by o.hour limit $2)) returning 1
 )
 select count(*) from gone
 
@@ -74,7 +74,9 @@ select gone.key, exists (select 1 from withheld) or is_evidence(gone.tenant, gon
 update uploads set key = 'gone:' || tenant || ':' || id where tenant = $1 and id = $2
 
 -- name: examine
--- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit, now.
+-- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit, now, oldest
+-- time of removal for rows that are kept.
+-- `offset 0`: one look-up for each file, never all rows of the other table.
 -- unfinished: removed, but the bytes may still be there, and no report needs them. unused: nothing uses it, and it is old.
 with page as (
     select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
@@ -83,12 +85,19 @@ select
     p.tenant, p.id::text, p.key,
     p.removed_at is not null and p.key not like 'gone:%' and not is_evidence(p.tenant, p.id, $5) as unfinished,
     p.removed_at is null and p.created_at < $3
-        and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id)
-        and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id)
-        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id)
-        and not is_evidence(p.tenant, p.id, $5) as unused
+        and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id offset 0)
+        and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
+        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0)
+        and not is_evidence(p.tenant, p.id, $5) as unused,
+    p.removed_at < $6 and p.key like 'gone:%' and not is_evidence(p.tenant, p.id, $5)
+        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0) as forgotten
 from page p
 order by p.id, p.tenant
+
+-- name: forget_removed
+-- Rows of files that were removed long ago: tenants, ids.
+delete from uploads u using unnest($1::text[], $2::uuid[]) as w (tenant, id)
+where w.tenant = u.tenant and w.id = u.id and u.key like 'gone:%'
 
 -- name: lock_unused
 -- Whoever is about to use one holds a share of its lock, and it is left alone: tenants, ids.

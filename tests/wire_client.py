@@ -49,10 +49,10 @@ class Raw:
 
     @classmethod
     @asynccontextmanager
-    async def session(cls, daemon: Daemon, codec: str = "json") -> AsyncIterator["Raw"]:
+    async def session(cls, daemon: Daemon, codec: str = "json", user: str = SOMEBODY) -> AsyncIterator["Raw"]:
         """One that has been let in and greeted."""
         async with cls.to(daemon) as raw:
-            await raw.send(upgrade(daemon, codec=codec))
+            await raw.send(upgrade(daemon, codec=codec, user=user))
             await raw.read(b"\r\n\r\n")
             await raw.frame()
             yield raw

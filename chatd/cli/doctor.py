@@ -15,10 +15,11 @@ from chatd.cli.finding import Finding
 from chatd.cli.printing import out
 from chatd.clock import now_ms
 from chatd.config import Config
+from chatd.domain.installation import fingerprint
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.answers import Health
-from chatd.node.keys import fingerprint
+from chatd.node.keys import token_keys
 from chatd.settings import Loaded
 from chatd.store.blob_stores import BlobsError, open_blobs
 from chatd.store.embedded import EmbeddedError
@@ -105,14 +106,15 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
 
 
 async def ours(config: Config) -> Ours:
-    """What nodes of this configuration would say. An upload folder that is not there has nothing to compare."""
+    """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
     folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
     uploads = ""
     if config.uploads.s3_bucket or folder.exists():
         with suppress(BlobsError, Refused, OSError):
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
-    return Ours(fingerprint(config), uploads)
+    secrets = fingerprint(config.data.secret, token_keys(config)) if config.data.secret else ""
+    return Ours(secrets, uploads)
 
 
 def count(found: Answers[Health]) -> int:

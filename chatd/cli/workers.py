@@ -19,8 +19,8 @@ import trio
 
 from chatd.config import Config
 from chatd.daemon import Addresses, CannotServe, end_with
-from chatd.gateway.listener import bound
 from chatd.health import Condition
+from chatd.listening import bound
 from chatd.store.servers import open_servers, uses_embedded_postgres, uses_embedded_redis
 
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.

@@ -468,6 +468,8 @@ class MessageNew(Event, tag="message.new", kw_only=True, frozen=True):
 class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
     """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
 
+    `delivered`: the member has received all messages up to this one, where that is more than `seq`.
+
     In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
     member's own devices get `conversation.update`."""
 
@@ -477,6 +479,7 @@ class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
     rev: int
     unread: int | None = None
     mentions: int | None = None
+    delivered: int | None = None
 
 class MessageResult(Answer, tag="message", kw_only=True, frozen=True):
     """A message as it is now."""
@@ -789,7 +792,7 @@ class Unread(Part, kw_only=True, frozen=True):
     mentions: int
 
 class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
-    """Up to 1000 count of each conversation."""
+    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
 
     total: Unread
 

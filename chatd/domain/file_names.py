@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from chatd.domain.file_types import EXTENSIONS
-from chatd.domain.texts import name_form
+from chatd.domain.texts import shortened
 
 LONGEST = 200
 
@@ -11,8 +11,7 @@ LONGEST = 200
 def label(name: str | None) -> str | None:
     """The last part, without what does not show, what turns the text around, and what would not fit; None for nothing."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
-    text = name_form(last).strip(" .")
-    return text[:LONGEST].strip(" .") or None
+    return shortened(last, LONGEST, edges=".") or None
 
 
 def disposition(kind: str, name: str | None, mime: str) -> str:

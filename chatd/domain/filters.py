@@ -10,10 +10,10 @@ punctuation. A number is not a word in disguise: what has no letter counts only 
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
-from chatd.domain.folding import UNSPACED, fold, fold_loosely, places
+from chatd.domain.folding import UNSPACED, Folded, fold, fold_loosely
+from chatd.domain.slices import SLICE_CHARS, Sliced, finish
 
 LONGEST_WORD = 100
 # What goes on in a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not count in.
@@ -22,7 +22,8 @@ INSIDE_AFTER = rf"(?![^\W_{UNSPACED}])(?![\u0900-\u0963\u0966-\u0dff])"
 # Final consonants and voice marks belong to the character before them, which is another one then.
 NOTHING_JOINS = r"(?![\u11a8-\u11ff\u3099\u309a])"
 SPACED = re.compile(rf"[^\W_{UNSPACED}]|[\u0900-\u0dff]")
-BETWEEN = r"[\W_]{1,8}"
+MOST_BETWEEN = 8
+BETWEEN = rf"[\W_]{{1,{MOST_BETWEEN}}}"
 END = ""
 Trie = dict[str, Any]
 
@@ -32,41 +33,73 @@ class WordFilter:
 
     def __init__(self, words: Iterable[str]) -> None:
         given = list(words)
-        self._pattern = re.compile(pattern_of({checked(word) for word in given}))
+        checked_words = {checked(word) for word in given}
+        self._pattern = re.compile(pattern_of(checked_words))
+        # Characters of the longest match, and the one after it.
+        self._longest = max((len(word) + word.count(" ") * (MOST_BETWEEN - 1) for word in checked_words), default=0) + 1
         # Words without a letter count as they are written.
         self._literal = {fold(word.strip()) for word in given if not has_letter(word)}
 
     def is_in(self, text: str) -> bool:
         """Whether one of the words is in the text."""
-        return next(self._found(text), None) is not None
+        return finish(self.is_in_slices(text))
+
+    def is_in_slices(self, text: str) -> Sliced[bool]:
+        """As `is_in`."""
+        for span in self._found(text):
+            if span is not None:
+                return True
+            yield
+        return False
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Where words are: the first index and the one after the last."""
-        return list(self._found(text))
+        return [span for span in self._found(text) if span is not None]
 
-    def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        at, passed = places(text), 0
+    def mask(self, text: str) -> str:
+        """The same text with asterisks for the words, as long as before."""
+        return finish(self.mask_in_slices(text))
+
+    def mask_in_slices(self, text: str) -> Sliced[str]:
+        """As `mask`."""
+        chars = list(text)
+        for span in self._found(text):
+            if span is None:
+                yield
+            else:
+                start, end = span
+                chars[start:end] = "*" * (end - start)
+        return "".join(chars)
+
+    def _found(self, text: str) -> Iterator[tuple[int, int] | None]:
+        """The words in their order, and None after each slice."""
+        folded = yield from Folded.in_slices(text)
         # Each spelling is judged once: a text may have thousands of them.
         judged: dict[str, bool] = {}
-        for match in self._pattern.finditer(fold_loosely(text)):
-            first, after = match.span()
-            start = last = next(islice(at, first - passed, None))
-            if after - first > 1:
-                last = next(islice(at, after - first - 2, None))
-            passed = after
-            spelling = text[start : last + 1]
+        for match in self._matches(folded.text):
+            if match is None:
+                yield None
+                continue
+            start, end = folded.place(match.start()), folded.place(match.end() - 1) + 1
+            spelling = text[start:end]
             counts = judged.get(spelling)
             if counts is None:
                 counts = judged[spelling] = self._counts(spelling)
             if counts:
-                yield start, last + 1
+                yield start, end
 
-    def mask(self, text: str) -> str:
-        """The same text with asterisks for the words, as long as before."""
-        chars = list(text)
-        for start, end in self._found(text):
-            chars[start:end] = "*" * (end - start)
-        return "".join(chars)
+    def _matches(self, folded: str) -> Iterator[re.Match[str] | None]:
+        """All matches, and None after each slice. A match begins in its slice and may end behind it."""
+        at = 0
+        for end in range(SLICE_CHARS, len(folded) + SLICE_CHARS, SLICE_CHARS):
+            while at < end:
+                match = self._pattern.search(folded, at, end + self._longest)
+                if match is None or match.start() >= end:
+                    break
+                yield match
+                at = match.end()
+            at = max(at, end)
+            yield None
 
     def _counts(self, found: str) -> bool:
         return has_letter(found) or fold(found) in self._literal

@@ -7,11 +7,14 @@ A character becomes NFKD, without case, without accents and what cannot be seen,
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable
 from importlib import resources
-from itertools import chain, count, repeat
+from itertools import accumulate, chain, count, repeat
 
 import msgspec
+
+from chatd.domain.slices import SLICE_CHARS, Sliced
 
 MOST_KNOWN = 50_000
 
@@ -110,13 +113,21 @@ class Table:
     def translate(self, text: str) -> str:
         return text.translate(self.learned(text))
 
+    def parts_in_slices(self, text: str) -> Sliced[list[str]]:
+        """As `translate`, each slice by itself."""
+        parts = list[str]()
+        for start in range(0, len(text), SLICE_CHARS):
+            parts.append(self.translate(text[start : start + SLICE_CHARS]))
+            yield
+        return parts
+
     def learned(self, text: str) -> dict[int, str]:
         """What each character of the text becomes, and others of the cache."""
         points = set(map(ord, text))
         if points <= self._known.keys():
             return self._known
         if len(self._known) + len(points) > MOST_KNOWN:
-            self._known = {}
+            self.forget()
         unknown = sorted(points - self._known.keys() - {ord(SEPARATOR)})
         converted = self._convert(SEPARATOR.join(map(chr, unknown))).split(SEPARATOR)
         known = {**dict(zip(unknown, converted, strict=False)), ord(SEPARATOR): SEPARATOR}
@@ -124,6 +135,10 @@ class Table:
             return known
         self._known.update(known)
         return self._known
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._known = {}
 
     def __len__(self) -> int:
         """Size of the cache."""
@@ -163,8 +178,33 @@ def fold_loosely(text: str) -> str:
     return LOOSE.translate(text)
 
 
-def places(text: str) -> Iterator[int]:
-    """Of each character of `fold_loosely(text)`, the index in the text that it comes from."""
-    folded = LOOSE.learned(text)
-    lengths = map(len, map(folded.__getitem__, map(ord, text)))
-    return chain.from_iterable(map(repeat, count(), lengths))
+class Folded:
+    """`text` is a text as `fold_loosely` leaves it; `place` finds where its characters come from."""
+
+    __slots__ = ("_begin", "_ends", "_number", "_original", "_places", "text")
+
+    def __init__(self, original: str, parts: list[str]) -> None:
+        self.text = "".join(parts)
+        self._original = original
+        # Where the slices end in `text`, and the places of the characters of one of them.
+        self._ends = list(accumulate(map(len, parts)))
+        self._number = -1
+        self._begin = 0
+        self._places: list[int] = []
+
+    @classmethod
+    def in_slices(cls, text: str) -> "Sliced[Folded]":
+        return cls(text, (yield from LOOSE.parts_in_slices(text)))
+
+    def place(self, at: int) -> int:
+        """The index in the original of what the character at this index comes from."""
+        number = bisect_right(self._ends, at)
+        if number != self._number:
+            start = number * SLICE_CHARS
+            part = self._original[start : start + SLICE_CHARS]
+            folded = LOOSE.learned(part)
+            lengths = map(len, map(folded.__getitem__, map(ord, part)))
+            self._places = list(chain.from_iterable(map(repeat, count(start), lengths)))
+            self._begin = self._ends[number - 1] if number else 0
+            self._number = number
+        return self._places[at - self._begin]

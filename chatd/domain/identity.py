@@ -17,6 +17,11 @@ class Principal:
     scope: str
     expires_at: int
 
+    @property
+    def credential(self) -> str:
+        """What a logout ends: the login, or the token itself where it belongs to none."""
+        return self.login or self.token_id
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:

@@ -24,6 +24,7 @@ def derived_key(secret: str, purpose: str) -> bytes:
     return hmac.digest(secret.encode(), b"chatd\x00" + purpose.encode(), "sha256")
 
 
-def fingerprint(secret: str) -> str:
-    """16 hexadecimal digits that identify a secret without showing it. Raises BadSecret."""
-    return derived_key(secret, "fingerprint").hex()[:16]
+def fingerprint(secret: str, keys: bytes = b"") -> str:
+    """16 hexadecimal digits that identify a secret, and `keys` where they are given, without showing them. Raises BadSecret."""
+    key = derived_key(secret, "fingerprint")
+    return (hmac.digest(key, keys, "sha256") if keys else key).hex()[:16]

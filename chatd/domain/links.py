@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from chatd.domain.filters import as_pattern
 from chatd.domain.folding import UNSPACED, Table
+from chatd.domain.slices import Sliced, finish
 
 # Without a scheme it takes a known ending to be a link: a country, or one of these. So do the programs that show them.
 WORDS = (
@@ -64,7 +65,16 @@ class LinkFilter:
 
     def refuses(self, text: str) -> bool:
         """Whether a link in the text leads where it must not, or there are too many links to look at."""
-        return any(place >= MAX_HOSTS or not self._allows(host) for place, host in enumerate(hosts(text)))
+        return finish(self.refuses_in_slices(text))
+
+    def refuses_in_slices(self, text: str) -> Sliced[bool]:
+        """As `refuses`."""
+        parts = yield from READABLE.parts_in_slices(text)
+        for place, host in enumerate(hosts_in("".join(parts))):
+            if place >= MAX_HOSTS or not self._allows(host):
+                return True
+            yield
+        return False
 
     def _allows(self, host: str) -> bool:
         names = set(parents(host))
@@ -89,7 +99,11 @@ def parents(host: str) -> Iterator[str]:
 
 def hosts(text: str) -> Iterator[str]:
     """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
-    plain = READABLE.translate(text)
+    return hosts_in(READABLE.translate(text))
+
+
+def hosts_in(plain: str) -> Iterator[str]:
+    """As `hosts`, of a text whose characters are readable."""
     for match in WITH_SCHEME.finditer(plain):
         yield from hosts_of(match[1])
     for match in BARE_IP.finditer(plain):
@@ -130,8 +144,11 @@ def bare_hosts(name: str) -> Iterator[str]:
 
 
 def canonical_host(name: str) -> str:
-    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today."""
-    name = name[-1000:].translate(DOTS).lower().strip(".")
+    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today.
+
+    Readable again: percent signs of a text may hide other characters.
+    """
+    name = READABLE.translate(name[-1000:]).strip(".")
     address = address_of(name)
     if address is not None:
         return str(address)

@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import chain, islice
+from operator import attrgetter
 from sys import maxsize
 
 from msgspec.structs import astuple
@@ -116,16 +117,23 @@ class Pool:
     def tick(self, now: int, most: int = maxsize) -> list[Step]:
         """What the passing of time does: demands loosen, confirmations and tickets expire. At most so many are looked after."""
         steps: list[Step] = []
-        for match in [pair.match for pair in self.pairs.values() if pair.until and pair.until <= now]:
+        expired = list(islice(self._expired_pairs(now), most))
+        for match in expired:
             steps += self._expire_pair(match, now)
-        for _ in range(most):
-            if not self.is_due(now):
+        for _ in range(most - len(expired)):
+            if not self._is_ticket_due(now):
                 break
             steps += self._look_after_next(now)
         return steps
 
     def is_due(self, now: int) -> bool:
-        """Whether somebody has to be looked after."""
+        """Whether a tick has something to do."""
+        return self._is_ticket_due(now) or next(self._expired_pairs(now), None) is not None
+
+    def _expired_pairs(self, now: int) -> Iterator[str]:
+        return (pair.match for pair in self.pairs.values() if pair.until and pair.until <= now)
+
+    def _is_ticket_due(self, now: int) -> bool:
         return bool(self._again) or bool(self._alarms and self._alarms[0][0] <= now)
 
     def _look_after_next(self, now: int) -> list[Step]:
@@ -272,7 +280,7 @@ class Pool:
 
     def snapshot(self) -> list[Step]:
         """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
-        queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=lambda ticket: ticket.since)]
+        queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=attrgetter("since"))]
         confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
         pending = [Pending(*astuple(pair)) for pair in self.pairs.values()]
         return [*queued, *pending, *confirmed]

@@ -19,11 +19,13 @@ BLANK_LETTERS = str.maketrans("\u2800", " ")
 # Flags of regions, such as Scotland (UTS 51, section 1.4.6): tags belong there and nowhere else.
 FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)|[\U000e0020-\U000e007f]")
 # Joiners: between two characters that can be seen they are a part of the writing, or of an emoji.
+JOINERS = "\u200c\u200d"
 JOINER = re.compile(
     "(?<![^\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\s\u200c\u200d])|(?<=[\u200c\u200d])[\u200c\u200d]+"
 )
-SPACES = re.compile(r"[\s\x1c-\x1f\x85]+")
-UNWANTED = re.compile(f"[{CONTROLS}{NEVER}]")
+SPACES = re.compile(r"\s+")
+# A control that is a space parts words: it becomes one, and is not removed.
+UNWANTED = re.compile(f"(?!\\s)[{CONTROLS}{NEVER}]")
 UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]")
 MAX_MARKS = 30
 # What has no shape of its own: marks that stand on nothing, blank letters, selectors.
@@ -33,7 +35,8 @@ BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 def name_form(text: str) -> str:
     """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left.
 
-    Spaces are counted and characters composed when nothing is left to be removed from between them.
+    Spaces are counted and characters composed when nothing is left to be removed from between them. All forms of this
+    file are idempotent.
     """
     visible = JOINER.sub("", without(UNWANTED, SPACES.sub(" ", text.translate(BLANK_LETTERS))))
     return shown_or_nothing(composed(SPACES.sub(" ", visible).strip()))
@@ -44,13 +47,20 @@ def prose_form(text: str) -> str:
     return shown_or_nothing(composed(UNWANTED_IN_PROSE.sub("", text.replace("\r\n", "\n"))))
 
 
+def shortened(text: str, most: int, edges: str) -> str:
+    """A name of at most so many characters, in its form, that does not begin or end with one of `edges`, a space or a joiner."""
+    edges += " " + JOINERS
+    return shown_or_nothing(name_form(name_form(text).strip(edges)[:most]).strip(edges))
+
+
 def composed(text: str) -> str:
     """NFC, unless that is longer, which a limit would not expect."""
     if text.isascii():
         return text
     text = stream_safe(text)
     form = unicodedata.normalize("NFC", text)
-    return form if len(form) <= len(text) else text
+    # NFC takes some marks apart.
+    return stream_safe(form) if len(form) <= len(text) else text
 
 
 def stream_safe(text: str) -> str:

@@ -26,7 +26,7 @@ class Expected(Struct, frozen=True):
 
 
 def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, token_id: str) -> Principal:
-    """The person a verified token stands for. `token_id` stands in for a missing `jti`. Raises Refused: `unauthenticated`."""
+    """The person a verified token stands for. `token_id` is for one without a `jti`. Raises Refused: `unauthenticated`."""
     check_times(claims, expected.leeway, now_ms / 1000)
     check_source(claims, expected)
     user = text(claims, "sub").lower()
@@ -38,7 +38,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
-    return Principal(expected.tenant, user, text(claims, "jti", token_id), login, scope, int(claims["exp"] * 1000))
+    return Principal(expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000))
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:

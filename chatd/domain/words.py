@@ -12,12 +12,13 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import islice
 
 from msgspec import Struct
 
 from chatd.domain.emoji import SHORT
 from chatd.domain.folding import APOSTROPHES
+from chatd.domain.slices import SLICE_CHARS, Sliced, finish
 
 MAX_TOKENS = 4000
 MAX_TOKEN_LENGTH = 64
@@ -27,6 +28,12 @@ MAX_HIGHLIGHTS = 50
 # A shorter beginning of a word stands for too many words.
 SHORTEST_PREFIX = 3
 MAX_KNOWN = 50_000
+Spans = list[tuple[int, int]]
+
+# Characters that are folded in one slice: those that are not known yet take 3 us each.
+SLICE_UNITS = SLICE_CHARS // 4
+# Tokens and occurrences that are handled in one slice.
+SLICE_TOKENS = 500
 
 # Scripts without spaces: Thai, Lao, Myanmar, Hangul, Khmer, Tai, Han, kana, Bopomofo. And emoji, which are written like words.
 RUN = (
@@ -52,6 +59,7 @@ COMBINED = (
 )
 HAS_COMBINED = re.compile(COMBINED)
 UNIT = re.compile(f"{COMBINED}|.", re.DOTALL)
+SLICE = re.compile(f"(?:{COMBINED}|.){{1,{SLICE_UNITS}}}+", re.DOTALL)
 COMPOSED = re.compile("[\u1100-\u11ff\u3041-\u30ff]")
 # Letters that Unicode does not take apart.
 PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
@@ -73,7 +81,7 @@ def fold_character(character: str) -> str:
         return character
     taken_apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     plain = "".join(map(fold_part, taken_apart))
-    return unicodedata.normalize("NFC", plain) if COMPOSED.match(plain) else plain.translate(PLAIN)
+    return unicodedata.normalize("NFC", plain) if COMPOSED.search(plain) else plain.translate(PLAIN)
 
 
 def fold_part(part: str) -> str:
@@ -89,6 +97,26 @@ FOLDS = Folds()
 
 def fold(text: str) -> str:
     """The text as it is compared: words, and spaces between them."""
+    return finish(fold_in_slices(text))
+
+
+def fold_in_slices(text: str) -> Sliced[str]:
+    """As `fold`."""
+    parts = list[str]()
+    for part in slices_of(text):
+        parts.append(fold_slice(part))
+        yield
+    return "".join(parts)
+
+
+def slices_of(text: str) -> Iterator[str]:
+    """The text in parts. None of them ends within characters that are one."""
+    if len(text) <= SLICE_CHARS:
+        return iter((text,))
+    return (part[0] for part in SLICE.finditer(text))
+
+
+def fold_slice(text: str) -> str:
     if HAS_COMBINED.search(text):
         text = HAS_COMBINED.sub(lambda unit: unicodedata.normalize("NFKC", unit[0]), text)
     return text.translate(FOLDS)
@@ -96,15 +124,23 @@ def fold(text: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """What the index has of a text: different words, and characters and pairs of runs, in the order of the text."""
+    return finish(tokens_in_slices(text))
+
+
+def tokens_in_slices(text: str) -> Sliced[list[str]]:
+    """As `tokens`."""
+    folded = yield from fold_in_slices(text)
     found: dict[str, None] = {}
     room = MAX_SIZE
-    for piece in dict.fromkeys(PIECE.findall(fold(text))):
-        for token in parts_of(piece):
-            if token not in found:
-                room -= len(token)
-                if room < 0 or len(found) >= MAX_TOKENS:
-                    return list(found)
-                found[token] = None
+    pieces = dict.fromkeys(PIECE.findall(folded))
+    for number, token in enumerate(token for piece in pieces for token in parts_of(piece)):
+        if number % SLICE_TOKENS == 0:
+            yield
+        if token not in found:
+            room -= len(token)
+            if room < 0 or len(found) >= MAX_TOKENS:
+                break
+            found[token] = None
     return list(found)
 
 
@@ -168,28 +204,48 @@ def with_spaces(folded: str) -> str:
     return " ".join(["", *PIECE.findall(folded), ""])
 
 
-def spaced(folded: str) -> Spaced:
-    spans = [piece.span() for piece in PIECE.finditer(folded)]
-    here = list(accumulate((end - start + 1 for start, end in spans), initial=1))[:-1]
-    return Spaced(with_spaces(folded), here, [start for start, _ in spans])
+def spaced_in_slices(folded: str, text: str) -> Sliced[Spaced]:
+    """`text` is the folded one `with_spaces`."""
+    place, at = Spaced(text, [], []), 1
+    for number, piece in enumerate(PIECE.finditer(folded)):
+        if number % SLICE_TOKENS == 0:
+            yield
+        start, end = piece.span()
+        place.here.append(at)
+        place.there.append(start)
+        at += end - start + 1
+    return place
 
 
-def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> list[tuple[int, int]] | None:
+def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> Spans | None:
     """Where the text has what is looked for: from and to, in code points, up to 50, in order and apart from each other.
 
     None when a wanted term is not in it, or an unwanted one is.
     """
-    folded = fold(text)
+    return finish(highlights_in_slices(text, wanted, unwanted))
+
+
+def highlights_in_slices(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> Sliced[Spans | None]:
+    """As `highlights`."""
+    folded = yield from fold_in_slices(text)
     compared = with_spaces(folded)
-    if any(term.needle in compared for term in unwanted) or not all(term.needle in compared for term in wanted):
-        return None
-    # Places cost several times as much as the comparison, and most texts need none.
-    place = spaced(folded)
-    found = [span for term in wanted for span in occurrences(place, term)]
-    if not found:
+    for terms, there in ((unwanted, False), (wanted, True)):
+        for term in terms:
+            yield
+            if (term.needle in compared) is not there:
+                return None
+    if not wanted:
         return []
-    offsets = Offsets(text, folded)
-    return merged((offsets.start(first), offsets.end(last)) for first, last in found)[:MAX_HIGHLIGHTS]
+    # Places cost several times as much as the comparison, and most texts need none.
+    place = yield from spaced_in_slices(folded, compared)
+    offsets = yield from Offsets.in_slices(text)
+    found: Spans = []
+    for term in wanted:
+        yield
+        found += [(offsets.start(first), offsets.end(last)) for first, last in occurrences(place, term)]
+    found.sort()
+    yield
+    return list(islice(merged(found), MAX_HIGHLIGHTS))
 
 
 def occurrences(place: Spaced, term: Term) -> Iterator[tuple[int, int]]:
@@ -210,24 +266,31 @@ def folded_place(place: Spaced, at: int) -> int:
 
 
 class Offsets:
-    """From the folded text back to the original."""
+    """From the folded text back to the original. `same`: each character is folded to one."""
 
-    def __init__(self, text: str, folded: str) -> None:
-        self._same = not HAS_COMBINED.search(text) and all(len(FOLDS[ord(character)]) == 1 for character in set(text))
+    def __init__(self, *, same: bool) -> None:
+        self._same = same
         self._starts: list[int] = []
         self._ends: list[int] = []
-        if not self._same:
-            self._map(text)
 
-    def _map(self, text: str) -> None:
+    @classmethod
+    def in_slices(cls, text: str) -> Sliced["Offsets"]:
+        offsets = cls(same=not HAS_COMBINED.search(text) and all(len(FOLDS[code]) == 1 for code in set(map(ord, text))))
+        if not offsets._same:
+            for number, unit in enumerate(UNIT.finditer(text)):
+                if number % SLICE_UNITS == 0:
+                    yield
+                offsets._add(unit)
+        return offsets
+
+    def _add(self, unit: re.Match[str]) -> None:
         """What is folded to nothing (an accent of its own) belongs to what stands before it."""
-        for unit in UNIT.finditer(text):
-            folded = fold(unit[0])
-            if folded:
-                self._starts += [unit.start()] * len(folded)
-                self._ends += [unit.end()] * len(folded)
-            elif self._ends:
-                self._ends[-1] = unit.end()
+        folded = fold_slice(unit[0])
+        if folded:
+            self._starts += [unit.start()] * len(folded)
+            self._ends += [unit.end()] * len(folded)
+        elif self._ends:
+            self._ends[-1] = unit.end()
 
     def start(self, at: int) -> int:
         return at if self._same else self._starts[at]
@@ -236,12 +299,13 @@ class Offsets:
         return at + 1 if self._same else self._ends[at]
 
 
-def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """In order, with what overlaps or touches as one."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
+def merged(spans: Spans) -> Iterator[tuple[int, int]]:
+    """Sorted spans, with what overlaps or touches as one."""
+    start, end = spans[0]
+    for first, last in spans:
+        if first <= end:
+            end = max(end, last)
         else:
-            found.append((start, end))
-    return found
+            yield start, end
+            start, end = first, last
+    yield start, end

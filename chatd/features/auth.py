@@ -89,7 +89,7 @@ async def end_oldest_logins(ctx: Ctx, tenant: str, user: str) -> None:
     """Keep the newest logins of a user, `limits.logins_per_user` of them."""
     most = ctx.node.config.limits.logins_per_user
     for row in await ctx.node.db.all(SQL.bound_logins, tenant, user, most, ctx.now):
-        ctx.node.cluster.close_sessions(tenant, user, "logged_out", login=row["id"])
+        ctx.node.cluster.close_sessions(tenant, user, "logged_out", credential=row["id"])
 
 
 def device_key(tenant: str, device: str) -> bytes:
@@ -130,7 +130,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
-        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", login=row["login"])
+        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", credential=row["login"])
     node.sign_in.note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 
@@ -188,7 +188,10 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 
 
 class Logout(Command, tag="auth.logout"):
-    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user."""
+    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+
+    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    """
 
     everywhere: bool = False
 
@@ -199,7 +202,7 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     login = None if cmd.everywhere else me.login or None
     token = (me.token_id, me.expires_at)
     await ctx.node.db.run(SQL.log_out, me.tenant, me.user, login, cmd.everywhere, ctx.now, *token)
-    return [Reply(Ok()), CloseSessions(me.user, "logged_out", login=None if cmd.everywhere else me.login)]
+    return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
 
 
 async def sweep(db: Postgres, now: int, leeway: float) -> None:

@@ -1,5 +1,6 @@
 """What somebody sets for themselves alone, per conversation and for all. Every device of theirs has it; nobody else sees it."""
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -9,8 +10,9 @@ from chatd.node.context import Ctx
 from chatd.node.effects import Effects, Reply, ToUser
 from chatd.node.quiet import Quiet, is_zone
 from chatd.node.registry import command
-from chatd.node.views import conversation_for
+from chatd.node.views import COUNTED_PER_STATEMENT, conversation_for
 from chatd.store import queries
+from chatd.store.columns import columns_of, slices
 from chatd.wire.changes import SessionBehind
 from chatd.wire.entities import Conversation, Notify
 from chatd.wire.messages import Command, Id, Result
@@ -18,6 +20,8 @@ from chatd.wire.texts import PRIVATE
 from chatd.wire.times import Moment
 
 SQL = queries.load("own")
+# Conversations with unread messages that `unread.total` counts.
+MAX_UNREAD_CONVERSATIONS = 200
 
 
 class SetConversation(Command, tag="conversation.settings"):
@@ -125,12 +129,15 @@ class AskUnread(Command, tag="unread.total"):
 
 
 class UnreadTotal(Result, tag="unread.total"):
-    """Up to 1000 count of each conversation."""
+    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
 
     total: Unread
 
 
 @command(AskUnread, result=UnreadTotal, cost=2, http="GET /v1/unread")
 async def unread_total(ctx: Ctx, cmd: AskUnread) -> Effects:
-    row = await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, ctx.now)
-    return [Reply(UnreadTotal(total=Unread(**dict(row or {}))))]
+    rows = await ctx.node.db.all(SQL.unread, ctx.tenant, ctx.user, ctx.now, MAX_UNREAD_CONVERSATIONS)
+    total = Counter[str]()
+    for part in slices(rows, COUNTED_PER_STATEMENT):
+        total.update(dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *columns_of(map(tuple, part), 2)) or {}))
+    return [Reply(UnreadTotal(total=Unread(**{name: total[name] for name in Unread.__struct_fields__})))]

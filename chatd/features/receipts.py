@@ -1,6 +1,6 @@
 """How far somebody has received and read. Two positions per member, which only move forward."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chatd.node.context import Ctx
 from chatd.node.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
@@ -42,6 +42,8 @@ class MessageDelivered(Event, tag="message.delivered"):
 class MessageRead(Event, tag="message.read"):
     """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
 
+    `delivered`: the member has received all messages up to this one, where that is more than `seq`.
+
     In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
     member's own devices get `conversation.update`.
     """
@@ -52,6 +54,7 @@ class MessageRead(Event, tag="message.read"):
     rev: Rev
     unread: int
     mentions: int
+    delivered: Seq | UnsetType = UNSET
 
 
 @command(
@@ -95,8 +98,15 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
 def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
     if done.unread is None:
         return MessageDelivered(conversation=conversation, user=user, seq=done.delivered_seq, rev=rev)
+    delivered = done.delivered_seq if done.delivered_seq > done.read_seq else UNSET
     return MessageRead(
-        conversation=conversation, user=user, seq=done.read_seq, rev=rev, unread=done.unread, mentions=done.mentions or 0
+        conversation=conversation,
+        user=user,
+        seq=done.read_seq,
+        rev=rev,
+        unread=done.unread,
+        mentions=done.mentions or 0,
+        delivered=delivered,
     )
 
 

@@ -25,10 +25,13 @@ from chatd.wire.entities import Counters, Departure, Info, Member, Message
 from chatd.wire.messages import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("sync")
+# Messages after the reader's positions that are counted for one page, which ends early where there are more.
+COUNTED_PER_PAGE = 250_000
 
 
 class SyncSession(Command, tag="session.sync"):
-    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`.
+    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`: a page
+    may be shorter than `limit`.
 
     After the database was restored from a backup, all of them come, with `reset`.
     """
@@ -68,14 +71,16 @@ class SessionState(Result, tag="session.state"):
 @command(SyncSession, result=SessionState, cost=2, http="GET /v1/sync")
 async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     position = Position.read(cmd.cursor)
-    rows = await ctx.node.db.all(SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1)
-    found = [counters_of(row) for row in rows if row["id"] is not None]
-    more = len(found) > cmd.limit
-    next_ = position.next(rows[0]["epoch"], rows[0]["horizon"], found[cmd.limit - 1].id if more else None)
+    rows = await ctx.node.db.all(
+        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1, COUNTED_PER_PAGE
+    )
     head = rows[0]
+    page = [counters_of(row) for row in rows if row["id"] is not None][: cmd.limit]
+    more = len(rows) > cmd.limit or bool(head["is_cut"])
+    next_ = position.next(head["epoch"], head["horizon"], page[-1].id if more else None)
     marks = [convert(mark, Mark) for mark in head["marks"]]
     state = SessionState(
-        conversations=found[: cmd.limit],
+        conversations=page,
         gone=head["gone"],
         marks=marks,
         own=head["own"],

@@ -67,6 +67,7 @@ class Lane(trio.abc.Stream):
         "_verdict_read",
         "is_reading",
         "last_activity",
+        "read_at",
         "send_nowait",
     )
 
@@ -90,6 +91,8 @@ class Lane(trio.abc.Stream):
         self._frames = 0
         self._long_way: trio.Event | None = None
         self.last_activity = trio.current_time()
+        # When the messages that are being handled were read, or when the peer made room for their answers.
+        self.read_at = self.last_activity
         # Whether it waits for the peer. If not, the peer waits for an answer, and its silence says nothing.
         self.is_reading = False
 
@@ -120,7 +123,7 @@ class Lane(trio.abc.Stream):
             raise trio.BrokenResourceError("the peer is gone") from error
         self.is_reading = False
         self._eof = not data
-        self.last_activity = trio.current_time()
+        self.last_activity = self.read_at = trio.current_time()
         if self._at >= len(self._data):
             self._data, self._at = data, 0
         else:
@@ -237,8 +240,8 @@ class Lane(trio.abc.Stream):
 
     async def _hand_over(self, rules: Rules, opcode: int, payload: bytes) -> None:
         """A message to the session, when there is room for its answer."""
-        if self._outbox.queued_bytes:
-            await self._outbox.room()
+        if self._outbox.queued_bytes and await self._outbox.room():
+            self.read_at = trio.current_time()
         await rules.receive(opcode, payload)
 
     async def _classify(self, header: Header, rules: Rules) -> None:

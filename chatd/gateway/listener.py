@@ -4,13 +4,11 @@ The guard is the first thing around every connection: whatever a peer or a bug d
 once, and everybody else is served. (Plain `serve_websocket` ends the process from one packet.)
 """
 
-import errno
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from logging import ERROR
 from typing import Generic, TypeVar
 
 import trio
@@ -24,16 +22,11 @@ from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowe
 from chatd.gateway.lane import Lane
 from chatd.gateway.outbox import Outbox
 from chatd.gateway.transport import READ_SIZE, SocketTransport
-from chatd.health import Condition, Health, Sparse
+from chatd.health import Health, Sparse
+from chatd.listening import Acceptor
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")
-
-# What accept may fail with while the listener itself is well (accept(2)).
-PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
-FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PAUSE = 0.1
-ACCEPTS_PER_TURN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,85 +41,45 @@ class House(Generic[Guest]):
     serve: Callable[[WebSocketConnection, Lane, Handshake, Guest], Awaitable[None]]
 
 
-def open_listener(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:
-    """A listening socket. Raises OSError, with the address in its text."""
-    listener = bound(host, port, reuse_port=reuse_port)
-    listener.listen(backlog)
-    listener.setblocking(False)
-    return listener
-
-
-def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A socket that has the address, but does not listen. With `reuse_port` others may have it too. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
-
-
 class Listener(Generic[Guest]):
     """One listening socket, and the connections that came through it."""
 
     def __init__(
         self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest], health: Health | None = None
     ) -> None:
-        self._socket = sock
         self._settings = settings
         self._admission = admission
         self._house = house
         self._health = health or Health()
         self._proxies = parse_networks(settings.trusted_proxies)
-        self._accepting = trio.CancelScope()
-        self._descriptors = Condition("accepting at the gateway")
+        self._acceptor = Acceptor("gateway", sock, self._start)
+        self._connections: trio.Nursery | None = None
+        # Handshakes whose head is being read; and what they are answered when the process leaves.
+        self._reading: set[trio.CancelScope] = set()
+        self._leaving: Rejected | None = None
         self._refused_origins = Sparse(LOG, "origin")
 
-    def stop_accepting(self) -> None:
-        """Those who are connected stay."""
-        self._accepting.cancel()
+    def stop_accepting(self, retry_after_s: int = 1) -> None:
+        """Refuse who is not connected yet. The connected ones stay."""
+        headers = {"Retry-After": str(retry_after_s)}
+        self._leaving = Rejected(503, "maintenance", "the server is about to stop", headers=headers)
+        for handshake in self._reading:
+            handshake.cancel()
+        self._acceptor.stop()
 
     async def run(self) -> None:
         """Accept until told otherwise; return when the last connection has ended."""
-        async with trio.open_nursery() as nursery:
-            with self._accepting, self._socket:
-                async with trio.open_nursery() as accepting:
-                    self._health.start(accepting, "gateway accept", self._accept_all, nursery)
+        async with trio.open_nursery() as self._connections:
+            await self._acceptor.run(self._health)
 
-    async def _accept_all(self, nursery: trio.Nursery) -> None:
-        while True:
-            await self._accept(nursery)
+    def _start(self, sock: socket.socket) -> None:
+        assert self._connections is not None
+        self._connections.start_soon(self._guarded, sock)
 
-    async def _accept(self, nursery: trio.Nursery) -> None:
-        """Several at a time: in a storm the queue of the system must move, or whoever is next in it has given up long ago."""
-        await trio.lowlevel.wait_readable(self._socket)
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                sock, peer = self._socket.accept()
-            except OSError as error:
-                await self._excuse(error)
-                return
-            self._descriptors.recover()
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            nursery.start_soon(self._guarded, sock, peer[0])
-
-    async def _excuse(self, error: OSError) -> None:
-        """Out of descriptors or memory: wait for some, and say so, but not a thousand times a second."""
-        if isinstance(error, BlockingIOError) or error.errno in PASSING:
-            return
-        if error.errno not in FULL:
-            raise error
-        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
-        await trio.sleep(PAUSE)
-
-    async def _guarded(self, sock: socket.socket, peer: str) -> None:
+    async def _guarded(self, sock: socket.socket) -> None:
+        peer = ""
         try:
+            peer = sock.getpeername()[0]
             await self._knock(sock, peer)
         except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
@@ -209,8 +162,10 @@ class Listener(Generic[Guest]):
 
     async def _read(self, lane: Lane, peer: str) -> Handshake | None:
         head = b""
-        with trio.move_on_after(self._settings.handshake_timeout) as patience:
+        with trio.move_on_after(self._settings.handshake_timeout) as patience, self._until_leaving(patience):
             head = await read_head(lane)
+        if not head and self._leaving is not None:
+            raise self._leaving
         self._admission.refused["timeout"] += patience.cancelled_caught
         if not head:
             return None
@@ -226,6 +181,16 @@ class Listener(Generic[Guest]):
             raise Rejected(403, "forbidden", "this origin may not connect; see gateway.origins")
         lane.replace_head(len(head), handshake.head_for(self._house.choose(handshake)))
         return handshake
+
+    @contextmanager
+    def _until_leaving(self, scope: trio.CancelScope) -> Iterator[None]:
+        self._reading.add(scope)
+        if self._leaving is not None:
+            scope.cancel()
+        try:
+            yield
+        finally:
+            self._reading.discard(scope)
 
     async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
         request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes)

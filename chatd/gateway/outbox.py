@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from chatd.gateway.transport import MOST_BUFFERS, Transport
+from chatd.gateway.transport import MAX_WRITE_BYTES, MOST_BUFFERS, Data, Transport
 
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -40,7 +40,7 @@ class Placed(NamedTuple):
     volatile: bool = False
 
 
-Queue = deque[tuple[bytes, Mark | None]]
+Queue = deque[tuple[Data, Mark | None]]
 
 
 class Outbox:
@@ -113,7 +113,7 @@ class Outbox:
         if written < len(frame):
             self._queue = deque()
             self._is_partial = written > 0
-            self._append(self._queue, frame[written:] if written else frame, None)
+            self._append(self._queue, memoryview(frame)[written:] if written else frame, None)
             self._nursery.start_soon(self._write_backlog, self._queue)
         return True
 
@@ -129,7 +129,7 @@ class Outbox:
         self._append(queue, frame, event)
         return True
 
-    def _append(self, queue: Queue, frame: bytes, event: Mark | None) -> None:
+    def _append(self, queue: Queue, frame: Data, event: Mark | None) -> None:
         queue.append((frame, event))
         self.queued_bytes += len(frame)
 
@@ -191,10 +191,13 @@ class Outbox:
         while self._queue is not None and not self.broken:
             await self._change()
 
-    async def room(self) -> None:
-        """Until the queue is less than half full, or nothing can be written any more. Returns at once when it is."""
+    async def room(self) -> bool:
+        """Until the queue is less than half full, or nothing can be written any more. Whether it had to wait for that."""
+        waited = False
         while self._is_full(2) and not self.broken:
             await self._change()
+            waited = True
+        return waited
 
     async def _change(self) -> None:
         if self._changed is None:
@@ -223,10 +226,15 @@ class Outbox:
         self._queue = None
         self._wake()
 
-    def _next_frames(self) -> list[bytes]:
+    def _next_frames(self) -> list[Data]:
         """What to write now. It is asked for when something can be written: until then the queue may change."""
         assert self._queue is not None
-        frames = [frame for frame, _ in islice(self._queue, MOST_BUFFERS)]
+        frames, room = list[Data](), MAX_WRITE_BYTES
+        for frame, _ in islice(self._queue, MOST_BUFFERS):
+            frames.append(frame if len(frame) <= room else memoryview(frame)[:room])
+            room -= len(frame)
+            if room <= 0:
+                break
         self._in_flight = len(frames)
         return frames
 
@@ -237,7 +245,7 @@ class Outbox:
             frame, event = queue.popleft()
             self._is_partial = len(frame) > written
             if self._is_partial:
-                queue.appendleft((frame[written:], event))
+                queue.appendleft((memoryview(frame)[written:], event))
                 return
             written -= len(frame)
 

@@ -187,7 +187,18 @@ class Session:
         def answer(result: Result) -> None:
             self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
 
-        return Ctx(self._node, self._principal, self.id, self.address, self._node.clock(), answer, self._renew, mask=self.mask)
+        return Ctx(
+            self._node,
+            self._principal,
+            self.id,
+            self.address,
+            self._node.clock(),
+            answer,
+            self._renew,
+            mask=self.mask,
+            began=self._lane.read_at,
+            encode=self.codec.encode,
+        )
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal

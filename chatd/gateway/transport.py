@@ -10,7 +10,10 @@ import trio
 READ_SIZE = 65536
 # writev takes at most IOV_MAX buffers (1024 on Linux); more than a few dozen gain nothing.
 MOST_BUFFERS = 64
-Frames = Callable[[], Sequence[bytes]]
+# One system call copies at most so many bytes: 3 MB would take 5 ms.
+MAX_WRITE_BYTES = 262_144
+Data = bytes | memoryview
+Frames = Callable[[], Sequence[Data]]
 
 
 class Transport(Protocol):
@@ -50,7 +53,7 @@ class SocketTransport:
 
     def write_nowait(self, data: bytes) -> int:
         try:
-            return self._socket.send(data)
+            return self._socket.send(data if len(data) <= MAX_WRITE_BYTES else memoryview(data)[:MAX_WRITE_BYTES])
         except BlockingIOError:
             return 0
 

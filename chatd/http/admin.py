@@ -18,6 +18,7 @@ from chatd.domain.identity import Authority
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
 from chatd.http.api import Reader, asker, offered_token
+from chatd.http.front import PEER
 from chatd.http.uploads import answer
 from chatd.node import reports
 from chatd.node.admins import Admins
@@ -65,7 +66,10 @@ def view_of(row: Row, node: Node, admins: Admins) -> View:
         results: list[Result] = []
         try:
             command, admin, address = await read()
-            await run_command(row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin), command)
+            read_at = request.scope["state"][PEER].read_at
+            await run_command(
+                row, Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at), command
+            )
         except Refused as refused:
             return refused_answer(node, refused)
         return answer_of(results[0])

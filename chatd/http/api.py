@@ -16,11 +16,13 @@ from chatd.domain.identity import Principal
 from chatd.domain.pseudonyms import Mask
 from chatd.errors import Refused
 from chatd.http.answers import answer_of, refused_answer
+from chatd.http.front import PEER
 from chatd.node.context import Ctx, Node
-from chatd.node.dispatch import run_command
+from chatd.node.dispatch import answer_by, run_command
 from chatd.node.registry import Needs, Registry, Row
+from chatd.store.deadline import limit_statements
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.free_form import LooseEnds
+from chatd.wire.free_form import loose_ends
 from chatd.wire.messages import Command, Result
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -46,6 +48,8 @@ def view_of(row: Row, node: Node) -> Callable[..., Awaitable[Response]]:
             principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
             ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
             command = await reader.command(path)
+            ctx.began = request.scope["state"][PEER].read_at
+            limit_statements(answer_by(ctx))
             if principal is not None:
                 await node.sign_in.check(principal, address, ctx.now)
             await run_command(row, ctx, command)
@@ -88,7 +92,7 @@ class Reader:
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        self._ends = LooseEnds(kind)
+        self._ends = loose_ends(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:

@@ -22,7 +22,7 @@ class Peer:
     Hypercorn would keep the connection until its keep-alive is over, and behind pipelined requests for ever.
     """
 
-    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream")
+    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream", "read_at")
 
     def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf) -> None:
         self._stream = stream
@@ -31,6 +31,8 @@ class Peer:
         self._answer_deadline = math.inf
         self._reading = False
         self._lingering = False
+        # When bytes last came, in trio's time.
+        self.read_at = trio.current_time()
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -56,6 +58,7 @@ class Peer:
             self._reading = False
             if not data:
                 self._end_soon()
+        self.read_at = trio.current_time()
         return data
 
     async def send_all(self, data: bytes) -> None:

@@ -6,31 +6,34 @@ Hypercorn speaks HTTP; accepting and ending connections is done here, because it
   each connection.
 * Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a deadline
   (see `peer`), and in the end the sockets are closed under whoever still waits.
+
+One server serves from the first connection to the last: its application is replaced when the node is ready. Two servers with a
+hand-over would cut the connections that the first one has accepted.
 """
 
-import errno
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from logging import ERROR
 from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as Hypercorn
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 
 from chatd import log
 from chatd.config import Config
 from chatd.domain.addresses import bucket, is_trusted, parse_networks
 from chatd.errors import Refused
-from chatd.health import Condition, Health, Sparse
+from chatd.health import Health, Sparse
 from chatd.http.front import PEER
-from chatd.http.peer import Peer
+from chatd.http.peer import LINGER, Peer
+from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
-from chatd.http.steady import SteadyServer, error_answer
+from chatd.http.steady import SteadyContext, SteadyServer, error_answer
+from chatd.listening import Acceptor
 
 LOG = log.get(__name__)
 
@@ -38,8 +41,8 @@ LOG = log.get(__name__)
 KEEP_ALIVE = 30.0
 # Seconds between two parts of a request.
 READ_TIMEOUT = 30
-# Seconds that requests have to finish when the server stops.
-GRACE = 5.0
+# Seconds for the answers to requests that are ended when the server stops.
+LAST_ANSWERS_S = 2 * LINGER
 LONGEST_HEAD = 16_384
 MOST_CONNECTIONS = 4096
 # Connections over the limit are answered 429 or 503, and closed once the peer has read that. So many at a time, of one address
@@ -48,8 +51,6 @@ MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
 # Seconds that the answer is waited for; and seconds after which to come back.
 REFUSAL_TIMEOUT_S = 1.0
 RETRY_S = 1
-FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PAUSE = 0.1
 
 
 def hypercorn_config() -> Hypercorn:
@@ -64,39 +65,37 @@ def hypercorn_config() -> Hypercorn:
     return config
 
 
-async def serve_http(
-    app: ASGIFramework,
-    listener: socket.socket,
-    wait_shutdown: Callable[[], Awaitable[None]],
-    config: Config | None = None,
-    health: Health | None = None,
-) -> None:
-    """Serve on a listening socket until `wait_shutdown` returns; then finish what is under way.
+@asynccontextmanager
+async def open_http(
+    app: ASGIFramework, listener: socket.socket, config: Config | None = None, health: Health | None = None
+) -> AsyncIterator["Server"]:
+    """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal handlers.
 
-    It works on a descriptor of its own, so the caller closes `listener`, and asks it for the port. Installs no signal handlers.
+    The connections that are open when the block ends are cut, or answered if it ends with an error of ours.
     """
-    server = Server(app, config or Config())
-    door = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
-    async with trio.open_nursery() as connections:
+    async with trio.open_nursery() as nursery:
+        server = Server(app, config or Config(), listener, nursery)
+        nursery.start_soon(server.acceptor.run, health or Health())
         try:
-            async with door, trio.open_nursery() as accepting:
-                (health or Health()).start(accepting, "http accept", server.accept, door, connections)
-                await wait_shutdown()
-                accepting.cancel_scope.cancel()
-            with trio.move_on_after(GRACE):
-                await server.finish()
+            yield server
+        except Exception:
+            await server.finish(trio.current_time())
+            raise
         finally:
             server.cut()
-            connections.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
 
 class Server:
     """The connections of one door."""
 
-    def __init__(self, app: ASGIFramework, config: Config) -> None:
-        self._app = ASGIWrapper(app)
+    def __init__(self, app: ASGIFramework, config: Config, listener: socket.socket, connections: trio.Nursery) -> None:
+        self.requests = RequestsUnderWay(app)
+        self._app = ASGIWrapper(cast(ASGIFramework, self.requests))
         self._hypercorn = hypercorn_config()
-        self._context = WorkerContext(None)
+        self._context = SteadyContext()
+        self._connections = connections
+        self.acceptor = Acceptor("http", listener, self._start)
         self._streams: set[trio.SocketStream] = set()
         self._per_address: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
@@ -104,26 +103,10 @@ class Server:
         self._answer_timeout = config.http.answer_timeout
         self._unbounded = parse_networks([*config.gateway.trusted_proxies, *config.http.backends])
         self._empty = trio.Event()
-        self._descriptors = Condition("accepting at the HTTP door")
         self._turned_away = Sparse(LOG, "address")
 
-    async def accept(self, door: trio.SocketListener, connections: trio.Nursery) -> None:
-        """Accept until cancelled."""
-        while True:
-            try:
-                stream = await door.accept()
-            except OSError as error:
-                await self._excuse(error)
-            else:
-                self._descriptors.recover()
-                connections.start_soon(self._guarded, stream)
-
-    async def _excuse(self, error: OSError) -> None:
-        """Out of descriptors or memory: wait for some."""
-        if error.errno not in FULL:
-            raise error
-        self._descriptors.fail(error, level=ERROR, fix="raise the limit of open files (ulimit -n)")
-        await trio.sleep(PAUSE)
+    def _start(self, connection: socket.socket) -> None:
+        self._connections.start_soon(self._guarded, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
@@ -160,10 +143,28 @@ class Server:
     async def _serve(self, peer: Peer) -> None:
         await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)).run()
 
-    async def finish(self) -> None:
-        """Let requests end, and those who are idle go; returns when nobody is left."""
-        await self._context.terminated.set()
-        if self._streams:
+    def announce_end(self) -> None:
+        """From now on each answer closes its connection, so that no client sends another request on it."""
+        self._hypercorn.keep_alive_max_requests = 0
+
+    async def finish(self, deadline: float) -> None:
+        """Stop accepting, let requests end until `deadline`, answer those that have not; return when no connection is left.
+
+        A connection without a request is told 503 before it is closed: its request may be under way.
+        """
+        self.announce_end()
+        self.acceptor.stop()
+        self._context.leaving.set()
+        await self.acceptor.closed.wait()
+        with trio.move_on_at(deadline):
+            await self._all_closed()
+        self.requests.end()
+        with trio.move_on_after(LAST_ANSWERS_S):
+            await self._all_closed()
+        self.cut()
+
+    async def _all_closed(self) -> None:
+        while self._streams:
             self._empty = trio.Event()
             await self._empty.wait()
 

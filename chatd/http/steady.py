@@ -11,21 +11,27 @@ refused and ends the connection (RFC 9112, section 6.3).
 more than `MAX_HEADERS` lines is refused before it is parsed.
 
 Errors that are found before there is a request have a JSON body like all others.
+
+*The end.* Hypercorn closes idle connections without an answer when the server stops. A request that is under way to us at that
+moment would be lost, so it is answered 503 before it is read, and what still comes is read and dropped (see `Peer.aclose`).
 """
 
-from typing import Any
+from typing import Any, cast
 
 import h11
 import msgspec
-from hypercorn.events import Closed
+import trio
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 
 from chatd.errors import Refused
 from chatd.http.answers import HEADERS
 from chatd.wire.messages import error_of
 
 VERSIONS = (b"1.0", b"1.1")
+LEAVING = Refused("maintenance", "the server is about to stop", retry_after=1)
 MESSAGES = {431: "the head of the request is too large", 505: "only HTTP/1.1 is spoken here"}
 MAX_HEADERS = 100
 
@@ -50,6 +56,22 @@ class SteadyHttp1(H11Protocol):
     """HTTP/1.1 that stays what it is."""
 
     is_head = False
+    # No more requests are read from this connection.
+    is_over = False
+
+    @property
+    def is_answering(self) -> bool:
+        return self.connection.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY)
+
+    async def handle(self, event: Event) -> None:
+        if not (self.is_over and isinstance(event, RawData)):
+            await super().handle(event)
+
+    async def refuse_more(self) -> None:
+        """Answer the request that may come, without reading it."""
+        self.is_over = True
+        if self.connection.our_state is h11.IDLE:
+            await self._send_refusal(LEAVING.row.status, LEAVING)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -72,7 +94,10 @@ class SteadyHttp1(H11Protocol):
         await self.send(Closed())
 
     async def _send_error_response(self, status_code: int) -> None:
-        head, body = error_answer(Refused("bad_request", MESSAGES.get(status_code, "not a request of HTTP/1.1")))
+        await self._send_refusal(status_code, Refused("bad_request", MESSAGES.get(status_code, "not a request of HTTP/1.1")))
+
+    async def _send_refusal(self, status_code: int, refused: Refused) -> None:
+        head, body = error_answer(refused)
         await self._send_h11_event(h11.Response(status_code=status_code, headers=head))
         if not self.is_head:
             await self._send_h11_event(h11.Data(data=body))
@@ -88,8 +113,22 @@ def error_answer(refused: Refused) -> tuple[list[tuple[str, str]], bytes]:
     return list(fields.items()), body
 
 
+class SteadyContext(WorkerContext):
+    """What all connections share. `leaving`: the server stops; Hypercorn's own `terminated` is never set."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.leaving = trio.Event()
+
+
 class SteadyServer(TCPServer):
     """One connection."""
+
+    context: SteadyContext
+
+    @property
+    def http(self) -> SteadyHttp1:
+        return cast(SteadyHttp1, self.protocol.protocol)
 
     async def _read_data(self) -> None:
         of = self.protocol
@@ -97,3 +136,15 @@ class SteadyServer(TCPServer):
             *(of.app, of.config, of.context, of.task_group, of.state, of.ssl, of.client, of.server, of.send)
         )
         await super()._read_data()
+
+    async def _idle_timeout(self) -> None:
+        """Close a connection without a request: after the keep-alive timeout, or when the server stops."""
+        with trio.move_on_after(self.config.keep_alive_timeout):
+            await self.context.leaving.wait()
+        if self.http.is_answering:
+            # A request came at the same moment.
+            return
+        with trio.CancelScope(shield=True):
+            if self.context.leaving.is_set():
+                await self.http.refuse_more()
+            await self._initiate_server_close()

@@ -29,6 +29,7 @@ from chatd.node.context import Node
 from chatd.node.texts import judged
 from chatd.node.uploads import Stored
 from chatd.store.blobs import BlobMissing
+from chatd.turns import in_turns
 from chatd.wire.texts import TextKind
 from chatd.wire.uploads import PATH, Upload
 
@@ -83,7 +84,7 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> U
             content = await uploads.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:
-            name = judged(node, who.tenant, TextKind.NAME, name, "$.file")
+            name = await in_turns(judged(node, who.tenant, TextKind.NAME, name, "$.file"))
         return await uploads.keep(node, who, payer, content, name, node.clock())
 
 

@@ -5,9 +5,10 @@ import re
 
 from chatd.config import Admin, Config
 from chatd.domain.identity import Authority
+from chatd.domain.installation import MIN_SECRET_BYTES
 from chatd.domain.tokens import DEFAULT_TENANT, TENANT
 from chatd.errors import Refused
-from chatd.node.keys import SHORTEST_SECRET, WeakKey
+from chatd.node.keys import WeakKey
 from chatd.node.limits import AddressLimits
 from chatd.node.sign_in import digest
 
@@ -54,8 +55,8 @@ def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
         raise WeakKey(f"{name!r} is no name for an admin: small letters, digits, - and _, at most 63")
-    if len(admin.token) < SHORTEST_SECRET or TOKEN.fullmatch(admin.token) is None:
-        raise WeakKey(f"admin {name}: the token must have at least {SHORTEST_SECRET} bytes, letters and signs of ASCII only")
+    if len(admin.token) < MIN_SECRET_BYTES or TOKEN.fullmatch(admin.token) is None:
+        raise WeakKey(f"admin {name}: the token must have at least {MIN_SECRET_BYTES} bytes, letters and signs of ASCII only")
     unknown = set(admin.tenants) - tenants
     if unknown:
         raise WeakKey(f"admin {name}: there is no tenant {', '.join(sorted(unknown))}")

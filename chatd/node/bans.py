@@ -115,4 +115,6 @@ async def page(
     db: Postgres, tenant: str, now: int, *, in_force: bool = True, before: str | None = None, limit: int = 1000
 ) -> list[dict[str, Any]]:
     """Bans, the latest first."""
-    return [dict(row) for row in await db.all(SQL.page, tenant, in_force, now, limit, before)]
+    page = (tenant, limit, before)
+    rows = await (db.all(SQL.page_in_force, *page, now) if in_force else db.all(SQL.page, *page))
+    return [dict(row) for row in rows]

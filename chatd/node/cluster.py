@@ -151,18 +151,20 @@ class Cluster:
         self.publish(orders.Hushed(tenant, conversation, on))
         self._hub.hush(tenant, conversation, on)
 
-    def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None) -> None:
+    def close_sessions(self, tenant: str, user: str, close: str, *, credential: str | None = None) -> None:
         """Call it when the reason is committed: from here the time counts until they are closed."""
         now = self._clock()
-        self.publish(orders.CloseUser(tenant, user, close, login, now))
-        self._close(tenant, user, close, login, now)
+        self.publish(orders.CloseUser(tenant, user, close, credential, now))
+        self._close(tenant, user, close, credential, now)
 
-    def _close(self, tenant: str, user: str, close: str, login: str | None, at: int) -> None:
-        LOG.info("sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "login": login})
+    def _close(self, tenant: str, user: str, close: str, credential: str | None, at: int) -> None:
+        LOG.info(
+            "sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "credential": credential}
+        )
         if close == "banned":
             for call in self._on_banned:
                 call(tenant, user)
-        self._hub.close_sessions(tenant, user, close, login=login, at=at)
+        self._hub.close_sessions(tenant, user, close, credential=credential, at=at)
 
     def doubt(self, tenant: str, conversation: str) -> None:
         """Nobody knows whether something of this conversation has changed: all nodes look it up."""
@@ -203,8 +205,8 @@ class Cluster:
                 hub.hush(tenant, conversation, on)
             case orders.Doubtful(tenant, conversation):
                 self.truth.doubt(tenant, conversation)
-            case orders.CloseUser(tenant, user, close, login, at):
-                self._close(tenant, user, close, login, at)
+            case orders.CloseUser(tenant, user, close, credential, at):
+                self._close(tenant, user, close, credential, at)
             case orders.Seek(tenant, user, asker):
                 if hub.sessions_of(tenant, user):
                     self.publish(orders.Seen(tenant, user, asker))

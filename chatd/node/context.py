@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import trio
-from msgspec import Struct, field
+from msgspec import Struct, field, json
 
 from chatd.config import Config
 from chatd.domain.identity import Authority, Principal
@@ -73,8 +74,10 @@ class Ctx(Struct):
     admin: Authority | None = None
     # Whom the asker sees under a pseudonym; None where nobody is hidden.
     mask: Mask | None = None
-    # When the command arrived, in trio's time: its deadline counts from here.
+    # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
     began: float = field(default_factory=trio.current_time)
+    # The codec in which the answer is sent.
+    encode: Callable[[Any], bytes] = json.encode
 
     @property
     def me(self) -> Principal:

@@ -17,23 +17,25 @@ from chatd.node.context import Ctx
 from chatd.node.effects import deliver
 from chatd.node.registry import Needs, Row
 from chatd.node.texts import prepared
+from chatd.store.deadline import limit_statements
 from chatd.store.fair_share import ACCOUNT, charge_to
 from chatd.wire.messages import Command, error_of
 from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
-# The database and the log refuse at their own deadlines, with their own words; this is for what they add up to.
+# The database and the log refuse at the deadline, with their own words; this is for whatever else a command waits for.
 GRACE_S = 0.5
 
 
 async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     """Run it and answer through `ctx.answer`: a result, or the error that stands for what went wrong."""
     began = perf_counter()
+    limit = limit_statements(answer_by(ctx))
     try:
-        await check_guard(row, ctx, command)
-        with trio.CancelScope(shield=row.lasting, deadline=deadline_of(row, ctx)) as scope:
+        with trio.CancelScope(shield=row.lasting, deadline=inf if row.lasting else limit.at + GRACE_S) as scope:
+            await check_guard(row, ctx, command)
             check_times(command)
-            command = prepared(ctx, command)
+            command = await prepared(ctx, command)
             if ctx.mask is None:
                 effects = await row.handler(ctx, command)
             else:
@@ -47,6 +49,8 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         refuse(ctx, Refused("timeout"))
     except Exception:
         refuse(ctx, internal_error(row, ctx))
+    finally:
+        limit.over()
     account = ACCOUNT.get()
     if account is not None and account.used_s:
         ctx.node.limits.charge(account.tenant, account.user, account.used_s)
@@ -54,12 +58,11 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     ctx.node.meters.commands[row.command].observe(perf_counter() - began)
 
 
-def deadline_of(row: Row, ctx: Ctx) -> float:
-    """When the command is answered `timeout`, however many statements it takes. What is `lasting` ends by itself."""
+def answer_by(ctx: Ctx) -> float:
+    """When its statements end, however many they are, counted from when it was read: the one deadline of a command."""
     config = ctx.node.config
     screening_s = config.hook.timeout if config.hook.url else 0.0
-    longest = max(config.postgres.timeout, config.journal.deadline) + screening_s + GRACE_S
-    return inf if row.lasting else ctx.began + longest
+    return ctx.began + max(config.postgres.timeout, config.journal.deadline) + screening_s
 
 
 def refuse(ctx: Ctx, refused: Refused) -> None:

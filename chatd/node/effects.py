@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from chatd.domain.identity import Principal
 from chatd.node.context import Ctx
+from chatd.node.encoding import with_encoded_items
 from chatd.node.orders import Recount
 from chatd.wire.messages import Event, Result
 
@@ -71,11 +72,11 @@ class Renew(Struct, frozen=True):
 
 
 class CloseSessions(Struct, frozen=True):
-    """Close the sessions of a user: all, or those that were signed in as `login` (the family of their refresh token)."""
+    """Close the sessions of a user: all, or those of one `Principal.credential`."""
 
     user: str
     close: str
-    login: str | None = None
+    credential: str | None = None
 
 
 Effect = Reply | ToConversation | ToUser | Recounted | Join | Hush | Renew | CloseSessions
@@ -88,7 +89,7 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
     for effect in effects:
         match effect:
             case Reply(result):
-                ctx.answer(result)
+                ctx.answer(await with_encoded_items(result, ctx.encode))
             case ToConversation(conversation, event, but, volatile, ack, parts):
                 then = answering(ctx, ack) if ack is not None else None
                 await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)
@@ -102,8 +103,8 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 cluster.hush(tenant, conversation, on)
             case Renew(principal):
                 ctx.renew(principal)
-            case CloseSessions(user, close, login):
-                cluster.close_sessions(tenant, user, close, login=login)
+            case CloseSessions(user, close, credential):
+                cluster.close_sessions(tenant, user, close, credential=credential)
 
 
 def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:

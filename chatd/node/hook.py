@@ -17,8 +17,8 @@ from msgspec import Struct
 from chatd import log
 from chatd.config import Hook as Settings
 from chatd.domain.circuit import Circuit
+from chatd.domain.installation import MIN_SECRET_BYTES
 from chatd.errors import Refused
-from chatd.node.keys import SHORTEST_SECRET
 from chatd.store.outbound import Outbound, OutboundError, check_url, open_outbound
 
 LOG = log.get(__name__)
@@ -124,8 +124,8 @@ def check_settings(settings: Settings) -> None:
         check_url(settings.url, ("https", "http") if settings.allow_private else ("https",))
     except ValueError as error:
         raise ValueError(f"hook.url: {error}") from None
-    if len(settings.secret.encode()) < SHORTEST_SECRET:
-        raise ValueError(f"hook.secret must have at least {SHORTEST_SECRET} bytes")
+    if len(settings.secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"hook.secret must have at least {MIN_SECRET_BYTES} bytes")
 
 
 @asynccontextmanager

@@ -87,8 +87,8 @@ class Hub:
             self._part_session(session, conversation)
         for conversation, on in arrival.hushed.items():
             self.hush(session.tenant, conversation, on)
-        for close, login, revocation in arrival.closes:
-            if login in (None, session.login):
+        for close, credential, revocation in arrival.closes:
+            if credential in (None, credential_of(session)):
                 self._close(session, close, revocation)
         if not self._arrivals:
             self._passed.trim()
@@ -136,16 +136,21 @@ class Hub:
             call(session)
 
     def join(self, tenant: str, conversation: str, users: Collection[str], rev: int, *, anew: bool = False) -> None:
-        """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them."""
+        """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them.
+
+        A session that enters after later revs were delivered gets `behind` up to these. One that is in it already misses nothing.
+        """
         audience = self._audiences.get((tenant, conversation))
+        passed = told = self._passed.rev((tenant, conversation))
         if audience is not None:
             audience.joined(users, rev)
-        passed = self._passed.rev((tenant, conversation))
+            told = max(passed, audience.rev)
         for user in users:
             for session in self._users.get((tenant, user), ()):
+                is_new = audience is None or session not in audience.sessions
                 self._enter(session, conversation, max(rev, passed), anew=anew)
-                if passed > rev:
-                    news = behind(conversation, passed)
+                if is_new and told > rev:
+                    news = behind(conversation, told)
                     session.send_nowait(news.frames[session.codec], news)
             for arrival in self._arrivals:
                 if arrival.key == (tenant, user):
@@ -354,14 +359,14 @@ class Hub:
         """Events were dropped out of a send queue, because its reader is too slow."""
         self._fan.dropped += frames
 
-    def close_sessions(self, tenant: str, user: str, close: str, *, login: str | None = None, at: int = 0) -> None:
-        """`at`: when the reason was committed, in milliseconds; 0 where nobody knows."""
+    def close_sessions(self, tenant: str, user: str, close: str, *, credential: str | None = None, at: int = 0) -> None:
+        """All, or those of one credential. `at`: when the reason was committed, in milliseconds; 0 where nobody knows."""
         revocation = Revocation(at)
         for arrival in self._arrivals:
             if arrival.key == (tenant, user):
-                arrival.closes.append((close, login, revocation))
+                arrival.closes.append((close, credential, revocation))
         for session in tuple(self._users.get((tenant, user), ())):
-            if login is None or session.login == login:
+            if credential in (None, credential_of(session)):
                 self._close(session, close, revocation)
 
     def start_over(self) -> None:
@@ -396,3 +401,8 @@ class Hub:
             "delivered": self._fan.delivered,
             "dropped": self._fan.dropped,
         }
+
+
+def credential_of(session: Session) -> str:
+    """What a logout of the session ends, see `Principal.credential`."""
+    return session.login or session.token_id

@@ -25,13 +25,15 @@ from msgspec.structs import astuple
 
 from chatd import log
 from chatd.domain.facets import facets
-from chatd.domain.words import tokens
+from chatd.domain.slices import Sliced
+from chatd.domain.words import tokens_in_slices
 from chatd.errors import Refused
 from chatd.health import Condition
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import ForeignKeyViolation, Postgres, Row
 from chatd.store.statements import NESTED
+from chatd.turns import in_turns
 from chatd.wire.changes import MessageNew, MessageUpdate
 from chatd.wire.events import Behind
 from chatd.wire.messages import Event
@@ -214,7 +216,7 @@ async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
     batch, count = Batch([], {}, []), dict[Place, int]()
     for row in rows:
         place = (row["tenant"], row["conversation"])
-        batch.entries.append(entry_of(row))
+        batch.entries.append(await in_turns(entry_of(row)))
         batch.moves[place] = (row["position"], row["rev"])
         count[place] = count.get(place, 0) + 1
         await trio.lowlevel.checkpoint()
@@ -222,14 +224,14 @@ async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
     return batch
 
 
-def entry_of(row: Row) -> Entry:
-    words = " ".join(lexemes_of(row)) if row["said"] else None
+def entry_of(row: Row) -> Sliced[Entry]:
+    words = " ".join((yield from lexemes_of(row))) if row["said"] else None
     return Entry(row["tenant"], row["conversation"], row["created_at"], row["seq"], words)
 
 
-def lexemes_of(row: Row) -> list[str]:
+def lexemes_of(row: Row) -> Sliced[list[str]]:
     known = facets(row["conversation"], row["sender"], row["created_at"], row["text"], row["attachments"])
-    return known + tokens(row["text"] or "")
+    return known + (yield from tokens_in_slices(row["text"] or ""))
 
 
 async def write(connection: Any, batch: Batch) -> None:

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from chatd.config import Auth, Config, Tenant
 from chatd.domain.identity import Principal
+from chatd.domain.installation import MIN_SECRET_BYTES
 from chatd.domain.tokens import ACCESS, DEFAULT_TENANT, MOST_BYTES, TENANT, Expected, principal_of, refused
 from chatd.errors import OperatorError, Refused
 from chatd.ids import uuid7
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
-SHORTEST_SECRET = 32
 MOST_CACHED = 50_000
 TYPES = (None, "JWT", "at+jwt")
 # What PyJWT would check by itself is checked in domain/tokens.py, against our own clock and without its gaps.
@@ -43,11 +43,10 @@ class TenantKeys(Struct):
     jwks: str
 
 
-def fingerprint(config: Config) -> str:
-    """12 hexadecimal digits, the same for nodes with the same token keys and the same installation secret."""
+def token_keys(config: Config) -> bytes:
+    """The token keys of all tenants, in one form: to be compared by their fingerprint."""
     settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
-    keys = {name: (one.algorithm, one.secret) for name, one in settings.items()} | {"": ("installation", config.data.secret)}
-    return hashlib.sha256(b"chatd fingerprint" + msgspec.msgpack.encode(sorted(keys.items()))).hexdigest()[:12]
+    return msgspec.msgpack.encode(sorted((name, one.algorithm, one.secret) for name, one in settings.items()))
 
 
 class Keyring:
@@ -139,8 +138,8 @@ def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
     section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
-    if settings.algorithm == "HS256" and len(settings.secret.encode()) < SHORTEST_SECRET:
-        raise WeakKey(f"tenant {name}: {section}.secret must have at least {SHORTEST_SECRET} bytes. `chatd init` makes one.")
+    if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
+        raise WeakKey(f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one.")
     if settings.algorithm != "HS256" and not settings.jwks:
         raise WeakKey(f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys")
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}

@@ -91,12 +91,12 @@ class Doubtful(Control, array_like=True, tag="doubt"):
 
 
 class CloseUser(Control, array_like=True, tag="close"):
-    """Close the sessions of a user, all or those of one login. `at`: when that was committed, in milliseconds; 0: unknown."""
+    """Close the sessions of a user: all, or those of one credential. `at`: when that was committed, in milliseconds, or 0."""
 
     tenant: str
     user: str
     close: str
-    login: str | None
+    credential: str | None
     at: int = 0
 
 

@@ -23,6 +23,7 @@ from chatd.node.match_news import User
 from chatd.node.meetings import Meetings
 from chatd.store.mirror import Mirror
 from chatd.store.postgres import ForeignKeyViolation, Row, UniqueViolation
+from chatd.turns import each_in_turns
 from chatd.wire.matches import MatchExpired, MatchProposed, MatchRequeued
 
 LOG = log.get(__name__)
@@ -30,8 +31,8 @@ LOG = log.get(__name__)
 TICK = 0.25
 MOST_AT_ONCE = 8
 MOST_STEPS = 1_000_000
-# Who are looked after without a pause: 20 to 40 ms, where nobody fits.
-MOST_LOOKED_AFTER = 100
+# Tickets and pairs that are looked after without a pause: 1 to 3 ms, where nobody fits.
+MOST_LOOKED_AFTER = 2
 # Why a ticket ended, where its user knows already, or is not there to be told.
 UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
 # What is said instead to whoever was proposed to: nobody learns of a ban.
@@ -75,7 +76,7 @@ class Pairing:
         """The pool of the owner before us, from its journal. Without one the nodes give their tickets again anyway."""
         pool = self.new_pool()
         try:
-            for line in await mirror.latest():
+            async for line in each_in_turns(await mirror.latest()):
                 pool.apply(self._plausible(line.step, line.at))
         except Refused:
             return self.new_pool()

@@ -15,12 +15,13 @@ import trio
 from msgspec import Raw
 
 from chatd import __version__, log
+from chatd.domain.installation import fingerprint
 from chatd.errors import Refused
 from chatd.node import orders
 from chatd.node.answers import Answer, Health, Sessions, Trace
 from chatd.node.audience import Session
 from chatd.node.context import Node
-from chatd.node.keys import fingerprint
+from chatd.node.keys import token_keys
 from chatd.node.process import open_descriptors
 from chatd.store.redis import Redis
 
@@ -51,7 +52,7 @@ class Questions:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._secrets = fingerprint(node.config)
+        self._secrets = fingerprint(node.config.data.secret, token_keys(node.config))
         self._uploads = ""
         self._send, self._waiting = trio.open_memory_channel[orders.Question](MOST_WAITING)
         for kind in (orders.AskHealth, orders.AskSessions, orders.AskKick, orders.AskTrace):

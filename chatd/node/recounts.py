@@ -14,14 +14,13 @@ from chatd.node.audience import News, SharedFrame
 from chatd.node.cluster import Cluster
 from chatd.node.hub import Hub
 from chatd.node.orders import Recount
-from chatd.node.views import conversation_of
+from chatd.node.views import COUNTED_PER_STATEMENT, conversation_of
 from chatd.store import queries
 from chatd.store.columns import columns_of
 from chatd.store.postgres import Postgres
 from chatd.wire.changes import ConversationUpdate, SessionBehind
 
 SQL = queries.load("recounts")
-AT_ONCE = 200
 MOST_WAITING = 10_000
 RETRY_AFTER = 1.0
 
@@ -61,7 +60,7 @@ class Recounts:
         """For ever."""
         while True:
             await self._work.wait()
-            batch = {reader: self._waiting.pop(reader) for reader in tuple(self._waiting)[:AT_ONCE]}
+            batch = {reader: self._waiting.pop(reader) for reader in tuple(self._waiting)[:COUNTED_PER_STATEMENT]}
             if not batch:
                 self._work = trio.Event()
                 continue

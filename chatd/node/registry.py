@@ -80,7 +80,8 @@ def command(
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
-    `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases.
+    `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases,
+    whose statements end at the deadline of the command.
     `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
     who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
     """

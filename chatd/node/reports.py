@@ -37,7 +37,14 @@ async def page(
     db: Postgres, tenant: str, state: str | None, user: str | None = None, *, before: str | None = None, limit: int = 1000
 ) -> list[dict[str, Any]]:
     """Reports, the latest first, without what was kept of the conversations."""
-    return [dict(row) for row in await db.all(SQL.page, tenant, state, user, before, limit)]
+    page = (tenant, before, limit)
+    if user is not None:
+        rows = await db.all(SQL.page_about, *page, user, state)
+    elif state is not None:
+        rows = await db.all(SQL.page_in_state, *page, state)
+    else:
+        rows = await db.all(SQL.page, *page)
+    return [dict(row) for row in rows]
 
 
 async def read(db: Postgres, actor: Actor, report: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Whether a user may say something in a conversation now. The rule itself is in the database: see migration 0031.
 
-The journal applies the same rule to what is sent, forwarded and scheduled, within its own statement (append_messages).
+The journal calls the same SQL function for what is sent, forwarded and scheduled, within its own statement (append_messages).
 """
 
 from chatd.errors import Refused

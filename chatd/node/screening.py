@@ -17,10 +17,12 @@ from msgspec.structs import replace
 from chatd.config import Config, Filters
 from chatd.domain.filters import WordFilter
 from chatd.domain.links import LinkFilter
+from chatd.domain.slices import Sliced
 from chatd.errors import OperatorError, Refused
 from chatd.node.hook import Hook, Question, check_settings, open_hook
 from chatd.store import queries
 from chatd.store.postgres import Postgres, Row
+from chatd.turns import in_turns
 
 SQL = queries.load("screening")
 
@@ -58,42 +60,48 @@ class Filter:
     def is_needed(self) -> bool:
         return self._words is not None or self._links is not None
 
-    def apply(self, text: str, path: str, *, may_mask: bool = True) -> str:
+    def apply(self, text: str, path: str, *, may_mask: bool = True) -> Sliced[str]:
         """The text to store. Raises Refused: `forbidden`."""
-        if self._links is not None and self._links.refuses(text):
+        if self._links is not None and (yield from self._links.refuses_in_slices(text)):
             raise Refused("forbidden", f"{path}: such links are not allowed here", details={"filter": "links"})
         if self._words is None:
             return text
         if self._masks and may_mask:
-            return self._words.mask(text)
-        if self._words.is_in(text):
+            return (yield from self._words.mask_in_slices(text))
+        if (yield from self._words.is_in_slices(text)):
             raise Refused("forbidden", f"{path}: such words are not allowed here", details={"filter": "words"})
         return text
 
-    def apply_to(self, draft: Draft) -> Draft:
+    def apply_to(self, draft: Draft) -> Sliced[Draft]:
         """A message with all its texts as they are to be stored. Raises Refused: `forbidden`."""
         if not self.is_needed:
             return draft
-        return replace(
-            draft,
-            text=self.apply(draft.text, "$.text") if draft.text else draft.text,
-            attachments=[self._attachment(one, f"$.attachments[{index}]") for index, one in enumerate(draft.attachments)],
-            meta=None if draft.meta is None else self._free_form(draft.meta, "$.meta"),
-        )
+        text = (yield from self.apply(draft.text, "$.text")) if draft.text else draft.text
+        attachments = list[dict[str, Any]]()
+        for index, one in enumerate(draft.attachments):
+            attachments.append((yield from self._attachment(one, f"$.attachments[{index}]")))
+        meta = None if draft.meta is None else (yield from self._free_form(draft.meta, "$.meta"))
+        return replace(draft, text=text, attachments=attachments, meta=meta)
 
-    def _attachment(self, stored: dict[str, Any], path: str) -> dict[str, Any]:
+    def _attachment(self, stored: dict[str, Any], path: str) -> Sliced[dict[str, Any]]:
         if stored["type"] == "link":
-            self.apply(stored["url"], f"{path}.url", may_mask=False)
-        return {**stored, "name": self.apply(stored["name"], f"{path}.name")} if stored.get("name") else stored
+            yield from self.apply(stored["url"], f"{path}.url", may_mask=False)
+        return {**stored, "name": (yield from self.apply(stored["name"], f"{path}.name"))} if stored.get("name") else stored
 
-    def _free_form(self, value: Any, path: str) -> Any:
+    def _free_form(self, value: Any, path: str) -> Sliced[Any]:
         if isinstance(value, str):
-            return self.apply(value, path)
+            return (yield from self.apply(value, path))
         if isinstance(value, list):
-            return [self._free_form(one, f"{path}[{index}]") for index, one in enumerate(value)]
+            items = list[Any]()
+            for index, one in enumerate(value):
+                items.append((yield from self._free_form(one, f"{path}[{index}]")))
+            return items
         if isinstance(value, dict):
-            keys = [self.apply(key, path, may_mask=False) for key in value]
-            return {key: self._free_form(value[key], f"{path}.{key[:32]}") for key in keys}
+            form = dict[str, Any]()
+            for key, one in value.items():
+                yield from self.apply(key, path, may_mask=False)
+                form[key] = yield from self._free_form(one, f"{path}.{key[:32]}")
+            return form
         return value
 
 
@@ -118,12 +126,12 @@ class Screening:
             return draft
         if row["kind"] is None:
             raise Refused("not_found", "no such conversation")
-        filtered = self.filter_of(draft.tenant).apply_to(draft)
+        filtered = await in_turns(self.filter_of(draft.tenant).apply_to(draft))
         return replace(filtered, text=await self._hook.ask(question_of(filtered, row["kind"])))
 
     async def _filtered(self, draft: Draft) -> Draft:
         try:
-            return self.filter_of(draft.tenant).apply_to(draft)
+            return await in_turns(self.filter_of(draft.tenant).apply_to(draft))
         except Refused:
             if (await self._look(draft))["known"]:
                 return draft

@@ -19,13 +19,14 @@ from msgspec import Struct
 
 from chatd.domain.facets import DAY, SPAN, days, spans
 from chatd.domain.search_query import Query, any_of, places_query, tsquery
-from chatd.domain.words import highlights
+from chatd.domain.words import highlights_in_slices
 from chatd.errors import Refused
 from chatd.ids import NIL
 from chatd.node.context import Ctx
 from chatd.node.views import message_of
 from chatd.store import queries
 from chatd.store.postgres import Row
+from chatd.turns import in_turns
 from chatd.wire.entities import Message
 
 SQL = queries.load("search")
@@ -105,7 +106,7 @@ class Search:
             for row in rows:
                 if len(self.hits) >= self._limit or self._read >= MOST_READ:
                     return True
-                self._take(row)
+                await self._take(row)
                 await trio.lowlevel.checkpoint()
             if len(rows) < size:
                 return False
@@ -148,14 +149,14 @@ class Search:
 
         return await self._ctx.node.db.within(work)
 
-    def _take(self, row: Row) -> None:
+    async def _take(self, row: Row) -> None:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])
         if row["id"] is None:
             return
         message, query = message_of(row, self._ctx.files_url), self._query
         text = message.text or ""
         self._read += len(text)
-        found = highlights(text, query.wanted, query.unwanted)
+        found = await in_turns(highlights_in_slices(text, query.wanted, query.unwanted))
         if found is not None and not is_over(message, self._ctx.now):
             self.hits.append(Hit(row["hit_in"], message, [list(span) for span in found]))
 

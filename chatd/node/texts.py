@@ -12,13 +12,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.domain.emoji import SELECTORS, canonical
+from chatd.domain.slices import Sliced
 from chatd.domain.texts import name_form, prose_form
 from chatd.errors import Refused
 from chatd.node.context import Ctx, Node
+from chatd.turns import in_turns
 from chatd.wire.messages import Command
 from chatd.wire.texts import Fields, TextKind, text_fields
 
-Change = Callable[[str, str], str]
+Change = Callable[[str, str], Sliced[str]]
 
 
 def key_form(text: str) -> str:
@@ -40,37 +42,45 @@ def formed_fields(command: type[Struct]) -> Fields:
     return tuple((name, kind) for name, kind in text_fields(command) if kind in FORMS)
 
 
-def prepared(ctx: Ctx, command: Command) -> Command:
+async def prepared(ctx: Ctx, command: Command) -> Command:
     """The command with its texts as they are stored. Raises Refused: `bad_request`, `forbidden`."""
     fields = formed_fields(type(command))
-    return changed(ctx, command, fields) if fields else command
+    return await in_turns(changed(ctx, command, fields)) if fields else command
 
 
-def changed(ctx: Ctx, command: Command, fields: Fields) -> Command:
+def changed(ctx: Ctx, command: Command, fields: Fields) -> Sliced[Command]:
     tenant, new = ctx.tenant or getattr(command, "tenant", ""), dict[str, Any]()
     for name, kind in fields:
         value = getattr(command, name)
         if value:
-            new[name] = each(value, f"$.{name}", partial(judged, ctx.node, tenant, kind))
+            new[name] = yield from each(value, f"$.{name}", partial(judged, ctx.node, tenant, kind))
     return replace(command, **new) if new else command
 
 
-def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> str:
+def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sliced[str]:
     """One text, as it is stored. Raises Refused: `bad_request`, `forbidden`."""
     form = FORMS[kind](text)
     if text and not form:
         raise Refused("bad_request", f"{path}: expected at least one visible character")
+    yield
     if node.screening is None or kind is TextKind.LOOKUP:
         return form
-    return node.screening.filter_of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY)
+    return (yield from node.screening.filter_of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY))
 
 
-def each(value: Any, path: str, change: Change) -> Any:
+def each(value: Any, path: str, change: Change) -> Sliced[Any]:
     """The same value with every text in it changed, keys of maps too."""
     if isinstance(value, str):
-        return change(value, path)
+        return (yield from change(value, path))
     if isinstance(value, list):
-        return [each(one, f"{path}[{index}]", change) for index, one in enumerate(value)]
+        items = list[Any]()
+        for index, one in enumerate(value):
+            items.append((yield from each(one, f"{path}[{index}]", change)))
+        return items
     if isinstance(value, dict):
-        return {change(key, path): each(one, f"{path}.{key[:32]}", change) for key, one in value.items()}
+        form = dict[str, Any]()
+        for key, one in value.items():
+            new = yield from change(key, path)
+            form[new] = yield from each(one, f"{path}.{key[:32]}", change)
+        return form
     return value

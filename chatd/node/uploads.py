@@ -33,6 +33,8 @@ LOG = log.get(__name__)
 SQL = queries.load("uploads")
 DAY = 86_400_000
 HOUR_MS = 3_600_000
+# How long the row of a removed file is kept, without name and bytes.
+REMOVED_ROWS_KEPT_MS = 30 * DAY
 # Images that are decoded at once, each with up to four bytes for a pixel, twice.
 DECODERS = trio.CapacityLimiter(2)
 # An image may become larger when it is encoded anew, up to so many times the largest file.
@@ -179,7 +181,8 @@ async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
 class Sweep:
     """Walks over all uploads, a bounded number in each run, and goes on next time where it stopped.
 
-    Takes away what nothing uses a day after it was made, and ends what was left in the middle.
+    Takes away what nothing uses a day after it was made, ends what was left in the middle, and deletes the rows of files that
+    were removed a month ago.
     """
 
     BEGINNING = (NIL, "")
@@ -194,11 +197,14 @@ class Sweep:
         """Raises Refused when a database or the store is away; the next run begins there."""
         await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY) // HOUR_MS)
         for _ in range(self._pages):
-            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now)
+            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now, now - REMOVED_ROWS_KEPT_MS)
             for row in rows:
                 if row["unfinished"]:
                     await erase(self._node, row["tenant"], row["id"], row["key"])
             await self._take([(row["tenant"], row["id"]) for row in rows if row["unused"]], now)
+            old = [(row["tenant"], row["id"]) for row in rows if row["forgotten"]]
+            if old:
+                await self._node.db.run(SQL.forget_removed, *columns_of(old, 2))
             self._position = (rows[-1]["id"], rows[-1]["tenant"]) if len(rows) == self._page else self.BEGINNING
             if self._position == self.BEGINNING:
                 return

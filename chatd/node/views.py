@@ -10,10 +10,13 @@ from chatd.errors import Refused
 from chatd.node.attachments import shown
 from chatd.node.context import Ctx
 from chatd.store import queries
+from chatd.store.columns import slices
 from chatd.store.postgres import Row
 from chatd.wire.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 
 SQL = queries.load("views")
+# Conversations whose unread messages one statement counts: each may read 5000 rows.
+COUNTED_PER_STATEMENT = 50
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Struct)
 # Fields of a message that are absent when the row has nothing.
@@ -63,7 +66,9 @@ async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversa
     """Conversations as `user` sees them, in the order of `ids`; those that user is not in are left out."""
     if not ids:
         return []
-    rows = await ctx.node.db.all(SQL.counters, ctx.tenant, user, ids)
+    rows: list[Row] = []
+    for part in slices(ids, COUNTED_PER_STATEMENT):
+        rows += await ctx.node.db.all(SQL.counters, ctx.tenant, user, part)
     members = await members_of(ctx, user, [row["id"] for row in rows])
     last = {row["of"]: message_of(row, ctx.files_url) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
     found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}

@@ -57,7 +57,7 @@ class FairShare:
         if slots is None:
             slots = self._slots[key] = Slots(trio.Semaphore(self._per_user))
         if slots.claims >= self._per_user + MAX_WAITING:
-            raise Refused("rate_limited", "too many of your commands wait for the database", retry_after=1)
+            raise too_many()
         slots.claims += 1
         try:
             await acquire(slots.free)
@@ -70,6 +70,13 @@ class FairShare:
             self._forget(key, slots)
             raise
 
+    def refusal(self, account: Account) -> Refused:
+        """Why there was no connection in time: the user's own statements, or those of all users."""
+        slots = self._slots.get((account.tenant, account.user))
+        if slots is not None and not slots.free.value:
+            return too_many()
+        return Refused("unavailable", "the database is busy", retry_after=1)
+
     def release(self, account: Account) -> None:
         key = (account.tenant, account.user)
         slots = self._slots[key]
@@ -81,6 +88,10 @@ class FairShare:
         slots.claims -= 1
         if not slots.claims:
             del self._slots[key]
+
+
+def too_many() -> Refused:
+    return Refused("rate_limited", "too many of your commands wait for the database", retry_after=1)
 
 
 async def acquire(semaphore: trio.Semaphore) -> None:

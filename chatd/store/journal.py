@@ -66,7 +66,10 @@ class Journal:
         """
         if self.waiting >= self._settings.waiting:
             raise Refused("unavailable", "too many messages wait for the database", retry_after=1)
-        return await self._share(item.conversation).put(item, tell, began + self._settings.deadline).wait()
+        ends_at = began + self._settings.deadline
+        if ends_at <= trio.current_time():
+            raise Refused("unavailable", TOO_LATE, retry_after=1)
+        return await self._share(item.conversation).put(item, tell, ends_at).wait()
 
     def _share(self, conversation: str) -> "Share":
         return self._shares[crc32(conversation.encode()) % len(self._shares)]

@@ -5,7 +5,7 @@ stream is bounded, in entries and in bytes; so now and then, and whenever someth
 begins with a reset and holds the whole pool. Matching never waits for it.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 
 import msgspec
 import trio
@@ -16,12 +16,15 @@ from chatd.store.mirror_pages import Line, Page, in_order, is_enough, page_of, s
 from chatd.store.mirror_redaction import redact
 from chatd.store.redis import Redis
 from chatd.store.stream_window import StreamWindow, order_of
+from chatd.turns import in_turns
 
 MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 SNAPSHOT_EVERY = 5_000
 PAGE = 200
+# Steps that are encoded in one slice.
+ENCODED_AT_ONCE = 500
 # Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
 LATE = 5.0
 # Seconds between two looks whether all is written.
@@ -160,7 +163,7 @@ class Mirror:
 
     async def _write(self, fence: int, steps: list[Step]) -> bytes:
         """Returns the id of the entry. What is trimmed is never the last whole pool, nor anything after it."""
-        data = msgspec.json.encode(steps)
+        data = await in_turns(encoded(steps))
         self._number += 1
         entry = ("f", fence, "n", self._number, "at", self._clock(), "s", data)
         trim: tuple[object, ...] = ("MAXLEN", "~", MOST_ENTRIES)
@@ -220,3 +223,12 @@ class Mirror:
         if page is None:
             self._redis.note_unreadable("match log")
         return page
+
+
+def encoded(steps: list[Step]) -> Generator[None, None, bytes]:
+    """Steps as a JSON array, encoded in slices: a snapshot has one for each ticket."""
+    parts = list[bytes]()
+    for start in range(0, len(steps), ENCODED_AT_ONCE):
+        parts.append(msgspec.json.encode(steps[start : start + ENCODED_AT_ONCE])[1:-1])
+        yield
+    return b"[" + b",".join(parts) + b"]"

@@ -19,6 +19,7 @@ import trio_asyncio
 
 from chatd.config import PostgresSection
 from chatd.errors import OperatorError, Refused
+from chatd.store.deadline import deadline
 from chatd.store.fair_share import ACCOUNT, FairShare
 from chatd.store.jsonb import from_jsonb, to_jsonb
 from chatd.store.postgres_faults import (
@@ -81,13 +82,19 @@ class Postgres:
         await self.within(lambda connection: connection.execute(sql, *args))
 
     async def within(self, work: Work[T], timeout: float | None = None) -> T:
-        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds.
+        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the deadline of the
+        command that asks counts as well, see `chatd/store/deadline.py`.
 
-        Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
+        Raises Refused (`unavailable`, `timeout`; `rate_limited` when other statements of the user take all of that time),
+        UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
-        account = ACCOUNT.get()
-        with trio.move_on_after(timeout) as patience:
+        now = trio.current_time()
+        ends_at = min(now + timeout, deadline())
+        if ends_at <= now:
+            raise Refused("timeout", TOO_SLOW)
+        account, began = ACCOUNT.get(), None
+        with trio.move_on_at(ends_at) as patience:
             if account is None:
                 return await self._lend(work, timeout, patience)
             await self._shares.acquire(account)
@@ -97,17 +104,22 @@ class Postgres:
             finally:
                 account.used_s += perf_counter() - began
                 self._shares.release(account)
-        self.faults.note_timeout(timeout)
+        if account is not None and began is None:
+            raise self._shares.refusal(account)
         raise Refused("timeout", TOO_SLOW)
 
     async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
         async with self._free:
             connection = self._idle.pop() if self._idle else self.connection("pool")
+            began = perf_counter()
             try:
                 return await connection.within(work, timeout)
             finally:
                 if patience.cancel_called:
                     connection.close()
+                    # It says nothing about Postgres when most of the time went by in a queue of ours.
+                    if perf_counter() - began > timeout / 2:
+                        self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
     async def in_transaction(self, work: Work[T]) -> T:

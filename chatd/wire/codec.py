@@ -6,6 +6,7 @@ its types cannot say is the business of `free_form`.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, NoReturn, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from chatd.errors import Refused
 from chatd.ids import UUID_PATTERN
 from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
 from chatd.wire.frames import encode_frame
-from chatd.wire.free_form import LooseEnds
+from chatd.wire.free_form import LooseEnds, loose_ends
 from chatd.wire.messages import Command, Event, Result
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
@@ -57,7 +58,7 @@ class Form(NamedTuple):
 class Codec:
     """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
 
-    __slots__ = ("_encode", "_find_id", "_forms", "_nul", "_open", "_tag", "name", "opcode", "subprotocol")
+    __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "name", "opcode", "subprotocol")
 
     def __init__(
         self, name: str, opcode: int, format_: Any, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
@@ -67,10 +68,10 @@ class Codec:
         self.opcode = opcode
         self._nul = nul
         self._find_id = find_id
-        self._encode: Callable[[Any], bytes] = format_.Encoder().encode
+        self.encode: Callable[[Any], bytes] = format_.Encoder().encode
         self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
-        self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, LooseEnds(kind)) for kind in commands}
+        self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, loose_ends(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
         """The first step: the id and the bytes of the body. Raises NotAFrame, BadBody."""
@@ -96,14 +97,14 @@ class Codec:
         return command
 
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
-        return self._encode((frame_id, result))
+        return self.encode((frame_id, result))
 
     def encode_event(self, event: Event) -> bytes:
-        return self._encode((0, event))
+        return self.encode((0, event))
 
     def frame_of(self, body: Any) -> bytes:
         """An event, given as a map or as bytes of this codec, as a whole WebSocket frame."""
-        return encode_frame(self.opcode, self._encode((0, body)))
+        return encode_frame(self.opcode, self.encode((0, body)))
 
 
 def unknown(tag: str) -> NoReturn:
@@ -112,12 +113,16 @@ def unknown(tag: str) -> NoReturn:
 
 def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:
     """The codecs by the name of their subprotocol, the default first."""
-    kinds = tuple(commands)
-    both = (
+    return {codec.subprotocol: codec for codec in codecs_of(tuple(commands))}
+
+
+@cache
+def codecs_of(kinds: tuple[type[Command], ...]) -> tuple[Codec, ...]:
+    """A decoder of each type, in each encoding: made once for the process, because they hold nothing of a connection."""
+    return (
         Codec("msgpack", BINARY, msgspec.msgpack, b"\x00", id_in_msgpack, kinds),
         Codec("json", TEXT, msgspec.json, rb"\u0000", id_in_json, kinds),
     )
-    return {codec.subprotocol: codec for codec in both}
 
 
 def tag_of(kind: type[Struct]) -> str:

@@ -5,6 +5,7 @@ client could not take the rest. Looking at every value is slow, so for each type
 such a thing at all; a NUL, which any text can hold, is searched for in the bytes first.
 """
 
+from functools import cache
 from math import inf, isfinite
 from typing import Any
 
@@ -41,6 +42,12 @@ class LooseEnds:
         if nul:
             for name in self.typed:
                 Look(inf).at(getattr(command, name), max_depth - 1, f"$.{name}")
+
+
+@cache
+def loose_ends(kind: type[Struct]) -> LooseEnds:
+    """Those of this type, which several codecs and REST share."""
+    return LooseEnds(kind)
 
 
 def is_loose(form: inspect.Type) -> bool:

@@ -1,6 +1,7 @@
 """OpenAPI 3.1 of the commands that have a place in REST."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from chatd.errors import REFUSALS
@@ -18,20 +19,14 @@ OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
 def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
     """The whole document, of the door at this address. Stable: the same rows give the same text."""
-    rows = [row for row in in_order(rows) if row.http]
-    schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
-    schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
-    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
-    for row in rows:
-        method, path = row.http.split(" ")
-        paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
+    paths, schemas = operations(tuple(row for row in in_order(rows) if row.http))
     return {
         "openapi": "3.1.0",
         "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
         "servers": [{"url": server}],
-        "paths": dict(sorted(paths.items())),
+        "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
@@ -39,6 +34,18 @@ def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER
             },
         },
     }
+
+
+@cache
+def operations(rows: tuple[Declared, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The paths and the schemas, which depend on nothing but the rows: made once for the process."""
+    schemas = components(rows, {}, "#/components/schemas/{name}", uploads.Upload)
+    schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
+    for row in rows:
+        method, path = row.http.split(" ")
+        paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
+    return dict(sorted(paths.items())), dict(sorted(schemas.items()))
 
 
 def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:

@@ -140,6 +140,8 @@ Every command that names a path is there over HTTP: the same fields, the same an
 * A message has at most 64 KiB and 64 frames; `limits` in `connected` says what counts here. More closes the socket with 1009.
 * Each command costs so many tokens; a connection and a user each have a bucket of them (`commands_per_second`, `commands_burst`). An empty one is answered `rate_limited` with `retry_after`; going on
   at four times the rate closes the socket with 4029.
+* Each command is answered at its deadline at the latest: `postgres.timeout` or `journal.deadline`, whichever is longer (5 s each by default), plus `hook.timeout` where a hook is set, and half a second. It counts from when the frame or request was read,
+  also while the command waits for those before it on its connection. Then the answer is `timeout` or `unavailable`: what it did is unknown, so ask again, or send again with the same `client_id`. What waits for room for its answer has no deadline until there is room.
 """
 
 SYNC = """\

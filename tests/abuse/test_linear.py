@@ -1,14 +1,17 @@
 """What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
 
 import gc
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from itertools import product
+from math import inf
 
 import pytest
 import trio
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from chatd.domain import folding, links, words
 from chatd.domain.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
 from chatd.domain.emoji import is_emoji
 from chatd.domain.facets import contents_of
@@ -18,7 +21,8 @@ from chatd.domain.filters import WordFilter
 from chatd.domain.links import LinkFilter
 from chatd.domain.rate_limit import TokenBucket
 from chatd.domain.search_query import parse, tsquery
-from chatd.domain.words import highlights, tokens
+from chatd.domain.slices import Sliced
+from chatd.domain.words import highlights, highlights_in_slices, tokens, tokens_in_slices
 from chatd.errors import Refused
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
 from chatd.gateway.lane import Lane
@@ -27,6 +31,7 @@ from chatd.gateway.rules import Rules
 from chatd.gateway.transport import Frames
 from chatd.http.multipart import Form
 from chatd.http.ranges import matches
+from chatd.turns import TURN_S
 from chatd.wire.frames import TEXT
 from tests.abuse.growth import grows, seconds
 from tests.wire_client import GOOD, Raw
@@ -136,6 +141,10 @@ NEAR_MISSES = [
 ]  # fmt: skip
 
 
+def longest_text(pump: str) -> str:
+    return (pump * (LONGEST // len(pump) + 1)).encode()[:LONGEST].decode(errors="ignore")
+
+
 @pytest.fixture
 def no_collections() -> Iterator[None]:
     """The garbage of the other tests would count as time of the reader."""
@@ -151,9 +160,71 @@ def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object
     """A6 of issue 9. Once in time is in time: another process may have taken the caches away."""
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS):
-        text = (pump * LONGEST).encode()[:LONGEST].decode(errors="ignore")
+        text = longest_text(pump)
         took = min(seconds(reader, text) for _ in range(ATTEMPTS))
         if took >= STEP_S:
+            slow.append((pump[:20], took))
+    assert slow == []
+
+
+# Phrases of signs, and words that begin alike, which are tried to their end at each place.
+MANY_WORDS = WordFilter(["spam", "ham and eggs", "- - -", "\u0e01\u0e02", *("a" * length for length in range(3, 100))])
+QUERY = parse(" ".join(map("".join, product("abcdefgh01,.-", repeat=2)))[:500]).wanted
+SLICED: dict[str, Callable[[str], Sliced[object]]] = {
+    "words": MANY_WORDS.is_in_slices,
+    "mask": MANY_WORDS.mask_in_slices,
+    "links": LINKS.refuses_in_slices,
+    "tokens": tokens_in_slices,
+    "highlights": lambda text: highlights_in_slices(text, parse(text[:500]).wanted),
+    "absent": lambda text: highlights_in_slices(text, [], QUERY),
+}
+DENSE = [
+    "spam",
+    "sp4m,",
+    "a b ",
+    "a" * 100 + " ",
+    "\u1100\u1161\u11a8",
+    "\u11a8",
+    "\uac00\u11a8",
+    " a".join(map(chr, range(0x400, 0x500))),
+]
+# Thousands of different characters, which no cache knows.
+DIFFERENT = [
+    " a".join(map(chr, range(0x400, 0x500))),
+    *(
+        "".join(map(chr, range(start, start + 5461)))
+        for start in (0x100, 0x1000, 0x2000, 0x4E00, 0xA000, 0xAC00, 0x10000, 0x1F000)
+    ),
+]
+
+
+def longest_slice(work: Sliced[object]) -> float:
+    """In seconds of CPU time."""
+    longest = 0.0
+    while True:
+        before = time.thread_time()
+        try:
+            next(work)
+        except StopIteration:
+            return max(longest, time.thread_time() - before)
+        longest = max(longest, time.thread_time() - before)
+
+
+@pytest.mark.usefixtures("no_collections")
+@pytest.mark.parametrize("name", SLICED)
+def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
+    """A slice begins when a turn of the loop is nearly over, so that both together must not be too long."""
+    slow = []
+    for pump in (*NEAR_MISSES, *PUMPS, *DENSE, *DIFFERENT):
+        text, took = longest_text(pump), inf
+        for _ in range(ATTEMPTS):
+            for table in (folding.PLAIN, folding.LOOSE, links.READABLE):
+                table.forget()
+            words.FOLDS.clear()
+            took = min(took, longest_slice(SLICED[name](text)))
+            if took < STEP_S - TURN_S:
+                break
+        else:
             slow.append((pump[:20], took))
     assert slow == []
 

@@ -3,9 +3,8 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +13,7 @@ from chatd.cli.main import COMMANDS, app
 from chatd.ids import uuid7
 from chatd.store.postgres import Postgres
 from tests.conftest import Servers
+from tests.forked import run_chatd
 from tests.support import NOBODY
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -21,24 +21,21 @@ ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_r
 
 
 @pytest.fixture
-def chatd(tmp_path: Path, servers: Servers, dsn: str):  # type: ignore[no-untyped-def]
-    """Run a command in an empty folder, against this test's database."""
-    environment = os.environ | {
+def environment(tmp_path: Path, servers: Servers, dsn: str) -> dict[str, str]:
+    """Of a command, against this test's database."""
+    return os.environ | {
         "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET,
         "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
         "HOME": str(tmp_path),
     }  # fmt: skip
 
-    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "chatd", *arguments],
-            cwd=tmp_path,
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+
+@pytest.fixture
+def chatd(tmp_path: Path, environment: dict[str, str]):  # type: ignore[no-untyped-def]
+    """Run a command in an empty folder."""
+
+    def run(*arguments: str, **more: str) -> "CompletedProcess[str]":
+        return run_chatd(arguments, tmp_path, environment | more)
 
     return run
 

@@ -85,8 +85,8 @@ async def test_a_system_that_is_well(config: Config) -> None:
 
 async def test_nothing_runs(config: Config) -> None:
     done = await chatd(config, "doctor")
-    assert (done.returncode, b"none runs" in done.stdout, b"-> start one" in done.stdout) == (1, True, True)
-    assert b"Traceback" not in done.stderr
+    assert (done.returncode, "none runs" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
+    assert "Traceback" not in done.stderr
 
 
 async def test_databases_that_are_away_hide_only_themselves(config: Config) -> None:

@@ -15,10 +15,10 @@ from chatd.cli import printing
 from chatd.cli.printing import write_json
 from chatd.ids import uuid7
 from chatd.store.postgres import Postgres
-from tests.cli.test_commands import ADD, chatd
+from tests.cli.test_commands import ADD, environment
 from tests.support import NOBODY
 
-__all__ = ["chatd"]
+__all__ = ["environment"]
 Run = Callable[..., "CompletedProcess[str]"]
 CLI = Path(printing.__file__).parent
 EVIL = "\x1b[31mé\x07\x9b2J\u202eb\u2066c\x7fd\u200ee\x1b]0;t\x07"
@@ -70,6 +70,19 @@ def reading(user: str, report: str) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
+@pytest.fixture
+def chatd(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Start an interpreter, which chooses its encodings by the environment."""
+
+    def run(*arguments: str, **more: str) -> "CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "chatd", *arguments],
+            cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    return run
+
+
 async def test_no_command_prints_control_characters(chatd: Run, db: Postgres) -> None:
     user, report = await plant(db)
     chatd("users", "strike", user, "--reason", EVIL)
@@ -83,9 +96,8 @@ async def test_no_command_prints_control_characters(chatd: Run, db: Postgres) ->
 
 @pytest.mark.parametrize("command", ["users", "restored"])
 def test_help_on_an_ascii_terminal(command: str) -> None:
-    environment = os.environ | ASCII
     done = subprocess.run(
-        [sys.executable, "-m", "chatd", command, "--help"], env=environment, capture_output=True, check=False, timeout=60
+        [sys.executable, "-m", "chatd", command, "--help"], env=os.environ | ASCII, capture_output=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()

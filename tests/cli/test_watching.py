@@ -20,11 +20,11 @@ from chatd.domain.histogram import Histogram
 from chatd.node.process import Process
 from chatd.node.statistics import Bus, Gateway, Hub, Identity, Journal, Match, Pool, Snapshot
 from chatd.store.redis import Redis, open_redis
-from tests.cli.test_commands import chatd
+from tests.cli.test_commands import chatd, environment
 from tests.node.test_roster import those_who
 from tests.support import Daemon
 
-__all__ = ["chatd"]
+__all__ = ["chatd", "environment"]
 Run = Callable[..., "CompletedProcess[str]"]
 
 

@@ -15,7 +15,7 @@ from chatd.config import Config, PostgresSection
 from chatd.node.peer_watch import LOOK_S
 from chatd.store import embedded_postgres
 from chatd.store.postgres import open_postgres
-from tests.conftest import Servers
+from tests.conftest import Servers, drop_database
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, covers, running
 
@@ -43,7 +43,7 @@ async def in_one_transaction(config: Config, servers: Servers, path: Path) -> No
 async def another_database(config: Config, servers: Servers, path: Path) -> None:
     name = urlsplit(config.postgres.dsn).path.lstrip("/")
     async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
-        await admin.run(f"drop database {name} with (force)")
+        await drop_database(admin, name)
         await admin.run(f"create database {name} template template0")
     await tool("pg_restore", f"--dbname={config.postgres.dsn}", str(path))
 

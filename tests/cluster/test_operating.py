@@ -3,10 +3,9 @@
 import getpass
 import json
 import os
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from chatd.store.postgres import Postgres
 from chatd.store.redis import Redis, open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.forked import run_chatd
 from tests.support import NOBODY, PATIENCE, Person, eventually, running
 
 __all__ = ["moderator"]
@@ -49,16 +49,9 @@ def environment_of(config: Config) -> dict[str, str]:
     }
 
 
-async def chatd(config: Config, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+async def chatd(config: Config, *arguments: str) -> "CompletedProcess[str]":
     """A command, as a process of its own, while the nodes go on in this one."""
-    with trio.fail_after(6 * PATIENCE):
-        return await trio.run_process(
-            [sys.executable, "-m", "chatd", *arguments],
-            env=environment_of(config),
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-        )
+    return await trio.to_thread.run_sync(run_chatd, arguments, Path.cwd(), environment_of(config))
 
 
 async def listed(config: Config, user: str | None = None, tenant: str = "default", limit: int = 100) -> list[dict[str, Any]]:
@@ -107,9 +100,9 @@ async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
             assert len(row["login"]) == 36
         assert ann["address"] == address_hashes(config, "127.0.0.1")[0].hex()[:16]
         shown = await chatd(config, "sessions", "list", "--limit", "1")
-        assert b"1 of 2; see --limit" in shown.stdout
-        assert alice.hello["session"].encode() in shown.stdout
-        assert b"127.0.0.1" not in shown.stdout + done.stdout
+        assert "1 of 2; see --limit" in shown.stdout
+        assert alice.hello["session"] in shown.stdout
+        assert "127.0.0.1" not in shown.stdout + done.stdout
         assert await listed(config, tenant="other") == await listed(config, NOBODY) == []
 
 
@@ -172,8 +165,8 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
     async with running(config) as daemon, daemon.person() as person:
         assert await kicked(config, user=NOBODY) == await kicked(config, session=NOBODY) == []
         done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
-        assert (done.returncode, b"no such session" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
-        assert b"no node runs" not in done.stderr
+        assert (done.returncode, "no such session" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+        assert "no node runs" not in done.stderr
         assert await person.is_served()
         assert await audit.page(moderator, "default") == []
 
@@ -236,7 +229,7 @@ async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
         assert before <= member["delivered_at"] <= member["read_at"] <= after
         assert path["reached"] == {"members": 1, "delivered": 1, "read": 1}
         assert (path["sender"], path["conversation"], path["seq"], path["silent"]) == (alice.user, conversation, 1, {})
-        text = shown.stdout.decode()
+        text = shown.stdout
         assert all(word in text for word in ("accepted", "committed", "published", "written", "delivered", "read", second))
         assert "secret" not in text + json.dumps(path)
 
@@ -272,7 +265,7 @@ async def test_messages_that_are_not_there(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         ack = await alice.send(conversation)
         done = await chatd(config, "trace", ack["message"], "--tenant", "other")
-        assert (done.returncode, b"there is no message" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+        assert (done.returncode, "there is no message" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
         for conversation in (None, NOBODY):
             with pytest.raises((typer.Exit, BaseExceptionGroup)):
                 await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
@@ -294,7 +287,7 @@ async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Con
         found = await sessions.find(config, "default", None, 10)
         assert (len(found.nodes), found.silent) == (1, {"ghost": "no answer within 2 seconds"})
         shown = await chatd(config, "sessions", "list")
-        assert (shown.returncode, b"node ghost: no answer" in shown.stderr) == (0, True)
+        assert (shown.returncode, "node ghost: no answer" in shown.stderr) == (0, True)
         nursery.cancel_scope.cancel()
 
 
@@ -355,10 +348,10 @@ async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None
 
 async def test_without_a_node_and_without_redis_a_command_says_so(config: Config) -> None:
     done = await chatd(config, "sessions", "list")
-    assert (done.returncode, b"no node runs" in done.stderr) == (1, True)
+    assert (done.returncode, "no node runs" in done.stderr) == (1, True)
     away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     done = await chatd(away, "sessions", "kick", NOBODY)
-    assert (done.returncode, b"Redis is away" in done.stderr, b"Traceback" in done.stderr) == (1, True, False)
+    assert (done.returncode, "Redis is away" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
 async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:

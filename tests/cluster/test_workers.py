@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import trio
 
 from chatd.client import connect, sign_up
 from tests.faults.process import Process, process
+from tests.forked import run_chatd
 from tests.support import PATIENCE, eventually, texts
 
 
@@ -52,5 +52,6 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 async def test_an_order_to_drain_ends_all_of_them(tmp_path: Path) -> None:
     async with process(tmp_path, "--workers", "2") as daemon:
         environment = os.environ | {"CHATD_DATA__DIR": str(tmp_path / "data")}
-        await trio.run_process([sys.executable, "-m", "chatd", "drain", "--over", "1s"], env=environment)
+        done = await trio.to_thread.run_sync(run_chatd, ("drain", "--over", "1s"), tmp_path, environment)
+        assert done.returncode == 0, done.stderr
         assert await daemon.wait() == 0

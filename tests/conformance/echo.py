@@ -13,8 +13,9 @@ from chatd.domain.rate_limit import TokenBucket
 from chatd.gateway.admission import Admission
 from chatd.gateway.handshake import Handshake
 from chatd.gateway.lane import Lane
-from chatd.gateway.listener import House, Listener, open_listener
+from chatd.gateway.listener import House, Listener
 from chatd.gateway.rules import Rules
+from chatd.listening import open_listener
 from chatd.wire.frames import BINARY, TEXT, encode_frame
 
 GENEROUS = Limits(

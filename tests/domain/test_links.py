@@ -67,6 +67,8 @@ def test_what_only_looks_like_a_good_one(text: str) -> None:
 
 def test_one_name_has_one_form() -> None:
     assert canonical_host("xn--bcher-kva.DE.") == canonical_host("BÜCHER.de") == "bücher.de"
+    assert canonical_host("②130706433") == "127.0.0.1"
+    assert LinkFilter(None, ["127.0.0.1"]).refuses("see http://%E2%91%A1130706433/")
     assert not LinkFilter(["*.Bücher.de"]).refuses("https://shop.xn--bcher-kva.de/")
     assert LinkFilter(None, ["xn--bcher-kva.de"]).refuses("siehe bücher.de")
 

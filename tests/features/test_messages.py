@@ -1,14 +1,17 @@
 """Sending and reading messages."""
 
+from time import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import trio
 
 from chatd.clock import now_ms
+from chatd.store.postgres import Postgres
 from tests.features.test_groups import group
 from tests.files import picture, stored
-from tests.support import NOBODY, Daemon, covers
+from tests.support import NOBODY, PATIENCE, Daemon, covers
 
 
 @covers("message.send")
@@ -139,6 +142,33 @@ async def test_a_reply_names_a_message_of_the_same_conversation(daemon: Daemon) 
         await alice.event("message.new")
         items = (await alice.call("message.history", conversation=conversation))["items"]
         assert items[1]["reply_to"] == first.message
+
+
+NOBODY_MAY_SAY = """
+create or replace function refusal_to_say(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean)
+returns text language sql immutable parallel safe as $$ select 'forbidden' $$
+"""
+
+
+async def test_one_rule_of_the_database_says_who_may_write(daemon: Daemon, db: Postgres) -> None:
+    """Every way in which new words reach others follows the one SQL function, within its own connections."""
+    async with daemon.pair() as (alice, _, conversation):
+        place = {"conversation": conversation, "message": (await alice.send(conversation, "before"))["message"]}
+        await db.run(NOBODY_MAY_SAY)
+        forward = {"source": conversation, "message": place["message"], "client_id": "2"}
+        for command, fields in {
+            "message.send": {"conversation": conversation, "client_id": "1", "text": "after"},
+            "message.forward": {"conversation": conversation, **forward},
+            "message.edit": {**place, "text": "after"},
+        }.items():
+            assert (await alice.refused(command, **fields)).code == "forbidden", command
+        soon = round(time() * 1000) + 100
+        await alice.call("message.schedule", conversation=conversation, client_id="3", text="after", at=soon)
+        with trio.fail_after(PATIENCE):
+            while (await alice.call("schedule.list"))["items"][0].get("failed") is None:
+                await trio.sleep(0.05)
+        history = (await alice.call("message.history", conversation=conversation))["items"]
+        assert [one["text"] for one in history] == ["before"]
 
 
 async def test_pages_go_both_ways(daemon: Daemon) -> None:

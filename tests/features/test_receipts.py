@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import asyncpg
+import pytest
 import trio
 import trio_asyncio
 
@@ -110,6 +111,40 @@ async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: 
         await alice.is_served()
         assert not alice.events
         assert (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"] == before + 2
+
+
+async def test_one_change_of_both_positions_tells_both(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
+        for number in range(6):
+            await alice.send(conversation, str(number))
+        async with trio.open_nursery() as nursery, held(daemon, conversation):
+            nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
+            await trio.sleep(0.1)
+            nursery.start_soon(partial(bob.call, "receipt.read", conversation=conversation, seq=3))
+            nursery.start_soon(partial(also_bob.call, "receipt.delivered", conversation=conversation, seq=6))
+            await trio.sleep(0.2)
+        told = await alice.event("message.read")
+        assert (told["seq"], told["delivered"]) == (3, 6)
+        await bob.call("receipt.read", conversation=conversation, seq=6)
+        assert "delivered" not in await alice.event("message.read")
+
+
+@pytest.mark.parametrize("after", ["receipt.delivered", "receipt.read"])
+@pytest.mark.parametrize("under", ["receipt.delivered", "receipt.read"])
+async def test_the_first_receipt_after_a_block_tells_all_that_it_shows(daemon: Daemon, under: str, after: str) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        for number in range(4):
+            await alice.send(conversation, str(number))
+        await bob.call("user.block", user=alice.user)
+        await bob.call(under, conversation=conversation, seq=3)
+        await bob.call("user.unblock", user=alice.user)
+        await bob.call(after, conversation=conversation, seq=4)
+        reads = "receipt.read" in (under, after)
+        told = await alice.event("message.read" if reads else "message.delivered")
+        shown = (await alice.call("conversation.get", conversation=conversation))["conversation"]["members"]
+        member = next(one for one in shown if one["user"] == bob.user)
+        read, delivered = (told["seq"], told.get("delivered", told["seq"])) if reads else (0, told["seq"])
+        assert (member["read_seq"], member["delivered_seq"], member["rev"]) == (read, delivered, told["rev"])
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from chatd.client import sign_up
 from chatd.clock import now_ms
 from chatd.config import Config
 from chatd.ids import uuid7
-from chatd.node.uploads import DAY, Sweep
+from chatd.node.uploads import DAY, REMOVED_ROWS_KEPT_MS, Sweep
 from chatd.store.folder import IDENTITY, Folder
 from chatd.store.postgres import Postgres, open_postgres
 from tests.files import PDF, fetched, stored
@@ -94,6 +94,18 @@ async def test_the_sweep_takes_what_nothing_uses_after_a_day(db: Postgres, tmp_p
     rows = await db.all("select key, removed_at is null as alive from uploads")
     assert {row["key"] for row in rows if row["alive"]} == {keys[1], keys[2]}
     assert all(row["key"].startswith("gone:") for row in rows if not row["alive"])
+
+
+async def test_rows_of_removed_files_are_deleted_after_a_month(db: Postgres, tmp_path: Path) -> None:
+    sweep = Sweep(House(db, Folder(tmp_path)))  # type: ignore[arg-type]
+    await add(db, Folder(tmp_path), "a" * 40, 2 * DAY)
+    await add(db, Folder(tmp_path), "b" * 40, 2 * DAY, used=True)
+    now, counts = now_ms(), []
+    for after in (0, REMOVED_ROWS_KEPT_MS - 1, REMOVED_ROWS_KEPT_MS + 1):
+        await sweep.run(now + after)
+        counts.append(await db.value("select count(*) from uploads"))
+    assert counts == [2, 2, 1]
+    assert await db.value("select key from uploads") == "b" * 40
 
 
 async def test_the_sweep_is_bounded_and_goes_on_where_it_stopped(db: Postgres, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def vector_of(kind: type[Struct]) -> dict[str, str]:
 
 def frame_of(kind: type[Struct], codec: str) -> bytes:
     frame_id = 0 if kind in EVENTS else ID
-    return CODECS[f"chatd.v1.{codec}"]._encode((frame_id, example(kind)))
+    return CODECS[f"chatd.v1.{codec}"].encode((frame_id, example(kind)))
 
 
 def readable(codec: str, payload: bytes) -> str:

@@ -1,6 +1,5 @@
 """Requests as bytes, and a server for an application of the test's own."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,9 +7,12 @@ import trio
 from hypercorn.typing import ASGIFramework
 
 from chatd.config import Config
-from chatd.gateway.listener import open_listener
-from chatd.http.server import serve_http
+from chatd.http.server import open_http
+from chatd.listening import open_listener
 from tests.support import PATIENCE, Answer, Daemon
+
+# Seconds that requests have when the server stops.
+GRACE_S = 5.0
 
 
 class Door:
@@ -55,17 +57,7 @@ class Door:
 async def served(app: ASGIFramework, config: Config | None = None) -> AsyncIterator[Door]:
     """This application behind the production server."""
     listener = open_listener("127.0.0.1", 0, 100)
-    stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_http, app, listener, stop.wait, config)
-        try:
-            yield Door(*listener.getsockname())
-            stop.set()
-        finally:
-            close(listener)
-            if not stop.is_set():
-                nursery.cancel_scope.cancel()
-
-
-def close(listener: socket.socket) -> None:
-    listener.close()
+    address = listener.getsockname()
+    async with open_http(app, listener, config) as server:
+        yield Door(*address)
+        await server.finish(trio.current_time() + GRACE_S)

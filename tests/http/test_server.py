@@ -1,6 +1,5 @@
 """The HTTP server as a whole: no peer can stop it, none can make it wait for ever, and it stops when it is told to."""
 
-import errno
 import json
 import logging
 import random
@@ -19,7 +18,7 @@ from quart_trio import QuartTrio
 from chatd.config import Config, Gateway, Http, Limits
 from chatd.http import peer, server
 from chatd.http.front import Front
-from chatd.http.server import Server
+from tests.http import raw
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually
 
@@ -416,7 +415,7 @@ async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
 @pytest.mark.parametrize("path", ["/hold", "/big"])
 async def test_stopping_waits_so_long_and_no_longer(hall: Hall, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Not even for a peer that does not read, though Hypercorn shields its writes."""
-    monkeypatch.setattr(server, "GRACE", 0.1)
+    monkeypatch.setattr(raw, "GRACE_S", 0.1)
     with trio.fail_after(PATIENCE):
         async with served(hall.front) as door:
             stream = await trio.open_tcp_stream(door.host, door.port)
@@ -433,30 +432,3 @@ async def test_being_cancelled_ends_it_too(hall: Hall) -> None:
             scope.cancel()
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
-
-
-class Exhausted:
-    """A listening socket of a process that has no descriptors left, for a while."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def accept(self) -> Any:
-        self.asked += 1
-        if self.asked < 30:
-            raise OSError(errno.EMFILE, "Too many open files")
-        await trio.sleep_forever()
-
-
-async def test_out_of_descriptors_it_waits_and_says_so_once(
-    hall: Hall, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
-) -> None:
-    """A13."""
-    door: Any = Exhausted()
-    with trio.move_on_after(60):
-        async with trio.open_nursery() as nursery:
-            await Server(hall.front, Config()).accept(door, nursery)
-    assert door.asked == 30
-    (record,) = caplog.records
-    assert "Too many open files" in vars(record)["cause"]
-    assert "ulimit" in vars(record)["fix"]

@@ -144,8 +144,8 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
 async def test_a_close_reaches_whoever_is_just_arriving() -> None:
     hub = Hub()
     arrival = hub.expect("t", "u")
-    hub.close_sessions("t", "u", "logged_out", login="l")
-    hub.close_sessions("t", "u", "banned", login="another login")
+    hub.close_sessions("t", "u", "logged_out", credential="l")
+    hub.close_sessions("t", "u", "banned", credential="another login")
     session = Session("1", "u")
     hub.attach(session, arrival)
     assert session.closed == ["logged_out"]

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from chatd.config import PostgresSection
+from chatd.domain.slices import finish
 from chatd.ids import uuid7
 from chatd.node import indexer as module
 from chatd.node.indexer import Indexer, entry_of
@@ -75,7 +76,7 @@ async def state(db: Postgres) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]
     """What the index has, and what it should have."""
     rows = await db.all("select conversation::text as c, seq, created_at, tsvector_to_array(words) as words from search_index")
     there = {(row["c"], row["created_at"], row["seq"]): set(row["words"]) for row in rows}
-    entries = [entry_of(row) for row in await db.all(ALL)]
+    entries = [finish(entry_of(row)) for row in await db.all(ALL)]
     expected = {
         (entry.conversation, entry.created_at, entry.seq): set(entry.words.split(" "))
         for entry in entries

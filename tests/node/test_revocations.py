@@ -37,7 +37,7 @@ def test_only_the_sessions_of_the_login_are_waited_for() -> None:
     ended, going_on = Session("1", "u", login="old"), Session("2", "u", login="new")
     attach(hub, ended)
     attach(hub, going_on)
-    hub.close_sessions("t", "u", "logged_out", login="old", at=9_000)
+    hub.close_sessions("t", "u", "logged_out", credential="old", at=9_000)
     hub.detach(ended)
     assert hub.revocations.seconds.sum == 1.0
     assert (ended.closed, going_on.closed) == (["logged_out"], [])

@@ -12,9 +12,8 @@ from itertools import count
 from typing import Any
 
 from tests.property.device import Device
-from tests.property.room import Json, Room
+from tests.property.room import NOBODY, Json, Room
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
 FOR_EVER, LONG_AGO = 2**53 - 1, 10**12
 YEAR, SOON = 31_536_000, 3
@@ -34,6 +33,7 @@ class World:
     secrets: list[str] = field(default_factory=list)
     invites: list[str] = field(default_factory=list)
     sent: list[Command] = field(default_factory=list)
+    deeds: "dict[Deed, int]" = field(default_factory=lambda: DEEDS)
     numbers: Any = field(default_factory=lambda: count(1))
 
     def user(self) -> str:
@@ -75,7 +75,7 @@ def send(world: World, device: Device) -> Command:
     if room.messages and rng.random() < 0.3:
         fields["reply_to"] = room.messages[rng.choice(sorted(room.messages))]["id"]
     if rng.random() < 0.3:
-        fields["mentions"] = world.some_users()
+        fields["mentions"] = world.some_users() + [NOBODY] * (rng.random() < 0.2)
     if rng.random() < 0.1:
         fields["everybody"] = True
     if rng.random() < 0.2:
@@ -233,7 +233,13 @@ DEEDS: dict[Deed, int] = {
 }  # fmt: skip
 
 
+# Of few people who write to each other, block each other and take it back.
+BLOCKING: dict[Deed, int] = {
+    send: 25, receipt: 30, open_: 12, block: 12, edit: 3, delete: 3, react: 3, settle: 3, create: 1, schedule: 1, forward: 2,
+}  # fmt: skip
+
+
 def draw(world: World, device: Device) -> Command:
     """What this device does next."""
-    deeds = list(DEEDS)
-    return world.rng.choices(deeds, [DEEDS[deed] for deed in deeds])[0](world, device)
+    deeds = list(world.deeds)
+    return world.rng.choices(deeds, [world.deeds[deed] for deed in deeds])[0](world, device)

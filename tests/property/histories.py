@@ -26,11 +26,20 @@ from chatd.store.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge
-from tests.property.deeds import Command, World, draw
+from tests.property.deeds import BLOCKING, DEEDS, Command, Deed, World, draw
 from tests.property.device import Device
 from tests.support import Daemon
 
-PEOPLE = 5
+
+@dataclass(frozen=True)
+class Kind:
+    """Of what a history is made: how many people, and how often they do each deed."""
+
+    people: int
+    deeds: dict[Deed, int]
+
+
+KINDS = {"all": Kind(5, DEEDS), "blocking": Kind(3, BLOCKING)}
 # At most so many at once, so many steps between two judgements, and seconds in which everything has to have arrived.
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
 # Of what a device does: it goes away, it catches up.
@@ -55,16 +64,17 @@ class Report:
 class History:
     """One seed. What is drawn is the same each time; in which order it reaches the database is not."""
 
-    def __init__(self, seed: int, db: Postgres, nursery: trio.Nursery) -> None:
+    def __init__(self, seed: int, kind: Kind, db: Postgres, nursery: trio.Nursery) -> None:
         self.report = Report(seed)
-        self.world = World(random.Random(seed))
+        self.world = World(random.Random(seed), deeds=kind.deeds)
+        self._people = kind.people
         self.devices: list[Device] = []
         self._db = db
         self._nursery = nursery
         self._tail: list[str] = []
 
     async def begin(self, daemons: list[Daemon]) -> None:
-        for number in range(PEOPLE):
+        for number in range(self._people):
             account = await sign_up(daemons[0].addresses.http, name=f"p{number}")
             self.world.users.append(account.user)
             for codec, daemon in zip(("json", "msgpack"), daemons, strict=True):
@@ -152,14 +162,14 @@ class History:
         return "\n".join(self._tail)
 
 
-async def live(config: Config, seed: int, steps: int) -> Report:
+async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"]) -> Report:
     """A history of so many steps. Needs trio_asyncio's loop."""
     async with (
         nodes(config) as daemons,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,
         trio.open_nursery() as nursery,
     ):
-        history = History(seed, db, nursery)
+        history = History(seed, kind, db, nursery)
         await history.begin(daemons)
         await history.run(steps)
         nursery.cancel_scope.cancel()
@@ -182,13 +192,13 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
         await stop(postgres, redis)
 
 
-async def alone(seeds: list[int], steps: int) -> int:
+async def alone(seeds: list[int], steps: int, kind: Kind) -> int:
     """How many seeds found something."""
     folder, failed = Path(tempfile.mkdtemp(prefix="chatd-histories-")), 0
     async with servers(folder) as found:
         for seed in seeds:
             async with trio_asyncio.open_loop(), database(found, "chatd") as dsn:
-                report = await live(config_for(dsn, found, folder), seed, steps)
+                report = await live(config_for(dsn, found, folder), seed, steps, kind)
             print(report, flush=True)
             print("  " + ", ".join(f"{name} {number}" for name, number in sorted(report.done.items())), flush=True)
             failed += bool(report.wrong)
@@ -199,8 +209,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--kind", choices=KINDS, default="all")
     options = parser.parse_args()
-    raise SystemExit(trio.run(alone, options.seeds, options.steps))
+    raise SystemExit(trio.run(alone, options.seeds, options.steps, KINDS[options.kind]))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ select b.conversation::text as id, c.rev, c.seq, c.members, b.first_seq,
     (select count(*) from unread u where exists (
         select 1 from mentions n where n.tenant = b.tenant and n.conversation = b.conversation and n.seq = u.seq
             and n.user_id in (b.user_id, '00000000-0000-0000-0000-000000000000'))) as mentions,
-    not b.archived and coalesce(b.muted_until < 1000000, true) as counts
+    not b.archived and coalesce(b.muted_until <= extract(epoch from now()) * 1000, true) as counts
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
 """

@@ -26,6 +26,9 @@ The rules:
    is said to be by oneself.
 8. An update of a message that one does not have is dropped: it is hidden, or has not been loaded.
 9. Unread are the messages of others after one's own `read_seq` that somebody wrote and nobody deleted, and that are not hidden.
+10. A user's own positions come from four sources, and the highest one counts: the events with a rev, `conversation.update`
+   without one, session.sync, and the answer `ok` to the user's own receipt. In a direct conversation with a block, and in large
+   groups, there is no event with a rev.
 """
 
 from dataclasses import replace
@@ -44,6 +47,7 @@ OWN = (
     "match.skip",
     "match.keep",
 )
+RECEIPTS = ("receipt.read", "receipt.delivered")
 # Events after which session.sync says what has become of the conversation.
 MATCHES = ("match.found", "match.ended", "match.kept")
 
@@ -117,6 +121,7 @@ class Mirror:
         room.kind, room.first_seq = state["kind"], state["first_seq"]
         room.learn_own(state)
         room.learn_info(state)
+        self._move_own(state)
         self._fall_behind(state["id"], state["rev"])
 
     def _take_mark(self, mark: Given) -> None:
@@ -173,6 +178,14 @@ class Mirror:
         """A conversation that may be new."""
         if conversation["id"] not in self.rooms:
             self._begin(conversation["id"])
+        elif "read_seq" in conversation:
+            self._move_own(conversation)
+
+    def _move_own(self, conversation: Given) -> None:
+        """How far the user has received and read, unless the membership is another one than the known one."""
+        room = self.rooms[conversation["id"]]
+        if room.first_seq in (0, conversation["first_seq"]):
+            room.move(self.user, conversation["delivered_seq"], conversation["read_seq"])
 
     def _take_shared(self, event: Given) -> None:
         id_ = event["conversation"]["id"] if event["t"] == "conversation.update" else event["conversation"]
@@ -195,9 +208,9 @@ class Mirror:
             case "message.update":
                 self._update(room, event)
             case "message.delivered":
-                room.move(event["user"], event["rev"], event["seq"], 0)
+                room.move(event["user"], event["seq"], 0, event["rev"])
             case "message.read":
-                room.move(event["user"], event["rev"], 0, event["seq"])
+                room.move(event["user"], event.get("delivered", 0), event["seq"], event["rev"])
             case "member.update":
                 room.enter(event["member"])
             case "member.left":
@@ -235,6 +248,9 @@ class Mirror:
                 self.rooms[command["conversation"]].learn_own(result["conversation"])
             case "ok" if command["t"] in OWN:
                 self.stale = True
+            case "ok" if command["t"] in RECEIPTS and command["conversation"] in self.rooms:
+                read = command["seq"] if command["t"] == "receipt.read" else 0
+                self.rooms[command["conversation"]].move(self.user, command["seq"], read)
             case "user.settings" | "message.scheduled" | "schedule.edit":
                 self.own = True
 

@@ -6,6 +6,8 @@ from typing import Any
 
 Json = dict[str, Any]
 Given = Mapping[str, Any]
+# An id that no user has.
+NOBODY = "00000000-0000-7000-8000-000000000000"
 INFO = ("title", "description", "picture", "announce", "disappear", "keep_days", "slow_seconds", "joining", "history")
 
 
@@ -45,16 +47,20 @@ class Room:
     def drop(self, seq: int) -> None:
         self.messages.pop(seq, None)
 
-    def move(self, user: str, rev: int, delivered: int, read: int) -> None:
-        """Somebody has received and read so far."""
+    def move(self, user: str, delivered: int, read: int, rev: int | None = None) -> None:
+        """A member has received and read so far. Without a `rev`: only that member is told."""
         member = self.members.get(user)
         if member is not None:
             member["delivered_seq"] = max(member["delivered_seq"], delivered, read)
             member["read_seq"] = max(member["read_seq"], read)
-            member["rev"] = rev
+            member["rev"] = member["rev"] if rev is None else rev
 
     def enter(self, member: Given) -> None:
+        """A member as of its `rev`. Positions never go back within one membership."""
+        known = self.members.get(member["user"])
         self.members[member["user"]] = dict(member)
+        if known is not None and known["joined_at"] == member["joined_at"]:
+            self.move(member["user"], known["delivered_seq"], known["read_seq"])
         self.departures.pop(member["user"], None)
 
     def leave(self, departure: Given) -> None:
@@ -64,7 +70,8 @@ class Room:
 
 def sent(user: str, command: Given, ack: Given) -> Json:
     """One's own message, as others see it."""
-    named = {"mentions": list(dict.fromkeys(command["mentions"]))} if command.get("mentions") else {}
+    mentions = [user for user in dict.fromkeys(command.get("mentions", ())) if user != NOBODY]
+    named = {"mentions": mentions} if mentions else {}
     everybody = {"mentions_everybody": True} if command.get("everybody") else {}
     return {
         "id": ack["message"],

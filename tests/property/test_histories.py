@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chatd.config import Config
-from tests.property.histories import live
+from tests.property.histories import KINDS, live
 from tests.property.judge import differences
 from tests.property.mirror import Mirror
 from tests.property.wire import Wire
@@ -18,6 +18,13 @@ async def test_old_state_and_changes_are_what_a_fresh_client_reads(config: Confi
     report = await live(config, seed, 200)
     assert report.wrong == []
     assert report.judged > 1
+
+
+async def test_both_sides_of_a_block_read_what_they_were_told(config: Config) -> None:
+    report = await live(config, 1, 200, KINDS["blocking"])
+    assert report.wrong == []
+    assert report.done["user.block ok"] > 0
+    assert report.done["user.unblock ok"] > 0
 
 
 def event(kind: str, rev: int, **fields: Any) -> dict[str, Any]:

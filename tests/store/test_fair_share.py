@@ -1,6 +1,8 @@
 """One user who asks for more than the database can do leaves the others their part of it."""
 
+import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import trio
@@ -10,8 +12,8 @@ from msgspec.structs import replace
 from chatd.config import Config, PostgresSection
 from chatd.domain.rate_limit import TokenBucket
 from chatd.errors import Refused
-from chatd.store.fair_share import MAX_WAITING, Account, FairShare
-from chatd.store.postgres import Postgres
+from chatd.store.fair_share import MAX_WAITING, Account, FairShare, charge_to
+from chatd.store.postgres import Postgres, open_postgres
 from tests.faults.test_slow_postgres import locked
 from tests.support import Person, running
 
@@ -61,6 +63,41 @@ async def test_a_user_has_their_connections_and_users_together_have_theirs() -> 
     for account in (alice, bob, bob, carol):
         share.release(account)
     assert share._slots == {}
+
+
+async def test_a_command_that_waits_for_its_own_user_is_no_fault_of_postgres(dsn: str, loop: None) -> None:
+    """It may come again, and neither the log nor the probes say that Postgres is slow."""
+    settings = PostgresSection(pool=2, user_connections=1, reserved=1, timeout=1.0)
+    async with open_postgres(dsn, settings) as db, trio.open_nursery() as nursery:
+
+        async def hold(connection: Any) -> None:
+            began.set()
+            await asyncio.sleep(60)
+
+        async def hold_as_alice() -> None:
+            charge_to("t", "alice")
+            await db.within(hold, 60)
+
+        async def refused(user: str) -> str:
+            charge_to("t", user)
+            with pytest.raises(Refused) as caught:
+                await db.value("select 1")
+            return caught.value.code
+
+        began = trio.Event()
+        nursery.start_soon(hold_as_alice)
+        await began.wait()
+        assert [await refused("alice"), await refused("bob")] == ["rate_limited", "unavailable"]
+        assert not db.faults.open
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_statement_that_is_not_answered_is_one(dsn: str, loop: None) -> None:
+    async with open_postgres(dsn, PostgresSection(timeout=0.5)) as db:
+        charge_to("t", "alice")
+        with pytest.raises(Refused, match="timeout"):
+            await db.within(lambda _: asyncio.sleep(60))
+        assert db.faults.open
 
 
 async def test_who_lets_too_many_statements_wait_is_refused() -> None:

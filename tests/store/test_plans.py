@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import ChainMap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import md5
@@ -17,6 +18,7 @@ from chatd.node import stale_statistics
 from chatd.store import queries
 from chatd.store.postgres import Postgres, server_settings
 from chatd.store.statements import NESTED
+from tests.store.functions import inner_statements
 
 ROWS = 4000
 # By type: the value of a column in row g.
@@ -37,28 +39,16 @@ SHARED = {
     **dict.fromkeys(("conversation", "match", "login", "report", "blocked", "upload"), "(g / 10)"),
     **dict.fromkeys(("user_id", "sender", "owner", "creator", "blocker", "reporter", "target"), "(g % 400)"),
 }
+# Functions that only the connections of the journal call.
+JOURNAL = ("append_messages", "advance_receipts", "slow_down")
 # Tables of one row, which describe the installation.
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
-SWEEP = "looks through a table, in the background"
-LIST = "a page of a list, in the order of its index"
-FEW = "there are few of these rows: of one user or message, or within a minute"
-ADMIN = "a search by an administrator"
 # By statement and table: why it may read more than it returns.
 EXCEPTIONS = {
-    **dict.fromkeys(("auth.sweep_refresh_tokens refresh_tokens", "auth.sweep_revoked_tokens revoked_tokens"), SWEEP),
-    **dict.fromkeys(("auth.sweep_tickets tickets", "auth.sweep_logins logins", "auth.sweep_logins refresh_tokens"), SWEEP),
-    **dict.fromkeys(("due.take scheduled_messages", "erasure.take erasures", "erasure.forget_own invites"), SWEEP),
-    **dict.fromkeys((f"idle_accounts.idle {table}" for table in ("match_members", "bans", "reports")), SWEEP),
-    "uploads.sweep_addresses address_uploads": SWEEP,
-    **dict.fromkeys((f"uploads.examine {table}" for table in ("upload_uses", "scheduled_uploads", "reports")), SWEEP),
-    **dict.fromkeys(("idle_accounts.old_invites invites", "search_index.behind conversations"), SWEEP),
-    **dict.fromkeys(("reports.purge_messages withheld_messages", "reports.purge_uploads withheld_uploads"), SWEEP),
-    **dict.fromkeys(("audit.page audit_log", "bans.page bans", "erasure.page erasures", "reports.page reports"), LIST),
-    "receipts.page members": LIST,
-    **dict.fromkeys((f"{each} marks" for each in ("erasure.forget_marks", "search.page", "stars.page")), FEW),
-    **dict.fromkeys(("erasure.forget_access tickets", "matching.keep match_members"), FEW),
+    "erasure.take erasures": "the index has the open erasures only, oldest first: the first that no node has taken is the result",
+    "receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
     "search.page search_index": "turns bitmap scans on for itself, see chatd/node/searching.py",
-    "trace.message_anywhere conversations": ADMIN,
+    "trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",
 }
 COLUMNS = """
 select c.oid::regclass::text as name, array_agg(a.attname::text order by a.attnum) as columns,
@@ -71,6 +61,7 @@ where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace group by 1
 """
 INDEXES = """
 select i.relname::text as name, x.indrelid::regclass::text as on, x.indisunique and x.indpred is null as is_key,
+    x.indisunique as is_unique,
     array(select coalesce(a.attname::text, '?') from unnest(x.indkey::int2[]) with ordinality as k (number, ord)
         left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.number order by ord) as columns
 from pg_index x join pg_class i on i.oid = x.indexrelid where i.relnamespace = 'public'::regnamespace
@@ -81,6 +72,7 @@ class Index(NamedTuple):
     on: str
     is_key: bool
     columns: list[str]
+    is_unique: bool
 
 
 async def fill(connection: Any) -> set[str]:
@@ -143,6 +135,8 @@ def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
         return f"walks {scan['Index Name']}"
     used = columns_in(condition)
     given = used | columns_in(scan.get("Filter", ""))
+    if index.is_unique and set(index.columns) <= used:
+        return ""
     keys = [set(each.columns) for each in indexes.values() if each.is_key and each.on == index.on]
     if any(key <= given for key in keys) and not any(key <= used for key in keys):
         return f"has a key, and looks in {scan['Index Name']} by {condition}"
@@ -150,8 +144,8 @@ def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
 
 
 async def prepared(connection: Any) -> dict[str, str]:
-    """The EXPLAIN of every statement, by its name."""
-    explains = {}
+    """The EXPLAIN of every statement, by its name; of those inside of functions too."""
+    explains = await prepared_inner(connection)
     for path in sorted(queries.folder().glob("*.sql")):
         for name, sql in queries.load(path.stem).statements.items():
             if not re.match(r"with|select|insert|update|delete", sql):
@@ -159,15 +153,33 @@ async def prepared(connection: Any) -> dict[str, str]:
             statement = f"{path.stem}.{name}"
             await connection.execute(f'prepare "{statement}" as {sql}')
             explains[statement] = f'explain (format json) execute "{statement}"'
+    return explains
+
+
+async def with_nulls(connection: Any, explains: dict[str, str]) -> None:
+    """Give all of them the parameters that they have."""
     for row in await connection.fetch("select name, cardinality(parameter_types) as size from pg_prepared_statements"):
         if row["name"] in explains and row["size"]:
             explains[row["name"]] += f"({', '.join(['null'] * row['size'])})"
+
+
+async def prepared_inner(connection: Any, *functions: str) -> dict[str, str]:
+    """The EXPLAIN of every statement of these functions, or of those that any connection may call."""
+    explains = {}
+    for name, inner in (await inner_statements(connection)).items():
+        function = name.partition("(")[0]
+        if function in functions if functions else function not in JOURNAL:
+            types = f"({', '.join(inner.types)})" if inner.types else ""
+            await connection.execute(f'prepare "{name}"{types} as {inner.sql}')
+            explains[name] = f'explain (format json) execute "{name}"'
     return explains
 
 
 async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> dict[str, str]:
     """By statement and table."""
-    indexes = {row["name"]: Index(row["on"], row["is_key"], row["columns"]) for row in await connection.fetch(INDEXES)}
+    indexes = {
+        row["name"]: Index(row["on"], row["is_key"], row["columns"], row["is_unique"]) for row in await connection.fetch(INDEXES)
+    }
     found = {}
     for statement, explain in explains.items():
         plan = json.loads(await connection.fetchval(explain))[0]["Plan"]
@@ -198,20 +210,52 @@ async def reads(connection: Any) -> int:
 
 async def test_every_statement_that_was_planned_on_empty_tables_looks_rows_up_by_key(dsn: str, store: Postgres) -> None:
     async def before_and_after() -> tuple[dict[str, str], dict[str, str]]:
-        async with planner(dsn) as connection, planner(dsn) as other:
+        async with planner(dsn) as connection, planner(dsn) as journal, planner(dsn) as other:
             await other.execute("vacuum analyze")
-            explains = await prepared(connection)
-            for explain in explains.values():
-                await connection.fetchval(explain)
+            await journal.execute(NESTED)
+            plans = [(connection, await prepared(connection)), (journal, await prepared_inner(journal, *JOURNAL))]
+            for each, explains in plans:
+                await with_nulls(each, explains)
+                await faults(each, explains, set())
             large = await fill(other)
-            before = await faults(connection, explains, large)
+            before = [await faults(*plan, large) for plan in plans]
             await trio_asyncio.trio_as_aio(stale_statistics.renew)(store)
-            return before, await faults(connection, explains, large)
+            after = [await faults(*plan, large) for plan in plans]
+            return dict(ChainMap(*before)), dict(ChainMap(*after))
 
     before, after = await trio_asyncio.aio_as_trio(before_and_after)()
     assert len(before) > 100
     assert {place: why for place, why in after.items() if place not in EXCEPTIONS} == {}
     assert await stale_statistics.renew(store) == []
+
+
+BAD = """
+create function bad(p_sender uuid) returns bigint language plpgsql as $$
+declare
+    n bigint;
+begin
+    perform 1 from conversations c where c.id = p_sender;
+    if exists (select 1) then
+        select count(*) from messages m where m.text = p_sender::text;
+    end if;
+    return n;
+end $$"""
+
+
+async def test_a_statement_inside_of_a_function_is_looked_at_too(dsn: str, loop: None) -> None:
+    async def found() -> tuple[set[str], dict[str, str]]:
+        async with planner(dsn) as connection:
+            await connection.execute(BAD)
+            large = await fill(connection)
+            await connection.execute("analyze")
+            explains = await prepared_inner(connection)
+            await with_nulls(connection, explains)
+            functions = {name.partition("(")[0] for name in await inner_statements(connection)}
+            return functions, await faults(connection, explains, large)
+
+    functions, faulty = await trio_asyncio.aio_as_trio(found)()
+    assert {*JOURNAL, "unread_of", "mentions_of", "hides", "is_evidence", "remove_from_search"} < functions
+    assert faulty == {"bad() 1 messages": "reads all rows"}
 
 
 async def test_an_append_that_was_planned_on_empty_tables_reads_few_rows(dsn: str, store: Postgres) -> None:

@@ -1,0 +1,64 @@
+"""A6 of issue 9: a match pool with thousands of tickets does not hold the event loop."""
+
+from itertools import count
+
+import msgspec
+import pytest
+
+from chatd.domain.criteria import Accept, Ticket
+from chatd.domain.match_steps import Queue, Step
+from chatd.domain.matchmaking import Pool
+from chatd.domain.slices import finish
+from chatd.node.pairing import MOST_LOOKED_AFTER
+from chatd.store.mirror import encoded
+from tests.abuse.growth import seconds
+from tests.abuse.test_event_loop import LIMIT_S, no_collections
+from tests.abuse.test_linear import longest_slice
+
+__all__ = ["no_collections"]
+TICKETS = 800
+ALONE = Accept(must={"age": {"min": 99}, "language": "en"})
+
+
+def pool_of(tickets: int, accept: Accept) -> Pool:
+    numbers = count()
+    pool = Pool({"": Queue(confirm=1000)}, lambda: f"m{next(numbers)}")
+    for number in range(tickets):
+        pool.find(Ticket(f"t{number}", "t", f"u{number}", "q", number, (), {"language": "en", "age": 20}, accept), number)
+    return pool
+
+
+def slowest_tick(pool: Pool, now: int) -> float:
+    """In seconds. Once in time is in time, so that of each five in a row the quickest counts."""
+    times = []
+    while pool.is_due(now) and len(times) < 100:
+        times.append(seconds(lambda at: pool.tick(at, MOST_LOOKED_AFTER), now))
+    return max(min(times[at : at + 5]) for at in range(0, len(times) - 4, 5))
+
+
+@pytest.mark.usefixtures("no_collections")
+def test_a_tick_of_a_full_pool_is_short() -> None:
+    """Where nobody fits, and where thousands of pairs expire at once."""
+    alone = pool_of(TICKETS, ALONE)
+    alone.look_after_all()
+    assert slowest_tick(alone, 20_000) < LIMIT_S
+    paired = pool_of(TICKETS, Accept())
+    assert len(paired.pairs) == TICKETS // 2
+    assert slowest_tick(paired, 20_000) < LIMIT_S
+
+
+def test_ticks_of_a_part_do_what_one_tick_does() -> None:
+    whole, parts = pool_of(40, Accept()), pool_of(40, Accept())
+    steps, expected = list[Step](), whole.tick(20_000)
+    while parts.is_due(20_000):
+        steps += parts.tick(20_000, 3)
+    assert sorted(map(repr, steps)) == sorted(map(repr, expected))
+    assert not parts.pairs
+
+
+@pytest.mark.usefixtures("no_collections")
+def test_a_snapshot_is_encoded_in_slices() -> None:
+    steps: list[Step] = [*pool_of(2, ALONE).snapshot()] * 5_000
+    assert min(longest_slice(encoded(steps)) for _ in range(3)) < LIMIT_S
+    for some in (steps, steps[:1], []):
+        assert finish(encoded(some)) == msgspec.json.encode(some)

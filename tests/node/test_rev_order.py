@@ -1,0 +1,214 @@
+"""The order of `rev` on each connection of one node, under any interleaving of commits, events of other nodes, and repairs."""
+
+import random
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, pairwise
+from math import inf
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from chatd.features.receipts import MessageDelivered
+from chatd.node import audience
+from chatd.node.audience import News, SharedFrame
+from chatd.node.hub import Hub
+from chatd.node.truth import PATIENCE
+from chatd.store.entries import Appended, Entry, Receipt
+from chatd.store.telling import Telling
+from chatd.wire.codec import Codec, codecs
+
+JSON = codecs([])["chatd.v1.json"]
+PLACE = ("t", "c")
+# Seconds of each history, in virtual time, and what the network and the database may take for one step.
+LENGTH_S = 30.0
+DELAYS_S = (0.0, 0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
+
+
+@dataclass(eq=False)
+class Connection:
+    """What one session was given, in its order: a kind and a rev."""
+
+    id: str
+    user: str
+    given: list[tuple[str, int]] = field(default_factory=list)
+    tenant: str = "t"
+    login: str = "l"
+    token_id: str = "j"
+    address: str = ""
+    codec: Codec = JSON
+    mask: None = None
+
+    def send_nowait(self, frame: bytes, event: News | None = None, /) -> bool:
+        assert event is not None
+        self.given.append(("behind" if b'"behind"' in frame else "event", event.rev))
+        return True
+
+    def close_soon(self, close: str, reason: str = "") -> None:
+        raise AssertionError(close)
+
+    def statistics(self) -> Any:
+        raise AssertionError
+
+
+def check_order(connection: Connection) -> None:
+    """No rev twice, none below an earlier one, and none left out without a `behind` before it."""
+    for (_, before), (kind, rev) in pairwise(connection.given):
+        assert rev > before, connection.given
+        assert kind == "behind" or rev == before + 1, connection.given
+
+
+class OneConversation:
+    """A node: its hub, the part of the journal that delivers, and the repairs of `node/truth.py`. `rev` is what Postgres has."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rev = 0
+        self.connections: list[Connection] = []
+        self._online: list[Connection] = []
+        self._rng = rng
+        self._ids = count(1)
+        self._hub = Hub()
+        self._telling = Telling(self._hub.skip_to, lambda entry, result: None)
+        self._hub.commit_began = lambda tenant, conversation: self._telling.began((tenant, conversation))
+
+    async def run(self) -> None:
+        with trio.move_on_after(LENGTH_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._telling.run)
+                nursery.start_soon(self._mend)
+                nursery.start_soon(self._resync)
+                nursery.start_soon(self._journal)
+                nursery.start_soon(self._joins)
+                for _ in range(2):
+                    nursery.start_soon(self._changes)
+                    nursery.start_soon(self._other_node, nursery)
+                for user in "abcd":
+                    nursery.start_soon(self._come_and_go, user)
+
+    async def _pause(self) -> None:
+        await trio.sleep(self._rng.choice(DELAYS_S))
+
+    def _number(self) -> int:
+        self.rev += 1
+        return self.rev
+
+    async def _come_and_go(self, user: str) -> None:
+        while True:
+            await self._pause()
+            arrival = self._hub.expect("t", user)
+            await self._pause()
+            arrival.places.append(("c", self.rev))
+            await self._pause()
+            connection = Connection(str(next(self._ids)), user)
+            self._hub.attach(connection, arrival)
+            self.connections.append(connection)
+            self._online.append(connection)
+            for _ in range(self._rng.choice([1, 5, 50])):
+                await self._pause()
+            self._online.remove(connection)
+            self._hub.detach(connection)
+
+    # --- what is committed ------------------------------------------------------------------------------------------------
+
+    def _news(self, rev: int, **fields: Any) -> News:
+        return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+
+    async def _journal(self) -> None:
+        """Batch after batch. Some answers come after the deadline of the sender, some batches are in doubt."""
+        while True:
+            await self._pause()
+            senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
+            entries = [Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf) for sender in senders]
+            with self._telling.flight(entries) as flight:
+                await self._pause()
+                results = [Appended("m", 1, self._number(), 0, False, 0, 1) for _ in entries]
+                await self._pause()
+                if self._rng.random() < 0.2:
+                    self._rng.choice(entries).decided = True
+                await self._telling.put(flight, list(zip(entries, results, strict=True)))
+            if self._rng.random() < 0.1:
+                await self._telling.put_gap(*PLACE, self.rev)
+
+    async def _tell(self, sender: Connection | None, done: Appended) -> None:
+        if sender is None:
+            await self._hub.tell_conversation(*PLACE, self._news(done.rev))
+            return
+
+        def ack() -> None:
+            if sender in self._online:
+                sender.given.append(("ack", done.rev))
+
+        await self._hub.tell_conversation(*PLACE, self._news(done.rev, but=sender.id, then=ack))
+
+    async def _changes(self) -> None:
+        """Edits and the like of this node: each on a connection of its own."""
+        while True:
+            await self._pause()
+            rev = self._number()
+            await self._pause()
+            await self._hub.tell_conversation(*PLACE, self._news(rev))
+
+    async def _other_node(self, nursery: trio.Nursery) -> None:
+        """Its events come in any order, twice, as `behind`, or not at all."""
+        while True:
+            await self._pause()
+            rev = self._number()
+            for _ in range(self._rng.choice([0, 1, 1, 1, 1, 2])):
+                nursery.start_soon(self._arrive, rev, self._rng.random() < 0.1)
+
+    async def _arrive(self, rev: int, is_large: bool) -> None:
+        await self._pause()
+        if is_large:
+            await self._hub.tell_behind(*PLACE, rev)
+        else:
+            await self._hub.tell_conversation(*PLACE, self._news(rev))
+
+    async def _joins(self) -> None:
+        """Orders that let users hear the conversation, who may be connected and hear it already, at a rev that is long past."""
+        while True:
+            await self._pause()
+            rev = self._number()
+            await self._pause()
+            self._hub.join(*PLACE, self._rng.sample("abcd", 2), rev)
+            await self._pause()
+            await self._hub.tell_conversation(*PLACE, self._news(rev))
+
+    # --- repairs, as in node/truth.py --------------------------------------------------------------------------------------
+
+    async def _read_rev(self) -> int:
+        await self._pause()
+        rev = self.rev
+        await self._pause()
+        return rev
+
+    async def _mend(self) -> None:
+        while True:
+            await trio.sleep(PATIENCE / 3)
+            await self._hub.tell_put_off()
+            if self._hub.late(PATIENCE):
+                await self._hub.tell_behind(*PLACE, await self._read_rev())
+
+    async def _resync(self) -> None:
+        while True:
+            await trio.sleep(self._rng.choice([0.5, 5.0]))
+            rev = await self._read_rev()
+            before = self._hub.rev_of(*PLACE)
+            self._hub.join(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
+            await self._hub.tell_behind(*PLACE, rev)
+
+
+@pytest.mark.parametrize("writes_per_turn", [1, audience.WRITES_PER_TURN])
+@pytest.mark.parametrize("seed", range(6))
+async def test_revs_rise_by_one_or_after_behind(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int, writes_per_turn: int
+) -> None:
+    """With one write per turn, sessions come, go and are told of more while an event is being delivered."""
+    monkeypatch.setattr(audience, "WRITES_PER_TURN", writes_per_turn)
+    world = OneConversation(random.Random(seed))
+    await world.run()
+    for connection in world.connections:
+        check_order(connection)
+    kinds = {kind for connection in world.connections for kind, _ in connection.given}
+    assert kinds == {"event", "ack", "behind"}

@@ -1,0 +1,91 @@
+"""However many conversations a user has, one statement counts the unread messages of a few of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from chatd.features.own import MAX_UNREAD_CONVERSATIONS
+from chatd.ids import uuid7
+from chatd.node.views import COUNTED_PER_STATEMENT
+from chatd.store import queries
+from chatd.store.postgres import Connection, Postgres
+from tests.support import Daemon, Person
+
+CONVERSATIONS = 230
+EACH = 8
+# An index scan counts a row twice: in the index and in the table.
+MAX_READS = 2 * EACH * COUNTED_PER_STATEMENT
+WRITE = """
+insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, created_at)
+select 'default', w.id, g, 2 + g, gen_random_uuid(), $2, w.id || '-' || g, 'hello', 1
+from unnest($1::uuid[]) as w (id) cross join generate_series(1, $3::int) g"""
+READS = """
+select coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::int
+from pg_stat_xact_user_tables where relname = 'messages'"""
+
+
+async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) -> list[str]:
+    """Groups of the two, the later ones active later, with a few messages; `seq` says how many there were."""
+    ids = [uuid7(number) for number in range(CONVERSATIONS)]
+    for number, id_ in enumerate(ids):
+        members = [sender.user, reader.user]
+        await db.run(queries.load("conversations").create_group, "default", id_, "many", members[0], members, number)
+    await db.run(WRITE, ids, sender.user, EACH)
+    await db.run("update conversations set seq = $2, rev = rev + $2 where id = any($1::uuid[])", ids, seq)
+    await db.run("analyze")
+    return ids
+
+
+@contextmanager
+def counted_reads() -> Iterator[list[int]]:
+    """Rows of messages that each piece of work reads, as long as the block lasts."""
+    found: list[int] = []
+    original = Connection.within
+
+    async def within(self: Connection, work: Any, timeout: float) -> Any:
+        async def counted(connection: Any) -> Any:
+            async with connection.transaction():
+                before = await connection.fetchval(READS)
+                result = await work(connection)
+                found.append(await connection.fetchval(READS) - before)
+                return result
+
+        return await original(self, counted, timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "within", within)
+        yield found
+
+
+async def test_one_statement_counts_in_a_few_conversations(daemon: Daemon, db: Postgres) -> None:
+    async with daemon.person() as ann, daemon.person() as ben:
+        ids = await conversations(db, ann, ben, EACH)
+        with counted_reads() as reads:
+            total = (await ben.call("unread.total"))["total"]
+        assert total == {"unread": EACH * 200, "conversations": MAX_UNREAD_CONVERSATIONS, "mentions": 0}
+        assert EACH * COUNTED_PER_STATEMENT <= max(reads) <= MAX_READS
+        with counted_reads() as reads:
+            listed = await ben.call("conversation.list", limit=200)
+        assert {one["unread"] for one in listed["items"]} == {EACH}
+        assert max(reads) <= MAX_READS
+        # What is muted does not take the place of what counts.
+        muted = "update members set muted_until = 9e15 where user_id = $1 and conversation = any($2::uuid[])"
+        await db.run(muted, ben.user, ids[10:])
+        assert (await ben.call("unread.total"))["total"] == {"unread": EACH * 10, "conversations": 10, "mentions": 0}
+
+
+async def test_a_page_of_a_sync_ends_where_it_has_counted_enough(daemon: Daemon, db: Postgres) -> None:
+    async with daemon.person() as ann, daemon.person() as ben:
+        ids = await conversations(db, ann, ben, 100_000)
+        sizes, found, more, cursor = [], [], True, {}
+        while more:
+            state = await ben.call("session.sync", **cursor, limit=100)
+            cursor, more = {"cursor": state["cursor"]}, state["more"]
+            sizes.append(len(state["conversations"]))
+            found += [one["id"] for one in state["conversations"]]
+        assert found == sorted(ids)
+        # Each may have 5000 messages to look at.
+        assert max(sizes) == 51
+        assert not (await ben.call("session.sync", **cursor))["conversations"]
