@@ -18,6 +18,11 @@ Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 Bytes = Annotated[int, Meta(ge=1, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
 
+# A time that 0 would not switch off, but make useless: nobody could connect, or no command would be carried out.
+Duration = Annotated[float, Meta(ge=0.001, le=MAX_SECONDS)]
+# Tokens count whole seconds.
+Lifetime = Annotated[float, Meta(ge=1, le=MAX_SECONDS)]
+
 
 def ruled(rule: Callable[[str], None]) -> Meta:
     """A form that `settings` looks at, beyond the type."""
@@ -28,6 +33,7 @@ Host = Annotated[str, ruled(rules.host)]
 Origin = Annotated[str, ruled(rules.origin)]
 NetworkText = Annotated[str, ruled(rules.network)]
 WebAddress = Annotated[str, ruled(rules.web_address)]
+BaseAddress = Annotated[str, ruled(rules.base_address)]
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
 
@@ -56,15 +62,17 @@ class Gateway(Section, frozen=True):
     origins: Annotated[list[Origin], doc('Browser origins that may connect, such as https://chat.example.org; "*" for any.')] = []
     require_origin: Annotated[bool, doc("Refuse clients that send no Origin at all (every browser sends one).")] = False
     trusted_proxies: Annotated[list[NetworkText], doc("Addresses or networks whose X-Forwarded-For is believed.")] = []
-    handshake_timeout: Annotated[Seconds, doc("Seconds a peer has to finish the handshake.")] = 5.0
-    close_timeout: Annotated[Seconds, doc("Seconds a peer has to answer a close.")] = 3.0
-    heartbeat: Annotated[Seconds, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")] = 25.0
+    handshake_timeout: Annotated[Duration, doc("Seconds a peer has to finish the handshake.")] = 5.0
+    close_timeout: Annotated[Duration, doc("Seconds a peer has to answer a close.")] = 3.0
+    heartbeat: Annotated[Duration, doc("Seconds of silence after which the server pings; twice that and the peer is gone.")] = (
+        25.0
+    )
     max_message_bytes: Annotated[Count, doc("Largest message.")] = 65536
     max_frames: Annotated[Count, doc("Most frames of one message.")] = 64
     max_depth: Annotated[Count, doc("Deepest nesting of a message.")] = 16
     outbox_bytes: Annotated[Bytes, doc("Bytes that may wait for a slow reader.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Frames that may wait for a slow reader.")] = 1024
-    stall_timeout: Annotated[Seconds, doc("Seconds after which a reader that takes nothing at all is closed with 4000.")] = 10.0
+    stall_timeout: Annotated[Duration, doc("Seconds after which a reader that takes nothing at all is closed with 4000.")] = 10.0
     backlog: Annotated[Count, doc("Connections that the system keeps waiting for accept.")] = 4096
     reuse_port: Annotated[bool, doc("Let other processes listen on both ports too (SO_REUSEPORT). `--workers` sets it.")] = False
 
@@ -73,8 +81,8 @@ class Http(Section, frozen=True):
     host: Annotated[Host, doc("Address of the HTTP door.")] = "127.0.0.1"
     port: Annotated[Port, doc("Port of the HTTP door; 0 lets the system choose.")] = 8081
     max_body_bytes: Annotated[Count, doc("Largest request body.")] = 65536
-    body_timeout: Annotated[Seconds, doc("Seconds a request body may take.")] = 10.0
-    answer_timeout: Annotated[Seconds, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
+    body_timeout: Annotated[Duration, doc("Seconds a request body may take.")] = 10.0
+    answer_timeout: Annotated[Duration, doc("Seconds that sending an answer may take; files and exports too.")] = 600.0
     backends: Annotated[
         list[NetworkText],
         doc("Addresses or networks of backends of yours: they may have any number of connections and requests."),
@@ -90,7 +98,7 @@ class PostgresSection(Section, frozen=True):
     user_connections: Annotated[Count, doc("Connections of the pool that one user's commands use at once; more wait.")] = 2
     reserved: Annotated[Count, doc("Connections of the pool for sign-in and background work only.")] = 2
     timeout: Annotated[
-        Seconds,
+        Duration,
         doc("Seconds a statement may take, and a command with all of its statements, before the sender is told `timeout`."),
     ] = 5.0
     allow_unsafe_durability: Annotated[
@@ -121,9 +129,9 @@ class Auth(Section, frozen=True):
     jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https address), for all but HS256.")] = ""
     issuer: Annotated[str, doc("Required `iss` of a token; empty: not looked at.")] = ""
     audience: Annotated[str, doc("Required `aud` of a token; empty: not looked at.")] = ""
-    access_ttl: Annotated[Seconds, doc("Seconds an access token lives.")] = 900.0
-    refresh_ttl: Annotated[Seconds, doc("Seconds a refresh token lives, counted anew at each rotation.")] = 2_592_000.0
-    ticket_ttl: Annotated[Seconds, doc("Seconds a connection ticket lives.")] = 30.0
+    access_ttl: Annotated[Lifetime, doc("Seconds an access token lives.")] = 900.0
+    refresh_ttl: Annotated[Lifetime, doc("Seconds a refresh token lives, counted anew at each rotation.")] = 2_592_000.0
+    ticket_ttl: Annotated[Lifetime, doc("Seconds a connection ticket lives.")] = 30.0
     leeway: Annotated[Seconds, doc("Seconds of clock difference that are forgiven.")] = 5.0
     anonymous: Annotated[bool, doc("Let anybody sign up with nothing but a device id.")] = True
     create_users: Annotated[bool, doc("A valid token of an unknown user id makes that user.")] = True
@@ -177,7 +185,7 @@ class Journal(Section, frozen=True):
     batch: Annotated[Count, doc("Most messages of one commit.")] = 500
     waiting: Annotated[Count, doc("Most messages that may wait for a commit; more are refused.")] = 20_000
     deadline: Annotated[
-        Seconds, doc("Seconds a message may take from its arrival to its commit before its sender is told `unavailable`.")
+        Duration, doc("Seconds a message may take from its arrival to its commit before its sender is told `unavailable`.")
     ] = 5.0
 
 
@@ -196,7 +204,7 @@ class Hook(Section, frozen=True):
     url: Annotated[WebAddress, doc("Address that is asked before a message is stored; empty: nobody is.")] = ""
     secret: Annotated[str, doc("Key of the signature under each question, at least 32 bytes.")] = ""
     secret_file: Annotated[str, doc("File that holds the secret, instead of secret.")] = ""
-    timeout: Annotated[Seconds, doc("Seconds it has to answer.")] = 1.0
+    timeout: Annotated[Duration, doc("Seconds it has to answer.")] = 1.0
     on_failure: Annotated[
         Literal["allow", "reject"], doc("When it does not: allow stores the message, reject answers `unavailable`.")
     ] = "reject"
@@ -207,7 +215,7 @@ class Hook(Section, frozen=True):
 class Match(Section, frozen=True):
     relax: Annotated[Seconds, doc("Seconds after which `should` is given up; twice that tags, then recent partners.")] = 5.0
     confirm: Annotated[Seconds, doc("Seconds that both have to confirm a pair; 0: nobody has to.")] = 0.0
-    longest: Annotated[Seconds, doc("Seconds after which a ticket expires.")] = 600.0
+    longest: Annotated[Duration, doc("Seconds after which a ticket expires.")] = 600.0
     grace: Annotated[Seconds, doc("Seconds that somebody who lost the connection keeps the ticket, or the match.")] = 10.0
     recent: Annotated[
         int, Meta(ge=0, le=10_000), doc("Last partners that are not met again as long as there is somebody else.")
@@ -262,7 +270,7 @@ class Presence(Section, frozen=True):
 class Uploads(Section, frozen=True):
     dir: Annotated[str, doc("Folder of the files; empty: uploads below data.dir. Nodes on several machines need a bucket.")] = ""
     s3_endpoint: Annotated[
-        WebAddress, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")
+        BaseAddress, doc("Address of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")
     ] = ""
     s3_bucket: Annotated[str, doc("Bucket of the files, instead of a folder.")] = ""
     s3_region: Annotated[str, doc("Region that requests are signed for.")] = "us-east-1"
@@ -271,14 +279,14 @@ class Uploads(Section, frozen=True):
     s3_secret_file: Annotated[str, doc("File that holds the secret access key, instead of s3_secret.")] = ""
     max_bytes: Annotated[Bytes, doc("Largest file.")] = 10_485_760
     max_pixels: Annotated[Count, doc("Most pixels of an image, all its frames together.")] = 25_000_000
-    timeout: Annotated[Seconds, doc("Seconds that sending a file may take.")] = 60.0
+    timeout: Annotated[Duration, doc("Seconds that sending a file may take.")] = 60.0
     user_quota_bytes: Annotated[Bytes, doc("Most bytes that one user may store within 24 hours.")] = 104_857_600
     address_quota_bytes: Annotated[
         Bytes, doc("Most bytes that all anonymous accounts of one address (/64 for IPv6) may store within 24 hours.")
     ] = 1_073_741_824
     user_per_minute: Annotated[Count, doc("Most uploads of one user in a minute, on each node.")] = 30
     public_url: Annotated[
-        WebAddress, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
+        BaseAddress, doc("Where clients reach the HTTP door, best a host that serves nothing else; empty: its address.")
     ] = ""
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?|/")
+PATH = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?|/")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HOST = 253
 
@@ -67,6 +67,13 @@ def web_address(value: str) -> None:
     if not value.startswith(("http://", "https://")):
         raise ValueError("expected an address such as https://example.org")
     checked_url(value)
+
+
+def base_address(value: str) -> None:
+    """An address that paths are appended to."""
+    web_address(value)
+    if set("?#").intersection(value):
+        raise ValueError("expected an address without ? and #, such as https://example.org")
 
 
 def postgres_address(value: str) -> None:

@@ -266,6 +266,8 @@ def problem_with(key: str, value: Any, source: str = "") -> str:
     try:
         msgspec.convert({name: value}, kind)
         apply_rules(hints_of(kind, rules=True)[name], value)
+        if value == "" and getattr(kind(), name):
+            return "it is empty: leave it out for the default"
     except msgspec.ValidationError as error:
         return str(error).partition(" - at")[0]
     except ValueError as error:

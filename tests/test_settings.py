@@ -1,5 +1,6 @@
 """Where the configuration comes from, and what is said when it is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,51 @@ BAD = [
     "http://a:0", "://", "[::1", "10.0.0.1/33", "999.1.1.1", "a..b", "verbose", "none", "/../..", "no slash", "x" * 500, '"',
     "'", '"x', "\u202e", "postgresql://u:p/w@h/d", "redis://h:x", "[" * 5000, "'a\nb'",
 ]  # fmt: skip
+
+
+# Values that leave a daemon nobody can use, open it to others than were meant, or do nothing at all.
+USELESS = [
+    *(f"{key}=" for key in ("gateway.host", "http.host", "gateway.path", "data.dir", "redis.prefix", "redis.stream_key")),
+    *(f"gateway.path={path}" for path in ("/v1/../ws", "/./ws", "/..", "/v1//ws")), "gateway.host=*", "uploads.s3_region=",
+    *(f"gateway.{key}={value}" for key in ("heartbeat", "handshake_timeout", "stall_timeout") for value in ("0", "1e-9")),
+    "http.answer_timeout=0", "http.body_timeout=0.0", "postgres.timeout=0", "journal.deadline=0", "uploads.timeout=0",
+    "match.longest=0", "hook.timeout=0", "auth.access_ttl=0", "auth.access_ttl=0.5", "auth.refresh_ttl=0", "auth.ticket_ttl=0.9",
+    "uploads.public_url=https://a.test/?x=y", "uploads.public_url=https://a.test/#x", "uploads.s3_endpoint=https://s3.test?region=x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", USELESS)
+def test_a_value_that_makes_a_useless_daemon_is_refused(setting: str) -> None:
+    """B7 and F5 of issue 9. An empty variable is no request for the wildcard address."""
+    key, _, value = setting.partition("=")
+    with pytest.raises(ConfigError, match=re.escape(f"{key} = ")):
+        load(None, {variable_of(key): value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h/0?foo=bar", "redis://h/x", "redis://h/-1", "redis://h/0/1", "redis://h/0?db=x", "rediss://h/0?ssl_cert_reqs=foo",
+        "redis://h/0?ssl_cert_reqs=none", "unix:///s?foo=bar", "redis://h?socket_timeout=abc",
+    ],
+)  # fmt: skip
+def test_an_address_of_redis_with_an_unknown_option_is_refused_before_the_start(url: str) -> None:
+    found = [line for line in faults(load(None, {"CHATD_REDIS__URL": url}).config) if "redis.url cannot be read" in line]
+    assert len(found) == 1
+
+
+def test_sections_whose_names_belong_to_nothing_are_named(tmp_path: Path) -> None:
+    secret = f'secret = "{"s" * 32}"'
+    path = tmp_path / "chatd.toml"
+    path.write_text(
+        f'[auth]\n{secret}\n[tenants.default]\n{secret}\n[tenants.good]\n{secret}\n[tenant_filters.acme]\nlinks = "none"\n'
+        '[tenant_filters.good]\nlinks = "none"\n[queues."A B"]\nsize = 2\n[queues."x\\u001b"]\nsize = 2\n'
+        "[queues.good]\nsize = 2\n"
+    )
+    (said,) = faults(load(path, {}).config)
+    assert said.isprintable()
+    assert [name in said for name in ("[tenants.default]", "[tenant_filters.acme]", "[queues.A B]", "[queues.x?]")] == [True] * 4
+    assert "good" not in said
 
 
 def every_setting() -> list[str]:

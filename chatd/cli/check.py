@@ -1,5 +1,6 @@
 """chatd check"""
 
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ from chatd.cli.finding import Finding
 from chatd.cli.places import folder_finding, port_finding
 from chatd.cli.printing import out, styled
 from chatd.config import Config
+from chatd.domain.tokens import DEFAULT_TENANT
 from chatd.errors import OperatorError, Refused
 from chatd.node.admins import Admins
 from chatd.node.keys import Keyring, WeakKey
 from chatd.node.screening import CannotScreen, check_screening
-from chatd.settings import Loaded, effective
+from chatd.settings import Loaded, effective, one_line
 from chatd.store import migrations, releases
 from chatd.store.blob_stores import BlobsError, check_bucket, open_blobs
 from chatd.store.blobs import new_key
@@ -115,10 +117,27 @@ def settings(config: Config) -> Iterator[Finding]:
     except WeakKey as error:
         fix = "run `chatd init`, or set what it names to 32 random bytes or more"
         yield Finding("keys", False, str(error), fix, "settings.keys")
+    if unknown := names_without_effect(config):
+        yield Finding("names", False, "; ".join(unknown), "correct the names of these sections", "settings.names")
     try:
         check_screening(config)
     except CannotScreen as error:
         yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
+
+
+# What `queue` of match.find can name.
+QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
+
+
+def names_without_effect(config: Config) -> list[str]:
+    """Sections whose names belong to nothing, so that nothing that is set there would count."""
+    tenants = {DEFAULT_TENANT, *config.tenants}
+    found = [f"[tenants.{DEFAULT_TENANT}] would replace [auth]: set it there"] if DEFAULT_TENANT in config.tenants else []
+    found += [
+        f"[tenant_filters.{one_line(name)}]: no tenant has this name" for name in config.tenant_filters if name not in tenants
+    ]
+    queues = [name for name in config.queues if QUEUE.fullmatch(name) is None]
+    return found + [f"[queues.{one_line(name)}]: expected small letters, digits, - and _, at most 32" for name in queues]
 
 
 def faults(config: Config) -> list[str]:

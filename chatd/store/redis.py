@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 import trio_asyncio
@@ -139,6 +140,13 @@ def is_server_fault(error: Exception | None) -> bool:
     return isinstance(error, SERVER_FAULTS) or any(code in str(error) for code in SERVER_FAULT_CODES)
 
 
+def check_number(url: str) -> None:
+    """That the path of the address is the number of a database: any other would count as 0. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError(parts.path)
+
+
 def client_of(settings: RedisSection, url: str) -> "Client":
     """By url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
@@ -150,8 +158,12 @@ def client_of(settings: RedisSection, url: str) -> "Client":
     }
     if url:
         try:
-            return Client.from_url(url, **common)
-        except ValueError:
+            client = Client.from_url(url, **common)
+            # What it does not know among the options of the address shows when a connection is made, not yet opened.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            check_number(url)
+            return client
+        except (ValueError, TypeError, RedisError):
             form = "redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// for TLS, unix:///PATH for a socket)"
             raise BadAddress(f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
     return Client(
