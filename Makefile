@@ -40,7 +40,7 @@ layers: $(VENV)/.dev
 # The generated files: docs/protocol.md and its neighbours, the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py
-	$(BIN)/python -c "from chatd.template import template; print(template({}), end='')" > chatd.toml
+	$(BIN)/python -c "from chatd.core.template import template; print(template({}), end='')" > chatd.toml
 
 # Versions and hashes, for every platform, and no download addresses.
 lock: $(VENV)/.dev

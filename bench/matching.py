@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
-from chatd.domain.criteria import Accept, Ticket
-from chatd.domain.match_steps import Paired, Queue, Step
-from chatd.domain.matchmaking import Pool
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.pool import Pool
+from chatd.matching.pool_events import Paired, Queue, Step
 
 SIZES = (100, 1_000, 10_000, 100_000)
 # Nobody's demands loosen while it is measured, but where that is what is measured.

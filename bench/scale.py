@@ -24,10 +24,11 @@ import asyncpg
 import trio
 
 from bench.scale_data import FILL, HOT, PATIENT, SETTINGS, sample
-from chatd.config import PostgresSection
-from chatd.store import embedded_postgres, migrations, queries
-from chatd.store.postgres import prepare, server_settings
-from chatd.store.statements import NESTED
+from chatd.conversations.log.statements import NESTED
+from chatd.core.config import PostgresSection
+from chatd.db import migrations, queries
+from chatd.db.embedded import postgres
+from chatd.db.postgres import prepare, server_settings
 
 LARGE = ("messages", "members", "conversations", "users", "search_index", "reactions", "mentions", "marks")
 # Nothing may be lost, but nobody waits for this one.
@@ -115,7 +116,7 @@ def main() -> None:
     if options.dsn:
         sys.exit(0 if asyncio.run(scale(options.dsn, options.messages, options.rounds)) else 1)
     folder = Path(tempfile.mkdtemp(prefix="chatd-scale-"))
-    server = embedded_postgres.Server(folder / "postgres", QUICK)
+    server = postgres.Server(folder / "postgres", QUICK)
     trio.run(server.start)
     try:
         fine = asyncio.run(scale(server.dsn, options.messages, options.rounds))

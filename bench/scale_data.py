@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from chatd.ids import NIL
+from chatd.core.ids import NIL
 
 
 def uuid_of(kind: str, number: str) -> str:

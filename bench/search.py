@@ -22,13 +22,14 @@ from uuid import UUID
 import trio
 import trio_asyncio
 
-from chatd.config import PostgresSection
-from chatd.domain.search_query import parse
-from chatd.node.context import Ctx
-from chatd.node.indexer import Indexer
-from chatd.node.searching import Search
-from chatd.store import embedded_postgres, migrations
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.app.context import Ctx
+from chatd.core.config import PostgresSection
+from chatd.db import migrations
+from chatd.db.embedded import postgres
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.search.indexer import Indexer
+from chatd.search.page import Search
+from chatd.search.query import parse
 
 YEARS = 3
 DAY = 86_400_000
@@ -199,7 +200,7 @@ async def searches(db: Postgres, words: Vocabulary, rng: random.Random, count: i
 
 
 async def bench(arguments: argparse.Namespace, folder: Path) -> None:
-    server = embedded_postgres.Server(folder, {"shared_buffers": "512MB", "max_wal_size": "4GB"})
+    server = postgres.Server(folder, {"shared_buffers": "512MB", "max_wal_size": "4GB"})
     await server.start()
     try:
         async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection(timeout=60)) as db:

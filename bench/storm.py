@@ -32,7 +32,7 @@ from bench.report import Bench, Figures, Goal, main
 from bench.servers import Chatd, Server, token, upgrade
 from bench.wire import frame
 from chatd.client.backoff import Backoff
-from chatd.store.embedded_postgres import binaries
+from chatd.db.embedded.postgres import binaries
 
 PER_ADDRESS = 80
 RESET = struct.pack("ii", 1, 0)

@@ -12,56 +12,60 @@ import trio
 import trio_asyncio
 from msgspec.structs import replace
 
-from chatd import features, log
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.errors import OperatorError, Refused
-from chatd.features import auth
+from chatd import features
+from chatd.accounts import authentication, commands, jwks
+from chatd.accounts.keys import Keyring
+from chatd.accounts.range_ban_sweep import RangeBans
+from chatd.app import installation, jobs
+from chatd.app.command_metrics import Meters
+from chatd.app.context import Node
+from chatd.app.listening import open_listener
+from chatd.app.maintenance import Maintenance
+from chatd.app.rate_limits import AddressLimits, UserLimits
+from chatd.app.registry import Registry, load
+from chatd.cluster.bus import Bus
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import DrainNodes
+from chatd.cluster.peer_watch import PeerWatch
+from chatd.conversations.log.writer import Journal, open_journal
+from chatd.conversations.messages.screening import open_screening
+from chatd.conversations.unread_counters import Recounts
+from chatd.core import log
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.health import Health
+from chatd.core.ids import uuid7
+from chatd.core.settings import with_installation_secret
+from chatd.db import migrations, stale_statistics, write_probe
+from chatd.db.embedded.select import open_servers, uses_embedded_redis
+from chatd.db.pooling import pooling_problem
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.db.postgres_faults import NO_POOLER
+from chatd.db.redis import Redis, open_redis
 from chatd.gateway.admission import Admission
-from chatd.gateway.door import Door, Guest
+from chatd.gateway.connection import Door, Guest
 from chatd.gateway.listener import Listener
 from chatd.gateway.session import Desk
-from chatd.health import Health
 from chatd.http import starting
+from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
-from chatd.ids import uuid7
-from chatd.listening import open_listener
-from chatd.node import installation, jwks, reports, roster, rounds, sign_in, stale_statistics, uploads, write_probe
-from chatd.node.admins import Admins
-from chatd.node.cluster import Cluster
-from chatd.node.context import Node
-from chatd.node.drain import Drain
-from chatd.node.headcount import Headcount
-from chatd.node.hub import Hub
-from chatd.node.indexer import Indexer
-from chatd.node.keys import Keyring
-from chatd.node.limits import AddressLimits, UserLimits
-from chatd.node.maintenance import Maintenance
-from chatd.node.matcher import Matcher
-from chatd.node.meters import Meters
-from chatd.node.orders import DrainNodes
-from chatd.node.peer_watch import PeerWatch
-from chatd.node.presence import Presence
-from chatd.node.questions import Questions
-from chatd.node.range_bans import RangeBans
-from chatd.node.recounts import Recounts
-from chatd.node.registry import Registry, load
-from chatd.node.screening import open_screening
-from chatd.node.statistics import Watch
-from chatd.node.timers import Wheel
-from chatd.node.veils import Veils
-from chatd.settings import with_installation_secret
-from chatd.store import migrations
-from chatd.store.blob_stores import open_blobs
-from chatd.store.blobs import Blobs
-from chatd.store.bus import Bus
-from chatd.store.journal import Journal, open_journal
-from chatd.store.pooling import pooling_problem
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.postgres_faults import NO_POOLER
-from chatd.store.redis import Redis, open_redis
-from chatd.store.servers import open_servers, uses_embedded_redis
+from chatd.matching.aliases.alias_store import Veils
+from chatd.matching.service import Matcher
+from chatd.moderation import reports
+from chatd.operations import node_registry
+from chatd.operations.node_queries import Questions
+from chatd.operations.snapshot import Watch
+from chatd.presence.online_count import Headcount
+from chatd.presence.service import Presence
+from chatd.realtime.drain import Drain
+from chatd.realtime.hub import Hub
+from chatd.realtime.timer_wheel import Wheel
+from chatd.search.indexer import Indexer
+from chatd.uploads import service
+from chatd.uploads.blobs import Blobs
+from chatd.uploads.open import open_blobs
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -145,7 +149,7 @@ async def open_node(config: Config, keys: Keyring, health: Health) -> AsyncItera
                 headcount=Headcount(db, presence, config.presence.shown_to),
                 maintenance=maintenance,
                 keys=keys,
-                sign_in=sign_in.SignIn(config, keys, db),
+                sign_in=authentication.SignIn(config, keys, db),
                 sign_ups=AddressLimits(limits.signups_per_minute),
                 limits=UserLimits.of_commands(limits),
                 meters=Meters(),
@@ -191,8 +195,8 @@ def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
     start = partial(node.health.start, nursery)
     start("signing keys", jwks.watch, node.keys)
     start("sweep", sweep, node)
-    for job, pause_s in rounds.JOBS.items():
-        start(f"round {job.__name__}", rounds.turn, node, job, pause_s)
+    for job, pause_s in jobs.JOBS.items():
+        start(f"round {job.__name__}", jobs.turn, node, job, pause_s)
     start("timers", wheel.run)
     start("write probe", write_probe.watch, node.db)
     start("stale statistics", stale_statistics.watch, node.db)
@@ -244,7 +248,7 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
     for migration in await migrations.migrate(db):
         LOG.info("migrated", extra={"migration": migration.name})
     await installation.check_secret(db, config.data.secret)
-    await sign_in.ensure_tenants(db, keys, now_ms())
+    await authentication.ensure_tenants(db, keys, now_ms())
 
 
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
@@ -290,7 +294,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(doors.addresses)
-        async with roster.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
+        async with node_registry.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
             in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
         soon = trio.current_time() + LAST_REQUESTS
         deadline = max(soon, drain.deadline) if in_order else soon
@@ -351,10 +355,10 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
 
 async def sweep(node: Node) -> None:
     """Forget expired tokens and tickets, unused uploads and old reports, every hour. What is refused is tried again then."""
-    unused = uploads.Sweep(node)
+    unused = service.Sweep(node)
     while True:
         with suppress(Refused):
-            await auth.sweep(node.db, node.clock(), node.config.auth.leeway)
+            await commands.sweep(node.db, node.clock(), node.config.auth.leeway)
             await reports.sweep(node.db, node.config.moderation, node.clock())
             await unused.run(node.clock())
         await trio.sleep(SWEEP_EVERY)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatd.config import Admin, Config, PostgresSection, Tenant
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.config import Admin, Config, PostgresSection, Tenant
+from chatd.db.postgres import Postgres, open_postgres
 from tests.support import Answer, Daemon, Person, running
 
 ANN = "ann-0123456789abcdef0123456789abcdef"

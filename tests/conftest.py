@@ -15,9 +15,11 @@ import pytest
 import trio
 import trio_asyncio
 
-from chatd.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
-from chatd.store import embedded_postgres, embedded_redis, migrations
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.db import migrations
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres, open_postgres
 from tests.support import Daemon, running
 
 # Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.

@@ -13,19 +13,19 @@ from typing import Any, get_args
 import pytest
 
 from chatd import __version__, features
-from chatd.config import Admin, Config
-from chatd.http import metrics
+from chatd.app.registry import load
+from chatd.conversations.entities import Message
+from chatd.conversations.message_shapes import SHAPES, Act
+from chatd.core.config import Admin, Config
+from chatd.core.template import template
+from chatd.db import queries
+from chatd.db.migrations import available
+from chatd.db.postgres import Postgres
 from chatd.http.app import quart_app
-from chatd.node.drain import Drain
-from chatd.node.registry import load
-from chatd.store import queries
-from chatd.store.migrations import available
-from chatd.store.postgres import Postgres
-from chatd.template import template
-from chatd.wire.entities import Message
-from chatd.wire.generated import generated
-from chatd.wire.python_types import python_types
-from chatd.wire.shapes import SHAPES, Act
+from chatd.operations import metrics
+from chatd.realtime.drain import Drain
+from chatd.wire.reference.files import generated
+from chatd.wire.reference.python_types import python_types
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "chatd").rglob("*.py"))

@@ -1,6 +1,6 @@
 """The clock of those who wait."""
 
-from chatd.clock import steady
+from chatd.core.clock import steady
 
 
 def test_it_does_not_jump_with_the_clock_on_the_wall() -> None:

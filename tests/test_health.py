@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.errors import Refused
-from chatd.health import LONGEST_PAUSE_S, Condition, Health, cause_of, keep
+from chatd.core.errors import Refused
+from chatd.core.health import LONGEST_PAUSE_S, Condition, Health, cause_of, keep
 
 Lines = Callable[[], list[tuple[str, str]]]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.health import Health
-from chatd.listening import Acceptor, bound, drop_connection_requests, open_listener
+from chatd.app.listening import Acceptor, bound, drop_connection_requests, open_listener
+from chatd.core.health import Health
 from tests.support import PATIENCE, eventually
 
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from chatd.log import JsonLines, TextLines, clean
+from chatd.core.log import JsonLines, TextLines, clean
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 

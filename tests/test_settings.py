@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from chatd.cli.check import faults
-from chatd.config import NAMED, is_secret
-from chatd.settings import ConfigError, effective, ensure_secrets, kind_of, known_keys, load, type_of, variable_of
-from chatd.template import template, toml
+from chatd.core.config import NAMED, is_secret
+from chatd.core.settings import ConfigError, effective, ensure_secrets, kind_of, known_keys, load, type_of, variable_of
+from chatd.core.template import template, toml
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

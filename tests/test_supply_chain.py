@@ -10,7 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from chatd.store import embedded_postgres, redis_servers, releases
+from chatd.db import releases
+from chatd.db.embedded import postgres, redis_servers
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
@@ -97,7 +98,7 @@ def test_no_declared_library_is_unused() -> None:
 def test_floors_of_the_servers_in_the_wheels() -> None:
     redis = redis_servers.bundled()
     assert not releases.is_old(redis.kind, redis.version)
-    done = subprocess.run([embedded_postgres.binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run([postgres.binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
     assert not releases.is_old("postgres", releases.parse_version(done.stdout, 2)), done.stdout
 
 

@@ -4,6 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from chatd.accounts import bans
+from chatd.accounts.bans import BadRange
+from chatd.app import audit_log
+from chatd.app.installation import check_secret
 from chatd.cli.cluster import tell_nodes
 from chatd.cli.common import (
     AlwaysJson,
@@ -21,13 +25,10 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import records, say
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.ids import is_uuid
-from chatd.node import audit as audit_log
-from chatd.node import bans, orders
-from chatd.node.bans import BadRange
-from chatd.node.installation import check_secret
+from chatd.cluster import control_messages
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.ids import is_uuid
 
 app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
 
@@ -58,18 +59,18 @@ def add(
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    order: orders.CloseRange | orders.CloseUser
+    order: control_messages.CloseRange | control_messages.CloseUser
     async with database(config) as db:
         if address is not None:
             hash_ = hash_of(config, address)
             await check_secret(db, config.data.secret)
             say(await bans.ban_range(db, operator(tenant), hash_, reason, until))
-            order = orders.CloseRange(tenant, hash_, now_ms())
+            order = control_messages.CloseRange(tenant, hash_, now_ms())
         else:
             assert user is not None
             say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
             # From here the time counts until their sockets are closed.
-            order = orders.CloseUser(tenant, user, "banned", None, now_ms())
+            order = control_messages.CloseUser(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)
 
 

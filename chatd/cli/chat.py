@@ -28,7 +28,7 @@ from chatd.client.types import (
     Message,
     MessageNew,
 )
-from chatd.ids import is_uuid
+from chatd.core.ids import is_uuid
 
 HELP = """\
 /to ID, NAME or TITLE: talk to somebody, or in a group   /list: conversations

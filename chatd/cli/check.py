@@ -11,29 +11,29 @@ import typer
 from msgspec import to_builtins
 from trio.to_thread import run_sync as in_thread
 
-from chatd import setting_rules
+from chatd.accounts.keys import Keyring, WeakKey
+from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.finding import Finding
 from chatd.cli.places import folder_finding, port_finding
 from chatd.cli.printing import out, styled
-from chatd.config import Config
-from chatd.domain.tokens import DEFAULT_TENANT
-from chatd.errors import OperatorError, Refused
-from chatd.node.admins import Admins
-from chatd.node.keys import Keyring, WeakKey
-from chatd.node.screening import CannotScreen, check_screening
-from chatd.settings import Loaded, effective, one_line
-from chatd.store import migrations, releases
-from chatd.store.blob_stores import BlobsError, check_bucket, open_blobs
-from chatd.store.blobs import new_key
-from chatd.store.embedded import EmbeddedError, is_locked
-from chatd.store.pooling import pooling_problem
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.postgres_faults import NO_POOLER
-from chatd.store.postgres_faults import fix_of as postgres_fix
-from chatd.store.redis import BadAddress, Redis, client_of, open_redis
-from chatd.store.redis_faults import fix_of as redis_fix
-from chatd.store.servers import join_servers, uses_embedded_postgres, uses_embedded_redis
+from chatd.conversations.messages.screening import CannotScreen, check_screening
+from chatd.core import setting_rules
+from chatd.core.config import Config
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.settings import Loaded, effective, one_line
+from chatd.db import migrations, releases
+from chatd.db.embedded.folder_lock import EmbeddedError, is_locked
+from chatd.db.embedded.select import join_servers, uses_embedded_postgres, uses_embedded_redis
+from chatd.db.pooling import pooling_problem
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.db.postgres_faults import NO_POOLER
+from chatd.db.postgres_faults import fix_of as postgres_fix
+from chatd.db.redis import BadAddress, Redis, client_of, open_redis
+from chatd.db.redis_faults import fix_of as redis_fix
+from chatd.http.admin_tokens import Admins
+from chatd.uploads.blobs import new_key
+from chatd.uploads.open import BlobsError, check_bucket, open_blobs
 
 SPARE_DESCRIPTORS = 100
 RAISE_FILES = "raise the limit: ulimit -n, or LimitNOFILE= of systemd"

@@ -1,4 +1,4 @@
-"""Telling the nodes that run, and asking them. See `chatd/node/questions.py` for those who answer."""
+"""Telling the nodes that run, and asking them. See `chatd/operations/node_queries.py` for those who answer."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -11,14 +11,14 @@ from msgspec import Struct
 from chatd.cli.common import cause_of, failed
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.errors import Refused
-from chatd.ids import uuid7
-from chatd.node import orders
-from chatd.node.answers import Answer
-from chatd.store.bus_entries import announce, recent
-from chatd.store.redis import Redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import announce, recent
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.db.redis import Redis
+from chatd.operations.node_query_types import Answer
 
 T = TypeVar("T")
 # Seconds that nodes have to answer, and between two looks.
@@ -41,11 +41,11 @@ class Answers(Struct, Generic[T]):
     silent: dict[str, str]
 
 
-async def tell_nodes(config: Config, order: orders.Order) -> None:
+async def tell_nodes(config: Config, order: control_messages.Order) -> None:
     """All nodes that run, of what is committed: it is done, whether they can be told or not."""
     async with redis_alone(config) as redis:
         try:
-            await announce(redis, uuid7(now_ms()), orders.encode_order(order))
+            await announce(redis, uuid7(now_ms()), control_messages.encode_order(order))
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
             warn(f"it is done, but the nodes could not be told: {why}. Without Redis they look by themselves, within ten seconds")
@@ -53,17 +53,17 @@ async def tell_nodes(config: Config, order: orders.Order) -> None:
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
     """On all nodes. `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed."""
-    await tell_nodes(config, orders.CloseUser(tenant, user, close, None, at))
+    await tell_nodes(config, control_messages.CloseUser(tenant, user, close, None, at))
 
 
-async def ask(redis: Redis, question: Callable[[str], orders.Question], kind: type[T], seconds: int = 3) -> Answers[T]:
+async def ask(redis: Redis, question: Callable[[str], control_messages.Question], kind: type[T], seconds: int = 3) -> Answers[T]:
     """Ask all nodes, and wait until those have answered who were there `seconds` ago, or until it takes too long.
 
     Raises Refused.
     """
     reply, asked_at = uuid7(now_ms()), now_ms()
     found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
-    await announce(redis, reply, orders.encode_order(question(reply)))
+    await announce(redis, reply, control_messages.encode_order(question(reply)))
     with trio.move_on_after(PATIENCE):
         while NO_ANSWER in found.silent.values():
             data = await redis.call("LPOP", redis.key("answers", reply))

@@ -17,13 +17,13 @@ from typing import Annotated, Any, TypeVar
 import trio
 import typer
 
+from chatd.app.audit_log import Actor
 from chatd.cli.printing import complain, err, styled, write_json
-from chatd.clock import now_ms
-from chatd.errors import OperatorError, Refused
-from chatd.ids import is_uuid
-from chatd.node.audit import Actor
-from chatd.settings import ConfigError, Loaded, ensure_secrets, load
-from chatd.store.postgres import ForeignKeyViolation
+from chatd.core.clock import now_ms
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.ids import is_uuid
+from chatd.core.settings import ConfigError, Loaded, ensure_secrets, load
+from chatd.db.postgres import ForeignKeyViolation
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import trio_asyncio
 from msgspec.structs import replace
 
-from chatd.config import Config, PostgresSection
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import Redis, open_redis
-from chatd.store.servers import join_servers
+from chatd.core.config import Config, PostgresSection
+from chatd.db.embedded.select import join_servers
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.db.redis import Redis, open_redis
 
 # Seconds that a statement of a command may take: nobody else waits for it.
 PATIENCE = 30.0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from chatd.accounts.keys import token_keys
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
@@ -13,18 +14,17 @@ from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock, Ours
 from chatd.cli.finding import Finding
 from chatd.cli.printing import out
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.domain.installation import fingerprint
-from chatd.errors import Refused
-from chatd.node import orders
-from chatd.node.answers import Health
-from chatd.node.keys import token_keys
-from chatd.settings import Loaded
-from chatd.store.blob_stores import BlobsError, open_blobs
-from chatd.store.embedded import EmbeddedError
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis
+from chatd.cluster import control_messages
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.secrets import fingerprint
+from chatd.core.settings import Loaded
+from chatd.db.embedded.folder_lock import EmbeddedError
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis
+from chatd.operations.node_query_types import Health
+from chatd.uploads.open import BlobsError, open_blobs
 
 # Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
 LIVED = 20
@@ -94,7 +94,7 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
     if not is_well(findings, "redis.server"):
         return 0
     try:
-        found = await ask(redis, orders.AskHealth, Health, LIVED)
+        found = await ask(redis, control_messages.AskHealth, Health, LIVED)
         owner = await redis.call("GET", redis.key("lease", "match"))
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)

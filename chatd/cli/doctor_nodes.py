@@ -7,7 +7,7 @@ from msgspec import Struct
 from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS
 from chatd.cli.cluster import Answers
 from chatd.cli.finding import Finding
-from chatd.node.answers import Health
+from chatd.operations.node_query_types import Health
 
 # Milliseconds that clocks may differ, and within which a gap of the bus is news.
 MOST_SKEW = 1000

@@ -6,13 +6,13 @@ from time import monotonic
 
 from chatd.cli.common import cause_of
 from chatd.cli.finding import Finding
-from chatd.config import Config
-from chatd.errors import OperatorError, Refused
-from chatd.node.write_probe import probe
-from chatd.store import queries
-from chatd.store.migrations import Migration, available, pending
-from chatd.store.postgres import Postgres, Row
-from chatd.store.postgres_faults import fix_of
+from chatd.core.config import Config
+from chatd.core.errors import OperatorError, Refused
+from chatd.db import queries
+from chatd.db.migrations import Migration, available, pending
+from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres_faults import fix_of
+from chatd.db.write_probe import probe
 
 SQL = queries.load("doctor")
 CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)

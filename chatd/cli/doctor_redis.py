@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chatd.cli.finding import Finding
-from chatd.store.redis import Redis
+from chatd.db.redis import Redis
 
 Info = Mapping[str, Any]
 FULL = 0.9

@@ -9,7 +9,7 @@ import typer
 
 from chatd.cli.common import failed, failures
 from chatd.cli.printing import out, styled
-from chatd.template import template
+from chatd.core.template import template
 
 USUAL = Path("chatd.toml")
 

@@ -4,16 +4,17 @@ from typing import Annotated
 
 import typer
 
+from chatd.accounts.token_rules import DEFAULT_TENANT
+from chatd.app import audit_log
+from chatd.app.maintenance import change
 from chatd.cli.cluster import no_node, tell_nodes
 from chatd.cli.common import ConfigFile, failed, load_or_exit, operator, run_async, seconds_of
 from chatd.cli.databases import database, databases
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.domain.tokens import DEFAULT_TENANT
-from chatd.ids import uuid7
-from chatd.node import audit, orders
-from chatd.node.maintenance import change
-from chatd.store.bus_entries import announce, recent
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import announce, recent
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.ids import uuid7
 
 app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)
 
@@ -42,7 +43,7 @@ def off(config: ConfigFile = None) -> None:
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
         await change(db, operator(DEFAULT_TENANT), enabled, message, retry_after)
-    await tell_nodes(config, orders.MaintenanceChanged())
+    await tell_nodes(config, control_messages.MaintenanceChanged())
 
 
 def drain(
@@ -68,5 +69,7 @@ async def order_drain(config: Config, node: str, seconds: float) -> None:
         if node and node not in running:
             raise failed(f"no node {node} runs; see `chatd nodes`")
         actor = operator(DEFAULT_TENANT)
-        await audit.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
-        await announce(redis, uuid7(now_ms()), orders.encode_order(orders.DrainNodes(node, seconds, actor.name)))
+        await audit_log.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
+        await announce(
+            redis, uuid7(now_ms()), control_messages.encode_order(control_messages.DrainNodes(node, seconds, actor.name))
+        )

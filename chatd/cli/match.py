@@ -11,11 +11,11 @@ from rich.table import Table
 from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, write_json
-from chatd.config import Config
-from chatd.domain.match_replay import Summary, Timed, as_it_was, under
-from chatd.node.pairing import queues_of
-from chatd.store.mirror import Mirror
-from chatd.store.mirror_pages import Line
+from chatd.core.config import Config
+from chatd.matching.event_log import Mirror
+from chatd.matching.event_log_pages import Line
+from chatd.matching.pairing import queues_of
+from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
 app = typer.Typer(no_args_is_help=True, help="The match pool: its journal, and what other rules would have made of it.")
 NAMES = {

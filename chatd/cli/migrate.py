@@ -3,8 +3,8 @@
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import database
 from chatd.cli.printing import out
-from chatd.config import Config
-from chatd.store import migrations
+from chatd.core.config import Config
+from chatd.db import migrations
 
 
 def migrate(config: ConfigFile = None, json: AsJson = False) -> None:

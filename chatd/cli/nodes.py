@@ -9,9 +9,9 @@ from chatd.cli.cluster import no_node
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, plain, table_of
-from chatd.config import Config
-from chatd.node import roster
-from chatd.node.statistics import Snapshot
+from chatd.core.config import Config
+from chatd.operations import node_registry
+from chatd.operations.snapshot import Snapshot
 
 COLORS = {"ready": "green", "maintenance": "yellow", "draining": "red"}
 
@@ -61,4 +61,4 @@ def state_of(state: str) -> Text:
 
 async def find_nodes(config: Config) -> list[Snapshot]:
     async with redis_alone(config) as redis:
-        return await roster.read(redis)
+        return await node_registry.read(redis)

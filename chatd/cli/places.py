@@ -7,8 +7,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+from chatd.app.listening import open_listener
 from chatd.cli.finding import Finding
-from chatd.listening import open_listener
 
 # Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
 LEAST_BYTES, ANSWER_S = 65_536, 1.0

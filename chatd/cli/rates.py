@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chatd.domain.histogram import Histogram, total
-from chatd.node.statistics import Hub, Journal, Snapshot
+from chatd.core.histogram import Histogram, total
+from chatd.operations.snapshot import Hub, Journal, Snapshot
 
 
 class Latency(Struct):

@@ -21,10 +21,10 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, records
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.node import reports
-from chatd.node.reports import Measure, Verdict
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.moderation import reports
+from chatd.moderation.reports import Measure, Verdict
 
 app = typer.Typer(help="What people have reported: look at it, decide.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id.", metavar="REPORT")]

@@ -3,8 +3,8 @@
 from chatd.cli.common import ConfigFile, load_or_exit, run_async
 from chatd.cli.databases import database
 from chatd.cli.printing import out
-from chatd.config import Config
-from chatd.store import queries
+from chatd.core.config import Config
+from chatd.db import queries
 
 SQL = queries.load("restored")
 

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from chatd import __version__, features
+from chatd.app.registry import load
 from chatd.cli.common import AsJson, failures, print_json
 from chatd.cli.printing import out, say, styled
-from chatd.node.registry import load
-from chatd.wire.generated import generated
-from chatd.wire.python_types import python_types
-from chatd.wire.reference import reference
-from chatd.wire.schema import json_schema
+from chatd.wire.reference.files import generated
+from chatd.wire.reference.json_schema import json_schema
+from chatd.wire.reference.markdown import reference
+from chatd.wire.reference.python_types import python_types
 
 
 def schema(

@@ -2,12 +2,12 @@
 
 import typer
 
+from chatd.app.installation import adopt_secret
 from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
 from chatd.cli.databases import database
 from chatd.cli.printing import out
-from chatd.config import Config
-from chatd.domain.installation import fingerprint
-from chatd.node.installation import adopt_secret
+from chatd.core.config import Config
+from chatd.core.secrets import fingerprint
 
 app = typer.Typer(help="The secret of the installation.", no_args_is_help=True)
 

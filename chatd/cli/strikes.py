@@ -19,10 +19,10 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import records, say
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.node import moderation, strikes
-from chatd.node.strikes import Struck
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.moderation import actions, strikes
+from chatd.moderation.strikes import Struck
 
 
 def strike(
@@ -87,4 +87,4 @@ def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
     async with database(config) as db:
-        await moderation.set_shadow(db, operator(tenant), user, on)
+        await actions.set_shadow(db, operator(tenant), user, on)

@@ -19,10 +19,10 @@ from chatd.cli.databases import redis_alone
 from chatd.cli.nodes import state_of
 from chatd.cli.printing import out, plain, table_of, write_json
 from chatd.cli.rates import Latency, Line, Pool, View, view_of
-from chatd.config import Config
-from chatd.errors import Refused
-from chatd.node import roster
-from chatd.store.redis import Redis
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.db.redis import Redis
+from chatd.operations import node_registry
 
 EVERY = 1.0
 # Rates are over the last looks. Nodes write once a second, so that two looks may find the same.
@@ -71,12 +71,12 @@ async def watch(config: Config, once: bool, as_json: bool) -> None:
 
 async def views(redis: Redis) -> AsyncGenerator[View, None]:
     """For ever, one each second. Redis may be away now and then, but not at first."""
-    looks = deque([await roster.read(redis)], maxlen=LOOKS)
+    looks = deque([await node_registry.read(redis)], maxlen=LOOKS)
     await trio.sleep(EVERY)
     while True:
         await trio.sleep(EVERY)
         with suppress(Refused):
-            looks.append(await roster.read(redis))
+            looks.append(await node_registry.read(redis))
         yield view_of(looks[0], looks[-1])
 
 

@@ -10,13 +10,13 @@ from chatd.cli.cluster import Answers, ask, check_nodes
 from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
-from chatd.config import Config
-from chatd.ids import made_at
-from chatd.node import orders
-from chatd.node.answers import Moved, Trace
-from chatd.store import queries
-from chatd.store.postgres import Postgres, Row
-from chatd.store.redis import Redis
+from chatd.cluster import control_messages
+from chatd.core.config import Config
+from chatd.core.ids import made_at
+from chatd.db import queries
+from chatd.db.postgres import Postgres, Row
+from chatd.db.redis import Redis
+from chatd.operations.node_query_types import Moved, Trace
 
 SQL = queries.load("trace")
 # Clocks of nodes may differ by as much when conversations are looked through.
@@ -104,7 +104,7 @@ async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
     """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked again."""
 
     def question(rev: int) -> Any:
-        return lambda reply: orders.AskTrace(reply, message, row["conversation"], rev, row["seq"])
+        return lambda reply: control_messages.AskTrace(reply, message, row["conversation"], rev, row["seq"])
 
     found = await ask(redis, question(row["rev"]), Trace)
     first = next((heard.answer.accepted.rev for heard in found.nodes.values() if heard.answer.accepted), row["rev"])

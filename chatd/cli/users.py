@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from chatd.accounts.authentication import ensure_tenants
+from chatd.accounts.keys import Keyring
+from chatd.app import audit_log
+from chatd.app.audit_log import Actor
 from chatd.cli import strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
@@ -25,14 +29,11 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, say, write_json
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.ids import is_uuid, uuid7
-from chatd.node import audit, erasure, export
-from chatd.node.audit import Actor
-from chatd.node.keys import Keyring
-from chatd.node.sign_in import ensure_tenants
-from chatd.store import queries
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.ids import is_uuid, uuid7
+from chatd.db import queries
+from chatd.privacy import erasure, export
 
 SQL = queries.load("users")
 
@@ -72,7 +73,7 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
 
 async def insert_user(connection: Any, actor: Actor, name: str) -> str:
     user = uuid7(actor.now)
-    await audit.note(connection, actor, "user.add", user)
+    await audit_log.note(connection, actor, "user.add", user)
     return str(await connection.fetchval(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
 
 
@@ -125,7 +126,7 @@ def token(
 async def note(config: Config, tenant: str, act: str, user: str, details: dict[str, Any] | None = None) -> None:
     """A line in the audit log, for what leaves no other trace."""
     async with database(config) as db:
-        await audit.write(db, operator(tenant), act, user, details)
+        await audit_log.write(db, operator(tenant), act, user, details)
 
 
 @app.command()
@@ -184,7 +185,7 @@ async def print_export(config: Config, tenant: str, user: str) -> None:
         raise failed(f"there is no user {user} in tenant {tenant}")
     async with database(config) as db:
         profile = await export.profile(db, tenant, user)
-        await audit.write(db, operator(tenant), "user.export", user)
+        await audit_log.write(db, operator(tenant), "user.export", user)
         write_json(profile.decode())
         async for page in export.pages(db, tenant, user):
             write_json(page.decode())

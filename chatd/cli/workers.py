@@ -17,11 +17,11 @@ from pathlib import Path
 
 import trio
 
-from chatd.config import Config
+from chatd.app.listening import bound
+from chatd.core.config import Config
+from chatd.core.health import Condition
 from chatd.daemon import Addresses, CannotServe, end_with
-from chatd.health import Condition
-from chatd.listening import bound
-from chatd.store.servers import open_servers, uses_embedded_postgres, uses_embedded_redis
+from chatd.db.embedded.select import open_servers, uses_embedded_postgres, uses_embedded_redis
 
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.
 AGAIN, GRACE = 1.0, 10.0

@@ -5,7 +5,7 @@ from chatd.client.client import Client, Ended, connect
 from chatd.client.link import Disconnected
 from chatd.client.outbox import Sending
 from chatd.client.wire_base import Answer, Event, Unknown
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 __all__ = [
     "Account",

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from chatd.client.wire_base import refusal
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 TIMEOUT = 15.0
 

@@ -11,7 +11,7 @@ import trio
 from chatd.client.events import EventQueue
 from chatd.client.link import Link
 from chatd.client.timeline import Timeline
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 RETRY_AFTER = 1.0
 # Messages of history that are asked for at once.

@@ -23,7 +23,7 @@ from chatd.client.timeline import Timeline
 from chatd.client.types import Connected, Upload
 from chatd.client.upload import File, upload
 from chatd.client.wire_base import typed
-from chatd.errors import Refused, may_return
+from chatd.core.errors import Refused, may_return
 
 CONNECT_TIMEOUT = 15.0
 DOWN = (OSError, HandshakeError, Disconnected, trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError)

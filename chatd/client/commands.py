@@ -18,7 +18,7 @@ from chatd.client.types import (
     Pong,
 )
 from chatd.client.wire_base import by_tag, typed
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 KINDS = by_tag(ANSWERS)
 RETRY_AFTER = 1.0

@@ -10,7 +10,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from chatd.client.wire_base import refusal
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 # Until the server has said what it wants.
 HEARTBEAT, LONGEST = 25.0, 65_536

@@ -9,7 +9,7 @@ import trio
 from chatd.client.account import Account, post_blocking
 from chatd.client.types import Upload
 from chatd.client.wire_base import typed
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 # Seconds that a step of it may take.
 TIMEOUT = 60.0

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chatd.errors import REFUSALS, Refused
+from chatd.core.errors import REFUSALS, Refused
 
 Body = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import trio
 
-from chatd.config import Limits
-from chatd.domain.addresses import bucket
-from chatd.domain.rate_limit import TokenBucket
-from chatd.node.limits import MOST_ADDRESSES, Recent
+from chatd.app.rate_limits import MOST_ADDRESSES, Recent
+from chatd.core.addresses import bucket
+from chatd.core.config import Limits
+from chatd.core.rate_limit import TokenBucket
 
 # Handshakes that are signed in at the same time, and seconds that the others wait for it.
 AT_ONCE = 16

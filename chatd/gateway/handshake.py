@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from chatd.gateway.lane import Lane
+from chatd.gateway.fast_path import Lane
 
 MOST_HEAD = 16_384
 MOST_NAME = 64

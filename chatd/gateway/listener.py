@@ -14,16 +14,16 @@ from typing import Generic, TypeVar
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
 
-from chatd import log
-from chatd.config import Gateway
-from chatd.domain.addresses import client_address, is_trusted, parse_networks
+from chatd.app.listening import Acceptor
+from chatd.core import log
+from chatd.core.addresses import client_address, is_trusted, parse_networks
+from chatd.core.config import Gateway
+from chatd.core.health import Health, Sparse
 from chatd.gateway.admission import Admission, Full
+from chatd.gateway.fast_path import Lane
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
-from chatd.gateway.lane import Lane
-from chatd.gateway.outbox import Outbox
+from chatd.gateway.send_queue import Outbox
 from chatd.gateway.transport import READ_SIZE, SocketTransport
-from chatd.health import Health, Sparse
-from chatd.listening import Acceptor
 
 LOG = log.get(__name__)
 Guest = TypeVar("Guest")

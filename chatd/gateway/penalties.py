@@ -3,7 +3,7 @@
 The count is by user and not by address, because many users may share one address. It doubles with each flood that follows soon.
 """
 
-from chatd.node.limits import MOST_USERS, Recent
+from chatd.app.rate_limits import MOST_USERS, Recent
 
 FIRST_S = 10.0
 MAX_S = 300.0

@@ -12,29 +12,29 @@ from functools import partial
 import trio
 from trio_websocket import WebSocketConnection
 
-from chatd import log
-from chatd.domain.identity import Principal
-from chatd.domain.pseudonyms import Mask
-from chatd.domain.rate_limit import TokenBucket
-from chatd.errors import CLOSES, Close, Refused
-from chatd.gateway.lane import Lane
+from chatd.accounts.bans import address_hashes
+from chatd.app.context import Ctx, Node
+from chatd.app.dispatch import refuse, run_command
+from chatd.app.rate_limits import check
+from chatd.app.registry import Row
+from chatd.conversations.events import SessionBehind
+from chatd.core import log
+from chatd.core.errors import CLOSES, Close, Refused
+from chatd.core.identity import Principal
+from chatd.core.ids import made_at, uuid7
+from chatd.core.rate_limit import TokenBucket
+from chatd.gateway.fast_path import Lane
+from chatd.gateway.limits import Rules
 from chatd.gateway.listener import say_goodbye
-from chatd.gateway.outbox import Mark
 from chatd.gateway.penalties import Penalties
-from chatd.gateway.rules import Rules
-from chatd.ids import made_at, uuid7
-from chatd.node.answers import SessionLine
-from chatd.node.bans import address_hashes
-from chatd.node.context import Ctx, Node
-from chatd.node.dispatch import refuse, run_command
-from chatd.node.limits import check
-from chatd.node.registry import Row
-from chatd.node.timers import Wheel
-from chatd.wire.changes import SessionBehind
+from chatd.gateway.send_queue import Mark
+from chatd.matching.aliases.aliases import Mask
+from chatd.operations.node_query_types import SessionLine
+from chatd.realtime.timer_wheel import Wheel
+from chatd.wire.base import Command, Event, Result
 from chatd.wire.codec import BadBody, Codec, NotAFrame
-from chatd.wire.events import Behind, Connected, ConnectionLimits, TokenExpiring
+from chatd.wire.connection_events import Behind, Connected, ConnectionLimits, TokenExpiring
 from chatd.wire.frames import encode_frame
-from chatd.wire.messages import Command, Event, Result
 
 LOG = log.get(__name__)
 
@@ -60,7 +60,7 @@ class Desk:
 
 
 class Session:
-    """A connection that was let in. See `chatd.node.audience.Session` for what others may use."""
+    """A connection that was let in. See `chatd.realtime.subscriptions.Session` for what others may use."""
 
     __slots__ = (
         "_attended_at",

@@ -14,23 +14,23 @@ from typing import cast
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from chatd.domain.addresses import name_of, parse, parse_networks
-from chatd.domain.identity import Authority
-from chatd.errors import Refused
-from chatd.http.answers import answer_of, refused_answer
-from chatd.http.api import Reader, asker, offered_token
+from chatd.app.audit_log import Actor
+from chatd.app.context import Ctx, Node
+from chatd.app.dispatch import run_command
+from chatd.app.registry import Needs, Registry, Row
+from chatd.core.addresses import name_of, parse, parse_networks
+from chatd.core.errors import Refused
+from chatd.core.identity import Authority
+from chatd.http.admin_tokens import Admins
+from chatd.http.asgi_guard import PEER
 from chatd.http.building import Building
-from chatd.http.front import PEER
-from chatd.http.uploads import answer
-from chatd.node import reports
-from chatd.node.admins import Admins
-from chatd.node.audit import Actor
-from chatd.node.context import Ctx, Node
-from chatd.node.dispatch import run_command
-from chatd.node.registry import Needs, Registry, Row
+from chatd.http.responses import answer_of, refused_answer
+from chatd.http.rest import Reader, asker, offered_token
+from chatd.moderation import reports
+from chatd.uploads.events import REPORT_FILE, OpenReportFile
+from chatd.uploads.routes import answer
 from chatd.wire.admin import AdminCommand
-from chatd.wire.messages import Command, Result
-from chatd.wire.uploads import REPORT_FILE, OpenReportFile
+from chatd.wire.base import Command, Result
 
 # What a browser says of a request that comes from our own pages, or from nobody's.
 OWN_SITE = ("same-origin", "none")

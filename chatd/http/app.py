@@ -11,18 +11,22 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 
-from chatd import __version__, log
-from chatd.errors import Refused
-from chatd.http import admin, api, cors, export, health, long_answers, metrics, uploads
-from chatd.http.answers import answer_of, json_response, refusal
+from chatd import __version__
+from chatd.app.context import Node
+from chatd.app.registry import Registry
+from chatd.core import log
+from chatd.core.errors import Refused
+from chatd.http import admin, cors, long_answers, rest
+from chatd.http.asgi_guard import Front
 from chatd.http.building import Building
-from chatd.http.front import Front
-from chatd.node.context import Node
-from chatd.node.drain import Drain
-from chatd.node.registry import Registry
-from chatd.node.statistics import Watch
-from chatd.wire.messages import error_of
-from chatd.wire.openapi import openapi
+from chatd.http.responses import answer_of, json_response, refusal
+from chatd.operations import health, metrics
+from chatd.operations.snapshot import Watch
+from chatd.privacy import routes
+from chatd.realtime.drain import Drain
+from chatd.uploads import routes as uploads
+from chatd.wire.base import error_of
+from chatd.wire.reference.openapi import openapi
 
 LOG = log.get(__name__)
 
@@ -63,10 +67,10 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> 
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     building = Building(node.config)
-    api.add_routes(app, node, registry, building)
+    rest.add_routes(app, node, registry, building)
     uploads.add_routes(app, node)
     admin.add_routes(app, node, registry, building)
-    export.add_routes(app, node)
+    routes.add_routes(app, node)
     health.add_routes(app, node, drain, socket_url)
     add_pages(app, registry, socket_url, node.config.uploads.public_url)
     add_errors(app)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from quart import g
 
-from chatd.config import Config
+from chatd.core.config import Config
 from chatd.http.slots import Bounds, Owner, Owners, Slots
 
 BOUNDS = Bounds(per_user=4, per_address=32, total=64)

@@ -4,7 +4,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from chatd.http.admin import is_for_admins
-from chatd.http.answers import HEADERS
+from chatd.http.responses import HEADERS
 
 GRANTS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",

@@ -13,14 +13,14 @@ from quart import Response, g, request
 from quart.wrappers.response import IterableBody
 from quart_trio import QuartTrio
 
-from chatd.domain.addresses import parse_networks
-from chatd.errors import Refused
-from chatd.http.answers import refused_answer
-from chatd.http.api import asker
-from chatd.http.front import HELD
-from chatd.http.peer import PART
+from chatd.app.context import Node
+from chatd.core.addresses import parse_networks
+from chatd.core.errors import Refused
+from chatd.http.asgi_guard import HELD
+from chatd.http.responses import refused_answer
+from chatd.http.rest import asker
 from chatd.http.slots import TURN_TIMEOUT_S, Bounds, Owner, Owners, Slots
-from chatd.node.context import Node
+from chatd.http.stream import PART
 
 BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
 

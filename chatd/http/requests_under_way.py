@@ -5,8 +5,8 @@ from typing import Any
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from chatd.errors import Refused
-from chatd.http.front import answer
+from chatd.core.errors import Refused
+from chatd.http.asgi_guard import answer
 
 INTERRUPTED = Refused("timeout", "the server stopped before this request was finished; its outcome is unknown")
 

@@ -23,17 +23,17 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as Hypercorn
 from hypercorn.typing import ASGIFramework, ConnectionState
 
-from chatd import log
-from chatd.config import Config
-from chatd.domain.addresses import bucket, is_trusted, parse_networks
-from chatd.errors import Refused
-from chatd.health import Health, Sparse
-from chatd.http.front import PEER
-from chatd.http.peer import LINGER, Peer
+from chatd.app.listening import Acceptor
+from chatd.core import log
+from chatd.core.addresses import bucket, is_trusted, parse_networks
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.health import Health, Sparse
+from chatd.http.asgi_guard import PEER
+from chatd.http.hypercorn_patches import SteadyContext, SteadyServer, error_answer
 from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
-from chatd.http.steady import SteadyContext, SteadyServer, error_answer
-from chatd.listening import Acceptor
+from chatd.http.stream import LINGER, Peer
 
 LOG = log.get(__name__)
 

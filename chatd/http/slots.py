@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 from msgspec import Struct
 
-from chatd.config import Config
-from chatd.domain.addresses import bucket, is_trusted, parse_networks
-from chatd.domain.identity import Principal
-from chatd.errors import Refused
+from chatd.core.addresses import bucket, is_trusted, parse_networks
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
 
 RETRY_S = 1
 # Seconds that a request waits for its turn.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from chatd.wire.messages import Command
+from chatd.wire.base import Command
 
 TenantName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Why = Annotated[str, Meta(min_length=1, max_length=500)]

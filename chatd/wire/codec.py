@@ -12,12 +12,12 @@ from typing import Annotated, Any, Final, NamedTuple, NoReturn, cast
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from chatd.errors import Refused
-from chatd.ids import UUID_PATTERN
+from chatd.core.errors import Refused
+from chatd.core.ids import UUID_PATTERN
+from chatd.wire.base import Command, Event, Result
 from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
 from chatd.wire.frames import encode_frame
-from chatd.wire.free_form import LooseEnds, loose_ends
-from chatd.wire.messages import Command, Event, Result
+from chatd.wire.validation import LooseEnds, loose_ends
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Envelope = tuple[FrameId, Raw]

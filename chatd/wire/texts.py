@@ -1,4 +1,4 @@
-"""What the free text of a command is for. Each field that holds one declares it; `chatd.node.texts` acts on it.
+"""What the free text of a command is for. Each field that holds one declares it; `chatd.app.command_texts` acts on it.
 
 A declaration is a part of the type: `Annotated[str, Meta(max_length=100, extra=NAME)]`. A test refuses a command with a field of
 free text that declares nothing.
@@ -18,7 +18,7 @@ class TextKind(Enum):
     PROSE = "several lines that others read"
     KEY = "what is compared with the texts of others, and read by them: a tag, an attribute, a reaction"
     LOOKUP = "names what was given as a key: takes the same form, and nobody reads it"
-    MESSAGE = "the content of a message: `chatd.node.sending` and message.edit have it screened, with the hook"
+    MESSAGE = "the content of a message: `chatd.conversations.messages.sending` and message.edit have it screened, with the hook"
     PRIVATE = "read by nobody else, or only by admins as evidence: a draft, a query, a secret, a report"
 
 

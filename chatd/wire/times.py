@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, inspect
 
-from chatd.errors import Refused
+from chatd.core.errors import Refused
 
 TIME: Final = {"time": True}
 # Some time in 1973, and in 5138. Seconds of our days are below, microseconds above.

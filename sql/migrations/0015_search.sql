@@ -1,7 +1,7 @@
--- The index of what was said, written by the indexer (node/indexer.py) after the messages were committed, never by who sends.
+-- The index of what was said, written by the indexer (search/indexer.py) after the messages were committed, never by who sends.
 --
 -- `words` has the words of the text and, as lexemes that no word can be, its conversation, its sender, its days and what is attached
--- (domain/facets.py), so that the one GIN index narrows a search down by all of them at once. The key begins with the time inside a
+-- (search/facets.py), so that the one GIN index narrows a search down by all of them at once. The key begins with the time inside a
 -- conversation. A message that is removed for good takes its row along by the trigger; all else is the indexer's.
 create table search_index (
     tenant text not null,

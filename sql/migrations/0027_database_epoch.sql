@@ -1,4 +1,4 @@
--- The epoch of the data: another one after every restore. See features/sync.py.
+-- The epoch of the data: another one after every restore. See conversations/commands/sync.py.
 -- A dump holds the value, but neither the ids of the tables nor that of the database; what is loaded into the table gets a new value.
 create table database_epoch (
     only_row boolean primary key default true check (only_row),

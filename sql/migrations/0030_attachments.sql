@@ -1,4 +1,4 @@
--- Attachments have a type, and the facts of an upload come from the table of uploads: see node/attachments.py. What was stored as
+-- Attachments have a type, and the facts of an upload come from the table of uploads: see conversations/messages/attachments.py. What was stored as
 -- the sender wrote it takes that form here: an upload that is known, or a link to http or https. Anything else was no attachment
 -- that a client could rely on, and is left out.
 

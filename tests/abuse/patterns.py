@@ -19,7 +19,7 @@ from re import _parser as sre  # type: ignore[attr-defined]
 from typing import Any
 
 import chatd
-from chatd.domain.filters import pattern_of
+from chatd.conversations.messages.word_filter import pattern_of
 
 CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 # The expression that names a pattern which is known at run time only, and samples of it.

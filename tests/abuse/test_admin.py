@@ -11,21 +11,21 @@ import trio
 from msgspec.structs import replace
 
 from chatd import features
-from chatd.config import Admin, Config, Tenant
+from chatd.accounts.keys import WeakKey
+from chatd.app.command_metrics import Meters
+from chatd.app.context import Ctx
+from chatd.app.dispatch import run_command
+from chatd.app.rate_limits import AddressLimits
+from chatd.app.registry import Needs, command, load
+from chatd.core.config import Admin, Config, Tenant
+from chatd.core.errors import Refused
 from chatd.daemon import run
-from chatd.errors import Refused
-from chatd.node import admins as admins_module
-from chatd.node.admins import Admins
-from chatd.node.context import Ctx
-from chatd.node.dispatch import run_command
-from chatd.node.keys import WeakKey
-from chatd.node.limits import AddressLimits
-from chatd.node.meters import Meters
-from chatd.node.registry import Needs, command, load
+from chatd.http import admin_tokens as admins_module
+from chatd.http.admin_tokens import Admins
 from chatd.wire.admin import AdminCommand
+from chatd.wire.base import Error, Ok, Result
 from chatd.wire.codec import codecs
-from chatd.wire.examples import example_body
-from chatd.wire.messages import Error, Ok, Result
+from chatd.wire.reference.examples import example_body
 from tests.admins import ACME, ANN, BEN, NOBODY, acts, administered, daemon, done, order
 from tests.http.raw import Door
 from tests.support import Daemon, running

@@ -11,11 +11,11 @@ from msgspec import inspect
 from msgspec.structs import replace
 
 from chatd import features
-from chatd.config import Config
-from chatd.node.registry import load
+from chatd.app.registry import load
+from chatd.core.config import Config
+from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
-from chatd.wire.examples import example, example_body, fields_of
-from chatd.wire.messages import Command
+from chatd.wire.reference.examples import example, example_body, fields_of
 from tests.abuse.lag import Probe, probed
 from tests.support import NOBODY, Daemon, running
 from tests.wire_client import Raw

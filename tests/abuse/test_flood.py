@@ -4,9 +4,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from chatd.config import Config
-from chatd.gateway.lane import MUTED_PAUSE_S, Lane
-from chatd.gateway.outbox import Outbox
+from chatd.core.config import Config
+from chatd.gateway.fast_path import MUTED_PAUSE_S, Lane
+from chatd.gateway.send_queue import Outbox
 from chatd.gateway.transport import READ_SIZE, Frames
 from tests.support import running
 from tests.wire_client import Raw, upgrade

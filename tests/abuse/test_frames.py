@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.support import PATIENCE, Daemon, dropped, running
 from tests.wire_client import SOMEBODY, Raw, upgrade
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.support import Daemon, eventually, running
 from tests.wire_client import GOOD, KEY, Raw, upgrade
 

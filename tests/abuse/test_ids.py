@@ -20,15 +20,15 @@ from msgspec import Struct, inspect
 from msgspec.structs import replace
 
 from chatd import features
+from chatd.app.registry import Needs, Row, load
 from chatd.client import Refused
-from chatd.config import Config, Match, Presence, Queue, Tenant
-from chatd.features.presence import QueryPresence, WatchPresence
-from chatd.ids import UUID_PATTERN
-from chatd.node.registry import Needs, Row, load
-from chatd.store.postgres import Postgres
-from chatd.wire.examples import example_body
-from chatd.wire.messages import Id
-from chatd.wire.schema import FIELD, WITH_QUERY
+from chatd.core.config import Config, Match, Presence, Queue, Tenant
+from chatd.core.ids import UUID_PATTERN
+from chatd.db.postgres import Postgres
+from chatd.presence.commands import QueryPresence, WatchPresence
+from chatd.wire.base import Id
+from chatd.wire.reference.examples import example_body
+from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 

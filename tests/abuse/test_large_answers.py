@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.config import Config, Filters
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Filters
+from chatd.db.postgres import Postgres
 from chatd.wire.frames import BINARY, TEXT
 from tests.abuse.lag import Probe, probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections

@@ -5,12 +5,12 @@ from itertools import count
 import msgspec
 import pytest
 
-from chatd.domain.criteria import Accept, Ticket
-from chatd.domain.match_steps import Queue, Step
-from chatd.domain.matchmaking import Pool
-from chatd.domain.slices import finish
-from chatd.node.pairing import MOST_LOOKED_AFTER
-from chatd.store.mirror import encoded
+from chatd.core.slices import finish
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.event_log import encoded
+from chatd.matching.pairing import MOST_LOOKED_AFTER
+from chatd.matching.pool import Pool
+from chatd.matching.pool_events import Queue, Step
 from tests.abuse.growth import seconds
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.abuse.test_linear import longest_slice

@@ -11,27 +11,28 @@ import pytest
 import trio
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from chatd.domain import folding, links, words
-from chatd.domain.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
-from chatd.domain.emoji import is_emoji
-from chatd.domain.facets import contents_of
-from chatd.domain.file_names import disposition
-from chatd.domain.file_types import sniff
-from chatd.domain.filters import WordFilter
-from chatd.domain.links import LinkFilter
-from chatd.domain.rate_limit import TokenBucket
-from chatd.domain.search_query import parse, tsquery
-from chatd.domain.slices import Sliced
-from chatd.domain.words import highlights, highlights_in_slices, tokens, tokens_in_slices
-from chatd.errors import Refused
+from chatd.conversations.messages import link_filter, text_folding
+from chatd.conversations.messages.link_filter import LinkFilter
+from chatd.conversations.messages.word_filter import WordFilter
+from chatd.core.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
+from chatd.core.emoji import is_emoji
+from chatd.core.errors import Refused
+from chatd.core.rate_limit import TokenBucket
+from chatd.core.slices import Sliced
+from chatd.core.turns import TURN_S
+from chatd.gateway.fast_path import Lane
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
-from chatd.gateway.lane import Lane
-from chatd.gateway.outbox import Outbox
-from chatd.gateway.rules import Rules
+from chatd.gateway.limits import Rules
+from chatd.gateway.send_queue import Outbox
 from chatd.gateway.transport import Frames
-from chatd.http.multipart import Form
-from chatd.http.ranges import matches
-from chatd.turns import TURN_S
+from chatd.search import tokenizer
+from chatd.search.facets import contents_of
+from chatd.search.query import parse, tsquery
+from chatd.search.tokenizer import highlights, highlights_in_slices, tokens, tokens_in_slices
+from chatd.uploads.file_names import disposition
+from chatd.uploads.file_types import sniff
+from chatd.uploads.multipart import Form
+from chatd.uploads.ranges import matches
 from chatd.wire.frames import TEXT
 from tests.abuse.growth import grows, seconds
 from tests.wire_client import GOOD, Raw
@@ -218,9 +219,9 @@ def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
     for pump in (*NEAR_MISSES, *PUMPS, *DENSE, *DIFFERENT):
         text, took = longest_text(pump), inf
         for _ in range(ATTEMPTS):
-            for table in (folding.PLAIN, folding.LOOSE, links.READABLE):
+            for table in (text_folding.PLAIN, text_folding.LOOSE, link_filter.READABLE):
                 table.forget()
-            words.FOLDS.clear()
+            tokenizer.FOLDS.clear()
             took = min(took, longest_slice(SLICED[name](text)))
             if took < STEP_S - TURN_S:
                 break

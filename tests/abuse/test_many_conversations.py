@@ -5,12 +5,12 @@ import trio
 import trio.testing
 
 from chatd.client import Account
-from chatd.config import Config
-from chatd.ids import uuid7
-from chatd.node import hub as hub_module
-from chatd.node.hub import Hub
-from chatd.node.truth import Truth
-from chatd.store.postgres import Postgres
+from chatd.cluster.reconciler import Truth
+from chatd.core.config import Config
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.realtime import hub as hub_module
+from chatd.realtime.hub import Hub
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.node.test_hub import Session

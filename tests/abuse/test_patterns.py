@@ -54,4 +54,10 @@ def test_the_search_finds_what_it_is_for(bad: str | bytes) -> None:
 def test_every_pattern_is_collected() -> None:
     """Those of expressions, of calls with a literal, of types, and of what is built at run time."""
     places = {name.partition(":")[0] for name, _ in collected()}
-    assert places >= {"chatd.gateway.handshake", "chatd.settings", "chatd.wire.messages", "chatd.domain.filters", "chatd.config"}
+    assert places >= {
+        "chatd.gateway.handshake",
+        "chatd.core.settings",
+        "chatd.wire.base",
+        "chatd.conversations.messages.word_filter",
+        "chatd.core.config",
+    }

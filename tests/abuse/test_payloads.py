@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd import features
-from chatd.errors import Refused
-from chatd.node.registry import load
+from chatd.app.registry import load
+from chatd.core.errors import Refused
+from chatd.wire.base import Command
 from chatd.wire.codec import Codec, NotAFrame, codecs
-from chatd.wire.messages import Command
 from tests.support import NOBODY, Daemon
 from tests.wire_client import Raw
 

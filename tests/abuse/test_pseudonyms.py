@@ -15,11 +15,12 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client.link import Link
-from chatd.config import Config, Match, Queue, Uploads
-from chatd.ids import is_uuid, uuid7
-from chatd.node.veils import MATCHES
-from chatd.store import embedded_redis, queries
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Match, Queue, Uploads
+from chatd.core.ids import is_uuid, uuid7
+from chatd.db import queries
+from chatd.db.embedded import redis
+from chatd.db.postgres import Postgres
+from chatd.matching.aliases.alias_store import MATCHES
 from tests.cluster.test_two_nodes import eventually, nodes, own_redis
 from tests.files import fetched, picture, stored
 from tests.reply import Reply
@@ -369,7 +370,7 @@ async def test_an_answer_that_is_faster_than_the_news_names_nobody(house: Daemon
 
 
 async def test_who_learns_of_a_match_by_a_resync_is_masked_before(
-    hiding: Config, db: Postgres, tap: Tapped, own_redis: embedded_redis.Server
+    hiding: Config, db: Postgres, tap: Tapped, own_redis: redis.Server
 ) -> None:
     """No order has said so. Without Redis Postgres is asked who hears what, and neither of them has asked for anything before."""
     lone = replace(hiding, redis=replace(hiding.redis, url=own_redis.url))

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from msgspec.structs import replace
 
-from chatd.config import Auth, Config, Tenant
-from chatd.errors import Refused
-from chatd.health import Condition
-from chatd.node.jwks import refresh
-from chatd.node.keys import Keyring, WeakKey, read_jwks
+from chatd.accounts.jwks import refresh
+from chatd.accounts.keys import Keyring, WeakKey, read_jwks
+from chatd.core.config import Auth, Config, Tenant
+from chatd.core.errors import Refused
+from chatd.core.health import Condition
 from tests.support import Daemon, running
 from tests.wire_client import Raw, upgrade
 

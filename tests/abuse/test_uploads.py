@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from PIL import Image
 
 from chatd.client import Account, sign_up
-from chatd.config import Config
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from tests.features.test_uploads import files
 from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door

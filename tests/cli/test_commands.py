@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from chatd.cli.main import COMMANDS, app
-from chatd.ids import uuid7
-from chatd.store.postgres import Postgres
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
 from tests.conftest import Servers
 from tests.forked import run_chatd
 from tests.support import NOBODY

@@ -16,17 +16,17 @@ from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, Heard
 from chatd.cli.doctor_nodes import Clock
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.node import orders
-from chatd.node.answers import Health
-from chatd.node.questions import put_answer
-from chatd.settings import Loaded
-from chatd.store import embedded_redis
-from chatd.store.bus_entries import DECODE, pairs
-from chatd.store.migrations import available
-from chatd.store.postgres import Postgres, UniqueViolation
-from chatd.store.redis import Redis, open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import DECODE, pairs
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.settings import Loaded
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.migrations import available
+from chatd.db.postgres import Postgres, UniqueViolation
+from chatd.db.redis import Redis, open_redis
+from chatd.operations.node_queries import put_answer
+from chatd.operations.node_query_types import Health
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_operating import chatd, write_as
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -220,8 +220,8 @@ async def pretend(redis: Redis, change: Change) -> None:
         for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
             last = id_
             for order in DECODE(fields[b"b"]).orders:
-                question = orders.decode_order(order)
-                if isinstance(question, orders.AskHealth):
+                question = control_messages.decode_order(order)
+                if isinstance(question, control_messages.AskHealth):
                     health = msgspec.structs.replace(WELL, at=now_ms())
                     change(health)
                     await put_answer(redis, question.reply, "stranger", health)

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import fields
 
 from chatd import features
+from chatd.app.registry import load as load_registry
 from chatd.cli.main import COMMANDS, load
-from chatd.config import Config
-from chatd.node.registry import load as load_registry
+from chatd.core.config import Config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,13 +18,14 @@ from msgspec.structs import replace
 
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
 from chatd.cli.finding import Finding
-from chatd.config import Config, PostgresSection
+from chatd.core.config import Config, PostgresSection
+from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
-from chatd.settings import Loaded
-from chatd.store import embedded_redis, postgres_faults
-from chatd.store import postgres as postgres_module
-from chatd.store.pooling import pooling_problem
-from chatd.store.postgres import Postgres
+from chatd.db import postgres as postgres_module
+from chatd.db import postgres_faults
+from chatd.db.embedded import redis
+from chatd.db.pooling import pooling_problem
+from chatd.db.postgres import Postgres
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -237,7 +238,7 @@ async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Conf
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: redis.Server) -> None:
     mine = replace(config, redis=replace(config.redis, url=own_redis.url))
     cases = {"without": mine, "number": replace(mine, redis=replace(mine.redis, url=f"{own_redis.url}?db=99"))}
     assert "of this number" in (await said(cases["number"], "check"))["redis.server"].fix

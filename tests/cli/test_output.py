@@ -13,8 +13,8 @@ import pytest
 
 from chatd.cli import printing
 from chatd.cli.printing import write_json
-from chatd.ids import uuid7
-from chatd.store.postgres import Postgres
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
 from tests.cli.test_commands import ADD, environment
 from tests.support import NOBODY
 

@@ -15,11 +15,11 @@ from chatd import __version__
 from chatd.cli.printing import plain
 from chatd.cli.rates import View, view_of
 from chatd.cli.top import picture
-from chatd.config import Config
-from chatd.domain.histogram import Histogram
-from chatd.node.process import Process
-from chatd.node.statistics import Bus, Gateway, Hub, Identity, Journal, Match, Pool, Snapshot
-from chatd.store.redis import Redis, open_redis
+from chatd.core.config import Config
+from chatd.core.histogram import Histogram
+from chatd.db.redis import Redis, open_redis
+from chatd.operations.process import Process
+from chatd.operations.snapshot import Bus, Gateway, Hub, Identity, Journal, Match, Pool, Snapshot
 from tests.cli.test_commands import chatd, environment
 from tests.node.test_roster import those_who
 from tests.support import Daemon

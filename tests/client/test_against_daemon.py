@@ -10,7 +10,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Ended, Refused, connect, sign_up
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.support import PATIENCE, Daemon, dropped, eventually, running, texts
 
 

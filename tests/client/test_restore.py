@@ -11,10 +11,10 @@ import trio
 
 from chatd.cli.restored import renew
 from chatd.client import Client, connect
-from chatd.config import Config, PostgresSection
-from chatd.node.peer_watch import LOOK_S
-from chatd.store import embedded_postgres
-from chatd.store.postgres import open_postgres
+from chatd.cluster.peer_watch import LOOK_S
+from chatd.core.config import Config, PostgresSection
+from chatd.db.embedded import postgres
+from chatd.db.postgres import open_postgres
 from tests.conftest import Servers, drop_database
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, covers, running
@@ -24,7 +24,7 @@ TABLES = "select string_agg(quote_ident(tablename), ', ') from pg_tables where s
 
 
 async def tool(name: str, *arguments: str, options: str = "") -> None:
-    command = [str(embedded_postgres.binaries() / name), *arguments]
+    command = [str(postgres.binaries() / name), *arguments]
     await trio.run_process(command, capture_stderr=True, cwd="/", env=os.environ | {"PGOPTIONS": options})
 
 

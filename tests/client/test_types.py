@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from chatd import features
+from chatd.app.registry import load
 from chatd.client.commands import KINDS as ANSWERS
 from chatd.client.events import KINDS as EVENTS
 from chatd.client.timeline import Timeline
 from chatd.client.types import Calls
 from chatd.client.wire_base import Unknown, typed
-from chatd.node.registry import load
+from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
-from chatd.wire.examples import example
-from chatd.wire.messages import Command
-from chatd.wire.schema import all_events, always_sent, is_for_admins
+from chatd.wire.reference.examples import example
+from chatd.wire.reference.json_schema import all_events, always_sent, is_for_admins
 from tests.client.scripted import HELLO, message
 
 REGISTRY = load(features)

@@ -2,7 +2,7 @@
 
 import trio
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.admins import administered, done, order, status_of
 from tests.cluster.test_two_nodes import nodes
 

@@ -7,14 +7,16 @@ import trio
 from msgspec.structs import replace
 from trio_websocket import ConnectionRejected
 
+from chatd.accounts import bans
+from chatd.app import audit_log
 from chatd.client import Refused, sign_up
-from chatd.clock import now_ms
-from chatd.config import Config, PostgresSection
-from chatd.node import audit, bans, orders
-from chatd.store import embedded_redis
-from chatd.store.bus_entries import announce
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import announce
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, PostgresSection
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.db.redis import open_redis
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import Daemon, Person, operator, running
 
@@ -32,7 +34,9 @@ async def ban(db: Postgres, config: Config, person: Person, until: int | None = 
     """As `chatd bans add` does it."""
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
-        await announce(redis, id_, orders.encode_order(orders.CloseUser("default", person.user, "banned", None)))
+        await announce(
+            redis, id_, control_messages.encode_order(control_messages.CloseUser("default", person.user, "banned", None))
+        )
     return id_
 
 
@@ -73,7 +77,7 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
         assert await handshake(daemon, person) == (403, "banned")
         await trio.sleep(0.4)
         assert await handshake(daemon, person) == (101, "ok")
-        acts = [row["act"] for row in await audit.page(moderator, "default")]
+        acts = [row["act"] for row in await audit_log.page(moderator, "default")]
         assert sorted(acts) == ["ban.add", "ban.add", "ban.lift"]
 
 
@@ -135,7 +139,9 @@ async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: 
                 id_ = await bans.ban_range(moderator, operator(), hash_, "flood", None)
                 if is_told:
                     async with open_redis(config.redis) as redis:
-                        await announce(redis, id_, orders.encode_order(orders.CloseRange("default", hash_, now_ms())))
+                        await announce(
+                            redis, id_, control_messages.encode_order(control_messages.CloseRange("default", hash_, now_ms()))
+                        )
                 if text.startswith("10."):
                     await trio.sleep(0.5)
                     assert await here.is_served()

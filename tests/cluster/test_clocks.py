@@ -12,8 +12,8 @@ import trio
 import trio_asyncio
 
 from chatd.client import Account
-from chatd.config import PostgresSection
-from chatd.store.postgres import open_postgres
+from chatd.core.config import PostgresSection
+from chatd.db.postgres import open_postgres
 from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.fleet import Fleet, open_fleet
 from tests.cluster.soak.people import Group, Person, come, make_group

@@ -5,7 +5,7 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.cluster.test_two_nodes import nodes, pair_on
 
 

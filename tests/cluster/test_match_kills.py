@@ -17,11 +17,11 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, connect_websocket_url
 
 from chatd.client import Account, Disconnected, Refused, sign_up
-from chatd.config import RedisSection
-from chatd.domain.match_steps import Ended, Paired
-from chatd.store.mirror import Mirror
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.core.config import RedisSection
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.matching.event_log import Mirror
+from chatd.matching.pool_events import Ended, Paired
 from tests.conftest import Servers
 from tests.faults.process import Process
 from tests.reply import Link, Reply

@@ -16,18 +16,20 @@ from msgspec.structs import replace
 from trio_websocket import connect_websocket_url
 from typer.testing import CliRunner
 
+from chatd.accounts.bans import address_hashes
+from chatd.app import audit_log
 from chatd.cli import cluster as asking
 from chatd.cli import sessions, trace
 from chatd.cli.main import app
 from chatd.client import connect, sign_up
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.node import audit, orders, questions
-from chatd.node.answers import Health, Sessions
-from chatd.node.bans import address_hashes
-from chatd.store.bus_entries import ENCODE, Entry, announce, recent
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis, open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import ENCODE, Entry, announce, recent
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis, open_redis
+from chatd.operations import node_queries
+from chatd.operations.node_query_types import Health, Sessions
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.forked import run_chatd
@@ -143,7 +145,7 @@ async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back
         assert await other.is_served()
         async with one.connected(here.account) as again:
             assert await again.is_served()
-        second, first = await audit.page(moderator, "default")
+        second, first = await audit_log.page(moderator, "default")
         assert (first["act"], first["actor"], first["subject"]) == ("session.kick", getpass.getuser(), there.hello["session"])
         assert first["details"] == {"users": [here.user], "sessions": [there.hello["session"]], "reason": "stuck"}
         assert (second["subject"], second["details"]["sessions"]) == (here.user, [here.hello["session"]])
@@ -168,7 +170,7 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
         assert (done.returncode, "no such session" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
         assert "no node runs" not in done.stderr
         assert await person.is_served()
-        assert await audit.page(moderator, "default") == []
+        assert await audit_log.page(moderator, "default") == []
 
 
 @pytest.mark.parametrize(
@@ -293,37 +295,39 @@ async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Con
 
 async def test_answers_that_nobody_fetches_are_gone_after_a_while(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
-        await announce(redis, "asker", orders.encode_order(orders.AskHealth("the-list")))
+        await announce(redis, "asker", control_messages.encode_order(control_messages.AskHealth("the-list")))
         key = redis.key("answers", "the-list")
         with trio.fail_after(PATIENCE):
             while not await redis.call("LLEN", key):
                 await trio.sleep(0.02)
-        assert 0 < await redis.call("TTL", key) <= questions.KEPT
+        assert 0 < await redis.call("TTL", key) <= node_queries.KEPT
 
 
 async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         for number in range(200):
             await announce(
-                redis, f"asker {number}", orders.encode_order(orders.AskSessions("same", "default", None, None, 10**9))
+                redis,
+                f"asker {number}",
+                control_messages.encode_order(control_messages.AskSessions("same", "default", None, None, 10**9)),
             )
         assert await person.is_served()
-        found = await asking.ask(redis, orders.AskHealth, Health)
+        found = await asking.ask(redis, control_messages.AskHealth, Health)
         assert (len(found.nodes), found.silent) == (1, {})
 
 
 async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(config) as daemon, daemon.people(3), open_redis(config.redis) as redis:
 
-        def question(reply: str) -> orders.AskSessions:
-            return orders.AskSessions(reply, "default", None, None, 10**9)
+        def question(reply: str) -> control_messages.AskSessions:
+            return control_messages.AskSessions(reply, "default", None, None, 10**9)
 
-        monkeypatch.setattr(questions, "MOST_SESSIONS", 2)
+        monkeypatch.setattr(node_queries, "MOST_SESSIONS", 2)
         (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
         assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
-        monkeypatch.setattr(questions, "MOST_BYTES", 100)
+        monkeypatch.setattr(node_queries, "MOST_BYTES", 100)
         found = await asking.ask(redis, question, Sessions)
-        assert (found.nodes, list(found.silent.values())) == ({}, [questions.TOO_MUCH])
+        assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
 
 
 async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +336,9 @@ async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, m
 
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         with monkeypatch.context() as patched:
-            patched.setattr(questions.Questions, "_health", fail)
-            assert len((await asking.ask(redis, orders.AskHealth, Health)).silent) == 1
-        assert len((await asking.ask(redis, orders.AskHealth, Health)).nodes) == 1
+            patched.setattr(node_queries.Questions, "_health", fail)
+            assert len((await asking.ask(redis, control_messages.AskHealth, Health)).silent) == 1
+        assert len((await asking.ask(redis, control_messages.AskHealth, Health)).nodes) == 1
         assert await person.is_served()
 
 
@@ -357,6 +361,6 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
 async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
     """Neither a user nor a session: never everybody."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
-        found = await asking.ask(redis, lambda reply: orders.AskKick(reply, "default", None, None), Sessions)
+        found = await asking.ask(redis, lambda reply: control_messages.AskKick(reply, "default", None, None), Sessions)
         assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
         assert await person.is_served()

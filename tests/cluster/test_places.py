@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Match
+from chatd.core.config import Config, Match
 from tests.cluster.test_absences import killable
 from tests.cluster.test_strangers import own_the_pool
 from tests.support import Daemon, Person, running

@@ -9,12 +9,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Presence
-from chatd.node import orders
-from chatd.store import embedded_redis
-from chatd.store.bus_entries import announce
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import announce
+from chatd.core.config import Config, Presence
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
@@ -174,7 +174,7 @@ async def drain_the_last(config: Config) -> None:
     """The node that was started last."""
     async with open_redis(config.redis) as redis:
         name = max(await redis.call("ZRANGE", redis.key("presence"), 0, -1)).decode()
-        await announce(redis, "operator", orders.encode_order(orders.DrainNodes(name, 0.1)))
+        await announce(redis, "operator", control_messages.encode_order(control_messages.DrainNodes(name, 0.1)))
 
 
 async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_redis: embedded_redis.Server) -> None:

@@ -9,8 +9,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.store import embedded_redis
+from chatd.core.config import Config
+from chatd.db.embedded import redis
 from tests.cluster.soak.proxy import Proxy, proxy_to
 from tests.cluster.test_redis_trouble import send_until_it_is_live, tell
 from tests.cluster.test_silent_nodes import comes_to_know
@@ -22,13 +22,13 @@ from tests.support import running
 class Replicas:
     """Two servers, a way to each for the other, and a way to the primary for each of two nodes. Open connections stay."""
 
-    old: embedded_redis.Server
-    new: embedded_redis.Server
+    old: redis.Server
+    new: redis.Server
     to_old: Proxy
     to_new: Proxy
     ways: list[Proxy]
 
-    def follow(self, server: embedded_redis.Server, port: str) -> None:
+    def follow(self, server: redis.Server, port: str) -> None:
         assert tell(server, f"REPLICAOF {port}").startswith(b"+OK")
 
     def promote(self) -> None:
@@ -42,7 +42,7 @@ class Replicas:
 
 @asynccontextmanager
 async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
-    old, new = (embedded_redis.Server(folder / name, "+@all") for name in ("old", "new"))
+    old, new = (redis.Server(folder / name, "+@all") for name in ("old", "new"))
     async with AsyncExitStack() as stack:
         for server in (old, new):
             await server.start()

@@ -7,8 +7,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.store import embedded_redis
+from chatd.core.config import Config
+from chatd.db.embedded import redis
 from tests.cluster.test_two_nodes import nodes, own_redis, pair_on, seen
 from tests.support import PATIENCE, Person, eventually
 
@@ -23,7 +23,7 @@ TROUBLES = [
 ]
 
 
-def tell(server: embedded_redis.Server, command: str) -> bytes:
+def tell(server: redis.Server, command: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(PATIENCE)
         peer.connect(str(server.socket))
@@ -33,7 +33,7 @@ def tell(server: embedded_redis.Server, command: str) -> bytes:
 
 @pytest.mark.parametrize(("trouble", "cure"), TROUBLES)
 async def test_what_is_acked_arrives(
-    config: Config, own_redis: embedded_redis.Server, trouble: Sequence[str], cure: Sequence[str]
+    config: Config, own_redis: redis.Server, trouble: Sequence[str], cure: Sequence[str]
 ) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):

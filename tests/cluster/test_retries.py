@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.cluster.test_two_nodes import nodes, seen
 from tests.reply import Reply
 from tests.support import Person, eventually

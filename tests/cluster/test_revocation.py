@@ -3,14 +3,15 @@
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts import bans
 from chatd.cli.strikes import strike_user
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.node import bans, orders
-from chatd.store import embedded_redis
-from chatd.store.bus_entries import announce
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.stream_entries import announce
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.http.test_metrics import one, scrape
@@ -43,8 +44,8 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         ban = await bans.ban_user(moderator, operator(), first.user, "spam", None)
         committed = now_ms()
         async with open_redis(config.redis) as redis:
-            order = orders.CloseUser("default", first.user, "banned", None, committed)
-            await announce(redis, ban, orders.encode_order(order))
+            order = control_messages.CloseUser("default", first.user, "banned", None, committed)
+            await announce(redis, ban, control_messages.encode_order(order))
         assert [(await person.ended()).code for person in people] == [4403] * 4
         seconds = [await measured(node) for node in four]
         print("I15, seconds from the commit to the last socket closed, by node:", seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from chatd.config import Config
+from chatd.core.config import Config
 from chatd.daemon import Addresses
 from tests.cluster.soak.fleet import Fleet, Node, open_fleet
 from tests.reply import Reply

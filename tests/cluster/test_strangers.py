@@ -6,8 +6,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Match
-from chatd.store import embedded_redis
+from chatd.core.config import Config, Match
+from chatd.db.embedded import redis
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import Daemon, Person, running
 
@@ -171,9 +171,7 @@ async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config)
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
-async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(
-    quick: Config, own_redis: embedded_redis.Server
-) -> None:
+async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(quick: Config, own_redis: redis.Server) -> None:
     """The node that they have left cannot ask the others, and does not take that for an answer."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), two.person("ben") as ben:
@@ -192,7 +190,7 @@ async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(
 
 
 async def test_without_redis_the_only_node_ends_the_match_of_who_does_not_come_back(
-    quick: Config, own_redis: embedded_redis.Server
+    quick: Config, own_redis: redis.Server
 ) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(shared) as daemon, daemon.person() as ben:
@@ -203,7 +201,7 @@ async def test_without_redis_the_only_node_ends_the_match_of_who_does_not_come_b
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
-async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(shared) as daemon:
         await own_the_pool(daemon)

@@ -9,8 +9,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.store import embedded_redis
+from chatd.core.config import Config
+from chatd.db.embedded import redis
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, Person, eventually, running
 
@@ -29,14 +29,14 @@ async def pair_on(one: Daemon, two: Daemon) -> AsyncIterator[tuple[Person, Perso
 
 
 @pytest.fixture
-async def own_redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
-    server = embedded_redis.Server(tmp_path / "redis", "+@all")
+async def own_redis(tmp_path: Path) -> AsyncIterator[redis.Server]:
+    server = redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     yield server
     await server.stop()
 
 
-def empty(server: embedded_redis.Server) -> None:
+def empty(server: redis.Server) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(server.socket))
         peer.sendall(b"FLUSHALL\r\n")
@@ -121,7 +121,7 @@ async def test_a_node_that_comes_later_is_told_everything(config: Config) -> Non
         await bob.event("message.new")
 
 
-async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis: redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(60):
@@ -135,9 +135,7 @@ async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis:
         assert [message["seq"] for message in history["items"]] == list(range(1, 62))
 
 
-async def test_without_redis_messages_are_acked_and_others_learn_of_them(
-    config: Config, own_redis: embedded_redis.Server
-) -> None:
+async def test_without_redis_messages_are_acked_and_others_learn_of_them(config: Config, own_redis: redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         await own_redis.stop()
@@ -152,7 +150,7 @@ async def test_without_redis_messages_are_acked_and_others_learn_of_them(
         assert (await bob.event("message.new"))["message"]["text"] == "live again"
 
 
-async def test_a_login_that_ended_while_the_bus_was_down_is_closed(config: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_login_that_ended_while_the_bus_was_down_is_closed(config: Config, own_redis: redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), one.person("alice") as here, two.connected(here.account) as there:
         await own_redis.stop()

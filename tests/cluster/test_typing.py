@@ -3,7 +3,7 @@
 import trio
 
 from chatd.client import Refused
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.cluster.test_strangers import meet, quick
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply

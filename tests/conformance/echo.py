@@ -8,14 +8,14 @@ import sys
 import trio
 from trio_websocket import WebSocketConnection
 
-from chatd.config import Gateway, Limits
-from chatd.domain.rate_limit import TokenBucket
+from chatd.app.listening import open_listener
+from chatd.core.config import Gateway, Limits
+from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.admission import Admission
+from chatd.gateway.fast_path import Lane
 from chatd.gateway.handshake import Handshake
-from chatd.gateway.lane import Lane
+from chatd.gateway.limits import Rules
 from chatd.gateway.listener import House, Listener
-from chatd.gateway.rules import Rules
-from chatd.listening import open_listener
 from chatd.wire.frames import BINARY, TEXT, encode_frame
 
 GENEROUS = Limits(

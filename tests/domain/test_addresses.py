@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.domain.addresses import bucket, client_address, parse_networks
+from chatd.core.addresses import bucket, client_address, parse_networks
 
 PROXIES = parse_networks(["10.0.0.0/8", "::1", "fd00::/8"])
 

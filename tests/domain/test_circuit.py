@@ -1,6 +1,6 @@
 """When somebody is left alone."""
 
-from chatd.domain.circuit import Circuit
+from chatd.core.circuit_breaker import Circuit
 
 
 def test_after_so_many_failures_in_a_row_one_tries_now_and_then() -> None:

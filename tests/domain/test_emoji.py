@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.domain.emoji import is_emoji
+from chatd.core.emoji import is_emoji
 
 
 @pytest.mark.parametrize("text", ["👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🇩🇪", "1️⃣", "#️⃣", "‼️", ":party-parrot:", "🏴󠁧󠁢󠁷󠁬󠁳󠁿", "©️", "☺️"])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.filters import LONGEST_WORD, WordFilter
-from chatd.domain.folding import LOOSE, MOST_KNOWN
+from chatd.conversations.messages.text_folding import LOOSE, MOST_KNOWN
+from chatd.conversations.messages.word_filter import LONGEST_WORD, WordFilter
 
 WORDS = ["ass", "asshole", "shit", "kill yourself", "1488", "傻逼", "ควย", "씨발", "가", "か", "сука", "कुत्ता", "🖕", "Straße"]
 FILTER = WordFilter(WORDS)

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.histogram import BOUNDS, Histogram, total
+from chatd.core.histogram import BOUNDS, Histogram, total
 
 DURATIONS = st.lists(st.floats(0, 20), max_size=50)
 

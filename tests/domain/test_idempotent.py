@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd import log, settings
+from chatd.app.command_texts import FORMS
 from chatd.cli import printing
-from chatd.domain import emoji, file_names, folding, links, texts, words
-from chatd.node.texts import FORMS
+from chatd.conversations.messages import link_filter, text_folding
+from chatd.core import emoji, log, settings, text_forms
+from chatd.search import tokenizer
+from chatd.uploads import file_names
 
 Form = Callable[[str], str]
 
@@ -23,8 +25,8 @@ def prose_on_a_terminal(text: str) -> str:
 
 
 FORMS_OF_TEXT: list[Form] = [
-    *dict.fromkeys(FORMS.values()), texts.composed, emoji.canonical, label, folding.fold, folding.fold_loosely, words.fold,
-    links.canonical_host, links.readable, printing.printable, prose_on_a_terminal, settings.one_line, log.printable,
+    *dict.fromkeys(FORMS.values()), text_forms.composed, emoji.canonical, label, text_folding.fold, text_folding.fold_loosely, tokenizer.fold,
+    link_filter.canonical_host, link_filter.readable, printing.printable, prose_on_a_terminal, settings.one_line, log.printable,
 ]  # fmt: skip
 # Controls, spaces and what looks like them, marks (one that NFC takes apart), jamo, what cannot be seen, halves of flags, digits.
 SPECIAL = (

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chatd.domain.file_names import disposition, label
-from chatd.domain.file_types import EXTENSIONS, IMAGES, INLINE, UNKNOWN, sniff
-from chatd.domain.image_headers import BadImage, measure
-from chatd.domain.images import reencode
+from chatd.uploads.file_names import disposition, label
+from chatd.uploads.file_types import EXTENSIONS, IMAGES, INLINE, UNKNOWN, sniff
+from chatd.uploads.image_headers import BadImage, measure
+from chatd.uploads.images import reencode
 from tests.files import MP4, PDF, film, picture
 
 KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from chatd.config import Config
-from chatd.domain.ladder import Rung, parse_rung, rung_of
-from chatd.settings import ConfigError, load
+from chatd.core.config import Config
+from chatd.core.settings import ConfigError, load
+from chatd.moderation.escalation import Rung, parse_rung, rung_of
 
 LADDER = ["8:ever", "3:1d", "5:90m"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.links import MAX_HOSTS, LinkFilter, canonical_host, hosts
+from chatd.conversations.messages.link_filter import MAX_HOSTS, LinkFilter, canonical_host, hosts
 
 NONE, GOOD, NOT_EVIL = LinkFilter([]), LinkFilter(["good.com", "10.0.0.1"]), LinkFilter(None, ["evil.com", "127.0.0.1", "::1"])
 

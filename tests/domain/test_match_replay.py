@@ -2,10 +2,10 @@
 
 from itertools import count
 
-from chatd.domain.criteria import Accept, Ticket
-from chatd.domain.match_replay import as_it_was, under
-from chatd.domain.match_steps import Paired, Queue, Step
-from chatd.domain.matchmaking import Pool
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.pool import Pool
+from chatd.matching.pool_events import Paired, Queue, Step
+from chatd.matching.simulation import as_it_was, under
 
 
 def journal_of(relax: int) -> list[tuple[int, Step]]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import json
 
-from chatd.domain.criteria import Accept, Ticket, accepts, by_our_clock, fits
-from chatd.domain.match_steps import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
-from chatd.domain.matchmaking import Pool, replay
+from chatd.matching.criteria import Accept, Ticket, accepts, by_our_clock, fits
+from chatd.matching.pool import Pool, replay
+from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
 
 EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
 USERS = [f"u{number}" for number in range(8)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.domain.outside import is_public
+from chatd.core.public_addresses import is_public
 
 OURS = [
     "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",

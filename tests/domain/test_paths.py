@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.paths import is_canonical
+from chatd.http.paths import is_canonical
 
 GOOD = [
     "/",

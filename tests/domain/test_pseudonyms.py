@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.pseudonyms import Mask, pseudonym
-from chatd.ids import is_uuid, uuid7
+from chatd.core.ids import is_uuid, uuid7
+from chatd.matching.aliases.aliases import Mask, pseudonym
 from chatd.wire.codec import codecs
 
 KEY = b"k" * 32

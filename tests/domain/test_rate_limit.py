@@ -5,7 +5,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.rate_limit import TokenBucket
+from chatd.core.rate_limit import TokenBucket
 
 STEPS = st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 5)), max_size=60)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.facets import DAY, contents_of, days, facets, spans
-from chatd.domain.search_query import Query, beginning_of, parse, places_query, quoted, time_of, tsquery
-from chatd.domain.words import term_of
-from chatd.store.postgres import Postgres
+from chatd.db.postgres import Postgres
+from chatd.search.facets import DAY, contents_of, days, facets, spans
+from chatd.search.query import Query, beginning_of, parse, places_query, quoted, time_of, tsquery
+from chatd.search.tokenizer import term_of
 
 ONE, TWO = str(UUID(int=1)), str(UUID(int=2))
 TYPED = st.text(st.sampled_from("ab \"'\\:-*&|!<>()@.,%_\n\u0301東ß") | st.characters(codec="utf-8"), max_size=80)

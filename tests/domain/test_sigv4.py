@@ -10,7 +10,7 @@ from botocore.credentials import Credentials as Theirs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.sigv4 import Credentials, signed
+from chatd.uploads.sigv4 import Credentials, signed
 
 # "Signature Calculations for the Authorization Header", GET Object.
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")

@@ -9,12 +9,12 @@ from emoji import EMOJI_DATA
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatd.domain.emoji import canonical, is_emoji
-from chatd.domain.filters import WordFilter
-from chatd.domain.folding import APOSTROPHES, fold
-from chatd.domain.texts import name_form, prose_form
-from chatd.domain.words import highlights, term_of, tokens
-from chatd.node.texts import key_form
+from chatd.app.command_texts import key_form
+from chatd.conversations.messages.text_folding import APOSTROPHES, fold
+from chatd.conversations.messages.word_filter import WordFilter
+from chatd.core.emoji import canonical, is_emoji
+from chatd.core.text_forms import name_form, prose_form
+from chatd.search.tokenizer import highlights, term_of, tokens
 
 VS16 = "\ufe0f"
 

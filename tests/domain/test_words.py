@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.domain.words import (
+from chatd.search.tokenizer import (
     FOLDS,
     MAX_HIGHLIGHTS,
     MAX_KNOWN,

@@ -12,8 +12,9 @@ import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
 
 from chatd.client import Account
-from chatd.store import embedded_postgres, embedded_redis
-from chatd.store.embedded_sockets import listener
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.embedded.sockets import listener
 from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -5,8 +5,8 @@ from typing import Any
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from tests.support import PATIENCE, running
 
 HEARTBEAT_S = 0.4

@@ -9,7 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import connect, sign_up
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.faults.proxy import BadLine, bad_line
 from tests.support import PATIENCE, Daemon, Person, eventually, running, texts
 from tests.wire_client import Raw, upgrade

@@ -7,9 +7,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, PostgresSection
-from chatd.errors import Refused
-from chatd.store import embedded_postgres, embedded_redis
+from chatd.core.config import Config, PostgresSection
+from chatd.core.errors import Refused
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
 from tests.reply import Reply
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 

@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.store.deadline import limit_statements
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db.deadline import limit_statements
+from chatd.db.postgres import Postgres
 from tests.faults.test_slow_postgres import slow_nodes
 from tests.support import Daemon, Person
 

@@ -17,8 +17,8 @@ import trio_asyncio
 
 from chatd.client import Account, Refused, sign_up
 from chatd.client.link import Link
-from chatd.store import embedded_postgres, embedded_redis, embedded_watch
-from chatd.store.embedded_sockets import listener
+from chatd.db.embedded import postgres, redis, watch
+from chatd.db.embedded.sockets import listener
 from tests.faults.process import Process, linked, process
 from tests.support import PATIENCE
 
@@ -59,8 +59,8 @@ async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None
             conversation = await opened(daemon, link)
             ((first, _), data) = await sent(link, conversation, 1), tmp_path / "data"
             servers = [
-                ("embedded Redis", embedded_redis.Server(data / "redis").socket),
-                ("embedded Postgres", embedded_postgres.Server(data / "postgres", {}).socket),
+                ("embedded Redis", redis.Server(data / "redis").socket),
+                ("embedded Postgres", postgres.Server(data / "postgres", {}).socket),
             ]
             for number, (name, path) in enumerate(servers, start=2):
                 pid = listener(path)
@@ -115,9 +115,7 @@ async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None
             await sent(link, conversation, 0)
             fill(small_disk)
             async with trio_asyncio.open_loop():
-                await trio_asyncio.aio_as_trio(write_until_it_ends)(
-                    embedded_postgres.Server(small_disk / "data/postgres", {}).dsn
-                )
+                await trio_asyncio.aio_as_trio(write_until_it_ends)(postgres.Server(small_disk / "data/postgres", {}).dsn)
             await until_logged(daemon, "embedded Postgres fails")
             command = {"t": "message.send", "conversation": conversation, "client_id": "full", "text": "full"}
             with pytest.raises(Refused) as refused:
@@ -136,17 +134,17 @@ async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None
 
 def test_whether_something_listens(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    assert not embedded_watch.listens(path)
+    assert not watch.listens(path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        assert not embedded_watch.listens(path)
+        assert not watch.listens(path)
         server.listen(1)
-        assert embedded_watch.listens(path)
-        assert embedded_watch.listens(path)
-    assert not embedded_watch.listens(path)
+        assert watch.listens(path)
+        assert watch.listens(path)
+    assert not watch.listens(path)
 
 
 def test_the_last_line_of_a_log(tmp_path: Path) -> None:
-    assert embedded_watch.last_line(tmp_path / "none") == ""
+    assert watch.last_line(tmp_path / "none") == ""
     (tmp_path / "log").write_text("x" * 10_000 + "\nPANIC: no space\n\n")
-    assert embedded_watch.last_line(tmp_path / "log") == "PANIC: no space"
+    assert watch.last_line(tmp_path / "log") == "PANIC: no space"

@@ -6,15 +6,15 @@ from functools import partial
 
 import trio
 
-from chatd.config import Config, PostgresSection
-from chatd.errors import Refused
-from chatd.store import embedded_postgres, embedded_redis
-from chatd.store.postgres import Connection, Postgres, open_postgres
+from chatd.core.config import Config, PostgresSection
+from chatd.core.errors import Refused
+from chatd.db.embedded import postgres, redis
+from chatd.db.postgres import Connection, Postgres, open_postgres
 from tests.faults.test_databases import all_messages, own, sent_in_the_end
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["own"]
-Own = tuple[Config, embedded_postgres.Server, embedded_redis.Server]
+Own = tuple[Config, postgres.Server, redis.Server]
 FOR_NOW = ("unavailable", "timeout")
 CUT = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -83,7 +83,7 @@ async def test_all_connections_of_postgres_are_taken(own: Own) -> None:
 
 async def test_the_table_of_messages_is_locked_for_a_while(own: Own) -> None:
     config, _, _ = own
-    psql = [str(embedded_postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
+    psql = [str(postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "before", client_id="before")
         async with trio.open_nursery() as nursery:

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.config import Config
-from chatd.health import Health
-from chatd.node import indexer, range_bans, rounds, tombstones, truth
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis, open_redis
+from chatd.accounts import range_ban_sweep
+from chatd.app import jobs
+from chatd.cluster import reconciler
+from chatd.conversations.messages import deletion
+from chatd.core.config import Config
+from chatd.core.health import Health
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis, open_redis
+from chatd.search import indexer
 from tests.cluster.test_bans import moderator
 from tests.support import PATIENCE, Daemon, Person, running
 
@@ -56,13 +60,13 @@ KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens once in seconds or hours happens all the time."""
-    monkeypatch.setattr(range_bans, "PATROL", 0.1)
+    monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
-    monkeypatch.setattr(truth, "PATROL", 1)
-    monkeypatch.setattr(tombstones, "RETENTION_EVERY", 1)
+    monkeypatch.setattr(reconciler, "PATROL", 1)
+    monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
     monkeypatch.setattr("chatd.daemon.SWEEP_EVERY", 0.1)
-    for job in rounds.JOBS:
-        monkeypatch.setitem(rounds.JOBS, job, 0.1)
+    for job in jobs.JOBS:
+        monkeypatch.setitem(jobs.JOBS, job, 0.1)
 
 
 async def failing(daemon: Daemon) -> set[str]:
@@ -191,22 +195,22 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
 # Tasks without the guard, by file: each ends with the request, the connection or the step that it belongs to, or guards itself.
 UNGUARDED = {
     "chatd/daemon.py": {"listener.run", "end_with", "hurry"},
-    "chatd/health.py": {"keep", "_recover_after"},
+    "chatd/core/health.py": {"keep", "_recover_after"},
     "chatd/cli/chat.py": {"self._show_events"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"end_with", "self._hurry"},
     "chatd/gateway/listener.py": {"self._guarded"},
-    "chatd/gateway/outbox.py": {"self._write_backlog"},
-    "chatd/http/health.py": {"self._probe"},
+    "chatd/gateway/send_queue.py": {"self._write_backlog"},
+    "chatd/operations/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
-    "chatd/node/absences.py": {"self._try"},
-    "chatd/node/due.py": {"send_one"},
-    "chatd/node/ownership.py": {"self._let_go"},
-    "chatd/node/pairing.py": {"self._carry_out_all"},
-    "chatd/node/presence.py": {"self._bury"},
-    "chatd/store/embedded_watch.py": {"keep"},
+    "chatd/matching/disconnects.py": {"self._try"},
+    "chatd/conversations/messages/scheduler.py": {"send_one"},
+    "chatd/matching/pool_owner.py": {"self._let_go"},
+    "chatd/matching/pairing.py": {"self._carry_out_all"},
+    "chatd/presence/service.py": {"self._bury"},
+    "chatd/db/embedded/watch.py": {"keep"},
     # Parts of a share of the log: when one fails, the guard runs the share again.
-    "chatd/store/journal.py": {"self._telling.run", "self._aside.run", "self._expire"},
+    "chatd/conversations/log/writer.py": {"self._telling.run", "self._aside.run", "self._expire"},
 }
 
 

@@ -11,8 +11,8 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from tests.faults.proxy import BadLine, line_to_postgres
 from tests.support import Daemon, Person, running
 

@@ -9,8 +9,8 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client.backoff import Backoff
-from chatd.config import Config, PostgresSection
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.config import Config, PostgresSection
+from chatd.db.postgres import Postgres, open_postgres
 from tests.support import PATIENCE, Daemon, Person, running
 from tests.wire_client import Raw, upgrade
 

@@ -6,7 +6,7 @@ from typing import Any
 import trio
 
 from chatd.client import Account
-from chatd.clock import now_ms
+from chatd.core.clock import now_ms
 from tests.faults.process import Process, linked, process
 from tests.faults.test_process import group_of, history
 

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 from trio_websocket import HandshakeError, open_websocket_url
 
+from chatd.app import audit_log
 from chatd.cli.maintenance import order_drain
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.health import MAX_VALUES, Sparse
-from chatd.node import audit
-from chatd.store import embedded_postgres, embedded_redis
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.core.health import MAX_VALUES, Sparse
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres
 from tests.admins import ANN, done
 from tests.admins import daemon as administered
 from tests.cluster.test_bans import moderator
@@ -186,7 +187,7 @@ async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(
         with trio.fail_after(2 * PATIENCE):
             while "drained" not in [record.getMessage() for record in caplog.records]:
                 await trio.sleep(0.05)
-    (line,) = await audit.page(moderator, "default")
+    (line,) = await audit_log.page(moderator, "default")
     assert (line["act"], line["actor"], line["subject"], line["details"]) == (
         "nodes.drain", getpass.getuser(), "all nodes", {"over": 0.0},
     )  # fmt: skip

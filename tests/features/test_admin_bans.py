@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from chatd.client import Refused, sign_up
-from chatd.config import Config, Moderation
+from chatd.core.config import Config, Moderation
 from tests.admins import NOBODY, acts, administered, daemon, db, done, order, refused, status_of
 from tests.support import Daemon, covers, running
 

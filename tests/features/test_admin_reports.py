@@ -2,7 +2,7 @@
 
 import trio
 
-from chatd.store.postgres import Postgres
+from chatd.db.postgres import Postgres
 from tests.admins import ANN, BEN, NOBODY, acts, daemon, db, done, order, refused, status_of
 from tests.features.test_reports import report
 from tests.files import MP4, PDF, stored

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from chatd.config import Config, Moderation
-from chatd.node import moderation
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Moderation
+from chatd.db.postgres import Postgres
+from chatd.moderation import actions
 from tests.admins import NOBODY, acts, administered, daemon, db, done, refused, status_of
 from tests.support import Daemon, covers, running
 
@@ -81,9 +81,9 @@ async def test_a_strike_counts_for_a_while(daemon: Daemon, db: Postgres) -> None
 async def test_what_is_known_of_somebody(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, _):
         await done(daemon, "shadow", user=bob.user)
-        assert await moderation.is_shadowed(db, "default", bob.user)
-        assert not await moderation.is_shadowed(db, "default", alice.user)
-        assert not await moderation.is_shadowed(db, "default", NOBODY)
+        assert await actions.is_shadowed(db, "default", bob.user)
+        assert not await actions.is_shadowed(db, "default", alice.user)
+        assert not await actions.is_shadowed(db, "default", NOBODY)
         known = await done(daemon, "user", user=bob.user)
         assert {name: known[name] for name in ("user", "name", "anonymous", "shadow", "conversations", "logins")} == {
             "user": bob.user,

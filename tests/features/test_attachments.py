@@ -5,9 +5,9 @@ from typing import Any
 
 import trio
 
-from chatd.config import PostgresSection
-from chatd.node import reports
-from chatd.store.postgres import open_postgres
+from chatd.core.config import PostgresSection
+from chatd.db.postgres import open_postgres
+from chatd.moderation import reports
 from tests.files import MP4, PDF, fetched, picture, stored
 from tests.support import NOBODY, Daemon, Person, covers, operator
 

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from msgspec.structs import replace
 
+from chatd.accounts import commands
 from chatd.client import Account
 from chatd.client import sign_up as sign_up_client
-from chatd.clock import now_ms
-from chatd.config import Config, Tenant
-from chatd.features import auth
-from chatd.ids import uuid7
-from chatd.store.batches import delete_all
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Tenant
+from chatd.core.ids import uuid7
+from chatd.db.batches import delete_all
+from chatd.db.postgres import Postgres
 from tests.support import NOBODY, Daemon, covers, running
 from tests.wire_client import Raw, upgrade
 
@@ -285,7 +285,7 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
         " select 'default', gen_random_uuid(), $1, 0, 0 from generate_series(1, $2::int) n",
         user, count,
     )  # fmt: skip
-    await auth.sweep(db, now, 5.0)
+    await commands.sweep(db, now, 5.0)
     left = await rows(db)
     assert (left["refresh_tokens"], left["revoked_tokens"], left["logins"]) == (0, 1, 1)
 

@@ -8,12 +8,12 @@ import trio
 from msgspec.structs import replace
 
 from chatd import features
+from chatd.app.registry import Needs, load
 from chatd.client import Refused, sign_up
-from chatd.config import Config, PostgresSection
-from chatd.node.meetings import Meetings
-from chatd.node.registry import Needs, load
-from chatd.store.postgres import open_postgres
-from chatd.wire.examples import example_body
+from chatd.core.config import Config, PostgresSection
+from chatd.db.postgres import open_postgres
+from chatd.matching.matches import Meetings
+from chatd.wire.reference.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.features.test_groups import group
 from tests.reply import Reply

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from chatd.config import Config, Messages
+from chatd.core.config import Config, Messages
 from tests.support import NOBODY, Daemon, covers, running
 
 

@@ -7,16 +7,16 @@ import trio
 from msgspec.structs import replace
 
 from chatd import daemon as daemon_module
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.domain.addresses import bucket
-from chatd.domain.match_steps import Paired, Queued
-from chatd.features import auth
-from chatd.node.bans import hash_of
-from chatd.node.sign_in import digest
-from chatd.store.mirror import Mirror
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis, open_redis
+from chatd.accounts import commands
+from chatd.accounts.authentication import digest
+from chatd.accounts.bans import hash_of
+from chatd.core.addresses import bucket
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis, open_redis
+from chatd.matching.event_log import Mirror
+from chatd.matching.pool_events import Paired, Queued
 from tests.features.test_erasing import done, settled
 from tests.features.test_uploads import files
 from tests.files import PDF, stored
@@ -147,7 +147,7 @@ async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(
     async with running(settings) as daemon, daemon.person(word("alias"), device=device) as alice, daemon.person("bob") as bob:
         await say_everywhere(alice, bob, daemon)
         await stored(daemon, alice.account.access_token, PDF, f"{word('file')}.pdf")
-        key = auth.device_key("default", device).hex()
+        key = commands.device_key("default", device).hex()
         hashes = [hash_of(daemon.config, bucket("127.0.0.1")).hex()]
         secrets = (device, key, "127.0.0.1", *hashes, alice.account.refresh_token, digest(alice.account.refresh_token).hex())
         before = await columns_with(store, (*secrets, *forms_of(alice.user), word("file")))

@@ -10,15 +10,16 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.app import effects, jobs
+from chatd.app.context import Ctx, Node
 from chatd.client import Account, sign_up
-from chatd.clock import now_ms
-from chatd.config import Config, Tenant
-from chatd.errors import Refused
-from chatd.ids import uuid7
-from chatd.node import effects, erasure, rounds
-from chatd.node.context import Ctx, Node
-from chatd.store.entries import Append
-from chatd.store.postgres import Postgres
+from chatd.conversations.log.entries import Append
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Tenant
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.privacy import erasure
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, running
 
@@ -206,7 +207,7 @@ async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> Async
         await ask.send(job)
         return (await answered.receive()).unwrap()
 
-    monkeypatch.setattr(rounds, "JOBS", {run: 0.0})
+    monkeypatch.setattr(jobs, "JOBS", {run: 0.0})
     async with running(config) as daemon:
         yield daemon, inside
 

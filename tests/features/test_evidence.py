@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatd.clock import now_ms
-from chatd.config import Config, Messages, Moderation
-from chatd.node import reports
-from chatd.node.uploads import DAY, Sweep
-from chatd.store.folder import Folder
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Messages, Moderation
+from chatd.db.postgres import Postgres
+from chatd.moderation import reports
+from chatd.uploads.folder_store import Folder
+from chatd.uploads.service import DAY, Sweep
 from tests.admins import administered, daemon
 from tests.features.test_reports import report, strangers, transcript
 from tests.features.test_uploads import House, files

@@ -6,9 +6,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Retention, Tenant
-from chatd.node import rounds, tombstones
-from chatd.store.postgres import Postgres
+from chatd.app import jobs
+from chatd.conversations.messages import deletion
+from chatd.core.config import Config, Retention, Tenant
+from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
 from tests.support import PATIENCE, Daemon, Person, running
@@ -19,7 +20,7 @@ SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 @pytest.fixture
 def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sweeps."""
-    monkeypatch.setattr(rounds, "JOBS", {})
+    monkeypatch.setattr(jobs, "JOBS", {})
 
 
 async def expired(person: Person) -> Any:
@@ -160,10 +161,10 @@ async def swept(person: Person, conversation: str) -> list[bool]:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits an hour, and a batch is small."""
-    monkeypatch.setattr(tombstones, "RETENTION_EVERY", 0)
-    monkeypatch.setattr(tombstones, "BATCH", 3)
-    monkeypatch.setattr(tombstones, "PAGE", 2)
-    monkeypatch.setitem(rounds.JOBS, tombstones.retain, 0.2)
+    monkeypatch.setattr(deletion, "RETENTION_EVERY", 0)
+    monkeypatch.setattr(deletion, "BATCH", 3)
+    monkeypatch.setattr(deletion, "PAGE", 2)
+    monkeypatch.setitem(jobs.JOBS, deletion.retain, 0.2)
 
 
 async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
@@ -212,11 +213,11 @@ async def test_only_one_node_looks_through_everything(config: Config, store: Pos
         with trio.fail_after(PATIENCE):
             while await store.value("select count(*) from rounds") == 0:
                 await trio.sleep(0.05)
-        assert await store.value(tombstones.SQL.claim, "retention", tombstones.RETENTION_EVERY) is None
-        assert await store.value(tombstones.SQL.claim, "retention", 0) == "retention"
+        assert await store.value(deletion.SQL.claim, "retention", deletion.RETENTION_EVERY) is None
+        assert await store.value(deletion.SQL.claim, "retention", 0) == "retention"
 
 
 async def test_days_by_tenant(config: Config) -> None:
     tenants = {"a": Tenant(), "b": Tenant(retention_days=0), "c": Tenant(retention_days=7)}
-    days = tombstones.days_of(replace(config, tenants=tenants, retention=Retention(days=30)))
+    days = deletion.days_of(replace(config, tenants=tenants, retention=Retention(days=30)))
     assert days == {"default": 30, "a": 30, "b": 0, "c": 7}

@@ -1,7 +1,7 @@
 """Forwarding, and mentions."""
 
-from chatd.config import PostgresSection
-from chatd.store.postgres import open_postgres
+from chatd.core.config import PostgresSection
+from chatd.db.postgres import open_postgres
 from tests.features.test_groups import group
 from tests.support import NOBODY, Daemon, covers
 

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.features import groups, joining
-from chatd.node import membership, views
+from chatd.conversations import membership, read_model
+from chatd.conversations.commands import groups, joining
+from chatd.core.config import Config
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -143,7 +143,7 @@ async def test_what_cannot_be_read_to_tell_it_keeps_nobody_out(daemon: Daemon, m
             raise Refused("unavailable")
 
         with monkeypatch.context() as patch:
-            patch.setattr(views, "conversations_of", fail)
+            patch.setattr(read_model, "conversations_of", fail)
             assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "unavailable"
             assert (await ann.refused("conversation.edit", conversation=id_, title="We")).code == "unavailable"
         top = (await synced(ann, id_))["rev"]

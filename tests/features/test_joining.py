@@ -3,7 +3,7 @@
 import trio
 
 from chatd.client import Refused
-from chatd.store.postgres import Postgres
+from chatd.db.postgres import Postgres
 from tests.features.test_groups import group, members
 from tests.support import NOBODY, Daemon, Person, covers
 

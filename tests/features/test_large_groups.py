@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.ids import uuid7
-from chatd.store import queries
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.postgres import Postgres
 from tests.support import Daemon, Person, running
 
 MANY = 10_000

@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from msgspec.structs import replace
 
 from chatd.client import Account
-from chatd.config import Config, Tenant
+from chatd.core.config import Config, Tenant
 from tests.support import Daemon, Person, covers, running
 
 Sign = Callable[[dict[str, Any]], str]

@@ -9,8 +9,8 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import sign_up
-from chatd.config import Config, Match, Queue
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Match, Queue
+from chatd.db.postgres import Postgres
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
 QUICK = Match(relax=0.3, grace=0.5, longest=2.0)

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 import trio
 
-from chatd.clock import now_ms
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.db.postgres import Postgres
 from tests.features.test_groups import group
 from tests.files import picture, stored
 from tests.support import NOBODY, PATIENCE, Daemon, covers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.node.quiet import Quiet, is_quiet
+from chatd.conversations.quiet_hours import Quiet, is_quiet
 from tests.features.test_groups import group
 from tests.support import Daemon, covers
 

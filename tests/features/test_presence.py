@@ -9,9 +9,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Presence, Tenant
-from chatd.node import headcount
-from chatd.node.presence import PAUSE
+from chatd.core.config import Config, Presence, Tenant
+from chatd.presence import online_count
+from chatd.presence.service import PAUSE
 from tests.features.test_groups import group
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -245,8 +245,8 @@ async def test_the_number_says_of_nobody_what_they_do_not_show(daemon: Daemon) -
 async def test_in_a_large_group_those_count_who_show_themselves_to_everybody(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headcount, "SMALL", 2)
-    monkeypatch.setattr(headcount, "PAGE", 2)
+    monkeypatch.setattr(online_count, "SMALL", 2)
+    monkeypatch.setattr(online_count, "PAGE", 2)
     async with group(daemon, 5) as (id_, (ann, ben, eve, *_)):
         await ben.call("user.settings", show_presence="contacts")
         counted = await ann.call("presence.count", conversation=id_)
@@ -254,7 +254,7 @@ async def test_in_a_large_group_those_count_who_show_themselves_to_everybody(
         await trio.aclose_forcefully(eve.connection)
         await trio.sleep(GRACE + 0.5)
         assert (await ann.call("presence.count", conversation=id_))["online"] == 4
-        monkeypatch.setattr(headcount, "FRESH", 0)
+        monkeypatch.setattr(online_count, "FRESH", 0)
         assert (await ann.call("presence.count", conversation=id_))["online"] == 3
 
 

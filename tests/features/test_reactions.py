@@ -3,9 +3,9 @@
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Messages
-from chatd.store import queries
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Messages
+from chatd.db import queries
+from chatd.db.postgres import Postgres
 from tests.features.test_groups import group
 from tests.support import NOBODY, Daemon, Person, covers, running
 

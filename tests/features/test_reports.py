@@ -9,10 +9,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.clock import now_ms
-from chatd.config import Config, Moderation
-from chatd.node import reports
-from chatd.store.postgres import ForeignKeyViolation, Postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Moderation
+from chatd.db.postgres import ForeignKeyViolation, Postgres
+from chatd.moderation import reports
 from tests.admins import NOBODY, administered, daemon, db, done
 from tests.features.test_groups import group
 from tests.support import Daemon, Person, covers, running

@@ -8,12 +8,12 @@ from uuid import uuid4
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts import bans
 from chatd.client import Refused
-from chatd.clock import now_ms
-from chatd.config import Config, Messages
-from chatd.ids import uuid7
-from chatd.node import bans
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Messages
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running

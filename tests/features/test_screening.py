@@ -12,8 +12,8 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from chatd.config import Config, Filters, Hook
-from chatd.node.screening import CannotScreen, check_screening
+from chatd.conversations.messages.screening import CannotScreen, check_screening
+from chatd.core.config import Config, Filters, Hook
 from tests.outside import Answers, Asked, Outside, answer, outside
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -236,7 +236,7 @@ async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
             for number in range(20):
                 await alice.send(conversation, f"private {number}")
             assert len(server.asked) == 5
-    warnings = [record for record in caplog.records if record.name == "chatd.node.hook"]
+    warnings = [record for record in caplog.records if record.name == "chatd.conversations.messages.moderation_hook"]
     assert [record.getMessage() for record in warnings] == ["the hook fails, and is left alone for a while"]
     said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
     assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))

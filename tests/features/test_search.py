@@ -8,8 +8,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Tenant
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config, Tenant
+from chatd.db.postgres import Postgres
 from tests.features.test_groups import group
 from tests.files import PDF, picture, stored
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running

@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, Daemon, Person
 

@@ -3,7 +3,7 @@
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.support import NOBODY, Daemon, covers, running
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from chatd.client import Refused, sign_up
-from chatd.config import Config, Filters
+from chatd.core.config import Config, Filters
 from tests.features.test_groups import group
 from tests.files import PDF, stored, upload
 from tests.support import Daemon, Person, covers, running

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.features.test_groups import group
 from tests.support import NOBODY, Daemon, covers, running
 

@@ -6,12 +6,12 @@ from typing import Any
 import trio_asyncio
 
 from chatd.client import sign_up
-from chatd.clock import now_ms
-from chatd.config import Config
-from chatd.ids import uuid7
-from chatd.node.uploads import DAY, REMOVED_ROWS_KEPT_MS, Sweep
-from chatd.store.folder import IDENTITY, Folder
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.uploads.folder_store import IDENTITY, Folder
+from chatd.uploads.service import DAY, REMOVED_ROWS_KEPT_MS, Sweep
 from tests.files import PDF, fetched, stored
 from tests.support import NOBODY, Daemon, covers
 

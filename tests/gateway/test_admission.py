@@ -8,7 +8,7 @@ import trio.testing
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from chatd.config import Limits
+from chatd.core.config import Limits
 from chatd.gateway.admission import AT_ONCE, LATEST, PATIENCE, Admission, Full, Returns
 
 LIMITS = replace(Limits(), accepts_per_second=100, accepts_per_address=100_000)

@@ -12,10 +12,10 @@ from trio.testing import memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.frame_protocol import FrameProtocol
 
-from chatd.domain.rate_limit import TokenBucket
-from chatd.gateway.lane import VERDICTS, Lane
-from chatd.gateway.outbox import Outbox
-from chatd.gateway.rules import Rules
+from chatd.core.rate_limit import TokenBucket
+from chatd.gateway.fast_path import VERDICTS, Lane
+from chatd.gateway.limits import Rules
+from chatd.gateway.send_queue import Outbox
 from chatd.gateway.transport import StreamTransport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
 

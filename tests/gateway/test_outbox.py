@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chatd.gateway.outbox import Outbox, Placed
+from chatd.gateway.send_queue import Outbox, Placed
 from chatd.gateway.transport import Frames
 
 MOST_BYTES, MOST_FRAMES = 10_000, 50

@@ -7,13 +7,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.config import Config
-from chatd.domain.identity import Principal
-from chatd.domain.pseudonyms import Mask
-from chatd.gateway.outbox import Placed
+from chatd.core.config import Config
+from chatd.core.identity import Principal
+from chatd.core.ids import uuid7
 from chatd.gateway.penalties import FIRST_S, FORGOTTEN_AFTER_S, MAX_S, Penalties
+from chatd.gateway.send_queue import Placed
 from chatd.gateway.session import MOST_HIDDEN, PING, Session
-from chatd.ids import uuid7
+from chatd.matching.aliases.aliases import Mask
 from chatd.wire.codec import codecs
 
 

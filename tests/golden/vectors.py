@@ -10,11 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from chatd import features
-from chatd.node.registry import load
+from chatd.app.registry import load
+from chatd.wire.base import Command, Error
 from chatd.wire.codec import codecs, tag_of
-from chatd.wire.examples import example
-from chatd.wire.messages import Command, Error
-from chatd.wire.schema import all_events
+from chatd.wire.reference.examples import example
+from chatd.wire.reference.json_schema import all_events
 
 FILE = Path(__file__).with_name("vectors.json")
 REGISTRY = load(features)

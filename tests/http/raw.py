@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import trio
 from hypercorn.typing import ASGIFramework
 
-from chatd.config import Config
+from chatd.app.listening import open_listener
+from chatd.core.config import Config
 from chatd.http.server import open_http
-from chatd.listening import open_listener
 from tests.support import PATIENCE, Answer, Daemon
 
 # Seconds that requests have when the server stops.

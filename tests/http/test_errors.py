@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.errors import Refused
+from chatd.app.command_metrics import Meters
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects
+from chatd.app.registry import Needs, Registry, Row
+from chatd.core.config import Config
+from chatd.core.errors import Refused
 from chatd.http.app import quart_app
-from chatd.http.front import Front
-from chatd.node.context import Ctx
-from chatd.node.drain import Drain
-from chatd.node.effects import Effects
-from chatd.node.meters import Meters
-from chatd.node.registry import Needs, Registry, Row
-from chatd.wire.messages import Command, Ok
+from chatd.http.asgi_guard import Front
+from chatd.realtime.drain import Drain
+from chatd.wire.base import Command, Ok
 from tests.http.raw import Door, served
 from tests.support import NOBODY, Daemon, running
 

@@ -13,11 +13,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.clock import now_ms
-from chatd.config import Config, Tenant
-from chatd.http.export import MAX_READERS
-from chatd.node import export
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Tenant
+from chatd.db.postgres import Postgres
+from chatd.privacy import export
+from chatd.privacy.routes import MAX_READERS
 from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, Person, running
 

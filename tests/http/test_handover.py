@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chatd import daemon as daemon_module
 from chatd.cli.workers import reserved
-from chatd.config import Config, Limits
+from chatd.core.config import Config, Limits
 from tests.support import PATIENCE, Answer, eventually
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: chatd.test\r\n"

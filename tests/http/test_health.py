@@ -13,15 +13,16 @@ from msgspec.structs import replace
 
 from chatd import __version__
 from chatd import daemon as daemon_module
-from chatd.config import Config
+from chatd.core.config import Config
+from chatd.core.health import Health
 from chatd.daemon import Addresses
-from chatd.health import Health
-from chatd.http.health import FRESH, Readiness
-from chatd.node.drain import Drain
-from chatd.store import embedded_redis, migrations
-from chatd.store.postgres import Postgres
-from chatd.store.postgres_faults import Faults
-from chatd.wire.openapi import openapi
+from chatd.db import migrations
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres
+from chatd.db.postgres_faults import Faults
+from chatd.operations.health import FRESH, Readiness
+from chatd.realtime.drain import Drain
+from chatd.wire.reference.openapi import openapi
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.golden.vectors import REGISTRY

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import pytest
 import trio
 
-from chatd.config import Uploads
-from chatd.domain.identity import Principal
-from chatd.errors import Refused
-from chatd.http.intake import MOST, MOST_BYTES, MOST_OF_ADDRESS, MOST_OF_ONE, SHARE_OF_ADDRESS, Intake
+from chatd.core.config import Uploads
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
 from chatd.http.slots import Owner
+from chatd.uploads.admission import MOST, MOST_BYTES, MOST_OF_ADDRESS, MOST_OF_ONE, SHARE_OF_ADDRESS, Intake
 
 
 def owner(number: int, address: str = "") -> Owner:

@@ -7,7 +7,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import sign_up
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.http.raw import Door
 from tests.support import PATIENCE, Answer, Daemon, running
 

@@ -9,11 +9,11 @@ import trio
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatd.config import Admin, Config
-from chatd.http import metrics as door
-from chatd.http.exposition import DURATIONS, NUMBERS
-from chatd.http.metrics import name_of
-from chatd.settings import ConfigError, load
+from chatd.core.config import Admin, Config
+from chatd.core.settings import ConfigError, load
+from chatd.operations import metrics as door
+from chatd.operations.metrics import name_of
+from chatd.operations.prometheus import DURATIONS, NUMBERS
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
 

@@ -8,13 +8,13 @@ import trio
 from msgspec.structs import replace
 
 from chatd import features
+from chatd.app.registry import Needs, Row, load
 from chatd.client import Refused
-from chatd.config import Config
-from chatd.errors import REFUSALS
-from chatd.node.registry import Needs, Row, load
+from chatd.core.config import Config
+from chatd.core.errors import REFUSALS
 from chatd.wire.codec import tag_of
-from chatd.wire.examples import example_body
-from chatd.wire.schema import FIELD, WITH_QUERY
+from chatd.wire.reference.examples import example_body
+from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.files import PDF, stored
 from tests.http.raw import Door
 from tests.support import NOBODY, Answer, Daemon, Person, running

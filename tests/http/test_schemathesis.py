@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.admins import ANN, administered
 from tests.support import Daemon, running
 

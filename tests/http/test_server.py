@@ -16,9 +16,10 @@ from hypercorn.typing import ASGIFramework
 from quart import Response
 from quart_trio import QuartTrio
 
-from chatd.config import Config, Gateway, Http, Limits
-from chatd.http import peer, server
-from chatd.http.front import Front
+from chatd.core.config import Config, Gateway, Http, Limits
+from chatd.http import server
+from chatd.http import stream as peer
+from chatd.http.asgi_guard import Front
 from tests.http import raw
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually

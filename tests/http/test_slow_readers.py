@@ -12,10 +12,10 @@ import psutil
 import trio
 
 from chatd.client import Account, sign_up
-from chatd.config import Config
+from chatd.core.config import Config
 from chatd.daemon import Addresses
+from chatd.db.postgres import Postgres
 from chatd.http.long_answers import BOUNDS
-from chatd.store.postgres import Postgres
 from tests.admins import ANN, administered, order
 from tests.faults.process import linked, process
 from tests.files import stored

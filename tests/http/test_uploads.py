@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from PIL import Image
 
 from chatd.client import sign_up
-from chatd.config import Config, Tenant
-from chatd.http.ranges import Unsatisfiable, wanted
-from chatd.store.folder import IDENTITY
-from chatd.store.postgres import open_postgres
-from chatd.wire.uploads import Upload
+from chatd.core.config import Config, Tenant
+from chatd.db.postgres import open_postgres
+from chatd.uploads.events import Upload
+from chatd.uploads.folder_store import IDENTITY
+from chatd.uploads.ranges import Unsatisfiable, wanted
 from tests.features.test_uploads import use
 from tests.files import FORM, MP4, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door

@@ -11,7 +11,7 @@ from uuid import uuid4
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.interop.tools import tool
 from tests.support import PATIENCE, running
 

@@ -1,26 +1,27 @@
 """Orders of other nodes."""
 
-from chatd.config import RedisSection
-from chatd.node import match_orders, orders
-from chatd.node.cluster import Cluster
-from chatd.node.hub import Hub
-from chatd.store.bus import Bus
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.bus import Bus
+from chatd.cluster.cluster import Cluster
+from chatd.core.config import RedisSection
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.matching import match_messages
+from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 
 
 async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db: Postgres) -> None:
     """It hears the others before its own parts are there."""
     async with open_redis(RedisSection(), servers.redis) as redis:
-        cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[orders.Order]()
+        cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[control_messages.Order]()
 
-        async def hear(order: match_orders.MatchOver) -> None:
+        async def hear(order: match_messages.MatchOver) -> None:
             heard.append(order)
 
-        over = match_orders.MatchOver("default", [], False)
-        await cluster.obey(orders.encode_order(over))
+        over = match_messages.MatchOver("default", [], False)
+        await cluster.obey(control_messages.encode_order(over))
         assert heard == []
-        cluster.on(match_orders.MatchOver, hear)
-        await cluster.obey(orders.encode_order(over))
+        cluster.on(match_messages.MatchOver, hear)
+        await cluster.obey(control_messages.encode_order(over))
         assert heard == [over]

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.config import Drain as Settings
-from chatd.node.drain import Drain
-from chatd.node.hub import Hub
+from chatd.core.config import Drain as Settings
+from chatd.realtime.drain import Drain
+from chatd.realtime.hub import Hub
 from chatd.wire.codec import codecs
 
 OVER = 60.0

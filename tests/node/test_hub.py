@@ -5,12 +5,12 @@ from typing import Any
 
 import trio
 
-from chatd.node.arrival import Arrival
-from chatd.node.audience import WRITES_PER_TURN, News, SharedFrame
-from chatd.node.hub import Hub
-from chatd.node.passed import MOST as MOST_PASSED
+from chatd.realtime.hub import Hub
+from chatd.realtime.pending_session import Arrival
+from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
+from chatd.realtime.unheard_revs import MOST as MOST_PASSED
 from chatd.wire.codec import Codec, codecs
-from chatd.wire.events import Behind
+from chatd.wire.connection_events import Behind
 
 JSON = codecs([])["chatd.v1.json"]
 MSGPACK = codecs([])["chatd.v1.msgpack"]

@@ -1,12 +1,12 @@
 """Accounts that never came back are removed, and nobody who has left a trace; links that let nobody in are removed."""
 
+from chatd.accounts import idle_accounts
 from chatd.client import sign_up
-from chatd.clock import now_ms
-from chatd.domain.criteria import Accept, Ticket
-from chatd.domain.matchmaking import MOST_QUEUES, Pool
-from chatd.ids import uuid7
-from chatd.node import idle_accounts
-from chatd.store.postgres import Postgres
+from chatd.core.clock import now_ms
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.pool import MOST_QUEUES, Pool
 from tests.support import Daemon, Person
 
 EXPIRE = "update refresh_tokens set expires_at = 1"

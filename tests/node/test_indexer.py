@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 import trio
 
-from chatd.config import PostgresSection
-from chatd.domain.slices import finish
-from chatd.ids import uuid7
-from chatd.node import indexer as module
-from chatd.node.indexer import Indexer, entry_of
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.wire.changes import MessageUpdate, SessionBehind
-from chatd.wire.entities import Message
+from chatd.conversations.entities import Message
+from chatd.conversations.events import MessageUpdate, SessionBehind
+from chatd.core.config import PostgresSection
+from chatd.core.ids import uuid7
+from chatd.core.slices import finish
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.search import indexer as module
+from chatd.search.indexer import Indexer, entry_of
 from tests.support import PATIENCE
 
 SENDER = str(UUID(int=9))

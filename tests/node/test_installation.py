@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from chatd.config import Config
-from chatd.domain.installation import BadSecret, derived_key, fingerprint
-from chatd.node import bans
-from chatd.node.installation import adopt_secret, check_secret
-from chatd.store.postgres import Postgres
+from chatd.accounts import bans
+from chatd.app.installation import adopt_secret, check_secret
+from chatd.core.config import Config
+from chatd.core.secrets import BadSecret, derived_key, fingerprint
+from chatd.db.postgres import Postgres
 from tests.support import running
 
 ONE, OTHER = "1" * 32, "2" * 32

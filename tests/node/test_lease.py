@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.config import RedisSection
-from chatd.node.lease import TAKE, Lease
-from chatd.store.redis import Redis, open_redis
+from chatd.cluster.lease import TAKE, Lease
+from chatd.core.config import RedisSection
+from chatd.db.redis import Redis, open_redis
 from tests.conftest import Servers
 from tests.support import PATIENCE, eventually
 

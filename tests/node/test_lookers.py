@@ -1,8 +1,8 @@
 """Who looks at whom, and what counts of what several nodes say, without a clock or a network."""
 
-from chatd.node.attendance import AWAY, GONE, ONLINE, Attendance
-from chatd.node.hub import Hub
-from chatd.node.lookers import MISSES, Lookers
+from chatd.presence.local_presence import AWAY, GONE, ONLINE, Attendance
+from chatd.presence.watchers import MISSES, Lookers
+from chatd.realtime.hub import Hub
 from tests.node.test_hub import Session, attach
 
 ANN, BEN = ("t", "ann"), ("t", "ben")

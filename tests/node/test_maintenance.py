@@ -5,13 +5,13 @@ from typing import Any
 
 import trio
 
-from chatd.config import RedisSection
-from chatd.node.cluster import Cluster
-from chatd.node.hub import Hub
-from chatd.node.maintenance import Maintenance, change
-from chatd.store.bus import Bus
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.app.maintenance import Maintenance, change
+from chatd.cluster.bus import Bus
+from chatd.cluster.cluster import Cluster
+from chatd.core.config import RedisSection
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.support import PATIENCE, operator
 

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.clock import now_ms
-from chatd.config import Config, RedisSection
-from chatd.domain.criteria import Accept, Ticket
-from chatd.domain.match_steps import Paired
-from chatd.ids import uuid7
-from chatd.node import match_orders, orders
-from chatd.node.cluster import Cluster
-from chatd.node.hub import Hub
-from chatd.node.matcher import Matcher
-from chatd.store.bus import Bus
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
+from chatd.cluster import control_messages
+from chatd.cluster.bus import Bus
+from chatd.cluster.cluster import Cluster
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, RedisSection
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.matching import match_messages
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.pool_events import Paired
+from chatd.matching.service import Matcher
+from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.node.test_hub import Session, attach
 from tests.support import PATIENCE, eventually
@@ -127,7 +128,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
 ) -> None:
     """The question of that node had nobody to answer it."""
     matcher, _ = started
-    told: list[orders.Order] = []
+    told: list[control_messages.Order] = []
 
     async def somebody(tenant: str, user: str) -> bool:
         return True
@@ -136,7 +137,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
     monkeypatch.setattr(matcher._cluster, "publish", told.append)
     lost = lost_ticket(matcher, 2)
     with trio.fail_after(PATIENCE):
-        while not (held := [order for order in told if isinstance(order, match_orders.MatchHeld)]):
+        while not (held := [order for order in told if isinstance(order, match_messages.MatchHeld)]):
             await trio.sleep(0.01)
     assert [order.ticket for order in held] == [lost]
     assert matcher.pool.ticket_of(("default", lost.user)) == lost

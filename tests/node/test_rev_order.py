@@ -11,13 +11,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.features.receipts import MessageDelivered
-from chatd.node import audience
-from chatd.node.audience import News, SharedFrame
-from chatd.node.hub import Hub
-from chatd.node.truth import PATIENCE
-from chatd.store.entries import Appended, Entry, Receipt
-from chatd.store.telling import Telling
+from chatd.cluster.reconciler import PATIENCE
+from chatd.conversations.log.entries import Appended, Entry, Receipt
+from chatd.conversations.log.publisher import Telling
+from chatd.conversations.messages.receipts import MessageDelivered
+from chatd.realtime import subscriptions
+from chatd.realtime.hub import Hub
+from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.codec import Codec, codecs
 
 JSON = codecs([])["chatd.v1.json"]
@@ -61,7 +61,7 @@ def check_order(connection: Connection) -> None:
 
 
 class OneConversation:
-    """A node: its hub, the part of the journal that delivers, and the repairs of `node/truth.py`. `rev` is what Postgres has."""
+    """A node: its hub, the part of the journal that delivers, and the repairs of `cluster/reconciler.py`. `rev` is what Postgres has."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rev = 0
@@ -175,7 +175,7 @@ class OneConversation:
             await self._pause()
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
-    # --- repairs, as in node/truth.py --------------------------------------------------------------------------------------
+    # --- repairs, as in cluster/reconciler.py --------------------------------------------------------------------------------------
 
     async def _read_rev(self) -> int:
         await self._pause()
@@ -199,13 +199,13 @@ class OneConversation:
             await self._hub.tell_behind(*PLACE, rev)
 
 
-@pytest.mark.parametrize("writes_per_turn", [1, audience.WRITES_PER_TURN])
+@pytest.mark.parametrize("writes_per_turn", [1, subscriptions.WRITES_PER_TURN])
 @pytest.mark.parametrize("seed", range(6))
 async def test_revs_rise_by_one_or_after_behind(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int, writes_per_turn: int
 ) -> None:
     """With one write per turn, sessions come, go and are told of more while an event is being delivered."""
-    monkeypatch.setattr(audience, "WRITES_PER_TURN", writes_per_turn)
+    monkeypatch.setattr(subscriptions, "WRITES_PER_TURN", writes_per_turn)
     world = OneConversation(random.Random(seed))
     await world.run()
     for connection in world.connections:

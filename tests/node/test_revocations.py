@@ -2,10 +2,10 @@
 
 import msgspec
 
-from chatd.node import orders
-from chatd.node.arrival import Arrival
-from chatd.node.hub import Hub
-from chatd.wire.messages import Control
+from chatd.cluster import control_messages
+from chatd.realtime.hub import Hub
+from chatd.realtime.pending_session import Arrival
+from chatd.wire.base import Control
 from tests.node.test_hub import Session, attach
 
 
@@ -74,7 +74,7 @@ class CloseUser(Control, array_like=True, tag="close"):
 
 
 def test_nodes_of_both_versions_understand_each_other() -> None:
-    old = orders.encode_order(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
-    assert orders.decode_order(old) == orders.CloseUser("t", "u", "banned", None, 0)
-    new = orders.encode_order(orders.CloseUser("t", "u", "banned", None, 7))
+    old = control_messages.encode_order(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
+    assert control_messages.decode_order(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
+    new = control_messages.encode_order(control_messages.CloseUser("t", "u", "banned", None, 7))
     assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)

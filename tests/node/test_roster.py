@@ -7,14 +7,15 @@ import trio
 from msgspec.structs import replace
 
 from chatd import __version__
-from chatd.config import Config
-from chatd.errors import Refused
-from chatd.node import orders, process, roster
-from chatd.node.maintenance import change
-from chatd.node.statistics import Snapshot
-from chatd.store import embedded_redis
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis, open_redis
+from chatd.app.maintenance import change
+from chatd.cluster import control_messages
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis, open_redis
+from chatd.operations import node_registry, process
+from chatd.operations.snapshot import Snapshot
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -33,7 +34,7 @@ async def those_who(redis: Redis, are_there: int, state: str = "ready") -> list[
     """The nodes, once there are as many in this state."""
     with trio.fail_after(PATIENCE):
         while True:
-            found = [snapshot for snapshot in await roster.read(redis) if snapshot.state == state]
+            found = [snapshot for snapshot in await node_registry.read(redis) if snapshot.state == state]
             if len(found) == are_there:
                 return found
             await trio.sleep(0.05)
@@ -42,7 +43,7 @@ async def those_who(redis: Redis, are_there: int, state: str = "ready") -> list[
 async def until(redis: Redis, holds: object) -> Snapshot:
     with trio.fail_after(PATIENCE):
         while True:
-            for snapshot in await roster.read(redis):
+            for snapshot in await node_registry.read(redis):
                 if holds(snapshot):  # type: ignore[operator]
                     return snapshot
             await trio.sleep(0.05)
@@ -82,8 +83,8 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
         found = await those_who(redis, 2)
         assert {snapshot.identity.http for snapshot in found} == {one.addresses.http, two.addresses.http}
         for snapshot in found:
-            assert 0 < await redis.call("PTTL", redis.key("node", snapshot.identity.node)) <= roster.LEASE_MS
-        await order(config, orders.DrainNodes(found[0].identity.node, 0.0), "drain")
+            assert 0 < await redis.call("PTTL", redis.key("node", snapshot.identity.node)) <= node_registry.LEASE_MS
+        await order(config, control_messages.DrainNodes(found[0].identity.node, 0.0), "drain")
         assert await those_who(redis, 1) == await those_who(redis, 1)
         with trio.fail_after(PATIENCE):
             while await redis.call("EXISTS", redis.key("node", found[0].identity.node)):
@@ -102,10 +103,10 @@ async def test_one_that_dies_is_off_the_list_when_its_lease_ends(config: Config,
     async with running(config):
         (node,) = await those_who(redis, 1)
     key = redis.key("node", node.identity.node)
-    assert 0 < await redis.call("PTTL", key) <= roster.LEASE_MS
-    assert 0 < await redis.call("PTTL", redis.key("nodes")) <= roster.LEASE_MS
+    assert 0 < await redis.call("PTTL", key) <= node_registry.LEASE_MS
+    assert 0 < await redis.call("PTTL", redis.key("nodes")) <= node_registry.LEASE_MS
     await redis.call("DEL", key)
-    assert await roster.read(redis) == []
+    assert await node_registry.read(redis) == []
 
 
 async def test_what_cannot_be_read_is_not_on_the_list(daemon: Daemon, redis: Redis) -> None:
@@ -113,7 +114,7 @@ async def test_what_cannot_be_read_is_not_on_the_list(daemon: Daemon, redis: Red
     for name, text in (("a", "{}"), ("b", "\x1b[31m"), ("c", "")):
         await redis.call("SET", redis.key("node", name), text)
         await redis.call("ZADD", redis.key("nodes"), 2**52, name)
-    assert len(await roster.read(redis)) == 1
+    assert len(await node_registry.read(redis)) == 1
 
 
 async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis: embedded_redis.Server) -> None:
@@ -122,7 +123,7 @@ async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis
         (before,) = await those_who(redis, 1)
         await own_redis.stop()
         with pytest.raises(Refused):
-            await roster.read(redis)
+            await node_registry.read(redis)
         assert await person.is_served()
         assert (await daemon.rest("GET", "/metrics", Host="localhost")).status == 200
         assert (await daemon.rest("GET", "/metrics/nodes", Host="localhost")).status == 503

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.node.timers import Wheel
+from chatd.realtime.timer_wheel import Wheel
 
 TICK = 0.25
 

@@ -1,8 +1,8 @@
 """What a node remembers of messages: enough to say where and when, never more than its bound, never a text."""
 
-from chatd.node.answers import Accepted, Moved, Told
-from chatd.node.hub import Hub
-from chatd.node.traces import Traces
+from chatd.operations.message_trace import Traces
+from chatd.operations.node_query_types import Accepted, Moved, Told
+from chatd.realtime.hub import Hub
 from tests.node.test_hub import Session, attach, news
 
 

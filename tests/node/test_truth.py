@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.ids import uuid7
-from chatd.node.hub import Hub
-from chatd.node.truth import SQL, Truth
-from chatd.store.columns import columns_of
-from chatd.store.postgres import Postgres
+from chatd.cluster.reconciler import SQL, Truth
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.db.unnest import columns_of
+from chatd.realtime.hub import Hub
 from tests.node.test_hub import Session, attach
 from tests.node.test_maintenance import SlowOnce
 from tests.support import PATIENCE

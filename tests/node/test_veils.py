@@ -10,26 +10,27 @@ import trio
 from msgspec import Raw, msgpack
 
 from chatd import features
-from chatd.config import Config, Data, RedisSection
-from chatd.domain.pseudonyms import Mask
-from chatd.errors import Refused
-from chatd.features.ping import Pong
-from chatd.features.presence import PresenceStates
-from chatd.node import masked, orders
-from chatd.node.cluster import Cluster
-from chatd.node.effects import Reply, ToUser
-from chatd.node.hub import Hub
-from chatd.node.match_news import Announcements, news
-from chatd.node.registry import load
-from chatd.node.truth import Truth
-from chatd.node.veils import Veils
-from chatd.store.bus import Bus
-from chatd.store.postgres import Postgres
-from chatd.store.redis import open_redis
-from chatd.wire.changes import SessionBehind
+from chatd.app.effects import Reply, ToUser
+from chatd.app.registry import load
+from chatd.cluster import control_messages
+from chatd.cluster.bus import Bus
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.reconciler import Truth
+from chatd.conversations.events import SessionBehind
+from chatd.core.config import Config, Data, RedisSection
+from chatd.core.errors import Refused
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.matching.aliases import middleware
+from chatd.matching.aliases.alias_store import Veils
+from chatd.matching.aliases.aliases import Mask
+from chatd.matching.announcements import Announcements, news
+from chatd.matching.events import MatchEnded
+from chatd.operations.ping import Pong
+from chatd.presence.commands import PresenceStates
+from chatd.realtime.hub import Hub
+from chatd.wire.base import Error, Ok
 from chatd.wire.codec import Codec, codecs
-from chatd.wire.matches import MatchEnded
-from chatd.wire.messages import Error, Ok
 from tests.conftest import Servers
 
 JSON = codecs([])["chatd.v1.json"]
@@ -95,8 +96,8 @@ async def test_who_is_let_hear_a_match_is_masked(cluster: Cluster, hub: Hub, ali
 
 
 async def test_and_by_the_order_of_another_node(cluster: Cluster, hub: Hub, alice: Session) -> None:
-    await cluster.obey(orders.encode_order(orders.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
-    await cluster.obey(orders.encode_order(orders.TellConversation("t", TALK, 0, None, False, event_of(BOB))))
+    await cluster.obey(control_messages.encode_order(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
+    await cluster.obey(control_messages.encode_order(control_messages.TellConversation("t", TALK, 0, None, False, event_of(BOB))))
     assert alias(hub).encode() in alice.frames[-1]
 
 
@@ -108,7 +109,7 @@ async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, 
     if here:
         await announcements.announce(order)
     else:
-        await cluster.obey(orders.encode_order(order))
+        await cluster.obey(control_messages.encode_order(order))
     assert alias(hub).encode() in alice.frames[-1]
 
 
@@ -116,7 +117,7 @@ async def test_who_is_just_coming_in_is_masked_and_not_those_of_others(cluster: 
     coming, other, elsewhere = hub.expect("t", ALICE), hub.expect("t", TALK), hub.expect("u", ALICE)
     cluster.join("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)
     assert [bool(arrival.mask) for arrival in (coming, other, elsewhere)] == [True, False, False]
-    await cluster.obey(orders.encode_order(orders.Acquainted("t", [ALICE, BOB])))
+    await cluster.obey(control_messages.encode_order(control_messages.Acquainted("t", [ALICE, BOB])))
     assert not coming.mask
 
 
@@ -127,7 +128,7 @@ async def test_without_the_option_orders_of_others_hide_nobody(servers: Servers,
         arrival = hub.expect("t", ALICE)
         assert arrival.mask is None
         hub.attach(alice, arrival)
-        await cluster.obey(orders.encode_order(orders.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
+        await cluster.obey(control_messages.encode_order(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
     assert not alice.mask
 
 
@@ -158,17 +159,17 @@ async def test_while_nobody_can_say_who_is_hidden_there_is_no_answer(cluster: Cl
     node = SimpleNamespace(hub=SimpleNamespace(veils=veils), meters=meters)
     ctx: Any = SimpleNamespace(node=node, tenant="t", user=ALICE, now=0)
     news = ToUser(ALICE, SessionBehind())
-    answer, told = await masked.hidden_in(ctx, Mask(), [Reply(PresenceStates(items=[])), news])
+    answer, told = await middleware.hidden_in(ctx, Mask(), [Reply(PresenceStates(items=[])), news])
     assert isinstance(answer, Reply)
     assert isinstance(answer.result, Error)
     assert (answer.result.code, told, meters.refusals) == ("unavailable", news, {"unavailable": 1})
     for result in (Ok(), Pong(ts=1, server_time=1)):
-        assert await masked.hidden_in(ctx, Mask(), [Reply(result), news]) == [Reply(result), news]
+        assert await middleware.hidden_in(ctx, Mask(), [Reply(result), news]) == [Reply(result), news]
 
 
 def test_only_numbers_need_not_be_looked_after() -> None:
     """An answer with anything else, but for a ticket, may hold the id of a user."""
-    silent = {row.result.__name__ for row in load(features).commands.values() if not masked.can_name(row.result)}
+    silent = {row.result.__name__ for row in load(features).commands.values() if not middleware.can_name(row.result)}
     assert silent == {"AuthRefreshed", "Erased", "MatchQueued", "Ok", "Pong", "PresenceCount", "Resolved", "Ticket"}
 
 

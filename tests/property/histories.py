@@ -20,9 +20,10 @@ import trio_asyncio
 
 from chatd.client import Refused, sign_up
 from chatd.client.link import Disconnected
-from chatd.config import Config, PostgresSection
-from chatd.store import embedded_postgres, embedded_redis
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.config import Config, PostgresSection
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.postgres import Postgres, open_postgres
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chatd.store.postgres import Postgres
+from chatd.db.postgres import Postgres
 from tests.property.device import Device, plain
 from tests.property.mirror import Mirror
 from tests.property.room import INFO, Json

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatd.config import Config
+from chatd.core.config import Config
 from tests.property.histories import KINDS, live
 from tests.property.judge import differences
 from tests.property.mirror import Mirror

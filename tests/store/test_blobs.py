@@ -15,12 +15,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import Config, Data, Uploads
-from chatd.errors import Refused
-from chatd.store.blob_stores import BlobsError, open_blobs
-from chatd.store.blobs import BlobMissing, Blobs, new_key, path_of
-from chatd.store.folder import Folder
-from chatd.store.s3 import Bucket, new_client
+from chatd.core.config import Config, Data, Uploads
+from chatd.core.errors import Refused
+from chatd.uploads.blobs import BlobMissing, Blobs, new_key, path_of
+from chatd.uploads.folder_store import Folder
+from chatd.uploads.open import BlobsError, open_blobs
+from chatd.uploads.s3_store import Bucket, new_client
 from tests.http.raw import served
 from tests.support import PATIENCE
 

@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 import trio
 
-from chatd.config import RedisSection
-from chatd.store.board import AT_ONCE, Board
-from chatd.store.redis import Redis, open_redis
+from chatd.core.config import RedisSection
+from chatd.db.redis import Redis, open_redis
+from chatd.presence.redis_store import AT_ONCE, Board
 from tests.conftest import Servers
 
 NUMBERS = count()

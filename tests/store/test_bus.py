@@ -10,13 +10,14 @@ import pytest
 import trio
 import trio_asyncio
 
-from chatd.config import RedisSection
-from chatd.node import match_orders, orders
-from chatd.store import bus as bus_module
-from chatd.store import redis as redis_module
-from chatd.store.bus import Bus
-from chatd.store.bus_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry, pairs, recent
-from chatd.store.redis import Redis, open_redis
+from chatd.cluster import bus as bus_module
+from chatd.cluster import control_messages
+from chatd.cluster.bus import Bus
+from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry, pairs, recent
+from chatd.core.config import RedisSection
+from chatd.db import redis as redis_module
+from chatd.db.redis import Redis, open_redis
+from chatd.matching import match_messages
 from tests.conftest import Servers
 from tests.support import PATIENCE
 
@@ -66,7 +67,7 @@ async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[by
     obeyed: list[bytes] = []
 
     async def obey(order: bytes) -> None:
-        obeyed.append(orders.encode_order(orders.decode_order(order)))
+        obeyed.append(control_messages.encode_order(control_messages.decode_order(order)))
 
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         one, other = Bus(redis, "one"), Bus(redis, "other")
@@ -84,7 +85,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
     limit = 2 * 1024 * 1024
     monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        order = orders.encode_order(match_orders.MatchDrop("x" * 60_000, "user", "reason"))
+        order = control_messages.encode_order(match_messages.MatchDrop("x" * 60_000, "user", "reason"))
         for _ in range(4 * limit // len(order)):
             bus.publish(order)
             await trio.sleep(0.001)
@@ -105,19 +106,19 @@ async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop
     """Long before newer entries displace it, while nodes write no more than that they are there (see docs/privacy.md)."""
     monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        bus.publish(orders.encode_order(match_orders.MatchDrop("zqmarkqz", "user", "reason")))
+        bus.publish(control_messages.encode_order(match_messages.MatchDrop("zqmarkqz", "user", "reason")))
         with trio.fail_after(PATIENCE):
             while not obeyed:
                 await trio.sleep(0.01)
         assert b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode()
         with trio.fail_after(2 * PATIENCE):
             while b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode():
-                bus.publish(orders.encode_order(orders.MaintenanceChanged()))
+                bus.publish(control_messages.encode_order(control_messages.MaintenanceChanged()))
                 await trio.sleep(0.01)
         assert await redis.call("XLEN", redis.key("bus")) < bus_module.MOST_ENTRIES
 
 
-ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(orders.encode_order(orders.MaintenanceChanged()))]))
+ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(control_messages.encode_order(control_messages.MaintenanceChanged()))]))
 UNREADABLE = [
     pytest.param(("foreign", "1"), 1, id="foreign fields"),
     pytest.param(("b", ""), 1, id="empty"),
@@ -138,7 +139,7 @@ async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop
     # Both of the nodes read it.
     async with two_nodes(servers) as (bus, redis, obeyed):
         await redis.call("XADD", redis.key("bus"), "*", *fields)
-        bus.publish(orders.encode_order(orders.MaintenanceChanged()))
+        bus.publish(control_messages.encode_order(control_messages.MaintenanceChanged()))
         with trio.fail_after(PATIENCE):
             while not obeyed or redis.unreadable["bus"] < 2 * skipped:
                 await trio.sleep(0.01)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chatd.features.own import MAX_UNREAD_CONVERSATIONS
-from chatd.ids import uuid7
-from chatd.node.views import COUNTED_PER_STATEMENT
-from chatd.store import queries
-from chatd.store.postgres import Connection, Postgres
+from chatd.conversations.commands.user_settings import MAX_UNREAD_CONVERSATIONS
+from chatd.conversations.read_model import COUNTED_PER_STATEMENT
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.postgres import Connection, Postgres
 from tests.support import Daemon, Person
 
 CONVERSATIONS = 230

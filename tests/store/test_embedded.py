@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 import trio_asyncio
 
-from chatd.config import PostgresSection, RedisSection
-from chatd.errors import Refused
-from chatd.store import embedded_postgres, embedded_redis, installs, redis_servers, releases
-from chatd.store.accounts import NOBODY, Account, account_for
-from chatd.store.embedded import EmbeddedError, locked
-from chatd.store.embedded_process import run_tool
-from chatd.store.embedded_sockets import listener
-from chatd.store.postgres import open_postgres
-from chatd.store.redis import open_redis
+from chatd.core.config import PostgresSection, RedisSection
+from chatd.core.errors import Refused
+from chatd.db import releases
+from chatd.db.embedded import installs, redis_servers
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.embedded.account import NOBODY, Account, account_for
+from chatd.db.embedded.folder_lock import EmbeddedError, locked
+from chatd.db.embedded.process import run_tool
+from chatd.db.embedded.sockets import listener
+from chatd.db.postgres import open_postgres
+from chatd.db.redis import open_redis
 from tests.conftest import QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,8 @@ ODD = 'it\'s "a" $(touch x) `touch y`; a,b=c %41&d?e#f\\g ü'
 UNPRIVILEGED = """
 import sys, trio
 from pathlib import Path
-from chatd.store import embedded_postgres, embedded_redis
+from chatd.db.embedded import postgres as embedded_postgres
+from chatd.db.embedded import redis as embedded_redis
 async def main():
     folder = Path(sys.argv[1])
     async with embedded_postgres.embedded_postgres(folder) as dsn, embedded_redis.embedded_redis(folder) as url:

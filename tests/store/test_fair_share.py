@@ -9,11 +9,11 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from chatd.config import Config, PostgresSection
-from chatd.domain.rate_limit import TokenBucket
-from chatd.errors import Refused
-from chatd.store.fair_share import MAX_WAITING, Account, FairShare, charge_to
-from chatd.store.postgres import Postgres, open_postgres
+from chatd.core.config import Config, PostgresSection
+from chatd.core.errors import Refused
+from chatd.core.rate_limit import TokenBucket
+from chatd.db.fair_share import MAX_WAITING, Account, FairShare, charge_to
+from chatd.db.postgres import Postgres, open_postgres
 from tests.faults.test_slow_postgres import locked
 from tests.support import Person, running
 

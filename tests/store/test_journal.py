@@ -5,13 +5,13 @@ from typing import Any
 
 import trio
 
-from chatd.config import Journal
-from chatd.errors import Refused
-from chatd.ids import uuid7
-from chatd.store import queries
-from chatd.store.entries import Append, Receipt
-from chatd.store.journal import open_journal
-from chatd.store.postgres import Connection, Postgres, Row
+from chatd.conversations.log.entries import Append, Receipt
+from chatd.conversations.log.writer import open_journal
+from chatd.core.config import Journal
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.postgres import Connection, Postgres, Row
 
 ALICE, BOB, GROUP, QUIET = uuid7(1), uuid7(2), uuid7(3), uuid7(4)
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from msgspec import inspect, msgpack
 
 from chatd import features
-from chatd.config import Config
-from chatd.node.registry import load
-from chatd.store.jsonb import MAX_DEPTH, from_jsonb, to_jsonb
-from chatd.store.postgres import Postgres
+from chatd.app.registry import load
+from chatd.core.config import Config
+from chatd.db.jsonb import MAX_DEPTH, from_jsonb, to_jsonb
+from chatd.db.postgres import Postgres
 from chatd.wire.codec import tag_of
-from chatd.wire.free_form import drop_sign_of_zero
+from chatd.wire.validation import drop_sign_of_zero
 from tests.cluster.test_two_nodes import nodes
 from tests.support import PATIENCE, Daemon, Person, covers
 from tests.wire.strategies import BIGINT, TEXT

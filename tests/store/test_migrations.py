@@ -3,9 +3,9 @@
 import pytest
 import trio
 
-from chatd.config import PostgresSection
-from chatd.store.migrations import Migration, SchemaError, available, migrate, pending
-from chatd.store.postgres import open_postgres
+from chatd.core.config import PostgresSection
+from chatd.db.migrations import Migration, SchemaError, available, migrate, pending
+from chatd.db.postgres import open_postgres
 
 
 async def test_each_is_applied_once_even_by_several_nodes(empty_dsn: str) -> None:

@@ -9,13 +9,13 @@ import trio
 import trio.testing
 from msgspec import json
 
-from chatd.config import RedisSection
-from chatd.domain.criteria import Ticket
-from chatd.domain.match_steps import Gone, Queued, Reset, Step
-from chatd.store import embedded_redis
-from chatd.store import mirror as mirror_module
-from chatd.store.mirror import Mirror
-from chatd.store.redis import open_redis
+from chatd.core.config import RedisSection
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.redis import open_redis
+from chatd.matching import event_log as mirror_module
+from chatd.matching.criteria import Ticket
+from chatd.matching.event_log import Mirror
+from chatd.matching.pool_events import Gone, Queued, Reset, Step
 from tests.conftest import Servers
 from tests.support import PATIENCE, eventually
 

@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.abc import HostnameResolver
 
-from chatd.store import outbound as door
-from chatd.store.outbound import OutboundError, check_url, open_outbound
+from chatd.db import http_client as door
+from chatd.db.http_client import OutboundError, check_url, open_outbound
 from tests.outside import Asked, answer, outside
 from tests.support import PATIENCE
 

@@ -13,11 +13,10 @@ import asyncpg
 import trio
 import trio_asyncio
 
-from chatd.config import PostgresSection
-from chatd.node import stale_statistics
-from chatd.store import queries
-from chatd.store.postgres import Postgres, server_settings
-from chatd.store.statements import NESTED
+from chatd.conversations.log.statements import NESTED
+from chatd.core.config import PostgresSection
+from chatd.db import queries, stale_statistics
+from chatd.db.postgres import Postgres, server_settings
 from tests.store.functions import inner_statements
 
 ROWS = 4000
@@ -47,7 +46,7 @@ ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
 EXCEPTIONS = {
     "erasure.take erasures": "the index has the open erasures only, oldest first: the first that no node has taken is the result",
     "receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
-    "search.page search_index": "turns bitmap scans on for itself, see chatd/node/searching.py",
+    "search.page search_index": "turns bitmap scans on for itself, see chatd/search/page.py",
     "trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",
 }
 COLUMNS = """

@@ -10,9 +10,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.config import PostgresSection
-from chatd.errors import Refused
-from chatd.store.postgres import Postgres, UniqueViolation, open_postgres
+from chatd.core.config import PostgresSection
+from chatd.core.errors import Refused
+from chatd.db.postgres import Postgres, UniqueViolation, open_postgres
 
 SECTION = PostgresSection(pool=4)
 

@@ -5,9 +5,9 @@ import random
 import pytest
 import trio
 
-from chatd.config import RedisSection
-from chatd.errors import Refused
-from chatd.store.redis import Redis, open_redis
+from chatd.core.config import RedisSection
+from chatd.core.errors import Refused
+from chatd.db.redis import Redis, open_redis
 from tests.conftest import Servers
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from chatd.config import Config
-from chatd.store import queries
-from chatd.store.postgres import Postgres
+from chatd.core.config import Config
+from chatd.db import queries
+from chatd.db.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 CASCADES = """

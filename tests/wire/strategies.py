@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from msgspec import Struct, inspect
 
-from chatd.ids import UUID_PATTERN
+from chatd.core.ids import UUID_PATTERN
 
 # Made here, at the bottom of the stack: Python 3.11 compiles wrongly high up on it.
 st.randoms().validate()

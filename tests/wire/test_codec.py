@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from msgspec import Struct
 
-from chatd.errors import Refused
-from chatd.features.conversations import CreateConversation
-from chatd.features.messages import SendMessage
-from chatd.features.ping import Pong
+from chatd.conversations.commands.conversations import CreateConversation
+from chatd.conversations.messages.commands import SendMessage
+from chatd.core.errors import Refused
+from chatd.operations.ping import Pong
+from chatd.wire.base import Command, Id
 from chatd.wire.codec import Codec, NotAFrame, codecs, tag_of
-from chatd.wire.events import Behind
-from chatd.wire.examples import example, example_body
-from chatd.wire.free_form import MOST_VALUES, LooseEnds
-from chatd.wire.messages import Command, Id
+from chatd.wire.connection_events import Behind
+from chatd.wire.reference.examples import example, example_body
+from chatd.wire.validation import MOST_VALUES, LooseEnds
 from tests.golden.vectors import CODECS, COMMANDS, EVENTS, ID, RESULTS, agreed, frame_of, vector_of, vectors
 from tests.support import NOBODY
 from tests.wire.strategies import anything

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chatd import __version__
-from chatd.wire.generated import generated
+from chatd.wire.reference.files import generated
 from tests.golden.vectors import REGISTRY
 
 DOCS = Path(__file__).parents[2] / "docs"

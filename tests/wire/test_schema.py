@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from chatd.errors import CLOSES, REFUSALS
-from chatd.node.registry import Needs
+from chatd.app.registry import Needs
+from chatd.core.errors import CLOSES, REFUSALS
+from chatd.wire.base import Command, Event, Ok, Result
 from chatd.wire.codec import codecs, tag_of
-from chatd.wire.conditions import ANY_JSON
-from chatd.wire.examples import example, example_body
-from chatd.wire.generated import generated
-from chatd.wire.messages import Command, Event, Ok, Result
-from chatd.wire.openapi import openapi
-from chatd.wire.reference import reference
-from chatd.wire.routes import ROUTES
-from chatd.wire.schema import json_schema
-from chatd.wire.typescript import typescript
+from chatd.wire.reference.conditions import ANY_JSON
+from chatd.wire.reference.examples import example, example_body
+from chatd.wire.reference.files import generated
+from chatd.wire.reference.json_schema import json_schema
+from chatd.wire.reference.markdown import reference
+from chatd.wire.reference.openapi import openapi
+from chatd.wire.reference.routes import ROUTES
+from chatd.wire.reference.typescript import typescript
 from tests.golden.vectors import COMMANDS, EVENTS, REGISTRY, RESULTS
 
 ROWS = list(REGISTRY.commands.values())

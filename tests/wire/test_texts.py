@@ -6,9 +6,9 @@ import pytest
 from msgspec import Meta, inspect
 
 from chatd import features
-from chatd.node.registry import Needs, Row, load
+from chatd.app.registry import Needs, Row, load
+from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
-from chatd.wire.messages import Command
 from chatd.wire.texts import NAME, TextKind, text_fields, undeclared
 from chatd.wire.times import time_fields
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chatd.store.postgres import Postgres
+from chatd.db.postgres import Postgres
 from tests.cluster.soak.people import ANSWER, DOWN, EVENT, UP, Frame, Group, Person, Sent
 from tests.reply import Reply
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from chatd.domain.match_steps import Ended, Paired, Queue
-from chatd.domain.matchmaking import Pool
-from chatd.store.mirror import Mirror
-from chatd.store.mirror_pages import in_order, page_of
-from chatd.store.postgres import Postgres
-from chatd.store.redis import Redis
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis
+from chatd.matching.event_log import Mirror
+from chatd.matching.event_log_pages import in_order, page_of
+from chatd.matching.pool import Pool
+from chatd.matching.pool_events import Ended, Paired, Queue
 from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.people import DOWN, UP
 from tests.cluster.soak.strangers import SUPERSEDED, Stranger, Talk, Wait

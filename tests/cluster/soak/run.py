@@ -8,10 +8,10 @@ from pathlib import Path
 import trio
 import trio_asyncio
 
-from chatd.config import Config, PostgresSection, RedisSection
-from chatd.node.pairing import queues_of
-from chatd.store.postgres import Postgres, open_postgres
-from chatd.store.redis import open_redis
+from chatd.core.config import Config, PostgresSection, RedisSection
+from chatd.db.postgres import Postgres, open_postgres
+from chatd.db.redis import open_redis
+from chatd.matching.pairing import queues_of
 from tests.cluster.soak import checker, checker_matches
 from tests.cluster.soak.checker_known import judge_known
 from tests.cluster.soak.checker_sync import judge_sync

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from chatd.store import embedded_postgres, embedded_redis
+from chatd.db.embedded import postgres, redis
 
 SMALL = {"shared_buffers": "64MB", "max_connections": "100"}
 
@@ -19,8 +19,8 @@ class Servers:
     """Opened by `open_servers`."""
 
     def __init__(self, folder: Path) -> None:
-        self.postgres = embedded_postgres.Server(folder / "postgres", SMALL)
-        self.redis = embedded_redis.Server(folder / "redis", "+@all")
+        self.postgres = postgres.Server(folder / "postgres", SMALL)
+        self.redis = redis.Server(folder / "redis", "+@all")
 
     @property
     def postgres_socket(self) -> Path:
@@ -50,7 +50,7 @@ class Servers:
 
     async def sql(self, statement: str) -> None:
         """By psql, in one transaction; whether it succeeds does not matter here."""
-        tool = embedded_postgres.binaries() / "psql"
+        tool = postgres.binaries() / "psql"
         command = [str(tool), "-c", statement, self.postgres.dsn]
         await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd="/")
 

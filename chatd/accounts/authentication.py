@@ -1,0 +1,99 @@
+"""From a credential to somebody who may act here. Both doors use it, and nothing else says who somebody is."""
+
+import hashlib
+import re
+from typing import Any
+
+from chatd.accounts import bans
+from chatd.accounts.keys import Keyring
+from chatd.app.rate_limits import AddressLimits
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+from chatd.realtime.pending_session import Arrival
+
+SQL = queries.load("sign_in")
+# The form of a ticket: 24 bytes in base64url.
+TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
+
+
+class SignIn:
+    """Verifies credentials and looks up who they belong to."""
+
+    def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
+        self._config = config
+        self._create = config.auth.create_users
+        self._keys = keys
+        self._db = db
+        self._failures = AddressLimits(config.limits.auth_failures_per_minute)
+
+    async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
+        """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""
+        if token is None:
+            self.check_failures(address)
+        try:
+            return await self._principal(token, ticket, now)
+        except Refused as refused:
+            if refused.code == "unauthenticated":
+                self.note_failure(address)
+            raise
+
+    def check_failures(self, address: str) -> None:
+        """Before the database looks a credential up. Raises Refused: `rate_limited` for an address that failed too often."""
+        self._failures.check(address, 0)
+
+    def note_failure(self, address: str) -> None:
+        """Count a refused credential. Raises Refused: `rate_limited` for one too many."""
+        self._failures.check(address)
+
+    async def _principal(self, token: str | None, ticket: str | None, now: int) -> Principal:
+        if token is not None:
+            return self._keys.verify(token, now)
+        if ticket is not None and TICKET.fullmatch(ticket):
+            return await self._redeem(ticket, now)
+        raise Refused("unauthenticated", "no credential" if ticket is None else "the ticket does not have the form of one")
+
+    async def _redeem(self, ticket: str, now: int) -> Principal:
+        """A ticket counts once. It is deleted by the statement that reads it."""
+        row = await self._db.one(SQL.redeem_ticket, digest(ticket), now)
+        if row is None:
+            raise Refused("unauthenticated", "the ticket is not valid (any more)")
+        return Principal(**dict(row))
+
+    async def enter(self, principal: Principal, address: str, now: int, arrival: Arrival) -> None:
+        """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`, `banned`."""
+        row = await self._look_up(SQL.enter, principal, address, now)
+        arrival.places += zip(row["conversations"], row["revs"], strict=True)
+        arrival.match, arrival.heard = row["match"], row["heard"]
+        arrival.hushed = dict.fromkeys(row["blocked"], True) | arrival.hushed
+
+    async def check(self, principal: Principal, address: str, now: int) -> None:
+        """That the credential still counts. Raises Refused: `unauthenticated`, `banned`."""
+        await self._look_up(SQL.check, principal, address, now)
+
+    async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
+        login, hashes = principal.login or None, bans.address_hashes(self._config, address)
+        row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
+        bans.refuse(self._config.moderation, row)
+        if row is None or row["revoked"]:
+            raise Refused("unauthenticated", "this login has ended")
+        if not row["known"]:
+            await self._make_user(principal, now)
+        return row
+
+    async def _make_user(self, principal: Principal, now: int) -> None:
+        if not self._create:
+            raise Refused("unauthenticated", "no such user")
+        await self._db.run(SQL.make_user, principal.tenant, principal.user, now)
+
+
+def digest(secret: str) -> bytes:
+    """How tickets, refresh tokens and links are kept, and what secrets are compared by: of one length for all."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:
+    """The tenants of the configuration, as rows."""
+    await db.run(SQL.ensure_tenants, list(keys.tenants), now)

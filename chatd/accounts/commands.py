@@ -1,0 +1,213 @@
+"""Signing up without a password, keeping the tokens fresh, and logging out.
+
+A login is everything one sign-up or sign-in led to: a family of refresh tokens, of which only the newest works. Using an older
+one means that somebody has a copy, and nobody can say who: the whole login ends. Refresh tokens and tickets are kept as hashes.
+"""
+
+import hashlib
+import re
+import secrets
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatd.accounts import bans
+from chatd.accounts.authentication import digest
+from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
+from chatd.app.context import Ctx
+from chatd.app.effects import CloseSessions, Effects, Renew, Reply
+from chatd.app.registry import Needs, command
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.batches import delete_all
+from chatd.db.postgres import Postgres, Row
+from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.texts import PRIVATE
+
+SQL = queries.load("auth")
+REFRESH_BYTES, TICKET_BYTES = 32, 24
+# The form of a refresh token: 32 bytes in base64url.
+REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
+# Logins that ended, or whose tokens have all expired, are kept for 30 days, so that an operator can still look them up.
+KEEP_LOGINS_MS = 30 * 86_400_000
+Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
+Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
+
+
+class SignUp(Command, tag="auth.anonymous"):
+    """Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again."""
+
+    tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
+    name: Name | None = None
+    device: Secret | None = None
+
+
+class RotateToken(Command, tag="auth.rotate"):
+    """Exchange a refresh token for a new pair. It works once; a second time ends the login."""
+
+    refresh_token: Opaque
+
+
+class Tokens(Result, tag="auth.tokens"):
+    """`access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once."""
+
+    user: Id
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+@command(
+    SignUp,
+    result=Tokens,
+    needs=Needs.NOTHING,
+    refuses=("forbidden", "not_found"),
+    http="POST /v1/auth/anonymous",
+    socket=False,
+)
+async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
+    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    node, tenant = ctx.node, cmd.tenant
+    node.sign_ups.check(ctx.address)
+    if not node.config.auth.anonymous:
+        raise Refused("forbidden", "anonymous sign-up is switched off")
+    if tenant not in node.keys.tenants:
+        raise Refused("not_found", "$.tenant: no such tenant")
+    node.keys.check_mints(tenant)
+    key = device_key(tenant, cmd.device) if cmd.device else None
+    await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
+    login, refresh = uuid7(ctx.now), new_refresh_token()
+    new = (login, digest(refresh), refresh_end(ctx))
+    user = await node.db.value(SQL.sign_up, tenant, uuid7(ctx.now), cmd.name, key, ctx.now, *new)
+    if key is not None:
+        await end_oldest_logins(ctx, tenant, user)
+    return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
+
+
+async def end_oldest_logins(ctx: Ctx, tenant: str, user: str) -> None:
+    """Keep the newest logins of a user, `limits.logins_per_user` of them."""
+    most = ctx.node.config.limits.logins_per_user
+    for row in await ctx.node.db.all(SQL.bound_logins, tenant, user, most, ctx.now):
+        ctx.node.cluster.close_sessions(tenant, user, "logged_out", credential=row["id"])
+
+
+def device_key(tenant: str, device: str) -> bytes:
+    return hashlib.sha256(f"{tenant}\x00{device}".encode()).digest()
+
+
+def new_refresh_token() -> str:
+    return f"cr_{secrets.token_urlsafe(REFRESH_BYTES)}"
+
+
+def refresh_end(ctx: Ctx) -> int:
+    """When a refresh token that is made now expires, in milliseconds."""
+    return ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
+
+
+def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
+    """The pair of a login whose refresh token is stored."""
+    access, expires_at = ctx.node.keys.mint(tenant, user, login, ctx.now)
+    return Tokens(user=user, access_token=access, refresh_token=refresh, expires_in=(expires_at - ctx.now) // 1000)
+
+
+@command(
+    RotateToken,
+    result=Tokens,
+    needs=Needs.NOTHING,
+    refuses=("unauthenticated",),
+    http="POST /v1/auth/refresh",
+    socket=False,
+)
+async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
+    """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
+    node = ctx.node
+    node.sign_in.check_failures(ctx.address)
+    row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
+    state = row["state"] if row is not None else "unknown"
+    if row is not None and state == "rotated":
+        return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
+    if state == "too_often":
+        raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
+    if row is not None and state == "stolen":
+        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", credential=row["login"])
+    node.sign_in.note_failure(ctx.address)
+    raise Refused("unauthenticated", "the refresh token is not valid (any more)")
+
+
+async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
+    """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
+    if REFRESH_TOKEN.fullmatch(token) is None:
+        return None
+    limits, keys = ctx.node.config.limits, ctx.node.keys
+    new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
+    return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
+
+
+class RefreshAuth(Command, tag="auth.refresh"):
+    """Show a fresh access token of the same user on an open socket, which then lives on."""
+
+    token: Opaque
+
+
+class AuthRefreshed(Result, tag="auth.refreshed"):
+    """The socket is good until `expires_at`."""
+
+    expires_at: Millis
+
+
+@command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
+async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
+    """Refused `forbidden` for a token of somebody else."""
+    fresh = await ctx.node.sign_in.principal(ctx.address, token=cmd.token, now=ctx.now)
+    if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
+        raise Refused("forbidden", "$.token: of another user")
+    await ctx.node.sign_in.check(fresh, ctx.address, ctx.now)
+    return [Renew(fresh), Reply(AuthRefreshed(expires_at=fresh.expires_at))]
+
+
+class MakeTicket(Command, tag="auth.ticket"):
+    """A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers."""
+
+
+class Ticket(Result, tag="auth.ticket"):
+    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+@command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
+async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
+    me, ttl = ctx.me, ctx.node.config.auth.ticket_ttl
+    ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
+    ends = ctx.now + int(ttl * 1000)
+    claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)
+    await ctx.node.db.run(SQL.add_ticket, digest(ticket), *claims, ends)
+    return [Reply(Ticket(ticket=ticket, expires_in=int(ttl)))]
+
+
+class Logout(Command, tag="auth.logout"):
+    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+
+    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    """
+
+    everywhere: bool = False
+
+
+@command(Logout, result=Ok, http="POST /v1/auth/logout", lasting=True)
+async def logout(ctx: Ctx, cmd: Logout) -> Effects:
+    me = ctx.me
+    login = None if cmd.everywhere else me.login or None
+    token = (me.token_id, me.expires_at)
+    await ctx.node.db.run(SQL.log_out, me.tenant, me.user, login, cmd.everywhere, ctx.now, *token)
+    return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
+
+
+async def sweep(db: Postgres, now: int, leeway: float) -> None:
+    """Delete what has expired, until nothing is left. Revoked tokens stay for `leeway` seconds more: so long they are valid."""
+    await delete_all(db, SQL.sweep_refresh_tokens, now)
+    await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
+    await delete_all(db, SQL.sweep_tickets, now)
+    await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS)

@@ -1,0 +1,184 @@
+"""The keys of this server: which token is genuine, and how one is made.
+
+One algorithm and one source of keys per tenant, fixed by configuration. Nothing in a token chooses a key but two exact
+matches: `tid` among the tenants, `kid` among the keys of that tenant's own set. No token causes a request to anywhere.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MOST_BYTES, TENANT, Expected, principal_of, refused
+from chatd.core.config import Auth, Config, Tenant
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.identity import Principal
+from chatd.core.ids import uuid7
+from chatd.core.secrets import MIN_SECRET_BYTES
+
+ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
+MOST_CACHED = 50_000
+TYPES = (None, "JWT", "at+jwt")
+# What PyJWT would check by itself is checked in accounts/token_rules.py, against our own clock and without its gaps.
+UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+
+
+class WeakKey(OperatorError):
+    """A key that must not be used; the text says which and what to do."""
+
+
+class TenantKeys(Struct):
+    """How the tokens of one tenant are verified. `keys` by `kid`; "" for the one of a token that names none."""
+
+    expected: Expected
+    algorithm: str
+    keys: dict[str, Any]
+    jwks: str
+
+
+def token_keys(config: Config) -> bytes:
+    """The token keys of all tenants, in one form: to be compared by their fingerprint."""
+    settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
+    return msgspec.msgpack.encode(sorted((name, one.algorithm, one.secret) for name, one in settings.items()))
+
+
+class Keyring:
+    """All tenants. Verified tokens are remembered until they expire; whether they were revoked is the database's to say."""
+
+    def __init__(self, config: Config) -> None:
+        self._auth = config.auth
+        settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
+        self.tenants = {name: tenant_keys(name, tenant, config.auth.leeway) for name, tenant in settings.items()}
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
+
+    def verify(self, token: str, now_ms: int) -> Principal:
+        """Who this token stands for. Raises Refused: `unauthenticated`."""
+        known = self._verified.get(token)
+        if known is not None and known.expires_at > now_ms:
+            return known
+        principal = self._verify(token, now_ms)
+        self._verified[token] = principal
+        if len(self._verified) > MOST_CACHED:
+            self._verified.popitem(last=False)
+        return principal
+
+    def _verify(self, token: str, now_ms: int) -> Principal:
+        if len(token) > MOST_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
+            raise refused("it does not have the form of one")
+        try:
+            looked = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
+            tenant = self._tenant_of(looked["payload"])
+            key = key_of(tenant, looked["header"])
+            claims = jwt.decode(token, key, algorithms=[tenant.algorithm], options=UNCHECKED)  # type: ignore[arg-type]
+        except Refused:
+            raise
+        except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
+            raise refused("its signature does not fit") from None
+        # The signature covers the signing input, so no other text stands for the same claims (RFC 7515, section 5.2). The
+        # signature itself has several forms: an ECDSA one, (r, s), is as good as (r, n - s).
+        signing_input = token.rpartition(".")[0]
+        return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])
+
+    def _tenant_of(self, claims: Mapping[str, Any]) -> TenantKeys:
+        """Only chooses whose key to try; the claim is checked again once it is signed."""
+        name = claims.get("tid", DEFAULT_TENANT)
+        tenant = self.tenants.get(name) if isinstance(name, str) else None
+        if tenant is None:
+            raise refused("no such tenant")
+        return tenant
+
+    def minting_tenants(self) -> list[str]:
+        """The tenants whose access tokens this server issues."""
+        return [name for name, keys in self.tenants.items() if keys.algorithm == "HS256"]
+
+    def check_mints(self, tenant: str) -> TenantKeys:
+        """Raises Refused: `forbidden` where another service issues the tokens."""
+        keys = self.tenants.get(tenant)
+        if keys is None or keys.algorithm != "HS256":
+            raise Refused("forbidden", "the tokens of this tenant come from its own identity provider")
+        return keys
+
+    def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
+        """A new access token and its end in milliseconds. Raises as `check_mints` does."""
+        keys = self.check_mints(tenant)
+        issued = now_ms // 1000
+        expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
+        claims = {
+            "sub": user,
+            "tid": tenant,
+            "iat": issued,
+            "exp": expires,
+            "jti": uuid7(now_ms),
+            "scope": ACCESS,
+            "login": login,
+        } | {name: value for name, value in source_of(keys.expected).items() if value}
+        return jwt.encode(claims, keys.keys[""], algorithm="HS256"), expires * 1000
+
+    def set_keys(self, tenant: str, keys: dict[str, Any]) -> None:
+        """Keys that were fetched anew. What the old ones verified is forgotten."""
+        self.tenants[tenant] = replace(self.tenants[tenant], keys=keys)
+        self._verified.clear()
+
+
+def source_of(expected: Expected) -> Mapping[str, str]:
+    return {"iss": expected.issuer, "aud": expected.audience}
+
+
+def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys:
+    """Raises WeakKey."""
+    if TENANT.fullmatch(name) is None:
+        raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63")
+    if settings.algorithm not in ALGORITHMS:
+        raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
+    section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
+    if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
+        raise WeakKey(f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one.")
+    if settings.algorithm != "HS256" and not settings.jwks:
+        raise WeakKey(f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys")
+    keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
+    expected = Expected(name, settings.issuer, settings.audience, leeway)
+    return TenantKeys(expected, settings.algorithm, keys, settings.jwks)
+
+
+def is_base64url(part: str) -> bool:
+    """Whether this is the only spelling of its bytes: no padding, no other characters, no bits that are left over (RFC 7515)."""
+    try:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() == part
+
+
+def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
+    """The key a token is to be tried with. Raises Refused."""
+    if "crit" in header or header.get("typ") not in TYPES:
+        raise refused("its header asks for what is not understood here")
+    if header.get("alg") != tenant.algorithm:
+        raise refused("its algorithm is not the one of this tenant")
+    if tenant.algorithm == "HS256":
+        return tenant.keys[""]
+    key = tenant.keys.get(header.get("kid", "")) if isinstance(header.get("kid", ""), str) else None
+    if key is None:
+        raise refused("no such key")
+    return key
+
+
+def read_jwks(text: bytes, algorithm: str) -> dict[str, Any]:
+    """The public keys of a JWKS (RFC 7517) that are for this algorithm, by `kid`. Raises ValueError."""
+    keys = {}
+    try:
+        for key in jwt.PyJWKSet.from_json(text.decode()).keys:
+            if key.algorithm_name == algorithm and key.public_key_use in (None, "sig"):
+                keys[key.key_id or ""] = key.key
+    except (jwt.PyJWTError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a JWKS: {error}") from None
+    if not keys:
+        raise ValueError(f"the JWKS has no key for {algorithm}")
+    return keys

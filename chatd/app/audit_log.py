@@ -1,0 +1,34 @@
+"""The audit log: who did what to whom. A line is written in the transaction of the act itself, or the act did not happen."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+
+SQL = queries.load("audit")
+
+
+class Actor(Struct, frozen=True):
+    """Who acts, where and when: the name of an admin, or an account of the operating system. `now` in milliseconds."""
+
+    tenant: str
+    name: str
+    now: int
+
+
+async def note(connection: Any, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
+    """A line, within a transaction that is open."""
+    await connection.execute(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
+
+
+async def page(db: Postgres, tenant: str, *, before: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+    """Acts of moderation, the latest first."""
+    return [dict(row) for row in await db.all(SQL.page, tenant, before, limit)]
+
+
+async def write(db: Postgres, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
+    """A line for an act that changes nothing in the database."""
+    await db.within(lambda connection: note(connection, actor, act, subject, details))

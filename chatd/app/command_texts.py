@@ -1,0 +1,86 @@
+"""The free texts of a command before it is carried out: each takes its form, and what others read passes the filters.
+
+Dispatch calls this for every command, so that a new command has it by the types of its fields. The content of messages goes
+through the same filters on a road of its own, where the hook is asked and a message that is stored already is let through.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chatd.app.context import Ctx, Node
+from chatd.core.emoji import SELECTORS, canonical
+from chatd.core.errors import Refused
+from chatd.core.slices import Sliced
+from chatd.core.text_forms import name_form, prose_form
+from chatd.core.turns import in_turns
+from chatd.wire.base import Command
+from chatd.wire.texts import Fields, TextKind, text_fields
+
+Change = Callable[[str, str], Sliced[str]]
+
+
+def key_form(text: str) -> str:
+    """One spelling of what is compared: emoji fully qualified."""
+    return canonical(name_form(SELECTORS.sub("", text)))
+
+
+FORMS: dict[TextKind, Callable[[str], str]] = {
+    TextKind.NAME: name_form,
+    TextKind.PROSE: prose_form,
+    TextKind.KEY: key_form,
+    TextKind.LOOKUP: key_form,
+}
+
+
+@cache
+def formed_fields(command: type[Struct]) -> Fields:
+    """The fields of a command whose texts take a form."""
+    return tuple((name, kind) for name, kind in text_fields(command) if kind in FORMS)
+
+
+async def prepared(ctx: Ctx, command: Command) -> Command:
+    """The command with its texts as they are stored. Raises Refused: `bad_request`, `forbidden`."""
+    fields = formed_fields(type(command))
+    return await in_turns(changed(ctx, command, fields)) if fields else command
+
+
+def changed(ctx: Ctx, command: Command, fields: Fields) -> Sliced[Command]:
+    tenant, new = ctx.tenant or getattr(command, "tenant", ""), dict[str, Any]()
+    for name, kind in fields:
+        value = getattr(command, name)
+        if value:
+            new[name] = yield from each(value, f"$.{name}", partial(judged, ctx.node, tenant, kind))
+    return replace(command, **new) if new else command
+
+
+def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sliced[str]:
+    """One text, as it is stored. Raises Refused: `bad_request`, `forbidden`."""
+    form = FORMS[kind](text)
+    if text and not form:
+        raise Refused("bad_request", f"{path}: expected at least one visible character")
+    yield
+    if node.screening is None or kind is TextKind.LOOKUP:
+        return form
+    return (yield from node.screening.filter_of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY))
+
+
+def each(value: Any, path: str, change: Change) -> Sliced[Any]:
+    """The same value with every text in it changed, keys of maps too."""
+    if isinstance(value, str):
+        return (yield from change(value, path))
+    if isinstance(value, list):
+        items = list[Any]()
+        for index, one in enumerate(value):
+            items.append((yield from each(one, f"{path}[{index}]", change)))
+        return items
+    if isinstance(value, dict):
+        form = dict[str, Any]()
+        for key, one in value.items():
+            new = yield from change(key, path)
+            form[new] = yield from each(one, f"{path}.{key[:32]}", change)
+        return form
+    return value

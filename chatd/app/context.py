@@ -1,0 +1,128 @@
+"""What a handler is given: the node it runs on, and who asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from msgspec import Struct, field, json
+
+from chatd.accounts.authentication import SignIn
+from chatd.accounts.keys import Keyring
+from chatd.app.audit_log import Actor
+from chatd.app.command_metrics import Meters
+from chatd.app.maintenance import Maintenance
+from chatd.app.rate_limits import AddressLimits, UserLimits
+from chatd.cluster.cluster import Cluster
+from chatd.conversations.log.writer import Journal
+from chatd.conversations.messages.screening import Screening
+from chatd.core.config import Config
+from chatd.core.errors import Refused
+from chatd.core.health import Health
+from chatd.core.identity import Authority, Principal
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis
+from chatd.matching.aliases.aliases import Mask
+from chatd.matching.service import Matcher
+from chatd.presence.online_count import Headcount
+from chatd.presence.service import Presence
+from chatd.realtime.hub import Hub
+from chatd.uploads.blobs import Blobs
+from chatd.wire.base import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This process: what it may use. Few fields on purpose."""
+
+    config: Config
+    health: Health
+    db: Postgres
+    redis: Redis
+    journal: Journal
+    hub: Hub
+    matcher: Matcher
+    presence: Presence
+    headcount: Headcount
+    maintenance: Maintenance
+    cluster: Cluster
+    blobs: Blobs
+    keys: Keyring
+    sign_in: SignIn
+    sign_ups: AddressLimits
+    limits: UserLimits
+    meters: Meters
+    clock: Callable[[], int]
+    screening: Screening | None = None
+
+
+def no_session(_: Principal) -> None:
+    """REST has no session that could be renewed."""
+    raise Refused("bad_request", "this command needs a socket")
+
+
+class Ctx(Struct):
+    """One command on its way. `session` is "" over REST; `address` is the peer's, for limits and never for identity."""
+
+    node: Node
+    principal: Principal | None
+    session: str
+    address: str
+    now: int
+    answer: Callable[[Result], None]
+    renew: Callable[[Principal], None] = no_session
+    admin: Authority | None = None
+    # Whom the asker sees under a pseudonym; None where nobody is hidden.
+    mask: Mask | None = None
+    # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
+    began: float = field(default_factory=trio.current_time)
+    # The codec in which the answer is sent.
+    encode: Callable[[Any], bytes] = json.encode
+
+    @property
+    def me(self) -> Principal:
+        """Who asks. Only for commands that need a user."""
+        if self.principal is None:
+            raise Refused("unauthenticated")
+        return self.principal
+
+    @property
+    def user(self) -> str:
+        return self.me.user
+
+    @property
+    def user_or_nobody(self) -> str:
+        return self.principal.user if self.principal else ""
+
+    def take(self, cost: float) -> None:
+        """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
+        self.node.limits.take(self.tenant, self.user, cost)
+
+    @property
+    def tenant(self) -> str:
+        if self.principal:
+            return self.principal.tenant
+        return self.admin.tenant if self.admin else ""
+
+    @property
+    def files_url(self) -> str:
+        """Where clients reach the HTTP door, for the addresses of files."""
+        return self.node.config.uploads.public_url
+
+    @property
+    def authority(self) -> Authority:
+        """The admin who asks. Only for commands that need one."""
+        if self.admin is None:
+            raise Refused("unauthenticated")
+        return self.admin
+
+    @property
+    def actor(self) -> Actor:
+        """The admin who asks, as the audit log says it."""
+        return Actor(self.authority.tenant, self.authority.name, self.now)
+
+
+def on_behalf(node: Node, tenant: str, user: str) -> Ctx:
+    """For what the server does in the name of a user who did not ask for it just now. Nobody waits for an answer."""
+    principal = Principal(tenant, user, token_id="", login="", scope="", expires_at=0)
+    return Ctx(node, principal, "", "", node.clock(), lambda _: None)

@@ -1,0 +1,70 @@
+"""Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from msgspec import UNSET
+
+from chatd.app import audit_log
+from chatd.app.audit_log import Actor
+from chatd.cluster import control_messages
+from chatd.cluster.cluster import Cluster
+from chatd.core.errors import Refused
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+from chatd.realtime.hub import Hub
+from chatd.wire.connection_events import MaintenanceMode
+
+SQL = queries.load("maintenance")
+MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
+OVER = "The maintenance is over."
+
+
+class Maintenance:
+    """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
+
+    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster, pause: Callable[[bool], None]) -> None:
+        self.enabled = False
+        self.message = MESSAGE
+        self.retry_after: float | None = None
+        self._db = db
+        self._hub = hub
+        self._pause = pause
+        self._looking = trio.Lock()
+        cluster.on(control_messages.MaintenanceChanged, self.look)
+        cluster.on_resync(self.look)
+
+    def check(self) -> None:
+        """Raises Refused: `maintenance`."""
+        if self.enabled:
+            raise Refused("maintenance", self.message, retry_after=self.retry_after)
+
+    async def look(self, _: object = None) -> None:
+        """Read how it stands, and tell everybody when it has changed. Raises Refused.
+
+        One after the other: of two at once the earlier answer could come later, and would stand.
+        """
+        async with self._looking:
+            row = await self._db.one(SQL.get)
+            before, self.enabled = self.enabled, bool(row and row["enabled"])
+            if row is not None:
+                self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
+            self._pause(self.enabled)
+            if self.enabled != before:
+                await self._hub.tell_everybody(self.notice())
+
+    def notice(self) -> MaintenanceMode:
+        """What is told to people."""
+        again = UNSET if self.retry_after is None else self.retry_after
+        return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
+
+
+async def change(db: Postgres, actor: Actor, enabled: bool, message: str, retry_after: float | None) -> None:
+    """Write how it stands from now on; the nodes have to be told to look. `retry_after` in seconds."""
+
+    async def work(connection: Any) -> None:
+        await connection.execute(SQL.set, enabled, message, retry_after, actor.now)
+        await audit_log.note(connection, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")
+
+    await db.in_transaction(work)

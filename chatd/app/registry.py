@@ -1,0 +1,131 @@
+"""What this daemon can do, as plain rows. The decorators only mark a function; `load()` collects the marks.
+
+The same rows feed the socket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from types import ModuleType
+from typing import Any, TypeVar
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects
+from chatd.core.errors import REFUSALS
+from chatd.wire.base import Command, Event, Result
+from chatd.wire.codec import tag_of
+
+Handler = Callable[[Ctx, Any], Awaitable[Effects]]
+Marked = TypeVar("Marked", bound=Callable[..., Any])
+MARK = "__chatd_command__"
+
+# Every command may be answered with these; a row declares only what is its own.
+COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "banned", "internal")
+
+
+class Needs(Enum):
+    """What dispatch checks before it calls the handler."""
+
+    NOTHING = "nothing"
+    USER = "a signed-in user"
+    MEMBER = "a member of `conversation`"
+    ADMIN = "an admin of `tenant`"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command: its type, who may, what it costs in tokens of the rate limit, and its place in REST ("" for none)."""
+
+    command: type[Command]
+    result: type[Result]
+    handler: Handler
+    needs: Needs
+    cost: float
+    refuses: tuple[str, ...]
+    http: str
+    socket: bool
+    lasting: bool
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        return tag_of(self.command)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All commands by type, and all events by tag."""
+
+    commands: dict[type[Command], Row]
+    events: dict[str, type[Event]]
+
+    @property
+    def on_socket(self) -> tuple[type[Command], ...]:
+        return tuple(kind for kind, row in self.commands.items() if row.socket)
+
+
+def command(
+    kind: type[Command],
+    *,
+    result: type[Result],
+    needs: Needs = Needs.USER,
+    cost: float = 1,
+    refuses: tuple[str, ...] = (),
+    http: str = "",
+    socket: bool = True,
+    lasting: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Marked], Marked]:
+    """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
+
+    `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases,
+    whose statements end at the deadline of the command.
+    `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
+    who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
+    """
+    unknown = [code for code in refuses if code not in REFUSALS]
+    if unknown:
+        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
+    if (needs is Needs.ADMIN) is not http.startswith("POST /admin/") or (needs is Needs.ADMIN and socket):
+        raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
+
+    def mark(handler: Marked) -> Marked:
+        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting, aliases))
+        return handler
+
+    return mark
+
+
+def load(features: ModuleType) -> Registry:
+    """Collect what the modules of the package declare, in the order of their names."""
+    names = sorted(info.name for info in pkgutil.iter_modules(features.__path__))
+    modules = [importlib.import_module(f"{features.__name__}.{name}") for name in names]
+    return Registry(commands=unique_rows(modules), events=declared_events())
+
+
+def unique_rows(modules: Iterable[ModuleType]) -> dict[type[Command], Row]:
+    rows: dict[type[Command], Row] = {}
+    for row in (mark for module in modules for mark in marks(module)):
+        if row.tag in {other.tag for other in rows.values()}:
+            raise ValueError(f"{row.tag} is declared twice")
+        rows[row.command] = row
+    return rows
+
+
+def marks(module: ModuleType) -> Iterable[Row]:
+    for value in vars(module).values():
+        row = getattr(value, MARK, None)
+        if isinstance(row, Row) and row.handler.__module__ == module.__name__:
+            yield row
+
+
+def declared_events() -> dict[str, type[Event]]:
+    """Every event that there is, wherever it is declared. Those of tests are no part of the protocol."""
+    found = sorted(subclasses_of(Event), key=tag_of)
+    return {tag_of(kind): kind for kind in found if kind.__module__.startswith("chatd.")}
+
+
+def subclasses_of(kind: type[Event]) -> list[type[Event]]:
+    return [found for below in kind.__subclasses__() for found in (below, *subclasses_of(below))]

@@ -1,0 +1,236 @@
+"""This node and the others: what is told here is told there, and what may have been missed is looked up in Postgres.
+
+Every order has one road: it is carried out here, and put on the bus; there `obey` carries it out in the same way. Events carry
+their `rev`, orders can be obeyed twice, and whoever missed one finds the truth in Postgres (`resync`), so the bus may lose what
+it likes.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import trio
+from msgspec import Raw, msgpack
+
+from chatd.cluster import control_messages
+from chatd.cluster.bus import Bus
+from chatd.cluster.reconciler import Truth
+from chatd.core import log
+from chatd.db.postgres import Postgres
+from chatd.matching.aliases.alias_store import NOBODY, Hidden, Veils
+from chatd.realtime.hub import Hub
+from chatd.realtime.subscriptions import News, RawFrame, SharedFrame
+from chatd.wire.base import Event
+
+LOG = log.get(__name__)
+# Seconds that other nodes have to say whether they know somebody.
+SEEK = 1.5
+# Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
+MAX_EVENT_BYTES = 32 * 1024
+ENCODE = msgpack.Encoder().encode
+
+
+class Cluster:
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
+
+    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
+        self._hub = hub
+        self._bus = bus
+        self._db = db
+        self._clock = clock
+        self._sought: dict[tuple[str, str], set[trio.Event]] = {}
+        self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
+        self.truth = Truth(hub, db, clock, self._close)
+        self.on_resync, self.resync = self.truth.on_resync, self.truth.resync
+        self._on_banned: list[Callable[[str, str], None]] = []
+        # Told of everything that is told to a conversation from this node.
+        self.listener: Callable[[str, str, Event], None] = lambda tenant, conversation, event: None
+
+    @property
+    def name(self) -> str:
+        """This node's."""
+        return self._bus.name
+
+    @property
+    def alone(self) -> bool:
+        """Whether certainly no other node is there."""
+        return self._bus.alone
+
+    def statistics(self) -> dict[str, int]:
+        """Of the bus."""
+        return self._bus.statistics()
+
+    @property
+    def veils(self) -> Veils | None:
+        """See `Hub`."""
+        return self._hub.veils
+
+    @property
+    def bus(self) -> Bus:
+        """For those who look, not for those who tell."""
+        return self._bus
+
+    @property
+    def well(self) -> bool:
+        """Whether the bus carries what is published."""
+        return self._bus.well
+
+    def peers(self, within: float) -> list[str]:
+        """Other nodes that have been heard of in so many seconds; each says something every second."""
+        return self._bus.peers(within)
+
+    def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
+        """Who carries out orders of this kind."""
+        self._handlers[kind] = handle
+
+    def on_banned(self, call: Callable[[str, str], None]) -> None:
+        """What else to do on every node when a user was banned (tenant, user). It may be called more than once for a ban."""
+        self._on_banned.append(call)
+
+    # --- telling --------------------------------------------------------------------------------------------------------
+
+    async def tell_conversation(
+        self,
+        tenant: str,
+        conversation: str,
+        event: Event,
+        *,
+        but: str | None = None,
+        volatile: bool = False,
+        then: Callable[[], None] | None = None,
+        parts: Sequence[str] = (),
+    ) -> None:
+        rev = getattr(event, "rev", 0) or 0
+        self.listener(tenant, conversation, event)
+        if not self._bus.alone:
+            body = ENCODE(event)
+            if rev and len(body) > MAX_EVENT_BYTES and not parts:
+                self.publish(control_messages.TellBehind(tenant, conversation, rev))
+            else:
+                self.publish(control_messages.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
+            if rev:
+                self._hub.traces.given((conversation, rev, self._bus.given))
+        after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
+        await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
+
+    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
+        if not self._bus.alone:
+            self.publish(control_messages.TellUser(tenant, user, but, Raw(ENCODE(event))))
+        await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
+
+    async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
+        """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
+        self.publish(control_messages.TellBehind(tenant, conversation, rev))
+        await self._hub.skip_to(tenant, conversation, rev)
+
+    def join(
+        self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False, hidden: Hidden = NOBODY
+    ) -> None:
+        """`hidden`, in a match: whom each of them sees under a pseudonym. They must be so before they hear anything."""
+        self.publish(control_messages.Joined(tenant, conversation, list(users), rev, anew, hidden))
+        self._hub.hide(tenant, conversation, hidden)
+        self._join(tenant, conversation, users, rev, anew=anew)
+
+    def _join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool) -> None:
+        """What comes too late for its place in the order is looked up: the membership may have ended since."""
+        if anew and (self._hub.rev_of(tenant, conversation) or 0) > rev:
+            self.truth.doubt(tenant, conversation)
+        self._hub.join(tenant, conversation, users, rev, anew=anew)
+
+    def reveal(self, tenant: str, users: Sequence[str]) -> None:
+        """These know each other from now on."""
+        self.publish(control_messages.Acquainted(tenant, list(users)))
+        self._hub.reveal(tenant, users)
+
+    def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
+        """From here on they do not hear it."""
+        self.publish(control_messages.Parted(tenant, conversation, list(users)))
+        self._hub.part(tenant, conversation, users)
+
+    def hush(self, tenant: str, conversation: str, on: bool) -> None:
+        """Nothing volatile is told there from now on, or it is again."""
+        self.publish(control_messages.Hushed(tenant, conversation, on))
+        self._hub.hush(tenant, conversation, on)
+
+    def close_sessions(self, tenant: str, user: str, close: str, *, credential: str | None = None) -> None:
+        """Call it when the reason is committed: from here the time counts until they are closed."""
+        now = self._clock()
+        self.publish(control_messages.CloseUser(tenant, user, close, credential, now))
+        self._close(tenant, user, close, credential, now)
+
+    def _close(self, tenant: str, user: str, close: str, credential: str | None, at: int) -> None:
+        LOG.info(
+            "sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "credential": credential}
+        )
+        if close == "banned":
+            for call in self._on_banned:
+                call(tenant, user)
+        self._hub.close_sessions(tenant, user, close, credential=credential, at=at)
+
+    def doubt(self, tenant: str, conversation: str) -> None:
+        """Nobody knows whether something of this conversation has changed: all nodes look it up."""
+        self.publish(control_messages.Doubtful(tenant, conversation))
+        self.truth.doubt(tenant, conversation)
+
+    def publish(self, order: control_messages.Order) -> None:
+        """To all other nodes."""
+        if not self._bus.alone:
+            self._bus.publish(control_messages.encode_order(order))
+
+    async def order(self, order: control_messages.Order) -> None:
+        """To all nodes, this one included; for orders that have a handler (`on`)."""
+        self.publish(order)
+        await self._handlers[type(order)](order)
+
+    # --- being told -----------------------------------------------------------------------------------------------------
+
+    async def obey(self, data: bytes) -> None:
+        """Carry out what another node has told."""
+        hub = self._hub
+        match control_messages.decode_order(data):
+            case control_messages.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
+                after = hub.part_after(tenant, conversation, parts, rev) if parts else None
+                await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
+            case control_messages.TellBehind(tenant, conversation, rev):
+                await hub.tell_behind(tenant, conversation, rev)
+            case control_messages.TellUser(tenant, user, but, event):
+                await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
+            case control_messages.Joined(tenant, conversation, users, rev, anew, among):
+                hub.hide(tenant, conversation, among)
+                self._join(tenant, conversation, users, rev, anew=anew)
+            case control_messages.Acquainted(tenant, users):
+                hub.reveal(tenant, users)
+            case control_messages.Parted(tenant, conversation, users):
+                hub.part(tenant, conversation, users)
+            case control_messages.Hushed(tenant, conversation, on):
+                hub.hush(tenant, conversation, on)
+            case control_messages.Doubtful(tenant, conversation):
+                self.truth.doubt(tenant, conversation)
+            case control_messages.CloseUser(tenant, user, close, credential, at):
+                self._close(tenant, user, close, credential, at)
+            case control_messages.Seek(tenant, user, asker):
+                if hub.sessions_of(tenant, user):
+                    self.publish(control_messages.Seen(tenant, user, asker))
+            case control_messages.Seen(tenant, user, asker):
+                for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
+                    answer.set()
+            case other:
+                # Nobody may be there yet, or any more, while the node starts or stops.
+                handle = self._handlers.get(type(other))
+                if handle is not None:
+                    await handle(other)
+
+    async def is_anywhere(self, tenant: str, user: str) -> bool:
+        """Whether the user is connected, here or on another node."""
+        if self._hub.sessions_of(tenant, user):
+            return True
+        if self._bus.alone:
+            return False
+        answer, asked = trio.Event(), self._sought.setdefault((tenant, user), set())
+        asked.add(answer)
+        self.publish(control_messages.Seek(tenant, user, self.name))
+        with trio.move_on_after(SEEK):
+            await answer.wait()
+        asked.discard(answer)
+        if not asked:
+            self._sought.pop((tenant, user), None)
+        return answer.is_set()

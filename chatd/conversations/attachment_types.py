@@ -1,0 +1,72 @@
+"""What a message carries beside its text: an upload or a link.
+
+A client names an attachment, the server describes it: all that is said of an upload comes from the upload itself.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chatd.wire.base import Id
+from chatd.wire.texts import MESSAGE
+
+UploadType = Literal["image", "video", "audio", "voice", "file"]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, extra=MESSAGE, description="http or https")]
+MAX_ATTACHMENTS = 10
+
+
+class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
+
+    Without `type` it is a `link` for a `url`, and for an `upload` what its MIME type says. `voice` and `audio` take any sound,
+    MP4 and WebM included; `file` takes every upload.
+    """
+
+    type: UploadType | Literal["link"] | None = None
+    upload: Id | None = None
+    url: Url | None = None
+
+
+class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
+    """An upload, as the server has it. `url` gives its bytes to the members; `size` in bytes."""
+
+    upload: Id
+    url: str
+    mime: str
+    size: int
+    name: str | None
+
+
+class ImageAttachment(UploadAttachment, kw_only=True, frozen=True, tag="image"):
+    """A picture. `width` and `height` in pixels, where they are known."""
+
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+
+
+class VideoAttachment(UploadAttachment, kw_only=True, frozen=True, tag="video"):
+    """A film."""
+
+
+class AudioAttachment(UploadAttachment, kw_only=True, frozen=True, tag="audio"):
+    """Sound."""
+
+
+class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):
+    """A voice message."""
+
+
+class FileAttachment(UploadAttachment, kw_only=True, frozen=True, tag="file"):
+    """Any file. An image that is sent as a file has `width` and `height` too."""
+
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+
+
+class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="link"):
+    """A link that the sender attached. The filters of links have judged it."""
+
+    url: str
+
+
+Attachment = ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment

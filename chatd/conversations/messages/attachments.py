@@ -1,0 +1,97 @@
+"""Attachments: from what a client names, over what is stored, to what is shown.
+
+Stored are the type and the facts of the upload, copied from the table of uploads when the message is accepted, but not the
+address: it depends on where clients reach this server, and is added when the message is shown.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from chatd.app.context import Ctx
+from chatd.conversations.attachment_types import Attachment, AttachmentInput
+from chatd.conversations.entities import Json
+from chatd.core.addresses import parse
+from chatd.core.errors import Refused
+from chatd.db import queries
+from chatd.db.postgres import Row
+from chatd.search.facets import attachments_in
+from chatd.uploads.events import PATH
+
+SQL = queries.load("attachments")
+# A scheme, an authority, and nothing that ends a link or hides where it leads: spaces, controls, backslashes, quotes, brackets.
+WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
+# An IPv6 address in brackets, or a name; then the port.
+PLACE = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\[\]:%!$&'()*+,;=]+))(?::([0-9]{0,5}))?", re.IGNORECASE)
+SOUND = ("video/mp4", "video/webm")
+
+
+async def resolve(ctx: Ctx, given: Sequence[AttachmentInput]) -> list[Json]:
+    """The stored form of attachments, in their order. Raises Refused: `bad_request`, `not_found`."""
+    for index, one in enumerate(given):
+        check_form(one, f"$.attachments[{index}]")
+    ids = list({one.upload for one in given if one.upload is not None})
+    facts = {row["id"]: row for row in await ctx.node.db.all(SQL.readable, ctx.tenant, ctx.user, ids)} if ids else {}
+    if len(facts) != len(ids):
+        raise Refused("not_found", "$.attachments: no such upload")
+    return [stored_form(one, facts, f"$.attachments[{index}]") for index, one in enumerate(given)]
+
+
+def check_form(given: AttachmentInput, path: str) -> None:
+    """Raises Refused: `bad_request`."""
+    if (given.upload is None) == (given.url is None):
+        raise Refused("bad_request", f"{path}: expected either upload or url")
+    if given.url is None:
+        if given.type == "link":
+            raise Refused("bad_request", f"{path}: a link has a url and no upload")
+    elif given.type not in (None, "link"):
+        raise Refused("bad_request", f"{path}: only a link has a url; name the upload of a file")
+    elif not is_web_url(given.url):
+        raise Refused("bad_request", f"{path}.url: expected an http or https address")
+
+
+def is_web_url(url: str) -> bool:
+    """An http or https address whose characters can all be seen, with a host and a port that can exist."""
+    match = WEB_URL.fullmatch(url)
+    place = match and PLACE.fullmatch(match[1].rpartition("@")[2])
+    if not place or not url.isprintable() or int(place[3] or 0) >= 2**16:
+        return False
+    return parse(place[1]) is not None if place[1] else all(map(is_label, place[2].removesuffix(".").split(".")))
+
+
+def is_label(label: str) -> bool:
+    """A part of a host name, of any script: letters, digits and marks, with one that is no punctuation."""
+    return len(label) < 64 and any(map(str.isalnum, label))
+
+
+def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> Json:
+    if given.upload is None:
+        return {"type": "link", "url": given.url}
+    row = facts[given.upload]
+    type_ = given.type or usual_type(row["mime"])
+    if not fits(type_, row["mime"]):
+        raise Refused("bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file")
+    form = {"type": type_, "upload": given.upload, "mime": row["mime"], "size": row["size"], "name": row["name"]}
+    if row["width"] is not None:
+        form |= {"width": row["width"], "height": row["height"]}
+    return form
+
+
+def usual_type(mime: str) -> str:
+    kind = mime.partition("/")[0]
+    return kind if kind in ("image", "video", "audio") else "file"
+
+
+def fits(type_: str, mime: str) -> bool:
+    if type_ in ("audio", "voice"):
+        return mime.startswith("audio/") or mime in SOUND
+    return type_ == "file" or usual_type(mime) == type_
+
+
+def shown(stored: Any, files_url: str) -> list[Attachment]:
+    """Attachments as others see them. Rows are not converted: what is stored has the form of the wire but for the address."""
+    return cast(list[Attachment], [with_address(one, files_url) for one in attachments_in(stored)])
+
+
+def with_address(stored: Json, files_url: str) -> dict[str, Any]:
+    return {**stored, "url": f"{files_url}{PATH}/{stored['upload']}"} if "upload" in stored else stored

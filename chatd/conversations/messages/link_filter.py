@@ -1,0 +1,188 @@
+"""Links in a text, and the hosts that they lead to, whatever they are dressed up as.
+
+Programs do not agree on what a link is, nor on where a strange one leads (`https://good.com\\@evil.com`). So what any of them may
+take for a link counts, and a strange one leads to all hosts that it may be taken for: it is allowed when all of them are, and
+denied when one is. Everything here is linear in the length of the text.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import unquote
+
+from chatd.conversations.messages.text_folding import UNSPACED, Table
+from chatd.conversations.messages.word_filter import as_pattern
+from chatd.core.slices import Sliced, finish
+
+# Without a scheme it takes a known ending to be a link: a country, or one of these. So do the programs that show them.
+WORDS = (
+    "academy|aero|agency|app|art|asia|biz|blog|bot|bar|best|bid|buzz|cafe|cam|casa|cash|cat|cc|cfd|chat|city|click|cloud|club"
+    "|codes|com|company|coop|date|day|deals|design|dev|digital|directory|download|edu|email|energy|events|exchange|expert|fans"
+    "|finance|fit|fun|fund|fyi|games|gay|gdn|gift|global|gold|gov|group|guru|help|host|house|icu|ink|info|international|int|jobs"
+    "|kim|land|life|link|live|loan|lol|love|ltd|market|marketing|media|men|mil|mobi|moda|money|monster|mov|movie|museum|name|net"
+    "|network|news|ninja|one|onion|online|ooo|org|page|party|photo|photos|pics|place|plus|porn|press|pro|pub|quest|racing|red|rest"
+    "|rip|rocks|run|sale|sbs|school|science|services|sex|sexy|shop|show|site|social|software|solutions|space|store|stream|studio"
+    "|support|surf|systems|team|tech|tel|tips|today|tools|top|trade|travel|tube|uno|vip|video|wang|watch|web|webcam|website|wiki"
+    "|win|work|works|world|wtf|xxx|xyz|yoga|zip|zone|рф|рус|онлайн|сайт|中国|公司|网络|香港|台湾|みんな|한국"
+)
+ENDINGS = rf"xn--[a-z0-9-]{{1,58}}[a-z0-9]|xn--[a-z0-9-]{{2,59}}|{as_pattern(WORDS.split('|'))}|[a-z]{{2}}"
+# What NFKC does not turn into the dot that browsers take it for.
+DOTS = str.maketrans("。｡．․﹒", ".....")
+# After a scheme two slashes, or after one of the web any number of them, then everything up to the path.
+# This and BARE_IP begin with the characters that are rare in a text, so that the search for them is cheap.
+WITH_SCHEME = re.compile(
+    r"""(?::(?:(?<=[a-z0-9+.-]:)[/\\]{2,9}|(?<=[ps]:)(?:(?<=http:)|(?<=https:)|(?<=ws:)|(?<=wss:)|(?<=ftp:)|(?<=ftps:))[/\\]{0,9})"""
+    r"""|/(?<![:/\\]/)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@))|\\(?<![:/\\]\\)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@)))"""
+    r"""([^\s/?#<>"'`]{1,512})"""
+)
+# A run of letters, digits and dots that is a host without a scheme: up to its last known ending, or beginning with www, or before
+# a path. The pattern itself skips other runs: only a host costs Python code, and a text has at most MAX_HOSTS of them.
+BARE = re.compile(
+    r"(?<![\w.%-])[._%-]*+(?=[^\W_])(?:"
+    rf"([\w.%-]*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{ENDINGS})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
+    r"|(www\.[\w.%-]*[^\W_])"
+    r"|(?=[\w.%-]*+[/?#])([\w.%-]*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
+)
+TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
+PORT = re.compile(r":[0-9]{0,5}$")
+NUMBER = re.compile(r"0x[0-9a-f]{0,16}|[0-9]{1,20}")
+# Numbers that are followed by a port or a path: a version is not a link.
+BARE_IP = re.compile(r"([0-9](?<![\w.][0-9])[0-9]{0,2}\.(?:[0-9]{1,3}\.){2}[0-9]{1,3})(?::[0-9]|/)")
+
+
+# Hosts of one text that are looked at, at about 20 us each; a link may be read in several ways, which are several hosts.
+MAX_HOSTS = 100
+
+
+class LinkFilter:
+    """`only`: the hosts that links may lead to, None for any; `denied`: may not. Subdomains count too."""
+
+    def __init__(self, only: Iterable[str] | None, denied: Iterable[str] = ()) -> None:
+        self._only = None if only is None else frozenset(map(checked_host, only))
+        self._denied = frozenset(map(checked_host, denied))
+
+    def refuses(self, text: str) -> bool:
+        """Whether a link in the text leads where it must not, or there are too many links to look at."""
+        return finish(self.refuses_in_slices(text))
+
+    def refuses_in_slices(self, text: str) -> Sliced[bool]:
+        """As `refuses`."""
+        parts = yield from READABLE.parts_in_slices(text)
+        for place, host in enumerate(hosts_in("".join(parts))):
+            if place >= MAX_HOSTS or not self._allows(host):
+                return True
+            yield
+        return False
+
+    def _allows(self, host: str) -> bool:
+        names = set(parents(host))
+        return not names & self._denied and (self._only is None or bool(names & self._only))
+
+
+def checked_host(host: str) -> str:
+    """A host of the configuration. Raises ValueError."""
+    canonical = canonical_host(host.strip().removeprefix("*."))
+    if not canonical or not re.fullmatch(r"[\w.:-]+", canonical):
+        raise ValueError(f"not a host: {host!r} (such as example.com, which counts for its subdomains too)")
+    return canonical
+
+
+def parents(host: str) -> Iterator[str]:
+    """The host, and of a name the names above it."""
+    yield host
+    if address_of(host) is None:
+        labels = host.split(".")[-10:]
+        yield from (".".join(labels[at:]) for at in range(1, len(labels)))
+
+
+def hosts(text: str) -> Iterator[str]:
+    """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
+    return hosts_in(READABLE.translate(text))
+
+
+def hosts_in(plain: str) -> Iterator[str]:
+    """As `hosts`, of a text whose characters are readable."""
+    for match in WITH_SCHEME.finditer(plain):
+        yield from hosts_of(match[1])
+    for match in BARE_IP.finditer(plain):
+        yield canonical_host(match[1])
+    for match in BARE.finditer(plain.replace("%2e", ".")):
+        yield from bare_hosts(match[match.lastindex or 0])
+
+
+def readable(chars: str) -> str:
+    """Characters without width and case, and without those that cannot be seen."""
+    seen = "".join(char for char in chars if unicodedata.category(char) != "Cf" and not is_selector(char))
+    return unicodedata.normalize("NFKC", seen).lower().translate(DOTS)
+
+
+def is_selector(char: str) -> bool:
+    """Selectors of a glyph (U+FE00 and following), and the grapheme joiner, which shows as little."""
+    return char == "\u034f" or "\ufe00" <= char <= "\ufe0f"
+
+
+READABLE = Table(readable)
+
+
+def hosts_of(authority: str) -> Iterator[str]:
+    """Of what stands between the slashes: what follows the last @, read in every way that some program reads it."""
+    for way in {authority, authority.partition("\\")[0]}:
+        for name in {way.rpartition("@")[2], unquote(way).rpartition("@")[2], unquote(way.rpartition("@")[2])}:
+            six, closed, _ = name.partition("]")
+            yield canonical_host(six + closed if name.startswith("[") else PORT.sub("", name.rstrip(".,;:!)]}*|~")))
+
+
+def bare_hosts(name: str) -> Iterator[str]:
+    """Of a host without a scheme: the whole, and its part in one script."""
+    yield canonical_host(name)
+    # What is before it in a script without spaces may belong to the sentence.
+    tail = TAIL.search(name[-253:])
+    if tail and "." in tail[0].strip("."):
+        yield canonical_host(tail[0])
+
+
+def canonical_host(name: str) -> str:
+    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today.
+
+    Readable again: percent signs of a text may hide other characters.
+    """
+    name = READABLE.translate(name[-1000:]).strip(".")
+    address = address_of(name)
+    if address is not None:
+        return str(address)
+    return ".".join(label_of(label) for label in name.split(".")[-40:])
+
+
+def label_of(label: str) -> str:
+    if label.startswith("xn--") and len(label) < 64:
+        with suppress(UnicodeError):
+            label = label[4:].encode("ascii").decode("punycode")
+    return unicodedata.normalize("NFKC", label[:255]).casefold()
+
+
+def address_of(name: str) -> IPv4Address | IPv6Address | None:
+    """An address as browsers read it (WHATWG URL, section 3.5): 2130706433, 0x7f.1 and 0177.0.0.1 are all 127.0.0.1."""
+    if name.startswith("["):
+        with suppress(ValueError):
+            six = IPv6Address(name.strip("[]").partition("%")[0])
+            return six.ipv4_mapped or six
+        return None
+    if ":" in name:
+        with suppress(ValueError):
+            return ip_address(name)
+        return None
+    parts = name.split(".")
+    if len(parts) > 4 or not all(NUMBER.fullmatch(part) for part in parts):
+        return None
+    with suppress(ValueError):
+        *high, low = (number_of(part) for part in parts)
+        return IPv4Address(sum(part << 8 * (3 - place) for place, part in enumerate(high)) + low)
+    return None
+
+
+def number_of(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8) if text.startswith("0") and len(text) > 1 else int(text)

@@ -1,0 +1,135 @@
+"""The hook: a service of the operator's that is asked before a message is stored. Its contract is in docs/filters.md.
+
+A question is asked once. Questions of different people do not wait for each other: there is a connection for each one that may
+wait. A hook that fails again and again is left alone for a while, and the configuration says what happens without its answer.
+"""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from chatd.core import log
+from chatd.core.circuit_breaker import Circuit
+from chatd.core.config import Hook as Settings
+from chatd.core.errors import Refused
+from chatd.core.secrets import MIN_SECRET_BYTES
+from chatd.db.http_client import Outbound, OutboundError, check_url, open_outbound
+
+LOG = log.get(__name__)
+LONGEST_REASON = 200
+
+
+class Question(Struct, frozen=True):
+    """What is posted, as JSON."""
+
+    tenant: str
+    conversation: str
+    kind: str
+    sender: str
+    text: str | None
+    attachments: list[dict[str, Any]]
+    reply_to: str | None
+    meta: dict[str, Any] | None
+    client_id: str
+    event: str = "message.before"
+
+
+class Verdict(Struct, frozen=True):
+    """What has to come back. `text`: the text to be stored instead."""
+
+    allow: bool
+    reason: str | None = None
+    text: str | None = None
+
+
+READ = msgspec.json.Decoder(Verdict).decode
+
+
+class Hook:
+    """Opened by `open_hook`."""
+
+    def __init__(self, settings: Settings, outbound: Outbound, most_text: int, clock: Callable[[], int]) -> None:
+        self._settings = settings
+        self._outbound = outbound
+        self._most_text = most_text
+        self._clock = clock
+        self._circuit = Circuit()
+        self._waiting = 0
+
+    async def ask(self, question: Question) -> str | None:
+        """The text to store. Raises Refused: `forbidden` when the hook says no, `unavailable` when it says nothing."""
+        verdict = await self._verdict(question)
+        if verdict is None:
+            if self._settings.on_failure == "reject":
+                raise Refused("unavailable", "messages cannot be checked at the moment", retry_after=1)
+            return question.text
+        if not verdict.allow:
+            raise Refused("forbidden", "the message was refused", details=details_of(verdict))
+        return question.text if verdict.text is None else verdict.text
+
+    async def _verdict(self, question: Question) -> Verdict | None:
+        """None when there is none."""
+        if self._waiting >= self._settings.max_waiting or not self._circuit.may_ask(trio.current_time()):
+            return None
+        self._waiting += 1
+        try:
+            verdict = await self._post(msgspec.json.encode(question))
+        except (OutboundError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            if self._circuit.failed(trio.current_time()):
+                LOG.warning("the hook fails, and is left alone for a while", extra={"why": error})
+            return None
+        finally:
+            self._waiting -= 1
+        if self._circuit.answered():
+            LOG.info("the hook answers again")
+        return verdict
+
+    async def _post(self, body: bytes) -> Verdict:
+        settings = self._settings
+        stamp = self._clock() // 1000
+        headers = {"Content-Type": "application/json", "X-Chatd-Signature": signature(settings.secret, stamp, body)}
+        answer = await self._outbound.ask("POST", settings.url, timeout=settings.timeout, headers=headers, body=body)
+        if answer.status != 200:
+            raise ValueError(f"HTTP {answer.status}")
+        return self._checked(READ(answer.body))
+
+    def _checked(self, verdict: Verdict) -> Verdict:
+        """Raises ValueError for a text that cannot be stored."""
+        text = verdict.text
+        if text is not None and (not text or "\0" in text or len(text.encode()) > self._most_text):
+            raise ValueError("its text cannot be stored")
+        return verdict
+
+
+def signature(secret: str, stamp: int, body: bytes) -> str:
+    """The value of X-Chatd-Signature."""
+    code = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={code}"
+
+
+def details_of(verdict: Verdict) -> dict[str, Any]:
+    details: dict[str, Any] = {"filter": "hook"}
+    return details | ({"reason": verdict.reason[:LONGEST_REASON]} if verdict.reason else {})
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises ValueError."""
+    try:
+        check_url(settings.url, ("https", "http") if settings.allow_private else ("https",))
+    except ValueError as error:
+        raise ValueError(f"hook.url: {error}") from None
+    if len(settings.secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"hook.secret must have at least {MIN_SECRET_BYTES} bytes")
+
+
+@asynccontextmanager
+async def open_hook(settings: Settings, most_text: int, clock: Callable[[], int]) -> AsyncIterator[Hook]:
+    """With a connection for each message that may wait."""
+    async with open_outbound(private=settings.allow_private, connections=settings.max_waiting) as outbound:
+        yield Hook(settings, outbound, most_text, clock)

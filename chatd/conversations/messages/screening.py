@@ -1,0 +1,187 @@
+"""What others will read has to pass the filters of its tenant, and a message the hook too. Nothing is here when none is set.
+
+Of a message that is the text, the names of files, the addresses of links, and every text in `meta`. Other texts (names, titles,
+tags) come from `chatd.app.command_texts`.
+
+The same message sent again gets its first answer again, whatever the filters say by now and without asking the hook: what is
+stored already is let through to the journal, which knows it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chatd.conversations.messages.link_filter import LinkFilter
+from chatd.conversations.messages.moderation_hook import Hook, Question, check_settings, open_hook
+from chatd.conversations.messages.word_filter import WordFilter
+from chatd.core.config import Config, Filters
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.slices import Sliced
+from chatd.core.turns import in_turns
+from chatd.db import queries
+from chatd.db.postgres import Postgres, Row
+
+SQL = queries.load("screening")
+
+
+class CannotScreen(OperatorError):
+    """The configuration of filters or hook cannot be used; the text says why."""
+
+
+class Draft(Struct, frozen=True):
+    """A message that is not stored yet."""
+
+    tenant: str
+    conversation: str
+    sender: str
+    client_id: str
+    text: str | None
+    attachments: list[dict[str, Any]]
+    reply_to: str | None
+    meta: dict[str, Any] | None
+
+
+class Filter:
+    """The filters of one tenant. Raises CannotScreen."""
+
+    def __init__(self, name: str, settings: Filters) -> None:
+        only = {"any": None, "none": [], "listed": settings.link_hosts}[settings.links]
+        try:
+            self._words = WordFilter(settings.words) if settings.words else None
+            self._links = LinkFilter(only, settings.links_denied) if only is not None or settings.links_denied else None
+        except ValueError as error:
+            raise CannotScreen(f"{name}: {error}") from None
+        self._masks = settings.action == "mask"
+
+    @property
+    def is_needed(self) -> bool:
+        return self._words is not None or self._links is not None
+
+    def apply(self, text: str, path: str, *, may_mask: bool = True) -> Sliced[str]:
+        """The text to store. Raises Refused: `forbidden`."""
+        if self._links is not None and (yield from self._links.refuses_in_slices(text)):
+            raise Refused("forbidden", f"{path}: such links are not allowed here", details={"filter": "links"})
+        if self._words is None:
+            return text
+        if self._masks and may_mask:
+            return (yield from self._words.mask_in_slices(text))
+        if (yield from self._words.is_in_slices(text)):
+            raise Refused("forbidden", f"{path}: such words are not allowed here", details={"filter": "words"})
+        return text
+
+    def apply_to(self, draft: Draft) -> Sliced[Draft]:
+        """A message with all its texts as they are to be stored. Raises Refused: `forbidden`."""
+        if not self.is_needed:
+            return draft
+        text = (yield from self.apply(draft.text, "$.text")) if draft.text else draft.text
+        attachments = list[dict[str, Any]]()
+        for index, one in enumerate(draft.attachments):
+            attachments.append((yield from self._attachment(one, f"$.attachments[{index}]")))
+        meta = None if draft.meta is None else (yield from self._free_form(draft.meta, "$.meta"))
+        return replace(draft, text=text, attachments=attachments, meta=meta)
+
+    def _attachment(self, stored: dict[str, Any], path: str) -> Sliced[dict[str, Any]]:
+        if stored["type"] == "link":
+            yield from self.apply(stored["url"], f"{path}.url", may_mask=False)
+        return {**stored, "name": (yield from self.apply(stored["name"], f"{path}.name"))} if stored.get("name") else stored
+
+    def _free_form(self, value: Any, path: str) -> Sliced[Any]:
+        if isinstance(value, str):
+            return (yield from self.apply(value, path))
+        if isinstance(value, list):
+            items = list[Any]()
+            for index, one in enumerate(value):
+                items.append((yield from self._free_form(one, f"{path}[{index}]")))
+            return items
+        if isinstance(value, dict):
+            form = dict[str, Any]()
+            for key, one in value.items():
+                yield from self.apply(key, path, may_mask=False)
+                form[key] = yield from self._free_form(one, f"{path}.{key[:32]}")
+            return form
+        return value
+
+
+class Screening:
+    """`filters` by tenant; `general` for all others."""
+
+    def __init__(self, db: Postgres, filters: Mapping[str, Filter], general: Filter, hook: Hook | None) -> None:
+        self._db = db
+        self._filters = filters
+        self._general = general
+        self._hook = hook
+
+    def filter_of(self, tenant: str) -> Filter:
+        return self._filters.get(tenant, self._general)
+
+    async def screen(self, draft: Draft) -> Draft:
+        """What to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
+        if self._hook is None:
+            return await self._filtered(draft)
+        row = await self._look(draft)
+        if row["known"]:
+            return draft
+        if row["kind"] is None:
+            raise Refused("not_found", "no such conversation")
+        filtered = await in_turns(self.filter_of(draft.tenant).apply_to(draft))
+        return replace(filtered, text=await self._hook.ask(question_of(filtered, row["kind"])))
+
+    async def _filtered(self, draft: Draft) -> Draft:
+        try:
+            return await in_turns(self.filter_of(draft.tenant).apply_to(draft))
+        except Refused:
+            if (await self._look(draft))["known"]:
+                return draft
+            raise
+
+    async def _look(self, draft: Draft) -> Row:
+        row = await self._db.one(SQL.look, draft.tenant, draft.conversation, draft.sender, draft.client_id)
+        assert row is not None
+        return row
+
+
+def question_of(draft: Draft, kind: str) -> Question:
+    return Question(
+        tenant=draft.tenant,
+        conversation=draft.conversation,
+        kind=kind,
+        sender=draft.sender,
+        text=draft.text,
+        attachments=draft.attachments,
+        reply_to=draft.reply_to,
+        meta=draft.meta,
+        client_id=draft.client_id,
+    )
+
+
+def filters_of(config: Config) -> tuple[dict[str, Filter], Filter]:
+    """Those of the tenants that have their own, and those of all others. Raises CannotScreen."""
+    own = {name: Filter(f"tenant_filters.{name}", settings) for name, settings in config.tenant_filters.items()}
+    return own, Filter("filters", config.filters)
+
+
+def check_screening(config: Config) -> None:
+    """Raises CannotScreen."""
+    filters_of(config)
+    if config.hook.url:
+        try:
+            check_settings(config.hook)
+        except ValueError as error:
+            raise CannotScreen(str(error)) from None
+
+
+@asynccontextmanager
+async def open_screening(config: Config, db: Postgres, clock: Callable[[], int]) -> AsyncIterator[Screening | None]:
+    """None when nothing is configured. Raises CannotScreen."""
+    check_screening(config)
+    own, general = filters_of(config)
+    if config.hook.url:
+        async with open_hook(config.hook, config.limits.text_bytes, clock) as hook:
+            yield Screening(db, own, general, hook)
+    elif any(one.is_needed for one in (general, *own.values())):
+        yield Screening(db, own, general, None)
+    else:
+        yield None

@@ -1,0 +1,132 @@
+"""Rows of the database as the entities of the wire."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from msgspec import UNSET, Struct, convert
+from msgspec.structs import replace
+
+from chatd.app.context import Ctx
+from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
+from chatd.conversations.messages.attachments import shown
+from chatd.core.errors import Refused
+from chatd.db import queries
+from chatd.db.postgres import Row
+from chatd.db.unnest import slices
+
+SQL = queries.load("views")
+# Conversations whose unread messages one statement counts: each may read 5000 rows.
+COUNTED_PER_STATEMENT = 50
+T = TypeVar("T")
+Entity = TypeVar("Entity", bound=Struct)
+# Fields of a message that are absent when the row has nothing.
+OPTIONAL = tuple(name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True))
+FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
+
+
+def page_of(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
+    """A page of at most `limit`, and whether there is more: `rows` were asked for with a limit of one more."""
+    return rows[:limit], len(rows) > limit
+
+
+def entity_of(kind: type[Entity], row: Row, **more: Any) -> Entity:
+    """The fields of the row that the entity has, and `more`."""
+    return kind(**{name: row[name] for name in kind.__struct_fields__ if name not in more}, **more)
+
+
+def message_of(row: Row, files_url: str) -> Message:
+    """A row of `message_states` or of `messages_for`."""
+    fields = {name: row[name] for name in FIXED}
+    fields["attachments"] = shown(fields["attachments"], files_url)
+    for name in OPTIONAL:
+        value = row.get(name)
+        if value is not None and value != []:
+            fields[name] = convert(value, Quote) if name == "quote" else value
+    return Message(**fields)
+
+
+def member_of(row: Row) -> Member:
+    return entity_of(Member, row)
+
+
+def departure_of(row: Row) -> Departure:
+    return entity_of(Departure, row)
+
+
+def info_of(row: Row) -> Info:
+    return entity_of(Info, row)
+
+
+def counters_of(row: Row) -> Counters:
+    """A row of `own_conversations`."""
+    return entity_of(Counters, row, settings=entity_of(Settings, row))
+
+
+async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
+    """Conversations as `user` sees them, in the order of `ids`; those that user is not in are left out."""
+    if not ids:
+        return []
+    rows: list[Row] = []
+    for part in slices(ids, COUNTED_PER_STATEMENT):
+        rows += await ctx.node.db.all(SQL.counters, ctx.tenant, user, part)
+    members = await members_of(ctx, user, [row["id"] for row in rows])
+    last = {row["of"]: message_of(row, ctx.files_url) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
+    found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+async def members_of(ctx: Ctx, user: str, ids: list[str]) -> dict[str, list[Member]]:
+    """The first 50 members of each conversation, as `user` sees them."""
+    members: dict[str, list[Member]] = {}
+    for row in await ctx.node.db.all(SQL.members, ctx.tenant, user, ids):
+        members.setdefault(row["conversation"], []).append(member_of(row))
+    return members
+
+
+def conversation_of(row: Row, members: list[Member], last: Message | None) -> Conversation:
+    return entity_of(Conversation, row, settings=entity_of(Settings, row), members=members, last_message=last)
+
+
+def shared(conversation: Conversation) -> Conversation:
+    """Without what is one member's own: to be told to all of them. What was said last is not for all of them either."""
+    return replace(conversation, last_message=UNSET, **dict.fromkeys(PERSONAL, UNSET))
+
+
+async def seen_message(ctx: Ctx, conversation: str, message: str) -> Row:
+    """`seq` and `sender` of a message that the asker may see. Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.seen, ctx.tenant, conversation, ctx.user, message)
+    if row is None:
+        raise Refused("not_found", "no such message")
+    return row
+
+
+async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:
+    """One conversation. Raises Refused: `not_found`."""
+    found = await conversations_of(ctx, user, [id_])
+    if not found:
+        raise Refused("not_found", "no such conversation")
+    return found[0]
+
+
+async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation | None:
+    """A conversation that has been changed, to tell of it: as the first of these sees it who is in it. None when none of them is.
+
+    When nothing can be told everybody who hears it is told later that something has changed. Raises Refused.
+    """
+    try:
+        for user in dict.fromkeys(users):
+            if found := await conversations_of(ctx, user, [id_]):
+                return found[0]
+    except Refused:
+        ctx.node.cluster.doubt(ctx.tenant, id_)
+        raise
+    ctx.node.cluster.doubt(ctx.tenant, id_)
+    return None
+
+
+async def own_view_to_tell(ctx: Ctx, id_: str) -> Conversation:
+    """The same as the asker sees it. Raises Refused: `not_found` for who is not in it any more."""
+    view = await view_to_tell(ctx, id_, [ctx.user])
+    if view is None:
+        raise Refused("not_found", "no such conversation")
+    return view

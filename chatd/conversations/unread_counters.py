@@ -1,0 +1,82 @@
+"""Telling somebody's other devices how a conversation stands for them, once one device has read further.
+
+It is kept off the road of the receipts, where it costs an entry in a dict, and that only where the reader has another session.
+What has gathered while the database answered for those before is asked for in one query, once for each reader and conversation,
+however often they have read meanwhile.
+"""
+
+import trio
+from msgspec import UNSET, Struct
+from msgspec.structs import astuple, replace
+
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import Recount
+from chatd.conversations.events import ConversationUpdate, SessionBehind
+from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_of
+from chatd.core.errors import Refused
+from chatd.core.turns import each_in_turns
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+from chatd.db.unnest import columns_of
+from chatd.realtime.hub import Hub
+from chatd.realtime.subscriptions import News, SharedFrame
+
+SQL = queries.load("recounts")
+MOST_WAITING = 10_000
+RETRY_AFTER = 1.0
+
+
+class Reader(Struct, frozen=True):
+    """Whose position has moved, and where."""
+
+    tenant: str
+    user: str
+    conversation: str
+
+
+class Recounts:
+    """Who is to be told, and `run`, which tells them."""
+
+    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
+        self._db = db
+        self._hub = hub
+        # The session that has read knows already.
+        self._waiting: dict[Reader, str | None] = {}
+        self._work = trio.Event()
+        cluster.on(Recount, self._obey)
+
+    async def _obey(self, order: Recount) -> None:
+        """For the sessions here, of which there may be none."""
+        if not self._hub.has_other(order.tenant, order.user, order.but):
+            return
+        reader = Reader(order.tenant, order.user, order.conversation)
+        if len(self._waiting) >= MOST_WAITING and reader not in self._waiting:
+            await self._hub.tell_user(order.tenant, order.user, News(SharedFrame(SessionBehind()), but=order.but))
+            return
+        known = self._waiting.get(reader, order.but)
+        self._waiting[reader] = order.but if known == order.but else None
+        self._work.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await self._work.wait()
+            batch = {reader: self._waiting.pop(reader) for reader in tuple(self._waiting)[:COUNTED_PER_STATEMENT]}
+            if not batch:
+                self._work = trio.Event()
+                continue
+            try:
+                await self._tell(batch)
+            except Exception as error:
+                self._waiting = batch | self._waiting
+                if not isinstance(error, Refused):
+                    raise
+                await trio.sleep(RETRY_AFTER)
+
+    async def _tell(self, batch: dict[Reader, str | None]) -> None:
+        columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
+        async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
+            reader = Reader(row["tenant"], row["reader"], row["id"])
+            mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
+            news = News(SharedFrame(ConversationUpdate(conversation=mine)), but=batch[reader])
+            await self._hub.tell_user(reader.tenant, reader.user, news)

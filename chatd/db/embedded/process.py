@@ -1,0 +1,91 @@
+"""Start and stop a server that outlives the daemon: its account, its folder, its log. No shell reads any of it."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from chatd.db.embedded.account import Account
+from chatd.db.embedded.folder_lock import EmbeddedError
+
+POLL_S = 0.01
+STOP_TIMEOUT_S = 60.0
+# Nothing of the daemon's environment reaches a server: it may hold secrets.
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
+MAX_LOG_TAIL_BYTES = 1500
+
+
+def launch(command: Sequence[str], folder: Path, log: Path, account: Account | None) -> "subprocess.Popen[bytes]":
+    """Start `command` in `folder`, as the leader of a session, writing to `log`. Raises EmbeddedError."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            cwd=folder,
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            umask=0o077,
+            **(account.options() if account else {}),
+        )
+    except OSError as error:
+        raise EmbeddedError(f"{command[0]} cannot be started: {error}") from error
+    finally:
+        os.close(descriptor)
+
+
+async def run_tool(command: Sequence[str], folder: Path, account: Account | None, text: str = "") -> None:
+    """Run a tool of a server to its end, with `text` as its input. Raises EmbeddedError with what it said."""
+    try:
+        done = await trio.run_process(
+            command,
+            stdin=text.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=folder,
+            env=ENVIRONMENT,
+            **(account.options() if account else {}),
+        )
+    except OSError as error:
+        raise EmbeddedError(f"{command[0]} cannot be started: {error}") from error
+    if done.returncode:
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()[-MAX_LOG_TAIL_BYTES:]
+        raise EmbeddedError(f"{os.path.basename(command[0])} failed: {said or f'exit code {done.returncode}'}")
+
+
+async def end(pid: int, number: int) -> None:
+    """Send a signal, and wait until the process is gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    with trio.move_on_after(STOP_TIMEOUT_S):
+        while not is_gone(pid):
+            await trio.sleep(POLL_S)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended. A child of ours is reaped."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def log_tail(log: Path) -> str:
+    """The last words of a server, for an error message."""
+    try:
+        text = log.read_text(errors="replace").strip()
+    except OSError:
+        return "it said nothing"
+    return text[-MAX_LOG_TAIL_BYTES:] or "it said nothing"

@@ -1,0 +1,133 @@
+"""The embedded Redis (or Valkey): one process, a socket in its own folder, an append-only file.
+
+Its only user may give the commands that chatd uses, and no others: a test compares them with the source.
+"""
+
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import trio
+
+from chatd.core import log
+from chatd.db.embedded.account import NOBODY, ROOT, Account, account_for, give
+from chatd.db.embedded.files import read, write
+from chatd.db.embedded.folder_lock import EmbeddedError
+from chatd.db.embedded.process import POLL_S, end, launch, log_tail
+from chatd.db.embedded.redis_servers import Program, choose
+from chatd.db.embedded.sockets import listener, make_socket_folder, socket_folder
+from chatd.db.embedded.watch import kept_running
+from chatd.db.releases import parse_version
+
+LOG = log.get(__name__)
+START_TIMEOUT_S = 60.0
+SOCKET = "redis.sock"
+# The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
+# Which server wrote the files of the folder.
+WRITER = "server-version"
+COMMANDS = (
+    *("ping", "info", "time", "select", "eval"),
+    *("get", "set", "mget", "incrby", "del", "exists", "expire", "pexpire", "rename"),
+    *("hdel", "hget", "hmget", "hscan", "hset", "llen", "lpop", "rpush"),
+    *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zscore"),
+    *("xadd", "xlen", "xrange", "xread", "xrevrange", "xtrim"),
+)
+
+
+@asynccontextmanager
+async def embedded_redis(data: Path) -> AsyncIterator[str]:
+    """A running server on `data`/redis; yields its url. Stops it in the end."""
+    server = Server(data / "redis")
+    await server.start()
+    try:
+        async with kept_running("embedded Redis", server):
+            yield server.url
+    finally:
+        with trio.CancelScope(shield=True):
+            await server.stop()
+
+
+class Server:
+    """One data folder and the server on it. The log is beside the folder."""
+
+    def __init__(self, folder: Path, commands: str = "") -> None:
+        """`commands`: rules of an ACL, instead of the commands that chatd uses."""
+        self.folder = folder.absolute()
+        self.log = self.folder.with_name(self.folder.name + ".log")
+        self._commands = commands or f"-@all {' '.join(f'+{command}' for command in COMMANDS)}"
+
+    @property
+    def socket(self) -> Path:
+        return socket_folder(self.folder, SOCKET) / SOCKET
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}"
+
+    def running(self) -> bool:
+        return listener(self.socket) is not None
+
+    async def start(self) -> None:
+        """Start it unless it runs, and wait until it answers. Raises EmbeddedError."""
+        account = account_for(self.folder)
+        if self._is_foreign(account):
+            await self.stop()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+        if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
+            give(self.folder, account)
+        if not self.running():
+            await self._start(account)
+
+    async def stop(self) -> None:
+        """Save and end; wait until it is gone."""
+        pid = listener(self.socket)
+        if pid is not None:
+            await end(pid, signal.SIGTERM)
+
+    def _is_foreign(self, account: Account | None) -> bool:
+        """Whether the folder is of the first layout, where the server ran as root."""
+        return account is not None and self.folder.exists() and self.folder.lstat().st_uid == ROOT
+
+    async def _start(self, account: Account | None) -> None:
+        program = choose(account)
+        self._drop_unreadable(program, account)
+        sockets = make_socket_folder(self.folder, SOCKET, account)
+        options = {
+            "port": "0",
+            "unixsocket": SOCKET if sockets == self.folder else str(sockets / SOCKET),
+            "unixsocketperm": "700",
+            "appendonly": "yes",
+            "save": "",
+            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            "maxmemory": str(MAX_MEMORY_BYTES),
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
+        arguments += ["--user", "default", "on", "nopass", "~*", "&*", *self._commands.split()]
+        process = launch([str(program.path), *arguments], self.folder, self.log, account)
+        with trio.move_on_after(START_TIMEOUT_S):
+            while process.poll() is None:
+                if listener(self.socket) == process.pid:
+                    return
+                await trio.sleep(POLL_S)
+        raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
+
+    def _drop_unreadable(self, program: Program, account: Account | None) -> None:
+        """Begin empty where a newer, or another, server has written: nothing in a Redis of chatd has to last."""
+        try:
+            kind, _, version = read(self.folder / WRITER).strip().partition(" ")
+        except OSError:
+            kind = version = ""
+        if kind and not program.reads_files_of(kind, parse_version(version)):
+            LOG.warning(
+                "the files of the embedded Redis are from another server; it begins empty", extra={"writer": f"{kind} {version}"}
+            )
+            for path in self.folder.glob("appendonly*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write(self.folder, WRITER, f"{program.kind} {'.'.join(map(str, program.version))}\n", account)

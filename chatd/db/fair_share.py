@@ -1,0 +1,102 @@
+"""Whose statements take the connections of the pool: one user gets a few, some are left for sign-in.
+
+`charge_to` names the user for what the current task asks of the database; without it a statement belongs to the server itself.
+"""
+
+from contextvars import ContextVar
+
+import trio
+from msgspec import Struct
+
+from chatd.core.config import PostgresSection
+from chatd.core.errors import Refused
+
+# Statements of one user that may wait for a connection; more are refused.
+MAX_WAITING = 100
+
+
+class Account(Struct, eq=False):
+    """A user, and the seconds of connections that one command has used."""
+
+    tenant: str
+    user: str
+    used_s: float = 0.0
+
+
+ACCOUNT: ContextVar[Account | None] = ContextVar("chatd_database_account", default=None)
+
+
+def charge_to(tenant: str, user: str) -> Account:
+    """From now on the statements of this task are this user's."""
+    account = Account(tenant, user)
+    ACCOUNT.set(account)
+    return account
+
+
+class Slots(Struct, eq=False):
+    """The connections of one user. `claims`: statements that use or await one."""
+
+    free: trio.Semaphore
+    claims: int = 0
+
+
+class FairShare:
+    """`acquire` before a connection is taken for a user, `release` after."""
+
+    def __init__(self, settings: PostgresSection) -> None:
+        of_users = max(1, settings.pool - settings.reserved)
+        # In a small pool one user still leaves half to the others.
+        self._per_user = min(settings.user_connections, max(1, of_users // 2))
+        self._of_users = trio.Semaphore(of_users)
+        self._slots: dict[tuple[str, str], Slots] = {}
+
+    async def acquire(self, account: Account) -> None:
+        """Raises Refused: `rate_limited` when too many of the user's statements wait."""
+        key = (account.tenant, account.user)
+        slots = self._slots.get(key)
+        if slots is None:
+            slots = self._slots[key] = Slots(trio.Semaphore(self._per_user))
+        if slots.claims >= self._per_user + MAX_WAITING:
+            raise too_many()
+        slots.claims += 1
+        try:
+            await acquire(slots.free)
+            try:
+                await acquire(self._of_users)
+            except BaseException:
+                slots.free.release()
+                raise
+        except BaseException:
+            self._forget(key, slots)
+            raise
+
+    def refusal(self, account: Account) -> Refused:
+        """Why there was no connection in time: the user's own statements, or those of all users."""
+        slots = self._slots.get((account.tenant, account.user))
+        if slots is not None and not slots.free.value:
+            return too_many()
+        return Refused("unavailable", "the database is busy", retry_after=1)
+
+    def release(self, account: Account) -> None:
+        key = (account.tenant, account.user)
+        slots = self._slots[key]
+        slots.free.release()
+        self._of_users.release()
+        self._forget(key, slots)
+
+    def _forget(self, key: tuple[str, str], slots: Slots) -> None:
+        slots.claims -= 1
+        if not slots.claims:
+            del self._slots[key]
+
+
+def too_many() -> Refused:
+    return Refused("rate_limited", "too many of your commands wait for the database", retry_after=1)
+
+
+async def acquire(semaphore: trio.Semaphore) -> None:
+    """Without a turn of the scheduler where it is free."""
+    try:
+        semaphore.acquire_nowait()
+    except trio.WouldBlock:
+        await semaphore.acquire()

@@ -1,0 +1,145 @@
+"""The door to other people's HTTP servers: whatever this daemon asks of somebody outside goes through it.
+
+Names are resolved here, each address is judged, and the connection is made to the address that was judged: a name that gives
+another answer the second time gets nowhere (DNS rebinding). TLS is verified against the name. There are no redirects, no
+proxies and credentials of the environment, no cookies; times, bytes and connections are bounded. See docs/filters.md.
+
+`private`: the operator named the server, and it may stand in the house.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpcore
+import httpx
+import trio
+from msgspec import Struct
+
+from chatd.core.public_addresses import is_public
+
+MOST_BYTES = 65_536
+MOST_ADDRESSES = 8
+# Below the 5 s after which many servers hang up, so that no request meets a connection that is about to close.
+IDLE = 4.0
+NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
+
+
+class OutboundError(Exception):
+    """No answer that could be used. The text says why, with nothing of the path or the body."""
+
+
+class Answer(Struct, frozen=True):
+    status: int
+    body: bytes
+
+
+class Pinned(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that were judged, never to a name."""
+
+    def __init__(self, private: bool) -> None:
+        self._private = private
+        self._backend = httpcore.TrioBackend()
+
+    async def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
+    ) -> httpcore.AsyncNetworkStream:
+        for address in await self._addresses(host, port):
+            with suppress(httpcore.ConnectError):
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+        raise httpcore.ConnectError("nobody answers there")
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise httpcore.ConnectError("the name cannot be resolved") from None
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        allowed = [address for address in addresses if self._private or is_public(address)]
+        if not allowed:
+            raise httpcore.ConnectError("its address is not public")
+        return allowed[:MOST_ADDRESSES]
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Any = None
+    ) -> httpcore.AsyncNetworkStream:
+        raise httpcore.ConnectError("no sockets of this machine")
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+
+class Transport(httpx.AsyncHTTPTransport):
+    """httpx has no public way to say who connects. Without `_pool` nothing works: a change of httpx cannot open the door."""
+
+    def __init__(self, private: bool, connections: int) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=IDLE,
+            network_backend=Pinned(private),
+        )
+
+
+class Outbound:
+    """Opened by `open_outbound`."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        most: int = MOST_BYTES,
+    ) -> Answer:
+        """One request, answered within `timeout` seconds with at most so many bytes, or OutboundError."""
+        try:
+            with trio.fail_after(timeout):
+                async with self._client.stream(method, url, headers=headers, content=body, timeout=timeout) as response:
+                    return Answer(response.status_code, await read(response, most))
+        except (trio.TooSlowError, httpx.TimeoutException):
+            raise OutboundError(f"no answer within {timeout:g} s") from None
+        except httpx.ConnectError as error:
+            raise OutboundError(f"cannot connect: {error}"[:200]) from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise OutboundError(type(error).__name__) from None
+
+
+async def read(response: httpx.Response, most: int) -> bytes:
+    """The body as it came over the wire. Raises OutboundError when it is too long."""
+    parts, length = [], 0
+    async for part in response.aiter_raw():
+        length += len(part)
+        if length > most:
+            raise OutboundError(f"more than {most} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@asynccontextmanager
+async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Outbound]:
+    """`private`: servers that are not out on the internet may be asked too."""
+    transport = Transport(private, connections)
+    headers, cookies = {"User-Agent": "chatd", "Accept-Encoding": "identity"}, CookieJar(NO_COOKIES)
+    async with httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, cookies=cookies) as client:
+        yield Outbound(client)
+
+
+def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:
+    """Raises ValueError, with a text for the operator, for an address that is not to be asked."""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"not an address: {error}") from None
+    if parts.scheme not in schemes or not parts.host:
+        raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    if parts.userinfo:
+        raise ValueError("no user and password in it")

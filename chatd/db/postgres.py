@@ -1,0 +1,263 @@
+"""The door to Postgres: asyncpg behind trio-asyncio, connections for everybody and connections of one's own for the journal.
+
+Every call crosses into asyncio once, with all it has to do there, because the crossing costs more than a small query. Foreign
+exceptions end here: what a client may see becomes a `Refused`, what a handler may expect one of the violations below,
+anything else is a bug and passes. A server that goes away is answered `unavailable` until it is back.
+
+jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+import asyncpg
+import trio
+import trio_asyncio
+
+from chatd.core.config import PostgresSection
+from chatd.core.errors import OperatorError, Refused
+from chatd.db.deadline import deadline
+from chatd.db.fair_share import ACCOUNT, FairShare
+from chatd.db.jsonb import from_jsonb, to_jsonb
+from chatd.db.postgres_faults import (
+    BROKEN,
+    TOO_SLOW,
+    Faults,
+    ForeignKeyViolation,
+    NoSchema,
+    UniqueViolation,
+    translated,
+)
+
+__all__ = ["BadAddress", "Connection", "ForeignKeyViolation", "NoSchema", "Postgres", "Row", "UniqueViolation", "open_postgres"]
+
+# What a transaction has for its rollback when its time is over.
+ROLLBACK_S = 0.2
+T = TypeVar("T")
+Row = asyncpg.Record
+Work = Callable[[Any], Awaitable[T]]
+
+
+class BadAddress(OperatorError):
+    """The dsn cannot be read. What is wrong in it is not said, it may be a piece of the password."""
+
+
+class Postgres:
+    """Connections that are lent to one call each. Opened by `open_postgres`.
+
+    Lent here and not by asyncpg's pool: each step of asyncio costs a step of Trio, and its pool takes ten to lend and take back.
+    """
+
+    def __init__(self, dsn: str, settings: PostgresSection, node: str = "") -> None:
+        self._dsn = dsn
+        self._settings = settings
+        self._node = node
+        self._free = trio.Semaphore(settings.pool)
+        self._idle: list[Connection] = []
+        self._shares = FairShare(settings)
+        self.faults = Faults()
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a statement may take."""
+        return self._settings.timeout
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        """The first row, or None."""
+        return await self.within(lambda connection: connection.fetchrow(sql, *args))
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        """All rows."""
+        return await self.within(lambda connection: connection.fetch(sql, *args))
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.within(lambda connection: connection.fetchval(sql, *args))
+
+    async def run(self, sql: str, *args: Any) -> None:
+        """Nothing comes back."""
+        await self.within(lambda connection: connection.execute(sql, *args))
+
+    async def within(self, work: Work[T], timeout: float | None = None) -> T:
+        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the deadline of the
+        command that asks counts as well, see `chatd/db/deadline.py`.
+
+        Raises Refused (`unavailable`, `timeout`; `rate_limited` when other statements of the user take all of that time),
+        UniqueViolation, ForeignKeyViolation.
+        """
+        timeout = self._settings.timeout if timeout is None else timeout
+        now = trio.current_time()
+        ends_at = min(now + timeout, deadline())
+        if ends_at <= now:
+            raise Refused("timeout", TOO_SLOW)
+        account, began = ACCOUNT.get(), None
+        with trio.move_on_at(ends_at) as patience:
+            if account is None:
+                return await self._lend(work, timeout, patience)
+            await self._shares.acquire(account)
+            began = perf_counter()
+            try:
+                return await self._lend(work, timeout, patience)
+            finally:
+                account.used_s += perf_counter() - began
+                self._shares.release(account)
+        if account is not None and began is None:
+            raise self._shares.refusal(account)
+        raise Refused("timeout", TOO_SLOW)
+
+    async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else self.connection("pool")
+            began = perf_counter()
+            try:
+                return await connection.within(work, timeout)
+            finally:
+                if patience.cancel_called:
+                    connection.close()
+                    # It says nothing about Postgres when most of the time went by in a queue of ours.
+                    if perf_counter() - began > timeout / 2:
+                        self.faults.note_timeout(timeout)
+                self._idle.append(connection)
+
+    async def in_transaction(self, work: Work[T]) -> T:
+        """As `within`, in one transaction: what `work` raises undoes all of it."""
+
+        async def inside(connection: Any) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self.within(inside)
+
+    def connection(self, name: str, prelude: str = "") -> "Connection":
+        """A connection of one's own, which begins with the statements of the prelude."""
+        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude)
+
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.close()
+
+    def statistics(self) -> dict[str, int]:
+        lent = self._settings.pool - self._free.value
+        return {"size": len(self._idle) + lent, "idle": len(self._idle)}
+
+
+class Connection:
+    """One connection, which opens when it is needed and again after it broke. For one task at a time."""
+
+    def __init__(self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str = "") -> None:
+        self._dsn = dsn
+        self._settings = settings
+        self._faults = faults
+        self._name = name
+        self._prelude = prelude
+        self._connection: asyncpg.Connection[Row] | None = None
+
+    async def call(self, sql: str, *args: Any) -> Sequence[Row]:
+        """All rows. Raises as `within` does."""
+        return await self.within(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
+
+    async def within(self, work: Work[T], timeout: float) -> T:
+        """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
+        with trio.move_on_after(timeout):
+            result = await self._across(work, timeout + ROLLBACK_S)
+            if self._faults.open:
+                self._faults.succeeded()
+            return result
+        self.close()
+        self._faults.note_timeout(timeout)
+        raise Refused("timeout", TOO_SLOW)
+
+    async def _across(self, work: Work[T], at_most: float) -> T:
+        """Run it in asyncio, with its failures translated. The cause of a `Refused` is for operators only."""
+        try:
+            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work, at_most))
+        except Exception as error:
+            self._faults.note(error)
+            ours = translated(error)
+            if ours is error:
+                raise
+            raise ours from error
+
+    async def _within(self, work: Work[T], at_most: float) -> T:
+        connection = await self._opened()
+        # Cancelled, a transaction is rolled back first, and a server that is silent would never answer that.
+        silent = asyncio.get_running_loop().call_later(at_most, connection.terminate)
+        try:
+            return await work(connection)
+        except BROKEN:
+            connection.terminate()
+            raise
+        finally:
+            silent.cancel()
+            # Cancelled in the midst of it: nobody may go on where somebody else has stopped.
+            if not connection.is_closed() and connection.is_in_transaction():
+                connection.terminate()
+
+    async def _opened(self) -> "asyncpg.Connection[Row]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn, self._settings, self._name)
+            if self._prelude:
+                await self._connection.execute(self._prelude)
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of it, whatever it is doing."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+
+def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
+    """What every session of ours sets. Times in milliseconds.
+
+    The name ends with the id of the node: it tells the other nodes that this one can still commit (`cluster/peer_watch.py`). So the
+    server looks after sessions whose machine is gone: after half a minute they end, and with them the locks they hold.
+
+    A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
+    that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its
+    order and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
+    """
+    limit = str(int(settings.timeout * 1000))
+    return {
+        "application_name": f"chatd {name}",
+        "jit": "off",
+        "enable_bitmapscan": "off",
+        "random_page_cost": "1.1",
+        "statement_timeout": limit,
+        "lock_timeout": limit,
+        "idle_in_transaction_session_timeout": limit,
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "4",
+    }
+
+
+async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Connection[Row]":
+    try:
+        connection = await asyncpg.connect(dsn, server_settings=server_settings(settings, name), timeout=settings.timeout)
+    except ValueError:
+        form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        raise BadAddress(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
+    await prepare(connection)
+    return connection
+
+
+async def prepare(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=to_jsonb,
+        decoder=from_jsonb,
+    )
+
+
+@asynccontextmanager
+async def open_postgres(dsn: str, settings: PostgresSection, node: str = "") -> AsyncIterator[Postgres]:
+    """The door. Opens no connection by itself: a server that is away now may be there later. `node`: the id of a serving node."""
+    db = Postgres(dsn, settings, node)
+    try:
+        yield db
+    finally:
+        db.close()

@@ -1,0 +1,186 @@
+"""The door to Redis (or Valkey): redis-py behind trio-asyncio.
+
+What lives here may be lost at any time without a message being lost. A server that is away is answered `unavailable`; a command
+that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
+
+After a failover, old connections may still lead to the old primary, which answers that it takes no writes. So an answer that
+speaks of the server and not of the command is a fault of the connection: see `Redis.reconnect`.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import trio
+import trio_asyncio
+from redis.asyncio import Redis as Client
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswerInTime
+
+from chatd.core import log
+from chatd.core.config import RedisSection
+from chatd.core.errors import OperatorError, Refused
+from chatd.core.health import Condition
+
+LOG = log.get(__name__)
+TIMEOUT = 2.0
+# What says that no server answered, except for these, with which one did.
+NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
+ANSWERS = (AuthenticationError, AuthorizationError, BusyLoadingError)
+
+
+class BadAddress(OperatorError):
+    """The url cannot be read. What is wrong in it is not said, it may be a piece of the password."""
+
+
+# Errors of a server that cannot do its work, as classes of redis-py and, for what it does not classify (scripts), by their code.
+SERVER_FAULTS = (ReadOnlyError, OutOfMemoryError, BusyLoadingError, MasterDownError)
+SERVER_FAULT_CODES = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS", "MISCONF")
+
+
+class Redis:
+    """Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
+
+    def __init__(self, connect: Callable[[], "Client"], prefix: str) -> None:
+        self._connect = connect
+        self._client = connect()
+        self._prefix = prefix
+        self.connection = Condition("Redis connection", quiet_s=1.0)
+        self.commands = Condition("Redis commands", quiet_s=3.0)
+        # Entries, by the stream or list, that could not be read.
+        self.unreadable: Counter[str] = Counter()
+
+    def key(self, *parts: str) -> str:
+        return ":".join((self._prefix, *parts))
+
+    def note_unreadable(self, place: str, **extra: Any) -> None:
+        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first one of each place."""
+        self.unreadable[place] += 1
+        if self.unreadable[place] == 1:
+            LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
+
+    async def call(self, *command: Any) -> Any:
+        """One command. Raises Refused: `unavailable`; its cause is for operators only."""
+        client, cause = self._client, None
+        try:
+            with trio.move_on_after(TIMEOUT):
+                try:
+                    answer = await trio_asyncio.aio_as_trio(client.execute_command)(*command)
+                except (TimeoutError, RedisError, OSError) as error:
+                    # What the server said to the first command of a connection comes wrapped.
+                    cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+                else:
+                    if self.failing:
+                        self._recover()
+                    return answer
+        finally:
+            if client is not self._client:
+                await close_idle(client)
+        if is_server_fault(cause) and client is self._client:
+            await self.reconnect()
+        raise self._note(cause, command) from cause
+
+    async def reconnect(self) -> None:
+        """Resolve the address and connect anew from the next command on. Commands under way end on their old connections."""
+        old, self._client = self._client, self._connect()
+        await close_idle(old)
+
+    async def aclose(self) -> None:
+        await trio_asyncio.aio_as_trio(self._client.aclose)()
+
+    @property
+    def failing(self) -> bool:
+        """Whether Redis is away, or refuses commands."""
+        return self.connection.failing or self.commands.failing
+
+    def _note(self, cause: Exception | None, command: tuple[Any, ...]) -> Refused:
+        """Log it; what to raise. A server that answers with an error is not away."""
+        if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
+            self.connection.fail(cause or f"no answer within {TIMEOUT:g} s")
+            return Refused("unavailable", "Redis is away", retry_after=1)
+        self.connection.recover()
+        self.commands.fail(cause, command=command[0], key=key_of(command))
+        return Refused("unavailable", "Redis refuses commands", retry_after=1)
+
+    def _recover(self) -> None:
+        self.connection.recover()
+        self.commands.recover()
+
+
+def key_of(command: tuple[Any, ...]) -> str:
+    """The first key of a command, as far as one can tell; for the log."""
+    if command[0] == "EVAL":
+        return str(command[3]) if len(command) > 3 else ""
+    if "STREAMS" in command:
+        return str(command[command.index("STREAMS") + 1])
+    return str(command[1]) if len(command) > 1 else ""
+
+
+async def close_idle(client: "Client") -> None:
+    """Close the connections that no command uses; an outdated client is closed by the commands that still use it."""
+    with trio.CancelScope(shield=True), suppress(TimeoutError, RedisError, OSError):
+        await trio_asyncio.aio_as_trio(client.connection_pool.disconnect)(inuse_connections=False)
+
+
+def is_server_fault(error: Exception | None) -> bool:
+    """Whether the server refused because of its own state: a replica, out of memory, loading its data."""
+    return isinstance(error, SERVER_FAULTS) or any(code in str(error) for code in SERVER_FAULT_CODES)
+
+
+def check_number(url: str) -> None:
+    """That the path of the address is the number of a database: any other would count as 0. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError(parts.path)
+
+
+def client_of(settings: RedisSection, url: str) -> "Client":
+    """By url, or by host, port, username, password and TLS. Raises BadAddress."""
+    common: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+        "max_connections": 16,
+        "protocol": 2,
+    }
+    if url:
+        try:
+            client = Client.from_url(url, **common)
+            # What it does not know among the options of the address shows when a connection is made, not yet opened.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            check_number(url)
+            return client
+        except (ValueError, TypeError, RedisError):
+            form = "redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// for TLS, unix:///PATH for a socket)"
+            raise BadAddress(f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
+    return Client(
+        host=settings.host,
+        port=settings.port,
+        username=settings.username or None,
+        password=settings.password or None,
+        ssl=settings.tls,
+        **common,
+    )
+
+
+@asynccontextmanager
+async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
+    """The door; `url` when it is not the one in the settings. Connects when it is needed. Raises BadAddress."""
+    redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

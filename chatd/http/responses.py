@@ -1,0 +1,52 @@
+"""Results and refusals as HTTP answers."""
+
+import math
+
+import msgspec
+from quart import Response
+
+from chatd.app.context import Node
+from chatd.core.errors import REFUSALS, Refused
+from chatd.matching.aliases.aliases import Mask
+from chatd.wire.base import Error, Result, error_of
+
+# Answers hold tokens and messages, for one person and for no page to show.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def answer_of(result: Result, mask: Mask | None = None) -> Response:
+    """200 and the result, or the status of the refusal; as somebody may see it who has this mask."""
+    if not isinstance(result, Error):
+        return json_response(result, mask=mask)
+    headers = {}
+    if isinstance(result.retry_after, float | int):
+        headers["Retry-After"] = str(max(1, math.ceil(result.retry_after)))
+    if result.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response(result, REFUSALS[result.code].status, headers, mask)
+
+
+def refused_answer(node: Node, refused: Refused) -> Response:
+    """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
+    node.meters.refusals[refused.code] += 1
+    return answer_of(error_of(refused))
+
+
+def refusal(code: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    """An error of HTTP itself, in the form of the others; `status` is its own."""
+    return json_response(error_of(Refused(code, message)), status, headers)
+
+
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None, mask: Mask | None = None) -> Response:
+    content = msgspec.json.encode(value)
+    return Response(
+        content if mask is None else mask.outward(content),
+        status=status,
+        headers={**HEADERS, **(headers or {})},
+        content_type="application/json",
+    )

@@ -1,0 +1,161 @@
+"""Every command as REST, from its declaration. A request becomes the same struct and takes the same road as a frame.
+
+GET and DELETE have their fields in the query, the others in a JSON body; fields of the path are in neither.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+from quart import Response, g, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import UnsupportedMediaType
+
+from chatd.app.context import Ctx, Node
+from chatd.app.dispatch import answer_by, run_command
+from chatd.app.registry import Needs, Registry, Row
+from chatd.core.addresses import Network, client_address, parse_networks
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.db.deadline import limit_statements
+from chatd.http.asgi_guard import PEER
+from chatd.http.building import Building
+from chatd.http.responses import answer_of, refused_answer
+from chatd.matching.aliases.aliases import Mask
+from chatd.wire.base import Command, Result
+from chatd.wire.codec import Malformed, explain
+from chatd.wire.validation import loose_ends
+
+BODIES = ("POST", "PUT", "PATCH")
+
+
+def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
+    """One route per command of users that has a place in REST."""
+    for row in registry.commands.values():
+        if row.http and row.needs is not Needs.ADMIN:
+            method, path = row.http.split(" ")
+            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, building), methods=[method])
+
+
+def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable[Response]]:
+    proxies = parse_networks(node.config.gateway.trusted_proxies)
+    reader = Reader(row.command, node.config.gateway.max_depth)
+
+    async def view(**path: str) -> Response:
+        results: list[Result] = []
+        address = asker(proxies)
+        mask = Mask() if row.needs is not Needs.NOTHING and node.hub.veils is not None else None
+        async with AsyncExitStack() as turn:
+            try:
+                principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
+                if request.method in ("GET", "HEAD"):
+                    await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
+                ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
+                command = await reader.command(path)
+                ctx.began = request.scope["state"][PEER].read_at
+                limit_statements(answer_by(ctx))
+                if principal is not None:
+                    await node.sign_in.check(principal, address, ctx.now)
+                await run_command(row, ctx, command)
+            except Refused as refused:
+                return refused_answer(node, refused)
+            return answer_of(results[0], mask)
+
+    return view
+
+
+def asker(proxies: tuple[Network, ...]) -> str:
+    """The address of the client. X-Forwarded-For may be there several times, which is the same as one long list."""
+    forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
+    return client_address(request.remote_addr or "", forwarded, proxies)
+
+
+async def identify(node: Node, address: str) -> Principal:
+    """Who asks, when that credential still counts. Raises Refused: `unauthenticated`, `banned`, `rate_limited`."""
+    who = await bearer(node, address)
+    await node.sign_in.check(who, address, node.clock())
+    return who
+
+
+async def bearer(node: Node, address: str) -> Principal:
+    """Who the token is of; `g.who` from then on. A cookie is never looked at."""
+    who = await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    g.who = who
+    return who
+
+
+def offered_token() -> str | None:
+    """The bearer token of the request (RFC 6750, section 2.1)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+class Reader:
+    """From requests to commands of one type."""
+
+    def __init__(self, kind: type[Command], max_depth: int) -> None:
+        self._kind = kind
+        self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        self._ends = loose_ends(kind)
+        self._max_depth = max_depth
+
+    async def command(self, path: Mapping[str, str]) -> Command:
+        """The command that the request stands for. Raises Refused: `bad_request`."""
+        if request.method in BODIES:
+            self._check_query()
+            fields = await read_body()
+        else:
+            fields = self._typed(query())
+        for name in ("t", *path):
+            if name in fields:
+                raise Refused("bad_request", f"$.{name}: the path says so already")
+        command = self._command({**fields, **self._typed(path)})
+        self._ends.check(command, self._max_depth, nul=True)
+        return command
+
+    def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Texts of an address as what their fields are: `limit=50` is a number."""
+        return {name: typed(name, text, self._types.get(name, str)) for name, text in texts.items()}
+
+    def _command(self, fields: dict[str, Any]) -> Command:
+        try:
+            return msgspec.convert(fields, self._kind)
+        except msgspec.ValidationError as error:
+            raise Refused("bad_request", explain(error)) from None
+
+    def _check_query(self) -> None:
+        for name in request.args:
+            raise Refused("bad_request", f"$.{name[:64]}: fields belong into the body, not into the query")
+
+
+def typed(name: str, text: str, kind: Any) -> Any:
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused("bad_request", explain(error).replace("$", f"$.{name}", 1)) from None
+
+
+def query() -> dict[str, str]:
+    """Each name once."""
+    fields = request.args.to_dict(flat=False)
+    for name, texts in fields.items():
+        if len(texts) > 1:
+            raise Refused("bad_request", f"$.{name[:64]}: given more than once")
+    return {name: texts[0] for name, texts in fields.items()}
+
+
+async def read_body() -> dict[str, Any]:
+    """A JSON object; none at all is an empty one. Only application/json: what a form of another site can send is not taken."""
+    data = await request.get_data()
+    if request.mimetype != "application/json" and (data or request.mimetype):
+        raise UnsupportedMediaType
+    if not data:
+        return {}
+    try:
+        body = msgspec.json.decode(data)
+    except Malformed as error:
+        raise Refused("bad_request", explain(error)) from None
+    if not isinstance(body, dict):
+        raise Refused("bad_request", "$: expected object")
+    return body

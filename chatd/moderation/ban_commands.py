@@ -1,0 +1,141 @@
+"""Bans and the audit log, for admins."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, convert
+
+from chatd.accounts import bans
+from chatd.accounts.bans import BadRange
+from chatd.app import audit_log
+from chatd.app.context import Ctx
+from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.registry import Needs, command
+from chatd.cluster import control_messages
+from chatd.conversations.read_model import page_of
+from chatd.core.errors import Refused
+from chatd.wire.admin import AdminCommand, Lasts, Why
+from chatd.wire.base import Id, Limit, Millis, Ok, Result
+
+
+class AddBan(AdminCommand, tag="admin.ban"):
+    """Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses.
+
+    Without `lasts` for ever. Sockets are closed on every node at once, those from the range as well; logins of a user end.
+    """
+
+    reason: Why
+    user: Id | None = None
+    devices: bool = False
+    address: Annotated[str, Meta(min_length=2, max_length=64)] | None = None
+    lasts: Lasts | None = None
+
+
+class BanAdded(Result, tag="admin.banned"):
+    """The ban, and when it is over (null: never)."""
+
+    ban: Id
+    until: Millis | None
+
+
+@command(AddBan, result=BanAdded, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban", socket=False, lasting=True)
+async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
+    db = ctx.node.db
+    if cmd.user is not None and cmd.address is None:
+        ban = await bans.ban_user(db, ctx.actor, cmd.user, cmd.reason, until, devices=cmd.devices)
+        return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
+    if cmd.address is not None and cmd.user is None and not cmd.devices:
+        hash_ = hash_of(ctx, cmd.address)
+        ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
+        await ctx.node.cluster.order(control_messages.CloseRange(ctx.tenant, hash_, ctx.node.clock()))
+        return [Reply(BanAdded(ban=ban, until=until))]
+    raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
+
+
+def hash_of(ctx: Ctx, address: str) -> bytes:
+    try:
+        return bans.range_hash(ctx.node.config, address)
+    except BadRange as error:
+        raise Refused("bad_request", f"$.address: {error}") from None
+
+
+class LiftBan(AdminCommand, tag="admin.ban.lift"):
+    """End a ban before its time."""
+
+    ban: Id
+
+
+@command(LiftBan, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban/lift", socket=False)
+async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
+    """Refused `not_found` for one that does not exist or was lifted before."""
+    if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
+        raise Refused("not_found", "no such ban")
+    return [Reply(Ok())]
+
+
+class ListBans(AdminCommand, tag="admin.bans"):
+    """Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before."""
+
+    every: bool = False
+    before: Id | None = None
+    limit: Limit = 50
+
+
+class Ban(Struct, kw_only=True, frozen=True):
+    """A ban. `user` only where it is one on a user; devices and addresses are kept as hashes."""
+
+    id: Id
+    kind: Literal["user", "device", "address"]
+    user: Id | None
+    reason: str
+    actor: str
+    created_at: Millis
+    expires_at: Millis | None
+    lifted_at: Millis | None
+
+
+class Bans(Result, tag="admin.ban.list"):
+    """A page of bans. `more`: there are earlier ones."""
+
+    items: list[Ban]
+    more: bool
+
+
+@command(ListBans, result=Bans, needs=Needs.ADMIN, http="POST /admin/bans", socket=False)
+async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
+    rows = await bans.page(ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
+
+
+class ListActs(AdminCommand, tag="admin.audit"):
+    """The audit log, the latest first. `before`: the last id of the page before."""
+
+    before: Id | None = None
+    limit: Limit = 50
+
+
+class Act(Struct, kw_only=True, frozen=True):
+    """Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom."""
+
+    id: Id
+    at: Millis
+    actor: str
+    act: str
+    subject: str
+    details: dict[str, Any] | None
+
+
+class Acts(Result, tag="admin.audit.list"):
+    """A page of the audit log. `more`: there are earlier ones."""
+
+    items: list[Act]
+    more: bool
+
+
+@command(ListActs, result=Acts, needs=Needs.ADMIN, http="POST /admin/audit", socket=False)
+async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
+    rows = await audit_log.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Acts(items=convert(page, list[Act]), more=more))]

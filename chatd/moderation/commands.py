@@ -1,0 +1,92 @@
+"""Reporting somebody. What was said is kept with the report, whoever deletes what afterwards."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply
+from chatd.app.registry import command
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.db import queries
+from chatd.db.postgres import Row
+from chatd.wire.base import Command, Id, Result
+from chatd.wire.texts import PRIVATE
+
+SQL = queries.load("reports")
+HOUR, DAY = 3_600_000, 86_400_000
+
+
+class CreateReport(Command, tag="report.create"):
+    """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
+
+    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that you left or were
+    removed from, or in a match that ended.
+    `picture` is an upload of your own. The messages around are kept with the report.
+    """
+
+    reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
+    user: Id | None = None
+    conversation: Id | None = None
+    message: Id | None = None
+    text: Annotated[str, Meta(max_length=2000, extra=PRIVATE)] | None = None
+    picture: Id | None = None
+
+
+class ReportMade(Result, tag="report"):
+    """The report is kept, and admins can see it."""
+
+    report: Id
+
+
+@command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports", aliases=("user",))
+async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
+    """Refused `not_found` for whom you have not met, and for what is not yours; `rate_limited` after too many in an hour."""
+    check_form(ctx, cmd)
+    report = await ctx.node.db.in_transaction(lambda connection: file(connection, ctx, cmd))
+    return [Reply(ReportMade(report=report))]
+
+
+def check_form(ctx: Ctx, cmd: CreateReport) -> None:
+    reasons = ctx.node.config.moderation.reasons
+    if cmd.reason not in reasons:
+        raise Refused("bad_request", f"$.reason: one of {', '.join(reasons)}")
+    if cmd.user is None and cmd.message is None:
+        raise Refused("bad_request", "$: a user, or a message with its conversation")
+    if cmd.message is not None and cmd.conversation is None:
+        raise Refused("bad_request", "$.conversation: a message is named with its conversation")
+
+
+async def file(connection: Any, ctx: Ctx, cmd: CreateReport) -> str:
+    """Within a transaction, one at a time for each reporter: the id of the report, perhaps of one that is there already."""
+    tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.moderation
+    await connection.execute(SQL.lock_reporter, tenant, me)
+    scene = await find_scene(connection, ctx, cmd)
+    known = await connection.fetchval(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)
+    if known is not None:
+        return str(known)
+    check_pace(await connection.fetchrow(SQL.lately, tenant, me, now - HOUR), settings.reports_per_hour, now)
+    if cmd.picture is not None and await connection.fetchval(SQL.hold_picture, tenant, cmd.picture, me) is None:
+        raise Refused("not_found", "$.picture: no such upload of yours")
+    told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
+    window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
+    place = (scene["target"], scene["conversation"])
+    return str(await connection.fetchval(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window))
+
+
+async def find_scene(connection: Any, ctx: Ctx, cmd: CreateReport) -> Row:
+    """Where they have met. Raises Refused: `not_found`, alike for whoever does not exist."""
+    asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY)
+    scene: Row | None = await connection.fetchrow(SQL.scene, ctx.tenant, ctx.user, *asked)
+    if scene is None:
+        raise Refused("not_found", "you have not met")
+    if scene["target"] == ctx.user:
+        raise Refused("bad_request", "$: nobody reports themselves")
+    return scene
+
+
+def check_pace(lately: Row, most: int, now: int) -> None:
+    if lately["count"] >= most:
+        wait = max(1.0, (lately["first"] + HOUR - now) / 1000)
+        raise Refused("rate_limited", "too many reports", retry_after=wait)

@@ -1,0 +1,142 @@
+"""Reports, for admins: what is open, what was said, what is done about it."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, convert
+
+from chatd.app.context import Ctx
+from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.registry import Needs, command
+from chatd.conversations.read_model import page_of
+from chatd.moderation import reports
+from chatd.moderation.reports import Measure
+from chatd.wire.admin import AdminCommand, Lasts
+from chatd.wire.base import Id, Limit, Millis, Result, Seq
+
+
+class ListReports(AdminCommand, tag="admin.reports"):
+    """Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before."""
+
+    state: Literal["open", "resolved", "any"] = "open"
+    user: Id | None = None
+    before: Id | None = None
+    limit: Limit = 50
+
+
+class Report(Struct, kw_only=True, frozen=True):
+    """What somebody has reported. `user` is whom; `picture` an upload of the reporter."""
+
+    id: Id
+    reporter: Id
+    user: Id
+    conversation: Id
+    message: Id | None
+    reason: str
+    text: str | None
+    picture: Id | None
+    state: Literal["open", "resolved"]
+    outcome: Literal["upheld", "dismissed"] | None
+    note: str | None
+    resolved_by: str | None
+    resolved_at: Millis | None
+    created_at: Millis
+
+
+class Reports(Result, tag="admin.report.list"):
+    """A page of reports. `more`: there are earlier ones."""
+
+    items: list[Report]
+    more: bool
+
+
+@command(ListReports, result=Reports, needs=Needs.ADMIN, http="POST /admin/reports", socket=False)
+async def list_reports(ctx: Ctx, cmd: ListReports) -> Effects:
+    state = None if cmd.state == "any" else cmd.state
+    rows = await reports.page(ctx.node.db, ctx.tenant, state, cmd.user, before=cmd.before, limit=cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Reports(items=convert(page, list[Report]), more=more))]
+
+
+class ShowReport(AdminCommand, tag="admin.report"):
+    """A report with what was said. That it was read is in the audit log."""
+
+    report: Id
+
+
+class Evidence(Struct, kw_only=True, frozen=True):
+    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first.
+
+    `removed_at`: it had been deleted or had disappeared by then, and this is what it had said.
+    """
+
+    seq: Seq
+    message: Id
+    sender: Id
+    text: str | None
+    attachments: list[dict[str, Any]]
+    at: Millis
+    earlier: list[str] = []
+    removed_at: Millis | None = None
+
+
+class FullReport(Result, tag="admin.report.full"):
+    """A report and the part of the conversation that it is about."""
+
+    report: Report
+    transcript: list[Evidence]
+
+
+@command(ShowReport, result=FullReport, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/report", socket=False)
+async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
+    """Refused `not_found` for an unknown one."""
+    row = await reports.read(ctx.node.db, ctx.actor, cmd.report)
+    transcript = convert(row.pop("transcript"), list[Evidence])
+    return [Reply(FullReport(report=convert(row, Report), transcript=transcript))]
+
+
+class BanFor(Struct, forbid_unknown_fields=True):
+    """A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too."""
+
+    lasts: Lasts | None = None
+    devices: bool = False
+
+
+class ResolveReport(AdminCommand, tag="admin.report.resolve"):
+    """Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only."""
+
+    report: Id
+    outcome: Literal["upheld", "dismissed"]
+    note: Annotated[str, Meta(max_length=2000)] = ""
+    strike: bool = False
+    ban: BanFor | None = None
+
+
+class Resolved(Result, tag="admin.report.resolved"):
+    """Whether whom it is about is banned by it."""
+
+    banned: bool
+
+
+@command(
+    ResolveReport,
+    result=Resolved,
+    needs=Needs.ADMIN,
+    refuses=("not_found", "conflict"),
+    http="POST /admin/report/resolve",
+    socket=False,
+    lasting=True,
+)
+async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
+    """Refused `conflict` for one that is resolved already."""
+    settings = ctx.node.config.moderation
+    measure = measure_of(cmd, ctx.now)
+    verdict = await reports.resolve(ctx.node.db, settings, ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []
+    return [*closes, Reply(Resolved(banned=verdict.banned))]
+
+
+def measure_of(cmd: ResolveReport, now: int) -> Measure:
+    if cmd.ban is None:
+        return Measure(strike=cmd.strike)
+    until = None if cmd.ban.lasts is None else now + cmd.ban.lasts * 1000
+    return Measure(strike=cmd.strike, ban=True, until=until, devices=cmd.ban.devices)

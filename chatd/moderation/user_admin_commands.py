@@ -1,0 +1,109 @@
+"""What admins do to one user besides banning, and what they can know of one."""
+
+from chatd.app.context import Ctx
+from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.registry import Needs, command
+from chatd.moderation import actions, strikes
+from chatd.wire.admin import AdminCommand, Why
+from chatd.wire.base import Id, Millis, Ok, Result
+
+
+class KickUser(AdminCommand, tag="admin.kick"):
+    """Close all sockets of a user (1001). They may come back at once."""
+
+    user: Id
+
+
+@command(KickUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/kick", socket=False, lasting=True)
+async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    await actions.note_kick(ctx.node.db, ctx.actor, cmd.user)
+    return [CloseSessions(cmd.user, "going_away"), Reply(Ok())]
+
+
+class RevokeUser(AdminCommand, tag="admin.revoke"):
+    """End all logins of a user and close their sockets (4404). It is no ban: they may sign in again.
+
+    An access token that another service has signed belongs to no login here, and is good until it expires.
+    """
+
+    user: Id
+
+
+@command(RevokeUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/revoke", socket=False, lasting=True)
+async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    await actions.revoke(ctx.node.db, ctx.actor, cmd.user)
+    return [CloseSessions(cmd.user, "logged_out"), Reply(Ok())]
+
+
+class StrikeUser(AdminCommand, tag="admin.strike"):
+    """A strike. From as many on as the configuration says each one ends in a ban."""
+
+    user: Id
+    reason: Why
+
+
+class Struck(Result, tag="admin.struck"):
+    """`count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever."""
+
+    strike: Id
+    count: int
+    ban: Id | None
+    until: Millis | None
+
+
+@command(
+    StrikeUser, result=Struck, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/strike", socket=False, lasting=True
+)
+async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
+    closes = [CloseSessions(cmd.user, "banned")] if done.ban is not None else []
+    return [*closes, Reply(Struck(strike=done.id, count=done.count, ban=done.ban, until=done.until))]
+
+
+class ShadowUser(AdminCommand, tag="admin.shadow"):
+    """From their next search on match a user only with others of whom this was said. They are not told."""
+
+    user: Id
+    on: bool = True
+
+
+@command(ShadowUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/shadow", socket=False)
+async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    await actions.set_shadow(ctx.node.db, ctx.actor, cmd.user, cmd.on)
+    return [Reply(Ok())]
+
+
+class ShowUser(AdminCommand, tag="admin.user"):
+    """What is known of a user."""
+
+    user: Id
+
+
+class KnownUser(Result, tag="admin.user.known", kw_only=True):
+    """`strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own."""
+
+    user: Id
+    name: str | None
+    anonymous: bool
+    shadow: bool
+    created_at: Millis
+    conversations: int
+    logins: int
+    devices: int
+    matches: int
+    strikes: int
+    bans: int
+    reported: int
+    reporters: int
+    reports: int
+
+
+@command(ShowUser, result=KnownUser, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/user", socket=False)
+async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
+    """Refused `not_found` for an unknown user."""
+    row = await actions.known(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
+    return [Reply(KnownUser(**row))]

@@ -1,0 +1,61 @@
+"""What admins order of the cluster as a whole. Only for admins of all tenants."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatd.app import audit_log, maintenance
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply
+from chatd.app.registry import Needs, command
+from chatd.cluster import control_messages
+from chatd.core.errors import Refused
+from chatd.wire.admin import AdminCommand, Lasts
+from chatd.wire.base import Ok
+
+
+class SetMaintenance(AdminCommand, tag="admin.maintenance"):
+    """Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take."""
+
+    on: bool
+    message: Annotated[str, Meta(max_length=500)] = ""
+    lasts: Lasts | None = None
+
+
+@command(
+    SetMaintenance,
+    result=Ok,
+    needs=Needs.ADMIN,
+    refuses=("forbidden",),
+    http="POST /admin/maintenance",
+    socket=False,
+    lasting=True,
+)
+async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
+    """Refused `forbidden` for admins of some tenants only."""
+    check_everywhere(ctx)
+    again = float(cmd.lasts) if cmd.on and cmd.lasts else None
+    await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
+    await ctx.node.cluster.order(control_messages.MaintenanceChanged())
+    return [Reply(Ok())]
+
+
+class DrainNodes(AdminCommand, tag="admin.drain"):
+    """Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds."""
+
+    over: Annotated[int, Meta(ge=0, le=3600, description="Seconds")] = 5
+    node: Annotated[str, Meta(max_length=64)] = ""
+
+
+@command(DrainNodes, result=Ok, needs=Needs.ADMIN, refuses=("forbidden",), http="POST /admin/drain", socket=False, lasting=True)
+async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
+    """Refused `forbidden` for admins of some tenants only."""
+    check_everywhere(ctx)
+    await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
+    await ctx.node.cluster.order(control_messages.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name))
+    return [Reply(Ok())]
+
+
+def check_everywhere(ctx: Ctx) -> None:
+    if not ctx.authority.everywhere:
+        raise Refused("forbidden", "this concerns all tenants")

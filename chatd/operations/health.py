@@ -1,0 +1,106 @@
+"""Is it alive, is it ready, are the sockets open. For probes and load balancers, so it must cost nothing to ask."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import trio
+from msgspec import Struct
+from quart import Response
+from quart_trio import QuartTrio
+
+from chatd.app.context import Node
+from chatd.core.errors import Refused
+from chatd.http.responses import json_response
+from chatd.realtime.drain import Drain
+
+# Seconds that an answer of the databases is repeated, and that they have for one.
+FRESH = 1.0
+TIMEOUT = 2.0
+# With these a load balancer sends clients here.
+SERVING = ("ready", "degraded")
+Ask = Callable[[], Awaitable[str]]
+
+
+class Service(Struct, omit_defaults=True):
+    """One thing this server depends on.
+
+    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes); refusing (Redis
+    answers and does not do what it is told); degraded (background services fail, which are named); draining.
+    """
+
+    status: str
+    failing: list[str] = []
+
+
+class Readiness:
+    """Asks the databases, both at once, and at most once in `FRESH` seconds however many want to know."""
+
+    def __init__(self, node: Node, drain: Drain) -> None:
+        self._node = node
+        self._probes: dict[str, Ask] = {"postgres": self._ask_postgres, "redis": self._ask_redis}
+        self._drain = drain
+        self._asked = float("-inf")
+        self._services: dict[str, Service] = {name: Service("away") for name in self._probes}
+        self._lock = trio.Lock()
+
+    async def services(self) -> dict[str, Service]:
+        async with self._lock:
+            if trio.current_time() - self._asked >= FRESH:
+                async with trio.open_nursery() as nursery:
+                    for name, ask in self._probes.items():
+                        nursery.start_soon(self._probe, name, ask)
+                self._asked = trio.current_time()
+        return self._services | {
+            "background": self._background(),
+            "gateway": Service("draining" if self._drain.announced else "ready"),
+        }
+
+    async def _ask_postgres(self) -> str:
+        if await self._node.db.value("show transaction_read_only") == "on":
+            return "read_only"
+        return self._node.db.faults.write_status or "ready"
+
+    async def _ask_redis(self) -> str:
+        await self._node.redis.call("PING")
+        return "refusing" if self._node.redis.failing else "ready"
+
+    def _background(self) -> Service:
+        names = sorted(condition.name for condition in self._node.health.failing)
+        return Service("degraded", names) if names else Service("ready")
+
+    async def _probe(self, name: str, ask: Ask) -> None:
+        status = "away"
+        with trio.move_on_after(TIMEOUT), suppress(Refused):
+            status = await ask()
+        self._services[name] = Service(status)
+
+
+def status_of(services: Mapping[str, Service]) -> str:
+    """Of the whole node. Messages go on without Redis or a background service, but not without a Postgres that takes writes."""
+    if services["gateway"].status == "draining":
+        return "draining"
+    if services["postgres"].status != "ready":
+        return "away"
+    return "ready" if all(service.status == "ready" for service in services.values()) else "degraded"
+
+
+def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> None:
+    """The probes."""
+    readiness = Readiness(node, drain)
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return json_response({"status": "ok"})
+
+    @app.get("/readyz")
+    @app.get("/health")
+    async def readyz() -> Response:
+        services = await readiness.services()
+        status = status_of(services)
+        return json_response({"status": status, "services": services}, 200 if status in SERVING else 503)
+
+    @app.get("/v1/socket/ping")
+    async def socket_ping() -> Response:
+        live = not drain.announced
+        sessions = node.hub.statistics()["sessions"]
+        return json_response({"live": live, "url": socket_url, "sessions": sessions}, 200 if live else 503)

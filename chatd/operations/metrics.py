@@ -1,0 +1,83 @@
+"""GET /metrics, for Prometheus: this node. GET /metrics/nodes: all of them, for workers that share one port.
+
+Denied by default. Whoever comes from this very machine may look, if nothing says that somebody else stands behind them;
+everybody else needs the token of the configuration, and without one there is nothing here.
+"""
+
+from collections.abc import Sequence
+from hmac import compare_digest
+
+from quart import Response, abort, request
+from quart_trio import QuartTrio
+
+from chatd.app.context import Node
+from chatd.core.addresses import Network, is_trusted, name_of, parse, parse_networks
+from chatd.core.errors import Refused
+from chatd.http.responses import HEADERS, answer_of
+from chatd.http.rest import offered_token
+from chatd.operations import node_registry
+from chatd.operations.prometheus import CONTENT_TYPE, exposition
+from chatd.operations.snapshot import Snapshot, Watch
+from chatd.wire.base import error_of
+
+# Headers that proxies and content networks add (besides all X-Forwarded-...), and that a browser adds to what a page asks for.
+OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip")
+OF_PAGES = ("Origin", "Referer")
+FORWARDED = "x-forwarded-"
+
+
+def add_routes(app: QuartTrio, node: Node, watch: Watch) -> None:
+    proxies, token = parse_networks(node.config.gateway.trusted_proxies), node.config.metrics.token
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return refusal(proxies, token) or shown([watch.snapshot()], name_nodes=False)
+
+    @app.get("/metrics/nodes")
+    async def metrics_of_all() -> Response:
+        refused = refusal(proxies, token)
+        if refused is not None:
+            return refused
+        try:
+            return shown(await node_registry.read(node.redis), name_nodes=True)
+        except Refused as error:
+            return answer_of(error_of(error))
+
+
+def refusal(proxies: Sequence[Network], token: str) -> Response | None:
+    """None for who may look; 404 as at any other path where nobody else may, 401 where a token would do."""
+    if is_direct(proxies) or carries(token):
+        return None
+    return answer_of(error_of(Refused("unauthenticated"))) if token else abort(404)
+
+
+def is_direct(proxies: Sequence[Network]) -> bool:
+    """Whether this machine asks, for itself. A page that a browser here has open must not, by whatever name it found us."""
+    peer = request.remote_addr or ""
+    if not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
+        return False
+    host = name_of(request.headers.get("Host", "")).lower().removesuffix(".")
+    return host == "localhost" or is_loopback(host)
+
+
+def is_for_another() -> bool:
+    """Whether the headers name a proxy in between, or a page that asks."""
+    headers = request.headers
+    if any(name in headers for name in (*OF_PROXIES, *OF_PAGES)) or headers.get("Sec-Fetch-Site", "none") != "none":
+        return True
+    return any(name.lower().startswith(FORWARDED) for name, _ in headers)
+
+
+def is_loopback(text: str) -> bool:
+    address = parse(text)
+    return address is not None and address.is_loopback
+
+
+def carries(token: str) -> bool:
+    """Whether the request carries the token, which is not empty."""
+    offered = offered_token()
+    return bool(token) and offered is not None and compare_digest(offered.encode(), token.encode())
+
+
+def shown(snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
+    return Response(exposition(snapshots, name_nodes=name_nodes), headers=HEADERS, content_type=CONTENT_TYPE)

@@ -1,0 +1,255 @@
+"""Who is online, away or gone, on all nodes together.
+
+Each node writes what it knows of its own users to the board (presence/redis_store.py), under a lease, and tells the others what changes.
+Whoever is looked at here is the highest of what all nodes say. Nobody says goodbye for anybody: a session that ends is held for
+the grace, a node that ends for its lease, and both have time to be back. Only sessions that look are told, and only what they may
+know at that moment (presence/visibility.py).
+
+With Redis away those who are looked at stay what was known last; of all others what is known here counts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+
+import trio
+
+from chatd.cluster import control_messages
+from chatd.cluster.cluster import Cluster
+from chatd.core import log
+from chatd.core.config import Presence as Settings
+from chatd.core.errors import Refused
+from chatd.core.health import Health
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+from chatd.db.redis import Redis
+from chatd.presence.events import PresenceState
+from chatd.presence.local_presence import GONE, Attendance, User
+from chatd.presence.redis_store import Board, Dead
+from chatd.presence.visibility import Sight
+from chatd.presence.watchers import Lookers
+from chatd.realtime.hub import Hub
+from chatd.realtime.subscriptions import Session
+
+LOG = log.get(__name__)
+SQL = queries.load("presence")
+# Seconds between two looks at what has changed, and between two renewals of the lease.
+TICK, BEAT = 0.1, 2.0
+# A lease is as long as the grace, but not shorter.
+SHORTEST_LEASE = 3 * BEAT
+# Seconds between two updates of one user.
+PAUSE = 1.0
+AT_ONCE = 500
+MOST_UNSAVED = 50_000
+# Seconds after which a database that was away is asked again.
+LATER = 2.0
+
+
+class Presence:
+    """`run` it; everything else may be called at any time."""
+
+    def __init__(
+        self, settings: Settings, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]
+    ) -> None:
+        self._grace = settings.grace
+        self._db = db
+        self._hub = hub
+        self._cluster = cluster
+        self._clock = clock
+        self._board = Board(redis, cluster.name, max(settings.grace, SHORTEST_LEASE))
+        self._attendance = Attendance(hub, settings.grace)
+        self._lookers = Lookers(self._attendance, cluster.name)
+        self.sight = Sight(hub, db, self._lookers, settings.shown_to)
+        # Who has gone, and when (milliseconds), until it is in the database.
+        self._gone: dict[User, int] = {}
+        self._saving = trio.Lock()
+        self._save_at = 0.0
+        self._is_written = False
+        self._must_look = False
+        self._well_since = trio.current_time()
+        hub.on_detach(self._detached)
+        cluster.on_resync(self._look_soon)
+        cluster.on(control_messages.PresenceChanged, self._obey_changed)
+        cluster.on(control_messages.PresenceWritten, self._look_soon)
+        cluster.on(control_messages.PresenceShown, self._obey_shown)
+
+    # --- what users ask -------------------------------------------------------------------------------------------------
+
+    def set(self, session: str, user: User, *, away: bool) -> None:
+        """For one session. Raises Refused for one that is not here."""
+        self._check_here(session)
+        self._attendance.set(user, session, away)
+
+    def _check_here(self, session: str) -> None:
+        if session not in self._hub.sessions:
+            raise Refused("bad_request", "this command needs a socket")
+
+    async def watch(self, session: str, viewer: str, users: Sequence[User]) -> list[PresenceState]:
+        """From now on the session is told of these, and of nobody else. Raises Refused: then it looks at nobody."""
+        self._check_here(session)
+        self._lookers.look(session, users)
+        try:
+            ranks = await self.ranks(users)
+            states = await self.sight.states(viewer, ranks)
+        except Refused:
+            self._lookers.look(session, [])
+            raise
+        for (user, rank), state in zip(ranks.items(), states, strict=True):
+            self._lookers.note_told(session, user, GONE if state.status == "offline" else rank, rank)
+        return states
+
+    async def ranks(self, users: Sequence[User]) -> dict[User, int]:
+        """The truth, whoever may see it; what is known here when the board is away."""
+        lookers = self._lookers
+        unknown = [user for user in users if user not in lookers.watched or not lookers.watched[user].known]
+        said: Mapping[str, Mapping[User, int]] = {}
+        words = lookers.words
+        try:
+            said = await self._board.look(unknown) if unknown else {}
+            lookers.learn(said, unknown, words)
+        except Refused:
+            self._must_look = True
+        others = [ranks for node, ranks in said.items() if node != self._cluster.name]
+        return {user: max([lookers.rank(user), *(ranks.get(user, GONE) for ranks in others)]) for user in users}
+
+    def show_anew(self, tenant: str, users: Sequence[str]) -> None:
+        """Who may see these has changed: whoever looks at them is told what they may see now."""
+        self._cluster.publish(control_messages.PresenceShown(tenant, list(users)))
+        self._lookers.mark((tenant, user) for user in users)
+
+    # --- this node's users ----------------------------------------------------------------------------------------------
+
+    def _detached(self, session: Session) -> None:
+        self._attendance.detached(session, trio.current_time())
+        self._lookers.forget(session)
+
+    async def run(self, health: Health) -> None:
+        async with trio.open_nursery() as nursery:
+            health.start(nursery, "presence updates", self._tell)
+            beat_at = 0.0
+            while True:
+                await self._share()
+                if trio.current_time() >= beat_at:
+                    beat_at = trio.current_time() + BEAT
+                    await self._beat(nursery)
+                await trio.sleep(TICK)
+
+    async def _share(self) -> None:
+        """What has changed here goes to Postgres, to the board, and to the other nodes."""
+        left = self._clock() - int(self._grace * 1000)
+        self._gone |= dict.fromkeys(self._attendance.expire(trio.current_time()), left)
+        await self._save()
+        changed, self._attendance.changed = list(self._attendance.changed), {}
+        self._lookers.mark(changed)
+        for at in range(0, len(changed), AT_ONCE):
+            ranks = [(user, self._attendance.rank(user)) for user in changed[at : at + AT_ONCE]]
+            await self._write(ranks)
+            changes = [(tenant, id_, rank) for (tenant, id_), rank in ranks]
+            self._cluster.publish(control_messages.PresenceChanged(self._cluster.name, changes))
+
+    async def _write(self, ranks: Sequence[tuple[User, int]]) -> None:
+        """To the board; when it is away everything is written later."""
+        if self._is_written:
+            try:
+                await self._board.write(ranks)
+            except Refused:
+                self._missed()
+
+    def _missed(self) -> None:
+        """Redis is away. When it is back the leases of all others may be over: they have time to renew them."""
+        self._is_written = False
+        self._well_since = trio.current_time() + SHORTEST_LEASE
+
+    async def _save(self) -> None:
+        """When those who have gone were last here. A database that is away is asked again later."""
+        async with self._saving:
+            while self._gone and trio.current_time() >= self._save_at:
+                part = dict(islice(self._gone.items(), AT_ONCE))
+                for user in part:
+                    del self._gone[user]
+                try:
+                    await self._save_seen(list(part.items()))
+                except Exception as error:
+                    self._save_at = trio.current_time() + LATER
+                    # Somebody may have gone once more in the meantime.
+                    self._gone = dict(list((part | self._gone).items())[-MOST_UNSAVED:])
+                    if not isinstance(error, Refused):
+                        raise
+
+    async def leave(self) -> None:
+        """This node stops, and everybody has gone: when they were last here is written while there is time."""
+        self._gone |= dict.fromkeys(self._attendance.everybody(), self._clock())
+        await self._save()
+
+    async def _save_seen(self, seen: Sequence[tuple[User, int]]) -> None:
+        tenants, users = [user[0] for user, _ in seen], [user[1] for user, _ in seen]
+        await self._db.run(SQL.seen, tenants, users, [at for _, at in seen])
+
+    async def _beat(self, nursery: trio.Nursery) -> None:
+        """Say that we are here, and hear who else is. What Redis has lost, or did not take, is written anew."""
+        try:
+            ready = trio.current_time() >= self._well_since
+            word = await self._board.beat(bury=ready) if self._is_written else None
+            if word is None:
+                await self._appear()
+                return
+            if word.dead is not None:
+                nursery.start_soon(self._bury, word.dead)
+            self._lookers.nodes_are(word.nodes)
+            if self._must_look:
+                await self._look_again()
+        except Refused:
+            self._missed()
+
+    async def _appear(self) -> None:
+        """All of our users to the board. Raises Refused."""
+        await self._board.appear((user, self._attendance.rank(user)) for user in self._attendance.everybody())
+        self._is_written = True
+        self._cluster.publish(control_messages.PresenceWritten())
+
+    async def _bury(self, dead: Dead) -> None:
+        """A node has died: when its users were last here is written for it."""
+        with suppress(Refused):
+            async for users in self._board.users_of(dead.node):
+                await self._save_seen([(user, dead.since) for user in users])
+            if await self._board.bury(dead):
+                LOG.info("a node is gone", extra={"node": dead.node})
+
+    # --- what the others say --------------------------------------------------------------------------------------------
+
+    async def _look_soon(self, _: object = None) -> None:
+        """Orders may have been lost."""
+        self._must_look = True
+
+    async def _look_again(self) -> None:
+        """The board knows what they said. Raises Refused."""
+        users, words = list(self._lookers.watched), self._lookers.words
+        self._must_look = False
+        try:
+            self._lookers.learn(await self._board.look(users), users, words)
+        except Refused:
+            self._must_look = True
+            raise
+
+    async def _obey_changed(self, order: control_messages.PresenceChanged) -> None:
+        for tenant, user, rank in order.changes:
+            self._lookers.hear(order.node, (tenant, user), rank)
+
+    async def _obey_shown(self, order: control_messages.PresenceShown) -> None:
+        self._lookers.mark((order.tenant, user) for user in order.users)
+
+    async def _tell(self) -> None:
+        """For ever: those who look."""
+        while True:
+            await trio.sleep(TICK)
+            due = self._lookers.due(trio.current_time(), PAUSE)
+            try:
+                await self.sight.tell(due)
+            except Exception as error:
+                self._lookers.mark(due)
+                if not isinstance(error, Refused):
+                    raise
+                await trio.sleep(LATER)
+
+    def statistics(self) -> dict[str, int]:
+        return self._attendance.statistics() | self._lookers.statistics()

@@ -1,0 +1,73 @@
+"""GET /v1/me/export: all that is stored of who asks, as a file of JSON lines."""
+
+from collections.abc import AsyncIterator
+
+import trio
+from quart import Response
+from quart_trio import QuartTrio
+
+from chatd.app.context import Node
+from chatd.app.rate_limits import UserLimits
+from chatd.core.addresses import parse_networks
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.http.long_answers import held
+from chatd.http.responses import HEADERS, refused_answer
+from chatd.http.rest import asker, identify
+from chatd.http.slots import Bounds, Owners, Slots
+from chatd.matching.aliases.aliases import Mask, ids_in
+from chatd.privacy import export
+
+PER_HOUR = 4
+BOUNDS = Bounds(per_user=1, per_address=4, total=64)
+# Pages that are read from the database at the same time, by all exports. None of them is being sent.
+MAX_READERS = 4
+CONTENT = "application/x-ndjson"
+
+
+def add_routes(app: QuartTrio, node: Node) -> None:
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
+    limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
+    slots, readers = Slots("exports", BOUNDS), trio.Semaphore(MAX_READERS)
+
+    @app.get("/v1/me/export", endpoint="me.export")
+    async def me_export() -> Response:
+        try:
+            address = asker(proxies)
+            who = await identify(node, address)
+            node.limits.take(who.tenant, who.user, 5)
+            held().enter_context(slots.reserve(owners.of(who, address)))
+            limits.take(who.tenant, who.user, 1)
+            async with readers:
+                head = await export.profile(node.db, who.tenant, who.user)
+        except Refused as refused:
+            return refused_answer(node, refused)
+        return file_of(body(node, readers, who, head), who)
+
+
+async def body(node: Node, readers: trio.Semaphore, who: Principal, head: bytes) -> AsyncIterator[bytes]:
+    """A page is read when the one before has been sent: only reading takes a turn of `readers`."""
+    yield head
+    pages, page = export.pages(node.db, who.tenant, who.user), head
+    while page:
+        async with readers:
+            page = await anext(pages, b"")
+            page = await masked(node, who, page)
+        yield page
+
+
+async def masked(node: Node, who: Principal, page: bytes) -> bytes:
+    """With strangers as they were called, however long ago it was. Raises Refused."""
+    if node.hub.veils is None:
+        return page
+    mask = Mask()
+    mask.hide((await node.hub.veils.met_ever(who.tenant, who.user, ids_in(page))).items())
+    return mask.outward(page)
+
+
+def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="chatd-{who.user}.jsonl"'}
+    response = Response(parts, 200, headers, content_type=CONTENT)
+    # `Peer` has the time for the whole answer.
+    response.timeout = None
+    return response

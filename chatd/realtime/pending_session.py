@@ -1,0 +1,32 @@
+"""Somebody between the look-up of who they are and the session."""
+
+from chatd.matching.aliases.aliases import Mask
+from chatd.realtime.revocations import Revocation
+
+Place = tuple[str, int]
+
+
+class Arrival:
+    """Somebody whose conversations are being looked up: `places` are their ids, and the rev each had.
+
+    What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
+    """
+
+    __slots__ = ("__weakref__", "anew", "closes", "entered", "heard", "hushed", "key", "mask", "match", "parted", "places")
+
+    def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
+        self.key = (tenant, user)
+        # Whom they see under a pseudonym; the session that comes of it takes it over. None where nobody is hidden.
+        self.mask = mask
+        self.places: list[Place] = []
+        # How many of them the session has entered.
+        self.entered = 0
+        # Of them those in which the membership has begun meanwhile.
+        self.anew: set[str] = set()
+        self.closes: list[tuple[str, str | None, Revocation]] = []
+        # The match that they are in, and whether they were told of it.
+        self.match: str | None = None
+        self.heard = True
+        # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
+        self.hushed: dict[str, bool] = {}
+        self.parted: set[str] = set()

@@ -1,0 +1,102 @@
+"""Finding what was said, in any script, among what the asker may see. See docs/search.md."""
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply
+from chatd.app.registry import command
+from chatd.conversations.entities import Message
+from chatd.core.errors import Refused
+from chatd.core.ids import NIL, UUID
+from chatd.search.page import Search, Spot
+from chatd.search.query import Query, narrowed, parse
+from chatd.wire.base import Command, Cursor, Id, Result
+from chatd.wire.texts import PRIVATE
+from chatd.wire.times import Moment, check_time
+
+CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID})\.([0-9]{{1,18}})\.([0-9a-f]{{32}})")
+
+
+class SearchMessages(Command, tag="message.search"):
+    """Find messages in one's conversations, the newest first.
+
+    All words must be there, the last one may be the beginning of one; "words in quotes" belong together, `-word` must not be
+    there. The filters `in:`, `from:` (ids), `before:`, `after:` (a day such as 2026-03-01, or milliseconds) and `has:` (file,
+    link, image) may stand in the query or be given as fields; both count. Without a word, a sender or `has` nothing is found.
+    """
+
+    query: Annotated[str, Meta(max_length=500, extra=PRIVATE)] = ""
+    conversation: Id | None = None
+    sender: Id | None = None
+    before: Moment | None = None
+    after: Moment | None = None
+    has: Literal["file", "link", "image"] | None = None
+    cursor: Cursor | None = None
+    limit: Annotated[int, Meta(ge=1, le=50)] = 20
+
+
+class SearchHit(Struct, kw_only=True, frozen=True):
+    """A message, and where its text has what was looked for: [from, to), counted in code points."""
+
+    conversation: Id
+    message: Message
+    highlights: list[Annotated[list[int], Meta(min_length=2, max_length=2)]]
+
+
+class SearchResults(Result, tag="search.results"):
+    """A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing."""
+
+    items: list[SearchHit]
+    cursor: str | None
+
+
+@command(SearchMessages, result=SearchResults, cost=5, http="GET /v1/search", aliases=("sender",))
+async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
+    """Refused `bad_request` for the cursor of another query, `timeout` when not even a part of it was found in time."""
+    query = query_of(cmd)
+    key = key_of(ctx, query)
+    since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)
+    search = Search(ctx, query, cmd.limit)
+    next_ = await search.run(since)
+    items = [SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits]
+    cursor = None if next_ is None else f"{next_.time}.{next_.conversation}.{next_.seq}.{key}"
+    return [Reply(SearchResults(items=items, cursor=cursor))]
+
+
+def query_of(cmd: SearchMessages) -> Query:
+    """What was typed, and what the fields add. A field narrows down what was typed, and never widens it."""
+    typed = parse(cmd.query)
+    for moment in (typed.before, typed.after):
+        check_time(moment, "$.query, before: and after:")
+    query = narrowed(typed, cmd.before, cmd.after)
+    return msgspec.structs.replace(
+        query,
+        conversations=chosen(query.conversations, cmd.conversation),
+        senders=chosen(query.senders, cmd.sender),
+        has=(*query.has, *([cmd.has] if cmd.has and cmd.has not in query.has else [])),
+    )
+
+
+def chosen(typed: tuple[str, ...], given: str | None) -> tuple[str, ...]:
+    """One that is given counts alone; another one that was typed cannot be it too, and nothing is."""
+    if given is None:
+        return typed
+    return (given,) if not typed or given in typed else (NIL,)
+
+
+def key_of(ctx: Ctx, query: Query) -> str:
+    """Of who asks, and for what: a cursor is good for nothing else."""
+    return hashlib.blake2b(msgspec.json.encode((ctx.tenant, ctx.user, query)), digest_size=16).hexdigest()
+
+
+def read_cursor(cursor: str, key: str) -> Spot:
+    """Raises Refused: `bad_request`."""
+    match = CURSOR.fullmatch(cursor)
+    if match is None or match[4] != key:
+        raise Refused("bad_request", "$.cursor: not a cursor of this query")
+    return Spot(int(match[1]), match[2], int(match[3]))

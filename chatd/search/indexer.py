@@ -1,0 +1,254 @@
+"""Puts what was said into the index of the search, after it was committed and beside everything else.
+
+Every conversation has a position: the rev up to which its messages are in the index. The revs of a conversation are given under
+its row lock and committed in their order, so what is read after a position has no gap, and nothing can commit before it later on:
+unlike a time or a sequence the position misses nothing. Edits and deletions carry a rev as well; what is removed for good goes by
+a trigger.
+
+Two roads lead here. What this node tells its people is noted (`note`), and in the index some moments later. And all nodes
+together go round and round through all conversations for those that are behind: after a crash, after a restore, and in the
+beginning, when none is in it. The place of the round is a row, so it goes on where it was.
+
+Several nodes can index at once: a batch is read and cut into words without any lock, and written only where the position is
+still the one that was read. Batches are small, on a connection of their own, and after each one the indexer rests as long as it
+worked.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import trio
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from chatd.conversations.events import MessageNew, MessageUpdate
+from chatd.conversations.log.statements import NESTED
+from chatd.core import log
+from chatd.core.errors import Refused
+from chatd.core.health import Condition
+from chatd.core.slices import Sliced
+from chatd.core.turns import in_turns
+from chatd.db import queries
+from chatd.db.postgres import ForeignKeyViolation, Postgres, Row
+from chatd.db.unnest import columns_of
+from chatd.search.facets import facets
+from chatd.search.tokenizer import tokens_in_slices
+from chatd.wire.base import Event
+from chatd.wire.connection_events import Behind
+
+LOG = log.get(__name__)
+SQL = queries.load("search_index")
+# What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
+# conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
+PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
+TIMEOUT = 60.0
+# Conversations of a batch, how many of them have news at most, and messages of a batch.
+PLACES, FRESH, BATCH = 50, 40, 500
+# Conversations that the round looks at in one step, and seconds between two steps.
+STEP, TICK = 1000, 1.0
+# Seconds after something was said until it is looked for: what comes in between is of the same batch.
+GATHER = 0.1
+MOST_NOTED = 50_000
+# Seconds after which a conversation that could not be indexed is tried again.
+AGAIN_S = 5.0
+# Seconds after that until a conversation that is not behind any more is forgotten.
+FORGOTTEN_S = 60.0
+Place = tuple[str, str]
+
+
+class Entry(Struct, frozen=True):
+    """A message as it goes into the index; without words, out of it. Its fields are the columns of `put`."""
+
+    tenant: str
+    conversation: str
+    created_at: int
+    seq: int
+    words: str | None
+
+
+COLUMNS = len(Entry.__struct_fields__)
+
+
+class Batch(Struct, frozen=True):
+    """`moves`: from which position to which, by conversation. `more`: places that may not be done after it."""
+
+    entries: list[Entry]
+    moves: dict[Place, tuple[int, int]]
+    more: list[Place]
+
+
+class Indexer:
+    """See the module. `indexed` counts messages that were looked at."""
+
+    def __init__(self, db: Postgres, *, rest: float = 1.0) -> None:
+        self.indexed = 0
+        self._connection = db.connection("search", PRELUDE)
+        self._rest = rest
+        self._fresh: dict[Place, None] = {}
+        self._behind: dict[Place, None] = {}
+        # Conversations that could not be indexed, and from when they are tried again.
+        self._failed: dict[Place, float] = {}
+        self.condition = Condition("search index of a conversation")
+        self._look_at = 0.0
+        self._news = trio.Event()
+
+    def note(self, tenant: str, conversation: str, event: Event) -> None:
+        """Something was told there, so it is committed. Of too many the round finds the rest."""
+        if isinstance(event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
+            self._fresh[tenant, conversation] = None
+            self._news.set()
+
+    async def run(self) -> None:
+        """For ever. A database that is away is asked again later."""
+        while True:
+            try:
+                busy = await self._step()
+            except Refused:
+                await trio.sleep(TICK)
+                continue
+            if not busy:
+                await self._idle()
+
+    async def _idle(self) -> None:
+        with trio.move_on_after(TICK):
+            await self._news.wait()
+            await trio.sleep(GATHER)
+        self._news = trio.Event()
+
+    async def _step(self) -> bool:
+        """A batch, and a rest; once a second a step of the round. Whether there was anything to do. Raises Refused."""
+        if not self._behind and trio.current_time() >= self._look_at:
+            self._look_at = trio.current_time() + TICK
+            await self._look()
+        if not self._fresh and not self._behind:
+            self._forget_failed(trio.current_time() - FORGOTTEN_S)
+            return False
+        began = time.perf_counter()
+        await self.next_batch()
+        await trio.sleep((time.perf_counter() - began) * self._rest)
+        return True
+
+    async def catch_up(self) -> None:
+        """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
+        await self._connection.within(lambda connection: connection.execute(SQL.begin_round), TIMEOUT)
+        while True:
+            await self._look()
+            while self._fresh or self._behind:
+                await self.next_batch()
+            if await self._connection.within(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT):
+                return
+
+    async def _look(self) -> None:
+        for row in await self._connection.within(lambda connection: connection.fetch(SQL.behind, STEP), TIMEOUT):
+            self._behind[row["tenant"], row["conversation"]] = None
+
+    async def next_batch(self) -> None:
+        """What is left of a conversation after it waits until others had their turn. Raises Refused; then it is tried again."""
+        fresh = list(islice(self._fresh, FRESH))
+        places = list(dict.fromkeys([*fresh, *islice(self._behind, PLACES - len(fresh))]))
+        for place in places:
+            self._fresh.pop(place, None)
+            self._behind.pop(place, None)
+        now = trio.current_time()
+        places = [place for place in places if self._failed.get(place, now) <= now]
+        try:
+            await self._index(places)
+        except Refused:
+            self._behind.update(dict.fromkeys(places))
+            raise
+        except Exception:
+            await self._index_each(places)
+        self._forget_failed(now - FORGOTTEN_S)
+
+    def _forget_failed(self, before: float) -> None:
+        """Those that the round has not found behind again: they are gone, or another node has done it."""
+        self._failed = {place: until for place, until in self._failed.items() if until > before}
+        if not self._failed:
+            self.condition.recover()
+
+    async def _index_each(self, places: Sequence[Place]) -> None:
+        """One by one: a conversation that cannot be indexed does not keep the others from it, and is tried again later."""
+        for number, place in enumerate(places):
+            try:
+                await self._index([place])
+            except Refused:
+                self._behind.update(dict.fromkeys(places[number:]))
+                raise
+            except Exception as error:
+                self._failed[place] = trio.current_time() + AGAIN_S
+                self.condition.fail(error, tenant=place[0], conversation=place[1])
+
+    async def _index(self, places: Sequence[Place]) -> None:
+        if not places:
+            return
+        batch = await batch_of(await self._read(places), BATCH // len(places))
+        try:
+            await self._write(batch)
+        except ForeignKeyViolation:
+            # A conversation that was removed meanwhile.
+            LOG.info("a batch of the search index is put off")
+            return
+        for place in places:
+            self._failed.pop(place, None)
+        self.indexed += len(batch.entries)
+        self._behind.update(dict.fromkeys(batch.more))
+
+    async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
+        args = (*columns_of(places, 2), BATCH // len(places))
+        rows: Sequence[Row] = await self._connection.within(lambda connection: connection.fetch(SQL.news, *args), TIMEOUT)
+        return rows
+
+    async def _write(self, batch: Batch) -> None:
+        if not batch.moves:
+            return
+
+        async def work(connection: Any) -> None:
+            async with connection.transaction():
+                await write(connection, batch)
+
+        await self._connection.within(work, TIMEOUT)
+
+
+async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
+    """Rows of `news`, in the order of rev within each conversation. Others get their turn between two messages."""
+    batch, count = Batch([], {}, []), dict[Place, int]()
+    for row in rows:
+        place = (row["tenant"], row["conversation"])
+        batch.entries.append(await in_turns(entry_of(row)))
+        batch.moves[place] = (row["position"], row["rev"])
+        count[place] = count.get(place, 0) + 1
+        await trio.lowlevel.checkpoint()
+    batch.more.extend(place for place, found in count.items() if found >= limit)
+    return batch
+
+
+def entry_of(row: Row) -> Sliced[Entry]:
+    words = " ".join((yield from lexemes_of(row))) if row["said"] else None
+    return Entry(row["tenant"], row["conversation"], row["created_at"], row["seq"], words)
+
+
+def lexemes_of(row: Row) -> Sliced[list[str]]:
+    known = facets(row["conversation"], row["sender"], row["created_at"], row["text"], row["attachments"])
+    return known + (yield from tokens_in_slices(row["text"] or ""))
+
+
+async def write(connection: Any, batch: Batch) -> None:
+    """Within a transaction. A conversation that another node has moved on, or works on, is left to it."""
+    news = [place for place, (before, _) in batch.moves.items() if before == 0]
+    if news:
+        await connection.execute(SQL.begin, *columns_of(news, 2))
+    befores = [before for before, _ in batch.moves.values()]
+    taken = await connection.fetch(SQL.take, *columns_of(batch.moves, 2), befores)
+    ours = {(row["tenant"], row["conversation"]) for row in taken}
+    entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
+    gone = [entry for entry in entries if entry.words is None]
+    said = [entry for entry in entries if entry.words is not None]
+    if gone:
+        await connection.execute(SQL.remove, *columns_of(map(astuple, gone), COLUMNS)[:-1])
+    if said:
+        await connection.execute(SQL.put, *columns_of(map(astuple, said), COLUMNS))
+    places = list(ours)
+    if places:
+        await connection.execute(SQL.move, *columns_of(places, 2), [batch.moves[place][1] for place in places])

@@ -1,0 +1,176 @@
+"""A search at work: the newest first, in windows of time that grow, each one bounded, until the page is full.
+
+A word that is everywhere would have the index find a million messages to show twenty. So the first look is at one day, the next
+at the week before it, then at two months, at more than a year, and at everything older. A frequent word fills the page on the
+first day; a rare one makes every look cheap. Times, conversations and senders are lexemes in the same index, which narrows all
+down at once.
+
+What the index finds is looked for again in the text as it is now (phrases, the pairs of Chinese or Thai, texts that were edited a
+moment ago), which also gives the highlights. After a second, or when enough texts were read, the page is what there is by then,
+with a cursor where to go on; only when not even the first look was done in time it is refused.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import trio
+from msgspec import Struct
+
+from chatd.app.context import Ctx
+from chatd.conversations.entities import Message
+from chatd.conversations.read_model import message_of
+from chatd.core.errors import Refused
+from chatd.core.ids import NIL
+from chatd.core.turns import in_turns
+from chatd.db import queries
+from chatd.db.postgres import Row
+from chatd.search.facets import DAY, SPAN, days, spans
+from chatd.search.query import Query, any_of, places_query, tsquery
+from chatd.search.tokenizer import highlights_in_slices
+
+SQL = queries.load("search")
+# Days of each look; the last one has no end.
+LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
+# Milliseconds for all looks of a page, and how long a single one has at least.
+PATIENCE, LEAST = 1000.0, 100.0
+# Characters of texts that are read for a page.
+MOST_READ = 200_000
+# Rows of one statement.
+MOST_ROWS = 400
+# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A query names
+# far fewer than that.)
+MOST_PLACES = 500
+
+
+class Spot(Struct, frozen=True):
+    """A place in the order of results: everything before it in time is still to come."""
+
+    time: int
+    conversation: str = NIL
+    seq: int = 0
+
+
+class Hit(Struct, frozen=True):
+    """A message, and where in its text it has what was looked for."""
+
+    conversation: str
+    message: Message
+    highlights: list[list[int]]
+
+
+class Search:
+    """One page. `hits` so far; `spot` is how far everything was looked at."""
+
+    def __init__(self, ctx: Ctx, query: Query, limit: int) -> None:
+        self.hits: list[Hit] = []
+        self.spot = Spot(0)
+        self._ctx = ctx
+        self._query = query
+        self._limit = limit
+        self._places: list[str] = []
+        self._start = self.spot
+        self._prefix = any(term.prefix for term in query.wanted)
+        self._read = 0
+        self._deadline = 0.0
+
+    async def run(self, since: Spot | None) -> Spot | None:
+        """Fill the page, from a spot on; where to go on, None when there is nothing more. Raises Refused (`timeout`)."""
+        self._deadline = time.perf_counter() * 1000 + PATIENCE
+        newest = await self._look_up_places()
+        top = newest + 1 if self._query.before is None else min(newest + 1, self._query.before)
+        self.spot = min(since or Spot(top), Spot(top), key=lambda spot: (spot.time, spot.conversation, spot.seq))
+        self._start = self.spot
+        if not self._places or not self._query.is_selective:
+            return None
+        for low, times in windows(self.spot.time, self._query.after or 0):
+            if await self._window(low, times):
+                return self.spot
+            self.spot = Spot(low)
+        return None
+
+    async def _look_up_places(self) -> int:
+        """The time of the newest message in any of the asker's conversations."""
+        only = list(self._query.conversations) or None
+        rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only)
+        self._places = [row["id"] for row in rows]
+        return max((row["newest"] for row in rows), default=0)
+
+    async def _window(self, low: int, times: list[str]) -> bool:
+        """Everything from `low` up to the spot; whether the page ends in it."""
+        size = 2 * self._limit + 1
+        while True:
+            rows = await self._ask(low, times, size)
+            if rows is None:
+                return True
+            for row in rows:
+                if len(self.hits) >= self._limit or self._read >= MOST_READ:
+                    return True
+                await self._take(row)
+                await trio.lowlevel.checkpoint()
+            if len(rows) < size:
+                return False
+            size = min(4 * size, MOST_ROWS)
+
+    async def _ask(self, low: int, times: list[str], size: int) -> list[Row] | None:
+        """None when the time is over, and the page has come further than where it began. Raises Refused: `timeout`."""
+        left = self._deadline - time.perf_counter() * 1000
+        moved = self.spot != self._start
+        if left < 0 and moved:
+            return None
+        try:
+            return await self._page(low, times, size, max(left / 2 if self._prefix else left, LEAST))
+        except Refused as refused:
+            if refused.code != "timeout":
+                raise
+        if self._prefix:
+            # The beginning of too many words: whole words only.
+            self._prefix = False
+            return await self._ask(low, times, size)
+        if moved:
+            return None
+        raise Refused("timeout", "the search took too long; another word, or a filter, makes it shorter")
+
+    async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
+        ctx, named, spot = self._ctx, len(self._places) <= MOST_PLACES, self.spot
+        words = tsquery(self._query, prefix=self._prefix)
+        asked = (words, places_query(self._places) if named else words, any_of(times) if times else words)
+        args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size)
+        return await self._bounded(SQL.page, patience, *args)
+
+    async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:
+        """All rows, or Refused (`timeout`) after so many milliseconds."""
+
+        async def work(connection: Any) -> list[Row]:
+            async with connection.transaction(readonly=True):
+                await connection.execute(SQL.patience, str(int(patience)))
+                rows: list[Row] = await connection.fetch(sql, *args)
+                return rows
+
+        return await self._ctx.node.db.within(work)
+
+    async def _take(self, row: Row) -> None:
+        self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])
+        if row["id"] is None:
+            return
+        message, query = message_of(row, self._ctx.files_url), self._query
+        text = message.text or ""
+        self._read += len(text)
+        found = await in_turns(highlights_in_slices(text, query.wanted, query.unwanted))
+        if found is not None and not is_over(message, self._ctx.now):
+            self.hits.append(Hit(row["hit_in"], message, [list(span) for span in found]))
+
+
+def is_over(message: Message, now: int) -> bool:
+    """Whether it has vanished by now, though nobody has removed it yet."""
+    return isinstance(message.expires_at, int) and message.expires_at <= now
+
+
+def windows(top: int, floor: int) -> Iterator[tuple[int, list[str]]]:
+    """From the newest to the oldest: from which time on, and the lexemes of those times, none for all that is older."""
+    for look in LOOKS:
+        if top <= floor:
+            return
+        low = floor if look is None else max(floor, top - look * DAY)
+        yield low, [] if look is None else (days if look < SPAN else spans)(low, top)
+        top = low

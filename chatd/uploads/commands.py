@@ -1,0 +1,19 @@
+"""Taking an upload away. Storing and reading one are requests of their own: see `chatd.uploads.routes`."""
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply
+from chatd.app.registry import command
+from chatd.uploads import service
+from chatd.wire.base import Command, Id, Ok
+
+
+class UploadDelete(Command, tag="upload.delete"):
+    """Remove a file of one's own, from every conversation that it is used in."""
+
+    upload: Id
+
+
+@command(UploadDelete, result=Ok, refuses=("not_found",), http="DELETE /v1/uploads/{upload}")
+async def upload_delete(ctx: Ctx, cmd: UploadDelete) -> Effects:
+    await service.remove(ctx.node, ctx.me, cmd.upload, ctx.now)
+    return [Reply(Ok())]

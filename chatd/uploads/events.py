@@ -1,0 +1,37 @@
+"""Files over HTTP: what is said of one. Their routes are in `routes`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatd.wire.admin import AdminCommand
+from chatd.wire.base import Id, Millis, Result
+
+PATH = "/v1/uploads"
+
+
+class Upload(Result, tag="upload"):
+    """A file that was stored. `url` gives its bytes to the owner and to members of conversations in which it is used."""
+
+    id: Id
+    url: str
+    key: str
+    mime: Annotated[str, Meta(description="By the content")]
+    size: Annotated[int, Meta(description="Bytes, as stored")]
+    name: str | None
+    width: int | None
+    height: int | None
+    created_at: Millis
+
+
+class OpenReportFile(AdminCommand, tag="admin.report.file"):
+    """The bytes of a file of a report: its picture, or what is attached to a message in it.
+
+    Answered with the bytes, as `GET /v1/uploads/{upload}` is. That it was opened is in the audit log.
+    """
+
+    report: Id
+    upload: Id
+
+
+REPORT_FILE = "/admin/report/file"

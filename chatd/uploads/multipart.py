@@ -1,0 +1,126 @@
+"""One file out of a multipart/form-data body (RFC 7578), read as it comes, with an end to everything.
+
+Quart's own parser works with the limits of the whole application, and has a file of every part. Its limit on bytes counts what
+waits, not what came, so it is counted here. Werkzeug's decoder does the parsing: it is given small pieces, and refuses when what
+it has to keep of them (the headers of a part, what stands before the first one and behind the last) becomes large.
+"""
+
+from collections.abc import AsyncIterable, Callable
+from typing import Any, ClassVar, NamedTuple, cast
+
+from quart import request
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+
+from chatd.core.errors import Refused
+
+FIELDS = ("file", "image")
+# What the form may have besides the bytes of the file.
+WRAPPING = 65_536
+PIECE = 16_384
+MOST_KEPT = 2 * PIECE
+# One file; two parts are read so that it can be said that there are too many.
+MOST_PARTS = 2
+LONGEST_BOUNDARY = 70
+
+
+class Received(NamedTuple):
+    """A file as it was sent; the name is a claim."""
+
+    data: bytes
+    name: str | None
+
+
+class RoomyRequest(TrioRequest):
+    """A request that may have a larger body when it is a POST to one of these paths.
+
+    Quart makes the body before it looks for the route, so a view comes too late to say so.
+    """
+
+    most: ClassVar[dict[str, int]] = {}
+
+    def __init__(self, method: str, scheme: str, path: str, *args: Any, **options: Any) -> None:
+        if method == "POST" and path in self.most:
+            options["max_content_length"] = self.most[path]
+        super().__init__(method, scheme, path, *args, **options)
+
+
+def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
+    """Let POSTs to this path have bodies of `most` bytes."""
+    app.request_class = cast(type[TrioRequest], type("Request", (RoomyRequest,), {"most": {path: most}}))
+
+
+async def read_file(most: int, hold: Callable[[int], None]) -> Received:
+    """The file of this request; `hold` is told of what is kept. Raises Refused, and what Quart answers with 413."""
+    if request.mimetype != "multipart/form-data":
+        raise Refused("bad_request", "the body must be multipart/form-data, with a field `file`")
+    form = Form(boundary_of(request.mimetype_params), most)
+    async for piece in pieces(request.body):
+        hold(len(piece))
+        form.feed(piece)
+    return form.end()
+
+
+def boundary_of(options: dict[str, str]) -> bytes:
+    boundary = options.get("boundary", "")
+    if not 0 < len(boundary) <= LONGEST_BOUNDARY or not boundary.isascii():
+        raise Refused("bad_request", "the form has no boundary")
+    return boundary.encode("ascii")
+
+
+async def pieces(body: AsyncIterable[bytes]) -> AsyncIterable[bytes]:
+    async for data in body:
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]
+
+
+class Form:
+    """Collects the one file."""
+
+    def __init__(self, boundary: bytes, most: int) -> None:
+        self._decoder = MultipartDecoder(boundary, MOST_KEPT, max_parts=MOST_PARTS)
+        self._most = most
+        self._came = 0
+        self._part: Field | File | None = None
+        self._data = bytearray()
+        self._done = False
+
+    def feed(self, piece: bytes) -> None:
+        self._came += len(piece)
+        if self._came > self._most + WRAPPING:
+            raise RequestEntityTooLarge
+        self._decode(piece)
+
+    def end(self) -> Received:
+        """Raises Refused when there is no whole file."""
+        self._decode(None)
+        if self._part is None or not self._done:
+            raise Refused("bad_request", "$.file: there is no file")
+        name = self._part.filename if isinstance(self._part, File) else None
+        return Received(bytes(self._data), name)
+
+    def _decode(self, piece: bytes | None) -> None:
+        try:
+            self._decoder.receive_data(piece)
+            event = self._decoder.next_event()
+            while not isinstance(event, NeedData | Epilogue):
+                self._take(event)
+                event = self._decoder.next_event()
+        # Also what is not UTF-8.
+        except ValueError:
+            raise Refused("bad_request", "the form is broken, or cut off") from None
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Field | File):
+            if event.name not in FIELDS:
+                raise Refused("bad_request", f"$.{str(event.name)[:64]}: only `file` is taken")
+            if self._part is not None:
+                raise Refused("bad_request", "$.file: one file at a time")
+            self._part = event
+        elif isinstance(event, Data):
+            self._data += event.data
+            self._done = not event.more_data
+            if len(self._data) > self._most:
+                raise RequestEntityTooLarge

@@ -1,0 +1,147 @@
+"""Files: a form with one comes in, bytes go out.
+
+Only with a token in the header, so a browser shows no file by itself: a page fetches it and makes a blob of it. Should somebody
+make a browser open one all the same, it runs nothing (sandbox, no sniffing), and only what we encoded ourselves, sound and film
+are shown in their place.
+"""
+
+from collections.abc import AsyncIterator
+
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import RequestTimeout
+
+from chatd.app.command_texts import judged
+from chatd.app.context import Node
+from chatd.core.addresses import parse_networks
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.core.ids import is_uuid
+from chatd.core.turns import in_turns
+from chatd.http.responses import HEADERS, json_response, refused_answer
+from chatd.http.rest import asker, identify
+from chatd.http.slots import Owner, Owners
+from chatd.uploads import service
+from chatd.uploads.admission import Intake
+from chatd.uploads.blobs import BlobMissing
+from chatd.uploads.events import PATH, Upload
+from chatd.uploads.file_names import disposition, label
+from chatd.uploads.file_types import INLINE
+from chatd.uploads.multipart import WRAPPING, allow_large_bodies, read_file
+from chatd.uploads.ranges import Unsatisfiable, matches, wanted
+from chatd.uploads.service import Stored
+from chatd.wire.texts import TextKind
+
+# What one upload and one download cost in the user's bucket of commands.
+COST = 5.0
+# A download is read and sent in parts, so that a slow reader holds one of them only.
+PART = 262_144
+
+
+def add_routes(app: QuartTrio, node: Node) -> None:
+    """POST and GET; deleting is a command."""
+    settings = node.config.uploads
+    proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
+    intake = Intake(settings)
+    allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
+
+    async def asked(cost: float) -> Principal:
+        who = await identify(node, asker(proxies))
+        node.limits.take(who.tenant, who.user, cost)
+        return who
+
+    @app.post(PATH, endpoint="upload.create")
+    async def create() -> Response:
+        try:
+            who = await asked(COST)
+            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies))))
+        except Refused as refused:
+            return refused_answer(node, refused)
+
+    @app.get(f"{PATH}/<upload>", endpoint="upload.get")
+    async def get(upload: str) -> Response:
+        try:
+            who = await asked(1)
+            if not is_uuid(upload):
+                raise service.missing()
+            return await answer(node, await service.find(node, who, upload))
+        except Refused as refused:
+            return refused_answer(node, refused)
+
+
+async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> Upload:
+    """Raises Refused, and what Quart answers with 408 and 413."""
+    settings = node.config.uploads
+    with intake.place(who, owner) as place:
+        payer = service.Payer(node.config, who, owner.address)
+        await service.check_quota(node, payer, node.clock())
+        with trio.move_on_after(settings.timeout) as patience:
+            received = await read_file(settings.max_bytes, place.hold)
+        if patience.cancelled_caught:
+            raise RequestTimeout
+        async with intake.decoding(owner):
+            content = await service.prepared(received.data, settings)
+        name = label(received.name)
+        if name is not None:
+            name = await in_turns(judged(node, who.tenant, TextKind.NAME, name, "$.file"))
+        return await service.keep(node, who, payer, content, name, node.clock())
+
+
+async def answer(node: Node, stored: Stored) -> Response:
+    """The bytes, or as many as were asked for."""
+    etag = f'"{stored.sha256}"'
+    headers = headers_of(stored, etag)
+    if matches(request.headers.get("If-None-Match", ""), etag):
+        return Response("", status=304, headers=headers)
+    try:
+        span = wanted(range_header(etag), stored.size)
+    except Unsatisfiable:
+        return Response("", status=416, headers={**headers, "Content-Range": f"bytes */{stored.size}"})
+    start, end = span or (0, stored.size)
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
+    first = b"" if start == end else await part_of(node, stored, start, end)
+    response = Response(parts(node, stored, first, start, end), 206 if span else 200, headers, content_type=stored.mime)
+    response.content_length = end - start
+    # `Peer` has the time for the whole answer.
+    response.timeout = None
+    return response
+
+
+def range_header(etag: str) -> str:
+    """None of it when it was meant for other bytes."""
+    condition = request.headers.get("If-Range", etag)
+    return request.headers.get("Range", "") if condition == etag else ""
+
+
+def headers_of(stored: Stored, etag: str) -> dict[str, str]:
+    kind = "inline" if stored.mime in INLINE else "attachment"
+    return {
+        **HEADERS,
+        "Accept-Ranges": "bytes",
+        # Kept by the browser of one person, and asked for again each time: who may read it can change.
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": disposition(kind, stored.name, stored.mime),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "ETag": etag,
+        "Vary": "Authorization",
+    }
+
+
+async def part_of(node: Node, stored: Stored, start: int, end: int) -> bytes:
+    try:
+        return await node.blobs.read(stored.key, start, min(PART, end - start))
+    except BlobMissing:
+        raise service.missing() from None
+
+
+async def parts(node: Node, stored: Stored, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
+    """What is left after the first part is read when it is its turn. A file that goes away meanwhile ends the connection."""
+    part, at = first, start
+    while at < end:
+        yield part
+        at += len(part)
+        if at < end:
+            part = await part_of(node, stored, at, end)

@@ -1,0 +1,106 @@
+"""Blobs as objects of an S3-compatible bucket: three requests, signed by ourselves, over httpx, which runs on Trio.
+
+The address is the operator's. Redirects and proxies of the environment are not followed, answers are read no further than what
+was asked for, and everything has a deadline. Objects are private by the bucket's own rules; nobody but chatd reads them.
+"""
+
+import logging
+from datetime import UTC, datetime
+
+import httpx
+import trio
+
+from chatd.core.config import Uploads
+from chatd.core.errors import Refused
+from chatd.core.health import Condition
+from chatd.uploads.blobs import BlobMissing, path_of
+from chatd.uploads.sigv4 import Credentials, signed
+
+# It would log each request, with the key of the file in its path.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+# Seconds: for one step of a request, and for all of it.
+STEP, TIMEOUT = 10.0, 60.0
+AWAY = "the files are away"
+
+
+def new_client() -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
+    return httpx.AsyncClient(timeout=STEP, limits=limits, trust_env=False, follow_redirects=False)
+
+
+class Bucket:
+    """See `blobs.Blobs`."""
+
+    def __init__(self, settings: Uploads, client: httpx.AsyncClient) -> None:
+        self._base = httpx.URL(settings.s3_endpoint.rstrip("/"))
+        self._bucket = settings.s3_bucket
+        self._credentials = Credentials(settings.s3_key, settings.s3_secret, settings.s3_region)
+        self._client = client
+        self._condition = Condition("bucket of the uploads", quiet_s=1.0)
+
+    async def identity(self) -> str:
+        return f"bucket {self._bucket} at {self._base}"
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._ask("PUT", key, (200,), body=data)
+
+    async def read(self, key: str, start: int, length: int) -> bytes:
+        wanted = {"range": f"bytes={start}-{start + length - 1}"}
+        return await self._ask("GET", key, (206,), headers=wanted, most=length)
+
+    async def delete(self, key: str) -> None:
+        # Of what is not there Amazon says 204, others 404.
+        await self._ask("DELETE", key, (200, 204, 404))
+
+    async def _ask(
+        self,
+        method: str,
+        key: str,
+        good: tuple[int, ...],
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        most: int = 0,
+    ) -> bytes:
+        """At most `most` bytes of the answer. Raises BlobMissing, Refused."""
+        # The digest of a large body would keep everybody else waiting.
+        request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
+        try:
+            with trio.fail_after(TIMEOUT):
+                answer = await self._answer(request, good, most)
+        except (httpx.HTTPError, trio.TooSlowError) as error:
+            self._condition.fail(error)
+            raise Refused("unavailable", AWAY, retry_after=5) from error
+        self._condition.recover()
+        return answer
+
+    def _request(self, method: str, key: str, headers: dict[str, str], body: bytes) -> httpx.Request:
+        url = self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self._bucket}/{path_of(key)}")
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        fields = signed(self._credentials, method, url.netloc.decode("ascii"), url.path, headers, body, now)
+        return self._client.build_request(method, url, headers=fields, content=body)
+
+    async def _answer(self, request: httpx.Request, good: tuple[int, ...], most: int) -> bytes:
+        answer = await self._client.send(request, stream=True)
+        try:
+            if answer.status_code in good:
+                return await first_bytes(answer, most)
+            # 416: nothing there in this range.
+            if answer.status_code in (404, 416) and most:
+                raise BlobMissing
+            why = (await first_bytes(answer, 500)).decode("utf8", "replace")
+            self._condition.fail(f"HTTP {answer.status_code}: {why}")
+            raise Refused("unavailable", "the files cannot be used", retry_after=5)
+        finally:
+            with trio.CancelScope(shield=True):
+                await answer.aclose()
+
+
+async def first_bytes(answer: httpx.Response, most: int) -> bytes:
+    """No more of it than that; the rest is not read."""
+    data = b""
+    async for part in answer.aiter_raw():
+        data += part
+        if len(data) >= most:
+            break
+    return data[:most]

@@ -1,0 +1,222 @@
+"""Uploads as rows with bytes: stored, read, removed, swept.
+
+The row comes before the bytes and goes after them, so a crash leaves rows, which the sweep finds, and never bytes that nobody
+knows of. Reading asks the database each time: a key that leaked opens nothing.
+
+Whoever makes a use of an upload must hold its row `for share` with `removed_at is null` in the transaction that writes
+`upload_uses`; then the sweep cannot take the bytes away meanwhile.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from chatd.accounts.bans import hash_of
+from chatd.app.context import Node
+from chatd.core import log
+from chatd.core.config import Config, Uploads
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.core.ids import NIL, uuid7
+from chatd.db import queries
+from chatd.db.batches import delete_all
+from chatd.db.unnest import columns_of
+from chatd.uploads import file_types, images
+from chatd.uploads.blobs import new_key
+from chatd.uploads.events import PATH, Upload
+from chatd.uploads.image_headers import BadImage, TooLarge
+
+LOG = log.get(__name__)
+SQL = queries.load("uploads")
+DAY = 86_400_000
+HOUR_MS = 3_600_000
+# How long the row of a removed file is kept, without name and bytes.
+REMOVED_ROWS_KEPT_MS = 30 * DAY
+# Images that are decoded at once, each with up to four bytes for a pixel, twice.
+DECODERS = trio.CapacityLimiter(2)
+# An image may become larger when it is encoded anew, up to so many times the largest file.
+MOST_GROWTH = 2
+# Runs one statement with its arguments: a method of `Postgres`, or of a connection within a transaction.
+Statement = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file as it will be stored."""
+
+    data: bytes
+    mime: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What there is to know for whoever may read it."""
+
+    key: str
+    mime: str
+    size: int
+    sha256: str
+    name: str | None
+
+
+async def prepared(data: bytes, settings: Uploads) -> Content:
+    """Find out what it is; images are encoded anew. Raises Refused: `bad_request`, `too_large`."""
+    mime = file_types.sniff(data)
+    if mime not in file_types.IMAGES:
+        return Content(data, mime)
+    work = lambda: images.reencode(data, mime, settings.max_pixels)  # noqa: E731
+    try:
+        made, width, height = await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=DECODERS)
+    except TooLarge as error:
+        raise Refused("too_large", str(error)) from None
+    except BadImage as error:
+        raise Refused("bad_request", str(error)) from None
+    if len(made) > MOST_GROWTH * settings.max_bytes:
+        raise Refused("too_large", "the image becomes too large when it is encoded anew")
+    return Content(made, mime, width, height)
+
+
+class Payer:
+    """The user and the address that an upload counts for. `address` is a bucket; empty: no quota of an address."""
+
+    def __init__(self, config: Config, who: Principal, address: str) -> None:
+        self._settings = config.uploads
+        self._who = (who.tenant, who.user)
+        self._address_hash = hash_of(config, address) if address else None
+
+    async def check(self, find: Statement, size: int, now: int) -> None:
+        """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
+        used = await find(SQL.used, *self._who, now - DAY, self._address_hash, (now - DAY) // HOUR_MS)
+        if used["by_user"] + size > self._settings.user_quota_bytes:
+            raise over_quota("you have stored as much as you may within 24 hours")
+        if used["by_address"] + size > self._settings.address_quota_bytes:
+            raise over_quota("as much as is allowed within 24 hours was stored from your address")
+
+    async def charge(self, run: Statement, size: int, now: int) -> None:
+        """Count bytes for the address, when the user is anonymous."""
+        if self._address_hash is not None:
+            await run(SQL.charge_address, *self._who, self._address_hash, now // HOUR_MS, size)
+
+
+async def check_quota(node: Node, payer: Payer, now: int) -> None:
+    """Before a file is received. Raises Refused: `rate_limited`."""
+    await payer.check(node.db.one, 1, now)
+
+
+def over_quota(message: str) -> Refused:
+    return Refused("rate_limited", message, retry_after=3600)
+
+
+async def keep(node: Node, who: Principal, payer: Payer, content: Content, name: str | None, now: int) -> Upload:
+    """Store it. Raises Refused: `rate_limited` over the quotas, `unavailable`."""
+    id_, key = uuid7(now), new_key()
+    size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
+    row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
+    await add(node, payer, row, size)
+    try:
+        await node.blobs.put(key, content.data)
+    except Refused:
+        await node.db.run(SQL.forget, who.tenant, id_)
+        await payer.charge(node.db.run, -size, now)
+        raise
+    url = f"{node.config.uploads.public_url}{PATH}/{id_}"
+    return Upload(id_, url, key, content.mime, size, name, content.width, content.height, now)
+
+
+def digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None:
+    """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
+    tenant, owner, now = row[0], row[2], row[-1]
+
+    async def work(connection: Any) -> None:
+        await connection.execute(SQL.lock_owner, tenant, owner)
+        # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
+        await payer.charge(connection.execute, size, now)
+        await connection.execute(SQL.add, *row)
+        await payer.check(connection.fetchrow, 0, now)
+
+    await node.db.in_transaction(work)
+
+
+async def find(node: Node, who: Principal, upload: str) -> Stored:
+    """Raises Refused: `not_found`, alike for whatever somebody may not read."""
+    row = await node.db.one(SQL.readable, who.tenant, upload, who.user)
+    if row is None:
+        raise missing()
+    return Stored(**dict(row))
+
+
+def missing() -> Refused:
+    return Refused("not_found", "no such upload")
+
+
+async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
+    """Take a file away from everybody, for its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
+    until = now + round(node.config.moderation.keep_removed * 1000)
+    row = await node.db.one(SQL.remove, who.tenant, upload, who.user, now, until)
+    if row is None:
+        raise missing()
+    if row["is_evidence"]:
+        return
+    try:
+        await erase(node, who.tenant, upload, row["key"])
+    except Refused:
+        LOG.warning("the bytes of a removed upload are left for the sweep", extra={"upload": upload})
+
+
+async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
+    """The bytes of what is marked as removed. May be done twice."""
+    await node.blobs.delete(key)
+    await node.db.run(SQL.erased, tenant, upload)
+
+
+class Sweep:
+    """Walks over all uploads, a bounded number in each run, and goes on next time where it stopped.
+
+    Takes away what nothing uses a day after it was made, ends what was left in the middle, and deletes the rows of files that
+    were removed a month ago.
+    """
+
+    BEGINNING = (NIL, "")
+
+    def __init__(self, node: Node, page: int = 1000, pages: int = 100) -> None:
+        self._node = node
+        self._page = page
+        self._pages = pages
+        self._position = self.BEGINNING
+
+    async def run(self, now: int) -> None:
+        """Raises Refused when a database or the store is away; the next run begins there."""
+        await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY) // HOUR_MS)
+        for _ in range(self._pages):
+            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now, now - REMOVED_ROWS_KEPT_MS)
+            for row in rows:
+                if row["unfinished"]:
+                    await erase(self._node, row["tenant"], row["id"], row["key"])
+            await self._take([(row["tenant"], row["id"]) for row in rows if row["unused"]], now)
+            old = [(row["tenant"], row["id"]) for row in rows if row["forgotten"]]
+            if old:
+                await self._node.db.run(SQL.forget_removed, *columns_of(old, 2))
+            self._position = (rows[-1]["id"], rows[-1]["tenant"]) if len(rows) == self._page else self.BEGINNING
+            if self._position == self.BEGINNING:
+                return
+
+    async def _take(self, unused: list[tuple[str, str]], now: int) -> None:
+        if not unused:
+            return
+
+        async def work(connection: Any) -> list[Any]:
+            locked = await connection.fetch(SQL.lock_unused, *columns_of(unused, 2))
+            rows = await connection.fetch(SQL.claim_unused, *columns_of(locked, 2), now)
+            return list(rows)
+
+        for row in await self._node.db.in_transaction(work):
+            await erase(self._node, row["tenant"], row["id"], row["key"])

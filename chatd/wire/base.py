@@ -1,0 +1,69 @@
+"""The base types of everything on the wire. A frame is `[id, body]`; `body` is one of these, its type named by `t`.
+
+Field types here carry their limits, so that whatever was decoded has the declared form: ids are lower-case UUIDs,
+positions fit a Postgres bigint, texts are bounded. What a struct cannot say (depth, NUL) is checked in `codec`.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chatd.core.errors import Refused
+from chatd.core.ids import UUID_PATTERN
+from chatd.wire.texts import NAME, PRIVATE
+
+MAX_BIGINT = 2**63 - 1
+
+Id = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID, lower case")]
+ClientId = Annotated[
+    str, Meta(min_length=1, max_length=64, extra=PRIVATE, description="Chosen by the client, unique per sender for ever")
+]
+Seq = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a message in its conversation: 1, 2, 3, without gaps")]
+Rev = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a change in its conversation")]
+Millis = Annotated[int, Meta(description="Milliseconds since 1970 UTC")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, extra=NAME)]
+Cursor = Annotated[str, Meta(max_length=200, extra=PRIVATE, description="Opaque position from an earlier answer")]
+Limit = Annotated[int, Meta(ge=1, le=200)]
+
+
+class Command(Struct, tag_field="t", forbid_unknown_fields=True):
+    """What a client asks for. Fields that are not declared are refused."""
+
+
+class Result(Struct, tag_field="t"):
+    """An answer to one command, under its id."""
+
+
+class Event(Struct, tag_field="t"):
+    """What the server tells without being asked, under id 0."""
+
+
+class Control(Struct, tag_field="t"):
+    """An order from node to node. Never leaves the cluster."""
+
+
+class Ok(Result, tag="ok"):
+    """Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again."""
+
+    ticket: Id | UnsetType = UNSET
+
+
+class Error(Result, tag="error"):
+    """A refusal, from the table of refusals. `retry_after` in seconds."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | UnsetType = UNSET
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+def error_of(refused: Refused) -> Error:
+    """The wire form of a refusal."""
+    return Error(
+        code=refused.code,
+        message=refused.message,
+        retryable=refused.row.retryable,
+        retry_after=UNSET if refused.retry_after is None else round(refused.retry_after, 3),
+        details=UNSET if refused.details is None else refused.details,
+    )

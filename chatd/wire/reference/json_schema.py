@@ -1,0 +1,131 @@
+"""The registered types as JSON Schema, and what the other descriptions are made of."""
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, Struct, structs
+
+from chatd.conversations.entities import Message
+from chatd.conversations.message_shapes import SHAPES
+from chatd.core.errors import REFUSALS
+from chatd.core.ids import PYTHON_END
+from chatd.wire.base import Command, Error, Event, Result
+from chatd.wire.reference.conditions import PARTS, bounded, condition_of, narrowed
+
+
+class Declared(Protocol):
+    """A command as the registry has it. See `chatd.app.registry.Row`."""
+
+    @property
+    def tag(self) -> str: ...
+    @property
+    def command(self) -> type[Command]: ...
+    @property
+    def result(self) -> type[Result]: ...
+    @property
+    def refuses(self) -> tuple[str, ...]: ...
+    @property
+    def http(self) -> str: ...
+    @property
+    def socket(self) -> bool: ...
+    @property
+    def cost(self) -> float: ...
+    @property
+    def needs(self) -> Any: ...
+    @property
+    def handler(self) -> Any: ...
+
+
+# The fields in the path of a route, and the methods that have the others in the query.
+FIELD = re.compile(r"{(\w+)}")
+WITH_QUERY = ("GET", "DELETE")
+Schemas = dict[str, dict[str, Any]]
+Events = Mapping[str, type[Event]]
+
+
+def all_events(events: Events) -> list[type[Event]]:
+    """By tag."""
+    return [events[tag] for tag in sorted(events)]
+
+
+def doc_of(kind: Any) -> str:
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+def summary_of(kind: Any) -> str:
+    return doc_of(kind).partition("\n")[0]
+
+
+def components(rows: Iterable[Declared], events: Events, template: str, *more: type[Result]) -> Schemas:
+    """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
+    rows = list(rows)
+    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(events)]
+    kinds = dict.fromkeys([*(row.command for row in rows), *told, *SHAPES.values()])
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
+    for name, shape in SHAPES.items():
+        message = schemas.get(Message.__name__, {"properties": {}})
+        message["properties"][name] = {"$ref": template.format(name=shape.__name__)}
+    for kind in told:
+        schemas[kind.__name__]["required"] = always_sent(kind)
+    shapes = {shape.__name__ for shape in SHAPES.values()}
+    for row in rows:
+        schema = schemas[row.command.__name__]
+        schema["properties"] = narrowed(row.tag, schema["properties"])
+        schema.update(condition_of(row.command))
+    for name, schema in schemas.items():
+        if schema.get("additionalProperties") is False and name not in shapes:
+            schemas[name] = {**bounded(schema), **PARTS.get(name, {})}
+    for schema in schemas.values():
+        schema["description"] = inspect.cleandoc(schema.get("description", ""))
+        schema["properties"] = portable(schema["properties"])
+    schemas[Error.__name__]["properties"]["code"]["enum"] = list(REFUSALS)
+    return schemas
+
+
+def portable(value: Any) -> Any:
+    """A schema whose patterns any language understands: elsewhere `$` is the end, and needs no help."""
+    if isinstance(value, dict):
+        return {name: portable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [portable(part) for part in value]
+    return value.replace(PYTHON_END, "$") if isinstance(value, str) else value
+
+
+def always_sent(kind: type[Struct]) -> list[str]:
+    """The fields of what the server sends: all but those that may be absent. Defaults are for commands."""
+    return ["t", *(field.encode_name for field in structs.fields(kind) if field.default is not UNSET)]
+
+
+def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
+    """JSON Schema (2020-12): one definition per type, and unions of what either side may send as a body."""
+    rows = list(rows)
+    definitions = components(rows, events, "#/$defs/{name}")
+    commands = [row.command for row in rows if row.socket]
+    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if not is_for_admins(row)), Error])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chatd",
+        "description": "Bodies of frames. A frame is the array [id, body].",
+        "$defs": {
+            **definitions,
+            "AnyCommand": union(commands),
+            "AnyResult": union(results),
+            "AnyEvent": union(all_events(events)),
+        },
+    }
+
+
+def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds]}
+
+
+def is_for_admins(row: Declared) -> bool:
+    """Whether it is no command of users."""
+    return bool(row.needs.name == "ADMIN")
+
+
+def in_order(rows: Iterable[Declared]) -> list[Declared]:
+    return sorted(rows, key=lambda row: row.tag)

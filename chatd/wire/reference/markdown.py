@@ -1,0 +1,206 @@
+"""docs/protocol.md: everything a client has to know."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from chatd.core.errors import CLOSES, REFUSALS
+from chatd.wire.base import Error
+from chatd.wire.codec import tag_of
+from chatd.wire.reference.examples import example, example_body, usual
+from chatd.wire.reference.json_schema import (
+    FIELD,
+    WITH_QUERY,
+    Declared,
+    Events,
+    Schemas,
+    all_events,
+    components,
+    doc_of,
+    in_order,
+    is_for_admins,
+    summary_of,
+)
+from chatd.wire.reference.reference_text import ADMIN, HEAD, SYNC
+from chatd.wire.reference.routes import ROUTES
+from chatd.wire.reference.schema_text import in_words
+
+COMMANDS = """\
+## Commands
+
+Optional fields may be left out. Each may also be refused with one of those that [any command](#refusals) may be refused with.
+"""
+ROUTES_HEAD = """\
+## Other routes
+
+What is asked over HTTP only, and is no command. Forms and answers are in `openapi.json`.
+"""
+EVENTS = """\
+## Events
+
+Always under id 0. Events that are not listed here may come; ignore them.
+"""
+# Closes for which trio-websocket finds the reason, see `Lane`.
+PROTOCOL_CLOSES = [
+    "| 1002 | | yes | A bad frame: not masked, a reserved bit, a stray fragment, a bad close. |",
+    "| 1007 | | yes | A text message, or the reason of a close, that is not UTF-8. |",
+]
+ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
+
+
+def reference(rows: Iterable[Declared], events: Events) -> str:
+    """The whole document, in Markdown: what is for users, then what is for admins."""
+    rows = in_order(rows)
+    schemas = components(rows, events, "{name}")
+    users = [row for row in rows if not is_for_admins(row)]
+    admins = [row for row in rows if is_for_admins(row)]
+    results = results_of(users) | {Error}
+    shared = set(components(users, events, "{name}"))
+    parts = [
+        HEAD,
+        COMMANDS,
+        *(command_text(row, schemas) for row in users),
+        "## Results\n",
+        *results_text(results, schemas),
+        ROUTES_HEAD,
+        routes_text(),
+        EVENTS,
+        *(told_text(kind, 0, schemas) for kind in all_events(events)),
+        "## Parts\n\nWhat results and events are made of.\n",
+        *parts_text(shared - names([*all_events(events), *results, *(row.command for row in users)]), schemas),
+        SYNC,
+        refusals(),
+        closes(),
+    ]
+    if admins:
+        own = results_of(admins) - results
+        made_of = set(schemas) - shared - names([*own, *(row.command for row in admins)])
+        parts += [ADMIN, *(command_text(row, schemas) for row in admins), "## Admin results\n"]
+        parts += [*results_text(own, schemas), "## Admin parts\n", *parts_text(made_of, schemas)]
+    return "\n".join(parts)
+
+
+def routes_text() -> str:
+    lines = ["| route | needs | |", "|---|---|---|"]
+    for path, operations in sorted(ROUTES.items()):
+        for method, about in operations.items():
+            needs = " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
+            lines.append(f"| `{method.upper()} {path}` | {needs} | {about['summary']} {about.get('description', '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def results_of(rows: Iterable[Declared]) -> set[type[Struct]]:
+    return {row.result for row in rows}
+
+
+def results_text(kinds: Iterable[type[Struct]], schemas: Schemas) -> list[str]:
+    return [told_text(kind, 7, schemas) for kind in sorted(kinds, key=lambda kind: kind.__name__)]
+
+
+def parts_text(found: Iterable[str], schemas: Schemas) -> list[str]:
+    return [type_text(name, name, schemas) for name in sorted(found)]
+
+
+def names(kinds: Iterable[type[Struct]]) -> set[str]:
+    return {kind.__name__ for kind in kinds}
+
+
+def command_text(row: Declared, schemas: Schemas) -> str:
+    doors = [f"`{row.http}`"] if row.http else []
+    doors += ["socket"] if row.socket else []
+    costs = "" if is_for_admins(row) else f"; costs {row.cost:g}"
+    about = [
+        f"### `{row.tag}`\n",
+        f"{doc_of(row.command)}\n",
+        f"* by {' and '.join(doors)}; needs {needed(row)}{costs}",
+        f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()})",
+        f"* refuses: {', '.join(f'`{code}`' for code in row.refuses) or 'nothing of its own'}. {summary_of(row.handler)}".rstrip()
+        + "\n",
+    ]
+    return "\n".join([*about, shown(row), fields_text(schemas[row.command.__name__])])
+
+
+def shown(row: Declared) -> str:
+    """The command as it is written at each door."""
+    lines = [f"    > {as_json((7, example_body(row.command)))}\n"] if row.socket else []
+    lines += [f"    {request(row)}\n"] if row.http else []
+    return "".join(lines)
+
+
+def request(row: Declared) -> str:
+    """Method, path, and the body or the query."""
+    method, path = row.http.split(" ")
+    body = example_body(row.command)
+    del body["t"]
+    for name in FIELD.findall(path):
+        path = path.replace(f"{{{name}}}", body.pop(name))
+    if method in WITH_QUERY:
+        return f"{method} {path}{'?' * bool(body)}{'&'.join(f'{name}={value}' for name, value in body.items())}"
+    return f"{method} {path} {as_json(body)}"
+
+
+def needed(row: Declared) -> str:
+    return "nobody to be signed in" if row.needs.name == "NOTHING" else str(row.needs.value)
+
+
+def told_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
+    """A result or an event, with an example."""
+    return type_text(f"`{tag_of(kind)}`", kind.__name__, schemas, frame(frame_id, usual(example(kind)), "<"))
+
+
+def type_text(title: str, name: str, schemas: Schemas, shown: str = "") -> str:
+    schema = schemas[name]
+    return f'### <a id="{name.lower()}"></a>{title}\n\n{schema["description"]}\n\n{shown}{fields_text(schema)}'
+
+
+def frame(frame_id: int, body: Any, direction: str) -> str:
+    return f"    {direction} {as_json((frame_id, body))}\n\n"
+
+
+def as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def fields_text(schema: dict[str, Any]) -> str:
+    """A table of the fields, without the type itself."""
+    fields = {name: kind for name, kind in schema.get("properties", {}).items() if name != "t"}
+    if not fields:
+        return "No fields.\n"
+    lines = ["| field | type | | |", "|---|---|---|---|"]
+    for name, kind in fields.items():
+        presence = "required" if name in schema.get("required", []) else default_of(kind)
+        lines.append(f"| `{name}` | {in_words(kind)} | {presence} | {note_of(kind)} |")
+    return "\n".join(lines) + "\n"
+
+
+def note_of(schema: dict[str, Any]) -> str:
+    """What is said of a field; of an id its type says it all."""
+    text = str(schema.get("description", ""))
+    return "" if in_words(schema) == "UUID" else text
+
+
+def default_of(schema: dict[str, Any]) -> str:
+    """As it is written in JSON."""
+    return f"default `{json.dumps(schema['default'])}`" if "default" in schema else "may be absent"
+
+
+def refusals() -> str:
+    rows = [f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |" for row in REFUSALS.values()]
+    head = f"## Refusals\n\nAny command may be answered {', '.join(f'`{code}`' for code in ANY)}.\n"
+    return "\n".join([head, "| code | HTTP | retry? | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def closes() -> str:
+    rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
+    rows[:0] = PROTOCOL_CLOSES
+    head = (
+        "## Close codes\n\nWhatever ends a connection on the side of the server is sent as a close frame with one of these "
+        "codes, except where the peer does not read or answer any more: then the connection is cut, and the client sees 1006. "
+        "4000 to 4399 may come back, 4400 and up may not. 1002 and 1007 are errors of WebSocket itself (RFC 6455, 7.4.1). "
+        "1003 is not used: a data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400. "
+        "A close that the client begins is answered with its own code.\n"
+    )
+    return "\n".join([head, "| code | name | come back? | meaning |", "|---|---|---|---|", *rows, ""])

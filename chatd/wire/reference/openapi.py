@@ -1,0 +1,108 @@
+"""OpenAPI 3.1 of the commands that have a place in REST."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from chatd.core.errors import REFUSALS
+from chatd.uploads import events
+from chatd.wire.reference.conditions import JSON, JSON_VALUE, condition_of, free_form
+from chatd.wire.reference.json_schema import (
+    FIELD,
+    WITH_QUERY,
+    Declared,
+    Schemas,
+    components,
+    doc_of,
+    in_order,
+    is_for_admins,
+    summary_of,
+)
+from chatd.wire.reference.routes import ROUTES
+
+DEFAULT_SERVER = "http://127.0.0.1:8081"
+ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
+OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
+# What HTTP refuses by itself where there is a body.
+OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
+
+
+def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
+    """The whole document, of the door at this address. Stable: the same rows give the same text."""
+    paths, schemas = operations(tuple(row for row in in_order(rows) if row.http))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
+        "servers": [{"url": server}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
+                "metrics": {"type": "http", "scheme": "bearer", "description": "The token of the configuration, [metrics]."},
+            },
+        },
+    }
+
+
+@cache
+def operations(rows: tuple[Declared, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The paths and the schemas, which depend on nothing but the rows: made once for the process."""
+    schemas = components(rows, {}, "#/components/schemas/{name}", events.Upload)
+    schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
+    for row in rows:
+        method, path = row.http.split(" ")
+        paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
+    return dict(sorted(paths.items())), dict(sorted(schemas.items()))
+
+
+def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
+    method, path = row.http.split(" ")
+    fields = {name: value for name, value in schemas[row.command.__name__]["properties"].items() if name != "t"}
+    required = schemas[row.command.__name__].get("required", [])
+    in_path = FIELD.findall(path)
+    rest = {name: value for name, value in fields.items() if name not in in_path}
+    described: dict[str, Any] = {
+        "operationId": row.tag,
+        "tags": [row.tag.partition(".")[0]],
+        "summary": summary_of(row.command),
+        "description": f"{doc_of(row.command)}\n\n{summary_of(row.handler)}".strip(),
+        "parameters": [parameter(name, fields[name], "path", True) for name in in_path],
+        "responses": responses(row),
+    }
+    if row.needs.name != "NOTHING":
+        described["security"] = [{"admin" if is_for_admins(row) else "bearer": []}]
+    if method in WITH_QUERY:
+        described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
+    elif rest:
+        described["requestBody"] = body(rest, [name for name in required if name in rest], condition_of(row.command))
+    return described
+
+
+def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "schema": schema}
+
+
+def body(fields: dict[str, Any], required: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False, **condition}
+    return {"required": bool(required or condition), "content": {"application/json": {"schema": schema}}}
+
+
+def responses(row: Declared) -> dict[str, Any]:
+    """200 and the result; for each status the refusals that have it."""
+    codes: dict[str, list[str]] = {}
+    if row.http.split(" ")[0] not in WITH_QUERY:
+        codes = {status: list(names) for status, names in OF_BODIES.items()}
+    own = row.refuses if row.needs.name == "NOTHING" else (*row.refuses, "unauthenticated")
+    for code in dict.fromkeys((*OF_ADMINS, *own) if is_for_admins(row) else (*ALWAYS, *own)):
+        names = codes.setdefault(str(REFUSALS[code].status), [])
+        names += [] if code in names else [code]
+    errors = {status: answer(", ".join(names), "Error") for status, names in sorted(codes.items())}
+    return {"200": answer(summary_of(row.result), row.result.__name__), **errors}
+
+
+def answer(description: str, name: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,204 @@
+"""The wire types as Python, for the client: a struct for every answer and event, and the signature of every command.
+
+The client takes them from its own module and imports nothing of the server, so it can talk to a server of another version:
+fields that it does not know are ignored, limits and lists of allowed values are the server's to check.
+"""
+
+import keyword
+from collections.abc import Iterable
+from typing import Any
+
+from chatd.uploads.events import Upload
+from chatd.wire.base import Error
+from chatd.wire.reference.json_schema import Declared, Events, Schemas, all_events, components, in_order, is_for_admins
+from chatd.wire.reference.schema_text import ANY, name_of
+
+HEAD = '''\
+"""The answers and events of the wire, and the signature of each command. Generated: do not edit, run `make schema`."""
+
+# ruff: noqa: E501
+# fmt: off
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+from msgspec import field
+
+from chatd.client.wire_base import Answer, Event, Part
+
+'''
+CALLS = '''\
+class Calls:
+    """What a client can ask for, with the fields of each command and the type of its answer."""
+
+'''
+REQUEST = '''\
+    async def call(self, command: str, **fields: Any) -> Any:
+        """Any command; a field that is None is left out.
+
+        Raises Refused, or Disconnected when the connection ended before the answer came.
+        """
+        return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
+
+    async def request(self, command: str, fields: dict[str, Any]) -> Any:
+        """Send a command and wait for its answer."""
+        raise NotImplementedError
+
+'''
+# What an event lacks when the client makes it of a state that it synced: see chatd/client/states.py.
+LACKING_WHEN_MISSED = {
+    ("MessageUpdate", "change"),
+    ("MessageRead", "unread"),
+    ("MessageRead", "mentions"),
+    ("Conversation", "kind"),
+    ("Conversation", "created_at"),
+    ("ConversationGone", "rev"),
+}
+SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+
+
+def python_types(rows: Iterable[Declared], events: Events) -> str:
+    """The whole module."""
+    rows = [row for row in in_order(rows) if row.socket and not is_for_admins(row)]
+    schemas = with_unions_merged(components(rows, events, "{name}", Upload))
+    answers = dict.fromkeys([*(row.result.__name__ for row in rows), Upload.__name__, Error.__name__])
+    told = dict.fromkeys(kind.__name__ for kind in all_events(events))
+    bases = dict.fromkeys(reachable([*answers, *told], schemas), "Part")
+    bases |= dict.fromkeys(answers, "Answer") | dict.fromkeys(told, "Event")
+    structs = "".join(struct(name, base, schemas[name]) for name, base in sorted(bases.items()))
+    signatures = "".join(signature(row, schemas[row.command.__name__]) for row in rows)
+    tables = table("ANSWERS", "Answer", answers) + "\n" + table("EVENTS", "Event", told)
+    return HEAD + structs + "\n" + CALLS + signatures + REQUEST + "\n" + tables
+
+
+def with_unions_merged(schemas: Schemas) -> Schemas:
+    """Each union of structs as one struct that has the fields of all: a kind that this version does not know is read as well."""
+    merged = dict(schemas)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, list):
+            return [replaced(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        names = [name_of(part["$ref"]) for part in value.get("anyOf", ()) if "$ref" in part]
+        if len(names) < 2:
+            return {key: replaced(part) for key, part in value.items()}
+        name = common_ending(names)
+        merged[name] = merged_struct([schemas[one] for one in names])
+        others = [part for part in value["anyOf"] if "$ref" not in part]
+        return {"anyOf": [{"$ref": name}, *others]}
+
+    found = {name: replaced(schema) for name, schema in schemas.items()}
+    return found | {name: schema for name, schema in merged.items() if name not in schemas}
+
+
+def common_ending(names: list[str]) -> str:
+    """`Attachment` for an `ImageAttachment` and a `LinkAttachment`."""
+    first = names[0]
+    return next(first[at:] for at in range(len(first) + 1) if all(name.endswith(first[at:]) for name in names))
+
+
+def merged_struct(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of all, of which those are required that all require."""
+    fields: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, kind in part["properties"].items():
+            fields.setdefault(name, []).append(kind)
+    kinds = " | ".join(dict.fromkeys(str(value) for part in parts for value in part["properties"]["type"]["enum"]))
+    return {
+        "description": f"`type`: {kinds}. What a type does not have is None.",
+        "properties": {name: {"anyOf": found} if len(found) > 1 else found[0] for name, found in fields.items()},
+        "required": [name for name in fields if all(name in part["required"] for part in parts)],
+    }
+
+
+def reachable(names: Iterable[str], schemas: Schemas) -> list[str]:
+    """The types that these are made of, themselves included."""
+    found: dict[str, None] = {}
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = None
+            todo += references(schemas[name]["properties"])
+    return list(found)
+
+
+def references(schema: Any) -> list[str]:
+    if isinstance(schema, dict):
+        here = [name_of(schema["$ref"])] if isinstance(schema.get("$ref"), str) else []
+        return here + [name for part in schema.values() for name in references(part)]
+    return [name for part in schema for name in references(part)] if isinstance(schema, list) else []
+
+
+def struct(name: str, base: str, schema: dict[str, Any]) -> str:
+    fields = dict(schema["properties"])
+    tag = fields.pop("t", {"enum": [None]})["enum"][0]
+    head = (
+        f'class {name}({base}, tag="{tag}", kw_only=True, frozen=True):'
+        if tag
+        else f"class {name}({base}, kw_only=True, frozen=True):"
+    )
+    lines = [f'\n{head}\n    """{quoted(schema["description"])}"""\n']
+    lines += [f"    {attribute(name, field, kind, schema)}\n" for field, kind in fields.items()]
+    return "\n".join([lines[0], "".join(lines[1:])]) if fields else lines[0] + "\n"
+
+
+def attribute(name: str, field: str, kind: dict[str, Any], schema: dict[str, Any]) -> str:
+    annotation, default = in_python(kind), ""
+    if field not in schema.get("required", []) or (name, field) in LACKING_WHEN_MISSED:
+        annotation, default = or_none(annotation), "None"
+    if keyword.iskeyword(field):
+        default = f'field(name="{field}"' + (f", default={default})" if default else ")")
+    return f"{python_name(field)}: {annotation} = {default}" if default else f"{field}: {annotation}"
+
+
+def python_name(field: str) -> str:
+    """A field that Python reserves gets an underscore at its end (PEP 8)."""
+    return f"{field}_" if keyword.iskeyword(field) else field
+
+
+def signature(row: Declared, schema: dict[str, Any]) -> str:
+    fields = {name: kind for name, kind in schema["properties"].items() if name != "t"}
+    needed = schema.get("required", [])
+    given = [
+        f"{python_name(name)}: {in_python(kind, exact=True)}"
+        if name in needed
+        else f"{python_name(name)}: {or_none(in_python(kind, exact=True))} = None"
+        for name, kind in fields.items()
+    ]
+    parameters = ", ".join(["self", f'command: Literal["{row.tag}"]', *(["*", *given] if given else [])])
+    return f"    @overload\n    async def call({parameters}) -> {row.result.__name__}: ...\n\n"
+
+
+def table(name: str, base: str, kinds: Iterable[str]) -> str:
+    rows = "".join(f"    {kind},\n" for kind in kinds)
+    return f"{name}: tuple[type[{base}], ...] = (\n{rows})\n"
+
+
+def or_none(annotation: str) -> str:
+    return annotation if annotation == "Any" or annotation.endswith("None") else f"{annotation} | None"
+
+
+def in_python(schema: dict[str, Any], *, exact: bool = False) -> str:
+    """A type as Python. `exact`: with the allowed values, for what the client sends."""
+    if "anyOf" in schema:
+        parts = dict.fromkeys(in_python(part, exact=exact) for part in schema["anyOf"])
+        return "Any" if "Any" in parts else " | ".join(sorted(parts, key="None".__eq__))
+    if "$ref" in schema:
+        return "dict[str, Any]" if exact else name_of(schema["$ref"])
+    if "enum" in schema and exact:
+        return f"Literal[{', '.join(repr(value) for value in schema['enum'])}]"
+    if "enum" in schema:
+        return " | ".join(dict.fromkeys(type(value).__name__ for value in schema["enum"]))
+    kind = schema.get("type", ANY)
+    if kind == "array":
+        return f"list[{in_python(schema.get('items', {}), exact=exact)}]"
+    if kind == "object":
+        values = schema.get("additionalProperties", {})
+        return f"dict[str, {in_python(values, exact=exact) if isinstance(values, dict) else 'Any'}]"
+    return SIMPLE.get(kind, "Any")
+
+
+def quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', "'''").replace("\n", "\n    ").replace("\n    \n", "\n\n")

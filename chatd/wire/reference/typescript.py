@@ -1,0 +1,50 @@
+"""The wire types as TypeScript declarations."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from chatd.core.errors import CLOSES, REFUSALS
+from chatd.wire.base import Error
+from chatd.wire.reference.json_schema import Declared, Events, all_events, components, in_order
+from chatd.wire.reference.schema_text import in_typescript
+
+HEAD = """\
+// The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
+// A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
+
+"""
+
+
+def typescript(rows: Iterable[Declared], events: Events) -> str:
+    """The whole file."""
+    rows = in_order(rows)
+    schemas = components(rows, events, "{name}")
+    interfaces = "".join(interface(name, schema) for name, schema in sorted(schemas.items()))
+    unions = {
+        "Command": [row.command.__name__ for row in rows if row.socket],
+        "Answer": [row.result.__name__ for row in rows if row.socket] + [Error.__name__],
+        "ServerEvent": [kind.__name__ for kind in all_events(events)],
+        "RefusalCode": [f'"{code}"' for code in REFUSALS],
+        "CloseCode": [str(row.code) for row in CLOSES.values()],
+    }
+    results = "".join(f'  "{row.tag}": {row.result.__name__};\n' for row in rows if row.socket)
+    tail = "".join(f"export type {name} = {' | '.join(dict.fromkeys(parts))};\n" for name, parts in unions.items())
+    return (
+        HEAD
+        + interfaces
+        + "/** What each command is answered with, when it is not refused. */\n"
+        + f"export interface ResultOf {{\n{results}}}\n\n"
+        + tail
+        + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, ServerEvent];\n"
+    )
+
+
+def interface(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    note = schema.get("description", "").partition("\n")[0]
+    lines = [f"/** {note} */\n"] if note else []
+    lines.append(f"export interface {name} {{\n")
+    for field, kind in schema.get("properties", {}).items():
+        mark = "" if field in required else "?"
+        lines.append(f"  {field}{mark}: {in_typescript(kind)};\n")
+    return "".join([*lines, "}\n\n"])
