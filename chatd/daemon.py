@@ -3,40 +3,37 @@
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import trio
 import trio_asyncio
 from msgspec.structs import replace
 
-from chatd import features
-from chatd.accounts import authentication, commands, jwks
-from chatd.accounts.keys import Keyring
-from chatd.accounts.range_ban_sweep import RangeBans
-from chatd.app import installation, jobs
+from chatd.app import installation
+from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
+from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
-from chatd.app.rate_limits import AddressLimits, UserLimits
-from chatd.app.registry import Registry, load
+from chatd.app.rate_limits import UserLimits
+from chatd.app.registry import Guards, Registry
+from chatd.app.subsystem import background
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import DrainNodes
 from chatd.cluster.peer_watch import PeerWatch
-from chatd.conversations.log.writer import Journal, open_journal
-from chatd.conversations.messages.screening import open_screening
-from chatd.conversations.unread_counters import Recounts
 from chatd.core import log
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.errors import OperatorError
 from chatd.core.health import Health
 from chatd.core.ids import uuid7
+from chatd.core.services import Services
 from chatd.core.settings import with_installation_secret
+from chatd.core.signals import Signals
 from chatd.db import migrations, stale_statistics, write_probe
 from chatd.db.embedded.select import open_servers, uses_embedded_redis
 from chatd.db.pooling import pooling_problem
@@ -52,20 +49,12 @@ from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.matching.aliases.alias_store import Veils
-from chatd.matching.service import Matcher
-from chatd.moderation import reports
 from chatd.operations import node_registry
-from chatd.operations.node_queries import Questions
 from chatd.operations.snapshot import Watch
-from chatd.presence.online_count import Headcount
-from chatd.presence.service import Presence
-from chatd.realtime.drain import Drain
+from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import Wheel
-from chatd.search.indexer import Indexer
-from chatd.uploads import service
-from chatd.uploads.blobs import Blobs
-from chatd.uploads.open import open_blobs
+from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -78,14 +67,6 @@ INTRODUCTION, LAST_WORDS = 3.0, 2.0
 
 class CannotServe(OperatorError):
     """The daemon would not be honest if it served; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the doors are."""
-
-    socket: str
-    http: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,62 +101,55 @@ def with_public_url(config: Config, http_url: str) -> Config:
 
 
 @asynccontextmanager
-async def open_node(config: Config, keys: Keyring, health: Health) -> AsyncIterator[Node]:
-    """Everything below the doors, ready to be used."""
+async def open_kernel(config: Config, addresses: Addresses, health: Health) -> AsyncIterator[Node]:
+    """What every subsystem uses: the databases, the hub, and the other nodes."""
     name = uuid7(now_ms())
-    async with open_stores(config, name) as (db, redis, blobs):
-        await prepare(db, config, keys)
-        hub, limits = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), config.limits
-        async with (
-            open_cluster(name, hub, redis, db, health, 0 if uses_embedded_redis(config) else INTRODUCTION) as cluster,
-            open_log(db, config, hub, cluster, health) as journal,
-            open_screening(config, db, now_ms) as screening,
-        ):
-            matcher = Matcher(config, db, redis, hub, cluster, now_ms)
-            maintenance = Maintenance(db, hub, cluster, matcher.pause)
-            await maintenance.look()
-            presence = Presence(config.presence, db, redis, hub, cluster, now_ms)
-            yield Node(
-                blobs=blobs,
-                config=config,
-                health=health,
-                db=db,
-                redis=redis,
-                journal=journal,
-                hub=hub,
-                cluster=cluster,
-                matcher=matcher,
-                presence=presence,
-                headcount=Headcount(db, presence, config.presence.shown_to),
-                maintenance=maintenance,
-                keys=keys,
-                sign_in=authentication.SignIn(config, keys, db),
-                sign_ups=AddressLimits(limits.signups_per_minute),
-                limits=UserLimits.of_commands(limits),
-                meters=Meters(),
-                clock=now_ms,
-                screening=screening,
-            )
+    async with open_databases(config, name) as (db, redis):
+        await prepare(db, config)
+        hub, services, signals = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), Services(), Signals()
+        introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
+        async with open_cluster(name, hub, redis, db, health, introduction_s) as cluster, trio.open_nursery() as nursery:
+            wheel = services.add(Wheel())
+            services.add(Maintenance(db, hub, cluster, signals))
+            services.add(UserLimits.of_commands(config.limits))
+            services.add(Meters())
+            services.add(Guards())
+            services.add(addresses)
+            services.add(Drain(config.drain))
+            services.add(Admission(config.limits))
+            services.add(Admins(config))
+            for task in (
+                ("timers", wheel.run),
+                ("write probe", write_probe.watch, db),
+                ("stale statistics", stale_statistics.watch, db),
+            ):
+                health.start(nursery, *task)
+            yield Node(config, health, db, redis, hub, cluster, services, signals, now_ms)
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def open_log(db: Postgres, config: Config, hub: Hub, cluster: Cluster, health: Health) -> AsyncIterator[Journal]:
-    """The log of messages; the hub knows what is being committed."""
-    async with open_journal(db, config.journal, cluster.tell_behind, health) as journal:
-        hub.commit_began = journal.began
-        yield journal
+async def open_subsystems(node: Node) -> AsyncIterator[None]:
+    """The services of all subsystems, and their periodic jobs."""
+    async with AsyncExitStack() as stack:
+        for subsystem in SUBSYSTEMS:
+            await stack.enter_async_context(subsystem.open(node))
+        start = await stack.enter_async_context(background(node))
+        for job in (job for subsystem in SUBSYSTEMS for job in subsystem.jobs):
+            start(job.name, run_job, node, job)
+        await node.get(Maintenance).look()
+        yield
 
 
 @asynccontextmanager
-async def open_stores(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis, Blobs]]:
-    """Postgres, Redis and the store of the uploads; what is embedded is started."""
+async def open_databases(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis]]:
+    """Postgres and Redis; what is embedded is started."""
     async with (
         open_servers(config) as (dsn, url),
         open_postgres(dsn, config.postgres, name) as db,
         open_redis(config.redis, url) as redis,
-        open_blobs(config) as blobs,
     ):
-        yield db, redis, blobs
+        yield db, redis
 
 
 @asynccontextmanager
@@ -188,27 +162,6 @@ async def open_asyncio() -> AsyncIterator[None]:
 
 def log_driver_error(loop: object, context: dict[str, Any]) -> None:
     LOG.error("a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")})
-
-
-def start_services(nursery: trio.Nursery, node: Node, wheel: Wheel) -> None:
-    """Everything that runs beside the sessions, each under the guard of `Health.keep`."""
-    start = partial(node.health.start, nursery)
-    start("signing keys", jwks.watch, node.keys)
-    start("sweep", sweep, node)
-    for job, pause_s in jobs.JOBS.items():
-        start(f"round {job.__name__}", jobs.turn, node, job, pause_s)
-    start("timers", wheel.run)
-    start("write probe", write_probe.watch, node.db)
-    start("stale statistics", stale_statistics.watch, node.db)
-    start("matcher", node.matcher.run, node.health)
-    start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
-    start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)
-    start("node queries", Questions(node).run)
-    start("presence", node.presence.run, node.health)
-    indexer = Indexer(node.db)
-    node.health.add(indexer.condition)
-    node.cluster.listener = indexer.note
-    start("search index", indexer.run)
 
 
 @asynccontextmanager
@@ -236,7 +189,7 @@ async def open_cluster(
         nursery.cancel_scope.cancel()
 
 
-async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
+async def prepare(db: Postgres, config: Config) -> None:
     """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
     problems = await migrations.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
@@ -248,7 +201,6 @@ async def prepare(db: Postgres, config: Config, keys: Keyring) -> None:
     for migration in await migrations.migrate(db):
         LOG.info("migrated", extra={"migration": migration.name})
     await installation.check_secret(db, config.data.secret)
-    await authentication.ensure_tenants(db, keys, now_ms())
 
 
 async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
@@ -258,7 +210,7 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
     for the operator.
     """
     config = with_installation_secret(config, make=True)
-    registry, keys, health = load(features), Keyring(config), Health()
+    registry, health = load_registry(), Health()
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
@@ -266,35 +218,29 @@ async def run(config: Config, *, ready: Callable[[Addresses], None] | None = Non
             # Around the server: the tasks of the connections use the database drivers, too.
             open_asyncio(),
             open_http(starting.answer, doors.http, config, health) as http,
-            open_node(config, keys, health) as node,
-            trio.open_nursery() as services,
+            open_kernel(config, doors.addresses, health) as node,
+            open_subsystems(node),
         ):
-            wheel = Wheel()
-            start_services(services, node, wheel)
-            await serve(doors, http, node, registry, wheel, ready or (lambda _: None))
-            services.cancel_scope.cancel()
+            await serve(doors, http, node, registry, ready or (lambda _: None))
 
 
-async def serve(
-    doors: Doors, http: Server, node: Node, registry: Registry, wheel: Wheel, ready: Callable[[Addresses], None]
-) -> None:
+async def serve(doors: Doors, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]) -> None:
     """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
-    drain = Drain(node.config.drain)
+    drain = node.get(Drain)
 
     async def obey_drain(order: DrainNodes) -> None:
         if order.node in ("", node.cluster.name):
             drain.ask(order.over, order.by or "an operator")
 
     node.cluster.on(DrainNodes, obey_drain)
-    desk = Desk(node, registry.commands, wheel)
-    house, admission = Door(desk, codecs(registry.on_socket), drain).house(), Admission(node.config.limits)
-    listener = Listener(doors.gateway, node.config.gateway, admission, house, node.health)
-    watch = Watch(node, wheel, drain, admission, (doors.addresses.socket, doors.addresses.http))
-    http.requests.app = build_app(node, registry, drain, doors.addresses.socket, watch)
+    desk = Desk(node, registry.commands, node.get(Wheel))
+    house = Door(desk, codecs(registry.on_socket), drain).house()
+    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), house, node.health)
+    http.requests.app = build_app(node, registry, [add for subsystem in SUBSYSTEMS for add in subsystem.routes])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(doors.addresses)
-        async with node_registry.listed(node.redis, node.cluster.name, watch.snapshot, node.health):
+        async with node_registry.listed(node.redis, node.cluster.name, node.get(Watch).snapshot, node.health):
             in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
         soon = trio.current_time() + LAST_REQUESTS
         deadline = max(soon, drain.deadline) if in_order else soon
@@ -308,10 +254,9 @@ async def leave(listener: Listener[Guest], http: Server, drain: Drain, node: Nod
     await drain.announce()
     drain.begin()
     listener.stop_accepting(drain.retry_after)
-    await node.matcher.leave()
+    await node.signals.send(NodeLeaving())
     await drain.run(node.hub)
-    await node.journal.flush()
-    await node.presence.leave()
+    await node.signals.send(NodeLeft())
 
 
 async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> bool:
@@ -351,14 +296,3 @@ async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     await anext(signals)
     LOG.warning("hurrying")
     scope.cancel()
-
-
-async def sweep(node: Node) -> None:
-    """Forget expired tokens and tickets, unused uploads and old reports, every hour. What is refused is tried again then."""
-    unused = service.Sweep(node)
-    while True:
-        with suppress(Refused):
-            await commands.sweep(node.db, node.clock(), node.config.auth.leeway)
-            await reports.sweep(node.db, node.config.moderation, node.clock())
-            await unused.run(node.clock())
-        await trio.sleep(SWEEP_EVERY)

@@ -14,12 +14,12 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
+from chatd.app.addresses import Addresses
 from chatd.app.audit_log import Actor
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
-from chatd.daemon import Addresses
 from tests.reply import Link, Reply
 
 PATIENCE = 10.0

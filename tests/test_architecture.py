@@ -12,18 +12,20 @@ from typing import Any, get_args
 
 import pytest
 
-from chatd import __version__, features
-from chatd.app.registry import load
+from chatd import __version__
+from chatd.app.addresses import Addresses
 from chatd.conversations.entities import Message
 from chatd.conversations.message_shapes import SHAPES, Act
 from chatd.core.config import Admin, Config
+from chatd.core.services import Services
 from chatd.core.template import template
 from chatd.db import queries
 from chatd.db.migrations import available
 from chatd.db.postgres import Postgres
+from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
-from chatd.operations import metrics
 from chatd.realtime.drain import Drain
+from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.python_types import python_types
 
@@ -67,20 +69,20 @@ def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:
     for path in (ROOT / "tests" / "features").glob("*.py"):
         for command, codes in COVERS.findall(path.read_text()):
             covered |= {(command, code) for code in re.findall(r'"([^"]+)"', codes)} or {(command, "ok")}
-    declared = {(row.tag, code) for row in load(features).commands.values() for code in (*row.refuses, "ok")}
+    declared = {(row.tag, code) for row in load_registry().commands.values() for code in (*row.refuses, "ok")}
     assert declared - covered == set()
     assert covered - declared == set()
 
 
 @pytest.mark.parametrize("name", ["protocol.md", "openapi.json", "chatd.d.ts"])
 def test_the_generated_files_are_fresh(name: str) -> None:
-    registry = load(features)
+    registry = load_registry()
     text = generated(list(registry.commands.values()), registry.events, __version__)[name]
     assert (ROOT / "docs" / name).read_text() == text, "stale: run `make schema`"
 
 
 def test_the_types_of_the_client_are_fresh() -> None:
-    registry = load(features)
+    registry = load_registry()
     text = python_types(registry.commands.values(), registry.events)
     assert (ROOT / "chatd" / "client" / "types.py").read_text() == text, "stale: run `make schema`"
 
@@ -120,7 +122,7 @@ def declared_tags(base: str) -> set[str]:
 
 
 def test_every_event_and_command_is_in_the_reference() -> None:
-    registry = load(features)
+    registry = load_registry()
     assert set(registry.events) == declared_tags("Event") > {"member.update", "member.left", "connected"}
     text, types = ((ROOT / "docs" / name).read_text() for name in ("protocol.md", "chatd.d.ts"))
     for tag in [*registry.events, *(row.tag for row in registry.commands.values())]:
@@ -131,7 +133,7 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 
 def test_every_act_of_a_system_message_is_declared() -> None:
     """`Change.say` refuses others when they are said; here are also those that no test says."""
-    source = "".join(path.read_text() for path in SOURCES if path.parent.name in ("node", "features"))
+    source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
     said = {act for pair in re.findall(r'named\("([a-z.]+)"|"act": "([a-z.]+)"', source) for act in pair if act}
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
@@ -143,9 +145,11 @@ def test_every_act_of_a_system_message_is_declared() -> None:
 
 def test_every_route_is_in_the_descriptions() -> None:
     config = Config(admins={"ann": Admin(token="x" * 32)})
-    node: Any = SimpleNamespace(config=config)
-    app = quart_app(node, load(features), Drain(config.drain), "ws://x")
-    metrics.add_routes(app, node, None)  # type: ignore[arg-type]
+    services = Services()
+    for service in (Addresses("ws://x", "http://x"), Drain(config.drain), Admins(config)):
+        services.add(service)
+    node: Any = SimpleNamespace(config=config, services=services, get=services.get)
+    app = quart_app(node, load_registry(), [add for subsystem in SUBSYSTEMS for add in subsystem.routes])
     described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     text = (ROOT / "docs" / "protocol.md").read_text()
     served = {

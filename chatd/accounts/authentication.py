@@ -28,6 +28,7 @@ class SignIn:
         self._keys = keys
         self._db = db
         self._failures = AddressLimits(config.limits.auth_failures_per_minute)
+        self.sign_ups = AddressLimits(config.limits.signups_per_minute)
 
     async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
         """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""

@@ -12,16 +12,17 @@ from typing import Annotated
 from msgspec import Meta
 
 from chatd.accounts import bans
-from chatd.accounts.authentication import digest
+from chatd.accounts.authentication import SignIn, digest
+from chatd.accounts.keys import Keyring
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
-from chatd.app.context import Ctx
+from chatd.app.context import Ctx, Node
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Row
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
@@ -69,12 +70,12 @@ class Tokens(Result, tag="auth.tokens"):
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
-    node.sign_ups.check(ctx.address)
+    node.get(SignIn).sign_ups.check(ctx.address)
     if not node.config.auth.anonymous:
         raise Refused("forbidden", "anonymous sign-up is switched off")
-    if tenant not in node.keys.tenants:
+    if tenant not in node.get(Keyring).tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
-    node.keys.check_mints(tenant)
+    node.get(Keyring).check_mints(tenant)
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
@@ -107,7 +108,7 @@ def refresh_end(ctx: Ctx) -> int:
 
 def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
     """The pair of a login whose refresh token is stored."""
-    access, expires_at = ctx.node.keys.mint(tenant, user, login, ctx.now)
+    access, expires_at = ctx.node.get(Keyring).mint(tenant, user, login, ctx.now)
     return Tokens(user=user, access_token=access, refresh_token=refresh, expires_in=(expires_at - ctx.now) // 1000)
 
 
@@ -122,7 +123,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
     node = ctx.node
-    node.sign_in.check_failures(ctx.address)
+    node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
     state = row["state"] if row is not None else "unknown"
     if row is not None and state == "rotated":
@@ -131,7 +132,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
         node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", credential=row["login"])
-    node.sign_in.note_failure(ctx.address)
+    node.get(SignIn).note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 
 
@@ -139,7 +140,7 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
     """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
-    limits, keys = ctx.node.config.limits, ctx.node.keys
+    limits, keys = ctx.node.config.limits, ctx.node.get(Keyring)
     new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
     return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
 
@@ -159,10 +160,10 @@ class AuthRefreshed(Result, tag="auth.refreshed"):
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
     """Refused `forbidden` for a token of somebody else."""
-    fresh = await ctx.node.sign_in.principal(ctx.address, token=cmd.token, now=ctx.now)
+    fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
-    await ctx.node.sign_in.check(fresh, ctx.address, ctx.now)
+    await ctx.node.get(SignIn).check(fresh, ctx.address, ctx.now)
     return [Renew(fresh), Reply(AuthRefreshed(expires_at=fresh.expires_at))]
 
 
@@ -205,9 +206,11 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
 
 
-async def sweep(db: Postgres, now: int, leeway: float) -> None:
+async def sweep(node: Node) -> bool:
     """Delete what has expired, until nothing is left. Revoked tokens stay for `leeway` seconds more: so long they are valid."""
+    db, now, leeway = node.db, node.clock(), node.config.auth.leeway
     await delete_all(db, SQL.sweep_refresh_tokens, now)
     await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
     await delete_all(db, SQL.sweep_tickets, now)
     await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS)
+    return False

@@ -5,8 +5,9 @@ through the same filters on a road of its own, where the hook is asked and a mes
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +20,21 @@ from chatd.core.text_forms import name_form, prose_form
 from chatd.core.turns import in_turns
 from chatd.wire.base import Command
 from chatd.wire.texts import Fields, TextKind, text_fields
+
+
+class TextFilter(Protocol):
+    """What a tenant does not want in texts that others read."""
+
+    def apply(self, text: str, path: str, *, may_mask: bool) -> Sliced[str]:
+        """The text, or the text with unwanted words masked. Raises Refused: `forbidden`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFilters:
+    """The filter of each tenant. A node has none when nothing is configured."""
+
+    of: Callable[[str], TextFilter]
+
 
 Change = Callable[[str, str], Sliced[str]]
 
@@ -63,9 +79,10 @@ def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sli
     if text and not form:
         raise Refused("bad_request", f"{path}: expected at least one visible character")
     yield
-    if node.screening is None or kind is TextKind.LOOKUP:
+    filters = node.services.find(TextFilters)
+    if filters is None or kind is TextKind.LOOKUP:
         return form
-    return (yield from node.screening.filter_of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY))
+    return (yield from filters.of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY))
 
 
 def each(value: Any, path: str, change: Change) -> Sliced[Any]:

@@ -2,58 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from msgspec import Struct, field, json
 
-from chatd.accounts.authentication import SignIn
-from chatd.accounts.keys import Keyring
 from chatd.app.audit_log import Actor
-from chatd.app.command_metrics import Meters
-from chatd.app.maintenance import Maintenance
-from chatd.app.rate_limits import AddressLimits, UserLimits
+from chatd.app.rate_limits import UserLimits
 from chatd.cluster.cluster import Cluster
-from chatd.conversations.log.writer import Journal
-from chatd.conversations.messages.screening import Screening
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.core.identity import Authority, Principal
+from chatd.core.services import Services
+from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.matching.aliases.aliases import Mask
-from chatd.matching.service import Matcher
-from chatd.presence.online_count import Headcount
-from chatd.presence.service import Presence
 from chatd.realtime.hub import Hub
-from chatd.uploads.blobs import Blobs
 from chatd.wire.base import Result
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This process: what it may use. Few fields on purpose."""
+    """The kernel of this process. What subsystems add to it is found in `services`, by its class."""
 
     config: Config
     health: Health
     db: Postgres
     redis: Redis
-    journal: Journal
     hub: Hub
-    matcher: Matcher
-    presence: Presence
-    headcount: Headcount
-    maintenance: Maintenance
     cluster: Cluster
-    blobs: Blobs
-    keys: Keyring
-    sign_in: SignIn
-    sign_ups: AddressLimits
-    limits: UserLimits
-    meters: Meters
+    services: Services
+    signals: Signals
     clock: Callable[[], int]
-    screening: Screening | None = None
+
+    def get(self, kind: type[T]) -> T:
+        """See `Services.get`."""
+        return self.services.get(kind)
 
 
 def no_session(_: Principal) -> None:
@@ -96,7 +84,7 @@ class Ctx(Struct):
 
     def take(self, cost: float) -> None:
         """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
-        self.node.limits.take(self.tenant, self.user, cost)
+        self.node.get(UserLimits).take(self.tenant, self.user, cost)
 
     @property
     def tenant(self) -> str:

@@ -10,11 +10,12 @@ from time import perf_counter
 
 import trio
 
+from chatd.app.command_metrics import Meters
 from chatd.app.command_texts import prepared
 from chatd.app.context import Ctx
 from chatd.app.effects import deliver
-from chatd.app.registry import Needs, Row
-from chatd.conversations import guards
+from chatd.app.rate_limits import UserLimits
+from chatd.app.registry import Guards, Needs, Row
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db.deadline import limit_statements
@@ -54,9 +55,9 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         limit.over()
     account = ACCOUNT.get()
     if account is not None and account.used_s:
-        ctx.node.limits.charge(account.tenant, account.user, account.used_s)
+        ctx.node.get(UserLimits).charge(account.tenant, account.user, account.used_s)
         account.used_s = 0.0
-    ctx.node.meters.commands[row.command].observe(perf_counter() - began)
+    ctx.node.get(Meters).commands[row.command].observe(perf_counter() - began)
 
 
 def answer_by(ctx: Ctx) -> float:
@@ -67,7 +68,7 @@ def answer_by(ctx: Ctx) -> float:
 
 
 def refuse(ctx: Ctx, refused: Refused) -> None:
-    ctx.node.meters.refusals[refused.code] += 1
+    ctx.node.get(Meters).refusals[refused.code] += 1
     if LOG.isEnabledFor(DEBUG):
         LOG.debug("refused", extra={"code": refused.code, "why": refused.message, "session": ctx.session})
     ctx.answer(error_of(refused))
@@ -82,8 +83,9 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         return
     ctx.take(row.cost)
     charge_to(ctx.tenant, ctx.user)
-    if row.needs is Needs.MEMBER:
-        await guards.check_member(ctx, getattr(command, "conversation"))  # noqa: B009
+    guard = ctx.node.get(Guards).by_need.get(row.needs)
+    if guard is not None:
+        await guard(ctx, command)
 
 
 def check_admin(ctx: Ctx) -> None:

@@ -1,16 +1,16 @@
 """Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
 
-from collections.abc import Callable
 from typing import Any
 
 import trio
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
 from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
+from chatd.core.signals import Signals
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
@@ -21,16 +21,22 @@ MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
 OVER = "The maintenance is over."
 
 
+class MaintenanceSwitched(Struct, frozen=True):
+    """Signal: maintenance has begun on this node, or is over."""
+
+    enabled: bool
+
+
 class Maintenance:
     """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
 
-    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster, pause: Callable[[bool], None]) -> None:
+    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster, signals: Signals) -> None:
         self.enabled = False
         self.message = MESSAGE
         self.retry_after: float | None = None
         self._db = db
         self._hub = hub
-        self._pause = pause
+        self._signals = signals
         self._looking = trio.Lock()
         cluster.on(control_messages.MaintenanceChanged, self.look)
         cluster.on_resync(self.look)
@@ -50,8 +56,8 @@ class Maintenance:
             before, self.enabled = self.enabled, bool(row and row["enabled"])
             if row is not None:
                 self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
-            self._pause(self.enabled)
             if self.enabled != before:
+                await self._signals.send(MaintenanceSwitched(self.enabled))
                 await self._hub.tell_everybody(self.notice())
 
     def notice(self) -> MaintenanceMode:

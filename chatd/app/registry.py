@@ -3,8 +3,6 @@
 The same rows feed the socket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +30,13 @@ class Needs(Enum):
     USER = "a signed-in user"
     MEMBER = "a member of `conversation`"
     ADMIN = "an admin of `tenant`"
+
+
+class Guards:
+    """What has to hold before a command is carried out, by what its row needs; subsystems add theirs."""
+
+    def __init__(self) -> None:
+        self.by_need: dict[Needs, Callable[[Ctx, Any], Awaitable[None]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,8 @@ def command(
     return mark
 
 
-def load(features: ModuleType) -> Registry:
-    """Collect what the modules of the package declare, in the order of their names."""
-    names = sorted(info.name for info in pkgutil.iter_modules(features.__path__))
-    modules = [importlib.import_module(f"{features.__name__}.{name}") for name in names]
+def load(modules: Iterable[ModuleType]) -> Registry:
+    """Collect the commands that these modules declare."""
     return Registry(commands=unique_rows(modules), events=declared_events())
 
 

@@ -19,6 +19,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.redis import Redis
 from chatd.operations.node_query_types import Answer
+from chatd.wire.base import Control
 
 T = TypeVar("T")
 # Seconds that nodes have to answer, and between two looks.
@@ -41,7 +42,7 @@ class Answers(Struct, Generic[T]):
     silent: dict[str, str]
 
 
-async def tell_nodes(config: Config, order: control_messages.Order) -> None:
+async def tell_nodes(config: Config, order: Control) -> None:
     """All nodes that run, of what is committed: it is done, whether they can be told or not."""
     async with redis_alone(config) as redis:
         try:

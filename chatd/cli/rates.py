@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.core.histogram import Histogram, total
-from chatd.operations.snapshot import Hub, Journal, Snapshot
+from chatd.operations.snapshot import Hub, JournalCounters, Snapshot
 
 
 class Latency(Struct):
@@ -78,7 +78,7 @@ def newborn(node: Snapshot) -> Snapshot:
     return replace(
         node,
         at=node.identity.started_at,
-        journal=Journal(0, 0, 0, 0, 0),
+        journal=JournalCounters(0, 0, 0, 0, 0),
         hub=Hub(0, 0, 0, 0, 0),
         refusals={},
         commands={},

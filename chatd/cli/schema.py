@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from chatd import __version__, features
-from chatd.app.registry import load
+from chatd import __version__
 from chatd.cli.common import AsJson, failures, print_json
 from chatd.cli.printing import out, say, styled
+from chatd.subsystems import load_registry
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.markdown import reference
@@ -30,7 +30,7 @@ def schema(
 
       chatd schema --write docs
     """
-    registry = load(features)
+    registry = load_registry()
     rows = list(registry.commands.values())
     if write is not None:
         for name, text in generated(rows, registry.events, __version__).items():

@@ -11,13 +11,13 @@ import typer
 from rich.panel import Panel
 
 from chatd import daemon
+from chatd.app.addresses import Addresses
 from chatd.cli.check import faults
 from chatd.cli.common import ConfigFile, failed, load_or_exit, run_async
 from chatd.cli.printing import err, out, say, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.core import log
 from chatd.core.config import Config
-from chatd.daemon import Addresses
 
 LOG = log.get(__name__)
 NEXT = """\

@@ -16,7 +16,7 @@ from chatd.core.ids import made_at
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.redis import Redis
-from chatd.operations.node_query_types import Moved, Trace
+from chatd.realtime.message_trace import Moved, Trace
 
 SQL = queries.load("trace")
 # Clocks of nodes may differ by as much when conversations are looked through.

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import trio
 
+from chatd.app.addresses import Addresses
 from chatd.app.listening import bound
 from chatd.core.config import Config
 from chatd.core.health import Condition
-from chatd.daemon import Addresses, CannotServe, end_with
+from chatd.daemon import CannotServe, end_with
 from chatd.db.embedded.select import open_servers, uses_embedded_postgres, uses_embedded_redis
 
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.

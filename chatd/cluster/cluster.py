@@ -19,7 +19,7 @@ from chatd.db.postgres import Postgres
 from chatd.matching.aliases.alias_store import NOBODY, Hidden, Veils
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, RawFrame, SharedFrame
-from chatd.wire.base import Event
+from chatd.wire.base import Control, Event
 
 LOG = log.get(__name__)
 # Seconds that other nodes have to say whether they know somebody.
@@ -35,6 +35,7 @@ class Cluster:
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
         self._hub = hub
         self._bus = bus
+        self._decode = control_messages.decoder().decode
         self._db = db
         self._clock = clock
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}
@@ -171,12 +172,12 @@ class Cluster:
         self.publish(control_messages.Doubtful(tenant, conversation))
         self.truth.doubt(tenant, conversation)
 
-    def publish(self, order: control_messages.Order) -> None:
+    def publish(self, order: Control) -> None:
         """To all other nodes."""
         if not self._bus.alone:
             self._bus.publish(control_messages.encode_order(order))
 
-    async def order(self, order: control_messages.Order) -> None:
+    async def order(self, order: Control) -> None:
         """To all nodes, this one included; for orders that have a handler (`on`)."""
         self.publish(order)
         await self._handlers[type(order)](order)
@@ -186,7 +187,7 @@ class Cluster:
     async def obey(self, data: bytes) -> None:
         """Carry out what another node has told."""
         hub = self._hub
-        match control_messages.decode_order(data):
+        match self._decode(data):
             case control_messages.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
                 after = hub.part_after(tenant, conversation, parts, rev) if parts else None
                 await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))

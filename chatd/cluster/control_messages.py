@@ -1,10 +1,10 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
 from collections.abc import Mapping, Sequence
+from typing import Union
 
 from msgspec import Raw, msgpack
 
-from chatd.matching.match_messages import ForPool
 from chatd.wire.base import Control
 
 
@@ -209,10 +209,17 @@ class PresenceShown(Control, array_like=True, tag="shown"):
     users: list[str]
 
 
-ForLookers = PresenceChanged | PresenceWritten | PresenceShown
-ForNodes = MaintenanceChanged | DrainNodes | CloseRange | Recount | Seek | Seen | WhoIsHere | TheseAreHere
 Question = AskHealth | AskSessions | AskKick | AskTrace
-ForAll = TellConversation | TellBehind | TellUser | Joined | Acquainted | Parted | Hushed | Doubtful | CloseUser
-Order = ForPool | ForNodes | ForLookers | Question | ForAll
-decode_order = msgpack.Decoder(Order).decode
 encode_order = msgpack.Encoder().encode
+
+
+def decoder() -> "msgpack.Decoder[Control]":
+    """For all control messages that are declared in modules of the server."""
+    kinds = sorted(
+        (kind for kind in declared_below(Control) if kind.__module__.startswith("chatd.")), key=lambda kind: kind.__name__
+    )
+    return msgpack.Decoder(Union[tuple(kinds)])  # noqa: UP007
+
+
+def declared_below(kind: type[Control]) -> list[type[Control]]:
+    return [found for below in kind.__subclasses__() for found in (below, *declared_below(below))]

@@ -8,9 +8,9 @@ from chatd.cluster import control_messages
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
-from chatd.matching.announcements import User
 from chatd.realtime.hub import Hub
 
+User = tuple[str, str]
 # Seconds that the others have to answer.
 PATIENCE = 2.0
 

@@ -2,8 +2,9 @@
 
 Whoever calls it need not be sure that anything is missing: looking twice does no harm.
 
-A resync looks at what was committed since a horizon (see `conversations/commands/sync`). It moves forward with each resync, and while all nodes
-are heard: what was committed `TOLD_WITHIN_S` ago has been published by then, so that a node that dies costs a short look.
+A resync looks at what was committed since a horizon (see `conversations/commands/sync`). It moves forward with each
+resync, and while all nodes are heard: what was committed `TOLD_WITHIN_S` ago has been published by then, so that a node
+that dies costs a short look.
 """
 
 from collections import deque
@@ -12,7 +13,6 @@ from contextlib import suppress
 
 import trio
 
-from chatd.conversations.events import SessionBehind
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.core.turns import each_in_turns
@@ -21,6 +21,7 @@ from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("truth")
 

@@ -3,7 +3,7 @@
 A client names an attachment, the server describes it: all that is said of an upload comes from the upload itself.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -70,3 +70,10 @@ class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="l
 
 
 Attachment = ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment
+
+
+def attachments_in(stored: Any) -> list[dict[str, Any]]:
+    """The attachments of a column: a value of another form, which other programs have stored, holds none."""
+    if not isinstance(stored, list):
+        return []
+    return [one for one in stored if isinstance(one, dict) and isinstance(one.get("type"), str)]

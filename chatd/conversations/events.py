@@ -57,7 +57,3 @@ class ConversationUpdate(Event, tag="conversation.update"):
 
     conversation: Conversation
     rev: Rev | UnsetType = UNSET
-
-
-class SessionBehind(Event, tag="session.behind"):
-    """Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`."""

@@ -11,7 +11,7 @@ from msgspec.structs import astuple, replace
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import Recount
-from chatd.conversations.events import ConversationUpdate, SessionBehind
+from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_of
 from chatd.core.errors import Refused
 from chatd.core.turns import each_in_turns
@@ -20,6 +20,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("recounts")
 MOST_WAITING = 10_000

@@ -212,8 +212,9 @@ class Connection:
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     """What every session of ours sets. Times in milliseconds.
 
-    The name ends with the id of the node: it tells the other nodes that this one can still commit (`cluster/peer_watch.py`). So the
-    server looks after sessions whose machine is gone: after half a minute they end, and with them the locks they hold.
+    The name ends with the id of the node: it tells the other nodes that this one can still commit
+    (`cluster/peer_watch.py`). So the server looks after sessions whose machine is gone: after half a minute they end,
+    and with them the locks they hold.
 
     A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
     that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import trio
 from trio_websocket import WebSocketConnection
 
-from chatd.app.command_metrics import BY_PEER
-from chatd.conversations.messages.typing import end_typing
+from chatd.accounts.authentication import SignIn
+from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.maintenance import Maintenance
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
@@ -16,6 +17,7 @@ from chatd.gateway.listener import House
 from chatd.gateway.session import Desk, Session
 from chatd.realtime.drain import Drain
 from chatd.realtime.pending_session import Arrival
+from chatd.realtime.signals import SessionClosed, SessionOpened
 from chatd.wire.codec import Codec
 
 LOG = log.get(__name__)
@@ -76,14 +78,14 @@ class Door:
                 token = in_query
             elif ticket is None:
                 raise Refused("unauthenticated", "`?token=` is off (auth.query_token); use a header, a subprotocol or `?ticket=`")
-        principal = await node.sign_in.principal(handshake.address, token=token, ticket=ticket, now=now)
+        principal = await node.get(SignIn).principal(handshake.address, token=token, ticket=ticket, now=now)
         penalty_s = self._desk.penalties.left((principal.tenant, principal.user), trio.current_time())
         if penalty_s:
             raise Refused("rate_limited", "a connection of yours was closed for flooding", retry_after=penalty_s)
         if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
-        await node.sign_in.enter(principal, handshake.address, now, arrival)
+        await node.get(SignIn).enter(principal, handshake.address, now, arrival)
         if node.hub.veils is not None and arrival.mask is not None:
             await node.hub.veils.refresh(*arrival.key, arrival.mask, now)
         return Guest(principal, codec, arrival)
@@ -95,8 +97,8 @@ class Door:
         with session.silent():
             await desk.node.hub.enter_most(session, guest.arrival)
         desk.node.hub.attach(session, guest.arrival)
-        desk.node.matcher.announcements.came(guest.arrival.key, guest.arrival.match, guest.arrival.heard)
-        session.greet(maintenance=self._drain.under_way or desk.node.maintenance.enabled)
+        desk.node.signals.send_sync(SessionOpened(guest.arrival))
+        session.greet(maintenance=self._drain.under_way or desk.node.get(Maintenance).enabled)
         LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = desk.wheel.schedule(0, session.beat)
         try:
@@ -111,9 +113,8 @@ class Door:
             hub.detach(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
-            desk.node.meters.closes[ending] += 1
-            if typing_in:
-                await end_typing(desk.node, session.tenant, session.user, typing_in)
+            desk.node.get(Meters).closes[ending] += 1
+            await desk.node.signals.send(SessionClosed(session.tenant, session.user, typing_in))
 
 
 def rejection(refused: Refused) -> Rejected:

@@ -17,7 +17,6 @@ from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import refuse, run_command
 from chatd.app.rate_limits import check
 from chatd.app.registry import Row
-from chatd.conversations.events import SessionBehind
 from chatd.core import log
 from chatd.core.errors import CLOSES, Close, Refused
 from chatd.core.identity import Principal
@@ -29,11 +28,11 @@ from chatd.gateway.listener import say_goodbye
 from chatd.gateway.penalties import Penalties
 from chatd.gateway.send_queue import Mark
 from chatd.matching.aliases.aliases import Mask
-from chatd.operations.node_query_types import SessionLine
+from chatd.realtime.subscriptions import SessionLine
 from chatd.realtime.timer_wheel import Wheel
 from chatd.wire.base import Command, Event, Result
 from chatd.wire.codec import BadBody, Codec, NotAFrame
-from chatd.wire.connection_events import Behind, Connected, ConnectionLimits, TokenExpiring
+from chatd.wire.connection_events import Behind, Connected, ConnectionLimits, SessionBehind, TokenExpiring
 from chatd.wire.frames import encode_frame
 
 LOG = log.get(__name__)

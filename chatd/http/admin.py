@@ -14,7 +14,6 @@ from typing import cast
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from chatd.app.audit_log import Actor
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import run_command
 from chatd.app.registry import Needs, Registry, Row
@@ -26,9 +25,6 @@ from chatd.http.asgi_guard import PEER
 from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
 from chatd.http.rest import Reader, asker, offered_token
-from chatd.moderation import reports
-from chatd.uploads.events import REPORT_FILE, OpenReportFile
-from chatd.uploads.routes import answer
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command, Result
 
@@ -40,7 +36,7 @@ View = Callable[[], Awaitable[Response]]
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
     """One route per command of admins."""
-    admins, names = Admins(node.config), own_names(node.config.http.admin_hosts)
+    admins, names = node.get(Admins), own_names(node.config.http.admin_hosts)
 
     @app.before_request
     async def check_host() -> Response | None:
@@ -54,7 +50,6 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Buildin
     for row in registry.commands.values():
         if row.needs is Needs.ADMIN:
             add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins, building))
-    add_route(app, REPORT_FILE, "admin.report.file", open_file(node, admins))
 
 
 def add_route(app: QuartTrio, path: str, name: str, view: View) -> None:
@@ -77,22 +72,6 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
             except Refused as refused:
                 return refused_answer(node, refused)
             return answer_of(results[0])
-
-    return view
-
-
-def open_file(node: Node, admins: Admins) -> View:
-    """The one route that answers with no result of a command."""
-    read = reader_of(OpenReportFile, node, admins)
-
-    async def view() -> Response:
-        try:
-            command, admin, _ = await read()
-            asked = cast(OpenReportFile, command)
-            actor = Actor(admin.tenant, admin.name, node.clock())
-            return await answer(node, await reports.find_file(node.db, actor, asked.report, asked.upload))
-        except Refused as refused:
-            return refused_answer(node, refused)
 
     return view
 

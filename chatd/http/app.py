@@ -1,7 +1,7 @@
 """The HTTP side, put together: commands, probes, the description of itself, and what errors look like."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from hypercorn.typing import ASGIFramework
@@ -12,19 +12,16 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 
 from chatd import __version__
+from chatd.app.addresses import Addresses
 from chatd.app.context import Node
 from chatd.app.registry import Registry
+from chatd.app.subsystem import AddRoutes
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.http import admin, cors, long_answers, rest
 from chatd.http.asgi_guard import Front
 from chatd.http.building import Building
 from chatd.http.responses import answer_of, json_response, refusal
-from chatd.operations import health, metrics
-from chatd.operations.snapshot import Watch
-from chatd.privacy import routes
-from chatd.realtime.drain import Drain
-from chatd.uploads import routes as uploads
 from chatd.wire.base import error_of
 from chatd.wire.reference.openapi import openapi
 
@@ -51,16 +48,13 @@ def no_url(rule: Rule, **values: object) -> NoReturn:
     raise NotImplementedError(f"no URL is built from {rule.rule}")
 
 
-def build_app(node: Node, registry: Registry, drain: Drain, socket_url: str, watch: Watch) -> ASGIFramework:
-    """The application for `serve_http`. `socket_url` is told to whoever comes to the wrong door."""
-    app = quart_app(node, registry, drain, socket_url)
-    metrics.add_routes(app, node, watch)
-    return Front(app, socket_url)
+def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> ASGIFramework:
+    """The application for `serve_http`; `routes` add those of the subsystems."""
+    return Front(quart_app(node, registry, routes), node.get(Addresses).socket)
 
 
-def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> QuartTrio:
+def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:
     app = QuartTrio("chatd", static_folder=None)
-    app.url_rule_class = Route
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
     # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
@@ -68,11 +62,10 @@ def quart_app(node: Node, registry: Registry, drain: Drain, socket_url: str) -> 
     app.url_map.strict_slashes = True
     building = Building(node.config)
     rest.add_routes(app, node, registry, building)
-    uploads.add_routes(app, node)
     admin.add_routes(app, node, registry, building)
-    routes.add_routes(app, node)
-    health.add_routes(app, node, drain, socket_url)
-    add_pages(app, registry, socket_url, node.config.uploads.public_url)
+    for add in routes:
+        add(app, node)
+    add_pages(app, registry, node.get(Addresses).socket, node.config.uploads.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)

@@ -5,6 +5,7 @@ import math
 import msgspec
 from quart import Response
 
+from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
 from chatd.core.errors import REFUSALS, Refused
 from chatd.matching.aliases.aliases import Mask
@@ -33,7 +34,7 @@ def answer_of(result: Result, mask: Mask | None = None) -> Response:
 
 def refused_answer(node: Node, refused: Refused) -> Response:
     """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
-    node.meters.refusals[refused.code] += 1
+    node.get(Meters).refusals[refused.code] += 1
     return answer_of(error_of(refused))
 
 

@@ -12,6 +12,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import UnsupportedMediaType
 
+from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
 from chatd.app.registry import Needs, Registry, Row
@@ -56,7 +57,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
                 ctx.began = request.scope["state"][PEER].read_at
                 limit_statements(answer_by(ctx))
                 if principal is not None:
-                    await node.sign_in.check(principal, address, ctx.now)
+                    await node.get(SignIn).check(principal, address, ctx.now)
                 await run_command(row, ctx, command)
             except Refused as refused:
                 return refused_answer(node, refused)
@@ -74,13 +75,13 @@ def asker(proxies: tuple[Network, ...]) -> str:
 async def identify(node: Node, address: str) -> Principal:
     """Who asks, when that credential still counts. Raises Refused: `unauthenticated`, `banned`, `rate_limited`."""
     who = await bearer(node, address)
-    await node.sign_in.check(who, address, node.clock())
+    await node.get(SignIn).check(who, address, node.clock())
     return who
 
 
 async def bearer(node: Node, address: str) -> Principal:
     """Who the token is of; `g.who` from then on. A cookie is never looked at."""
-    who = await node.sign_in.principal(address, token=offered_token(), now=node.clock())
+    who = await node.get(SignIn).principal(address, token=offered_token(), now=node.clock())
     g.who = who
     return who
 

@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
+from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
 from chatd.conversations.block_rules import avoided, lock_pair
 from chatd.core.errors import Refused
@@ -13,6 +14,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.matching.criteria import Accept, Asked, Ticket, read_asked
+from chatd.matching.service import Matcher
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
@@ -58,15 +60,15 @@ class MatchQueued(Result, tag="match.queued"):
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
     """Refused `conflict` for who is in a match or has no socket to be told by, `forbidden` by a filter of words or links."""
-    ctx.node.maintenance.check()
+    ctx.node.get(Maintenance).check()
     check_conditions(cmd.accept)
-    await ctx.node.matcher.check_connected(ctx.tenant, ctx.user)
+    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")
     accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
     asked = Asked("", tuple(dict.fromkeys(cmd.tags)), cmd.attributes, accept)
     ticket = await ticket_of(ctx, cmd.queue, asked)
-    ctx.node.matcher.find(ticket)
+    ctx.node.get(Matcher).find(ticket)
     return [Reply(queued(ctx, ticket, new=True))]
 
 
@@ -101,7 +103,7 @@ async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
         tenant=ctx.tenant,
         user=ctx.user,
         queue=queue,
-        since=ctx.node.matcher.clock(),
+        since=ctx.node.get(Matcher).clock(),
         tags=asked.tags,
         attributes=asked.attributes,
         accept=asked.accept,
@@ -117,7 +119,7 @@ async def shadow_of(ctx: Ctx) -> bool:
 
 
 def queued(ctx: Ctx, ticket: Ticket, *, new: bool) -> MatchQueued:
-    waiting, eta = ctx.node.matcher.line(ticket.tenant, ticket.queue, new=new)
+    waiting, eta = ctx.node.get(Matcher).line(ticket.tenant, ticket.queue, new=new)
     return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
 
 
@@ -128,7 +130,7 @@ class MatchStatus(Command, tag="match.status"):
 @command(MatchStatus, result=MatchQueued, refuses=("not_found",), http="GET /v1/match")
 async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
     """Refused `not_found` for who does not wait. Over REST only the node that has the socket is sure to know."""
-    ticket = ctx.node.matcher.ticket_of(ctx.tenant, ctx.user)
+    ticket = ctx.node.get(Matcher).ticket_of(ctx.tenant, ctx.user)
     if ticket is None:
         raise Refused("not_found", "you do not wait for anybody")
     return [Reply(queued(ctx, ticket, new=False))]
@@ -136,7 +138,7 @@ async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
 
 async def active(ctx: Ctx) -> Row | None:
     """The match the asker is in."""
-    return await ctx.node.matcher.meetings.active(ctx.tenant, ctx.user)
+    return await ctx.node.get(Matcher).meetings.active(ctx.tenant, ctx.user)
 
 
 def in_no_match() -> Refused:
@@ -163,7 +165,7 @@ class CancelMatch(Command, tag="match.cancel"):
 @command(CancelMatch, result=Ok, refuses=("not_found",), http="DELETE /v1/match")
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
     """Refused `not_found` for who does not wait."""
-    matcher = ctx.node.matcher
+    matcher = ctx.node.get(Matcher)
     ticket = matcher.ticket_of(ctx.tenant, ctx.user)
     other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
     if other or not matcher.cancel(ctx.tenant, ctx.user):
@@ -180,7 +182,7 @@ class ConfirmMatch(Command, tag="match.confirm"):
 @command(ConfirmMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/confirm")
 async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
     """Refused `not_found` for what was not proposed to the asker, or too late."""
-    if not ctx.node.matcher.confirm(ctx.tenant, ctx.user, cmd.match):
+    if not ctx.node.get(Matcher).confirm(ctx.tenant, ctx.user, cmd.match):
         raise Refused("not_found", "nothing to confirm")
     return [Reply(Ok())]
 
@@ -195,7 +197,7 @@ class LeaveMatch(Command, tag="match.leave"):
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx, cmd.ticket)
-    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
+    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
 
 
@@ -212,10 +214,10 @@ class SkipMatch(Command, tag="match.skip"):
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match, `conflict` for who has no socket to be told by."""
     row, asked = await the_match(ctx, cmd.ticket)
-    await ctx.node.matcher.check_connected(ctx.tenant, ctx.user)
-    await ctx.node.matcher.meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
+    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
+    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
     ticket = await ticket_of(ctx, row["queue"], asked)
-    ctx.node.matcher.find(ticket)
+    ctx.node.get(Matcher).find(ticket)
     return [Reply(Ok(ticket=ticket.id))]
 
 
@@ -234,7 +236,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
         ctx.node.cluster.reveal(ctx.tenant, row["users"])
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.matcher.meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
+    await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
     return [Reply(Ok())]
 
 
@@ -258,6 +260,6 @@ async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
     blocked, kept = await ctx.node.db.in_transaction(work)
     if blocked:
         # The block ends the match as well; whoever of the two comes first, nothing is kept.
-        await ctx.node.matcher.meetings.end(ctx.tenant, match, "left", session=ctx.session)
+        await ctx.node.get(Matcher).meetings.end(ctx.tenant, match, "left", session=ctx.session)
         raise in_no_match()
     return kept

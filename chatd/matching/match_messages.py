@@ -112,20 +112,3 @@ class MatchForget(Control, array_like=True, tag="match-forget"):
 
     tenant: str
     user: str
-
-
-ForPool = (
-    MatchFind
-    | MatchLeave
-    | MatchDrop
-    | MatchAvoid
-    | MatchHere
-    | MatchHeld
-    | MatchHandOver
-    | MatchConfirm
-    | MatchOwner
-    | MatchOver
-    | MatchNews
-    | MatchClosed
-    | MatchForget
-)

@@ -11,13 +11,16 @@ from collections.abc import Callable
 import trio
 from msgspec.structs import replace
 
+from chatd.app.maintenance import MaintenanceSwitched
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.liveness import RollCall
+from chatd.conversations.signals import UserBlocked
 from chatd.core.clock import steady
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
+from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.matching import match_messages
@@ -27,7 +30,9 @@ from chatd.matching.disconnects import Absences
 from chatd.matching.local_tickets import Tickets, user_of
 from chatd.matching.matches import Meetings
 from chatd.matching.pool_owner import Ownership
+from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
+from chatd.realtime.signals import SessionOpened
 
 # Seconds between two looks at tickets that were held for too long.
 TICK = 0.25
@@ -38,7 +43,9 @@ LOOK_EVERY, SETTLED, RETRY_S = 10.0, 2.0, 1.0
 class Matcher:
     """`run` it; `find` and its like may be called at any time. `clock` is that of tickets, which does not jump."""
 
-    def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, signals: Signals, clock: Callable[[], int]
+    ) -> None:
         self.clock = steady(clock)
         self.announcements = Announcements(db, hub, cluster)
         self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
@@ -54,6 +61,10 @@ class Matcher:
         hub.watch(self._watch)
         cluster.on_resync(self._resync)
         cluster.on_banned(self._ban)
+        signals.on_sync(SessionOpened, self._open)
+        signals.on(MaintenanceSwitched, self._pause)
+        signals.on(NodeLeaving, self._leave)
+        signals.on(UserBlocked, self._block)
         cluster.on(match_messages.MatchFind, self._obey_find)
         cluster.on(match_messages.MatchHere, self._obey_here)
         cluster.on(match_messages.MatchHeld, self._obey_held)
@@ -135,6 +146,10 @@ class Matcher:
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
             self._cluster.publish(match_messages.MatchHere(tenant, user))
+
+    def _open(self, signal: SessionOpened) -> None:
+        arrival = signal.arrival
+        self.announcements.came(arrival.key, arrival.match, arrival.heard)
 
     def _unkept(self, user: User) -> Ticket | None:
         """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
@@ -243,11 +258,18 @@ class Matcher:
 
     # --- its life -------------------------------------------------------------------------------------------------------
 
-    def pause(self, paused: bool) -> None:
-        """Nobody is paired while it is paused; tickets are kept."""
-        self.pool.pause(paused)
+    async def _pause(self, signal: MaintenanceSwitched) -> None:
+        """Nobody is paired during maintenance; tickets are kept."""
+        self.pool.pause(signal.enabled)
 
-    async def leave(self) -> None:
+    async def _block(self, signal: UserBlocked) -> None:
+        """End the match of the two, and never match them again."""
+        self.avoid(signal.tenant, signal.user, signal.blocked)
+        row = await self.meetings.active(signal.tenant, signal.user)
+        if row is not None and signal.blocked in row["users"]:
+            await self.meetings.end(signal.tenant, row["match"], "left")
+
+    async def _leave(self, _: NodeLeaving) -> None:
         """This node stops: another one may own the pool at once, and whoever comes to another one keeps their place."""
         self._leaving = True
         for ticket in self._tickets.all_held():

@@ -8,6 +8,7 @@ from msgspec import Struct
 from quart import Response
 from quart_trio import QuartTrio
 
+from chatd.app.addresses import Addresses
 from chatd.app.context import Node
 from chatd.core.errors import Refused
 from chatd.http.responses import json_response
@@ -84,8 +85,9 @@ def status_of(services: Mapping[str, Service]) -> str:
     return "ready" if all(service.status == "ready" for service in services.values()) else "degraded"
 
 
-def add_routes(app: QuartTrio, node: Node, drain: Drain, socket_url: str) -> None:
+def add_routes(app: QuartTrio, node: Node) -> None:
     """The probes."""
+    drain, socket_url = node.get(Drain), node.get(Addresses).socket
     readiness = Readiness(node, drain)
 
     @app.get("/healthz")

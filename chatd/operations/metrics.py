@@ -26,12 +26,12 @@ OF_PAGES = ("Origin", "Referer")
 FORWARDED = "x-forwarded-"
 
 
-def add_routes(app: QuartTrio, node: Node, watch: Watch) -> None:
+def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, token = parse_networks(node.config.gateway.trusted_proxies), node.config.metrics.token
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return refusal(proxies, token) or shown([watch.snapshot()], name_nodes=False)
+        return refusal(proxies, token) or shown([node.get(Watch).snapshot()], name_nodes=False)
 
     @app.get("/metrics/nodes")
     async def metrics_of_all() -> Response:

@@ -1,8 +1,8 @@
 """Questions of the command line to all nodes, and the answers.
 
-A question is an order on the bus (`announce` of `cluster/stream_entries`) with the id of a list in Redis; each node puts its answer
-there, as JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their own, so that the bus
-never waits for them, and are bounded: in number, in size, and in what may wait.
+A question is an order on the bus (`announce` of `cluster/stream_entries`) with the id of a list in Redis; each node
+puts its answer there, as JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their
+own, so that the bus never waits for them, and are bounded: in number, in size, and in what may wait.
 """
 
 import os
@@ -17,14 +17,19 @@ from msgspec import Raw
 from chatd import __version__
 from chatd.accounts.keys import token_keys
 from chatd.app.context import Node
+from chatd.app.maintenance import Maintenance
 from chatd.cluster import control_messages
+from chatd.conversations.log.writer import Journal
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.operations.node_query_types import Answer, Health, Sessions, Trace
+from chatd.matching.service import Matcher
+from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
+from chatd.realtime.message_trace import Trace
 from chatd.realtime.subscriptions import Session
+from chatd.uploads.blobs import Blobs
 
 LOG = log.get(__name__)
 
@@ -73,7 +78,7 @@ class Questions:
     async def run(self) -> None:
         """For ever. Whatever goes wrong with an answer, the node goes on."""
         with suppress(Refused):
-            self._uploads = await self._node.blobs.identity()
+            self._uploads = await self._node.get(Blobs).identity()
         async for question in self._waiting:
             try:
                 await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
@@ -99,15 +104,15 @@ class Questions:
 
     def _health(self) -> Health:
         node, bus = self._node, self._node.cluster.bus
-        hub, journal = node.hub.statistics(), node.journal.statistics()
+        hub, journal = node.hub.statistics(), node.get(Journal).statistics()
         return Health(
             version=__version__,
             at=node.clock(),
             process=os.getpid(),
             sessions=hub["sessions"],
             users=hub["users"],
-            owns_pool=node.matcher.pool.held,
-            mirror_stale=node.matcher.pool.is_stale,
+            owns_pool=node.get(Matcher).pool.held,
+            mirror_stale=node.get(Matcher).pool.is_stale,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
@@ -115,7 +120,7 @@ class Questions:
             journal_failures=journal["failures"],
             descriptors=open_descriptors(),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            maintenance=node.maintenance.enabled,
+            maintenance=node.get(Maintenance).enabled,
             secrets=self._secrets,
             uploads=self._uploads,
             failing={condition.name: condition.cause for condition in node.health.failing},

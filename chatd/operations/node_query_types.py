@@ -2,21 +2,7 @@
 
 from msgspec import Raw, Struct
 
-
-class SessionLine(Struct):
-    """One connection. `address` is the beginning of a keyed hash: the same for the same address, and no way back."""
-
-    id: str
-    tenant: str
-    user: str
-    codec: str
-    login: str
-    connected_at: int
-    active_at: int
-    queued_bytes: int
-    queued_frames: int
-    expires_at: int
-    address: str
+from chatd.realtime.subscriptions import SessionLine
 
 
 class Sessions(Struct):
@@ -24,42 +10,6 @@ class Sessions(Struct):
 
     total: int
     sessions: list[SessionLine]
-
-
-class Accepted(Struct):
-    """The node that a message came to. `session` is "" over REST; `batch` is how many messages were committed with it."""
-
-    session: str
-    at: int
-    committed_at: int
-    batch: int
-    rev: int
-
-
-class Told(Struct):
-    """Written to so many sessions of a node; `behind`: they were told that something is missing instead."""
-
-    at: int
-    sessions: int
-    behind: bool
-
-
-class Moved(Struct):
-    """The first receipts of a user that reach a message, as far as this node remembers."""
-
-    user: str
-    delivered_at: int
-    read_at: int | None
-
-
-class Trace(Struct):
-    """What a node knows of a message. `published_at` is 0 when the bus was too far behind and dropped it."""
-
-    accepted: Accepted | None = None
-    order: int | None = None
-    published_at: int | None = None
-    told: Told | None = None
-    receipts: list[Moved] = []
 
 
 class Health(Struct):

@@ -12,7 +12,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from chatd import __version__
+from chatd.app.addresses import Addresses
+from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
+from chatd.app.maintenance import Maintenance
+from chatd.conversations.log.writer import Journal
 from chatd.core.histogram import Histogram
 from chatd.matching.service import Matcher
 from chatd.operations.process import Meter, Process
@@ -66,7 +70,7 @@ class Bus(Struct):
     waiting: int
 
 
-class Journal(Struct):
+class JournalCounters(Struct):
     """Batches and entries begun, messages that were committed, attempts that failed, entries that wait."""
 
     batches: int
@@ -100,7 +104,7 @@ class Snapshot(Struct, kw_only=True):
     gateway: Gateway
     hub: Hub
     bus: Bus
-    journal: Journal
+    journal: JournalCounters
     postgres: Pool
     match: Match
     timers: int
@@ -128,12 +132,12 @@ class Entrance(Protocol):
 class Watch:
     """Takes snapshots."""
 
-    def __init__(self, node: Node, wheel: Wheel, drain: Drain, entrance: Entrance, doors: tuple[str, str]) -> None:
-        pid, host = os.getpid(), socket.gethostname()
-        self._identity = Identity(node.cluster.name, host, pid, __version__, node.clock(), *doors)
+    def __init__(self, node: Node, entrance: Entrance) -> None:
+        pid, host, addresses = os.getpid(), socket.gethostname(), node.get(Addresses)
+        self._identity = Identity(node.cluster.name, host, pid, __version__, node.clock(), addresses.socket, addresses.http)
         self._node = node
-        self._wheel = wheel
-        self._drain = drain
+        self._wheel = node.get(Wheel)
+        self._drain = node.get(Drain)
         self._entrance = entrance
         self._process = Meter()
 
@@ -146,16 +150,16 @@ class Watch:
             gateway=Gateway(**self._entrance.statistics()),
             hub=Hub(**node.hub.statistics()),
             bus=Bus(**node.cluster.statistics()),
-            journal=Journal(**node.journal.statistics()),
+            journal=JournalCounters(**node.get(Journal).statistics()),
             postgres=Pool(**node.db.statistics()),
-            match=match_of(node.matcher),
+            match=match_of(node.get(Matcher)),
             timers=self._wheel.statistics()["timers"],
             process=self._process.read(),
-            refusals=dict(node.meters.refusals),
-            closes=dict(node.meters.closes),
+            refusals=dict(node.get(Meters).refusals),
+            closes=dict(node.get(Meters).closes),
             rejections={code: count for code, count in self._entrance.refused.items() if count},
-            commands={tag_of(kind): durations.copy() for kind, durations in node.meters.commands.items()},
-            commits=node.journal.commits,
+            commands={tag_of(kind): durations.copy() for kind, durations in node.get(Meters).commands.items()},
+            commits=node.get(Journal).commits,
             lag=self._wheel.lag.copy(),
             revocations=node.hub.revocations.seconds.copy(),
             unreadable=dict(node.redis.unreadable),
@@ -164,7 +168,7 @@ class Watch:
     def _state(self) -> str:
         if self._drain.announced:
             return "draining"
-        return "maintenance" if self._node.maintenance.enabled else "ready"
+        return "maintenance" if self._node.get(Maintenance).enabled else "ready"
 
 
 def match_of(matcher: Matcher) -> Match:

@@ -9,6 +9,8 @@ from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Needs, command
 from chatd.presence.events import PresenceState
 from chatd.presence.local_presence import User
+from chatd.presence.online_count import Headcount
+from chatd.presence.service import Presence
 from chatd.wire.base import Command, Id, Ok, Result
 
 # Of whom one session is told at most.
@@ -37,13 +39,13 @@ class PresenceStates(Result, tag="presence.states"):
 @command(WatchPresence, result=PresenceStates, cost=2, aliases=("users",))
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends it. Refused `bad_request` where there is no socket."""
-    return [Reply(PresenceStates(items=await ctx.node.presence.watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
+    return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
 
 
 @command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query", aliases=("users",))
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
-    ranks = await ctx.node.presence.ranks(named(ctx, cmd.users))
-    return [Reply(PresenceStates(items=await ctx.node.presence.sight.states(ctx.user, ranks)))]
+    ranks = await ctx.node.get(Presence).ranks(named(ctx, cmd.users))
+    return [Reply(PresenceStates(items=await ctx.node.get(Presence).sight.states(ctx.user, ranks)))]
 
 
 def named(ctx: Ctx, users: list[str]) -> list[User]:
@@ -59,7 +61,7 @@ class SetPresence(Command, tag="presence.set"):
 @command(SetPresence, result=Ok)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
     """Every session begins as online."""
-    ctx.node.presence.set(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
+    ctx.node.get(Presence).set(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
     return [Reply(Ok())]
 
 
@@ -86,5 +88,5 @@ class PresenceCount(Result, tag="presence.count"):
 )
 async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
     """In large groups the number may be ten seconds old."""
-    online, members = await ctx.node.headcount.count(ctx.tenant, cmd.conversation, ctx.user)
+    online, members = await ctx.node.get(Headcount).count(ctx.tenant, cmd.conversation, ctx.user)
     return [Reply(PresenceCount(online=online, members=members))]

@@ -1,9 +1,9 @@
 """Who is online, away or gone, on all nodes together.
 
-Each node writes what it knows of its own users to the board (presence/redis_store.py), under a lease, and tells the others what changes.
-Whoever is looked at here is the highest of what all nodes say. Nobody says goodbye for anybody: a session that ends is held for
-the grace, a node that ends for its lease, and both have time to be back. Only sessions that look are told, and only what they may
-know at that moment (presence/visibility.py).
+Each node writes what it knows of its own users to the board (presence/redis_store.py), under a lease, and tells the
+others what changes. Whoever is looked at here is the highest of what all nodes say. Nobody says goodbye for anybody: a
+session that ends is held for the grace, a node that ends for its lease, and both have time to be back. Only sessions
+that look are told, and only what they may know at that moment (presence/visibility.py).
 
 With Redis away those who are looked at stay what was known last; of all others what is known here counts.
 """
@@ -16,10 +16,12 @@ import trio
 
 from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
 from chatd.core.config import Presence as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
+from chatd.core.signals import Signals
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
@@ -28,6 +30,7 @@ from chatd.presence.local_presence import GONE, Attendance, User
 from chatd.presence.redis_store import Board, Dead
 from chatd.presence.visibility import Sight
 from chatd.presence.watchers import Lookers
+from chatd.realtime.drain import NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import Session
 
@@ -49,7 +52,14 @@ class Presence:
     """`run` it; everything else may be called at any time."""
 
     def __init__(
-        self, settings: Settings, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]
+        self,
+        settings: Settings,
+        db: Postgres,
+        redis: Redis,
+        hub: Hub,
+        cluster: Cluster,
+        signals: Signals,
+        clock: Callable[[], int],
     ) -> None:
         self._grace = settings.grace
         self._db = db
@@ -68,6 +78,8 @@ class Presence:
         self._must_look = False
         self._well_since = trio.current_time()
         hub.on_detach(self._detached)
+        signals.on_sync(VisibilityChanged, lambda signal: self.show_anew(signal.tenant, signal.users))
+        signals.on(NodeLeft, lambda _: self.leave())
         cluster.on_resync(self._look_soon)
         cluster.on(control_messages.PresenceChanged, self._obey_changed)
         cluster.on(control_messages.PresenceWritten, self._look_soon)

@@ -35,7 +35,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
         try:
             address = asker(proxies)
             who = await identify(node, address)
-            node.limits.take(who.tenant, who.user, 5)
+            node.get(UserLimits).take(who.tenant, who.user, 5)
             held().enter_context(slots.reserve(owners.of(who, address)))
             limits.take(who.tenant, who.user, 1)
             async with readers:

@@ -8,11 +8,21 @@ import math
 import random
 
 import trio
+from msgspec import Struct
 
 from chatd.core.config import Drain as Settings
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import Session
 from chatd.wire.connection_events import MaintenanceMode
+
+
+class NodeLeaving(Struct, frozen=True):
+    """Signal: this process lets nobody in any more; its sessions are still open."""
+
+
+class NodeLeft(Struct, frozen=True):
+    """Signal: all sessions of this process are closed."""
+
 
 MESSAGE = "The server is about to stop. You will be reconnected."
 BATCH = 100

@@ -13,7 +13,7 @@ import trio
 from chatd.core.clock import now_ms
 from chatd.matching.aliases.alias_store import Hidden, Veils
 from chatd.matching.aliases.aliases import Mask
-from chatd.operations.message_trace import Traces
+from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import Arrival
 from chatd.realtime.revocations import Revocation, Revocations
 from chatd.realtime.subscriptions import Audience, Fan, News, Session, SharedFrame, behind

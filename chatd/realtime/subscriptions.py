@@ -13,8 +13,7 @@ import trio
 from msgspec import Raw, Struct, msgpack
 
 from chatd.matching.aliases.aliases import Mask
-from chatd.operations.message_trace import Traces
-from chatd.operations.node_query_types import SessionLine
+from chatd.realtime.message_trace import Traces
 from chatd.wire.base import Event
 from chatd.wire.codec import Codec
 from chatd.wire.connection_events import Behind
@@ -23,6 +22,22 @@ from chatd.wire.connection_events import Behind
 WRITES_PER_TURN = 50
 MOST_HELD = 1000
 NOBODY: Mapping[str, int] = {}
+
+
+class SessionLine(Struct):
+    """One connection. `address` is the beginning of a keyed hash: the same for the same address, and no way back."""
+
+    id: str
+    tenant: str
+    user: str
+    codec: str
+    login: str
+    connected_at: int
+    active_at: int
+    queued_bytes: int
+    queued_frames: int
+    expires_at: int
+    address: str
 
 
 class Session(Protocol):

@@ -5,6 +5,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+from chatd.conversations.attachment_types import attachments_in
+
 Has = Literal["file", "link", "image"]
 HAS: tuple[Has, ...] = ("file", "link", "image")
 DAY = 86_400_000
@@ -38,13 +40,6 @@ def days(low: int, high: int) -> list[str]:
 def spans(low: int, high: int) -> list[str]:
     """The same in spans of 32 days."""
     return [f"@s{span}" for span in range(low // (SPAN * DAY), (high - 1) // (SPAN * DAY) + 1)]
-
-
-def attachments_in(stored: Any) -> list[dict[str, Any]]:
-    """The attachments of a column: a value of another form, which other programs have stored, holds none."""
-    if not isinstance(stored, list):
-        return []
-    return [one for one in stored if isinstance(one, dict) and isinstance(one.get("type"), str)]
 
 
 def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Any) -> list[str]:

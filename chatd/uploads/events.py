@@ -4,7 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Id, Millis, Result
 
 PATH = "/v1/uploads"
@@ -22,16 +21,3 @@ class Upload(Result, tag="upload"):
     width: int | None
     height: int | None
     created_at: Millis
-
-
-class OpenReportFile(AdminCommand, tag="admin.report.file"):
-    """The bytes of a file of a report: its picture, or what is attached to a message in it.
-
-    Answered with the bytes, as `GET /v1/uploads/{upload}` is. That it was opened is in the audit log.
-    """
-
-    report: Id
-    upload: Id
-
-
-REPORT_FILE = "/admin/report/file"

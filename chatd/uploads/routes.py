@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestTimeout
 
 from chatd.app.command_texts import judged
 from chatd.app.context import Node
+from chatd.app.rate_limits import UserLimits
 from chatd.core.addresses import parse_networks
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
@@ -24,7 +25,7 @@ from chatd.http.rest import asker, identify
 from chatd.http.slots import Owner, Owners
 from chatd.uploads import service
 from chatd.uploads.admission import Intake
-from chatd.uploads.blobs import BlobMissing
+from chatd.uploads.blobs import BlobMissing, Blobs
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.file_names import disposition, label
 from chatd.uploads.file_types import INLINE
@@ -48,7 +49,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     async def asked(cost: float) -> Principal:
         who = await identify(node, asker(proxies))
-        node.limits.take(who.tenant, who.user, cost)
+        node.get(UserLimits).take(who.tenant, who.user, cost)
         return who
 
     @app.post(PATH, endpoint="upload.create")
@@ -132,7 +133,7 @@ def headers_of(stored: Stored, etag: str) -> dict[str, str]:
 
 async def part_of(node: Node, stored: Stored, start: int, end: int) -> bytes:
     try:
-        return await node.blobs.read(stored.key, start, min(PART, end - start))
+        return await node.get(Blobs).read(stored.key, start, min(PART, end - start))
     except BlobMissing:
         raise service.missing() from None
 

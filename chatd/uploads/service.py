@@ -25,7 +25,7 @@ from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.unnest import columns_of
 from chatd.uploads import file_types, images
-from chatd.uploads.blobs import new_key
+from chatd.uploads.blobs import Blobs, new_key
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.image_headers import BadImage, TooLarge
 
@@ -119,7 +119,7 @@ async def keep(node: Node, who: Principal, payer: Payer, content: Content, name:
     row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
     await add(node, payer, row, size)
     try:
-        await node.blobs.put(key, content.data)
+        await node.get(Blobs).put(key, content.data)
     except Refused:
         await node.db.run(SQL.forget, who.tenant, id_)
         await payer.charge(node.db.run, -size, now)
@@ -174,7 +174,7 @@ async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
     """The bytes of what is marked as removed. May be done twice."""
-    await node.blobs.delete(key)
+    await node.get(Blobs).delete(key)
     await node.db.run(SQL.erased, tenant, upload)
 
 
@@ -220,3 +220,9 @@ class Sweep:
 
         for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])
+
+
+async def sweep(node: Node) -> bool:
+    """A bounded part of the walk; see `Sweep`."""
+    await node.get(Sweep).run(node.clock())
+    return False

@@ -56,3 +56,7 @@ class ScheduleFailed(Event, tag="schedule.failed"):
     conversation: Id
     client_id: ClientId
     code: str
+
+
+class SessionBehind(Event, tag="session.behind"):
+    """Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`."""

@@ -10,18 +10,18 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd import features
 from chatd.accounts.keys import WeakKey
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
 from chatd.app.dispatch import run_command
 from chatd.app.rate_limits import AddressLimits
-from chatd.app.registry import Needs, command, load
+from chatd.app.registry import Needs, command
 from chatd.core.config import Admin, Config, Tenant
 from chatd.core.errors import Refused
 from chatd.daemon import run
 from chatd.http import admin_tokens as admins_module
 from chatd.http.admin_tokens import Admins
+from chatd.subsystems import load_registry
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Error, Ok, Result
 from chatd.wire.codec import codecs
@@ -31,7 +31,7 @@ from tests.http.raw import Door
 from tests.support import Daemon, running
 
 __all__ = ["daemon"]
-ROWS = [row for row in load(features).commands.values() if row.needs is Needs.ADMIN]
+ROWS = [row for row in load_registry().commands.values() if row.needs is Needs.ADMIN]
 NAMES = [row.tag.removeprefix("admin.") for row in ROWS]
 
 
@@ -302,7 +302,7 @@ async def test_a_weak_token_is_not_served(config: Config, admins: dict[str, Admi
 
 async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
     """Neither codec knows one, and dispatch would refuse it, whoever came."""
-    registry = load(features)
+    registry = load_registry()
     for kind in codecs(registry.on_socket).values():
         assert not [tag for tag in kind._forms if tag.startswith("admin.")]
     async with daemon.person("ann", "json") as person, daemon.person("ben", "msgpack") as other:
@@ -314,9 +314,10 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
 
 
 async def test_dispatch_refuses_who_is_no_admin() -> None:
+    meters = Meters()
     for row in ROWS:
         answers: list[Result] = []
-        ctx = Ctx(SimpleNamespace(meters=Meters()), None, "", "", 0, answers.append)  # type: ignore[arg-type]
+        ctx = Ctx(SimpleNamespace(config=Config(), get=lambda kind: meters), None, "", "", 0, answers.append)  # type: ignore[arg-type]
         await run_command(row, ctx, AdminCommand())
         assert isinstance(answers[0], Error)
         assert answers[0].code == "unauthenticated"

@@ -10,9 +10,8 @@ import trio
 from msgspec import inspect
 from msgspec.structs import replace
 
-from chatd import features
-from chatd.app.registry import load
 from chatd.core.config import Config
+from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example, example_body, fields_of
@@ -21,7 +20,7 @@ from tests.support import NOBODY, Daemon, running
 from tests.wire_client import Raw
 
 LIMIT_S = 0.005
-COMMANDS = load(features).on_socket
+COMMANDS = load_registry().on_socket
 LONGEST = 15_000
 MOST_BYTES = 60_000
 frame = Raw.frame_of

@@ -19,20 +19,20 @@ import trio
 from msgspec import Struct, inspect
 from msgspec.structs import replace
 
-from chatd import features
-from chatd.app.registry import Needs, Row, load
+from chatd.app.registry import Needs, Row
 from chatd.client import Refused
 from chatd.core.config import Config, Match, Presence, Queue, Tenant
 from chatd.core.ids import UUID_PATTERN
 from chatd.db.postgres import Postgres
 from chatd.presence.commands import QueryPresence, WatchPresence
+from chatd.subsystems import load_registry
 from chatd.wire.base import Id
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
-ROWS = [row for row in load(features).commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+ROWS = [row for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
 # Anybody of the same tenant may name these: it is how people find each other.
 ANYBODYS = {
     ("conversation.open", "user"), ("conversation.create", "members"), ("member.add", "users"), ("user.block", "user"),

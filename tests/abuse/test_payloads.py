@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd import features
-from chatd.app.registry import load
 from chatd.core.errors import Refused
+from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import Codec, NotAFrame, codecs
 from tests.support import NOBODY, Daemon
 from tests.wire_client import Raw
 
-CODECS = codecs(load(features).on_socket)
+CODECS = codecs(load_registry().on_socket)
 MSGPACK, JSON = CODECS["chatd.v1.msgpack"], CODECS["chatd.v1.json"]
 DEPTH = 16
 SEND = {"t": "message.send", "conversation": NOBODY, "client_id": "x", "text": "hi"}

@@ -220,7 +220,7 @@ async def pretend(redis: Redis, change: Change) -> None:
         for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
             last = id_
             for order in DECODE(fields[b"b"]).orders:
-                question = control_messages.decode_order(order)
+                question = control_messages.decoder().decode(order)
                 if isinstance(question, control_messages.AskHealth):
                     health = msgspec.structs.replace(WELL, at=now_ms())
                     change(health)

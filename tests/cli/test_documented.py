@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
-from chatd import features
-from chatd.app.registry import load as load_registry
 from chatd.cli.main import COMMANDS, load
 from chatd.core.config import Config
+from chatd.subsystems import load_registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,7 +63,7 @@ def test_it_finds_what_is_not_there() -> None:
 
 def test_every_command_and_event_that_is_named_exists() -> None:
     """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as an act."""
-    registry = load_registry(features)
+    registry = load_registry()
     nouns = {tag.partition(".")[0] for tag in [*registry.events, *(row.tag for row in registry.commands.values())] if "." in tag}
     source = "".join(path.read_text() for path in [*(ROOT / "chatd").rglob("*.py"), *(ROOT / "sql").glob("*.sql")])
     sections = {section.name for section in fields(Config)}

@@ -19,7 +19,7 @@ from chatd.core.config import Config
 from chatd.core.histogram import Histogram
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.process import Process
-from chatd.operations.snapshot import Bus, Gateway, Hub, Identity, Journal, Match, Pool, Snapshot
+from chatd.operations.snapshot import Bus, Gateway, Hub, Identity, JournalCounters, Match, Pool, Snapshot
 from tests.cli.test_commands import chatd, environment
 from tests.node.test_roster import those_who
 from tests.support import Daemon
@@ -88,7 +88,7 @@ def snapshot(node: str, at: int, **fields: Any) -> Snapshot:
     """A node that has done nothing yet."""
     plain_one = Snapshot(
         identity=Identity(node, "host", 1, "1", 0, "ws://x", "http://x"), at=at, state="ready", gateway=Gateway(0, 0, 0),
-        hub=Hub(0, 0, 0, 0, 0), bus=Bus(0, 0, 0, 0, 0), journal=Journal(0, 0, 0, 0, 0), postgres=Pool(0, 0),
+        hub=Hub(0, 0, 0, 0, 0), bus=Bus(0, 0, 0, 0, 0), journal=JournalCounters(0, 0, 0, 0, 0), postgres=Pool(0, 0),
         match=Match(False, 0, []), timers=0, process=Process(0, 0.0, 0, 0, [0, 0, 0]), refusals={}, closes={}, rejections={},
         commands={}, commits=Histogram(), lag=Histogram(), revocations=Histogram(),
     )  # fmt: skip
@@ -110,8 +110,10 @@ def drawn(view: View) -> str:
 
 
 def test_rates_are_differences() -> None:
-    before = snapshot("a", 1000, journal=Journal(5, 5, 5, 0, 0), commands={"ping": noted(9, 9, 9)})
-    now = snapshot("a", 3000, journal=Journal(9, 9, 25, 0, 7), commands={"ping": noted(9, 9, 9, 0.0002, 0.0002), "x": noted(0.2)})
+    before = snapshot("a", 1000, journal=JournalCounters(5, 5, 5, 0, 0), commands={"ping": noted(9, 9, 9)})
+    now = snapshot(
+        "a", 3000, journal=JournalCounters(9, 9, 25, 0, 7), commands={"ping": noted(9, 9, 9, 0.0002, 0.0002), "x": noted(0.2)}
+    )
     view = view_of([before], [now])
     (line,) = view.nodes
     assert "1 nodes, 0 connections, 10.0 messages/s" in drawn(view)
@@ -130,7 +132,11 @@ def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone
 
 def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
     identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
-    numbers = {"hub": Hub(0, 0, 0, 7_654_000, 0), "gateway": Gateway(98_765, 0, 0), "journal": Journal(0, 0, 0, 0, 19_999)}
+    numbers = {
+        "hub": Hub(0, 0, 0, 7_654_000, 0),
+        "gateway": Gateway(98_765, 0, 0),
+        "journal": JournalCounters(0, 0, 0, 0, 19_999),
+    }
     text = drawn(view_of([], [snapshot("a", 1000, identity=identity, commits=noted(0.1, 3), **numbers)]))
     for number in ("7654000", "98765", "19999", "100/5000"):
         assert number in text

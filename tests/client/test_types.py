@@ -6,20 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatd import features
-from chatd.app.registry import load
 from chatd.client.commands import KINDS as ANSWERS
 from chatd.client.events import KINDS as EVENTS
 from chatd.client.timeline import Timeline
 from chatd.client.types import Calls
 from chatd.client.wire_base import Unknown, typed
+from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example
 from chatd.wire.reference.json_schema import all_events, always_sent, is_for_admins
 from tests.client.scripted import HELLO, message
 
-REGISTRY = load(features)
+REGISTRY = load_registry()
 ROWS = [row for row in REGISTRY.commands.values() if row.socket and not is_for_admins(row)]
 RESULTS = list(dict.fromkeys(row.result for row in ROWS))
 TOLD = all_events(REGISTRY.events)

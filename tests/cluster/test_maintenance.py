@@ -11,6 +11,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching.service import Matcher
+from chatd.wire.base import Control
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, eventually, operator
@@ -18,7 +19,7 @@ from tests.support import NOBODY, PATIENCE, eventually, operator
 __all__ = ["moderator"]
 
 
-async def order(config: Config, what: control_messages.Order, name: str) -> None:
+async def order(config: Config, what: Control, name: str) -> None:
     async with open_redis(config.redis) as redis:
         await announce(redis, name, control_messages.encode_order(what))
 

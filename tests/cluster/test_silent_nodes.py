@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trio
 
+from chatd.app.addresses import Addresses
 from chatd.core.config import Config
-from chatd.daemon import Addresses
 from tests.cluster.soak.fleet import Fleet, Node, open_fleet
 from tests.reply import Reply
 from tests.support import Daemon, Person, eventually

@@ -25,8 +25,9 @@ def prose_on_a_terminal(text: str) -> str:
 
 
 FORMS_OF_TEXT: list[Form] = [
-    *dict.fromkeys(FORMS.values()), text_forms.composed, emoji.canonical, label, text_folding.fold, text_folding.fold_loosely, tokenizer.fold,
-    link_filter.canonical_host, link_filter.readable, printing.printable, prose_on_a_terminal, settings.one_line, log.printable,
+    *dict.fromkeys(FORMS.values()), text_forms.composed, emoji.canonical, label, text_folding.fold, text_folding.fold_loosely,
+    tokenizer.fold, link_filter.canonical_host, link_filter.readable, printing.printable, prose_on_a_terminal, settings.one_line,
+    log.printable,
 ]  # fmt: skip
 # Controls, spaces and what looks like them, marks (one that NFC takes apart), jamo, what cannot be seen, halves of flags, digits.
 SPECIAL = (

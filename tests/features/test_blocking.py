@@ -7,12 +7,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd import features
-from chatd.app.registry import Needs, load
+from chatd.app.registry import Needs
 from chatd.client import Refused, sign_up
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.matching.matches import Meetings
+from chatd.subsystems import load_registry
 from chatd.wire.reference.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.features.test_groups import group
@@ -236,7 +236,7 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
     async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
         message = (await alice.send(conversation))["message"]
         await alice.call("user.block", user=bob.user)
-        commands = [row.command for row in load(features).commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+        commands = [row.command for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
         asked = [kind for kind in commands if "conversation" in kind.__struct_fields__]
         assert len(asked) > 30
         for kind in asked:

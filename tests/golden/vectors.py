@@ -9,15 +9,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from chatd import features
-from chatd.app.registry import load
+from chatd.subsystems import load_registry
 from chatd.wire.base import Command, Error
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.reference.examples import example
 from chatd.wire.reference.json_schema import all_events
 
 FILE = Path(__file__).with_name("vectors.json")
-REGISTRY = load(features)
+REGISTRY = load_registry()
 CODECS = codecs(REGISTRY.commands)
 COMMANDS: tuple[type[Command], ...] = tuple(REGISTRY.commands)
 RESULTS: tuple[type[Struct], ...] = tuple(dict.fromkeys([*(row.result for row in REGISTRY.commands.values()), Error]))

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects
-from chatd.app.registry import Needs, Registry, Row
+from chatd.app.registry import Guards, Needs, Registry, Row
 from chatd.core.config import Config
 from chatd.core.errors import Refused
+from chatd.core.services import Services
+from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
 from chatd.http.asgi_guard import Front
-from chatd.realtime.drain import Drain
 from chatd.wire.base import Command, Ok
 from tests.http.raw import Door, served
 from tests.support import NOBODY, Daemon, running
@@ -166,8 +168,11 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
 def app_with(handler: Any) -> Front:
     """An application with one command, which needs nobody."""
     row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False, False)
-    node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, meters=Meters())
-    return Front(quart_app(node, Registry({Try: row}, {}), Drain(Config().drain), "ws://x"), "ws://x")
+    services = Services()
+    for service in (Meters(), Addresses("ws://x", "http://x"), Admins(Config()), Guards()):
+        services.add(service)
+    node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
+    return Front(quart_app(node, Registry({Try: row}, {}), []), "ws://x")
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from chatd import __version__
 from chatd import daemon as daemon_module
+from chatd.app.addresses import Addresses
 from chatd.core.config import Config
 from chatd.core.health import Health
-from chatd.daemon import Addresses
 from chatd.db import migrations
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres

@@ -7,11 +7,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd import features
-from chatd.app.registry import Needs, Row, load
+from chatd.app.registry import Needs, Row
 from chatd.client import Refused
 from chatd.core.config import Config
 from chatd.core.errors import REFUSALS
+from chatd.subsystems import load_registry
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
@@ -19,7 +19,7 @@ from tests.files import PDF, stored
 from tests.http.raw import Door
 from tests.support import NOBODY, Answer, Daemon, Person, running
 
-ROWS = [row for row in load(features).commands.values() if row.http and row.needs is not Needs.ADMIN]
+ROWS = [row for row in load_registry().commands.values() if row.http and row.needs is not Needs.ADMIN]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
 # What has a test of its own: it needs somebody else, another time, or ends everything.
 APART = (*MATCHING, "me.erase", "message.schedule", "schedule.cancel", "schedule.edit")

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import trio
 
+from chatd.app.addresses import Addresses
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
-from chatd.daemon import Addresses
 from chatd.db.postgres import Postgres
 from chatd.http.long_answers import BOUNDS
 from tests.admins import ANN, administered, order

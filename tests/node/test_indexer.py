@@ -10,13 +10,14 @@ import pytest
 import trio
 
 from chatd.conversations.entities import Message
-from chatd.conversations.events import MessageUpdate, SessionBehind
+from chatd.conversations.events import MessageUpdate
 from chatd.core.config import PostgresSection
 from chatd.core.ids import uuid7
 from chatd.core.slices import finish
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.search import indexer as module
 from chatd.search.indexer import Indexer, entry_of
+from chatd.wire.connection_events import SessionBehind
 from tests.support import PATIENCE
 
 SENDER = str(UUID(int=9))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, RedisSection
 from chatd.core.ids import uuid7
+from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching import match_messages
@@ -21,6 +21,7 @@ from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool_events import Paired
 from chatd.matching.service import Matcher
 from chatd.realtime.hub import Hub
+from chatd.wire.base import Control
 from tests.conftest import Servers
 from tests.node.test_hub import Session, attach
 from tests.support import PATIENCE, eventually
@@ -39,7 +40,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
-        matcher = Matcher(Config(), db, redis, hub, cluster, now_ms)
+        matcher = Matcher(Config(), db, redis, hub, cluster, Signals(), now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
@@ -128,7 +129,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
 ) -> None:
     """The question of that node had nobody to answer it."""
     matcher, _ = started
-    told: list[control_messages.Order] = []
+    told: list[Control] = []
 
     async def somebody(tenant: str, user: str) -> bool:
         return True

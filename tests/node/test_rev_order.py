@@ -61,7 +61,10 @@ def check_order(connection: Connection) -> None:
 
 
 class OneConversation:
-    """A node: its hub, the part of the journal that delivers, and the repairs of `cluster/reconciler.py`. `rev` is what Postgres has."""
+    """A node: its hub, the part of the log that delivers, and the repairs of `cluster/reconciler.py`.
+
+    `rev` is what Postgres has.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self.rev = 0
@@ -175,7 +178,7 @@ class OneConversation:
             await self._pause()
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
-    # --- repairs, as in cluster/reconciler.py --------------------------------------------------------------------------------------
+    # --- repairs, as in cluster/reconciler.py -------------------------------------------------------------------------
 
     async def _read_rev(self) -> int:
         await self._pause()

@@ -75,6 +75,6 @@ class CloseUser(Control, array_like=True, tag="close"):
 
 def test_nodes_of_both_versions_understand_each_other() -> None:
     old = control_messages.encode_order(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
-    assert control_messages.decode_order(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
+    assert control_messages.decoder().decode(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
     new = control_messages.encode_order(control_messages.CloseUser("t", "u", "banned", None, 7))
     assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)

@@ -1,8 +1,7 @@
 """What a node remembers of messages: enough to say where and when, never more than its bound, never a text."""
 
-from chatd.operations.message_trace import Traces
-from chatd.operations.node_query_types import Accepted, Moved, Told
 from chatd.realtime.hub import Hub
+from chatd.realtime.message_trace import Accepted, Moved, Told, Traces
 from tests.node.test_hub import Session, attach, news
 
 

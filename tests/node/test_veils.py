@@ -9,14 +9,12 @@ import pytest
 import trio
 from msgspec import Raw, msgpack
 
-from chatd import features
+from chatd.app.command_metrics import Meters
 from chatd.app.effects import Reply, ToUser
-from chatd.app.registry import load
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.reconciler import Truth
-from chatd.conversations.events import SessionBehind
 from chatd.core.config import Config, Data, RedisSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
@@ -29,8 +27,10 @@ from chatd.matching.events import MatchEnded
 from chatd.operations.ping import Pong
 from chatd.presence.commands import PresenceStates
 from chatd.realtime.hub import Hub
+from chatd.subsystems import load_registry
 from chatd.wire.base import Error, Ok
 from chatd.wire.codec import Codec, codecs
+from chatd.wire.connection_events import SessionBehind
 from tests.conftest import Servers
 
 JSON = codecs([])["chatd.v1.json"]
@@ -155,8 +155,8 @@ async def test_while_nobody_can_say_who_is_hidden_there_is_no_answer(cluster: Cl
     async def refresh(*_: Any) -> None:
         raise Refused("unavailable")
 
-    veils, meters = SimpleNamespace(refresh=refresh), SimpleNamespace(refusals={"unavailable": 0})
-    node = SimpleNamespace(hub=SimpleNamespace(veils=veils), meters=meters)
+    veils, meters = SimpleNamespace(refresh=refresh), Meters()
+    node = SimpleNamespace(hub=SimpleNamespace(veils=veils), get=lambda kind: meters)
     ctx: Any = SimpleNamespace(node=node, tenant="t", user=ALICE, now=0)
     news = ToUser(ALICE, SessionBehind())
     answer, told = await middleware.hidden_in(ctx, Mask(), [Reply(PresenceStates(items=[])), news])
@@ -169,7 +169,7 @@ async def test_while_nobody_can_say_who_is_hidden_there_is_no_answer(cluster: Cl
 
 def test_only_numbers_need_not_be_looked_after() -> None:
     """An answer with anything else, but for a ticket, may hold the id of a user."""
-    silent = {row.result.__name__ for row in load(features).commands.values() if not middleware.can_name(row.result)}
+    silent = {row.result.__name__ for row in load_registry().commands.values() if not middleware.can_name(row.result)}
     assert silent == {"AuthRefreshed", "Erased", "MatchQueued", "Ok", "Pong", "PresenceCount", "Resolved", "Ticket"}
 
 

@@ -67,7 +67,7 @@ async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[by
     obeyed: list[bytes] = []
 
     async def obey(order: bytes) -> None:
-        obeyed.append(control_messages.encode_order(control_messages.decode_order(order)))
+        obeyed.append(control_messages.encode_order(control_messages.decoder().decode(order)))
 
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         one, other = Bus(redis, "one"), Bus(redis, "other")

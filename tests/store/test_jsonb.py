@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect, msgpack
 
-from chatd import features
-from chatd.app.registry import load
 from chatd.core.config import Config
 from chatd.db.jsonb import MAX_DEPTH, from_jsonb, to_jsonb
 from chatd.db.postgres import Postgres
+from chatd.subsystems import load_registry
 from chatd.wire.codec import tag_of
 from chatd.wire.validation import drop_sign_of_zero
 from tests.cluster.test_two_nodes import nodes
@@ -82,7 +81,7 @@ def holds_anything(form: inspect.Type) -> bool:
 
 
 def test_every_free_form_field_is_known_here() -> None:
-    kinds = load(features).on_socket
+    kinds = load_registry().on_socket
     found = {tag_of(kind) for kind in kinds if holds_anything(inspect.type_info(kind))}
     assert found <= FREE_FORM
 

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, inspect
 
-from chatd import features
-from chatd.app.registry import Needs, Row, load
+from chatd.app.registry import Needs, Row
+from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
 from chatd.wire.texts import NAME, TextKind, text_fields, undeclared
 from chatd.wire.times import time_fields
 
-ROWS = tuple(load(features).commands.values())
+ROWS = tuple(load_registry().commands.values())
 
 
 def open_fields(kind: type[Command]) -> list[str]:

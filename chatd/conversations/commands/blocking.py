@@ -12,13 +12,14 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Hush, Reply, ToUser, deliver
 from chatd.app.registry import command
 from chatd.conversations.block_rules import lock_pair
-from chatd.conversations.events import SessionBehind
 from chatd.conversations.read_model import page_of
+from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation
 from chatd.matching.aliases.middleware import met_ever
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
+from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("blocking")
 
@@ -40,9 +41,9 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
         raise Refused("not_found", "$.user: no such user") from None
     # The block is committed: first everything that cannot fail.
     await deliver(ctx, hush or [])
-    ctx.node.matcher.avoid(ctx.tenant, ctx.user, cmd.user)
-    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
-    await end_match(ctx, cmd.user)
+    signals = ctx.node.signals
+    await signals.send(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
+    await signals.send(UserBlocked(ctx.tenant, ctx.user, cmd.user))
     return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 
@@ -64,13 +65,6 @@ async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | N
     return await ctx.node.db.in_transaction(work)
 
 
-async def end_match(ctx: Ctx, user: str) -> None:
-    meetings = ctx.node.matcher.meetings
-    row = await meetings.active(ctx.tenant, ctx.user)
-    if row is not None and user in row["users"]:
-        await meetings.end(ctx.tenant, row["match"], "left")
-
-
 class UnblockUser(Command, tag="user.unblock"):
     """Take it back."""
 
@@ -83,7 +77,7 @@ async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     hush = await decide(ctx, cmd.user, SQL.remove)
     if hush is None:
         raise Refused("not_found", "$.user: not blocked")
-    ctx.node.presence.show_anew(ctx.tenant, [ctx.user, cmd.user])
+    await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
     return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
 
 

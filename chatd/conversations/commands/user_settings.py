@@ -9,13 +9,14 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Conversation, Notify
-from chatd.conversations.events import SessionBehind
 from chatd.conversations.quiet_hours import Quiet, is_zone
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_for
+from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.unnest import columns_of, slices
 from chatd.wire.base import Command, Id, Result
+from chatd.wire.connection_events import SessionBehind
 from chatd.wire.texts import PRIVATE
 from chatd.wire.times import Moment
 
@@ -87,7 +88,7 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     if cmd != SetUser():
         await ctx.node.db.run(SQL.set_user, ctx.tenant, ctx.user, cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
         if cmd.show_presence is not None:
-            ctx.node.presence.show_anew(ctx.tenant, [ctx.user])
+            await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user]))
         told = [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
     return [Reply(await settings_of(ctx)), *told]
 

@@ -11,7 +11,7 @@ from chatd.app.effects import ToConversation
 from chatd.conversations.entities import Json, Message
 from chatd.conversations.events import MessageNew, MessageUpdate, Why
 from chatd.conversations.log.transaction import Change
-from chatd.conversations.messages.screening import Draft
+from chatd.conversations.messages.screening import Draft, Screening
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL
@@ -71,4 +71,5 @@ async def screened(
 ) -> Draft:
     """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
     draft = Draft(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
-    return draft if ctx.node.screening is None else await ctx.node.screening.screen(draft)
+    screening = ctx.node.services.find(Screening)
+    return draft if screening is None else await screening.screen(draft)

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from chatd.app.context import Ctx
-from chatd.conversations.attachment_types import Attachment, AttachmentInput
+from chatd.conversations.attachment_types import Attachment, AttachmentInput, attachments_in
 from chatd.conversations.entities import Json
 from chatd.core.addresses import parse
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Row
-from chatd.search.facets import attachments_in
 from chatd.uploads.events import PATH
 
 SQL = queries.load("attachments")

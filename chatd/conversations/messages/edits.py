@@ -13,7 +13,6 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation, ToUser
 from chatd.app.registry import Needs, command
 from chatd.conversations.entities import Message
-from chatd.conversations.events import SessionBehind
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.messages.access import check_text, message_in, screened, told_update
 from chatd.conversations.messages.deletion import bury
@@ -26,6 +25,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
+from chatd.wire.connection_events import SessionBehind
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("edits")

@@ -6,9 +6,11 @@ from msgspec.structs import replace
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation, deliver
 from chatd.app.registry import command
+from chatd.conversations.attachment_types import attachments_in
 from chatd.conversations.entities import Json, Message
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.entries import Append, Appended
+from chatd.conversations.log.writer import Journal
 from chatd.conversations.messages.access import screened
 from chatd.conversations.messages.attachments import shown
 from chatd.conversations.messages.sending import Committed, Content, ack_of, is_known
@@ -16,7 +18,6 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
-from chatd.search.facets import attachments_in
 from chatd.wire.base import ClientId, Command, Id
 
 SQL = queries.load("forwarding")
@@ -68,7 +69,7 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
     attachments = to_jsonb(said.attachments) if said.attachments else None
     extra = to_jsonb({"forwarded": source.first})
     place = (ctx.tenant, cmd.conversation, ctx.user, cmd.client_id, uuid7(ctx.now))
-    await ctx.node.journal.append(Append(*place, said.text, attachments, None, None, extra), tell, ctx.began)
+    await ctx.node.get(Journal).append(Append(*place, said.text, attachments, None, None, extra), tell, ctx.began)
     return []
 
 

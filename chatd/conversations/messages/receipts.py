@@ -6,6 +6,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
 from chatd.app.registry import command
 from chatd.conversations.log.entries import Advanced, Receipt
+from chatd.conversations.log.writer import Journal
 from chatd.conversations.read_model import page_of, seen_message
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -91,7 +92,7 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
         await deliver(ctx, told)
 
     up_to = ctx.node.config.messages.receipts_up_to
-    await ctx.node.journal.append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
+    await ctx.node.get(Journal).append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
     return [Reply(Ok())]
 
 

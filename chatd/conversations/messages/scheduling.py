@@ -10,7 +10,6 @@ from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import Needs, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
-from chatd.conversations.events import SessionBehind
 from chatd.conversations.messages.scheduler import body_of, outgoing, readable
 from chatd.conversations.messages.sending import MessageText, Outgoing, check
 from chatd.conversations.read_model import page_of
@@ -19,6 +18,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
+from chatd.wire.connection_events import SessionBehind
 from chatd.wire.times import TIME
 
 SQL = queries.load("scheduling")

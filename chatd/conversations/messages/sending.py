@@ -12,8 +12,10 @@ from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInpu
 from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.entries import Append, Appended
+from chatd.conversations.log.writer import Journal
 from chatd.conversations.messages.access import check_text, screened
 from chatd.conversations.messages.attachments import resolve, shown
+from chatd.conversations.messages.screening import Screening
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -98,7 +100,7 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
         if not await is_known(ctx, out.client_id):
             raise
         said, out = Content(out.text, [], out.meta), msgspec.structs.replace(out, reply_to=None)
-    if ctx.node.screening is not None:
+    if ctx.node.services.find(Screening) is not None:
         draft = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
         said = msgspec.structs.replace(said, text=draft.text, attachments=draft.attachments, meta=draft.meta)
 
@@ -110,7 +112,7 @@ async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended],
         again = [Reply(ack)] if ack is not None else []
         await deliver(ctx, again if done.duplicate else [news])
 
-    return await ctx.node.journal.append(entry_of(ctx, out, said), tell, ctx.began)
+    return await ctx.node.get(Journal).append(entry_of(ctx, out, said), tell, ctx.began)
 
 
 async def check(ctx: Ctx, out: Outgoing) -> Content:

@@ -9,12 +9,12 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Message
-from chatd.conversations.events import SessionBehind
 from chatd.conversations.read_model import message_of, page_of
 from chatd.core.errors import Refused
 from chatd.core.ids import UUID
 from chatd.db import queries
 from chatd.wire.base import Command, Cursor, Id, Limit, Ok, Result
+from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("stars")
 CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})\.([0-9]{{1,18}})")

@@ -4,15 +4,15 @@ It is told to those who are members at that moment, and to nobody later: what ca
 it is told to nobody.
 """
 
-from collections.abc import Sequence
-
 import trio
 
-from chatd.app.context import Ctx, Node
+from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
+from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
 
 # Seconds after which a receiver forgets it, unless it is repeated.
@@ -84,12 +84,12 @@ async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
     return [Reply(Ok()), ToConversation(event.conversation, event, but=ctx.session, volatile=True)]
 
 
-async def end_typing(node: Node, tenant: str, user: str, conversations: Sequence[str]) -> None:
+async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
     """The connection on which a user typed has ended: tell the others, on all nodes."""
     with trio.CancelScope(shield=True):
-        for conversation in conversations:
-            event = TypingStopped(conversation=conversation, user=user)
-            await node.cluster.tell_conversation(tenant, conversation, event, volatile=True)
+        for conversation in signal.typing_in:
+            event = TypingStopped(conversation=conversation, user=signal.user)
+            await cluster.tell_conversation(signal.tenant, conversation, event, volatile=True)
 
 
 async def count(ctx: Ctx, conversation: str) -> int:

@@ -6,6 +6,7 @@ from functools import cache
 from msgspec import inspect
 from msgspec.structs import replace
 
+from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Row
@@ -59,7 +60,7 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
     try:
         await refresh(ctx, mask)
     except Refused as refused:
-        ctx.node.meters.refusals[refused.code] += 1
+        ctx.node.get(Meters).refusals[refused.code] += 1
         return [Reply(error_of(refused)) if isinstance(effect, Reply) else effect for effect in effects]
     return effects
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatd.core.ids import PYTHON_END, UUID_PATTERN
-from chatd.uploads.events import PATH, REPORT_FILE
+from chatd.uploads.events import PATH
 
 UUID = {"type": "string", "pattern": UUID_PATTERN.replace(PYTHON_END, "$")}
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -146,7 +146,7 @@ PING = {"live": {"type": "boolean"}, "url": TEXT, "sessions": {"type": "integer"
 ROUTES: dict[str, dict[str, Any]] = {
     PATH: {"post": UPLOAD},
     f"{PATH}/{{upload}}": {"get": DOWNLOAD},
-    REPORT_FILE: {"post": FILE_OF_REPORT},
+    "/admin/report/file": {"post": FILE_OF_REPORT},
     "/v1/me/export": {"get": EXPORT},
     "/": {
         "get": probe("server.welcome", "The version, and where everything is.", {"chatd": TEXT, "socket": TEXT, "openapi": TEXT})

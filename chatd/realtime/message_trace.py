@@ -10,11 +10,47 @@ conversations are made here, and are random enough to be one of a kind among all
 from collections import deque
 from collections.abc import Iterator
 
-from chatd.operations.node_query_types import Accepted, Moved, Told, Trace
+from msgspec import Struct
 
 MOST = 10_000
 # Of the receipts for one message, the first so many per answer.
 MOST_RECEIPTS = 1000
+
+
+class Accepted(Struct):
+    """The node that a message came to. `session` is "" over REST; `batch` is how many messages were committed with it."""
+
+    session: str
+    at: int
+    committed_at: int
+    batch: int
+    rev: int
+
+
+class Told(Struct):
+    """Written to so many sessions of a node; `behind`: they were told that something is missing instead."""
+
+    at: int
+    sessions: int
+    behind: bool
+
+
+class Moved(Struct):
+    """The first receipts of a user that reach a message, as far as this node remembers."""
+
+    user: str
+    delivered_at: int
+    read_at: int | None
+
+
+class Trace(Struct):
+    """What a node knows of a message. `published_at` is 0 when the bus was too far behind and dropped it."""
+
+    accepted: Accepted | None = None
+    order: int | None = None
+    published_at: int | None = None
+    told: Told | None = None
+    receipts: list[Moved] = []
 
 
 class Traces:

@@ -1,0 +1,31 @@
+"""Accounts: sign-up, credentials, bans of users, devices and addresses."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chatd.accounts import authentication, commands, idle_accounts, jwks
+from chatd.accounts.keys import Keyring
+from chatd.accounts.range_ban_sweep import RangeBans
+from chatd.app.context import Node
+from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem, background
+
+
+@asynccontextmanager
+async def open_accounts(node: Node) -> AsyncIterator[None]:
+    """The keys and sign-in. Raises WeakKey."""
+    keys = node.services.add(Keyring(node.config))
+    node.services.add(authentication.SignIn(node.config, keys, node.db))
+    await authentication.ensure_tenants(node.db, keys, node.clock())
+    async with background(node) as start:
+        start("signing keys", jwks.watch, keys)
+        start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)
+        yield
+
+
+ACCOUNTS = Subsystem(
+    name="accounts",
+    commands=(commands,),
+    jobs=(Job("expired logins", commands.sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
+    open=open_accounts,
+)

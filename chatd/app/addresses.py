@@ -1,0 +1,11 @@
+"""Where clients reach this process."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """URLs: `socket` of the WebSocket endpoint, `http` of the REST side."""
+
+    socket: str
+    http: str

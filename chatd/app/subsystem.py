@@ -1,0 +1,58 @@
+"""What a subsystem adds to the daemon, as one value.
+
+`chatd/subsystems.py` lists them all; nothing else names one. See docs/architecture.md.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import trio
+
+from chatd.app.context import Node
+from chatd.app.jobs import Job
+
+# Takes the Quart application, which this layer does not know.
+AddRoutes = Callable[[Any, Node], None]
+
+
+@asynccontextmanager
+async def nothing_to_open(node: Node) -> AsyncIterator[None]:
+    """The scope of a subsystem without services."""
+    yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subsystem:
+    """One folder of `chatd/`.
+
+    `commands`: the modules whose `@command` functions are collected.
+    `routes`: functions that add HTTP routes which are no commands.
+    `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
+    """
+
+    name: str
+    commands: tuple[ModuleType, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    routes: tuple[AddRoutes, ...] = ()
+    open: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_to_open
+
+
+class Start(Protocol):
+    """Starts a background service; see `Health.start`."""
+
+    def __call__(self, name: str, run: Callable[..., Awaitable[None]], *args: Any) -> None: ...
+
+
+@asynccontextmanager
+async def background(node: Node) -> AsyncIterator[Start]:
+    """A function that starts services in the background, each under the guard of `Health.keep`, until the block ends."""
+    async with trio.open_nursery() as nursery:
+
+        def start(name: str, run: Callable[..., Awaitable[None]], *args: Any) -> None:
+            node.health.start(nursery, name, run, *args)
+
+        yield start
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,20 @@
+"""What conversations tell other subsystems. See `core/signals`."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+
+class UserBlocked(Struct, frozen=True):
+    """`user` has blocked `blocked`. The block is committed."""
+
+    tenant: str
+    user: str
+    blocked: str
+
+
+class VisibilityChanged(Struct, frozen=True):
+    """Who may see the presence of these users may have changed: by a block, or by a setting."""
+
+    tenant: str
+    users: Sequence[str]

@@ -1,0 +1,66 @@
+"""Conversations: direct ones, groups, their members and everything that is said in them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from chatd.app.command_texts import TextFilters
+from chatd.app.context import Node
+from chatd.app.jobs import Job
+from chatd.app.registry import Guards, Needs
+from chatd.app.subsystem import Subsystem, background
+from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
+from chatd.conversations.guards import check_member
+from chatd.conversations.log.writer import open_journal
+from chatd.conversations.messages import (
+    commands,
+    deletion,
+    edits,
+    forwarding,
+    pins,
+    reactions,
+    receipts,
+    scheduler,
+    scheduling,
+    stars,
+    typing,
+)
+from chatd.conversations.messages.screening import open_screening
+from chatd.conversations.unread_counters import Recounts
+from chatd.realtime.drain import NodeLeft
+from chatd.realtime.signals import SessionClosed
+
+
+@asynccontextmanager
+async def open_conversations(node: Node) -> AsyncIterator[None]:
+    """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
+    async with (
+        open_journal(node.db, node.config.journal, node.cluster.tell_behind, node.health) as journal,
+        open_screening(node.config, node.db, node.clock) as screening,
+        background(node) as start,
+    ):
+        node.services.add(journal)
+        node.hub.commit_began = journal.began
+        node.signals.on(SessionClosed, partial(typing.end_typing, node.cluster))
+        node.signals.on(NodeLeft, lambda _: journal.flush())
+        if screening is not None:
+            node.services.add(screening)
+            node.services.add(TextFilters(screening.filter_of))
+        node.get(Guards).by_need[Needs.MEMBER] = check_member
+        start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
+        yield
+
+
+CONVERSATIONS = Subsystem(
+    name="conversations",
+    commands=(
+        *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
+        *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
+    ),
+    jobs=(
+        Job("scheduled messages", scheduler.send_due, 1),
+        Job("disappearing messages", deletion.expire, 2),
+        Job("retention", deletion.retain, 60),
+    ),
+    open=open_conversations,
+)

@@ -1,0 +1,34 @@
+"""The objects of one node, found by their class.
+
+A module that looks a class up imports it, so the layers contract decides which subsystem may use which.
+"""
+
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Services:
+    """One object for each class."""
+
+    def __init__(self) -> None:
+        self._by_class: dict[type[Any], Any] = {}
+
+    def add(self, service: T, kind: type[Any] | None = None) -> T:
+        """Make the object available under `kind`, or else its own class, and return it. Raises ValueError for a second one."""
+        kind = kind or type(service)
+        if kind in self._by_class:
+            raise ValueError(f"there is a {kind.__name__} already")
+        self._by_class[kind] = service
+        return service
+
+    def get(self, kind: type[T]) -> T:
+        """The object of this class. Raises LookupError when its subsystem is not open."""
+        service = self.find(kind)
+        if service is None:
+            raise LookupError(f"no {kind.__name__} is open")
+        return service
+
+    def find(self, kind: type[T]) -> T | None:
+        """The object of this class, or None when there is none."""
+        return self._by_class.get(kind)

@@ -1,0 +1,20 @@
+"""Matching: strangers who wait in queues, and the matches that they are brought into."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chatd.app.context import Node
+from chatd.app.subsystem import Subsystem, background
+from chatd.matching import commands
+from chatd.matching.service import Matcher
+
+
+@asynccontextmanager
+async def open_matching(node: Node) -> AsyncIterator[None]:
+    matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.signals, node.clock))
+    async with background(node) as start:
+        start("matcher", matcher.run, node.health)
+        yield
+
+
+MATCHING = Subsystem(name="matching", commands=(commands,), open=open_matching)

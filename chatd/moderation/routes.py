@@ -1,0 +1,50 @@
+"""The files of a report, for admins: a picture of a profile or group, and what is attached to a message in it."""
+
+from typing import cast
+
+from quart import Response
+from quart_trio import QuartTrio
+
+from chatd.app.audit_log import Actor
+from chatd.app.context import Node
+from chatd.core.errors import Refused
+from chatd.http.admin import View, add_route, reader_of
+from chatd.http.admin_tokens import Admins
+from chatd.http.responses import refused_answer
+from chatd.moderation.reports import find_file
+from chatd.uploads.routes import answer
+from chatd.wire.admin import AdminCommand
+from chatd.wire.base import Id
+
+PATH = "/admin/report/file"
+
+
+class OpenReportFile(AdminCommand, tag="admin.report.file"):
+    """The bytes of a file of a report: its picture, or what is attached to a message in it.
+
+    Answered with the bytes, as `GET /v1/uploads/{upload}` is. That it was opened is in the audit log.
+    """
+
+    report: Id
+    upload: Id
+
+
+def add_routes(app: QuartTrio, node: Node) -> None:
+    if node.config.admins:
+        add_route(app, PATH, "admin.report.file", open_file(node))
+
+
+def open_file(node: Node) -> View:
+    """The one route that answers with no result of a command."""
+    read = reader_of(OpenReportFile, node, node.get(Admins))
+
+    async def view() -> Response:
+        try:
+            command, admin, _ = await read()
+            asked = cast(OpenReportFile, command)
+            actor = Actor(admin.tenant, admin.name, node.clock())
+            return await answer(node, await find_file(node.db, actor, asked.report, asked.upload))
+        except Refused as refused:
+            return refused_answer(node, refused)
+
+    return view

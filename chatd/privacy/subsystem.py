@@ -1,0 +1,8 @@
+"""Privacy: export and erasure of what is stored of a user."""
+
+from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem
+from chatd.privacy import commands, routes
+from chatd.privacy.erasure import erase_next
+
+PRIVACY = Subsystem(name="privacy", commands=(commands,), routes=(routes.add_routes,), jobs=(Job("erasure", erase_next, 2),))

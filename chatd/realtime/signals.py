@@ -1,0 +1,21 @@
+"""What the connections of this node tell other parts of the daemon. See `core/signals`."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from chatd.realtime.pending_session import Arrival
+
+
+class SessionOpened(Struct, frozen=True):
+    """A session is registered; nothing was sent to it yet. Sent without awaiting."""
+
+    arrival: Arrival
+
+
+class SessionClosed(Struct, frozen=True):
+    """A session is gone. `typing_in`: the conversations in which its user was typing on it."""
+
+    tenant: str
+    user: str
+    typing_in: Sequence[str]

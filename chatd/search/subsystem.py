@@ -1,0 +1,22 @@
+"""Search: an index of messages in Postgres, and queries of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chatd.app.context import Node
+from chatd.app.subsystem import Subsystem, background
+from chatd.search import commands
+from chatd.search.indexer import Indexer
+
+
+@asynccontextmanager
+async def open_search(node: Node) -> AsyncIterator[None]:
+    indexer = Indexer(node.db)
+    node.health.add(indexer.condition)
+    node.cluster.listener = indexer.note
+    async with background(node) as start:
+        start("search index", indexer.run)
+        yield
+
+
+SEARCH = Subsystem(name="search", commands=(commands,), open=open_search)

@@ -1,0 +1,29 @@
+"""Uploads: files that users attach, in a folder or in a bucket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chatd.app.context import Node
+from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem
+from chatd.uploads import commands, routes, service
+from chatd.uploads.blobs import Blobs
+from chatd.uploads.open import open_blobs
+
+
+@asynccontextmanager
+async def open_uploads(node: Node) -> AsyncIterator[None]:
+    """The store of the bytes. Raises BlobsError, OSError."""
+    async with open_blobs(node.config) as blobs:
+        node.services.add(blobs, Blobs)
+        node.services.add(service.Sweep(node))
+        yield
+
+
+UPLOADS = Subsystem(
+    name="uploads",
+    commands=(commands,),
+    routes=(routes.add_routes,),
+    jobs=(Job("unused uploads", service.sweep, 3600),),
+    open=open_uploads,
+)
