@@ -25,7 +25,12 @@ MAX_LINE_CHARACTERS = 100_000
 # A key: an escape sequence (ECMA-48, section 5.4), or one character. The beginning of a sequence is none until the rest arrives.
 SEQUENCE_START = r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|O)?\Z"
 KEY = re.compile(rf"\x1b\[[0-?]{{0,32}}[ -/]{{0,8}}[@-~]|\x1bO[@-~]|\x1b[^\[O\x1b]|(?!{SEQUENCE_START}).", re.DOTALL)
-LAST_WORD = re.compile(r"\S*\s*\Z")
+
+
+def without_last_word(text: str) -> str:
+    """The text without its last word and the spaces after it."""
+    text = text.rstrip()
+    return text[: len(text) - len(text.rsplit(maxsplit=1)[-1])] if text else ""
 
 
 class EndOfInput(Exception):
@@ -115,7 +120,7 @@ KEYS: dict[str, Callable[[str, str], tuple[str, str]]] = {
     "\x1b[3~": lambda before, after: (before, after[1:]),
     "\x15": lambda before, after: ("", after),
     "\x0b": lambda before, after: (before, ""),
-    "\x17": lambda before, after: (LAST_WORD.sub("", before, count=1), after),
+    "\x17": lambda before, after: (without_last_word(before), after),
     **dict.fromkeys(("\x01", "\x1b[H", "\x1bOH", "\x1b[1~"), lambda before, after: ("", before + after)),
     **dict.fromkeys(("\x05", "\x1b[F", "\x1bOF", "\x1b[4~"), lambda before, after: (before + after, "")),
     **dict.fromkeys(("\x02", "\x1b[D", "\x1bOD"), lambda before, after: (before[:-1], before[-1:] + after)),

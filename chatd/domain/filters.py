@@ -33,10 +33,9 @@ class WordFilter:
 
     def __init__(self, words: Iterable[str]) -> None:
         given = list(words)
-        checked_words = {checked(word) for word in given}
-        self._pattern = re.compile(pattern_of(checked_words))
+        self._pattern = re.compile(pattern_of({checked(word) for word in given}))
         # Characters of the longest match, and the one after it.
-        self._longest = max((len(word) + word.count(" ") * (MOST_BETWEEN - 1) for word in checked_words), default=0) + 1
+        self._longest = max((len(word) + word.count(" ") * (MOST_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
         # Words without a letter count as they are written.
         self._literal = {fold(word.strip()) for word in given if not has_letter(word)}
 

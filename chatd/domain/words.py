@@ -117,9 +117,14 @@ def slices_of(text: str) -> Iterator[str]:
 
 
 def fold_slice(text: str) -> str:
+    # What is removed may stand between characters that are one.
+    return composed(composed(text).translate(FOLDS))
+
+
+def composed(text: str) -> str:
     if HAS_COMBINED.search(text):
-        text = HAS_COMBINED.sub(lambda unit: unicodedata.normalize("NFKC", unit[0]), text)
-    return text.translate(FOLDS)
+        return HAS_COMBINED.sub(lambda unit: unicodedata.normalize("NFKC", unit[0]), text)
+    return text
 
 
 def tokens(text: str) -> list[str]:

@@ -316,7 +316,7 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
 async def test_dispatch_refuses_who_is_no_admin() -> None:
     for row in ROWS:
         answers: list[Result] = []
-        ctx = Ctx(SimpleNamespace(meters=Meters()), None, "", "", 0, answers.append)  # type: ignore[arg-type]
+        ctx = Ctx(SimpleNamespace(config=Config(), meters=Meters()), None, "", "", 0, answers.append)  # type: ignore[arg-type]
         await run_command(row, ctx, AdminCommand())
         assert isinstance(answers[0], Error)
         assert answers[0].code == "unauthenticated"
