@@ -106,11 +106,12 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health) -> A
     name = uuid7(now_ms())
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config)
-        hub, services, signals = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), Services(), Signals()
+        services, signals = Services(), Signals()
+        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
         async with open_cluster(name, hub, redis, db, health, introduction_s) as cluster, trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            services.add(Maintenance(db, hub, cluster, signals))
+            services.add(Maintenance(db, hub, cluster))
             services.add(UserLimits.of_commands(config.limits))
             services.add(Meters())
             services.add(Guards())

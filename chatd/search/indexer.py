@@ -23,6 +23,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from chatd.cluster.signals import EventSent
 from chatd.conversations.events import MessageNew, MessageUpdate
 from chatd.conversations.log.statements import NESTED
 from chatd.core import log
@@ -35,7 +36,6 @@ from chatd.db.postgres import ForeignKeyViolation, Postgres, Row
 from chatd.db.unnest import columns_of
 from chatd.search.facets import facets
 from chatd.search.tokenizer import tokens_in_slices
-from chatd.wire.base import Event
 from chatd.wire.connection_events import Behind
 
 LOG = log.get(__name__)
@@ -94,10 +94,10 @@ class Indexer:
         self._look_at = 0.0
         self._news = trio.Event()
 
-    def note(self, tenant: str, conversation: str, event: Event) -> None:
+    def note(self, signal: EventSent) -> None:
         """Something was told there, so it is committed. Of too many the round finds the rest."""
-        if isinstance(event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
-            self._fresh[tenant, conversation] = None
+        if isinstance(signal.event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
+            self._fresh[signal.tenant, signal.conversation] = None
             self._news.set()
 
     async def run(self) -> None:
