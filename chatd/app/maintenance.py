@@ -16,7 +16,7 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 from chatd.wire.connection_events import MaintenanceMode
 
-SQL = queries.load("maintenance")
+SQL = queries.load("app/maintenance")
 MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
 OVER = "The maintenance is over."
 

@@ -24,7 +24,7 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("truth")
+SQL = queries.load("cluster/truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3

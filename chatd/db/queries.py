@@ -1,4 +1,4 @@
-"""sql/<name>.sql as named statements: `SQL = load("messages")`, then `SQL.history_before`.
+"""sql/<name>.sql as named statements: `SQL = load("conversations/messages")`, then `SQL.history_before`.
 
 A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
 """
@@ -31,9 +31,15 @@ def folder() -> Path:
     return installed if installed.is_dir() else HERE.parent / "sql"
 
 
+def names() -> list[str]:
+    """Of all files, as `load` takes them."""
+    files = (path.relative_to(folder()) for path in folder().glob("*/*.sql"))
+    return sorted(str(path.with_suffix("")) for path in files if path.parts[0] != "migrations")
+
+
 @cache
 def load(name: str) -> Queries:
-    """The statements of sql/<name>.sql."""
+    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"."""
     path = folder() / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 

@@ -35,7 +35,7 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionRemoved
 
 LOG = log.get(__name__)
-SQL = queries.load("presence")
+SQL = queries.load("presence/presence")
 # Seconds between two looks at what has changed, and between two renewals of the lease.
 TICK, BEAT = 0.1, 2.0
 # A lease is as long as the grace, but not shorter.

@@ -39,7 +39,7 @@ from chatd.search.tokenizer import tokens_in_slices
 from chatd.wire.connection_events import Behind
 
 LOG = log.get(__name__)
-SQL = queries.load("search_index")
+SQL = queries.load("search/search_index")
 # What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
 # conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
