@@ -16,10 +16,12 @@ from trio_websocket import ConnectionClosed, connect_websocket_url
 from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
 from chatd.app.audit_log import Actor
+from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
+from chatd.subsystems import SUBSYSTEMS
 from tests.reply import Link, Reply
 
 PATIENCE = 10.0
@@ -247,13 +249,13 @@ async def eventually(holds: Callable[[], object], patience: float = PATIENCE) ->
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Daemon]:
+async def running(config: Config, subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> AsyncIterator[Daemon]:
     """A daemon in this process as long as the block lasts."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 
         async def serve() -> None:
-            await daemon_module.run(config, ready=send.send_nowait)
+            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems)
 
         nursery.start_soon(serve)
         with trio.fail_after(PATIENCE):

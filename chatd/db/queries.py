@@ -1,5 +1,7 @@
 """sql/<name>.sql as named statements: `SQL = load("messages")`, then `SQL.history_before`.
 
+A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
+
 A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
 """
 
@@ -32,9 +34,9 @@ def folder() -> Path:
 
 
 @cache
-def load(name: str) -> Queries:
-    """The statements of sql/<name>.sql."""
-    path = folder() / f"{name}.sql"
+def load(name: str, among: Path | None = None) -> Queries:
+    """The statements of <name>.sql in sql/, or in the folder `among`."""
+    path = (among or folder()) / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 
 

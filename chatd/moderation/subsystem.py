@@ -2,11 +2,12 @@
 
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.moderation import ban_commands, commands, report_admin_commands, reports, routes, user_admin_commands
+from chatd.moderation import ban_commands, commands, openapi, report_admin_commands, reports, routes, user_admin_commands
 
 MODERATION = Subsystem(
     name="moderation",
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
+    openapi=openapi.ROUTES,
     jobs=(Job("old reports", reports.sweep, 3600),),
 )
