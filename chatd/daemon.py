@@ -106,12 +106,13 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health, pack
     name = uuid7(now_ms())
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config)
-        hub, services, signals = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), Services(), Signals()
+        services, signals = Services(), Signals()
+        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
         cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages)
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            services.add(Maintenance(db, hub, cluster, signals))
+            services.add(Maintenance(db, hub, cluster))
             services.add(UserLimits.of_commands(config.limits))
             services.add(Meters())
             services.add(Guards())

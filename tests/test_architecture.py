@@ -88,19 +88,17 @@ def test_the_commented_configuration_is_fresh() -> None:
     assert (ROOT / "chatd.toml").read_text() == template({}), "stale: run `make schema`"
 
 
-def sql_files() -> list[str]:
-    return sorted(path.stem for path in queries.folder().glob("*.sql"))
-
-
-@pytest.mark.parametrize("name", sql_files())
+@pytest.mark.parametrize("name", queries.names())
 async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
     for statement in queries.load(name).statements.values():
         await db.within(lambda connection, sql=statement: connection.prepare(sql))
 
 
-@pytest.mark.parametrize("name", sql_files())
+@pytest.mark.parametrize("name", queries.names())
 def test_every_statement_is_used(name: str) -> None:
-    users = "".join(path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "journal")
+    users = "".join(
+        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/journal"
+    )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
 

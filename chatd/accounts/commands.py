@@ -26,7 +26,7 @@ from chatd.db.postgres import Row
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
-SQL = queries.load("auth")
+SQL = queries.load("accounts/auth")
 REFRESH_BYTES, TICKET_BYTES = 32, 24
 # The form of a refresh token: 32 bytes in base64url.
 REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")

@@ -35,7 +35,7 @@ from chatd.core.ids import is_uuid, uuid7
 from chatd.db import queries
 from chatd.privacy import erasure, export
 
-SQL = queries.load("users")
+SQL = queries.load("cli/users")
 
 app = typer.Typer(help="Add users, look at them, make tokens for them, export and erase them.", no_args_is_help=True)
 app.command()(strikes.strike)

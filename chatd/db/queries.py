@@ -1,4 +1,4 @@
-"""sql/<name>.sql as named statements: `SQL = load("messages")`, then `SQL.history_before`.
+"""sql/<name>.sql as named statements: `SQL = load("conversations/messages")`, then `SQL.history_before`.
 
 A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
 
@@ -33,10 +33,16 @@ def folder() -> Path:
     return installed if installed.is_dir() else HERE.parent / "sql"
 
 
+def names() -> list[str]:
+    """Of all files, as `load` takes them."""
+    files = (path.relative_to(folder()) for path in folder().glob("*/*.sql"))
+    return sorted(str(path.with_suffix("")) for path in files if path.parts[0] != "migrations")
+
+
 @cache
-def load(name: str, among: Path | None = None) -> Queries:
-    """The statements of <name>.sql in sql/, or in the folder `among`."""
-    path = (among or folder()) / f"{name}.sql"
+def load(name: str, root: Path | None = None) -> Queries:
+    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"; or of a file below the folder `root`."""
+    path = (root or folder()) / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 
 

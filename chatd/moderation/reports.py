@@ -16,7 +16,7 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import strikes
 from chatd.uploads.service import Stored
 
-SQL = queries.load("reports")
+SQL = queries.load("moderation/reports")
 UPHELD, DISMISSED = "upheld", "dismissed"
 
 

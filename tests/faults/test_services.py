@@ -31,15 +31,15 @@ STATEMENTS = {
         "create trigger no before insert or update on search_index for each row execute function no()",
         "drop function no() cascade",
     ),
-    "round send_due": (
+    "scheduled messages": (
         "alter table scheduled_messages rename column taken_until to elsewhere",
         "alter table scheduled_messages rename column elsewhere to taken_until",
     ),
-    "round erase_next": (
+    "erasure": (
         "alter table erasures rename column taken_until to elsewhere",
         "alter table erasures rename column elsewhere to taken_until",
     ),
-    "round retain": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
+    "retention": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
     "range bans": (
         "alter table bans rename column address_hash to elsewhere",
         "alter table bans rename column elsewhere to address_hash",
@@ -48,7 +48,7 @@ STATEMENTS = {
         "alter table logins rename column ended_at to elsewhere",
         "alter table logins rename column elsewhere to ended_at",
     ),
-    "sweep": (
+    "expired logins": (
         "alter table refresh_tokens rename column expires_at to elsewhere",
         "alter table refresh_tokens rename column elsewhere to expires_at",
     ),

@@ -13,7 +13,6 @@ from chatd.cluster.cluster import Cluster
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, RedisSection
 from chatd.core.ids import uuid7
-from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching import match_messages
@@ -40,7 +39,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
-        matcher = Matcher(Config(), db, redis, hub, cluster, Signals(), now_ms)
+        matcher = Matcher(Config(), db, redis, hub, cluster, now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
