@@ -18,6 +18,7 @@ from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
 from chatd.app.audit_log import Actor
 from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
 from chatd.core.clock import now_ms
@@ -253,7 +254,7 @@ def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
     """Daemons that start from now on have these periodic jobs only."""
     first, *others = SUBSYSTEMS
     subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
-    monkeypatch.setattr(daemon_module, "SUBSYSTEMS", subsystems)
+    monkeypatch.setattr("tests.support.SUBSYSTEMS", subsystems)
 
 
 def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
@@ -263,13 +264,13 @@ def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Daemon]:
+async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = None) -> AsyncIterator[Daemon]:
     """A daemon in this process as long as the block lasts."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 
         async def serve() -> None:
-            await daemon_module.run(config, ready=send.send_nowait)
+            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems or SUBSYSTEMS)
 
         nursery.start_soon(serve)
         with trio.fail_after(PATIENCE):

@@ -5,7 +5,7 @@ their `rev`, orders can be obeyed twice, and whoever missed one finds the truth 
 it likes.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import trio
@@ -31,12 +31,15 @@ ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`.
 
-    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
+    `packages`: where the messages between nodes are declared.
+    """
+
+    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int], packages: Iterable[str] = ("chatd",)) -> None:
         self._hub = hub
         self._bus = bus
-        self._decode = control_messages.decoder().decode
+        self._decode = control_messages.decoder(packages).decode
         self._db = db
         self._clock = clock
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}

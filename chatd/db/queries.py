@@ -1,5 +1,7 @@
 """sql/<name>.sql as named statements: `SQL = load("conversations/messages")`, then `SQL.history_before`.
 
+A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
+
 A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
 """
 
@@ -38,9 +40,9 @@ def names() -> list[str]:
 
 
 @cache
-def load(name: str) -> Queries:
-    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"."""
-    path = folder() / f"{name}.sql"
+def load(name: str, root: Path | None = None) -> Queries:
+    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"; or of a file below the folder `root`."""
+    path = (root or folder()) / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 
 

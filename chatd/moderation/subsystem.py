@@ -3,7 +3,7 @@
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.moderation import ban_commands, commands, report_admin_commands, reports, routes, user_admin_commands
+from chatd.moderation import ban_commands, commands, openapi, report_admin_commands, reports, routes, user_admin_commands
 
 
 async def sweep(node: Node) -> bool:
@@ -15,5 +15,6 @@ MODERATION = Subsystem(
     name="moderation",
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
+    openapi=openapi.ROUTES,
     jobs=(Job("old reports", sweep, 3600),),
 )

@@ -68,7 +68,7 @@ async def test_the_way_is_shown(daemon: Daemon) -> None:
 
 async def test_it_describes_itself(daemon: Daemon) -> None:
     description = (await daemon.rest("GET", "/openapi.json")).body
-    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__, daemon.addresses.http)))
+    assert description == json.loads(json.dumps(openapi(REGISTRY.description, __version__, daemon.addresses.http)))
 
 
 async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, redis: embedded_redis.Server) -> None:
