@@ -73,7 +73,7 @@ def components(rows: Iterable[Declared], events: Events, template: str, *more: t
     shapes = {shape.__name__ for shape in SHAPES.values()}
     for row in rows:
         schema = schemas[row.command.__name__]
-        schema["properties"] = narrowed(row.tag, schema["properties"])
+        schema["properties"] = narrowed(row.command, schema["properties"])
         schema.update(condition_of(row.command))
     for name, schema in schemas.items():
         if schema.get("additionalProperties") is False and name not in shapes:
