@@ -40,11 +40,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
 AlwaysJson = Annotated[bool, typer.Option("--json", help="It is always JSON.", hidden=True)]
 
 
-def load_or_exit(path: Path | None) -> Loaded:
-    """The configuration, with a secret; what is wrong with it goes to standard error."""
+def load_or_exit(path: Path | None, *, make: bool = True) -> Loaded:
+    """The configuration, with a secret; what is wrong with it goes to standard error. `make`: see `ensure_secrets`."""
     with failures():
         loaded = load(path, os.environ)
-        return replace(loaded, config=ensure_secrets(loaded.config))
+        return replace(loaded, config=ensure_secrets(loaded.config, make=make))
 
 
 @contextmanager
@@ -114,7 +114,15 @@ def checked_id(text: str) -> str:
 
 def operator(tenant: str) -> Actor:
     """Whoever gives the command, now, as the audit log says it."""
-    return Actor(tenant, getpass.getuser(), now_ms())
+    return Actor(tenant, account_name(), now_ms())
+
+
+def account_name() -> str:
+    """Of the account that gives the command. In a container a user id may have no account."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def moment(at: int | None) -> str:

@@ -1,13 +1,13 @@
 """What a command finds on this machine: folders that take files or do not, and ports that are free or taken, and by whom."""
 
 import errno
-import getpass
 import os
 import socket
 import tempfile
 from pathlib import Path
 
 from chatd.app.listening import open_listener
+from chatd.cli.common import account_name
 from chatd.cli.finding import Finding
 
 # Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
@@ -37,7 +37,7 @@ def folder_fix(error: OSError, folder: Path, setting: str) -> str:
         case errno.EROFS:
             return f"mount the file system for writing, {other}"
         case errno.EACCES | errno.EPERM:
-            return f"let {getpass.getuser()} write there: chown {getpass.getuser()} {folder}, {other}"
+            return f"let {account_name()} write there: chown {os.getuid()} {folder}, {other}"
         case errno.ENOTDIR:
             return f"it is a file, and has to be a folder: move it, {other}"
         case _:
