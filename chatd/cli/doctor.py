@@ -33,7 +33,7 @@ LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
 
 
 def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
-    """Say what is wrong with the system that runs, and how to mend it. Exit code 1 when something is.
+    """Check a running system: list every problem with a suggested fix. Exits 1 if there is one.
 
     [bold]Examples[/]
 
@@ -52,9 +52,9 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 
 def summary(findings: list[Finding]) -> str:
     states = [finding.state for finding in findings]
-    warned = f", {states.count('warn')} to look at" if "warn" in states else ""
+    warned = f", warnings: {states.count('warn')}" if "warn" in states else ""
     wrong = states.count("fail")
-    return (f"{wrong} of {len(findings)} are wrong" if wrong else f"all {len(findings)} are well") + warned
+    return (f"{wrong} of {len(findings)} checks failed" if wrong else f"all {len(findings)} checks passed") + warned
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
@@ -86,7 +86,7 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
     try:
         return await doctor_postgres.look(db, config, nodes)
     except Refused as refused:
-        return [Finding("Postgres", False, refused.message, "ask again; look at its log and its load", "postgres.server")]
+        return [Finding("Postgres", False, refused.message, "run this again; check its log and its load", "postgres.server")]
 
 
 async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
@@ -99,7 +99,7 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)
     except Refused as refused:
-        findings.append(Finding("Redis", False, refused.message, "ask again; look at its log and its load", "redis.server"))
+        findings.append(Finding("Redis", False, refused.message, "run this again; check its log and its load", "redis.server"))
         return 0
     findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
     return count(found)

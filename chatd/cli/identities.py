@@ -1,4 +1,4 @@
-"""Who `chatd chat` is, under each name that was used on this machine."""
+"""The identities of `chatd chat` on this machine, one per name."""
 
 import json
 import os
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class StateLost(Exception):
-    """Who this is could not be remembered."""
+    """The identity could not be stored."""
 
 
 def state_file(name: str) -> Path:
-    """Where the identity of `name` is kept; readable by its owner only."""
+    """The file of the identity `name`; only its owner can read it."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     safe = "".join(char if char.isalnum() else "_" for char in name)[:60]
     return Path(home) / "chatd" / f"{safe}.json"
@@ -25,7 +25,7 @@ def load_state(name: str) -> dict[str, Any]:
 
 
 def save_state(name: str, state: dict[str, Any]) -> None:
-    """Raises StateLost when there is no place for it."""
+    """Store an identity. Raises StateLost if the file cannot be written."""
     path = state_file(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -33,4 +33,4 @@ def save_state(name: str, state: dict[str, Any]) -> None:
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             json.dump(state, file)
     except OSError as error:
-        raise StateLost(f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a folder of yours") from error
+        raise StateLost(f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a writable folder") from error

@@ -17,10 +17,10 @@ from chatd.wire.reference.python_types import python_types
 
 def schema(
     json: AsJson = False,
-    write: Annotated[Path | None, typer.Option(help="Write all generated files into this folder.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write all generated files to this folder.")] = None,
     client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
 ) -> None:
-    """Print the protocol: everything a client has to know, generated from the code.
+    """Print the protocol reference, generated from the code.
 
     [bold]Examples[/]
 
@@ -30,20 +30,19 @@ def schema(
 
       chatd schema --write docs
     """
-    registry = load_registry()
-    rows = list(registry.commands.values())
+    description = load_registry().description
     if write is not None:
-        for name, text in generated(rows, registry.events, __version__).items():
+        for name, text in generated(description, __version__).items():
             with failures():
                 (write / name).write_text(text, encoding="utf8")
             out.print(styled(f"wrote {write / name}"))
     if client is not None:
         with failures():
-            client.write_text(python_types(rows, registry.events), encoding="utf8")
+            client.write_text(python_types(description), encoding="utf8")
         out.print(styled(f"wrote {client}"))
     if write is not None or client is not None:
         return
     if json:
-        print_json(json_schema(rows, registry.events))
+        print_json(json_schema(description))
     else:
-        say(reference(rows, registry.events), end="")
+        say(reference(description), end="")

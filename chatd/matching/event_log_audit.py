@@ -21,7 +21,7 @@ from chatd.matching.event_log import Mirror
 from chatd.matching.pool_events import Ended, Paired, Settled, Step
 
 LOG = log.get(__name__)
-SQL = queries.load("match_log")
+SQL = queries.load("matching/match_log")
 # Seconds between two questions which open matches have ended, and after one that failed; matches in one of them.
 CHECK_EVERY, TICK, PAGE = 5.0, 0.5, 500
 # Milliseconds after which a pair that the database does not know is no match any more.

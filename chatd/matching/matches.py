@@ -13,7 +13,7 @@ from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
 from chatd.matching.pool_events import Paired
 from chatd.wire.base import Event
 
-SQL = queries.load("matching")
+SQL = queries.load("matching/matching")
 # Users that are looked up in one statement.
 PAGE = 500
 

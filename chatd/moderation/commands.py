@@ -14,7 +14,7 @@ from chatd.db.postgres import Row
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.texts import PRIVATE
 
-SQL = queries.load("reports")
+SQL = queries.load("moderation/reports")
 HOUR, DAY = 3_600_000, 86_400_000
 
 

@@ -30,7 +30,7 @@ from chatd.uploads.events import PATH, Upload
 from chatd.uploads.image_headers import BadImage, TooLarge
 
 LOG = log.get(__name__)
-SQL = queries.load("uploads")
+SQL = queries.load("uploads/uploads")
 DAY = 86_400_000
 HOUR_MS = 3_600_000
 # How long the row of a removed file is kept, without name and bytes.

@@ -80,7 +80,7 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
             await alice.type("all here?")
             await bob.sees("alice: all here?")
             await alice.type("/to nobody-known")
-            await alice.sees("nobody-known is no user id, no name")
+            await alice.sees("nobody-known is not a user id, a name")
             await bob.type("a backslash \\[/] and :smile:")
             await alice.sees("bob: a backslash \\[/] and :smile:")
 

@@ -69,7 +69,7 @@ async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Con
         found = await said(away, "doctor")
         assert wrong(found) == {"redis.server"}
         for name in ("gateway", "http"):
-            assert "in use by a chatd that runs" in found[f"machine.port.{name}"].detail
+            assert "in use by a running chatd" in found[f"machine.port.{name}"].detail
         assert "nothing listens there" in found["redis.server"].fix
         ports = {f"machine.port.{name}" for name in ("gateway", "http")}
         assert ports <= wrong(await said(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
@@ -81,7 +81,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
         taken = replace(config, gateway=replace(config.gateway, port=port), http=replace(config.http, host="203.0.113.9"))
         gateway, http = await check.ports(taken, may_run=True)
     assert (gateway.ok, http.ok) == (False, False)
-    assert "which is no chatd" in gateway.fix
+    assert "which is not chatd" in gateway.fix
     assert "set http.host" in http.fix
     assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
 
@@ -318,8 +318,8 @@ def test_what_is_not_known_is_not_compared() -> None:
 def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding("a", True, "d"), Finding("b", True, "d", "look", "b", warn=True), Finding("c", False, "d", "mend", "c")]
     assert [finding.state for finding in findings] == ["ok", "warn", "fail"]
-    assert doctor.summary(findings) == "1 of 3 are wrong, 1 to look at"
-    assert doctor.summary(findings[:2]) == "all 2 are well, 1 to look at"
+    assert doctor.summary(findings) == "1 of 3 checks failed, warnings: 1"
+    assert doctor.summary(findings[:2]) == "all 2 checks passed, warnings: 1"
     check.report(findings, json=False)
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("ok   a", "warn b", "-> look", "FAIL c", "-> mend"))

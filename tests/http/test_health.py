@@ -68,7 +68,7 @@ async def test_the_way_is_shown(daemon: Daemon) -> None:
 
 async def test_it_describes_itself(daemon: Daemon) -> None:
     description = (await daemon.rest("GET", "/openapi.json")).body
-    assert description == json.loads(json.dumps(openapi(REGISTRY.commands.values(), __version__, daemon.addresses.http)))
+    assert description == json.loads(json.dumps(openapi(REGISTRY.description, __version__, daemon.addresses.http)))
 
 
 async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, redis: embedded_redis.Server) -> None:
@@ -111,7 +111,7 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
 async def test_a_background_service_that_fails_is_named(config: Config, moderator: Postgres) -> None:
     async with running(config) as daemon:
         await moderator.run("alter table erasures rename column taken_until to elsewhere")
-        assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["round erase_next"]}
+        assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["erasure"]}
         await moderator.run("alter table erasures rename column elsewhere to taken_until")
         await until(daemon, "ready", 2 * PATIENCE)
 

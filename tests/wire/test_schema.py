@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,20 +16,21 @@ from chatd.core.errors import CLOSES, REFUSALS
 from chatd.wire.base import Command, Event, Ok, Result
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.reference.conditions import ANY_JSON
+from chatd.wire.reference.description import Description
 from chatd.wire.reference.examples import example, example_body
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.markdown import reference
 from chatd.wire.reference.openapi import openapi
-from chatd.wire.reference.routes import ROUTES
 from chatd.wire.reference.typescript import typescript
 from tests.golden.vectors import COMMANDS, EVENTS, REGISTRY, RESULTS
 
-ROWS = list(REGISTRY.commands.values())
-SCHEMA = json_schema(ROWS, REGISTRY.events)
-OPENAPI = openapi(ROWS, "1.2.3")
-TEXT = reference(ROWS, REGISTRY.events)
-TYPES = typescript(ROWS, REGISTRY.events)
+DESCRIPTION = REGISTRY.description
+ROWS = DESCRIPTION.rows
+SCHEMA = json_schema(DESCRIPTION)
+OPENAPI = openapi(DESCRIPTION, "1.2.3")
+TEXT = reference(DESCRIPTION)
+TYPES = typescript(DESCRIPTION)
 ALL = [*COMMANDS, *RESULTS, *EVENTS]
 
 
@@ -76,9 +78,9 @@ def with_nothing_optional(kind: type[Struct]) -> Struct:
 
 
 def test_the_order_of_the_features_does_not_matter() -> None:
-    mixed = random.Random(1).sample(ROWS, len(ROWS))
+    mixed = tuple(random.Random(1).sample(ROWS, len(ROWS)))
     events = dict(random.Random(1).sample(list(REGISTRY.events.items()), len(REGISTRY.events)))
-    assert generated(mixed, events, "1") == generated(ROWS, REGISTRY.events, "1")
+    assert generated(replace(DESCRIPTION, rows=mixed, events=events), "1") == generated(DESCRIPTION, "1")
 
 
 def test_every_route_is_in_openapi() -> None:
@@ -87,10 +89,10 @@ def test_every_route_is_in_openapi() -> None:
         operation["operationId"]: (method, path) for path, at in OPENAPI["paths"].items() for method, operation in at.items()
     }
     # What is no command has been written by hand.
-    by_hand = {operation["operationId"] for at in ROUTES.values() for operation in at.values()}
+    by_hand = {operation["operationId"] for at in DESCRIPTION.routes.values() for operation in at.values()}
     for tag in by_hand:
         method, path = described.pop(tag)
-        assert OPENAPI["paths"][path][method] == ROUTES[path][method]
+        assert OPENAPI["paths"][path][method] == DESCRIPTION.routes[path][method]
     assert {"upload.create", "upload.get", "me.export", "admin.report.file", "server.readyz", "server.metrics"} <= by_hand
     assert {tag: f"{method.upper()} {path}" for tag, (method, path) in described.items()} == {
         t: r.http for t, r in declared.items()
@@ -185,7 +187,7 @@ def test_a_new_feature_needs_nothing_here() -> None:
         def handler(self) -> None:
             """Refused never."""
 
-    files = generated([Row()], {"told": Told}, "1")
+    files = generated(Description(rows=(Row(),), events={"told": Told}), "1")
     assert "### `lonely`" in files["protocol.md"]
     assert '{"t":"told","lists":[[1]]}' in files["protocol.md"]
     assert "  maybe?: string;" in files["chatd.d.ts"]

@@ -12,7 +12,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Ok, Result
 
-SQL = queries.load("pins")
+SQL = queries.load("conversations/pins")
 MOST = 100
 
 

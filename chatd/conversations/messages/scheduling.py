@@ -21,7 +21,7 @@ from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 from chatd.wire.times import TIME
 
-SQL = queries.load("scheduling")
+SQL = queries.load("conversations/scheduling")
 # Milliseconds.
 LONGEST = 366 * 86_400_000
 At = Annotated[int, Meta(ge=0, le=2**53 - 1, extra=TIME, description="Milliseconds since 1970 UTC, at most a year ahead")]
