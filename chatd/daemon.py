@@ -58,7 +58,6 @@ from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
-SWEEP_EVERY = 3600.0
 # Seconds that HTTP requests have after everything else is done.
 LAST_REQUESTS = 2.0
 # Seconds for the other nodes to say that they have heard of us, and to tell them what is still on its way to them.

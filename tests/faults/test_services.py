@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from chatd.accounts import range_ban_sweep
-from chatd.app import jobs
 from chatd.cluster import reconciler
 from chatd.conversations.messages import deletion
 from chatd.core.config import Config
@@ -19,7 +18,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.search import indexer
 from tests.cluster.test_bans import moderator
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, run_often, running
 
 __all__ = ["moderator"]
 ROOT = Path(__file__).parents[2]
@@ -64,9 +63,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
     monkeypatch.setattr(reconciler, "PATROL", 1)
     monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
-    monkeypatch.setattr("chatd.daemon.SWEEP_EVERY", 0.1)
-    for job in jobs.JOBS:
-        monkeypatch.setitem(jobs.JOBS, job, 0.1)
+    run_often(monkeypatch, 0.1)
 
 
 async def failing(daemon: Daemon) -> set[str]:

@@ -6,7 +6,6 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd import daemon as daemon_module
 from chatd.accounts import commands
 from chatd.accounts.authentication import digest
 from chatd.accounts.bans import hash_of
@@ -20,7 +19,7 @@ from chatd.matching.pool_events import Paired, Queued
 from tests.features.test_erasing import done, settled
 from tests.features.test_uploads import files
 from tests.files import PDF, stored
-from tests.support import PATIENCE, Daemon, Person, eventually, running
+from tests.support import PATIENCE, Daemon, Person, eventually, run_often, running
 
 __all__ = ["settled"]
 # What somebody has given to a group stays the group's: docs/privacy.md says so. Everything else of these words goes.
@@ -141,7 +140,7 @@ async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their device, their address, their file and its name; the id only where the documentation says so, in no form elsewhere."""
-    monkeypatch.setattr(daemon_module, "SWEEP_EVERY", 0.5)
+    run_often(monkeypatch, 0.5)
     device = "device-secret-" + "d" * 20
     settings = withholding_nothing(config)
     async with running(settings) as daemon, daemon.person(word("alias"), device=device) as alice, daemon.person("bob") as bob:
