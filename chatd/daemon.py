@@ -45,10 +45,10 @@ from chatd.gateway.admission import Admission
 from chatd.gateway.connection import Door, Guest
 from chatd.gateway.listener import Listener
 from chatd.gateway.session import Desk
-from chatd.http import starting
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
+from chatd.http.starting import starting_app
 from chatd.matching.aliases.alias_store import Veils
 from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
@@ -222,7 +222,7 @@ async def run(
         async with (
             # Around the server: the tasks of the connections use the database drivers, too.
             open_asyncio(),
-            open_http(starting.answer, doors.http, config, health) as http,
+            open_http(starting_app(doors.addresses.socket), doors.http, config, health) as http,
             open_kernel(config, doors.addresses, health, packages_of(subsystems)) as node,
             open_subsystems(node, subsystems),
         ):

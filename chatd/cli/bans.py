@@ -30,20 +30,20 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import is_uuid
 
-app = typer.Typer(help="Ban users, devices and addresses; look at bans and lift them.", no_args_is_help=True)
+app = typer.Typer(help="Ban users, devices and addresses; list and lift bans.", no_args_is_help=True)
 
 
 @app.command()
 def add(
     user: Annotated[str | None, typer.Argument(help="The user's id.")] = None,
-    address: Annotated[str | None, typer.Option(help="An address, or a range such as 203.0.113.0/24.")] = None,
-    devices: Annotated[bool, typer.Option("--devices", help="The devices of the user as well.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; for the audit log.")] = "",
-    lasts: Annotated[str | None, typer.Option("--for", help="How long, such as 30m, 12h or 7d; else for ever.")] = None,
+    address: Annotated[str | None, typer.Option(help="An IP address, or a range such as 203.0.113.0/24.")] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="Ban the user's devices as well.")] = False,
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "",
+    lasts: Annotated[str | None, typer.Option("--for", help="Duration, such as 30m, 12h or 7d. Default: permanent.")] = None,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
 ) -> None:
-    """Ban somebody. Their sockets are closed on every node at once, and their logins end.
+    """Ban a user or an address: close the connections on all nodes and end the user's logins.
 
     [bold]Examples[/]
 
@@ -52,7 +52,7 @@ def add(
       chatd bans add --address 203.0.113.0/24 --reason flood
     """
     if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
-        raise wrong("give the id of a user, or --address")
+        raise wrong("give either a user id or --address")
     run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
 
 
@@ -69,7 +69,7 @@ async def add_ban(
         else:
             assert user is not None
             say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
-            # From here the time counts until their sockets are closed.
+            # The metric chatd_revocation_seconds starts here.
             order = control_messages.CloseUser(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)
 
@@ -83,12 +83,12 @@ def hash_of(config: Config, address: str) -> bytes:
 
 @app.command("list")
 def list_bans(
-    every: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Include expired and lifted bans.")] = False,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """The bans that are in force, the latest first."""
+    """List the bans in force, newest first."""
     rows = run_async(find_bans, load_or_exit(config).config, tenant, not every)
     if as_json:
         print_json(rows)
@@ -113,9 +113,9 @@ async def find_bans(config: Config, tenant: str, in_force: bool) -> list[dict[st
 def lift(
     ban: Annotated[str, typer.Argument(help="The ban's id.")], tenant: TenantOption = "default", config: ConfigFile = None
 ) -> None:
-    """End a ban before its time."""
+    """Lift a ban before it expires."""
     if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
-        raise failed(f"there is no ban {ban} in force in tenant {tenant}")
+        raise failed(f"no ban {ban} is in force in tenant {tenant}")
 
 
 async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
@@ -125,7 +125,7 @@ async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
 
 @app.command()
 def audit(tenant: TenantOption = "default", config: ConfigFile = None, as_json: AlwaysJson = True) -> None:
-    """The latest acts of moderation, as JSON."""
+    """Print the latest entries of the audit log as JSON."""
     print_json(run_async(find_acts, load_or_exit(config).config, tenant))
 
 

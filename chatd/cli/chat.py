@@ -1,4 +1,4 @@
-"""chatd chat: a terminal client, for trying it."""
+"""chatd chat: a simple terminal client."""
 
 import json
 import secrets
@@ -31,17 +31,17 @@ from chatd.client.types import (
 from chatd.core.ids import is_uuid
 
 HELP = """\
-/to ID, NAME or TITLE: talk to somebody, or in a group   /list: conversations
-/group TITLE NAME ...: begin a group, a title of one word
-/history: the last messages   /react EMOJI: to the last message   /edit TEXT: your last message   /delete: your last message
-/me: who am I   /quit"""
+/to ID, NAME or TITLE: open a conversation   /list: list conversations
+/group TITLE NAME ...: create a group; the title is one word
+/history: show the last messages   /react EMOJI: react to the last message
+/edit TEXT, /delete: change or delete your last message   /me: show your user id   /quit"""
 
 
 def chat(
-    name: Annotated[str, typer.Option("--as", help="Who you are: each name is a user of its own on this machine.")] = "me",
-    to: Annotated[str | None, typer.Option(help="Whom to talk to: a user id, or a name used on this machine.")] = None,
-    http: Annotated[str, typer.Option(help="The HTTP door.")] = "http://127.0.0.1:8081",
-    url: Annotated[str | None, typer.Option(help="The WebSocket door; else the HTTP door is asked.")] = None,
+    name: Annotated[str, typer.Option("--as", help="Your name: each name is a separate user on this machine.")] = "me",
+    to: Annotated[str | None, typer.Option(help="Recipient: a user id, or a name used on this machine.")] = None,
+    http: Annotated[str, typer.Option(help="Base URL of the HTTP port.")] = "http://127.0.0.1:8081",
+    url: Annotated[str | None, typer.Option(help="WebSocket URL. Default: ask the HTTP port.")] = None,
 ) -> None:
     """Chat in the terminal. Two of these can talk to each other.
 
@@ -52,7 +52,7 @@ def chat(
       chatd chat --as bob --to alice
     """
     if not http.startswith(("http://", "https://")) or not (url or "ws://").startswith(("ws://", "wss://")):
-        raise wrong("--http is an address such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
+        raise wrong("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
     try:
         trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
@@ -108,15 +108,15 @@ class Terminal:
         try:
             groups = await groups_called(client, whom)
             if len(groups) > 1:
-                self._say(f"several groups are called {whom}; choose one by its id: {', '.join(group.id for group in groups)}")
+                self._say(f"several groups are named {whom}; choose one by id: {', '.join(group.id for group in groups)}")
             elif groups and load_state(whom):
-                self._say(f"{whom} is a person and a group; choose the person by user id, or the group by its id: {groups[0].id}")
+                self._say(f"{whom} is both a user and a group; choose the user by id, or the group by id: {groups[0].id}")
             else:
                 self._enter(groups[0] if groups else (await client.open(user_of(whom))).conversation)
         except Refused as refused:
             self._say(f"  {refused.message}")
         except Disconnected:
-            self._say("the connection broke; try again: /to " + whom)
+            self._say("the connection was lost; try again: /to " + whom)
 
     async def _begin_group(self, client: Client, title: str, *names: str) -> None:
         self._enter((await client.create([user_of(name) for name in names], title)).conversation)
@@ -157,14 +157,14 @@ class Terminal:
             except Refused as refused:
                 self._say(f"  {refused.message}")
             except Disconnected:
-                self._say("  the connection broke; try again")
+                self._say("  the connection was lost; try again")
 
     async def _read(self, client: Client, line: str) -> bool:
         """False to stop."""
         if line.startswith("/"):
             return await self._obey(client, *line.split(maxsplit=1))
         if line and self._current is None:
-            self._say("Nobody to talk to yet. " + HELP)
+            self._say("No conversation is open yet. " + HELP)
         elif line and self._current:
             ack = await client.send(self._current, line)
             self._last = self._own = ack.message
@@ -204,7 +204,7 @@ class Terminal:
             elif isinstance(event, MessageNew):
                 await self._take_message(client, event)
             elif isinstance(event, ClientState) and event.state != "connecting":
-                self._say("  connected" if event.state == "connected" else "  the connection is gone; trying again ...")
+                self._say("  connected" if event.state == "connected" else "  the connection was lost; reconnecting ...")
             elif getattr(event, "user", "") != client.user:
                 line = line_of(event, self._who)
                 if line is not None:
@@ -268,7 +268,7 @@ def user_of(whom: str) -> str:
     """The id behind an id, or a name. Raises Refused."""
     user = str(load_state(whom).get("user", whom)).lower()
     if not is_uuid(user):
-        raise Refused("not_found", f"{whom} is no user id, no name that was used on this machine and no title of a group")
+        raise Refused("not_found", f"{whom} is not a user id, a name used on this machine, or the title of a group")
     return user
 
 

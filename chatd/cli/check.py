@@ -44,10 +44,12 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 
 def check(
     config: ConfigFile = None,
-    show: Annotated[bool, typer.Option("--show", help="Print every setting with its source; secrets hidden.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the effective value and source of every setting; secrets are masked.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Say whether chatd would start, and if not, what to do. Exit code 1 when it would not.
+    """Run a pre-flight check: one line per item, with the fix for each failure. Exits 1 if chatd would not start.
 
     [bold]Examples[/]
 
@@ -57,7 +59,7 @@ def check(
 
       chatd check --json
     """
-    loaded = load_or_exit(config)
+    loaded = load_or_exit(config, make=False)
     if show:
         show_settings(loaded, json)
         return
@@ -93,7 +95,7 @@ def shown(finding: Finding) -> Any:
 def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
     """Whether a server has known holes."""
     said = releases.warning(kind, version)
-    detail = said or f"no known hole in {kind} {'.'.join(map(str, version))}"
+    detail = said or f"no known vulnerability in {kind} {'.'.join(map(str, version))}"
     return Finding(what, True, detail, f"update {kind}", code, warn=bool(said))
 
 
@@ -115,7 +117,7 @@ def settings(config: Config) -> Iterator[Finding]:
         Admins(config)
         yield Finding("keys", True, f"tenants: {', '.join(keys.tenants)}", code="settings.keys")
     except WeakKey as error:
-        fix = "run `chatd init`, or set what it names to 32 random bytes or more"
+        fix = "run `chatd init`, or set the named key to at least 32 random bytes"
         yield Finding("keys", False, str(error), fix, "settings.keys")
     if unknown := names_without_effect(config):
         yield Finding("names", False, "; ".join(unknown), "correct the names of these sections", "settings.names")
@@ -156,7 +158,7 @@ def faults(config: Config) -> list[str]:
 
 async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
     """`may_run`: a chatd that has them already is well. It is in any case where it runs on the folder of this configuration."""
-    may_run = may_run or (Path(config.data.dir).exists() and is_locked(Path(config.data.dir)))
+    may_run = may_run or is_locked(Path(config.data.dir))
     gateway, http = config.gateway, config.http
     return [
         await in_thread(port_finding, "gateway", gateway.host, gateway.port, gateway.path, may_run),
@@ -186,7 +188,7 @@ async def files(config: Config) -> Finding:
         async with open_blobs(config) as blobs:
             await blobs.delete(new_key())
     except (BlobsError, Refused) as error:
-        return Finding("uploads", False, str(error), "are endpoint, bucket, region and keys of [uploads] right?", "uploads")
+        return Finding("uploads", False, str(error), "check endpoint, bucket, region and keys in [uploads]", "uploads")
     return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}", code="uploads")
 
 
@@ -201,7 +203,7 @@ async def databases(config: Config) -> list[Finding]:
             open_redis(config.redis, url) as door,
         ):
             return [*await postgres(db, config), *await redis(door)]
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         return [no_servers(error)]
 
 
@@ -214,8 +216,8 @@ def redis_address(config: Config) -> Finding | None:
     return None
 
 
-def no_servers(error: EmbeddedError) -> Finding:
-    return Finding("embedded servers", False, str(error), "mend that, or set postgres.dsn and redis.url", "embedded.start")
+def no_servers(error: EmbeddedError | OSError) -> Finding:
+    return Finding("embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start")
 
 
 async def postgres(db: Postgres, config: Config) -> list[Finding]:
@@ -233,13 +235,13 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
     except OperatorError as error:
         return [Finding("Postgres", False, str(error), "correct postgres.dsn", "postgres.server")]
     kept = not durability or config.postgres.allow_unsafe_durability
-    todo = f"{len(pending)} to apply; serve or migrate does it" if pending else "up to date"
+    todo = f"{len(pending)} migrations to apply; `chatd serve` or `chatd migrate` applies them" if pending else "up to date"
     return [
         Finding(
             "Postgres",
             not problems,
             "; ".join(problems) or f"{version}",
-            "give postgres.dsn a database that is as it says",
+            "set postgres.dsn to a database that meets this requirement",
             "postgres.server",
         ),
         Finding("pooling", not pooling, pooling or "none: connections keep their sessions", NO_POOLER, "postgres.pooling"),
@@ -247,8 +249,8 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
         Finding(
             "durability",
             kept,
-            "; ".join(durability) or "what is committed survives a crash",
-            "see above, or postgres.allow_unsafe_durability",
+            "; ".join(durability) or "committed data survives a crash",
+            "turn these settings on, or set postgres.allow_unsafe_durability",
             "postgres.durability",
         ),
         Finding("schema", True, todo, code="postgres.schema"),

@@ -1,4 +1,4 @@
-"""Telling the nodes that run, and asking them. See `chatd/operations/node_queries.py` for those who answer."""
+"""Send control messages and queries to the running nodes. `chatd/operations/node_queries.py` answers the queries."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -49,7 +49,7 @@ async def tell_nodes(config: Config, order: Control) -> None:
             await announce(redis, uuid7(now_ms()), control_messages.encode_order(order))
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
-            warn(f"it is done, but the nodes could not be told: {why}. Without Redis they look by themselves, within ten seconds")
+            warn(f"done, but the nodes could not be notified: {why}. Without Redis they read it from Postgres within ten seconds")
 
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
@@ -88,7 +88,7 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
     try:
         found.nodes[answer.node] = Heard(msgspec.json.decode(answer.answer, type=kind), asked_at, now_ms())
     except msgspec.ValidationError:
-        found.silent[answer.node] = "an answer that this version cannot read"
+        found.silent[answer.node] = "its answer cannot be read by this version"
 
 
 def check_nodes(found: Answers[T]) -> None:
@@ -100,5 +100,7 @@ def check_nodes(found: Answers[T]) -> None:
 
 
 def no_node() -> typer.Exit:
-    """Say that no node runs; raise what comes back. All commands that ask the nodes say it like this."""
-    return failed("no node runs on this Redis and prefix; see redis.url and redis.prefix, or start one with `chatd serve`")
+    """Print that no node is running. Raise the returned exception."""
+    return failed(
+        "no node is running on this Redis and prefix; check redis.url and redis.prefix, or start one with `chatd serve`"
+    )

@@ -1,6 +1,6 @@
-"""What the commands share: the configuration, what people type, and failures that are told instead of thrown.
+"""Shared by the commands: loading the configuration, parsing arguments, and reporting expected failures.
 
-Exit codes: 0 done, 1 failed or would not start, 2 the command line or the configuration is wrong, 141 nobody reads the output.
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration, 141 the reader closed the output.
 """
 
 import getpass
@@ -32,51 +32,53 @@ LONGEST = 36_500 * 86_400
 EXPECTED = (OperatorError, Refused, OSError)
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration file; else CHATD_CONFIG, else ./chatd.toml.")
+    Path | None, typer.Option("--config", "-c", help="Configuration file. Default: CHATD_CONFIG, then ./chatd.toml.")
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 UserId = Annotated[str, typer.Argument(help="The user's id.", metavar="USER")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for scripts.")]
-AlwaysJson = Annotated[bool, typer.Option("--json", help="It is always JSON.", hidden=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+AlwaysJson = Annotated[bool, typer.Option("--json", help="The output is always JSON.", hidden=True)]
 
 
-def load_or_exit(path: Path | None) -> Loaded:
-    """The configuration, with a secret; what is wrong with it goes to standard error."""
+def load_or_exit(path: Path | None, *, make: bool = True) -> Loaded:
+    """Load the configuration and its secrets; exit with a message if it is invalid. `make`: see `ensure_secrets`."""
     with failures():
         loaded = load(path, os.environ)
-        return replace(loaded, config=ensure_secrets(loaded.config))
+        return replace(loaded, config=ensure_secrets(loaded.config, make=make))
 
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Expected failures become one clear message and an exit code; anything else is a bug, and shows itself."""
+    """Turn an expected failure into one message and an exit code. Any other exception is a bug and propagates."""
     try:
         yield
     except ConfigError as error:
-        err.print(styled(("The configuration is wrong:", "red"), f"\n{error}"))
+        err.print(styled(("Invalid configuration:", "red"), f"\n{error}"))
         raise typer.Exit(WRONG_USE) from None
     except EXPECTED as error:
         raise failed(f"{error}{cause_of(error)}") from None
     except ForeignKeyViolation as error:
         if not str(error).endswith("_tenant_fkey"):
             raise
-        raise failed("there is no such tenant in this database; `chatd serve` makes those of the configuration") from None
+        raise failed(
+            "this tenant does not exist in the database; `chatd serve` creates the tenants of the configuration"
+        ) from None
 
 
 def cause_of(error: BaseException) -> str:
-    """What a server, or the system, has said to a failure, if anything; clients are never told."""
+    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
     cause = error.__cause__ if isinstance(error, Refused) else None
     return f" ({str(cause) or type(cause).__name__})" if cause else ""
 
 
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run it in Trio; an expected failure deep in a nursery is told as if it stood alone."""
+    """Run an async function in Trio. An expected failure inside a nursery is reported like a single exception."""
     with failures():
         try:
             return trio.run(work, *args)
         except BaseExceptionGroup as group:
             error = only_one(group)
-        # Out here, so that it keeps its own cause, and a bug is shown once.
+        # Raised outside the handler, so that it keeps its own cause and a bug is shown once.
         raise error
 
 
@@ -91,44 +93,52 @@ def print_json(value: Any) -> None:
 
 
 def seconds_of(text: str) -> int:
-    """A time as people write it: 90s, 30m, 12h, 7d."""
+    """Parse a duration such as 90s, 30m, 12h or 7d."""
     if not re.fullmatch("[0-9]{1,10}[smhd]", text):
-        raise wrong(f"{text or 'nothing'} is no time: write 90s, 30m, 12h or 7d")
+        raise wrong(f"{text or 'an empty string'} is not a duration: write 90s, 30m, 12h or 7d")
     seconds = int(text[:-1]) * UNITS[text[-1]]
     if seconds > LONGEST:
-        raise wrong(f"{text} is too long: 36500d at most")
+        raise wrong(f"{text} is too long: the maximum is 36500d")
     return seconds
 
 
 def end_of(lasts: str | None) -> int | None:
-    """When what begins now and lasts so long is over, in milliseconds; None: never."""
+    """The end of a duration that starts now, in milliseconds; None means never."""
     return None if lasts is None else now_ms() + seconds_of(lasts) * 1000
 
 
 def checked_id(text: str) -> str:
-    """An id as somebody has typed it."""
+    """Check an id from the command line."""
     if not is_uuid(text):
-        raise wrong(f"{text} is no id")
+        raise wrong(f"{text} is not a valid id")
     return text
 
 
 def operator(tenant: str) -> Actor:
-    """Whoever gives the command, now, as the audit log says it."""
-    return Actor(tenant, getpass.getuser(), now_ms())
+    """The operating system account that runs the command, for the audit log."""
+    return Actor(tenant, account_name(), now_ms())
+
+
+def account_name() -> str:
+    """The account that runs the command. In a container a user id may have no account."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def moment(at: int | None) -> str:
-    """Milliseconds as people read them."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "for ever"
+    """Format a time in milliseconds."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "forever"
 
 
 def failed(message: str) -> typer.Exit:
-    """Say so; raise what comes back."""
+    """Print a failure. Raise the returned exception."""
     complain(message)
     return typer.Exit(FAILED)
 
 
 def wrong(message: str) -> typer.Exit:
-    """The same for a command line that cannot be meant."""
+    """Print a usage error. Raise the returned exception."""
     complain(message)
     return typer.Exit(WRONG_USE)

@@ -33,7 +33,7 @@ LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
 
 
 def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
-    """Say what is wrong with the system that runs, and how to mend it. Exit code 1 when something is.
+    """Check a running system: list every problem with a suggested fix. Exits 1 if there is one.
 
     [bold]Examples[/]
 
@@ -41,7 +41,7 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 
       chatd doctor --json | jq '.[] | select(.ok | not)'
     """
-    findings = run_async(examine, load_or_exit(config))
+    findings = run_async(examine, load_or_exit(config, make=False))
     check.report(findings, json)
     wrong = sum(not finding.ok for finding in findings)
     if not json:
@@ -52,9 +52,9 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 
 def summary(findings: list[Finding]) -> str:
     states = [finding.state for finding in findings]
-    warned = f", {states.count('warn')} to look at" if "warn" in states else ""
+    warned = f", warnings: {states.count('warn')}" if "warn" in states else ""
     wrong = states.count("fail")
-    return (f"{wrong} of {len(findings)} are wrong" if wrong else f"all {len(findings)} are well") + warned
+    return (f"{wrong} of {len(findings)} checks failed" if wrong else f"all {len(findings)} checks passed") + warned
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
@@ -73,7 +73,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
                 findings += [*await check.ports(config, may_run=True), check.open_files(config)]
             if is_well(findings, "postgres.server") and is_well(findings, "postgres.schema"):
                 findings += await look_at_postgres(db, config, nodes)
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         findings.append(check.no_servers(error))
     return findings
 
@@ -86,7 +86,7 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
     try:
         return await doctor_postgres.look(db, config, nodes)
     except Refused as refused:
-        return [Finding("Postgres", False, refused.message, "ask again; look at its log and its load", "postgres.server")]
+        return [Finding("Postgres", False, refused.message, "run this again; check its log and its load", "postgres.server")]
 
 
 async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
@@ -99,7 +99,7 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)
     except Refused as refused:
-        findings.append(Finding("Redis", False, refused.message, "ask again; look at its log and its load", "redis.server"))
+        findings.append(Finding("Redis", False, refused.message, "run this again; check its log and its load", "redis.server"))
         return 0
     findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
     return count(found)
@@ -109,8 +109,8 @@ async def ours(config: Config) -> Ours:
     """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
     folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
     uploads = ""
-    if config.uploads.s3_bucket or folder.exists():
-        with suppress(BlobsError, Refused, OSError):
+    with suppress(BlobsError, Refused, OSError):
+        if config.uploads.s3_bucket or folder.exists():
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
     secrets = fingerprint(config.data.secret, token_keys(config)) if config.data.secret else ""
@@ -133,10 +133,11 @@ async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[
 
 
 def disk(folder: Path) -> list[Finding]:
-    """Of this machine's data folder, when there is one."""
-    if not folder.exists():
+    """Of this machine's data folder, when there is one that can be seen."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
         return []
-    usage = shutil.disk_usage(folder)
     return [judge_disk(str(folder), usage.free, usage.total)]
 
 

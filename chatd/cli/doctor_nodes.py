@@ -83,7 +83,9 @@ def judge_presence(found: Answers[Health]) -> Finding:
         fix = "look at its log and its processor time; it may just have ended: ask again. If it hangs, restart it"
         return Finding("nodes", False, silent, fix, "nodes.silent")
     if not found.nodes:
-        return Finding("nodes", False, "none runs", "start one with `chatd serve`; is redis.prefix the same?", "nodes.none")
+        return Finding(
+            "nodes", False, "none is running", "start one with `chatd serve`; check that redis.prefix is the same", "nodes.none"
+        )
     detail = f"{len(found.nodes)}, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
     return Finding("nodes", True, detail, code="nodes.silent")
 
@@ -99,7 +101,9 @@ def judge_clocks(clocks: Mapping[str, Clock]) -> Finding:
     first, last = min(offsets, key=lambda name: offsets[name]), max(offsets, key=lambda name: offsets[name])
     skew = offsets[last] - offsets[first]
     detail = f"{last} is {skew} ms ahead of {first}" if skew else "no difference"
-    return Finding("clocks", skew <= MOST_SKEW, detail, "keep them right with NTP (chrony, systemd-timesyncd)", "clocks.skew")
+    return Finding(
+        "clocks", skew <= MOST_SKEW, detail, "synchronise the clocks with NTP (chrony, systemd-timesyncd)", "clocks.skew"
+    )
 
 
 def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str]) -> Finding:
@@ -109,9 +113,13 @@ def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str])
         detail, fix = f"{' and '.join(owners)} both own it", "it mends itself within seconds when Redis answers; ask again"
         return Finding("match pool", False, detail, fix, "match.owner")
     if owner is None or (owner not in nodes and owner not in silent):
-        detail = f"its owner {owner} is gone" if owner else "nobody owns it, so nobody is matched"
+        detail = f"its owner {owner} is gone" if owner else "no node owns it, so no users are matched"
         return Finding(
-            "match pool", False, detail, "ask again in five seconds; then restart a node and look at its log", "match.owner"
+            "match pool",
+            False,
+            detail,
+            "run this again in five seconds; if it persists, restart a node and check its log",
+            "match.owner",
         )
     return Finding("match pool", True, f"owned by {owner}", code="match.owner")
 
@@ -124,7 +132,7 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
             f"mirror of the match pool, {name}",
             not node.mirror_stale,
             "stale" if node.mirror_stale else "written",
-            "Redis is slow or was away: when it stays so look at Redis; a new owner begins with the tickets of the nodes",
+            "Redis is slow or was unreachable. If this persists, check Redis; a new owner starts from the tickets of the nodes",
             "match.mirror",
         )
         yield judge_files(name, node)
@@ -132,7 +140,7 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
             f"journal, {name}",
             node.journal_waiting < MOST_WAITING,
             f"{node.journal_waiting} wait, {node.journal_failures} failures since its start",
-            "the database is too slow: look at its disk, at long transactions, and at journal.flushers",
+            "the database is too slow: check its disk, long transactions, and journal.flushers",
             "journal.behind",
         )
 
@@ -144,7 +152,7 @@ def judge_services(name: str, node: Health) -> Finding:
 
 
 def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
-    fix = "Redis is slow, or not reachable from that node: look at its load and the network"
+    fix = "Redis is slow or unreachable from that node: check its load and the network"
     yield Finding(f"bus, {name}", node.bus_waiting < MOST_WAITING, f"{node.bus_waiting} orders wait", fix, "bus.behind")
     lately = bool(node.bus_gap_at) and now - node.bus_gap_at < LATELY
     detail = f"{node.bus_gaps} since its start"

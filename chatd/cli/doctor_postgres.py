@@ -58,7 +58,7 @@ async def try_a_write(db: Postgres) -> Finding:
     except OperatorError as error:
         return Finding("write", False, str(error), "run `chatd migrate`", "postgres.write")
     detail = f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms" if same else "another row came back"
-    return Finding("write", same, detail, "look at triggers and rules on the table write_probes", "postgres.write")
+    return Finding("write", same, detail, "check triggers and rules on the table write_probes", "postgres.write")
 
 
 def judge_replicas(rows: Sequence[Row]) -> Finding:
@@ -95,7 +95,7 @@ def judge_indexes(wanted: Mapping[str, str], there: Mapping[str, bool]) -> Itera
     for name in missing:
         yield Finding("index", False, f"{name} is missing", f"run: {wanted[name]}", "postgres.index.missing")
     for name in invalid:
-        fix = f"run: reindex index concurrently {name}; of a unique index remove the rows that are twice before"
+        fix = f"run: reindex index concurrently {name}; for a unique index, remove the duplicate rows first"
         yield Finding("index", False, f"{name} is invalid and not used", fix, "postgres.index.invalid")
     if not missing and not invalid:
         yield Finding("indexes", True, f"{len(there)}, all of them valid", code="postgres.indexes")

@@ -25,14 +25,14 @@ def judge_memory(info: Info) -> Iterator[Finding]:
         "Redis policy",
         not most or policy == "noeviction",
         f"{policy}, maxmemory {most or 'unlimited'}",
-        "set maxmemory-policy noeviction: the bus, leases and tickets must not vanish while they are used",
+        "set maxmemory-policy noeviction: the bus, leases and tickets must not be evicted while in use",
         "redis.policy",
     )
     yield Finding(
         "Redis memory",
         not most or used < FULL * most,
         f"{used} bytes of {most or 'what the machine has'}",
-        "raise maxmemory, or give chatd a Redis of its own: when it is full the nodes cannot talk",
+        "raise maxmemory, or give chatd its own Redis: when it is full, the nodes cannot communicate",
         "redis.memory",
     )
     fix = "set maxmemory-policy noeviction and raise maxmemory; then `redis-cli config resetstat` forgets the count"

@@ -1,31 +1,43 @@
-"""Who `chatd chat` is, under each name that was used on this machine."""
+"""The identities of `chatd chat` on this machine, one per name."""
 
 import json
 import os
+import string
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+
+import msgspec
+
+PLAIN = frozenset(string.ascii_lowercase + string.digits + "-_")
+MAX_FILE_NAME = 100
 
 
 class StateLost(Exception):
-    """Who this is could not be remembered."""
+    """The identity could not be stored."""
 
 
 def state_file(name: str) -> Path:
-    """Where the identity of `name` is kept; readable by its owner only."""
+    """The file of the identity `name`; only its owner can read it."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    safe = "".join(char if char.isalnum() else "_" for char in name)[:60]
-    return Path(home) / "chatd" / f"{safe}.json"
+    return Path(home) / "chatd" / f"{file_name(name)}.json"
 
 
-def load_state(name: str) -> dict[str, Any]:
+def file_name(name: str) -> str:
+    """Another one for each name, on file systems that make no difference between small and capital letters as well."""
+    quoted = "".join(char if char in PLAIN else f"%{char.encode().hex()}" for char in name)
+    return quoted if len(quoted) <= MAX_FILE_NAME else f"{quoted[:MAX_FILE_NAME]}%{sha256(name.encode()).hexdigest()}"
+
+
+def load_state(name: str) -> dict[str, str]:
+    """`device` and `user`; nothing when there is no file, or none of this form."""
     try:
-        return dict(json.loads(state_file(name).read_text(encoding="utf8")))
-    except (OSError, ValueError):
+        return msgspec.json.decode(state_file(name).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 
-def save_state(name: str, state: dict[str, Any]) -> None:
-    """Raises StateLost when there is no place for it."""
+def save_state(name: str, state: dict[str, str]) -> None:
+    """Store an identity. Raises StateLost if the file cannot be written."""
     path = state_file(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -33,4 +45,4 @@ def save_state(name: str, state: dict[str, Any]) -> None:
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             json.dump(state, file)
     except OSError as error:
-        raise StateLost(f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a folder of yours") from error
+        raise StateLost(f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a writable folder") from error

@@ -17,7 +17,7 @@ USUAL = Path("chatd.toml")
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = USUAL,
 ) -> None:
-    """Write a chatd.toml with every setting, explained, and fresh secrets. An existing file is left alone.
+    """Write a commented chatd.toml with all settings and fresh secrets. An existing file is not overwritten.
 
     [bold]Examples[/]
 
@@ -30,7 +30,7 @@ def init(
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            raise failed(f"{path} is there already and was not touched. Move it away, or name another file.") from None
+            raise failed(f"{path} already exists and was not changed. Move it away, or name another file.") from None
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             file.write(text)
     check, serve = (f"chatd {name}" + ("" if path == USUAL else f" --config {path}") for name in ("check", "serve"))

@@ -1,6 +1,6 @@
-"""The `chatd` command. One file per command; this one lists them, and reads the file of the one that is asked for.
+"""The `chatd` command. Each subcommand has a file, which is imported only when that subcommand runs.
 
-All of them together take two seconds to import, most of which only the daemon needs.
+Importing all of them takes two seconds, and most of that only the daemon needs.
 """
 
 import sys
@@ -15,7 +15,7 @@ from chatd import __version__
 from chatd.cli.printing import complain, say
 from chatd.cli.streams import flush_output, guard_streams
 
-# Name of the command: where it is. An `app` is a group of commands.
+# Name of the command: its module and attribute. An `app` is a group of commands.
 COMMANDS = {
     "serve": "serve:serve",
     "init": "init:init",
@@ -42,11 +42,11 @@ RICH: Any = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 
 
 class Commands(TyperGroup):
-    """Knows their names, and imports one when it is asked for; the help asks for all of them."""
+    """Imports a subcommand when it is used; `--help` imports all of them."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
-        # For "did you mean": only the names are looked at.
+        # Click suggests similar names from these keys.
         self.commands: Any = dict.fromkeys(COMMANDS)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -71,7 +71,7 @@ def load(name: str) -> Any:
 app = typer.Typer(
     name="chatd",
     cls=Commands,
-    help="A self-hosted chat backend in one daemon. Begin with `chatd serve`, then `chatd chat --as alice` in another terminal.",
+    help="A self-hosted chat backend in one daemon. Run `chatd serve`, then `chatd chat --as alice` in another terminal.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     **RICH,
@@ -80,7 +80,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def version(show: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
-    """A self-hosted chat backend in one daemon. Begin with `chatd serve`, then `chatd chat --as alice` in another terminal."""
+    """A self-hosted chat backend in one daemon. Run `chatd serve`, then `chatd chat --as alice` in another terminal."""
     if show:
         say(f"chatd {__version__}")
         raise typer.Exit
@@ -90,7 +90,7 @@ def main() -> None:
     """The entry point."""
     guard_streams()
     if any(not is_unicode(argument) for argument in sys.argv):
-        complain("an argument is not UTF-8")
+        complain("an argument is not valid UTF-8")
         raise SystemExit(WRONG_USE)
     try:
         app()

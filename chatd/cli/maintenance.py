@@ -16,16 +16,16 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 
-app = typer.Typer(help="Stop matching for a while and tell everybody, without stopping the server.", no_args_is_help=True)
+app = typer.Typer(help="Pause matching and notify all clients, without stopping the server.", no_args_is_help=True)
 
 
 @app.command()
 def on(
-    message: Annotated[str, typer.Option(help="What people are told.")] = "",
-    lasts: Annotated[str | None, typer.Option("--for", help="How long it will take, such as 10m.")] = None,
+    message: Annotated[str, typer.Option(help="Message shown to users.")] = "",
+    lasts: Annotated[str | None, typer.Option("--for", help="Expected duration, such as 10m.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Begin it, on all nodes.
+    """Turn maintenance mode on, on all nodes.
 
     [bold]Example[/]
 
@@ -36,7 +36,7 @@ def on(
 
 @app.command()
 def off(config: ConfigFile = None) -> None:
-    """End it, on all nodes."""
+    """Turn maintenance mode off, on all nodes."""
     run_async(switch, load_or_exit(config).config, False, "", None)
 
 
@@ -47,11 +47,11 @@ async def switch(config: Config, enabled: bool, message: str, retry_after: float
 
 
 def drain(
-    over: Annotated[str, typer.Option(help="Sessions are closed within this time, each at a moment of its own.")] = "5s",
-    node: Annotated[str, typer.Option(help="Only the node of this name; see `chatd nodes`.")] = "",
+    over: Annotated[str, typer.Option(help="Close the sessions one by one over this time.")] = "5s",
+    node: Annotated[str, typer.Option(help="Drain only this node; see `chatd nodes`.")] = "",
     config: ConfigFile = None,
 ) -> None:
-    """Stop the nodes that run, in good order: nobody new, everybody told, everything committed.
+    """Stop running nodes gracefully: refuse new connections, tell clients to reconnect, commit all messages.
 
     [bold]Example[/]
 
@@ -61,13 +61,13 @@ def drain(
 
 
 async def order_drain(config: Config, node: str, seconds: float) -> None:
-    """First it is written into the audit log, then it is done. Raises Refused."""
+    """Write the audit log entry, then order the drain. Raises Refused."""
     async with databases(config) as (db, redis):
         running = await recent(redis)
         if not running:
             raise no_node()
         if node and node not in running:
-            raise failed(f"no node {node} runs; see `chatd nodes`")
+            raise failed(f"node {node} is not running; see `chatd nodes`")
         actor = operator(DEFAULT_TENANT)
         await audit_log.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
         await announce(

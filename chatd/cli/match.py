@@ -17,7 +17,7 @@ from chatd.matching.event_log_pages import Line
 from chatd.matching.pairing import queues_of
 from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
-app = typer.Typer(no_args_is_help=True, help="The match pool: its journal, and what other rules would have made of it.")
+app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
 NAMES = {
     "asked": "asked", "met": "met somebody", "left": "gave up or expired", "median_wait": "median wait, ms",
     "p95_wait": "95 % waited less, ms", "longest_wait": "longest wait, ms", "relaxed": "gave something up",
@@ -27,7 +27,7 @@ NAMES = {
 
 @app.command()
 def export(config: ConfigFile = None) -> None:
-    """Print the journal of the match pool, a step a line, as JSON.
+    """Print the event log of the match pool as JSON lines.
 
     [bold]Examples[/]
 
@@ -45,13 +45,13 @@ async def print_journal(config: Config) -> None:
 
 @app.command("replay")
 def replay_journal(
-    file: Annotated[Path, typer.Argument(help="A journal, from chatd match export.")],
-    relax: Annotated[float | None, typer.Option(help="Seconds of waiting until demands loosen.", min=0.001)] = None,
-    longest: Annotated[float | None, typer.Option(help="Seconds until a ticket expires.", min=0.001)] = None,
+    file: Annotated[Path, typer.Argument(help="A file written by `chatd match export`.")],
+    relax: Annotated[float | None, typer.Option(help="Seconds of waiting after which conditions are relaxed.", min=0.001)] = None,
+    longest: Annotated[float | None, typer.Option(help="Seconds after which a ticket expires.", min=0.001)] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a journal again, under the rules of the configuration or others, and compare waiting times and quality.
+    """Replay an event log under the configured or other rules, and compare waiting times and match quality.
 
     [bold]Examples[/]
 
@@ -76,7 +76,7 @@ def read_journal(file: Path) -> list[Timed]:
     except OSError as error:
         raise failed(f"{file}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        raise failed(f"{file} is no journal of chatd match export: {error}") from None
+        raise failed(f"{file} is not a file written by `chatd match export`: {error}") from None
     return [(line.at, line.step) for line in lines]
 
 

@@ -8,7 +8,7 @@ from chatd.db import migrations
 
 
 def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
-    """Bring the schema of the database up to date. `chatd serve` does it too; this is for doing it before.
+    """Apply the pending migrations of the database. `chatd serve` does this as well.
 
     [bold]Example[/]
 
@@ -18,7 +18,7 @@ def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
     if json:
         print_json({"applied": applied})
     else:
-        out.print("applied: " + ", ".join(applied) if applied else "up to date: there was nothing to apply")
+        out.print("applied: " + ", ".join(applied) if applied else "up to date: nothing to apply")
 
 
 async def apply(config: Config) -> list[str]:

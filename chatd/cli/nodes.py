@@ -17,7 +17,7 @@ COLORS = {"ready": "green", "maintenance": "yellow", "draining": "red"}
 
 
 def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the nodes that run: the processes that share this Postgres and this Redis.
+    """List the running nodes: the processes that share this Postgres and this Redis.
 
     [bold]Example[/]
 

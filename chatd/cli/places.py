@@ -1,13 +1,13 @@
 """What a command finds on this machine: folders that take files or do not, and ports that are free or taken, and by whom."""
 
 import errno
-import getpass
 import os
 import socket
 import tempfile
 from pathlib import Path
 
 from chatd.app.listening import open_listener
+from chatd.cli.common import account_name
 from chatd.cli.finding import Finding
 
 # Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
@@ -33,15 +33,15 @@ def folder_fix(error: OSError, folder: Path, setting: str) -> str:
     other = f"or set {setting} to another folder"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return f"make room on that disk, {other}"
+            return f"free space on that disk, {other}"
         case errno.EROFS:
-            return f"mount the file system for writing, {other}"
+            return f"mount the file system read-write, {other}"
         case errno.EACCES | errno.EPERM:
-            return f"let {getpass.getuser()} write there: chown {getpass.getuser()} {folder}, {other}"
+            return f"make it writable for {account_name()}: chown {os.getuid()} {folder}, {other}"
         case errno.ENOTDIR:
-            return f"it is a file, and has to be a folder: move it, {other}"
+            return f"it is a file and must be a folder: move it, {other}"
         case _:
-            return f"mend that, {other}"
+            return f"fix that, {other}"
 
 
 def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> Finding:
@@ -51,8 +51,10 @@ def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> F
         open_listener(host, port, 1).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and is_chatd(host, port, path):
-            detail = f"{host}:{port} is in use by a chatd that runs"
-            return Finding(f"{name} port", may_run, detail, f"it serves already; another one needs another {name}.port", code)
+            detail = f"{host}:{port} is in use by a running chatd"
+            return Finding(
+                f"{name} port", may_run, detail, f"chatd is already running; a second one needs another {name}.port", code
+            )
         return Finding(f"{name} port", False, str(error), port_fix(error, name, port), code)
     return Finding(f"{name} port", True, f"{host}:{port} is free", code=code)
 
@@ -60,11 +62,11 @@ def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> F
 def port_fix(error: OSError, name: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"stop what listens there, which is no chatd (`ss -ltnp sport = :{port}` says who), or set {name}.port"
+            return f"stop the program that listens there, which is not chatd (see `ss -ltnp sport = :{port}`), or set {name}.port"
         case errno.EACCES | errno.EPERM:
-            return f"ports below 1024 are for root: set {name}.port to a higher one, and let a proxy listen there"
+            return f"ports below 1024 need root: set {name}.port to a higher one and let a reverse proxy listen there"
         case errno.EADDRNOTAVAIL:
-            return f"this machine does not have that address: set {name}.host to one of `ip address`, or to 0.0.0.0"
+            return f"this machine does not have that address: set {name}.host to one that `ip address` lists, or to 0.0.0.0"
         case _:
             return f"set {name}.host and {name}.port to an address of this machine and a free port"
 

@@ -26,12 +26,12 @@ from chatd.core.config import Config
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure, Verdict
 
-app = typer.Typer(help="What people have reported: look at it, decide.", no_args_is_help=True)
+app = typer.Typer(help="List, show and resolve reports from users.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id.", metavar="REPORT")]
 
 
 class Outcome(StrEnum):
-    """Was there something to it?"""
+    """Whether the report was justified."""
 
     upheld = "upheld"
     dismissed = "dismissed"
@@ -39,13 +39,13 @@ class Outcome(StrEnum):
 
 @app.command("list")
 def list_reports(
-    every: Annotated[bool, typer.Option("--all", help="Those that are resolved, too.")] = False,
-    user: Annotated[str | None, typer.Option(help="Only those about this user.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Include resolved reports.")] = False,
+    user: Annotated[str | None, typer.Option(help="Only reports about this user.")] = None,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """The reports that are open, the latest first."""
+    """List the open reports, newest first."""
     about = None if user is None else checked_id(user)
     rows = run_async(find_reports, load_or_exit(config).config, tenant, None if every else "open", about)
     if as_json:
@@ -70,7 +70,7 @@ async def find_reports(config: Config, tenant: str, state: str | None, user: str
 
 @app.command()
 def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """A report with what was said. That it was read is in the audit log."""
+    """Show a report with its evidence. The audit log records that it was read."""
     row = run_async(read_report, load_or_exit(config).config, tenant, checked_id(report))
     if as_json:
         print_json(row)
@@ -81,7 +81,7 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
 
 
 def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
-    """What was said, and before it what it said until it was edited."""
+    """The lines of one message of the evidence: its earlier versions, then the text."""
     said = entry["text"] or f"{len(entry['attachments'])} attachments"
     forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
     removed = f", removed {moment(entry['removed_at'])}" if entry.get("removed_at") else ""
@@ -96,23 +96,25 @@ async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any
 @app.command()
 def resolve(
     report: ReportId,
-    outcome: Annotated[Outcome, typer.Argument(help="Was there something to it?")],
-    note: Annotated[str, typer.Option(help="For whoever reads the report later.")] = "",
-    strike: Annotated[bool, typer.Option("--strike", help="Give whom it is about a strike.")] = False,
-    ban: Annotated[bool, typer.Option("--ban", help="Ban whom it is about.")] = False,
-    lasts: Annotated[str | None, typer.Option("--for", help="How long, such as 12h or 7d; else for ever.")] = None,
-    devices: Annotated[bool, typer.Option("--devices", help="Ban their devices as well.")] = False,
+    outcome: Annotated[Outcome, typer.Argument(help="Whether the report was justified.")],
+    note: Annotated[str, typer.Option(help="Note, stored with the report.")] = "",
+    strike: Annotated[bool, typer.Option("--strike", help="Give the reported user a strike.")] = False,
+    ban: Annotated[bool, typer.Option("--ban", help="Ban the reported user.")] = False,
+    lasts: Annotated[
+        str | None, typer.Option("--for", help="Duration of the ban, such as 12h or 7d. Default: permanent.")
+    ] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="Ban the user's devices as well.")] = False,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
 ) -> None:
-    """Decide about a report, and carry out what follows.
+    """Resolve a report, with a strike or a ban if needed.
 
     [bold]Example[/]
 
       chatd reports resolve 01890a5d-ac96-774b-bcce-b302099a8057 upheld --ban --for 7d
     """
     if (lasts or devices) and not ban:
-        raise wrong("--for and --devices belong to --ban")
+        raise wrong("--for and --devices need --ban")
     measure = Measure(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
     run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, measure)
 

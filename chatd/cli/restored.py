@@ -10,17 +10,19 @@ SQL = queries.load("cli/restored")
 
 
 def restored(config: ConfigFile = None) -> None:
-    """Say that the data was restored from a backup, so that clients drop what the backup does not have.
+    """Tell clients that the data was restored from a backup, so that they drop what the backup does not contain.
 
-    A restore that makes the tables again is recognised without it. It is needed when only rows were loaded, such as by
-    `pg_restore --data-only`, or by a tool of your own. It does no harm otherwise: clients sync from the start once more.
+    A restore that creates the tables again is detected without it. Run it when only rows were loaded, for example with
+    `pg_restore --data-only`. Otherwise it does no harm: clients sync from the start once more.
 
     [bold]Example[/]
 
       PGOPTIONS="-c session_replication_role=replica" pg_restore --data-only --dbname chatd backup.dump && chatd restored
     """
     run_async(renew, load_or_exit(config).config)
-    out.print("done: clients that come back drop what they have, and sync from the start; nodes that run close their sessions")
+    out.print(
+        "done: clients drop their local data and sync from the start when they reconnect; running nodes close their sessions"
+    )
 
 
 async def renew(config: Config) -> None:

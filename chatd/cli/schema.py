@@ -17,10 +17,10 @@ from chatd.wire.reference.python_types import python_types
 
 def schema(
     json: AsJson = False,
-    write: Annotated[Path | None, typer.Option(help="Write all generated files into this folder.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write all generated files to this folder.")] = None,
     client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
 ) -> None:
-    """Print the protocol: everything a client has to know, generated from the code.
+    """Print the protocol reference, generated from the code.
 
     [bold]Examples[/]
 

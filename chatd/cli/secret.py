@@ -9,12 +9,12 @@ from chatd.cli.printing import out
 from chatd.core.config import Config
 from chatd.core.secrets import fingerprint
 
-app = typer.Typer(help="The secret of the installation.", no_args_is_help=True)
+app = typer.Typer(help="Manage the secret of the installation.", no_args_is_help=True)
 
 
 @app.command()
 def adopt(config: ConfigFile = None, json: AsJson = False) -> None:
-    """Go on with the secret of this node after the one of the database was lost: earlier bans on addresses do not match any more.
+    """Use this node's secret after the previous one was lost. Existing address bans no longer match.
 
     [bold]Example[/]
 

@@ -28,18 +28,18 @@ data      {data}
 Try it, in two more terminals:
   {chatd} chat --as alice{http_option}
   {chatd} chat --as bob --to alice{http_option}
-The protocol:  {chatd} schema      Is all well?  {chatd} check
-Stop with ^C; a second ^C hurries."""
+The protocol:  {chatd} schema      Pre-flight check:  {chatd} check
+Stop with ^C; a second ^C exits at once."""
 
 
 def serve(
     config: ConfigFile = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the ports, one for each core.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes that share the ports; use one per core.")] = 1,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve, until SIGTERM or ^C. The first one drains, a second one hurries.
+    """Serve until SIGTERM or ^C. The first signal drains the node, a second one exits at once.
 
-    With nothing configured it brings its own Postgres and Redis and keeps everything in ./chatd-data.
+    Without any configuration chatd starts its own Postgres and Redis and keeps everything in ./chatd-data.
 
     [bold]Examples[/]
 
@@ -78,7 +78,7 @@ async def run(config: Config, supervised: bool) -> None:
 
 
 def announce(config: Config, addresses: Addresses) -> None:
-    """Where it is, and what to try next. On a pipe: one line that a script can read."""
+    """Print the addresses and what to try next. If standard output is not a terminal, print one line for scripts."""
     if not out.is_terminal:
         say(f"chatd is ready: {addresses.socket} {addresses.http}")
         return
@@ -94,13 +94,13 @@ def announce(config: Config, addresses: Addresses) -> None:
 
 
 def called_as() -> str:
-    """How the person at the terminal can call us again."""
+    """The command with which the user can run chatd again."""
     inside = os.path.join(".venv", "bin", "chatd")
     return inside if os.path.exists(inside) else "chatd" if sys.argv[0].endswith("chatd") else "python -m chatd"
 
 
 def raise_file_limit() -> None:
-    """A connection is a descriptor: take as many as we may."""
+    """Raise the limit of open files as far as allowed: each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -109,7 +109,7 @@ def raise_file_limit() -> None:
 
 
 def settle_memory() -> None:
-    """What is there after start lives for ever: the collector need not look at it again, and seldom at old things."""
+    """Exclude the objects of the start from garbage collection, and collect old generations rarely."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)

@@ -29,18 +29,18 @@ from chatd.operations.node_query_types import Sessions
 
 MOST = 1000
 
-app = typer.Typer(help="Who is connected, on every node.", no_args_is_help=True)
+app = typer.Typer(help="List and close the sessions on all nodes.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_sessions(
-    user: Annotated[str | None, typer.Option(help="Only those of this user.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=MOST)] = 100,
+    user: Annotated[str | None, typer.Option(help="Only sessions of this user.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number to show.", min=1, max=MOST)] = 100,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """The connections of a tenant. Addresses are shown as the beginning of a keyed hash only.
+    """List the sessions of a tenant. An address is shown as the first characters of a keyed hash.
 
     [bold]Examples[/]
 
@@ -78,13 +78,13 @@ async def find_sessions(redis: Redis, tenant: str, user: str | None, session: st
 
 
 def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
-    """All of them, the oldest first."""
+    """All sessions, oldest first."""
     rows = [{"node": node} | to_builtins(session) for node, heard in found.nodes.items() for session in heard.answer.sessions]
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
 def line_of(row: dict[str, Any]) -> str:
-    """Two lines: ids are long, and are there to be copied."""
+    """A session in two lines, because ids are long."""
     waiting = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
     since, active, expiry = (moment(row[name]) for name in ("connected_at", "active_at", "expires_at"))
     return (
@@ -98,12 +98,12 @@ def line_of(row: dict[str, Any]) -> str:
 def kick(
     session: Annotated[str | None, typer.Argument(help="The session's id.")] = None,
     user: Annotated[str | None, typer.Option(help="All sessions of this user.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; for the audit log.")] = "no reason given",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "no reason given",
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close a session, or all of a user, wherever they are. The client comes back by itself; a ban keeps it out.
+    """Close one session, or all sessions of a user, on all nodes. The client reconnects; to prevent that, use a ban.
 
     [bold]Examples[/]
 
@@ -112,7 +112,7 @@ def kick(
       chatd sessions kick --user 01890a5d-ac96-774b-bcce-b302099a8057 --reason "stuck since the upgrade"
     """
     if (session is None) == (user is None):
-        raise wrong("give the id of a session, or --user")
+        raise wrong("give either a session id or --user")
     check_ids(session, user)
     found = run_async(kick_sessions, load_or_exit(config).config, tenant, user, session, reason)
     rows = rows_of(found)
@@ -123,11 +123,11 @@ def kick(
             say(row["id"])
     check_nodes(found)
     if not rows:
-        raise failed(f"there is no such session in tenant {tenant}")
+        raise failed(f"no such session in tenant {tenant}")
 
 
 async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
-    """First it is written down, then it is done. Raises Refused."""
+    """Write the audit log entry, then close the sessions. Raises Refused."""
     async with databases(config) as (db, redis):
         found = await find_sessions(redis, tenant, user, session, MOST)
         rows = rows_of(found)

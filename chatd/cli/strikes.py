@@ -27,12 +27,12 @@ from chatd.moderation.strikes import Struck
 
 def strike(
     user: UserId,
-    reason: Annotated[str, typer.Option(help="Why; for the audit log, and for the ban that may follow.")],
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log and the ban that may follow.")],
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a user a strike. From as many on as [bold]moderation.strikes[/] says each one ends in a ban.
+    """Give a user a strike. [bold]moderation.strikes[/] sets the number of strikes that leads to a ban.
 
     [bold]Example[/]
 
@@ -55,7 +55,7 @@ async def strike_user(config: Config, tenant: str, user: str, reason: str) -> St
 
 
 def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """The strikes of a user, the latest first."""
+    """List the strikes of a user, newest first."""
     rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked_id(user))
     if as_json:
         print_json(rows)
@@ -76,12 +76,12 @@ async def find_strikes(config: Config, tenant: str, user: str) -> list[dict[str,
 
 
 def shadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
-    """From their next search on match a user only with others of whom this was said. They are not told."""
+    """Shadow-ban a user: from the next search on, match them only with other shadow-banned users. They are not notified."""
     run_async(switch, load_or_exit(config).config, tenant, checked_id(user), True)
 
 
 def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
-    """End that."""
+    """Remove a shadow ban."""
     run_async(switch, load_or_exit(config).config, tenant, checked_id(user), False)
 
 

@@ -31,14 +31,14 @@ MOST_COMMANDS = 10
 
 
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Look for two seconds, print it, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Sample for two seconds, print the result, and exit.")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Watch the nodes: connections, rates, latencies, queues, the match pool. ^C ends it.
+    """Watch the nodes: connections, rates, latencies, queues, the match pool. Press ^C to quit.
 
-    Rates are per second: messages, event frames out, refusals (no), commands. Latencies are the bounds that half, and 99 of 100,
-    did not exceed, in milliseconds: of commands, of commits, and how late the event loop is (lag).
+    Rates are per second: messages, event frames sent, refusals (no), commands. Latencies are p50 and p99 in milliseconds: of
+    commands, of commits, and of the event loop (lag).
 
     [bold]Examples[/]
 

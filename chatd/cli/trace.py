@@ -60,12 +60,14 @@ class Path(Struct):
 
 def trace(
     message: Annotated[str, typer.Argument(help="The message's id.")],
-    conversation: Annotated[str | None, typer.Option(help="Where it is; much faster in a large database.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="The conversation that contains it; much faster in a large database.")
+    ] = None,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Where a message came in, when it was committed, who it was written to, who has it and who has read it.
+    """Show when a message was accepted, committed, sent to each node's sessions, delivered and read.
 
     [bold]Example[/]
 
@@ -85,7 +87,7 @@ async def follow(config: Config, tenant: str, message: str, conversation: str | 
     async with databases(config) as (db, redis):
         row = await find(db, tenant, message, conversation)
         if row is None:
-            raise failed(f"there is no message {message} in tenant {tenant}")
+            raise failed(f"message {message} does not exist in tenant {tenant}")
         found = await ask_nodes(redis, message, row)
         key = (tenant, row["conversation"], row["seq"], row["sender"])
         reached = await db.one(SQL.reached, *key)

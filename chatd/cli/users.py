@@ -1,6 +1,5 @@
 """chatd users"""
 
-import getpass
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
+    account_name,
     failed,
     failures,
     load_or_exit,
@@ -37,7 +37,7 @@ from chatd.privacy import erasure, export
 
 SQL = queries.load("cli/users")
 
-app = typer.Typer(help="Add users, look at them, make tokens for them, export and erase them.", no_args_is_help=True)
+app = typer.Typer(help="Add, show, export and erase users; create access tokens; strikes and shadow bans.", no_args_is_help=True)
 app.command()(strikes.strike)
 app.command("strikes")(strikes.list_strikes)
 app.command()(strikes.shadow)
@@ -46,7 +46,7 @@ app.command()(strikes.unshadow)
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="A name for people to see.")],
+    name: Annotated[str, typer.Argument(help="Display name.")],
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     json: AsJson = False,
@@ -65,7 +65,7 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
     with failures():
         keys = Keyring(config)
     if tenant not in keys.tenants:
-        raise failed(f"there is no tenant {tenant}; known: {', '.join(keys.tenants)}")
+        raise failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
         return await db.in_transaction(partial(insert_user, actor=operator(tenant), name=name))
@@ -79,7 +79,7 @@ async def insert_user(connection: Any, actor: Actor, name: str) -> str:
 
 @app.command()
 def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, json: AsJson = False) -> None:
-    """What is known of a user.
+    """Show a user.
 
     [bold]Example[/]
 
@@ -98,7 +98,7 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
         async with database(config) as db:
             row = await db.one(SQL.show, tenant, user.lower())
     if row is None:
-        raise failed(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"user {user} does not exist in tenant {tenant}")
     return dict(row)
 
 
@@ -106,10 +106,10 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
 def token(
     user: UserId,
     tenant: TenantOption = "default",
-    ttl: Annotated[int, typer.Option(help="Seconds it is valid.", min=1, max=LONGEST)] = 900,
+    ttl: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1, max=LONGEST)] = 900,
     config: ConfigFile = None,
 ) -> None:
-    """Print an access token of a user, for trying things with any client.
+    """Print an access token of a user, to try something with any client.
 
     [bold]Example[/]
 
@@ -124,7 +124,7 @@ def token(
 
 
 async def note(config: Config, tenant: str, act: str, user: str, details: dict[str, Any] | None = None) -> None:
-    """A line in the audit log, for what leaves no other trace."""
+    """Add an entry to the audit log."""
     async with database(config) as db:
         await audit_log.write(db, operator(tenant), act, user, details)
 
@@ -132,27 +132,27 @@ async def note(config: Config, tenant: str, act: str, user: str, details: dict[s
 @app.command()
 def erase(
     user: UserId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it. Nothing brings back what is erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm. This cannot be undone.")] = False,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
 ) -> None:
-    """Remove a user for ever: messages, files, settings, logins. The nodes that run do the work; see `chatd users erasures`.
+    """Erase a user permanently: messages, files, settings, logins. Running nodes do the work; see `chatd users erasures`.
 
     [bold]Example[/]
 
       chatd users erase 01890a5d-ac96-774b-bcce-b302099a8057 --yes
     """
     if not yes:
-        raise wrong("nothing was done: --yes says that you mean it")
+        raise wrong("Nothing was erased. Add --yes to confirm.")
     new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
-    say("the erasure has begun" if new else "this user was erased before")
+    say("The erasure has started." if new else "This user has already been erased.")
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
-        raise failed(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
+        new = await erasure.begin(db, tenant, user, account_name(), now_ms())
         now = now_ms()
     await close_sessions(config, tenant, user, "logged_out", now)
     return new
@@ -160,7 +160,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
 
 @app.command()
 def erasures(tenant: TenantOption = "default", config: ConfigFile = None, json: AlwaysJson = True) -> None:
-    """Who is being erased or was, how many of their messages are gone, and when it was done, as JSON."""
+    """List erasures as JSON: the user, how many messages are erased, and when it was finished."""
     print_json(run_async(find_erasures, load_or_exit(config).config, tenant))
 
 
@@ -171,7 +171,7 @@ async def find_erasures(config: Config, tenant: str) -> list[dict[str, Any]]:
 
 @app.command("export")
 def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
-    """Print all that is stored of a user, as JSON lines; as GET /v1/me/export gives it to themselves.
+    """Print all data stored about a user as JSON lines, like GET /v1/me/export.
 
     [bold]Example[/]
 
@@ -182,7 +182,7 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
 async def print_export(config: Config, tenant: str, user: str) -> None:
     if not is_uuid(user):
-        raise failed(f"there is no user {user} in tenant {tenant}")
+        raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
         profile = await export.profile(db, tenant, user)
         await audit_log.write(db, operator(tenant), "user.export", user)

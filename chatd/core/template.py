@@ -1,6 +1,7 @@
-"""chatd.toml as `chatd init` writes it: every setting with its default, its meaning above it."""
+"""chatd.toml as `chatd init` writes it: every setting with its default, under a comment that explains it."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
@@ -10,24 +11,25 @@ from chatd.core.config import Section
 from chatd.core.settings import SECTIONS
 
 HEAD = """\
-# chatd: every setting, with its default.
-# A variable CHATD_SECTION__KEY, such as CHATD_GATEWAY__PORT=9000, wins over this file. `chatd check --show` prints what counts.
-# Units are in the names; times without one are seconds.
+# All settings of chatd, with their defaults.
+# An environment variable CHATD_SECTION__KEY, such as CHATD_GATEWAY__PORT=9000, overrides this file.
+# `chatd check --show` prints the effective values. Durations are in seconds unless the name has another unit.
 """
+COMMENT_WIDTH = 120
 TENANTS = """
-# More tenants, each with its own users and its own key:
+# Additional tenants, each with its own users and its own key:
 # [tenants.acme]
 # secret = "at least 32 bytes"
 
-# A tenant with filters of its own, instead of those of [filters]:
+# Filters for one tenant, which replace [filters] for it:
 # [tenant_filters.acme]
 # links = "none"
 
-# Queues with rules of their own; any other name of a queue has those of [match]:
+# Match queues with their own rules; all other queues use [match]:
 # [queues.trios]
 # size = 3
 
-# Who may use /admin on the HTTP door; the name is what the audit log says. Without any there is no /admin:
+# Admins, who may use /admin on the HTTP port. The audit log records the name. Without any, /admin does not exist:
 # [admins.ann]
 # token_file = "/run/secrets/ann"
 # tenants = ["acme"]
@@ -45,7 +47,8 @@ def section_text(section: str, kind: type[Section], values: Mapping[str, Any]) -
     lines = [f"\n[{section}]\n"]
     for name in kind.__struct_fields__:
         value = values.get(f"{section}.{name}", getattr(default, name))
-        lines.append(f"# {meaning(hints[name])}\n{name} = {toml(value)}\n")
+        comment = "\n".join(wrap(meaning(hints[name]), COMMENT_WIDTH, initial_indent="# ", subsequent_indent="# "))
+        lines.append(f"{comment}\n{name} = {toml(value)}\n")
     return "".join(lines)
 
 

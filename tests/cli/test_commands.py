@@ -167,7 +167,7 @@ async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ign
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
     alone = chatd("drain", "--over", "1s")
-    assert (alone.returncode, "no node runs" in alone.stderr) == (1, True)
+    assert (alone.returncode, "no node is running" in alone.stderr) == (1, True)
     assert json.loads(chatd("bans", "audit").stdout) == []
     for time in ("soon", "²s", "", "9" * 30 + "d", "36501d"):
         done = chatd("drain", "--over", time)
@@ -198,7 +198,7 @@ async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # t
 async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignore[no-untyped-def]
     user = chatd("users", "add", "Ann").stdout.strip()
     done = chatd("bans", "add", user, CHATD_REDIS__URL="redis://127.0.0.1:1")
-    assert (done.returncode, "it is done, but the nodes could not be told" in done.stderr) == (0, True)
+    assert (done.returncode, "done, but the nodes could not be notified" in done.stderr) == (0, True)
     assert [row["id"] for row in json.loads(chatd("bans", "list", "--json").stdout)] == [done.stdout.strip()]
 
 
@@ -209,7 +209,7 @@ async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignor
 )  # fmt: skip
 async def test_a_command_that_finds_no_node_says_so_and_fails(chatd, arguments: str) -> None:  # type: ignore[no-untyped-def]
     done = chatd(*arguments.split(), CHATD_REDIS__PREFIX="nobody")
-    assert (done.returncode, "no node runs on this Redis and prefix" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "no node is running on this Redis and prefix" in done.stderr) == (1, True), done.stderr
     assert "Traceback" not in done.stderr
     if "--json" in arguments:
         json.loads(done.stdout)
@@ -238,7 +238,7 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     assert (shown["user"], shown["name"], shown["conversations"]) == (user, "Ann", 0)
     assert chatd("users", "token", user).stdout.count(".") == 2
     nobody = chatd("users", "show", "nobody")
-    assert (nobody.returncode, "there is no user" in nobody.stderr, "Traceback" in nobody.stderr) == (1, True, False)
+    assert (nobody.returncode, "does not exist" in nobody.stderr, "Traceback" in nobody.stderr) == (1, True, False)
     evil = chatd("users", "show", r"\[/red]")
     assert (evil.returncode, r"user \[/red]" in evil.stderr, "Traceback" in evil.stderr) == (1, True, False)
     named = chatd("users", "add", r"[red]\[/x]").stdout.strip()
@@ -284,7 +284,7 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
     asked = chatd("users", "erase", user)
     assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
     assert json.loads(chatd("users", "erasures", "--json").stdout) == []
-    assert "has begun" in chatd("users", "erase", user, "--yes").stdout
+    assert "has started" in chatd("users", "erase", user, "--yes").stdout
     assert "erased before" in chatd("users", "erase", user, "--yes").stdout
     (row,) = json.loads(chatd("users", "erasures").stdout)
     assert (row["user"], row["messages"], row["done_at"]) == (user, 0, None)

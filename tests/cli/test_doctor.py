@@ -85,7 +85,7 @@ async def test_a_system_that_is_well(config: Config) -> None:
 
 async def test_nothing_runs(config: Config) -> None:
     done = await chatd(config, "doctor")
-    assert (done.returncode, "none runs" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
+    assert (done.returncode, "none is running" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
     assert "Traceback" not in done.stderr
 
 

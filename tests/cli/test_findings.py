@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
+from chatd.cli.common import operator
 from chatd.cli.finding import Finding
 from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
@@ -29,6 +31,7 @@ from chatd.db.postgres import Postgres
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.forked import run_chatd
 from tests.support import PATIENCE, Daemon, running
 
 __all__ = ["moderator", "own_redis"]
@@ -69,7 +72,7 @@ async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Con
         found = await said(away, "doctor")
         assert wrong(found) == {"redis.server"}
         for name in ("gateway", "http"):
-            assert "in use by a chatd that runs" in found[f"machine.port.{name}"].detail
+            assert "in use by a running chatd" in found[f"machine.port.{name}"].detail
         assert "nothing listens there" in found["redis.server"].fix
         ports = {f"machine.port.{name}" for name in ("gateway", "http")}
         assert ports <= wrong(await said(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
@@ -81,7 +84,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
         taken = replace(config, gateway=replace(config.gateway, port=port), http=replace(config.http, host="203.0.113.9"))
         gateway, http = await check.ports(taken, may_run=True)
     assert (gateway.ok, http.ok) == (False, False)
-    assert "which is no chatd" in gateway.fix
+    assert "which is not chatd" in gateway.fix
     assert "set http.host" in http.fix
     assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
 
@@ -287,6 +290,29 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
     assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
 
 
+def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any user id."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    assert "chown 54321" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert operator("default").name == "uid 54321"
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/chatd-data"])
+def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path: Path, command: str, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "CHATD_DATA__DIR": place, "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0"}
+    done = run_chatd((command, "--json"), tmp_path, environment)
+    lines = {line["code"]: line for line in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (lines["data.folder"]["state"], "data.dir" in lines["data.folder"]["fix"]) == ("fail", True)
+    assert lines["embedded.start"]["state"] == "fail"
+    assert lines["settings.keys"]["ok"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
@@ -318,8 +344,8 @@ def test_what_is_not_known_is_not_compared() -> None:
 def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding("a", True, "d"), Finding("b", True, "d", "look", "b", warn=True), Finding("c", False, "d", "mend", "c")]
     assert [finding.state for finding in findings] == ["ok", "warn", "fail"]
-    assert doctor.summary(findings) == "1 of 3 are wrong, 1 to look at"
-    assert doctor.summary(findings[:2]) == "all 2 are well, 1 to look at"
+    assert doctor.summary(findings) == "1 of 3 checks failed, warnings: 1"
+    assert doctor.summary(findings[:2]) == "all 2 checks passed, warnings: 1"
     check.report(findings, json=False)
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("ok   a", "warn b", "-> look", "FAIL c", "-> mend"))

@@ -124,4 +124,4 @@ def test_an_argument_that_is_no_text() -> None:
     done = subprocess.run(
         [sys.executable.encode(), b"-m", b"chatd", b"users", b"add", b"\xff"], capture_output=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stderr) == (2, b"chatd: an argument is not UTF-8\n")
+    assert (done.returncode, done.stderr) == (2, b"chatd: an argument is not valid UTF-8\n")

@@ -102,9 +102,9 @@ async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, t
             await bob.type("in the last group")
             await alice.sees("in the last group")
             alice.type("/to crew\r")
-            await alice.sees("several groups are called crew")
+            await alice.sees("several groups are named crew")
             alice.type("/to bob\r")
-            await alice.sees("bob is a person and a group")
+            await alice.sees("bob is both a user and a group")
         alice.type("\x04")
         assert (await alice.ends(), alice.modes()) == (0, before)
 

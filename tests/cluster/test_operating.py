@@ -168,7 +168,7 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
         assert await kicked(config, user=NOBODY) == await kicked(config, session=NOBODY) == []
         done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
         assert (done.returncode, "no such session" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
-        assert "no node runs" not in done.stderr
+        assert "no node is running" not in done.stderr
         assert await person.is_served()
         assert await audit_log.page(moderator, "default") == []
 
@@ -267,7 +267,7 @@ async def test_messages_that_are_not_there(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         ack = await alice.send(conversation)
         done = await chatd(config, "trace", ack["message"], "--tenant", "other")
-        assert (done.returncode, "there is no message" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+        assert (done.returncode, "does not exist" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
         for conversation in (None, NOBODY):
             with pytest.raises((typer.Exit, BaseExceptionGroup)):
                 await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
@@ -346,13 +346,13 @@ async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None
     async with running(config), open_redis(config.redis) as redis:
         found = asking.Answers[Health]({}, {"new": asking.NO_ANSWER, "old": asking.NO_ANSWER})
         asking.take(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
-        assert (found.nodes, found.silent["new"]) == ({}, "an answer that this version cannot read")
+        assert (found.nodes, found.silent["new"]) == ({}, "its answer cannot be read by this version")
         assert len(await recent(redis)) == 1
 
 
 async def test_without_a_node_and_without_redis_a_command_says_so(config: Config) -> None:
     done = await chatd(config, "sessions", "list")
-    assert (done.returncode, "no node runs" in done.stderr) == (1, True)
+    assert (done.returncode, "no node is running" in done.stderr) == (1, True)
     away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     done = await chatd(away, "sessions", "kick", NOBODY)
     assert (done.returncode, "Redis is away" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
