@@ -18,6 +18,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
+from chatd.app.metrics import Metrics
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guards, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
@@ -132,6 +133,7 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health, pack
 @asynccontextmanager
 async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
+    node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))

@@ -27,6 +27,7 @@ from chatd.conversations.messages import (
     typing,
 )
 from chatd.conversations.messages.screening import open_screening
+from chatd.conversations.metrics import METRICS
 from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.unread_counters import Recounts
 from chatd.realtime.drain import NodeLeft
@@ -68,5 +69,6 @@ CONVERSATIONS = Subsystem(
         Job("disappearing messages", deletion.expire, 2),
         Job("retention", deletion.retain, 60),
     ),
+    metrics=METRICS,
     open=open_conversations,
 )
