@@ -68,11 +68,11 @@ async def whole_tables_of_plan(connection: Any, sql: str) -> list[str]:
 async def look_at_plans(connection: Any) -> list[str]:
     """Statements that would read a large table as a whole, and for which somebody waits."""
     found = []
-    for path in sorted(queries.folder().glob("*.sql")):
-        for name, sql in queries.load(path.stem).statements.items():
-            tables = await whole_tables(connection, sql, SETTINGS.get(path.stem, "select"))
-            if tables and f"{path.stem}.{name}" not in PATIENT:
-                found.append(f"{path.stem}.{name} reads all of {', '.join(tables)}")
+    for file in queries.names():
+        for name, sql in queries.load(file).statements.items():
+            tables = await whole_tables(connection, sql, SETTINGS.get(Path(file).name, "select"))
+            if tables and f"{Path(file).name}.{name}" not in PATIENT:
+                found.append(f"{Path(file).name}.{name} reads all of {', '.join(tables)}")
     return found
 
 
@@ -83,9 +83,10 @@ async def run_hot(connection: Any, rng: random.Random, rounds: int) -> list[tupl
     for _ in range(rounds):
         for label, (name, args) in HOT.items():
             stem, _, statement = name.partition(".")
+            file = next(one for one in queries.names() if Path(one).name == stem)
             values = args(rng, rng.choice(known))
             began = time.perf_counter()
-            await connection.fetch(queries.load(stem).statements[statement], *values)
+            await connection.fetch(queries.load(file).statements[statement], *values)
             times.setdefault(f"{label} ({name})", []).append((time.perf_counter() - began) * 1000)
     return sorted(((sorted(t)[len(t) // 2], max(t), name) for name, t in times.items()), reverse=True)
 

@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guards, Registry
-from chatd.app.subsystem import background
+from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import DrainNodes
@@ -44,10 +44,10 @@ from chatd.gateway.admission import Admission
 from chatd.gateway.connection import Door, Guest
 from chatd.gateway.listener import Listener
 from chatd.gateway.session import Desk
-from chatd.http import starting
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
+from chatd.http.starting import starting_app
 from chatd.matching.aliases.alias_store import Veils
 from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
@@ -58,7 +58,6 @@ from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
-SWEEP_EVERY = 3600.0
 # Seconds that HTTP requests have after everything else is done.
 LAST_REQUESTS = 2.0
 # Seconds for the other nodes to say that they have heard of us, and to tell them what is still on its way to them.
@@ -101,16 +100,18 @@ def with_public_url(config: Config, http_url: str) -> Config:
 
 
 @asynccontextmanager
-async def open_kernel(config: Config, addresses: Addresses, health: Health) -> AsyncIterator[Node]:
+async def open_kernel(config: Config, addresses: Addresses, health: Health, packages: Sequence[str]) -> AsyncIterator[Node]:
     """What every subsystem uses: the databases, the hub, and the other nodes."""
     name = uuid7(now_ms())
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config)
-        hub, services, signals = Hub(veils=Veils(config, db) if config.match.pseudonyms else None), Services(), Signals()
+        services, signals = Services(), Signals()
+        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
-        async with open_cluster(name, hub, redis, db, health, introduction_s) as cluster, trio.open_nursery() as nursery:
+        cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages)
+        async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            services.add(Maintenance(db, hub, cluster, signals))
+            services.add(Maintenance(db, hub, cluster))
             services.add(UserLimits.of_commands(config.limits))
             services.add(Meters())
             services.add(Guards())
@@ -129,13 +130,13 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health) -> A
 
 
 @asynccontextmanager
-async def open_subsystems(node: Node) -> AsyncIterator[None]:
+async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
     async with AsyncExitStack() as stack:
-        for subsystem in SUBSYSTEMS:
+        for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))
         start = await stack.enter_async_context(background(node))
-        for job in (job for subsystem in SUBSYSTEMS for job in subsystem.jobs):
+        for job in (job for subsystem in subsystems for job in subsystem.jobs):
             start(job.name, run_job, node, job)
         await node.get(Maintenance).look()
         yield
@@ -165,12 +166,9 @@ def log_driver_error(loop: object, context: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(
-    name: str, hub: Hub, redis: Redis, db: Postgres, health: Health, patience: float
-) -> AsyncIterator[Cluster]:
+async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience: float) -> AsyncIterator[None]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
-    bus = Bus(redis, name)
-    cluster = Cluster(hub, bus, db, now_ms)
+    bus = cluster.bus
     watch = PeerWatch(bus, db, cluster.truth)
     health.add(cluster.truth.condition)
     health.add(watch.condition)
@@ -183,7 +181,7 @@ async def open_cluster(
         health.start(nursery, "reconciler", cluster.truth.patrol)
         await bus.introduce(patience)
         LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
-        yield cluster
+        yield
         with trio.move_on_after(LAST_WORDS):
             await bus.leave()
         nursery.cancel_scope.cancel()
@@ -203,24 +201,30 @@ async def prepare(db: Postgres, config: Config) -> None:
     await installation.check_secret(db, config.data.secret)
 
 
-async def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
+async def run(
+    config: Config,
+    *,
+    ready: Callable[[Addresses], None] | None = None,
+    subsystems: tuple[Subsystem, ...] = SUBSYSTEMS,
+) -> None:
     """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
 
     Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a text
     for the operator.
     """
     config = with_installation_secret(config, make=True)
-    registry, health = load_registry(), Health()
+    registry, health = load_registry(subsystems), Health()
     Admins(config)
     with open_doors(config) as doors:
         config = with_public_url(config, doors.addresses.http)
         async with (
             # Around the server: the tasks of the connections use the database drivers, too.
             open_asyncio(),
-            open_http(starting.answer, doors.http, config, health) as http,
-            open_kernel(config, doors.addresses, health) as node,
-            open_subsystems(node),
+            open_http(starting_app(doors.addresses.socket), doors.http, config, health) as http,
+            open_kernel(config, doors.addresses, health, packages_of(subsystems)) as node,
+            open_subsystems(node, subsystems),
         ):
+            http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])
             await serve(doors, http, node, registry, ready or (lambda _: None))
 
 
@@ -236,7 +240,6 @@ async def serve(doors: Doors, http: Server, node: Node, registry: Registry, read
     desk = Desk(node, registry.commands, node.get(Wheel))
     house = Door(desk, codecs(registry.on_socket), drain).house()
     listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), house, node.health)
-    http.requests.app = build_app(node, registry, [add for subsystem in SUBSYSTEMS for add in subsystem.routes])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(doors.addresses)

@@ -1,8 +1,12 @@
 """All subsystems, in the order in which they are opened: each uses only those before it."""
 
+from functools import cache
+
 from chatd.accounts.subsystem import ACCOUNTS
 from chatd.app.registry import Registry, load
+from chatd.app.subsystem import Subsystem
 from chatd.conversations.subsystem import CONVERSATIONS
+from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
@@ -14,6 +18,7 @@ from chatd.uploads.subsystem import UPLOADS
 SUBSYSTEMS = (ACCOUNTS, CONVERSATIONS, PRESENCE, MATCHING, SEARCH, UPLOADS, MODERATION, PRIVACY, OPERATIONS)
 
 
-def load_registry() -> Registry:
-    """The commands and events of all subsystems."""
-    return load(module for subsystem in SUBSYSTEMS for module in subsystem.commands)
+@cache
+def load_registry(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> Registry:
+    """What all subsystems declare: collected once for the process."""
+    return load(subsystems, openapi.ROUTES)

@@ -1,5 +1,6 @@
 """People for the tests: a daemon to talk to, and somebody who talks to it."""
 
+import dataclasses
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +17,13 @@ from trio_websocket import ConnectionClosed, connect_websocket_url
 from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
 from chatd.app.audit_log import Actor
+from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
+from chatd.subsystems import SUBSYSTEMS
 from tests.reply import Link, Reply
 
 PATIENCE = 10.0
@@ -246,14 +250,27 @@ async def eventually(holds: Callable[[], object], patience: float = PATIENCE) ->
             await trio.sleep(0.01)
 
 
+def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
+    """Daemons that start from now on have these periodic jobs only."""
+    first, *others = SUBSYSTEMS
+    subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
+    monkeypatch.setattr(f"{__name__}.SUBSYSTEMS", subsystems)
+
+
+def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
+    """Daemons that start from now on run all periodic jobs so often."""
+    jobs = (job for subsystem in SUBSYSTEMS for job in subsystem.jobs)
+    run_only(monkeypatch, *(dataclasses.replace(job, every_s=every_s) for job in jobs))
+
+
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Daemon]:
-    """A daemon in this process as long as the block lasts."""
+async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = None) -> AsyncIterator[Daemon]:
+    """A daemon in this process as long as the block lasts; of the subsystems of chatd, where no others are given."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 
         async def serve() -> None:
-            await daemon_module.run(config, ready=send.send_nowait)
+            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems or SUBSYSTEMS)
 
         nursery.start_soon(serve)
         with trio.fail_after(PATIENCE):

@@ -14,7 +14,6 @@ import pytest
 
 from chatd import __version__
 from chatd.app.addresses import Addresses
-from chatd.conversations.entities import Message
 from chatd.conversations.message_shapes import SHAPES, Act
 from chatd.core.config import Admin, Config
 from chatd.core.services import Services
@@ -76,14 +75,12 @@ def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:
 
 @pytest.mark.parametrize("name", ["protocol.md", "openapi.json", "chatd.d.ts"])
 def test_the_generated_files_are_fresh(name: str) -> None:
-    registry = load_registry()
-    text = generated(list(registry.commands.values()), registry.events, __version__)[name]
+    text = generated(load_registry().description, __version__)[name]
     assert (ROOT / "docs" / name).read_text() == text, "stale: run `make schema`"
 
 
 def test_the_types_of_the_client_are_fresh() -> None:
-    registry = load_registry()
-    text = python_types(registry.commands.values(), registry.events)
+    text = python_types(load_registry().description)
     assert (ROOT / "chatd" / "client" / "types.py").read_text() == text, "stale: run `make schema`"
 
 
@@ -91,19 +88,17 @@ def test_the_commented_configuration_is_fresh() -> None:
     assert (ROOT / "chatd.toml").read_text() == template({}), "stale: run `make schema`"
 
 
-def sql_files() -> list[str]:
-    return sorted(path.stem for path in queries.folder().glob("*.sql"))
-
-
-@pytest.mark.parametrize("name", sql_files())
+@pytest.mark.parametrize("name", queries.names())
 async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
     for statement in queries.load(name).statements.values():
         await db.within(lambda connection, sql=statement: connection.prepare(sql))
 
 
-@pytest.mark.parametrize("name", sql_files())
+@pytest.mark.parametrize("name", queries.names())
 def test_every_statement_is_used(name: str) -> None:
-    users = "".join(path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "journal")
+    users = "".join(
+        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/journal"
+    )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
 
@@ -138,8 +133,8 @@ def test_every_act_of_a_system_message_is_declared() -> None:
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
     assert all(f"`{act}`" in text for act in said)
-    for name, shape in SHAPES.items():
-        assert name in Message.__struct_fields__
+    for owner, name, shape in SHAPES:
+        assert name in owner.__struct_fields__
         assert f'<a id="{shape.__name__.lower()}"></a>' in text
 
 

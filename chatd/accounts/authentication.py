@@ -14,7 +14,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.realtime.pending_session import Arrival
 
-SQL = queries.load("sign_in")
+SQL = queries.load("accounts/sign_in")
 # The form of a ticket: 24 bytes in base64url.
 TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
 

@@ -17,7 +17,7 @@ from chatd.core.secrets import derived_key
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 
-SQL = queries.load("bans")
+SQL = queries.load("accounts/bans")
 FOR_EVER = 2**63 - 1
 # The lengths of prefixes that can be banned.
 LENGTHS = {4: (32, 24, 16, 8), 6: (128, 64, 56, 48, 32)}

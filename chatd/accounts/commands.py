@@ -15,18 +15,18 @@ from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
 from chatd.accounts.keys import Keyring
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
-from chatd.app.context import Ctx, Node
+from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
-from chatd.db.postgres import Row
+from chatd.db.postgres import Postgres, Row
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
-SQL = queries.load("auth")
+SQL = queries.load("accounts/auth")
 REFRESH_BYTES, TICKET_BYTES = 32, 24
 # The form of a refresh token: 32 bytes in base64url.
 REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
@@ -206,11 +206,9 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
 
 
-async def sweep(node: Node) -> bool:
+async def sweep(db: Postgres, now: int, leeway: float) -> None:
     """Delete what has expired, until nothing is left. Revoked tokens stay for `leeway` seconds more: so long they are valid."""
-    db, now, leeway = node.db, node.clock(), node.config.auth.leeway
     await delete_all(db, SQL.sweep_refresh_tokens, now)
     await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
     await delete_all(db, SQL.sweep_tickets, now)
     await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS)
-    return False

@@ -5,6 +5,7 @@ points at them. One node does it, once an hour, a page at a time.
 """
 
 from chatd.app.context import Node
+from chatd.app.jobs import is_due
 from chatd.core import log
 from chatd.core.ids import NIL
 from chatd.db import queries
@@ -12,8 +13,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 
 LOG = log.get(__name__)
-SQL = queries.load("idle_accounts")
-CLAIM = queries.load("tombstones").statements["claim"]
+SQL = queries.load("accounts/idle_accounts")
 PAGE = 500
 # Milliseconds between two rounds, and of a day.
 EVERY_MS, DAY_MS = 3_600_000, 86_400_000
@@ -23,7 +23,7 @@ BUS_KEPT_MS = 3_600_000
 
 async def remove_idle(node: Node) -> bool:
     """The hourly round."""
-    if await node.db.value(CLAIM, "idle", EVERY_MS) is not None:
+    if await is_due(node.db, "idle", EVERY_MS):
         await remove_invites(node.db)
         if node.config.retention.anonymous_days:
             await remove_accounts(node.db, node.clock() - node.config.retention.anonymous_days * DAY_MS)

@@ -17,7 +17,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 
-SQL = queries.load("bans")
+SQL = queries.load("accounts/bans")
 # Seconds between two looks into Postgres, which find what no order told of, and whoever was just coming in.
 PATROL = 10
 # Milliseconds that a ban is looked for: whoever came in later than that was refused at the door.

@@ -23,9 +23,14 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
         yield
 
 
+async def sweep(node: Node) -> bool:
+    await commands.sweep(node.db, node.clock(), node.config.auth.leeway)
+    return False
+
+
 ACCOUNTS = Subsystem(
     name="accounts",
     commands=(commands,),
-    jobs=(Job("expired logins", commands.sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
+    jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     open=open_accounts,
 )

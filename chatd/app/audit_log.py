@@ -8,7 +8,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("audit")
+SQL = queries.load("app/audit")
 
 
 class Actor(Struct, frozen=True):

@@ -4,7 +4,7 @@ from chatd.core.secrets import BadSecret, fingerprint
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("installation")
+SQL = queries.load("app/installation")
 
 
 async def check_secret(db: Postgres, secret: str) -> None:

@@ -8,6 +8,10 @@ import trio
 
 from chatd.app.context import Node
 from chatd.core.errors import Refused
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+
+SQL = queries.load("app/jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,8 @@ async def run_job(node: Node, job: Job) -> None:
         with suppress(Refused):
             more = await job.run(node)
         await trio.sleep(0 if more else job.every_s)
+
+
+async def is_due(db: Postgres, name: str, every_ms: int) -> bool:
+    """Whether this node may run a job now that one node runs once in `every_ms`. Raises Refused."""
+    return await db.value(SQL.claim, name, every_ms) is not None

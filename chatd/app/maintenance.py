@@ -9,14 +9,14 @@ from chatd.app import audit_log
 from chatd.app.audit_log import Actor
 from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.signals import Resync
 from chatd.core.errors import Refused
-from chatd.core.signals import Signals
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 from chatd.wire.connection_events import MaintenanceMode
 
-SQL = queries.load("maintenance")
+SQL = queries.load("app/maintenance")
 MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
 OVER = "The maintenance is over."
 
@@ -30,16 +30,15 @@ class MaintenanceSwitched(Struct, frozen=True):
 class Maintenance:
     """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
 
-    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster, signals: Signals) -> None:
+    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
         self.enabled = False
         self.message = MESSAGE
         self.retry_after: float | None = None
         self._db = db
         self._hub = hub
-        self._signals = signals
         self._looking = trio.Lock()
         cluster.on(control_messages.MaintenanceChanged, self.look)
-        cluster.on_resync(self.look)
+        hub.signals.on(Resync, self.look)
 
     def check(self) -> None:
         """Raises Refused: `maintenance`."""
@@ -57,7 +56,7 @@ class Maintenance:
             if row is not None:
                 self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
             if self.enabled != before:
-                await self._signals.send(MaintenanceSwitched(self.enabled))
+                await self._hub.signals.send(MaintenanceSwitched(self.enabled))
                 await self._hub.tell_everybody(self.notice())
 
     def notice(self) -> MaintenanceMode:

@@ -3,7 +3,7 @@
 The same rows feed the socket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects
+from chatd.app.subsystem import Subsystem, packages_of
 from chatd.core.errors import REFUSALS
-from chatd.wire.base import Command, Event, Result
+from chatd.wire.admin import AdminCommand
+from chatd.wire.base import Command, Event, Result, declared_below
 from chatd.wire.codec import tag_of
+from chatd.wire.reference.description import Description, Events, Routes
 
 Handler = Callable[[Ctx, Any], Awaitable[Effects]]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
@@ -61,10 +64,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All commands by type, and all events by tag."""
+    """All commands by type, and what the reference documents are made of."""
 
     commands: dict[type[Command], Row]
-    events: dict[str, type[Event]]
+    description: Description
+
+    @property
+    def events(self) -> Events:
+        """By tag."""
+        return self.description.events
 
     @property
     def on_socket(self) -> tuple[type[Command], ...]:
@@ -90,11 +98,9 @@ def command(
     `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
     who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
     """
-    unknown = [code for code in refuses if code not in REFUSALS]
-    if unknown:
-        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
-    if (needs is Needs.ADMIN) is not http.startswith("POST /admin/") or (needs is Needs.ADMIN and socket):
-        raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
+    if needs is Needs.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
+        raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
+    check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
         setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting, aliases))
@@ -103,9 +109,41 @@ def command(
     return mark
 
 
-def load(modules: Iterable[ModuleType]) -> Registry:
-    """Collect the commands that these modules declare."""
-    return Registry(commands=unique_rows(modules), events=declared_events())
+def admin_command(
+    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), lasting: bool = False
+) -> Callable[[Marked], Marked]:
+    """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never taken from a socket."""
+    if not (issubclass(kind, AdminCommand) and tag_of(kind).startswith("admin.")):
+        raise ValueError(f"{tag_of(kind)}: expected an AdminCommand with a tag that begins with `admin.`")
+    check_refusals(kind, refuses)
+    http = f"POST /{tag_of(kind).replace('.', '/')}"
+
+    def mark(handler: Marked) -> Marked:
+        setattr(handler, MARK, Row(kind, result, handler, Needs.ADMIN, 1, refuses, http, socket=False, lasting=lasting))
+        return handler
+
+    return mark
+
+
+def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:
+    """Raises ValueError for a code that does not exist."""
+    unknown = [code for code in refuses if code not in REFUSALS]
+    if unknown:
+        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
+
+
+def load(subsystems: Iterable[Subsystem], routes: Routes) -> Registry:
+    """Collect what these subsystems declare; `routes` are described beside theirs."""
+    subsystems = tuple(subsystems)
+    rows = unique_rows(module for subsystem in subsystems for module in subsystem.commands)
+    description = Description(
+        rows=tuple(rows.values()),
+        events=declared_events(packages_of(subsystems)),
+        routes=unique_routes([routes, *(subsystem.openapi for subsystem in subsystems)]),
+        results=tuple(result for subsystem in subsystems for result in subsystem.results),
+        shapes=tuple(shape for subsystem in subsystems for shape in subsystem.shapes),
+    )
+    return Registry(rows, description)
 
 
 def unique_rows(modules: Iterable[ModuleType]) -> dict[type[Command], Row]:
@@ -124,11 +162,20 @@ def marks(module: ModuleType) -> Iterable[Row]:
             yield row
 
 
-def declared_events() -> dict[str, type[Event]]:
-    """Every event that there is, wherever it is declared. Those of tests are no part of the protocol."""
-    found = sorted(subclasses_of(Event), key=tag_of)
-    return {tag_of(kind): kind for kind in found if kind.__module__.startswith("chatd.")}
+def declared_events(packages: Iterable[str]) -> Events:
+    """Every event that there is, wherever in these packages it is declared."""
+    events: dict[str, type[Event]] = {}
+    for kind in sorted(declared_below(Event, packages), key=tag_of):
+        if tag_of(kind) in events:
+            raise ValueError(f"the event {tag_of(kind)} is declared twice")
+        events[tag_of(kind)] = kind
+    return events
 
 
-def subclasses_of(kind: type[Event]) -> list[type[Event]]:
-    return [found for below in kind.__subclasses__() for found in (below, *subclasses_of(below))]
+def unique_routes(declared: Iterable[Routes]) -> Routes:
+    routes: dict[str, Mapping[str, Any]] = {}
+    for path, operations in (item for described in declared for item in described.items()):
+        if path in routes:
+            raise ValueError(f"{path} is described twice")
+        routes[path] = operations
+    return routes

@@ -3,9 +3,9 @@
 `chatd/subsystems.py` lists them all; nothing else names one. See docs/architecture.md.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ import trio
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job
+from chatd.wire.base import Result
+from chatd.wire.reference.description import Routes, Shape
 
 # Takes the Quart application, which this layer does not know.
 AddRoutes = Callable[[Any, Node], None]
@@ -24,20 +26,32 @@ async def nothing_to_open(node: Node) -> AsyncIterator[None]:
     yield
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Subsystem:
-    """One folder of `chatd/`.
+    """One folder of `chatd/`, or a package of its own.
 
+    `package`: the Python package whose events and control messages are collected.
     `commands`: the modules whose `@command` functions are collected.
-    `routes`: functions that add HTTP routes which are no commands.
+    `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
+    the types of their answers.
+    `shapes`: maps in results and events whose fields are described.
     `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
     name: str
+    package: str = "chatd"
     commands: tuple[ModuleType, ...] = ()
     jobs: tuple[Job, ...] = ()
     routes: tuple[AddRoutes, ...] = ()
+    openapi: Routes = field(default_factory=dict)
+    results: tuple[type[Result], ...] = ()
+    shapes: tuple[Shape, ...] = ()
     open: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_to_open
+
+
+def packages_of(subsystems: Iterable[Subsystem]) -> tuple[str, ...]:
+    """Where events and control messages are declared: in chatd, and in the subsystems that lie outside of it."""
+    return tuple(dict.fromkeys(("chatd", *(subsystem.package for subsystem in subsystems))))
 
 
 class Start(Protocol):

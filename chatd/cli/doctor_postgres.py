@@ -14,7 +14,7 @@ from chatd.db.postgres import Postgres, Row
 from chatd.db.postgres_faults import fix_of
 from chatd.db.write_probe import probe
 
-SQL = queries.load("doctor")
+SQL = queries.load("cli/doctor")
 CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)
 DROPPED = re.compile(r"^drop index (?:concurrently )?(?:if exists )?(\w+)", re.MULTILINE)
 

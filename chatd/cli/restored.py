@@ -6,7 +6,7 @@ from chatd.cli.printing import out
 from chatd.core.config import Config
 from chatd.db import queries
 
-SQL = queries.load("restored")
+SQL = queries.load("cli/restored")
 
 
 def restored(config: ConfigFile = None) -> None:

@@ -30,20 +30,19 @@ def schema(
 
       chatd schema --write docs
     """
-    registry = load_registry()
-    rows = list(registry.commands.values())
+    description = load_registry().description
     if write is not None:
-        for name, text in generated(rows, registry.events, __version__).items():
+        for name, text in generated(description, __version__).items():
             with failures():
                 (write / name).write_text(text, encoding="utf8")
             out.print(styled(f"wrote {write / name}"))
     if client is not None:
         with failures():
-            client.write_text(python_types(rows, registry.events), encoding="utf8")
+            client.write_text(python_types(description), encoding="utf8")
         out.print(styled(f"wrote {client}"))
     if write is not None or client is not None:
         return
     if json:
-        print_json(json_schema(rows, registry.events))
+        print_json(json_schema(description))
     else:
-        say(reference(rows, registry.events), end="")
+        say(reference(description), end="")

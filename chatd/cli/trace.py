@@ -18,7 +18,7 @@ from chatd.db.postgres import Postgres, Row
 from chatd.db.redis import Redis
 from chatd.realtime.message_trace import Moved, Trace
 
-SQL = queries.load("trace")
+SQL = queries.load("cli/trace")
 # Clocks of nodes may differ by as much when conversations are looked through.
 DAY = 86_400_000
 MOST_MEMBERS = 100

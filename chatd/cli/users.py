@@ -1,6 +1,5 @@
 """chatd users"""
 
-import getpass
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
+    account_name,
     failed,
     failures,
     load_or_exit,
@@ -35,7 +35,7 @@ from chatd.core.ids import is_uuid, uuid7
 from chatd.db import queries
 from chatd.privacy import erasure, export
 
-SQL = queries.load("users")
+SQL = queries.load("cli/users")
 
 app = typer.Typer(help="Add, show, export and erase users; create access tokens; strikes and shadow bans.", no_args_is_help=True)
 app.command()(strikes.strike)
@@ -152,7 +152,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
         raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
+        new = await erasure.begin(db, tenant, user, account_name(), now_ms())
         now = now_ms()
     await close_sessions(config, tenant, user, "logged_out", now)
     return new

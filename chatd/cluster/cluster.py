@@ -5,7 +5,7 @@ their `rev`, orders can be obeyed twice, and whoever missed one finds the truth 
 it likes.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import trio
@@ -14,6 +14,7 @@ from msgspec import Raw, msgpack
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.reconciler import Truth
+from chatd.cluster.signals import EventSent, UserBanned
 from chatd.core import log
 from chatd.db.postgres import Postgres
 from chatd.matching.aliases.alias_store import NOBODY, Hidden, Veils
@@ -30,21 +31,21 @@ ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`."""
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`.
 
-    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int]) -> None:
+    `packages`: where the messages between nodes are declared.
+    """
+
+    def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int], packages: Iterable[str] = ("chatd",)) -> None:
         self._hub = hub
         self._bus = bus
-        self._decode = control_messages.decoder().decode
+        self._decode = control_messages.decoder(packages).decode
         self._db = db
         self._clock = clock
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self.truth = Truth(hub, db, clock, self._close)
-        self.on_resync, self.resync = self.truth.on_resync, self.truth.resync
-        self._on_banned: list[Callable[[str, str], None]] = []
-        # Told of everything that is told to a conversation from this node.
-        self.listener: Callable[[str, str, Event], None] = lambda tenant, conversation, event: None
+        self.resync = self.truth.resync
 
     @property
     def name(self) -> str:
@@ -83,10 +84,6 @@ class Cluster:
         """Who carries out orders of this kind."""
         self._handlers[kind] = handle
 
-    def on_banned(self, call: Callable[[str, str], None]) -> None:
-        """What else to do on every node when a user was banned (tenant, user). It may be called more than once for a ban."""
-        self._on_banned.append(call)
-
     # --- telling --------------------------------------------------------------------------------------------------------
 
     async def tell_conversation(
@@ -101,7 +98,7 @@ class Cluster:
         parts: Sequence[str] = (),
     ) -> None:
         rev = getattr(event, "rev", 0) or 0
-        self.listener(tenant, conversation, event)
+        self._hub.signals.send_sync(EventSent(tenant, conversation, event))
         if not self._bus.alone:
             body = ENCODE(event)
             if rev and len(body) > MAX_EVENT_BYTES and not parts:
@@ -163,8 +160,7 @@ class Cluster:
             "sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "credential": credential}
         )
         if close == "banned":
-            for call in self._on_banned:
-                call(tenant, user)
+            self._hub.signals.send_sync(UserBanned(tenant, user))
         self._hub.close_sessions(tenant, user, close, credential=credential, at=at)
 
     def doubt(self, tenant: str, conversation: str) -> None:

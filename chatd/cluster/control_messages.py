@@ -1,11 +1,11 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Union
 
 from msgspec import Raw, msgpack
 
-from chatd.wire.base import Control
+from chatd.wire.base import Control, declared_below
 
 
 class TellConversation(Control, array_like=True, tag="event"):
@@ -213,13 +213,7 @@ Question = AskHealth | AskSessions | AskKick | AskTrace
 encode_order = msgpack.Encoder().encode
 
 
-def decoder() -> "msgpack.Decoder[Control]":
-    """For all control messages that are declared in modules of the server."""
-    kinds = sorted(
-        (kind for kind in declared_below(Control) if kind.__module__.startswith("chatd.")), key=lambda kind: kind.__name__
-    )
+def decoder(packages: Iterable[str] = ("chatd",)) -> "msgpack.Decoder[Control]":
+    """For all control messages that are declared in these packages."""
+    kinds = sorted(declared_below(Control, packages), key=lambda kind: kind.__name__)
     return msgpack.Decoder(Union[tuple(kinds)])  # noqa: UP007
-
-
-def declared_below(kind: type[Control]) -> list[type[Control]]:
-    return [found for below in kind.__subclasses__() for found in (below, *declared_below(below))]

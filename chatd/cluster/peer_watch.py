@@ -20,7 +20,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 
 LOG = log.get(__name__)
-SQL = queries.load("truth")
+SQL = queries.load("cluster/truth")
 
 # Seconds between two looks at the clock, at the connections of Postgres, and into Postgres while something may be missing.
 TICK_S = 0.25

@@ -8,11 +8,12 @@ that dies costs a short look.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import trio
 
+from chatd.cluster.signals import Resync
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.core.turns import each_in_turns
@@ -23,7 +24,7 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("truth")
+SQL = queries.load("cluster/truth")
 
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
@@ -49,12 +50,7 @@ class Truth:
         self._resyncing = trio.Lock()
         self.owes_resync = False
         self.condition = Condition("resync with Postgres")
-        self._on_resync: list[Callable[[], Awaitable[None]]] = []
         self._doubtful: set[tuple[str, str]] = set()
-
-    def on_resync(self, call: Callable[[], Awaitable[None]]) -> None:
-        """What else to do when orders may have been lost."""
-        self._on_resync.append(call)
 
     def doubt(self, tenant: str, conversation: str) -> None:
         """Something of this conversation may have changed without anybody being told. It is looked up soon."""
@@ -118,8 +114,7 @@ class Truth:
             self.owes_resync = True
             # What is refused because the database is away is logged there.
             with self.condition.watch(), suppress(Refused):
-                for call in self._on_resync:
-                    await call()
+                await self._hub.signals.send(Resync())
                 await self._resync()
                 self.owes_resync = False
 

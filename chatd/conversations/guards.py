@@ -6,7 +6,7 @@ from chatd.app.context import Ctx
 from chatd.core.errors import Refused
 from chatd.db import queries
 
-SQL = queries.load("members")
+SQL = queries.load("conversations/members")
 
 
 class OfConversation(Protocol):

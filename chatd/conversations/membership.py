@@ -16,7 +16,7 @@ from chatd.core.config import Limits
 from chatd.core.errors import Refused
 from chatd.db import queries
 
-SQL = queries.load("membership")
+SQL = queries.load("conversations/membership")
 # So many are named in the message that says who was added.
 MOST_NAMED = 20
 # When more come at once, each is told what the conversation is without who is in it.

@@ -4,8 +4,9 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from chatd.conversations.entities import Role
+from chatd.conversations.entities import Message, Role
 from chatd.wire.base import Id, Millis
+from chatd.wire.reference.description import Shape
 
 Act = Literal[
     "member.added",
@@ -46,5 +47,4 @@ class ForwardedFrom(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     created_at: Millis
 
 
-# By the name of the field in a `Message`.
-SHAPES: dict[str, type[Struct]] = {"system": SystemAct, "forwarded": ForwardedFrom}
+SHAPES = (Shape(Message, "system", SystemAct), Shape(Message, "forwarded", ForwardedFrom))

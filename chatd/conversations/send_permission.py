@@ -8,7 +8,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 
-SQL = queries.load("saying")
+SQL = queries.load("conversations/saying")
 
 
 async def check_may_say(here: Change) -> None:

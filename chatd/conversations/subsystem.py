@@ -12,6 +12,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.guards import check_member
 from chatd.conversations.log.writer import open_journal
+from chatd.conversations.message_shapes import SHAPES
 from chatd.conversations.messages import (
     commands,
     deletion,
@@ -57,6 +58,7 @@ CONVERSATIONS = Subsystem(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
         *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
+    shapes=SHAPES,
     jobs=(
         Job("scheduled messages", scheduler.send_due, 1),
         Job("disappearing messages", deletion.expire, 2),

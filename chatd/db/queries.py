@@ -1,4 +1,6 @@
-"""sql/<name>.sql as named statements: `SQL = load("messages")`, then `SQL.history_before`.
+"""sql/<name>.sql as named statements: `SQL = load("conversations/messages")`, then `SQL.history_before`.
+
+A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
 
 A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
 """
@@ -31,10 +33,16 @@ def folder() -> Path:
     return installed if installed.is_dir() else HERE.parent / "sql"
 
 
+def names() -> list[str]:
+    """Of all files, as `load` takes them."""
+    files = (path.relative_to(folder()) for path in folder().glob("*/*.sql"))
+    return sorted(str(path.with_suffix("")) for path in files if path.parts[0] != "migrations")
+
+
 @cache
-def load(name: str) -> Queries:
-    """The statements of sql/<name>.sql."""
-    path = folder() / f"{name}.sql"
+def load(name: str, root: Path | None = None) -> Queries:
+    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"; or of a file below the folder `root`."""
+    path = (root or folder()) / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 
 

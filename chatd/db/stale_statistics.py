@@ -13,7 +13,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("stale_statistics")
+SQL = queries.load("db/stale_statistics")
 EVERY_S = 1.0
 # Growth after which statistics are stale. Tables with fewer rows than `SMALL_ROWS` count as that large.
 FACTOR, SMALL_ROWS = 4, 25

@@ -13,7 +13,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("write_probe")
+SQL = queries.load("db/write_probe")
 EVERY_S = 1.0
 # Large enough that the table grows and the disk has to give space.
 FILLER_BYTES = 65_536

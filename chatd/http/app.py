@@ -73,7 +73,7 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
 
 
 def add_pages(app: QuartTrio, registry: Registry, socket_url: str, http_url: str) -> None:
-    description = openapi(registry.commands.values(), __version__, http_url)
+    description = openapi(registry.description, __version__, http_url)
     links = {"socket": socket_url, "openapi": "/openapi.json", "health": "/health"}
 
     @app.get("/openapi.json")

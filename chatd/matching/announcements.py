@@ -23,7 +23,7 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, RawFrame
 from chatd.wire.base import Event
 
-SQL = queries.load("match_news")
+SQL = queries.load("matching/match_news")
 User = tuple[str, str]
 # Matches of which it is remembered that they are over.
 MOST_OVER = 20_000

@@ -19,7 +19,7 @@ from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
 
-SQL = queries.load("matching")
+SQL = queries.load("matching/matching")
 MOST_CONDITIONS = 20
 LONGEST_TEXT = 64
 

@@ -13,7 +13,7 @@ from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
 from chatd.matching.pool_events import Paired
 from chatd.wire.base import Event
 
-SQL = queries.load("matching")
+SQL = queries.load("matching/matching")
 # Users that are looked up in one statement.
 PAGE = 500
 
@@ -89,7 +89,13 @@ class Meetings:
         await self._announcements.announce(order)
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
-        """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused."""
+        """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused.
+
+        A match whose other people were deleted from the database is ended.
+        """
+        if row["users"] == [user]:
+            await self.end(tenant, row["match"], "left")
+            return
         hidden = await self._hidden(tenant, row["conversation"], row["users"])
         self._cluster.join(tenant, row["conversation"], [user], row["rev"], hidden=hidden)
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}

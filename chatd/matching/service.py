@@ -15,12 +15,12 @@ from chatd.app.maintenance import MaintenanceSwitched
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.liveness import RollCall
+from chatd.cluster.signals import Resync, UserBanned
 from chatd.conversations.signals import UserBlocked
 from chatd.core.clock import steady
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
-from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.matching import match_messages
@@ -32,7 +32,7 @@ from chatd.matching.matches import Meetings
 from chatd.matching.pool_owner import Ownership
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
-from chatd.realtime.signals import SessionOpened
+from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
 
 # Seconds between two looks at tickets that were held for too long.
 TICK = 0.25
@@ -43,9 +43,7 @@ LOOK_EVERY, SETTLED, RETRY_S = 10.0, 2.0, 1.0
 class Matcher:
     """`run` it; `find` and its like may be called at any time. `clock` is that of tickets, which does not jump."""
 
-    def __init__(
-        self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, signals: Signals, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
         self.clock = steady(clock)
         self.announcements = Announcements(db, hub, cluster)
         self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
@@ -58,9 +56,11 @@ class Matcher:
         self._cluster = cluster
         self._leaving = False
         self._looks = [trio.current_time() + LOOK_EVERY]
-        hub.watch(self._watch)
-        cluster.on_resync(self._resync)
-        cluster.on_banned(self._ban)
+        signals = hub.signals
+        signals.on_sync(UserConnected, self._connect)
+        signals.on_sync(UserDisconnected, self._disconnect)
+        signals.on(Resync, self._resync)
+        signals.on_sync(UserBanned, self._ban)
         signals.on_sync(SessionOpened, self._open)
         signals.on(MaintenanceSwitched, self._pause)
         signals.on(NodeLeaving, self._leave)
@@ -133,19 +133,15 @@ class Matcher:
 
     # --- tickets and their users ----------------------------------------------------------------------------------------
 
-    def _watch(self, tenant: str, user: str, here: bool) -> None:
-        """Called by the hub when a user comes, and when the last session of one has gone."""
-        key = (tenant, user)
-        if not here:
-            self._let_go(tenant, user)
-            return
+    def _connect(self, signal: UserConnected) -> None:
+        key = (signal.tenant, signal.user)
         self._absences.came(key)
         ticket = self._tickets.claim(key) or self._unkept(key)
         if ticket is not None:
             self.find(ticket)
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
-            self._cluster.publish(match_messages.MatchHere(tenant, user))
+            self._cluster.publish(match_messages.MatchHere(*key))
 
     def _open(self, signal: SessionOpened) -> None:
         arrival = signal.arrival
@@ -155,8 +151,9 @@ class Matcher:
         """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
         return None if user in self._tickets.mine else self.pool.ticket_of(user)
 
-    def _let_go(self, tenant: str, user: str) -> None:
+    def _disconnect(self, signal: UserDisconnected) -> None:
         """Out of the pool, as long as the user is away; in a match there is as much time to come back."""
+        tenant, user = signal.tenant, signal.user
         until = self.clock() + self._grace
         ticket = self._tickets.lose((tenant, user), until)
         if ticket is not None:
@@ -167,7 +164,7 @@ class Matcher:
         if self.announcements.went((tenant, user)):
             self._absences.gone((tenant, user), until)
 
-    async def _resync(self) -> None:
+    async def _resync(self, _: Resync) -> None:
         self._give_again()
 
     def _doubt(self) -> None:
@@ -230,8 +227,9 @@ class Matcher:
     async def _obey_avoid(self, order: match_messages.MatchAvoid) -> None:
         self._avoid(order.tenant, order.user, order.other)
 
-    def _ban(self, tenant: str, user: str) -> None:
+    def _ban(self, signal: UserBanned) -> None:
         """On every node that hears of it. The order may have reached this one only, so the owner is told by whoever has them."""
+        tenant, user = signal.tenant, signal.user
         here = self._drop(tenant, user, "banned") or self._hub.sessions_of(tenant, user) > 0
         if here:
             self._cluster.publish(match_messages.MatchDrop(tenant, user, "banned"))

@@ -11,7 +11,7 @@ from chatd.matching.service import Matcher
 
 @asynccontextmanager
 async def open_matching(node: Node) -> AsyncIterator[None]:
-    matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.signals, node.clock))
+    matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
     async with background(node) as start:
         start("matcher", matcher.run, node.health)
         yield

@@ -9,7 +9,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("moderation")
+SQL = queries.load("moderation/moderation")
 
 
 async def set_shadow(db: Postgres, actor: Actor, user: str, on: bool) -> None:

@@ -7,7 +7,6 @@ from msgspec import Struct
 from chatd.accounts import bans
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
-from chatd.app.context import Node
 from chatd.core.config import Moderation
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -16,7 +15,7 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import strikes
 from chatd.uploads.service import Stored
 
-SQL = queries.load("reports")
+SQL = queries.load("moderation/reports")
 UPHELD, DISMISSED = "upheld", "dismissed"
 
 
@@ -109,10 +108,8 @@ async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure
     return measure.ban
 
 
-async def sweep(node: Node) -> bool:
+async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
     """Delete what was resolved long ago, and what was removed and no report has taken up, until nothing is left."""
-    db, settings, now = node.db, node.config.moderation, node.clock()
     await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))
     await delete_all(db, SQL.purge_messages, now)
     await delete_all(db, SQL.purge_uploads, now)
-    return False

@@ -14,7 +14,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.moderation.escalation import Rung, rung_of
 
-SQL = queries.load("strikes")
+SQL = queries.load("moderation/strikes")
 MOST_SHOWN = 200
 
 

@@ -1,12 +1,20 @@
 """Moderation: reports, strikes, bans and what admins look up."""
 
+from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.moderation import ban_commands, commands, report_admin_commands, reports, routes, user_admin_commands
+from chatd.moderation import ban_commands, commands, openapi, report_admin_commands, reports, routes, user_admin_commands
+
+
+async def sweep(node: Node) -> bool:
+    await reports.sweep(node.db, node.config.moderation, node.clock())
+    return False
+
 
 MODERATION = Subsystem(
     name="moderation",
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
-    jobs=(Job("old reports", reports.sweep, 3600),),
+    openapi=openapi.ROUTES,
+    jobs=(Job("old reports", sweep, 3600),),
 )

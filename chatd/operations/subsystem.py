@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
 from chatd.gateway.admission import Admission
-from chatd.operations import commands, health, metrics, ping
+from chatd.operations import commands, health, metrics, openapi, ping
 from chatd.operations.node_queries import Questions
 from chatd.operations.snapshot import Watch
 
@@ -20,5 +20,9 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
 
 
 OPERATIONS = Subsystem(
-    name="operations", commands=(commands, ping), routes=(health.add_routes, metrics.add_routes), open=open_operations
+    name="operations",
+    commands=(commands, ping),
+    routes=(health.add_routes, metrics.add_routes),
+    openapi=openapi.ROUTES,
+    open=open_operations,
 )

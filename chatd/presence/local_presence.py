@@ -7,6 +7,7 @@ nothing here.
 from msgspec import Struct
 
 from chatd.realtime.hub import Hub
+from chatd.realtime.signals import UserConnected
 from chatd.realtime.subscriptions import Session
 
 User = tuple[str, str]
@@ -31,7 +32,7 @@ class Attendance:
         self._away: dict[User, set[str]] = {}
         # In the order of `until`.
         self._held: dict[User, Held] = {}
-        hub.watch(self._came_or_went)
+        hub.signals.on_sync(UserConnected, self._connected)
 
     def rank(self, user: User) -> int:
         held = self._held.get(user)
@@ -61,13 +62,11 @@ class Attendance:
             del self._away[user]
         return True
 
-    def _came_or_went(self, tenant: str, user: str, here: bool) -> None:
+    def _connected(self, signal: UserConnected) -> None:
         """A new session is online; what was held until one came back is not needed any more."""
-        if not here:
-            return
-        key = (tenant, user)
+        key = (signal.tenant, signal.user)
         held = self._held.pop(key, None)
-        if (held is None or held.rank < ONLINE) and (key in self._away or self._hub.sessions_of(tenant, user) == 1):
+        if (held is None or held.rank < ONLINE) and (key in self._away or self._hub.sessions_of(*key) == 1):
             self.changed[key] = None
 
     def detached(self, session: Session, now: float) -> None:

@@ -14,7 +14,7 @@ from chatd.db.postgres import Postgres, Row
 from chatd.presence.local_presence import GONE, User
 from chatd.presence.service import Presence
 
-SQL = queries.load("headcount")
+SQL = queries.load("presence/headcount")
 # Up to so many members it is looked up who may be seen by the asker.
 SMALL = 200
 # Seconds for which a number of a large conversation is kept, and how many of them.

@@ -16,12 +16,12 @@ import trio
 
 from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.signals import Resync
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
 from chatd.core.config import Presence as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
-from chatd.core.signals import Signals
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
@@ -32,10 +32,10 @@ from chatd.presence.visibility import Sight
 from chatd.presence.watchers import Lookers
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.signals import SessionRemoved
 
 LOG = log.get(__name__)
-SQL = queries.load("presence")
+SQL = queries.load("presence/presence")
 # Seconds between two looks at what has changed, and between two renewals of the lease.
 TICK, BEAT = 0.1, 2.0
 # A lease is as long as the grace, but not shorter.
@@ -58,7 +58,6 @@ class Presence:
         redis: Redis,
         hub: Hub,
         cluster: Cluster,
-        signals: Signals,
         clock: Callable[[], int],
     ) -> None:
         self._grace = settings.grace
@@ -77,10 +76,11 @@ class Presence:
         self._is_written = False
         self._must_look = False
         self._well_since = trio.current_time()
-        hub.on_detach(self._detached)
+        signals = hub.signals
+        signals.on_sync(SessionRemoved, self._removed)
         signals.on_sync(VisibilityChanged, lambda signal: self.show_anew(signal.tenant, signal.users))
         signals.on(NodeLeft, lambda _: self.leave())
-        cluster.on_resync(self._look_soon)
+        signals.on(Resync, self._look_soon)
         cluster.on(control_messages.PresenceChanged, self._obey_changed)
         cluster.on(control_messages.PresenceWritten, self._look_soon)
         cluster.on(control_messages.PresenceShown, self._obey_shown)
@@ -131,9 +131,9 @@ class Presence:
 
     # --- this node's users ----------------------------------------------------------------------------------------------
 
-    def _detached(self, session: Session) -> None:
-        self._attendance.detached(session, trio.current_time())
-        self._lookers.forget(session)
+    def _removed(self, signal: SessionRemoved) -> None:
+        self._attendance.detached(signal.session, trio.current_time())
+        self._lookers.forget(signal.session)
 
     async def run(self, health: Health) -> None:
         async with trio.open_nursery() as nursery:

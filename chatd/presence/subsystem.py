@@ -13,7 +13,7 @@ from chatd.presence.service import Presence
 @asynccontextmanager
 async def open_presence(node: Node) -> AsyncIterator[None]:
     settings = node.config.presence
-    presence = node.services.add(Presence(settings, node.db, node.redis, node.hub, node.cluster, node.signals, node.clock))
+    presence = node.services.add(Presence(settings, node.db, node.redis, node.hub, node.cluster, node.clock))
     node.services.add(Headcount(node.db, presence, settings.shown_to))
     async with background(node) as start:
         start("presence", presence.run, node.health)

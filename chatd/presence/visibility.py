@@ -19,7 +19,7 @@ from chatd.presence.watchers import Lookers
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
 
-SQL = queries.load("sight")
+SQL = queries.load("presence/sight")
 STATUSES: tuple[Status, ...] = ("offline", "away", "online")
 AT_ONCE = 1000
 # Of pairs of a user and a viewer those in which the viewer may see the user, with when the user was last here.

@@ -29,8 +29,8 @@ from chatd.db.postgres import Postgres, Row
 from chatd.matching.service import Matcher
 
 LOG = log.get(__name__)
-SQL = queries.load("erasure")
-REACTIONS = queries.load("reactions")
+SQL = queries.load("privacy/erasure")
+REACTIONS = queries.load("conversations/reactions")
 # Rows of one step, and conversations that are left between two signs of life.
 BATCH, PAGE = 200, 50
 # Milliseconds after which certainly no session of the user is left, although every order to close them was lost.

@@ -17,7 +17,7 @@ from chatd.core.ids import NIL
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
-SQL = queries.load("export")
+SQL = queries.load("privacy/export")
 PAGE = 100
 # JSON need not escape all control characters, nor what ends a line or turns the direction of a text.
 UNSHOWN = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

@@ -2,7 +2,13 @@
 
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.privacy import commands, routes
+from chatd.privacy import commands, openapi, routes
 from chatd.privacy.erasure import erase_next
 
-PRIVACY = Subsystem(name="privacy", commands=(commands,), routes=(routes.add_routes,), jobs=(Job("erasure", erase_next, 2),))
+PRIVACY = Subsystem(
+    name="privacy",
+    commands=(commands,),
+    routes=(routes.add_routes,),
+    openapi=openapi.ROUTES,
+    jobs=(Job("erasure", erase_next, 2),),
+)

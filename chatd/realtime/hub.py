@@ -11,11 +11,13 @@ from weakref import WeakSet
 import trio
 
 from chatd.core.clock import now_ms
+from chatd.core.signals import Signals
 from chatd.matching.aliases.alias_store import Hidden, Veils
 from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import Arrival
 from chatd.realtime.revocations import Revocation, Revocations
+from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
 from chatd.realtime.subscriptions import Audience, Fan, News, Session, SharedFrame, behind
 from chatd.realtime.typing_sessions import Typists
 from chatd.realtime.unheard_revs import Passed
@@ -28,13 +30,13 @@ Key = tuple[str, str]
 COME_BACK_MS = 1000
 # Conversations that a session enters or leaves in one turn of the event loop: about a millisecond.
 PLACES_PER_TURN = 500
-Watcher = Callable[[str, str, bool], None]
 
 
 class Hub:
     """Who is connected here. Only sessions of members are entered under a conversation."""
 
-    def __init__(self, clock: Callable[[], int] = now_ms, veils: Veils | None = None) -> None:
+    def __init__(self, clock: Callable[[], int] = now_ms, veils: Veils | None = None, signals: Signals | None = None) -> None:
+        self.signals = signals or Signals()
         # There where people of a match are shown to each other under pseudonyms.
         self.veils = veils
         self.revocations = Revocations(clock)
@@ -53,20 +55,6 @@ class Hub:
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
         self._passed = Passed()
-        self._watchers: list[Watcher] = []
-        self._mourners: list[Callable[[Session], None]] = []
-
-    def watch(self, call: Watcher) -> None:
-        """Call it whenever a user comes (each session), and when one has gone (the last session)."""
-        self._watchers.append(call)
-
-    def on_detach(self, call: Callable[[Session], None]) -> None:
-        """Call it for each session that has gone."""
-        self._mourners.append(call)
-
-    def _notify(self, session: Session, *, here: bool) -> None:
-        for call in self._watchers:
-            call(session.tenant, session.user, here)
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -81,7 +69,7 @@ class Hub:
         self._arrivals.discard(arrival)
         self.sessions[session.id] = session
         self._users.setdefault((session.tenant, session.user), {})[session] = None
-        self._notify(session, here=True)
+        self.signals.send_sync(UserConnected(session.tenant, session.user))
         self._enter_places(session, arrival, len(arrival.places))
         for conversation in arrival.parted:
             self._part_session(session, conversation)
@@ -128,12 +116,12 @@ class Hub:
         of_user = self._users.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._users.pop((session.tenant, session.user), None) is not None:
-            self._notify(session, here=False)
+            self.signals.send_sync(UserDisconnected(session.tenant, session.user))
         for conversation in self._joined.pop(session, ()):
             self._leave(session, conversation)
         self.revocations.gone(session)
-        for call in self._mourners if known else ():
-            call(session)
+        if known:
+            self.signals.send_sync(SessionRemoved(session))
 
     def join(self, tenant: str, conversation: str, users: Collection[str], rev: int, *, anew: bool = False) -> None:
         """They hear it, from `rev` on. `anew`: because their membership begins, so that nothing before it is for them.

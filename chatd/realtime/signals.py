@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from chatd.realtime.pending_session import Arrival
+from chatd.realtime.subscriptions import Session
 
 
 class SessionOpened(Struct, frozen=True):
@@ -19,3 +20,23 @@ class SessionClosed(Struct, frozen=True):
     tenant: str
     user: str
     typing_in: Sequence[str]
+
+
+class SessionRemoved(Struct, frozen=True):
+    """A session has left the hub. Sent without awaiting, before `SessionClosed`."""
+
+    session: Session
+
+
+class UserConnected(Struct, frozen=True):
+    """A user has a session more on this node. Sent without awaiting."""
+
+    tenant: str
+    user: str
+
+
+class UserDisconnected(Struct, frozen=True):
+    """The last session of a user on this node is gone. Sent without awaiting."""
+
+    tenant: str
+    user: str

@@ -23,6 +23,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from chatd.cluster.signals import EventSent
 from chatd.conversations.events import MessageNew, MessageUpdate
 from chatd.conversations.log.statements import NESTED
 from chatd.core import log
@@ -35,11 +36,10 @@ from chatd.db.postgres import ForeignKeyViolation, Postgres, Row
 from chatd.db.unnest import columns_of
 from chatd.search.facets import facets
 from chatd.search.tokenizer import tokens_in_slices
-from chatd.wire.base import Event
 from chatd.wire.connection_events import Behind
 
 LOG = log.get(__name__)
-SQL = queries.load("search_index")
+SQL = queries.load("search/search_index")
 # What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
 # conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
@@ -94,10 +94,10 @@ class Indexer:
         self._look_at = 0.0
         self._news = trio.Event()
 
-    def note(self, tenant: str, conversation: str, event: Event) -> None:
+    def note(self, signal: EventSent) -> None:
         """Something was told there, so it is committed. Of too many the round finds the rest."""
-        if isinstance(event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
-            self._fresh[tenant, conversation] = None
+        if isinstance(signal.event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
+            self._fresh[signal.tenant, signal.conversation] = None
             self._news.set()
 
     async def run(self) -> None:

@@ -29,7 +29,7 @@ from chatd.search.facets import DAY, SPAN, days, spans
 from chatd.search.query import Query, any_of, places_query, tsquery
 from chatd.search.tokenizer import highlights_in_slices
 
-SQL = queries.load("search")
+SQL = queries.load("search/search")
 # Days of each look; the last one has no end.
 LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
 # Milliseconds for all looks of a page, and how long a single one has at least.

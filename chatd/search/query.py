@@ -138,7 +138,7 @@ def tsquery(query: Query, *, prefix: bool = True) -> str:
 
 
 def places_query(conversations: Sequence[str]) -> str:
-    """In any of these, as a tsquery of its own: see sql/search.sql."""
+    """In any of these, as a tsquery of its own: see sql/search/search.sql."""
     return any_of(map(in_conversation, conversations))
 
 

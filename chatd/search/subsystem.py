@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
+from chatd.cluster.signals import EventSent
 from chatd.search import commands
 from chatd.search.indexer import Indexer
 
@@ -13,7 +14,7 @@ from chatd.search.indexer import Indexer
 async def open_search(node: Node) -> AsyncIterator[None]:
     indexer = Indexer(node.db)
     node.health.add(indexer.condition)
-    node.cluster.listener = indexer.note
+    node.signals.on_sync(EventSent, indexer.note)
     async with background(node) as start:
         start("search index", indexer.run)
         yield

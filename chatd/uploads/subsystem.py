@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.uploads import commands, routes, service
+from chatd.uploads import commands, openapi, routes, service
 from chatd.uploads.blobs import Blobs
+from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
 
 
@@ -24,6 +25,8 @@ UPLOADS = Subsystem(
     name="uploads",
     commands=(commands,),
     routes=(routes.add_routes,),
+    openapi=openapi.ROUTES,
+    results=(Upload,),
     jobs=(Job("unused uploads", service.sweep, 3600),),
     open=open_uploads,
 )

@@ -4,7 +4,8 @@ Field types here carry their limits, so that whatever was decoded has the declar
 positions fit a Postgres bigint, texts are bounded. What a struct cannot say (depth, NUL) is checked in `codec`.
 """
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -12,6 +13,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import UUID_PATTERN
 from chatd.wire.texts import NAME, PRIVATE
 
+T = TypeVar("T", bound=Struct)
 MAX_BIGINT = 2**63 - 1
 
 Id = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID, lower case")]
@@ -40,6 +42,16 @@ class Event(Struct, tag_field="t"):
 
 class Control(Struct, tag_field="t"):
     """An order from node to node. Never leaves the cluster."""
+
+
+def declared_below(kind: type[T], packages: Iterable[str]) -> list[type[T]]:
+    """All classes below this one that modules of these packages declare. Those of tests are no part of the protocol."""
+    prefixes = tuple(f"{package}." for package in packages)
+    return [found for found in classes_below(kind) if f"{found.__module__}.".startswith(prefixes)]
+
+
+def classes_below(kind: type[T]) -> list[type[T]]:
+    return [found for below in kind.__subclasses__() for found in (below, *classes_below(below))]
 
 
 class Ok(Result, tag="ok"):

@@ -65,7 +65,7 @@ def test_every_command_and_event_that_is_named_exists() -> None:
     """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as an act."""
     registry = load_registry()
     nouns = {tag.partition(".")[0] for tag in [*registry.events, *(row.tag for row in registry.commands.values())] if "." in tag}
-    source = "".join(path.read_text() for path in [*(ROOT / "chatd").rglob("*.py"), *(ROOT / "sql").glob("*.sql")])
+    source = "".join(path.read_text() for path in [*(ROOT / "chatd").rglob("*.py"), *(ROOT / "sql").glob("*/*.sql")])
     sections = {section.name for section in fields(Config)}
     unknown = {
         (page.name, name)

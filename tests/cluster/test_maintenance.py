@@ -11,6 +11,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching.service import Matcher
+from chatd.realtime.drain import NodeLeaving
 from chatd.wire.base import Control
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
@@ -74,11 +75,11 @@ async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Conf
     """Its pool takes seconds to hand over when Redis is slow, and nobody is accepted meanwhile."""
     handing_over, done = trio.Event(), trio.Event()
 
-    async def leave(self: Matcher) -> None:
+    async def leave(self: Matcher, _: NodeLeaving) -> None:
         handing_over.set()
         await done.wait()
 
-    monkeypatch.setattr(Matcher, "leave", leave)
+    monkeypatch.setattr(Matcher, "_leave", leave)
     async with nodes(config, 1) as (node,):
         assert (await node.rest("GET", "/readyz")).status == 200
         await order(config, control_messages.DrainNodes("", 0.0), "leave")

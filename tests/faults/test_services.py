@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from chatd.accounts import range_ban_sweep
-from chatd.app import jobs
 from chatd.cluster import reconciler
 from chatd.conversations.messages import deletion
 from chatd.core.config import Config
@@ -19,7 +18,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.search import indexer
 from tests.cluster.test_bans import moderator
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, run_often, running
 
 __all__ = ["moderator"]
 ROOT = Path(__file__).parents[2]
@@ -31,15 +30,15 @@ STATEMENTS = {
         "create trigger no before insert or update on search_index for each row execute function no()",
         "drop function no() cascade",
     ),
-    "round send_due": (
+    "scheduled messages": (
         "alter table scheduled_messages rename column taken_until to elsewhere",
         "alter table scheduled_messages rename column elsewhere to taken_until",
     ),
-    "round erase_next": (
+    "erasure": (
         "alter table erasures rename column taken_until to elsewhere",
         "alter table erasures rename column elsewhere to taken_until",
     ),
-    "round retain": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
+    "retention": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
     "range bans": (
         "alter table bans rename column address_hash to elsewhere",
         "alter table bans rename column elsewhere to address_hash",
@@ -48,7 +47,7 @@ STATEMENTS = {
         "alter table logins rename column ended_at to elsewhere",
         "alter table logins rename column elsewhere to ended_at",
     ),
-    "sweep": (
+    "expired logins": (
         "alter table refresh_tokens rename column expires_at to elsewhere",
         "alter table refresh_tokens rename column elsewhere to expires_at",
     ),
@@ -64,9 +63,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
     monkeypatch.setattr(reconciler, "PATROL", 1)
     monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
-    monkeypatch.setattr("chatd.daemon.SWEEP_EVERY", 0.1)
-    for job in jobs.JOBS:
-        monkeypatch.setitem(jobs.JOBS, job, 0.1)
+    run_often(monkeypatch, 0.1)
 
 
 async def failing(daemon: Daemon) -> set[str]:

@@ -6,7 +6,6 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd import daemon as daemon_module
 from chatd.accounts import commands
 from chatd.accounts.authentication import digest
 from chatd.accounts.bans import hash_of
@@ -20,7 +19,7 @@ from chatd.matching.pool_events import Paired, Queued
 from tests.features.test_erasing import done, settled
 from tests.features.test_uploads import files
 from tests.files import PDF, stored
-from tests.support import PATIENCE, Daemon, Person, eventually, running
+from tests.support import PATIENCE, Daemon, Person, eventually, run_often, running
 
 __all__ = ["settled"]
 # What somebody has given to a group stays the group's: docs/privacy.md says so. Everything else of these words goes.
@@ -47,6 +46,9 @@ async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]
         await alice.call("message.edit", conversation=conversation, message=sent.message, text=word("edited"))
         await alice.call("message.star", conversation=conversation, message=sent.message)
         await alice.call("conversation.settings", conversation=conversation, draft=word("draft"))
+    answer = await bob.send(group, "and you?", mentions=[alice.user])
+    await alice.call("message.pin", conversation=group, message=answer.message)
+    await alice.call("reaction.add", conversation=group, message=answer.message, emoji=":tea:")
     at = now_ms() + 86_400_000
     await alice.call("message.schedule", conversation=direct, client_id="later", text=word("scheduled"), at=at)
     for person in (alice, bob):
@@ -67,7 +69,7 @@ async def in_the_database(store: Postgres) -> str:
 # Where the id of an erased user stays: docs/privacy.md says why, and for how long.
 ID_STAYS = {
     ("users", "id"), ("erasures", "user_id"), ("erasures", "actor"), ("audit_log", "actor"), ("audit_log", "subject"),
-    ("messages", "sender"), ("messages", "system"), ("messages", "extra"),
+    ("messages", "sender"), ("messages", "system"), ("messages", "extra"), ("mentions", "user_id"),
     ("conversations", "creator"), ("conversations", "pair_low"), ("conversations", "pair_high"),
     ("uploads", "owner"),
     ("members", "user_id"), ("former_members", "user_id"), ("former_members", "actor"), ("match_members", "user_id"),
@@ -141,7 +143,7 @@ async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their device, their address, their file and its name; the id only where the documentation says so, in no form elsewhere."""
-    monkeypatch.setattr(daemon_module, "SWEEP_EVERY", 0.5)
+    run_often(monkeypatch, 0.5)
     device = "device-secret-" + "d" * 20
     settings = withholding_nothing(config)
     async with running(settings) as daemon, daemon.person(word("alias"), device=device) as alice, daemon.person("bob") as bob:

@@ -22,7 +22,7 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.privacy import erasure
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, run_only, running
 
 # Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
 GONE = {
@@ -208,7 +208,7 @@ async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> Async
         await ask.send(job)
         return (await answered.receive()).unwrap()
 
-    monkeypatch.setattr(jobs, "JOBS", {run: 0.0})
+    run_only(monkeypatch, jobs.Job("test", run, 0.0))
     async with running(config) as daemon:
         yield daemon, inside
 

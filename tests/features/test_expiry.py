@@ -6,13 +6,13 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.app import jobs
+from chatd.app.jobs import Job, is_due
 from chatd.conversations.messages import deletion
 from chatd.core.config import Config, Retention, Tenant
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, run_only, running
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 
@@ -20,7 +20,7 @@ SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 @pytest.fixture
 def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sweeps."""
-    monkeypatch.setattr(jobs, "JOBS", {})
+    run_only(monkeypatch)
 
 
 async def expired(person: Person) -> Any:
@@ -164,7 +164,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "RETENTION_EVERY", 0)
     monkeypatch.setattr(deletion, "BATCH", 3)
     monkeypatch.setattr(deletion, "PAGE", 2)
-    monkeypatch.setitem(jobs.JOBS, deletion.retain, 0.2)
+    run_only(monkeypatch, Job("retention", deletion.retain, 0.2))
 
 
 async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
@@ -213,8 +213,8 @@ async def test_only_one_node_looks_through_everything(config: Config, store: Pos
         with trio.fail_after(PATIENCE):
             while await store.value("select count(*) from rounds") == 0:
                 await trio.sleep(0.05)
-        assert await store.value(deletion.SQL.claim, "retention", deletion.RETENTION_EVERY) is None
-        assert await store.value(deletion.SQL.claim, "retention", 0) == "retention"
+        assert not await is_due(store, "retention", deletion.RETENTION_EVERY)
+        assert await is_due(store, "retention", 0)
 
 
 async def test_days_by_tenant(config: Config) -> None:

@@ -10,6 +10,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.uploads.blobs import Blobs
 from chatd.uploads.folder_store import IDENTITY, Folder
 from chatd.uploads.service import DAY, REMOVED_ROWS_KEPT_MS, Sweep
 from tests.files import PDF, fetched, stored
@@ -58,6 +59,9 @@ class House:
 
     def __init__(self, db: Postgres, blobs: Any) -> None:
         self.db, self.blobs = db, blobs
+
+    def get(self, _: type[Blobs]) -> Any:
+        return self.blobs
 
 
 async def add(db: Postgres, folder: Folder, key: str, age: int, *, used: bool = False, removed: bool = False) -> str:

@@ -19,6 +19,7 @@ from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
 from chatd.http.asgi_guard import Front
 from chatd.wire.base import Command, Ok
+from chatd.wire.reference.description import Description
 from tests.http.raw import Door, served
 from tests.support import NOBODY, Daemon, running
 
@@ -172,7 +173,7 @@ def app_with(handler: Any) -> Front:
     for service in (Meters(), Addresses("ws://x", "http://x"), Admins(Config()), Guards()):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
-    return Front(quart_app(node, Registry({Try: row}, {}), []), "ws://x")
+    return Front(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])

@@ -7,6 +7,7 @@ import trio
 
 from chatd.realtime.hub import Hub
 from chatd.realtime.pending_session import Arrival
+from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
 from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
 from chatd.realtime.unheard_revs import MOST as MOST_PASSED
 from chatd.wire.codec import Codec, codecs
@@ -155,17 +156,18 @@ async def test_a_close_reaches_whoever_is_just_arriving() -> None:
 
 async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_gone() -> None:
     hub = Hub()
-    first: list[tuple[str, str, bool]] = []
-    second: list[tuple[str, str, bool]] = []
+    first: list[object] = []
+    second: list[object] = []
     for heard in (first, second):
-        hub.watch(lambda *news, heard=heard: heard.append(news))  # type: ignore[misc]
+        hub.signals.on_sync(UserConnected, heard.append)
+        hub.signals.on_sync(UserDisconnected, heard.append)
     one, two = Session("1", "u"), Session("2", "u")
     for session in (one, two):
         attach(hub, session)
     hub.detach(one)
-    assert first == second == [("t", "u", True)] * 2
+    assert first == second == [UserConnected("t", "u")] * 2
     hub.detach(two)
-    assert first == second == [("t", "u", True)] * 2 + [("t", "u", False)]
+    assert first == second == [UserConnected("t", "u")] * 2 + [UserDisconnected("t", "u")]
 
 
 async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() -> None:
@@ -303,13 +305,14 @@ async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
     hub = Hub()
     told: list[object] = []
     for _ in range(2):
-        hub.watch(lambda *change: told.append(change))
-    hub.on_detach(lambda session: told.append(session.id))
+        hub.signals.on_sync(UserConnected, told.append)
+        hub.signals.on_sync(UserDisconnected, told.append)
+    hub.signals.on_sync(SessionRemoved, lambda signal: told.append(signal.session.id))
     sessions = [Session("1", "u"), Session("2", "u")]
     for session in sessions:
         attach(hub, session)
-    assert told == [("t", "u", True)] * 4
+    assert told == [UserConnected("t", "u")] * 4
     del told[:]
     for session in (*sessions, *sessions):
         hub.detach(session)
-    assert told == ["1", ("t", "u", False), ("t", "u", False), "2"]
+    assert told == ["1", UserDisconnected("t", "u"), UserDisconnected("t", "u"), "2"]

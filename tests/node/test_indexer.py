@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import trio
 
+from chatd.cluster.signals import EventSent
 from chatd.conversations.entities import Message
 from chatd.conversations.events import MessageUpdate
 from chatd.core.config import PostgresSection
@@ -170,7 +171,7 @@ async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writers, db, places, rng, 60)
                 for _ in range(100):
-                    two.note("default", rng.choice(places), EVENT)
+                    two.note(EventSent("default", rng.choice(places), EVENT))
                     await trio.sleep(0.005)
             await wait_until_whole(db)
         assert one.indexed
@@ -216,9 +217,9 @@ async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Post
     indexer = Indexer(db)
     async with at_work(indexer):
         await write(db, places[1], "first", rng)
-        indexer.note("default", places[0], SessionBehind())
+        indexer.note(EventSent("default", places[0], SessionBehind()))
         assert not indexer._fresh
-        indexer.note("default", places[1], EVENT)
+        indexer.note(EventSent("default", places[1], EVENT))
         await wait_until_whole(db)
 
 

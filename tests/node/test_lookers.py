@@ -3,6 +3,7 @@
 from chatd.presence.local_presence import AWAY, GONE, ONLINE, Attendance
 from chatd.presence.watchers import MISSES, Lookers
 from chatd.realtime.hub import Hub
+from chatd.realtime.signals import SessionRemoved
 from tests.node.test_hub import Session, attach
 
 ANN, BEN = ("t", "ann"), ("t", "ben")
@@ -16,9 +17,10 @@ class Node:
         self.attendance = Attendance(self.hub, 10)
         self.lookers = Lookers(self.attendance, "here")
         self.now = 100.0
-        self.hub.on_detach(self._detached)
+        self.hub.signals.on_sync(SessionRemoved, self._removed)
 
-    def _detached(self, session: object) -> None:
+    def _removed(self, signal: SessionRemoved) -> None:
+        session = signal.session
         assert isinstance(session, Session)
         self.attendance.detached(session, self.now)
         self.lookers.forget(session)

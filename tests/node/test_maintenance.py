@@ -9,7 +9,6 @@ from chatd.app.maintenance import Maintenance, MaintenanceSwitched, change
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import RedisSection
-from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.realtime.hub import Hub
@@ -37,9 +36,9 @@ class SlowOnce:
 async def test_of_two_looks_at_once_the_later_answer_stands(servers: Servers, db: Postgres) -> None:
     """It was ended while the look at its beginning was still under way: nobody would be matched here any more."""
     async with open_redis(RedisSection(prefix=f"maintenance{next(NUMBERS)}"), servers.redis) as redis:
-        slow, paused, signals, hub = SlowOnce(db), list[bool](), Signals(), Hub()
-        signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))
-        maintenance = Maintenance(slow, hub, Cluster(hub, Bus(redis, "node"), db, int), signals)  # type: ignore[arg-type]
+        slow, paused, hub = SlowOnce(db), list[bool](), Hub()
+        hub.signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))
+        maintenance = Maintenance(slow, hub, Cluster(hub, Bus(redis, "node"), db, int))  # type: ignore[arg-type]
         await change(db, operator(), True, "", None)
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:

@@ -10,10 +10,10 @@ import trio
 
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.signals import Resync
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, RedisSection
 from chatd.core.ids import uuid7
-from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching import match_messages
@@ -40,7 +40,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
-        matcher = Matcher(Config(), db, redis, hub, cluster, Signals(), now_ms)
+        matcher = Matcher(Config(), db, redis, hub, cluster, now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
@@ -77,7 +77,7 @@ async def test_a_node_that_did_not_hear_of_a_match_gives_the_ticket_again_and_it
     found = await told(ann, 0)
     matcher._tickets.mine["default", ann.user] = tickets[0]
     del matcher.announcements.known["default", ann.user]
-    await matcher._resync()
+    await matcher._resync(Resync())
     again = await told(ann, 1)
     assert (again["t"], again["match"], again["conversation"]) == ("match.found", found["match"], found["conversation"])
     assert matcher.ticket_of("default", ann.user) is None
@@ -93,7 +93,7 @@ async def test_one_whose_match_is_over_meanwhile_is_told_that_the_ticket_is(star
     found = await told(people[0], 0)
     await matcher.meetings.end("default", found["match"], "left", silent=True)
     matcher._tickets.mine["default", people[0].user] = tickets[0]
-    await matcher._resync()
+    await matcher._resync(Resync())
     over = await told(people[0], 1)
     assert (over["t"], over["ticket"]) == ("match.expired", tickets[0].id)
     assert matcher.ticket_of("default", people[0].user) is None

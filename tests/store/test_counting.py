@@ -31,7 +31,9 @@ async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) 
     ids = [uuid7(number) for number in range(CONVERSATIONS)]
     for number, id_ in enumerate(ids):
         members = [sender.user, reader.user]
-        await db.run(queries.load("conversations").create_group, "default", id_, "many", members[0], members, number)
+        await db.run(
+            queries.load("conversations/conversations").create_group, "default", id_, "many", members[0], members, number
+        )
     await db.run(WRITE, ids, sender.user, EACH)
     await db.run("update conversations set seq = $2, rev = rev + $2 where id = any($1::uuid[])", ids, seq)
     await db.run("analyze")

@@ -33,7 +33,7 @@ class LosesAnAnswer:
 
 async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_same(db: Postgres) -> None:
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)", ALICE, BOB)
-    await db.run(queries.load("conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0)
+    await db.run(queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0)
     await db.run("update conversations set seq = 5, rev = rev + 5 where id = $1", GROUP)
     gaps, told = [], []
 
@@ -58,7 +58,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
     """One refusal beside others in one statement; a message twice in it, and once more later, is acked the same."""
     people = "insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)"
     await db.run(people, ALICE, BOB)
-    create = queries.load("conversations").create_group
+    create = queries.load("conversations/conversations").create_group
     await db.run(create, "default", GROUP, "us", ALICE, [ALICE, BOB], 0)
     await db.run(create, "default", QUIET, "news", ALICE, [ALICE, BOB], 0)
     await db.run("update conversations set announce = true where id = $1", QUIET)

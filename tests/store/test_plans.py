@@ -145,11 +145,11 @@ def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
 async def prepared(connection: Any) -> dict[str, str]:
     """The EXPLAIN of every statement, by its name; of those inside of functions too."""
     explains = await prepared_inner(connection)
-    for path in sorted(queries.folder().glob("*.sql")):
-        for name, sql in queries.load(path.stem).statements.items():
+    for file in queries.names():
+        for name, sql in queries.load(file).statements.items():
             if not re.match(r"with|select|insert|update|delete", sql):
                 continue
-            statement = f"{path.stem}.{name}"
+            statement = f"{file.rpartition('/')[2]}.{name}"
             await connection.execute(f'prepare "{statement}" as {sql}')
             explains[statement] = f'explain (format json) execute "{statement}"'
     return explains
@@ -192,7 +192,7 @@ async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> 
 async def append(connection: Any) -> str:
     """One message with an upload, through append_messages."""
     message = ["default"], [id_of(15)], [id_of(150)], ["new"], [id_of(-1)], ["text"], [f'[{{"upload": "{id_of(5)}"}}]']
-    row = await connection.fetchrow(queries.load("journal").append_messages, *message, [None], ["{}"], [None], 1)
+    row = await connection.fetchrow(queries.load("conversations/journal").append_messages, *message, [None], ["{}"], [None], 1)
     return str(row["outcome"])
 
 

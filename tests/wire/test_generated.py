@@ -9,7 +9,7 @@ from chatd.wire.reference.files import generated
 from tests.golden.vectors import REGISTRY
 
 DOCS = Path(__file__).parents[2] / "docs"
-FILES = generated(list(REGISTRY.commands.values()), REGISTRY.events, __version__)
+FILES = generated(REGISTRY.description, __version__)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,23 +13,25 @@ from msgspec import Struct
 
 from chatd.app.registry import Needs
 from chatd.core.errors import CLOSES, REFUSALS
+from chatd.core.text_forms import name_form, prose_form
 from chatd.wire.base import Command, Event, Ok, Result
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.reference.conditions import ANY_JSON
+from chatd.wire.reference.description import Description
 from chatd.wire.reference.examples import example, example_body
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.markdown import reference
 from chatd.wire.reference.openapi import openapi
-from chatd.wire.reference.routes import ROUTES
 from chatd.wire.reference.typescript import typescript
 from tests.golden.vectors import COMMANDS, EVENTS, REGISTRY, RESULTS
 
-ROWS = list(REGISTRY.commands.values())
-SCHEMA = json_schema(ROWS, REGISTRY.events)
-OPENAPI = openapi(ROWS, "1.2.3")
-TEXT = reference(ROWS, REGISTRY.events)
-TYPES = typescript(ROWS, REGISTRY.events)
+DESCRIPTION = REGISTRY.description
+ROWS = DESCRIPTION.rows
+SCHEMA = json_schema(DESCRIPTION)
+OPENAPI = openapi(DESCRIPTION, "1.2.3")
+TEXT = reference(DESCRIPTION)
+TYPES = typescript(DESCRIPTION)
 ALL = [*COMMANDS, *RESULTS, *EVENTS]
 
 
@@ -76,9 +79,9 @@ def with_nothing_optional(kind: type[Struct]) -> Struct:
 
 
 def test_the_order_of_the_features_does_not_matter() -> None:
-    mixed = random.Random(1).sample(ROWS, len(ROWS))
+    mixed = tuple(random.Random(1).sample(ROWS, len(ROWS)))
     events = dict(random.Random(1).sample(list(REGISTRY.events.items()), len(REGISTRY.events)))
-    assert generated(mixed, events, "1") == generated(ROWS, REGISTRY.events, "1")
+    assert generated(replace(DESCRIPTION, rows=mixed, events=events), "1") == generated(DESCRIPTION, "1")
 
 
 def test_every_route_is_in_openapi() -> None:
@@ -87,10 +90,10 @@ def test_every_route_is_in_openapi() -> None:
         operation["operationId"]: (method, path) for path, at in OPENAPI["paths"].items() for method, operation in at.items()
     }
     # What is no command has been written by hand.
-    by_hand = {operation["operationId"] for at in ROUTES.values() for operation in at.values()}
+    by_hand = {operation["operationId"] for at in DESCRIPTION.routes.values() for operation in at.values()}
     for tag in by_hand:
         method, path = described.pop(tag)
-        assert OPENAPI["paths"][path][method] == ROUTES[path][method]
+        assert OPENAPI["paths"][path][method] == DESCRIPTION.routes[path][method]
     assert {"upload.create", "upload.get", "me.export", "admin.report.file", "server.readyz", "server.metrics"} <= by_hand
     assert {tag: f"{method.upper()} {path}" for tag, (method, path) in described.items()} == {
         t: r.http for t, r in declared.items()
@@ -113,6 +116,56 @@ def test_every_field_has_its_place_in_a_request() -> None:
             names = {parameter["name"] for parameter in operation["parameters"]}
             names |= set(body["content"]["application/json"]["schema"]["properties"])
             assert names == set(row.command.__struct_fields__)
+
+
+VISIBLE = [
+    "a",
+    " a",
+    "\u200ba",
+    "\x07a\x07",
+    "0",
+    "\u4e2d",
+    "e\u0301",
+    "\U0001f44d",
+    "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    "\u0600a",
+    "\u202ea",
+]
+INVISIBLE = [
+    " ", "\t\n", "\x07", "\x7f", "\x85", "\u00a0", "\u00ad", "\u034f", "\u061c", "\u115f\u1160", "\u180e", "\u200b\u200d",
+    "\u2028", "\u202e", "\u2066\u2069", "\u2800", "\u3000", "\u3164", "\ufe0f", "\ufeff", "\uffa0", "\uffff", "\u0301", "\u20e3",
+    "\u0600", " \u200c \u200d ",
+]  # fmt: skip
+FORMED_FIELDS = [
+    ("POST", "/v1/auth/anonymous", "name"),
+    ("POST", "/v1/conversations", "title"),
+    ("PATCH", "/v1/conversations/{conversation}", "title"),
+    ("PATCH", "/v1/conversations/{conversation}", "description"),
+    ("POST", "/v1/match", "tags"),
+]
+
+
+def texts_of(schema: Any) -> list[dict[str, Any]]:
+    """The schemas of texts in a schema."""
+    if schema.get("type") == "string":
+        return [schema]
+    return [
+        found
+        for part in [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
+        for found in texts_of(part)
+    ]
+
+
+@pytest.mark.parametrize(("method", "path", "field"), FORMED_FIELDS)
+def test_a_text_without_a_visible_character_is_none_in_the_schema_either(method: str, path: str, field: str) -> None:
+    body = OPENAPI["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]["schema"]
+    (text,) = texts_of(body["properties"][field])
+    for form in (name_form, prose_form):
+        assert [one for one in VISIBLE if not form(one)] == [one for one in INVISIBLE if form(one)] == []
+    assert [one for one in VISIBLE if not re.search(text["pattern"], one)] == []
+    assert [one for one in [*INVISIBLE, "a\x00"] if re.search(text["pattern"], one)] == []
+    assert re.search(text["pattern"], "")
+    assert text["pattern"].isascii()
 
 
 def test_the_documents_are_json() -> None:
@@ -185,7 +238,7 @@ def test_a_new_feature_needs_nothing_here() -> None:
         def handler(self) -> None:
             """Refused never."""
 
-    files = generated([Row()], {"told": Told}, "1")
+    files = generated(Description(rows=(Row(),), events={"told": Told}), "1")
     assert "### `lonely`" in files["protocol.md"]
     assert '{"t":"told","lists":[[1]]}' in files["protocol.md"]
     assert "  maybe?: string;" in files["chatd.d.ts"]

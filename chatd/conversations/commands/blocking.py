@@ -21,7 +21,7 @@ from chatd.matching.aliases.middleware import met_ever
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("blocking")
+SQL = queries.load("conversations/blocking")
 
 
 class BlockUser(Command, tag="user.block"):

@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
-SQL = queries.load("conversations")
+SQL = queries.load("conversations/conversations")
 # A place in the order of activity: when, and the id.
 Spot = tuple[int, str]
 

@@ -31,7 +31,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
 
-SQL = queries.load("groups")
+SQL = queries.load("conversations/groups")
 # Each is told to all members: more at once would fill the outbox of who reads slowly.
 MOST_AT_ONCE = 200
 

@@ -10,7 +10,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.texts import PRIVATE
 
-SQL = queries.load("invites")
+SQL = queries.load("conversations/invites")
 Secret = Annotated[str, Meta(min_length=16, max_length=64, extra=PRIVATE)]
 
 

@@ -21,7 +21,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 
-SQL = queries.load("invites")
+SQL = queries.load("conversations/invites")
 MOST_INVITES = 100
 
 

@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
 from chatd.wire.texts import PROSE
 
-SQL = queries.load("joining")
+SQL = queries.load("conversations/joining")
 MOST_REQUESTS, MOST_OWN_REQUESTS = 1000, 100
 Words = Annotated[str, Meta(max_length=500, extra=PROSE)]
 

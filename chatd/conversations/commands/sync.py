@@ -24,7 +24,7 @@ from chatd.core.ids import NIL, UUID
 from chatd.db import queries
 from chatd.wire.base import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
-SQL = queries.load("sync")
+SQL = queries.load("conversations/sync")
 # Messages after the reader's positions that are counted for one page, which ends early where there are more.
 COUNTED_PER_PAGE = 250_000
 

@@ -19,7 +19,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 
-SQL = queries.load("changes")
+SQL = queries.load("conversations/changes")
 T = TypeVar("T")
 
 

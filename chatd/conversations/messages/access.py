@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.wire.connection_events import Behind
 
-SQL = queries.load("message_states")
+SQL = queries.load("conversations/message_states")
 # Who changes something that nobody asked for.
 NOBODY = NIL
 

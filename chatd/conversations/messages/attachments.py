@@ -17,7 +17,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.uploads.events import PATH
 
-SQL = queries.load("attachments")
+SQL = queries.load("conversations/attachments")
 # A scheme, an authority, and nothing that ends a link or hides where it leads: spaces, controls, backslashes, quotes, brackets.
 WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
 # An IPv6 address in brackets, or a name; then the port.

@@ -10,7 +10,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Limit, Result, Seq
 
-SQL = queries.load("messages")
+SQL = queries.load("conversations/messages")
 
 
 class SendMessage(Outgoing, tag="message.send"):

@@ -13,6 +13,7 @@ from typing import Literal
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app.context import Node, on_behalf
 from chatd.app.effects import Effects, ToConversation, deliver
+from chatd.app.jobs import is_due
 from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.messages.access import NOBODY, told_update
@@ -21,7 +22,7 @@ from chatd.core.config import Config
 from chatd.core.ids import NIL
 from chatd.db import queries
 
-SQL = queries.load("tombstones")
+SQL = queries.load("conversations/tombstones")
 # Of one conversation in one transaction, and of all conversations in one round.
 BATCH, ROUND = 200, 1000
 # Conversations that are looked at in one statement.
@@ -78,7 +79,7 @@ def days_of(config: Config) -> dict[str, int]:
 
 async def retain(node: Node) -> bool:
     """Bury what is older than it may be kept, in all conversations; one node does it, once an hour."""
-    if await node.db.value(SQL.claim, "retention", RETENTION_EVERY) is not None:
+    if await is_due(node.db, "retention", RETENTION_EVERY):
         await retain_all(node)
     return False
 

@@ -28,7 +28,7 @@ from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Resul
 from chatd.wire.connection_events import SessionBehind
 from chatd.wire.texts import MESSAGE
 
-SQL = queries.load("edits")
+SQL = queries.load("conversations/edits")
 MINUTE_MS = 60_000
 CURSOR = re.compile("[0-9]{1,18}")
 Told = tuple[Message, Event]

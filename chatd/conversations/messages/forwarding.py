@@ -20,7 +20,7 @@ from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
 from chatd.wire.base import ClientId, Command, Id
 
-SQL = queries.load("forwarding")
+SQL = queries.load("conversations/forwarding")
 
 
 class ForwardMessage(Command, tag="message.forward"):

@@ -17,7 +17,7 @@ from chatd.db.postgres import Row
 from chatd.wire.base import Command, Event, Id, Limit, Name, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
 
-SQL = queries.load("reactions")
+SQL = queries.load("conversations/reactions")
 # Different emoji of one message, and of one user on it.
 MOST_KINDS, MOST_OWN = 64, 16
 Emoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=KEY)]

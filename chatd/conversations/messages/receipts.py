@@ -11,7 +11,7 @@ from chatd.conversations.read_model import page_of, seen_message
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
 
-SQL = queries.load("receipts")
+SQL = queries.load("conversations/receipts")
 
 
 class ReceiptDelivered(Command, tag="receipt.delivered"):

@@ -20,7 +20,7 @@ from chatd.db.postgres import Row
 from chatd.wire.connection_events import ScheduleFailed
 
 LOG = log.get(__name__)
-SQL = queries.load("due")
+SQL = queries.load("conversations/due")
 ROUND = 50
 # Milliseconds: how long a node may take over what it has taken, and when what could not be decided is tried again.
 LEASE, AGAIN = 20_000, 5_000

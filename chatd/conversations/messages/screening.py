@@ -24,7 +24,7 @@ from chatd.core.turns import in_turns
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 
-SQL = queries.load("screening")
+SQL = queries.load("conversations/screening")
 
 
 class CannotScreen(OperatorError):

@@ -24,7 +24,7 @@ from chatd.db.jsonb import to_jsonb
 from chatd.wire.base import ClientId, Command, Id, Millis, Result, Rev, Seq
 from chatd.wire.texts import MESSAGE
 
-SQL = queries.load("sending")
+SQL = queries.load("conversations/sending")
 # What stands for everybody in the table of mentions is nobody's id.
 EVERYBODY = NIL
 

@@ -16,7 +16,7 @@ from chatd.db import queries
 from chatd.wire.base import Command, Cursor, Id, Limit, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("stars")
+SQL = queries.load("conversations/stars")
 CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})\.([0-9]{{1,18}})")
 
 

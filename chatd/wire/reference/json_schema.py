@@ -2,48 +2,23 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from chatd.conversations.entities import Message
-from chatd.conversations.message_shapes import SHAPES
 from chatd.core.errors import REFUSALS
 from chatd.core.ids import PYTHON_END
-from chatd.wire.base import Command, Error, Event, Result
+from chatd.wire.base import Error, Event, Result
 from chatd.wire.reference.conditions import PARTS, bounded, condition_of, narrowed
-
-
-class Declared(Protocol):
-    """A command as the registry has it. See `chatd.app.registry.Row`."""
-
-    @property
-    def tag(self) -> str: ...
-    @property
-    def command(self) -> type[Command]: ...
-    @property
-    def result(self) -> type[Result]: ...
-    @property
-    def refuses(self) -> tuple[str, ...]: ...
-    @property
-    def http(self) -> str: ...
-    @property
-    def socket(self) -> bool: ...
-    @property
-    def cost(self) -> float: ...
-    @property
-    def needs(self) -> Any: ...
-    @property
-    def handler(self) -> Any: ...
-
+from chatd.wire.reference.description import Declared, Description, Events
 
 # The fields in the path of a route, and the methods that have the others in the query.
 FIELD = re.compile(r"{(\w+)}")
 WITH_QUERY = ("GET", "DELETE")
 Schemas = dict[str, dict[str, Any]]
-Events = Mapping[str, type[Event]]
 
 
 def all_events(events: Events) -> list[type[Event]]:
@@ -59,21 +34,21 @@ def summary_of(kind: Any) -> str:
     return doc_of(kind).partition("\n")[0]
 
 
-def components(rows: Iterable[Declared], events: Events, template: str, *more: type[Result]) -> Schemas:
+def components(described: Description, template: str, *more: type[Result]) -> Schemas:
     """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
-    rows = list(rows)
-    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(events)]
-    kinds = dict.fromkeys([*(row.command for row in rows), *told, *SHAPES.values()])
+    rows = described.rows
+    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(described.events)]
+    kinds = dict.fromkeys([*(row.command for row in rows), *told, *(shape for *_, shape in described.shapes)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
-    for name, shape in SHAPES.items():
-        message = schemas.get(Message.__name__, {"properties": {}})
-        message["properties"][name] = {"$ref": template.format(name=shape.__name__)}
+    for owner, name, shape in described.shapes:
+        schema = schemas.get(owner.__name__, {"properties": {}})
+        schema["properties"][name] = {"$ref": template.format(name=shape.__name__)}
     for kind in told:
         schemas[kind.__name__]["required"] = always_sent(kind)
-    shapes = {shape.__name__ for shape in SHAPES.values()}
+    shapes = {shape.__name__ for *_, shape in described.shapes}
     for row in rows:
         schema = schemas[row.command.__name__]
-        schema["properties"] = narrowed(row.tag, schema["properties"])
+        schema["properties"] = narrowed(row.command, schema["properties"])
         schema.update(condition_of(row.command))
     for name, schema in schemas.items():
         if schema.get("additionalProperties") is False and name not in shapes:
@@ -99,10 +74,10 @@ def always_sent(kind: type[Struct]) -> list[str]:
     return ["t", *(field.encode_name for field in structs.fields(kind) if field.default is not UNSET)]
 
 
-def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
+def json_schema(described: Description) -> dict[str, Any]:
     """JSON Schema (2020-12): one definition per type, and unions of what either side may send as a body."""
-    rows = list(rows)
-    definitions = components(rows, events, "#/$defs/{name}")
+    rows = described.rows
+    definitions = components(described, "#/$defs/{name}")
     commands = [row.command for row in rows if row.socket]
     results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if not is_for_admins(row)), Error])
     return {
@@ -113,7 +88,7 @@ def json_schema(rows: Iterable[Declared], events: Events) -> dict[str, Any]:
             **definitions,
             "AnyCommand": union(commands),
             "AnyResult": union(results),
-            "AnyEvent": union(all_events(events)),
+            "AnyEvent": union(all_events(described.events)),
         },
     }
 
@@ -127,5 +102,6 @@ def is_for_admins(row: Declared) -> bool:
     return bool(row.needs.name == "ADMIN")
 
 
-def in_order(rows: Iterable[Declared]) -> list[Declared]:
-    return sorted(rows, key=lambda row: row.tag)
+def in_order(described: Description) -> Description:
+    """With the commands by tag."""
+    return replace(described, rows=tuple(sorted(described.rows, key=lambda row: row.tag)))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,12 +11,11 @@ from msgspec import Struct
 from chatd.core.errors import CLOSES, REFUSALS
 from chatd.wire.base import Error
 from chatd.wire.codec import tag_of
+from chatd.wire.reference.description import Declared, Description, Routes
 from chatd.wire.reference.examples import example, example_body, usual
 from chatd.wire.reference.json_schema import (
     FIELD,
     WITH_QUERY,
-    Declared,
-    Events,
     Schemas,
     all_events,
     components,
@@ -25,7 +25,6 @@ from chatd.wire.reference.json_schema import (
     summary_of,
 )
 from chatd.wire.reference.reference_text import ADMIN, HEAD, SYNC
-from chatd.wire.reference.routes import ROUTES
 from chatd.wire.reference.schema_text import in_words
 
 COMMANDS = """\
@@ -51,14 +50,14 @@ PROTOCOL_CLOSES = [
 ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
 
 
-def reference(rows: Iterable[Declared], events: Events) -> str:
+def reference(described: Description) -> str:
     """The whole document, in Markdown: what is for users, then what is for admins."""
-    rows = in_order(rows)
-    schemas = components(rows, events, "{name}")
-    users = [row for row in rows if not is_for_admins(row)]
+    rows, events = in_order(described).rows, described.events
+    schemas = components(described, "{name}")
+    users = tuple(row for row in rows if not is_for_admins(row))
     admins = [row for row in rows if is_for_admins(row)]
     results = results_of(users) | {Error}
-    shared = set(components(users, events, "{name}"))
+    shared = set(components(replace(described, rows=users), "{name}"))
     parts = [
         HEAD,
         COMMANDS,
@@ -66,7 +65,7 @@ def reference(rows: Iterable[Declared], events: Events) -> str:
         "## Results\n",
         *results_text(results, schemas),
         ROUTES_HEAD,
-        routes_text(),
+        routes_text(described.routes),
         EVENTS,
         *(told_text(kind, 0, schemas) for kind in all_events(events)),
         "## Parts\n\nWhat results and events are made of.\n",
@@ -83,9 +82,9 @@ def reference(rows: Iterable[Declared], events: Events) -> str:
     return "\n".join(parts)
 
 
-def routes_text() -> str:
+def routes_text(routes: Routes) -> str:
     lines = ["| route | needs | |", "|---|---|---|"]
-    for path, operations in sorted(ROUTES.items()):
+    for path, operations in sorted(routes.items()):
         for method, about in operations.items():
             needs = " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
             lines.append(f"| `{method.upper()} {path}` | {needs} | {about['summary']} {about.get('description', '')} |")

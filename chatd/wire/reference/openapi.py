@@ -1,16 +1,15 @@
 """OpenAPI 3.1 of the commands that have a place in REST."""
 
-from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from chatd.core.errors import REFUSALS
-from chatd.uploads import events
 from chatd.wire.reference.conditions import JSON, JSON_VALUE, condition_of, free_form
+from chatd.wire.reference.description import Declared, Description
 from chatd.wire.reference.json_schema import (
     FIELD,
     WITH_QUERY,
-    Declared,
     Schemas,
     components,
     doc_of,
@@ -18,7 +17,6 @@ from chatd.wire.reference.json_schema import (
     is_for_admins,
     summary_of,
 )
-from chatd.wire.reference.routes import ROUTES
 
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
@@ -27,9 +25,9 @@ OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailab
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
 
-def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
-    """The whole document, of the door at this address. Stable: the same rows give the same text."""
-    paths, schemas = operations(tuple(row for row in in_order(rows) if row.http))
+def openapi(described: Description, version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
+    """The whole document, of the door at this address. Stable: the same declarations give the same text."""
+    paths, schemas = operations(described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
@@ -47,11 +45,12 @@ def openapi(rows: Iterable[Declared], version: str, server: str = DEFAULT_SERVER
 
 
 @cache
-def operations(rows: tuple[Declared, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The paths and the schemas, which depend on nothing but the rows: made once for the process."""
-    schemas = components(rows, {}, "#/components/schemas/{name}", events.Upload)
+def operations(described: Description) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The paths and the schemas, which depend on nothing else: made once for the process."""
+    rows = tuple(row for row in in_order(described).rows if row.http)
+    schemas = components(replace(described, rows=rows, events={}), "#/components/schemas/{name}", *described.results)
     schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
-    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in ROUTES.items()}
+    paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in described.routes.items()}
     for row in rows:
         method, path = row.http.split(" ")
         paths.setdefault(path, {})[method.lower()] = operation(row, schemas)

@@ -6,11 +6,12 @@ fields that it does not know are ignored, limits and lists of allowed values are
 
 import keyword
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from chatd.uploads.events import Upload
-from chatd.wire.base import Error
-from chatd.wire.reference.json_schema import Declared, Events, Schemas, all_events, components, in_order, is_for_admins
+from chatd.wire.base import Error, Result
+from chatd.wire.reference.description import Declared, Description
+from chatd.wire.reference.json_schema import Schemas, all_events, components, in_order, is_for_admins
 from chatd.wire.reference.schema_text import ANY, name_of
 
 HEAD = '''\
@@ -57,12 +58,13 @@ LACKING_WHEN_MISSED = {
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
-def python_types(rows: Iterable[Declared], events: Events) -> str:
+def python_types(described: Description) -> str:
     """The whole module."""
-    rows = [row for row in in_order(rows) if row.socket and not is_for_admins(row)]
-    schemas = with_unions_merged(components(rows, events, "{name}", Upload))
-    answers = dict.fromkeys([*(row.result.__name__ for row in rows), Upload.__name__, Error.__name__])
-    told = dict.fromkeys(kind.__name__ for kind in all_events(events))
+    rows = tuple(row for row in in_order(described).rows if row.socket and not is_for_admins(row))
+    schemas = with_unions_merged(components(replace(described, rows=rows), "{name}", *described.results))
+    results: list[type[Result]] = [*(row.result for row in rows), *described.results, Error]
+    answers = dict.fromkeys(kind.__name__ for kind in results)
+    told = dict.fromkeys(kind.__name__ for kind in all_events(described.events))
     bases = dict.fromkeys(reachable([*answers, *told], schemas), "Part")
     bases |= dict.fromkeys(answers, "Answer") | dict.fromkeys(told, "Event")
     structs = "".join(struct(name, base, schemas[name]) for name, base in sorted(bases.items()))

@@ -1,11 +1,11 @@
 """The wire types as TypeScript declarations."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from chatd.core.errors import CLOSES, REFUSALS
 from chatd.wire.base import Error
-from chatd.wire.reference.json_schema import Declared, Events, all_events, components, in_order
+from chatd.wire.reference.description import Description
+from chatd.wire.reference.json_schema import all_events, components, in_order
 from chatd.wire.reference.schema_text import in_typescript
 
 HEAD = """\
@@ -15,15 +15,15 @@ HEAD = """\
 """
 
 
-def typescript(rows: Iterable[Declared], events: Events) -> str:
+def typescript(described: Description) -> str:
     """The whole file."""
-    rows = in_order(rows)
-    schemas = components(rows, events, "{name}")
+    rows = in_order(described).rows
+    schemas = components(described, "{name}")
     interfaces = "".join(interface(name, schema) for name, schema in sorted(schemas.items()))
     unions = {
         "Command": [row.command.__name__ for row in rows if row.socket],
         "Answer": [row.result.__name__ for row in rows if row.socket] + [Error.__name__],
-        "ServerEvent": [kind.__name__ for kind in all_events(events)],
+        "ServerEvent": [kind.__name__ for kind in all_events(described.events)],
         "RefusalCode": [f'"{code}"' for code in REFUSALS],
         "CloseCode": [str(row.code) for row in CLOSES.values()],
     }

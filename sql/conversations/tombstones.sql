@@ -55,12 +55,6 @@ select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= millis() and m.deleted_at is null
 order by m.seq
 
--- name: claim
--- Begin a round that only one node does: job, milliseconds between two. No row for who comes too early.
-insert into rounds (job, at) values ($1, millis())
-on conflict (job) do update set at = millis() where rounds.at <= millis() - $2
-returning job
-
 -- name: aged
 -- A page of all conversations, and from which time on each keeps its messages (null: for ever), and whether there are older ones:
 -- position (id, tenant), tenants and the days of each (0: for ever), limit.

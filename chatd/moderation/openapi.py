@@ -1,0 +1,37 @@
+"""OpenAPI of the routes of moderation."""
+
+from typing import Any
+
+from chatd.moderation.routes import PATH
+from chatd.wire.reference.description import Routes
+from chatd.wire.reference.routes import BYTES, UUID, errors
+
+REPORT_FILE_FIELDS = {
+    "type": "object",
+    "properties": {
+        "report": UUID,
+        "upload": UUID,
+        "tenant": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$", "default": "default"},
+    },
+    "required": ["report", "upload"],
+    "additionalProperties": False,
+}
+FILE_OF_REPORT: dict[str, Any] = {
+    "operationId": "admin.report.file",
+    "tags": ["admin"],
+    "summary": "The bytes of a file of a report.",
+    "description": "Its picture, or what is attached to a message in it. That it was opened is in the audit log.",
+    "parameters": [],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": REPORT_FILE_FIELDS}},
+    },
+    "responses": {
+        "200": {"description": "All of it.", "content": {"*/*": {"schema": BYTES}}},
+        "206": {"description": "The part that Range names.", "content": {"*/*": {"schema": BYTES}}},
+        "304": {"description": "What you have is right."},
+        **errors(_403="forbidden", _404="not_found", _408="timeout", _413="too_large", _415="bad_request", _416="bad_request"),
+    },
+    "security": [{"admin": []}],
+}
+ROUTES: Routes = {PATH: {"post": FILE_OF_REPORT}}

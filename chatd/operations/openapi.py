@@ -1,0 +1,34 @@
+"""OpenAPI of the routes of operations."""
+
+from typing import Any
+
+from chatd.wire.reference.description import Routes
+from chatd.wire.reference.routes import TEXT, errors, probe
+
+
+def metrics(name: str, summary: str) -> dict[str, Any]:
+    text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    refused = errors(_404="not_found")
+    responses = {"200": text, **{status: refused[status] for status in ("401", "404", "503", "504")}}
+    security: list[dict[str, list[str]]] = [{"metrics": []}, {}]
+    return {
+        "operationId": name,
+        "tags": ["server"],
+        "summary": summary,
+        "parameters": [],
+        "responses": responses,
+        "security": security,
+    }
+
+
+STATUS = {"status": {"type": "string", "enum": ["ready", "degraded", "away", "draining"]}, "services": {"type": "object"}}
+READY: dict[str, Any] = {"summary": "Whether it can serve.", "properties": STATUS, "unready": "It cannot serve now."}
+PING = {"live": {"type": "boolean"}, "url": TEXT, "sessions": {"type": "integer"}}
+ROUTES: Routes = {
+    "/healthz": {"get": probe("server.healthz", "The process lives.", {"status": {"type": "string", "enum": ["ok"]}})},
+    "/readyz": {"get": probe("server.readyz", **READY)},
+    "/health": {"get": probe("server.health", **READY)},
+    "/v1/socket/ping": {"get": probe("server.ping", "Whether sockets are let in.", PING, unready="They are not let in now.")},
+    "/metrics": {"get": metrics("server.metrics", "Metrics of this node, for Prometheus.")},
+    "/metrics/nodes": {"get": metrics("server.metrics.nodes", "Metrics of all nodes.")},
+}

@@ -1,0 +1,20 @@
+"""OpenAPI of the routes of privacy."""
+
+from typing import Any
+
+from chatd.wire.reference.description import Routes
+from chatd.wire.reference.routes import SECURITY, errors
+
+EXPORT: dict[str, Any] = {
+    "operationId": "me.export",
+    "tags": ["me"],
+    "summary": "All that is stored of the asker, as JSON lines.",
+    "description": "A few times an hour, one at a time. See docs/privacy.md.",
+    "parameters": [],
+    "responses": {
+        "200": {"description": "One object a line; the last one is of the type `end`", "content": {"application/x-ndjson": {}}},
+        **errors(_404="not_found"),
+    },
+    "security": SECURITY,
+}
+ROUTES: Routes = {"/v1/me/export": {"get": EXPORT}}

@@ -1,0 +1,31 @@
+"""What the subsystem stores, and what its nodes tell each other."""
+
+from pathlib import Path
+
+from chatd.app.context import Node
+from chatd.db import queries
+from chatd.wire.base import Control
+
+SQL = queries.load("notes", Path(__file__).parent)
+
+
+class NoteCounted(Control, array_like=True, tag="note-counted"):
+    """A note was added on some node."""
+
+    tenant: str
+
+
+class Board:
+    """Counts the notes of all nodes since this one started."""
+
+    def __init__(self) -> None:
+        self.counted = 0
+
+    async def count(self, message: NoteCounted) -> None:
+        self.counted += 1
+
+
+async def archive(node: Node) -> bool:
+    """A periodic job."""
+    await node.db.run(SQL.archive)
+    return False

@@ -1,0 +1,39 @@
+"""The command, its answer and its event."""
+
+from notes.board import SQL, NoteCounted
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply, ToUser
+from chatd.app.registry import command
+from chatd.core.ids import uuid7
+from chatd.wire.base import Command, Event, Id, Name, Result
+
+
+class AddNote(Command, tag="note.add"):
+    """Leave a note for a user."""
+
+    user: Id
+    text: Name
+
+
+class Note(Result, tag="note"):
+    """The note is stored."""
+
+    id: Id
+
+
+class NoteAdded(Event, tag="note.added"):
+    """Another user left a note for you."""
+
+    id: Id
+    sender: Id
+    text: str
+
+
+@command(AddNote, result=Note, http="POST /v1/notes")
+async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
+    """Notes to yourself are allowed."""
+    note = uuid7(ctx.now)
+    await ctx.node.db.run(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text)
+    await ctx.node.cluster.order(NoteCounted(ctx.tenant))
+    return [Reply(Note(id=note)), ToUser(cmd.user, NoteAdded(id=note, sender=ctx.user, text=cmd.text))]

@@ -1,0 +1,29 @@
+"""The declaration."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from notes import board, commands, routes
+
+from chatd.app.context import Node
+from chatd.app.jobs import Job
+from chatd.app.subsystem import Subsystem
+
+
+@asynccontextmanager
+async def open_notes(node: Node) -> AsyncIterator[None]:
+    await node.db.run(board.SQL.create_table)
+    notes = node.services.add(board.Board())
+    node.cluster.on(board.NoteCounted, notes.count)
+    yield
+
+
+NOTES = Subsystem(
+    name="notes",
+    package="notes",
+    commands=(commands,),
+    jobs=(Job("archive notes", board.archive, 0.05),),
+    routes=(routes.add_routes,),
+    openapi=routes.OPENAPI,
+    open=open_notes,
+)
