@@ -119,25 +119,25 @@ class Mirror:
         lines, self._waiting = self._waiting, []
         self._writing = True
         try:
-            await self._write_lines(lines)
+            if self._stale_since is None:
+                await self._write_lines(lines)
+            else:
+                # What comes after a hole cannot be replayed: nothing is written before the whole is.
+                await self._write_snapshot()
+            if self._erased:
+                erased = set(self._erased)
+                await redact(self._redis, self._key, erased)
+                self._erased -= erased
         finally:
             self._writing = False
 
     async def _write_lines(self, lines: list[Line]) -> None:
-        if self._stale_since is not None:
-            # What comes after a hole cannot be replayed: nothing is written before the whole is.
-            await self._write_snapshot()
-            return
         self._since_snapshot += len(lines)
         for at in range(0, len(lines), PAGE):
             page = lines[at : at + PAGE]
             await self._write(page[-1].fence, [line.step for line in page])
         if self._needs_snapshot():
             await self._write_snapshot(whole=True)
-        if self._erased:
-            erased = set(self._erased)
-            await redact(self._redis, self._key, erased)
-            self._erased -= erased
 
     def _needs_snapshot(self) -> bool:
         """A large pool is written as a whole less often: what it costs for each step stays the same.

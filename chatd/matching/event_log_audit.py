@@ -3,11 +3,12 @@
 Only the owner of the pool writes. It writes steps as they are decided and ends as it is told of them, and both may be missing: an
 owner dies between the commit and the entry, Redis is away, the word of an end is lost. So whoever becomes owner, and whoever has
 lost entries, reads the stream once and adds what the database knows beyond it; and every few seconds the owner asks the database
-which of the matches that are open in the stream have ended.
+which of the matches that are open in the stream have ended, and which users were erased, as orders to forget them may be lost.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from sys import maxsize
 
 import trio
 
@@ -25,6 +26,8 @@ SQL = queries.load("matching/match_log")
 CHECK_EVERY, TICK, PAGE = 5.0, 0.5, 500
 # Milliseconds after which a pair that the database does not know is no match any more.
 FORGET_AFTER = 60_000
+# Milliseconds after an erasure when the owner looks it up: by then no session of the user can write a ticket.
+ERASED_FOR_MS = 60_000
 
 
 class Found:
@@ -39,7 +42,8 @@ class Found:
 class MatchLog:
     """`note` and `close` while the pool is ours; `run` beside it.
 
-    `write` puts a step into the stream, `pending` are the pairs that are not settled yet.
+    `write` puts a step into the stream, `pending` are the pairs that are not settled yet, `forget` takes erased users out of the
+    pool, and what they said of themselves out of the stream.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class MatchLog:
         clock: Callable[[], int],
         pending: Callable[[], Mapping[str, Paired]],
         write: Callable[[Step], None],
+        forget: Callable[[Collection[tuple[str, str]]], None],
     ) -> None:
         # Matches with a `paired` in the stream and no `ended`, and since when.
         self._open: dict[str, int] = {}
@@ -62,6 +67,9 @@ class MatchLog:
         self._clock = clock
         self._pending = pending
         self._write = write
+        self._forget_users = forget
+        # Erasures up to this time, in milliseconds, are looked up.
+        self._erased_until = 0
 
     def note(self, step: Step) -> None:
         """A step that is about to be written."""
@@ -97,6 +105,7 @@ class MatchLog:
                 elif trio.current_time() >= next_check:
                     next_check = trio.current_time() + CHECK_EVERY
                     await self._check_open()
+                    await self._check_erased(self._erased_until, self._clock() - ERASED_FOR_MS)
 
     async def _catch_up(self) -> None:
         """Read the stream, and add what it lacks. Raises Refused: then it is done again."""
@@ -119,8 +128,7 @@ class MatchLog:
                     self._add(pair)
         finally:
             self._meanwhile = None
-        # The word that these are erased may have been lost with the owner before.
-        self._mirror.forget([(row["tenant"], row["user"]) for row in await self._db.all(SQL.erased, since)])
+        await self._check_erased(since - 1, maxsize)
         self._losses, self._lost_at = losses, None
         await self._check_open()
 
@@ -141,6 +149,13 @@ class MatchLog:
         for step in steps:
             self.note(step)
             self._write(step)
+
+    async def _check_erased(self, after: int, until: int) -> None:
+        """Forget the users who were erased in that time: the orders to forget them may have been lost. Raises Refused."""
+        rows = await self._db.all(SQL.erased, after, until)
+        if rows:
+            self._forget_users([(row["tenant"], row["user"]) for row in rows])
+        self._erased_until = min(until, self._clock() - ERASED_FOR_MS)
 
     async def _check_open(self) -> None:
         """Which of the open ones have ended, and which were never made. Raises Refused."""

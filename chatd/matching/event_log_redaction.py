@@ -10,29 +10,55 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from chatd.core.errors import Refused
 from chatd.db.redis import Redis
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log_pages import page_of
-from chatd.matching.pool_events import Paired, Queued, Step
+from chatd.matching.pool_events import Paired, Queued, Reset, Step
 
 PAGE = 200
 User = tuple[str, str]
+# KEYS: the stream, its copy; ARGV: the id of the last entry of the copy. An owner that has lost its lease must not replace what
+# the next one has written meanwhile.
+REPLACE = """
+local last = redis.call('xrevrange', KEYS[1], '+', '-', 'COUNT', 1)
+if not last[1] or last[1][1] ~= ARGV[1] then return redis.call('del', KEYS[2]) * 0 end
+redis.call('rename', KEYS[2], KEYS[1])
+return 1
+"""
 
 
 class Redaction:
-    """The steps of one stream, in their order, without tags and attributes of these users."""
+    """The steps of one stream, in their order, without tags and attributes of these users.
+
+    Before its first reset the stream may hold pairs whose tickets were trimmed away: they may be of these users.
+    """
 
     def __init__(self, users: Collection[User]) -> None:
         self._users = users
         self._tickets: set[str] = set()
+        self._others: set[str] | None = set()
 
     def of(self, step: Step) -> Step:
-        if isinstance(step, Queued) and (step.ticket.tenant, step.ticket.user) in self._users:
-            self._tickets.add(step.ticket.id)
-            return Queued(bare(step.ticket))
-        if isinstance(step, Paired) and self._tickets.intersection(step.tickets):
+        if isinstance(step, Reset):
+            self._others = None
+        if isinstance(step, Queued):
+            return self._queued(step)
+        if isinstance(step, Paired) and self._may_be_theirs(step):
             return replace(step, matched_on=[])
         return step
+
+    def _queued(self, step: Queued) -> Queued:
+        if (step.ticket.tenant, step.ticket.user) in self._users:
+            self._tickets.add(step.ticket.id)
+            return Queued(bare(step.ticket))
+        if self._others is not None:
+            self._others.add(step.ticket.id)
+        return step
+
+    def _may_be_theirs(self, pair: Paired) -> bool:
+        unknown = self._others is not None and not self._others.issuperset(pair.tickets)
+        return unknown or not self._tickets.isdisjoint(pair.tickets)
 
 
 def bare(ticket: Ticket) -> Ticket:
@@ -44,7 +70,7 @@ async def redact(redis: Redis, key: str, users: Collection[User]) -> None:
     """Replace the stream by one without what these users said of themselves. Raises Refused: then nothing has changed."""
     copy, redaction = f"{key}:copy", Redaction(users)
     await redis.call("DEL", copy)
-    since, copied = "-", False
+    since, last = "-", b""
     while True:
         rows = await redis.call("XRANGE", key, since, "+", "COUNT", PAGE)
         for id_, fields in rows:
@@ -53,9 +79,9 @@ async def redact(redis: Redis, key: str, users: Collection[User]) -> None:
                 steps = [redaction.of(line.step) for line in page.lines]
                 fields = {**fields, b"s": msgspec.json.encode(steps)}
             await redis.call("XADD", copy, id_, *(part for pair in fields.items() for part in pair))
-            since, copied = f"({id_.decode()}", True
+            since, last = f"({id_.decode()}", id_
         await trio.lowlevel.checkpoint()
         if len(rows) < PAGE:
             break
-    if copied:
-        await redis.call("RENAME", copy, key)
+    if last and not await redis.call("EVAL", REPLACE, 2, key, copy, last):
+        raise Refused("unavailable", "another node has written to the match log meanwhile")

@@ -4,7 +4,7 @@ Whoever becomes owner replays the journal of the one before. Tickets of that poo
 are connected nowhere, are let go after the grace.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from sys import maxsize
 
 import trio
@@ -47,7 +47,7 @@ class Ownership:
         self.pairing = Pairing(config, meetings, cluster, clock, over, self.note)
         self.lease = Lease(redis, "match", cluster.name)
         self._mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
-        self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write)
+        self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write, self.forget)
         self._cluster = cluster
         self._clock = clock
         self._give_again = give_again
@@ -128,9 +128,11 @@ class Ownership:
     def _write(self, step: Step) -> None:
         self._mirror.note(step, self.lease.fence)
 
-    def forget(self, users: Iterable[User]) -> None:
-        """These are erased: nothing that they said of themselves stays in the journal, if it is ours."""
+    def forget(self, users: Collection[User]) -> None:
+        """These are erased: nothing that they said of themselves stays in the pool and the journal, if they are ours."""
         if self.held:
+            for user in users:
+                self.pairing.leave(*user, "cancelled")
             self._mirror.forget(users)
 
     def close(self, match: str, reason: str) -> None:

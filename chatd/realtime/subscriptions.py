@@ -7,7 +7,7 @@ and says how far the conversation is (`skip_to`): then everybody is told `behind
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from time import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import trio
 from msgspec import Raw, Struct, msgpack
@@ -135,6 +135,16 @@ class Fan:
         return delivered
 
 
+class Beginning(NamedTuple):
+    """A membership that begins after `rev`, up to which events are still to be delivered.
+
+    `given`: the last rev that the session was given, or that was delivered when it entered.
+    """
+
+    rev: int
+    given: int
+
+
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
@@ -148,8 +158,9 @@ class Audience:
         self._traces = traces
         self.rev = rev
         self.sessions: dict[Session, None] = {}
-        # Those whose membership began at this rev, as long as this is not told up to there.
-        self._late: dict[Session, int] = {}
+        # Sessions whose membership begins later than what is delivered. A session can be in an earlier membership still: its user
+        # was removed and added again by other nodes, while an event that was numbered before the removal is late.
+        self._late: dict[Session, Beginning] = {}
         self._held: dict[int, News] = {}
         self._top = 0
         self._telling = False
@@ -169,7 +180,8 @@ class Audience:
         """From now on it hears this. Where the membership begins `anew`, what is still to be told up to `rev` is not for it."""
         self.sessions[session] = None
         if anew and rev > self.rev:
-            self._late[session] = rev
+            known = self._late.get(session)
+            self._late[session] = Beginning(rev, self.rev) if known is None else known._replace(rev=max(rev, known.rev))
 
     def leave(self, session: Session) -> None:
         self.sessions.pop(session, None)
@@ -234,14 +246,22 @@ class Audience:
             self._telling = False
 
     async def _out(self, news: News) -> int:
-        """Who comes later hears nothing of before, but that there was something, at the rev where they come in."""
+        """Sessions whose membership begins later get no event of before, but one `behind` up to the rev where they begin.
+
+        The ack of a message that such a session sent in an earlier membership follows a `behind` for what it was not given.
+        """
         if not self._late:
             return await self._fan.out(self.sessions, news)
-        late = self._late
-        self._late = {session: rev for session, rev in late.items() if rev > news.rev}
-        entering = [session for session in late if session not in self._late]
-        told = await self._fan.out([session for session in self.sessions if session not in late], news)
-        return told + await self._fan.out(entering, self._behind(news.rev))
+        late, rev = self._late, news.rev
+        sender = next((session for session in late if session.id == news.but), None)
+        self._late = {session: begins for session, begins in late.items() if begins.rev > rev}
+        if sender in self._late:
+            self._late[sender] = late[sender]._replace(given=rev)
+        entering = [session for session in late if session not in self._late and session is not sender]
+        written = await self._fan.out([session for session in self.sessions if session not in late], news)
+        if sender is not None and late[sender].given < rev - 1:
+            written += await self._fan.out([sender], self._behind(rev - 1))
+        return written + await self._fan.out(entering, self._behind(rev))
 
     def _behind(self, rev: int) -> News:
         return behind(self._id, rev)
@@ -257,7 +277,8 @@ class Audience:
         top = min(self._top, min(self._held) - 1) if self._held else self._top
         if top > self.rev:
             first, self.rev = self.rev + 1, top
-            self._late = {session: rev for session, rev in self._late.items() if rev > self.rev}
+            later = {session: begins for session, begins in self._late.items() if begins.rev > self.rev}
+            self._late = {session: begins._replace(given=self.rev) for session, begins in later.items()}
             written = await self._fan.out(self.sessions, self._behind(self.rev))
             self._traces.skipped((self._id, first, self.rev, time(), written))
             return True

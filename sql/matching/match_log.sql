@@ -7,5 +7,5 @@ select m.id::text, m.created_at from matches m where m.id > $1::uuid order by m.
 select m.id::text, m.reason from matches m where m.id = any($1::uuid[])
 
 -- name: erased
--- Users who were erased after a time.
-select u.tenant, u.id::text as user from users u where u.erased_at >= $1
+-- Users who were erased after a time, and up to a time.
+select u.tenant, u.id::text as user from users u where u.erased_at > $1 and u.erased_at <= $2

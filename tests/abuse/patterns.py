@@ -19,6 +19,7 @@ from re import _parser as sre  # type: ignore[attr-defined]
 from typing import Any
 
 import chatd
+from chatd.conversations.messages.link_filter import pattern_like
 from chatd.conversations.messages.word_filter import pattern_of
 
 CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
@@ -27,6 +28,10 @@ BUILT = {
     "pattern_of({checked(word) for word in given})": [
         pattern_of(["spam", "ham eggs", "a b c", "-- --", "\u0e01\u0e02"]),
         pattern_of(["aaa", "aab", "a aaa a", "1 1 1"]),
+    ],
+    "'|'.join(ways)": [
+        pattern_like(["evil.test", "a.internal", "b.intern"]),
+        pattern_like(["evil.test", "intranet", "10.1.2.3", "2001:db8::1"]),
     ],
 }
 REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)

@@ -73,6 +73,43 @@ def test_one_name_has_one_form() -> None:
     assert LinkFilter(None, ["xn--bcher-kva.de"]).refuses("siehe bücher.de")
 
 
+UNKNOWN = LinkFilter(None, ["evil.test", "wiki.internal", "bücher.beispiel", "a.тест", "intranet", "10.1.2.3", "2001:db8::1"])
+LIKE_DENIED = [
+    "evil.test", "see evil.test.", "(evil.test)", "EVIL.Test", "sub.evil.test", "evil.test:80", "evil.test/x", "evil.test?x",
+    "me@evil.test", "evil%2etest", "evil。test", "ｅｖｉｌ．ｔｅｓｔ", "e\u200bvil.te\u00adst", "请看evil.test谢谢",
+    "...evil.test...",
+    "https://evil.test", "//evil.test/", "unit.test evil.test", "_evil.test_", "evil.test,unit.test",
+    "wiki.internal", "a.b.wiki.internal", "bücher.beispiel", "xn--bcher-kva.beispiel", "BU\u0308CHER.beispiel", "a.тест",
+    "A.ТЕСТ",
+    "a.xn--e1aybc", "intranet:8080", "intranet/wiki", "http://intranet", "10.1.2.3", "at 10.1.2.3.", "10.1.2.3:80", "2001:db8::1",
+    "[2001:db8::1]",
+]  # fmt: skip
+UNLIKE_DENIED = [
+    "unit.test", "evil.testing", "evil.test.example", "notevil.test", "evil-test", "evil. test", "internal", "other.internal",
+    "the intranet is down", "intranets/x", "110.1.2.3", "10.1.2.30", "10.1.2.3.4", "2001:db8::11", "test", ".test",
+    "a.test b.test",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LIKE_DENIED)
+def test_a_host_that_is_denied_is_a_link_whatever_its_ending(text: str) -> None:
+    assert UNKNOWN.refuses(text)
+    assert LinkFilter(["good.com"], UNKNOWN._denied).refuses(text)
+
+
+@pytest.mark.parametrize("text", UNLIKE_DENIED)
+def test_a_name_with_the_ending_of_a_denied_host_is_no_link(text: str) -> None:
+    assert not UNKNOWN.refuses(text)
+    assert not LinkFilter([], UNKNOWN._denied).refuses(text)
+
+
+def test_a_part_of_an_allowed_host_can_be_denied_whatever_its_ending() -> None:
+    listed = LinkFilter(["wiki.internal"], ["secret.wiki.internal"])
+    assert not listed.refuses("wiki.internal, http://wiki.internal/x")
+    assert listed.refuses("x.secret.wiki.internal")
+    assert listed.refuses("http://other.internal")
+
+
 def test_both_lists_count() -> None:
     both = LinkFilter(["good.com"], ["bad.good.com"])
     assert (both.refuses("https://good.com"), both.refuses("https://x.bad.good.com")) == (False, True)
@@ -109,6 +146,7 @@ LONG = [
 def test_a_long_text_takes_no_time(text: str) -> None:
     before = time.thread_time()
     list(hosts(text))
+    UNKNOWN.refuses(text.replace("com", "test"))
     assert time.thread_time() - before < 0.5
 
 

@@ -125,3 +125,36 @@ async def test_many_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
         assert [(await eve.event("member.update"))["rev"] for _ in many] == [member["rev"] for member in added["items"]]
         assert (await eve.event("message.new"))["message"]["system"]["count"] == 200
         assert (await ann.refused("member.add", **here, users=[nobody(number) for number in range(1, 202)])).code == "bad_request"
+
+
+@pytest.mark.parametrize("reads", [{"seq": 1}, {"seq": 3}])
+async def test_the_first_receipt_after_a_group_has_shrunk_shows_what_was_read_before(
+    config: Config, reads: dict[str, int]
+) -> None:
+    """Positions that moved while the others were not told; what they were told before and after is what `member.list` says."""
+    few = replace(config, messages=replace(config.messages, receipts_up_to=3))
+    async with running(few) as daemon, daemon.people(4) as (ann, ben, cat, dan):
+        made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")
+        here = {"conversation": made["conversation"]["id"]}
+        for _ in range(4):
+            await ann.send(here["conversation"])
+        await ben.call("receipt.delivered", **here, seq=1)
+        assert (await ann.event("message.delivered"))["seq"] == 1
+        await ann.call("member.add", **here, users=[dan.user])
+        # Too large: ben reads, cat only receives.
+        await ben.call("receipt.read", **here, **reads)
+        await cat.call("receipt.delivered", **here, seq=2)
+        await dan.call("conversation.leave", **here)
+        await ben.call("receipt.delivered", **here, seq=4)
+        told = await ann.event("message.read")
+        assert (told["user"], told["seq"], told["delivered"], told["unread"]) == (ben.user, reads["seq"], 4, 4 - reads["seq"])
+        await cat.call("receipt.delivered", **here, seq=3)
+        assert (await ann.event("message.delivered"))["seq"] == 3
+        await cat.call("receipt.read", **here, seq=3)
+        assert (await ann.event("message.read"))["seq"] == 3
+        await cat.call("receipt.delivered", **here, seq=4)
+        assert (await ann.event("message.delivered"))["seq"] == 4
+        members = {one["user"]: one for one in (await ann.call("member.list", **here))["items"]}
+        assert (members[ben.user]["read_seq"], members[ben.user]["delivered_seq"]) == (reads["seq"], 4)
+        assert (members[cat.user]["read_seq"], members[cat.user]["delivered_seq"]) == (3, 4)
+        assert "message.read" not in [event["t"] for event in ann.events]

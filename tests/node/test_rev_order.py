@@ -169,12 +169,16 @@ class OneConversation:
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
     async def _joins(self) -> None:
-        """Orders that let users hear the conversation, who may be connected and hear it already, at a rev that is long past."""
+        """Orders that let users hear the conversation, at a rev that is long past or yet to come.
+
+        The users may be connected and hear it already, also where their membership begins (`anew`): another node removed and
+        added them again while an ack of theirs waits for its place in the order.
+        """
         while True:
             await self._pause()
             rev = self._number()
             await self._pause()
-            self._hub.join(*PLACE, self._rng.sample("abcd", 2), rev)
+            self._hub.join(*PLACE, self._rng.sample("abcd", 2), rev, anew=self._rng.random() < 0.5)
             await self._pause()
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
@@ -215,3 +219,33 @@ async def test_revs_rise_by_one_or_after_behind(
         check_order(connection)
     kinds = {kind for connection in world.connections for kind, _ in connection.given}
     assert kinds == {"event", "ack", "behind"}
+
+
+async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
+    """Removed and added again by another node, while an own message of before the removal waits for an event that is late."""
+    hub = Hub()
+    sender, other = Connection("1", "a"), Connection("2", "b")
+    for connection in (sender, other):
+        arrival = hub.expect("t", connection.user)
+        arrival.places.append(("c", 0))
+        hub.attach(connection, arrival)
+
+    def event(rev: int, **fields: Any) -> News:
+        return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+
+    def ack(rev: int) -> News:
+        return event(rev, but=sender.id, then=lambda: sender.given.append(("ack", rev)))
+
+    await hub.tell_conversation(*PLACE, event(1))
+    await hub.tell_conversation(*PLACE, ack(4))
+    after = hub.part_after(*PLACE, ["a"], 6)
+    await hub.tell_conversation(*PLACE, event(6, then=after))
+    hub.join(*PLACE, ["a"], 8, anew=True)
+    for rev in (7, 9, 8, 2, 3):
+        await hub.tell_conversation(*PLACE, event(rev))
+    await hub.tell_conversation(*PLACE, ack(5))
+    await hub.tell_conversation(*PLACE, ack(10))
+    # The second ack needs no `behind`: nothing was left out before it.
+    own = [("event", 1), ("behind", 3), ("ack", 4), ("ack", 5), ("behind", 8), ("event", 9), ("ack", 10)]
+    assert sender.given == own
+    assert other.given == [("event", rev) for rev in range(1, 11)]

@@ -37,13 +37,24 @@ WITH_SCHEME = re.compile(
     r"""|/(?<![:/\\]/)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@))|\\(?<![:/\\]\\)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@)))"""
     r"""([^\s/?#<>"'`]{1,512})"""
 )
+# What a host without a scheme is made of: letters, also decomposed ones, digits, and marks between them. And where it may begin.
+RUN = r"[\w\u0300-\u036f.%-]"
+START = rf"(?<!{RUN})[._%-]*+(?=[^\W_])"
+# What cannot follow an address: it would be another one.
+END = r"(?![\w:%-]|\.\w)"
+
+
+def ending_in(endings: str) -> str:
+    """The pattern of a run of letters, digits and dots up to the last of these endings."""
+    return rf"({RUN}*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{endings})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
+
+
 # A run of letters, digits and dots that is a host without a scheme: up to its last known ending, or beginning with www, or before
 # a path. The pattern itself skips other runs: only a host costs Python code, and a text has at most MAX_HOSTS of them.
 BARE = re.compile(
-    r"(?<![\w.%-])[._%-]*+(?=[^\W_])(?:"
-    rf"([\w.%-]*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{ENDINGS})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
-    r"|(www\.[\w.%-]*[^\W_])"
-    r"|(?=[\w.%-]*+[/?#])([\w.%-]*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
+    rf"{START}(?:{ending_in(ENDINGS)}"
+    rf"|(www\.{RUN}*[^\W_])"
+    rf"|(?={RUN}*+[/?#])({RUN}*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
 )
 TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
 PORT = re.compile(r":[0-9]{0,5}$")
@@ -62,6 +73,7 @@ class LinkFilter:
     def __init__(self, only: Iterable[str] | None, denied: Iterable[str] = ()) -> None:
         self._only = None if only is None else frozenset(map(checked_host, only))
         self._denied = frozenset(map(checked_host, denied))
+        self._like_denied = pattern_like(self._denied)
 
     def refuses(self, text: str) -> bool:
         """Whether a link in the text leads where it must not, or there are too many links to look at."""
@@ -70,15 +82,22 @@ class LinkFilter:
     def refuses_in_slices(self, text: str) -> Sliced[bool]:
         """As `refuses`."""
         parts = yield from READABLE.parts_in_slices(text)
-        for place, host in enumerate(hosts_in("".join(parts))):
-            if place >= MAX_HOSTS or not self._allows(host):
+        for place, is_refused in enumerate(self._judged("".join(parts))):
+            if place >= MAX_HOSTS or is_refused:
                 return True
             yield
         return False
 
-    def _allows(self, host: str) -> bool:
-        names = set(parents(host))
-        return not names & self._denied and (self._only is None or bool(names & self._only))
+    def _judged(self, plain: str) -> Iterator[bool]:
+        """Whether each host is refused: of links, and of names that are a link only if they are denied."""
+        for host in hosts_in(plain):
+            yield self._denies(host) or not (self._only is None or not self._only.isdisjoint(parents(host)))
+        if self._like_denied is not None:
+            for name in bare_names(self._like_denied, plain):
+                yield any(map(self._denies, bare_hosts(name)))
+
+    def _denies(self, host: str) -> bool:
+        return not self._denied.isdisjoint(parents(host))
 
 
 def checked_host(host: str) -> str:
@@ -108,8 +127,31 @@ def hosts_in(plain: str) -> Iterator[str]:
         yield from hosts_of(match[1])
     for match in BARE_IP.finditer(plain):
         yield canonical_host(match[1])
-    for match in BARE.finditer(plain.replace("%2e", ".")):
-        yield from bare_hosts(match[match.lastindex or 0])
+    for name in bare_names(BARE, plain):
+        yield from bare_hosts(name)
+
+
+def bare_names(pattern: re.Pattern[str], plain: str) -> Iterator[str]:
+    """What the pattern finds, as it is written."""
+    for match in pattern.finditer(plain.replace("%2e", ".")):
+        yield match[match.lastindex or 0]
+
+
+def pattern_like(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds what may be one of these hosts without a scheme, and is no link by its ending. None: there is none.
+
+    A host that is a single label is a link before a port or a path only: otherwise it is a word.
+    """
+    addresses = sorted(name for name in names if address_of(name) is not None)
+    labels = sorted(name for name in names if "." not in name and name not in addresses)
+    endings = {name.rpartition(".")[2] for name in names if "." in name and name not in addresses}
+    unknown = sorted(ending for ending in endings if not list(hosts(f"a.{ending}")))
+    ways = [
+        *([START + ending_in(as_pattern(unknown))] if unknown else []),
+        *([rf"(?<![\w.:%-])({as_pattern(addresses)}){END}"] if addresses else []),
+        *([rf"(?<![\w.%-])({as_pattern(labels)})(?=:[0-9]|[/?#])"] if labels else []),
+    ]
+    return re.compile("|".join(ways)) if ways else None
 
 
 def readable(chars: str) -> str:

@@ -131,7 +131,10 @@ Every command that names a path is there over HTTP: the same fields, the same an
 
 * Acked means committed. Each conversation has a gap-free `seq`, the same for everybody; `rev` numbers its changes.
 * Sending again with the same `client_id` gives the same ack and no second message, for ever, over the socket and REST alike.
-* On one connection the events of a conversation, and the acks of what it sends there, come in the order of `rev`. A jump means that something was missed: sync.
+* On one connection the events of a conversation, `behind` among them, and the acks of what it sends there, come in the order of `rev`: each `rev` at most once, and none below one that was given. What is left out is announced by a `behind`
+  before the next event or ack. A jump without one means the same: sync.
+* A connection gets the events of a conversation from where the membership of its user begins (`joined_rev`) to where it ends: the `member.left` of the user is the last one, or a `behind`. When a user is removed and added again before
+  older events are delivered, the connection may get `behind` in the place of events of both memberships; the acks of what it sent in the first one still come, in the order of `rev`.
 * Not acked means unknown: send it again with the same `client_id`. A refusal that is not `retryable` never appears later.
 * Typing is at most once, and may be dropped for a slow reader. A session that reads too slowly gets `behind` for its conversations, and `session.behind` for its own state, instead of the events that do not fit; its commands wait until their answers fit. One that takes nothing at all for `gateway.stall_timeout` seconds is closed with 4000 and comes back with its position.
 
