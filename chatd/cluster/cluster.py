@@ -175,9 +175,11 @@ class Cluster:
         answer, asked = trio.Event(), self._sought.setdefault((tenant, user), set())
         asked.add(answer)
         self.publish(control_messages.Seek(tenant, user, self.name))
-        with trio.move_on_after(SEEK):
-            await answer.wait()
-        asked.discard(answer)
-        if not asked:
-            self._sought.pop((tenant, user), None)
+        try:
+            with trio.move_on_after(SEEK):
+                await answer.wait()
+        finally:
+            asked.discard(answer)
+            if not asked:
+                self._sought.pop((tenant, user), None)
         return answer.is_set()
