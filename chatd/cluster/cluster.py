@@ -13,7 +13,7 @@ from msgspec import Raw, msgpack
 
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
-from chatd.cluster.reconciler import Truth
+from chatd.cluster.reconciler import Reconciler
 from chatd.cluster.signals import EventSent, UserBanned
 from chatd.core import log
 from chatd.db.postgres import Postgres
@@ -31,7 +31,7 @@ ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `truth`.
+    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `reconciler`.
 
     `packages`: where the messages between nodes are declared.
     """
@@ -44,8 +44,8 @@ class Cluster:
         self._clock = clock
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
-        self.truth = Truth(hub, db, clock, self._close)
-        self.resync = self.truth.resync
+        self.reconciler = Reconciler(hub, db)
+        self.resync = self.reconciler.resync
 
     @property
     def name(self) -> str:
@@ -131,7 +131,7 @@ class Cluster:
     def _join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool) -> None:
         """What comes too late for its place in the order is looked up: the membership may have ended since."""
         if anew and (self._hub.rev_of(tenant, conversation) or 0) > rev:
-            self.truth.doubt(tenant, conversation)
+            self.reconciler.doubt(tenant, conversation)
         self._hub.join(tenant, conversation, users, rev, anew=anew)
 
     def reveal(self, tenant: str, users: Sequence[str]) -> None:
@@ -153,9 +153,10 @@ class Cluster:
         """Call it when the reason is committed: from here the time counts until they are closed."""
         now = self._clock()
         self.publish(control_messages.CloseUser(tenant, user, close, credential, now))
-        self._close(tenant, user, close, credential, now)
+        self.close_sessions_here(tenant, user, close, credential, now)
 
-    def _close(self, tenant: str, user: str, close: str, credential: str | None, at: int) -> None:
+    def close_sessions_here(self, tenant: str, user: str, close: str, credential: str | None, at: int) -> None:
+        """On this node only. `at`: when the reason was committed, in milliseconds."""
         LOG.info(
             "sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "credential": credential}
         )
@@ -166,7 +167,7 @@ class Cluster:
     def doubt(self, tenant: str, conversation: str) -> None:
         """Nobody knows whether something of this conversation has changed: all nodes look it up."""
         self.publish(control_messages.Doubtful(tenant, conversation))
-        self.truth.doubt(tenant, conversation)
+        self.reconciler.doubt(tenant, conversation)
 
     def publish(self, order: Control) -> None:
         """To all other nodes."""
@@ -201,9 +202,9 @@ class Cluster:
             case control_messages.Hushed(tenant, conversation, on):
                 hub.hush(tenant, conversation, on)
             case control_messages.Doubtful(tenant, conversation):
-                self.truth.doubt(tenant, conversation)
+                self.reconciler.doubt(tenant, conversation)
             case control_messages.CloseUser(tenant, user, close, credential, at):
-                self._close(tenant, user, close, credential, at)
+                self.close_sessions_here(tenant, user, close, credential, at)
             case control_messages.Seek(tenant, user, asker):
                 if hub.sessions_of(tenant, user):
                     self.publish(control_messages.Seen(tenant, user, asker))

@@ -29,6 +29,7 @@ from chatd.conversations.messages import (
 )
 from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
+from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.unread_counters import Recounts
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -49,6 +50,9 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
+        checks = ConversationChecks(node.hub, node.db)
+        node.cluster.reconciler.register(checks.check)
+        node.cluster.reconciler.watch_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
         yield

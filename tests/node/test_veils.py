@@ -14,7 +14,6 @@ from chatd.app.effects import Reply, ToUser
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.reconciler import Truth
 from chatd.core.config import Config, Data, RedisSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
@@ -32,6 +31,7 @@ from chatd.wire.base import Error, Ok
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.connection_events import SessionBehind
 from tests.conftest import Servers
+from tests.reconciling import reconciler_of
 
 JSON = codecs([])["chatd.v1.json"]
 ALICE, BOB, TALK = (f"0190a3c4-7f00-7000-8000-00000000000{number}" for number in range(3))
@@ -189,10 +189,10 @@ async def test_whoever_is_in_doubt_hears_nothing_until_it_is_known_who_is_hidden
 
     flaky: Any = Flaky()
     hub.veils = Veils(Config(data=Data(secret="x" * 32)), flaky)
-    truth = Truth(hub, flaky, lambda: 0, lambda *_: None)
-    truth.doubt("t", TALK)
+    reconciler = reconciler_of(hub, flaky)
+    reconciler.doubt("t", TALK)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(truth.mend)
+        nursery.start_soon(reconciler.mend)
         with trio.fail_after(10):
             while not alice.frames:
                 assert len(asked) < 2 or alice.mask
