@@ -254,7 +254,7 @@ def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
     """Daemons that start from now on have these periodic jobs only."""
     first, *others = SUBSYSTEMS
     subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
-    monkeypatch.setattr("tests.support.SUBSYSTEMS", subsystems)
+    monkeypatch.setattr(f"{__name__}.SUBSYSTEMS", subsystems)
 
 
 def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
@@ -265,7 +265,7 @@ def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
 
 @asynccontextmanager
 async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = None) -> AsyncIterator[Daemon]:
-    """A daemon in this process as long as the block lasts."""
+    """A daemon in this process as long as the block lasts; of the subsystems of chatd, where no others are given."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 

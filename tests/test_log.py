@@ -34,6 +34,35 @@ def test_credentials_are_blotted_out_wherever_they_stand(text: str) -> None:
         assert "[secret]" in line
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "eyJ{}",
+        "eyJhbGciOiJIUzI1NiJ9.{}.c2ln",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}",
+        "Bearer {}",
+        "bearer {}",
+        "Authorization: Bearer x.{}",
+        "chatd.v1.json, bearer.{}",
+        "GET /v1/ws?token={}&x=1",
+        "GET /v1/ws?ticket=ct_{}",
+        "refresh cr_{}",
+        "join by ci_{}",
+    ],
+)
+@pytest.mark.parametrize("length", [22, 201, 4097, 60_000])
+def test_no_part_of_a_long_credential_stays(form: str, length: int) -> None:
+    secret = ("SECRET" * (length // 6 + 1))[:length]
+    text = form.format(secret)
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        made = record(text, exc_info=(ValueError, error, error.__traceback__), header=text)
+    for line in (clean(text), JsonLines().format(made), TextLines().format(made)):
+        assert "SECRET" not in line.replace("SECRETS", "")
+        assert "[secret]" in line
+
+
 def test_a_failure_with_a_credential_in_it() -> None:
     try:
         raise ValueError(JWT)

@@ -7,6 +7,7 @@ import pytest
 
 from chatd.cli.check import faults
 from chatd.core.config import NAMED, is_secret
+from chatd.core.errors import OperatorError
 from chatd.core.settings import ConfigError, effective, ensure_secrets, kind_of, known_keys, load, type_of, variable_of
 from chatd.core.template import template, toml
 
@@ -90,6 +91,37 @@ def test_secrets_are_made_once_and_only_where_nobody_shares_them(tmp_path: Path)
     # What is there is used by every command; only `serve` makes one.
     assert ensure_secrets(load(None, shared).config).data.secret == first.data.secret
     assert ensure_secrets(load(None, shared | {"CHATD_DATA__SECRET": SECRET}).config).data.secret == SECRET
+
+
+def test_who_only_looks_writes_no_secret(tmp_path: Path) -> None:
+    environment = {"CHATD_DATA__DIR": str(tmp_path / "data")}
+    found = ensure_secrets(load(None, environment).config, make=False)
+    assert len(found.auth.secret) >= 32
+    assert len(found.data.secret) >= 32
+    assert list(tmp_path.iterdir()) == []
+    kept = ensure_secrets(load(None, environment).config)
+    assert ensure_secrets(load(None, environment).config, make=False) == kept
+
+
+@pytest.mark.parametrize("name", ["secret", "installation_secret"])
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")])
+def test_a_kept_secret_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config)
+    path = tmp_path / name
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    for make in (False, True):
+        with pytest.raises(OperatorError, match=f"{name} {said}"):
+            ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config, make=make)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/chatd-data")):
+        environment = {"CHATD_DATA__DIR": str(folder)}
+        with pytest.raises(OperatorError, match=r"cannot be written \(.*data\.dir"):
+            ensure_secrets(load(None, environment).config)
+        assert ensure_secrets(load(None, environment).config, make=False).auth.secret
 
 
 def test_the_secret_of_the_installation_does_not_depend_on_tokens(tmp_path: Path) -> None:
@@ -244,12 +276,77 @@ def test_what_begins_with_a_section_is_nearly_a_variable(wrong: str, right: str)
         load(None, {wrong: "x"})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("CHATD_SECRET", "CHATD_DATA__SECRET or CHATD_AUTH__SECRET"),
+        ("CHATD_DSN", "CHATD_POSTGRES__DSN"),
+        ("CHATD_S3_SECRET", "CHATD_UPLOADS__S3_SECRET"),
+        ("CHATD_PORT", "CHATD_GATEWAY__PORT or CHATD_HTTP__PORT"),
+        ("CHATD_HOST", "CHATD_GATEWAY__HOST"),
+        ("chatd_origins", "CHATD_GATEWAY__ORIGINS"),
+        ("CHATD_TRUSTED_PROXIES", "CHATD_GATEWAY__TRUSTED_PROXIES"),
+        ("CHATD_REDIS", "CHATD_REDIS__URL"),
+        ("CHATD_POSTGRES", "CHATD_POSTGRES__DSN"),
+        ("CHATD_LOG", "CHATD_LOG__LEVEL"),
+        ("CHATD_DATA", "CHATD_DATA__DIR"),
+        ("CHATD_QUEUES", "CHATD_QUEUES__NAME__SIZE"),
+        ("CHATD_TENANTS", "CHATD_TENANTS__NAME__SECRET"),
+        ("CHATD_POSTGRES__PASSWORD", "CHATD_POSTGRES__DSN"),
+        ("CHATD_POSTGRES__URL", "CHATD_POSTGRES__DSN"),
+        ("CHATD_REDIS__URI", "CHATD_REDIS__URL"),
+        ("CHATD_TENANT__ACME__SECRET", "CHATD_TENANTS__ACME__SECRET"),
+        ("CHATD_ADMIN__ANN__TOKEN", "CHATD_ADMINS__ANN__TOKEN"),
+        ("CHATD_ADMINS__TOKEN", "CHATD_ADMINS__NAME__TOKEN"),
+        ("CHATD_ADMINS__ANN", "CHATD_ADMINS__ANN__TOKEN"),
+        ("CHATD_QUEUE__TRIOS__SIZE", "CHATD_QUEUES__TRIOS__SIZE"),
+        ("CHATD_QUEUES__TRIOS_SIZE", "CHATD_QUEUES__TRIOS__SIZE"),
+        ("CHATD_QUEUES__TRIOS__SIZES", "CHATD_QUEUES__TRIOS__SIZE"),
+        ("CHATD_QUEUES____SIZE", "CHATD_QUEUES__NAME__SIZE"),
+        ("CHATD_TENANT_FILTERS__ACME_WORDS_FILE", "CHATD_TENANT_FILTERS__ACME__WORDS_FILE"),
+        ("CHATD_TENANTS__ACME__RETENTION__DAYS", "CHATD_TENANTS__ACME__RETENTION_DAYS"),
+        ("CHATD_GATEWAY__ADMIN_HOSTS", "CHATD_HTTP__ADMIN_HOSTS"),
+    ],
+)
+def test_a_slip_is_answered_with_the_right_variable(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {wrong: "hunter2-hunter2"})
+    line = str(caught.value)
+    assert right in line
+    assert wrong in line
+    assert "hunter2" not in line or not any(word in right for word in ("SECRET", "TOKEN", "DSN", "URL"))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["POSTGRES__SSL", "AUTH__TOKEN", "GATEWAY__SECRET", "AUTH__PASSWORD", "DRAIN__TOKEN", "UPLOADS__URL"]
+)
+def test_no_secret_is_asked_for_in_another_section(wrong: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {f"CHATD_{wrong}": "hunter2"})
+    meant = str(caught.value).partition("did you mean ")[2]
+    assert meant.split(".")[0] in ("", wrong.split("__")[0].lower())
+
+
+def test_a_section_without_a_name_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "chatd.toml"
+    for family in NAMED:
+        path.write_text(f'[{family}.""]\n')
+        load(path, {})
+        path.write_text(f'[{family}.""]\n{NAMED[family].__struct_fields__[0]} = 3\n')
+        with pytest.raises(ConfigError, match=f"did you mean {family}.NAME"):
+            load(path, {})
+
+
+def test_an_empty_name_of_the_file_is_none() -> None:
+    assert load(None, {"CHATD_CONFIG": ""}).path == load(None, {}).path
+
+
 def test_variables_of_others_are_let_be() -> None:
     """What Kubernetes and Docker give beside a service called chatd, or redis."""
     load(None, {
         "CHATD_SERVICE_HOST": "10.0.0.1", "CHATD_SERVICE_PORT": "8080", "CHATD_PORT": "tcp://10.0.0.1:8080", "CHATD_HTTP_PORT": "tcp://10.0.0.1:8081",
         "CHATD_PORT_8080_TCP_ADDR": "10.0.0.1", "CHATD_REDIS_SERVICE_HOST": "10.0.0.2", "CHATD_REDIS_PORT": "tcp://10.0.0.2:6379",
-        "CHATD_VERSION": "1", "PATH": "/bin",
+        "CHATD_VERSION": "1", "CHATD_URL": "http://chatd", "CHATD_TOKEN": "x", "CHATD_WORKERS": "4", "PATH": "/bin",
     })  # fmt: skip
     for wrong in ("CHATD_CONFIG_FILE", "CHATD_CONFIGURATION", "chatd_config"):
         with pytest.raises(ConfigError, match="did you mean CHATD_CONFIG"):

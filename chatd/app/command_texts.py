@@ -89,6 +89,11 @@ def each(value: Any, path: str, change: Change) -> Sliced[Any]:
     """The same value with every text in it changed, keys of maps too."""
     if isinstance(value, str):
         return (yield from change(value, path))
+    if isinstance(value, Struct):
+        fields = dict[str, Any]()
+        for name in value.__struct_fields__:
+            fields[name] = yield from each(getattr(value, name), f"{path}.{name}", change)
+        return replace(value, **fields)
     if isinstance(value, list):
         items = list[Any]()
         for index, one in enumerate(value):

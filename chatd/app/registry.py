@@ -13,6 +13,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects
 from chatd.app.subsystem import Subsystem, packages_of
 from chatd.core.errors import REFUSALS
+from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command, Event, Result, declared_below
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.description import Description, Events, Routes
@@ -97,17 +98,38 @@ def command(
     `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
     who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
     """
-    unknown = [code for code in refuses if code not in REFUSALS]
-    if unknown:
-        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
-    if (needs is Needs.ADMIN) is not http.startswith("POST /admin/") or (needs is Needs.ADMIN and socket):
-        raise ValueError(f"{tag_of(kind)}: admins, and they alone, come by POST /admin/, and never by the socket")
+    if needs is Needs.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
+        raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
+    check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
         setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting, aliases))
         return handler
 
     return mark
+
+
+def admin_command(
+    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), lasting: bool = False
+) -> Callable[[Marked], Marked]:
+    """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never taken from a socket."""
+    if not (issubclass(kind, AdminCommand) and tag_of(kind).startswith("admin.")):
+        raise ValueError(f"{tag_of(kind)}: expected an AdminCommand with a tag that begins with `admin.`")
+    check_refusals(kind, refuses)
+    http = f"POST /{tag_of(kind).replace('.', '/')}"
+
+    def mark(handler: Marked) -> Marked:
+        setattr(handler, MARK, Row(kind, result, handler, Needs.ADMIN, 1, refuses, http, socket=False, lasting=lasting))
+        return handler
+
+    return mark
+
+
+def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:
+    """Raises ValueError for a code that does not exist."""
+    unknown = [code for code in refuses if code not in REFUSALS]
+    if unknown:
+        raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
 
 
 def load(subsystems: Iterable[Subsystem], routes: Routes) -> Registry:

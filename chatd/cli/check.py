@@ -59,7 +59,7 @@ def check(
 
       chatd check --json
     """
-    loaded = load_or_exit(config)
+    loaded = load_or_exit(config, make=False)
     if show:
         show_settings(loaded, json)
         return
@@ -158,7 +158,7 @@ def faults(config: Config) -> list[str]:
 
 async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
     """`may_run`: a chatd that has them already is well. It is in any case where it runs on the folder of this configuration."""
-    may_run = may_run or (Path(config.data.dir).exists() and is_locked(Path(config.data.dir)))
+    may_run = may_run or is_locked(Path(config.data.dir))
     gateway, http = config.gateway, config.http
     return [
         await in_thread(port_finding, "gateway", gateway.host, gateway.port, gateway.path, may_run),
@@ -203,7 +203,7 @@ async def databases(config: Config) -> list[Finding]:
             open_redis(config.redis, url) as door,
         ):
             return [*await postgres(db, config), *await redis(door)]
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         return [no_servers(error)]
 
 
@@ -216,7 +216,7 @@ def redis_address(config: Config) -> Finding | None:
     return None
 
 
-def no_servers(error: EmbeddedError) -> Finding:
+def no_servers(error: EmbeddedError | OSError) -> Finding:
     return Finding("embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start")
 
 

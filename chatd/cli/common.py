@@ -40,11 +40,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 AlwaysJson = Annotated[bool, typer.Option("--json", help="The output is always JSON.", hidden=True)]
 
 
-def load_or_exit(path: Path | None) -> Loaded:
-    """Load the configuration and its secrets; exit with a message if it is invalid."""
+def load_or_exit(path: Path | None, *, make: bool = True) -> Loaded:
+    """Load the configuration and its secrets; exit with a message if it is invalid. `make`: see `ensure_secrets`."""
     with failures():
         loaded = load(path, os.environ)
-        return replace(loaded, config=ensure_secrets(loaded.config))
+        return replace(loaded, config=ensure_secrets(loaded.config, make=make))
 
 
 @contextmanager
@@ -116,7 +116,15 @@ def checked_id(text: str) -> str:
 
 def operator(tenant: str) -> Actor:
     """The operating system account that runs the command, for the audit log."""
-    return Actor(tenant, getpass.getuser(), now_ms())
+    return Actor(tenant, account_name(), now_ms())
+
+
+def account_name() -> str:
+    """The account that runs the command. In a container a user id may have no account."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def moment(at: int | None) -> str:

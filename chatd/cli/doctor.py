@@ -41,7 +41,7 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 
       chatd doctor --json | jq '.[] | select(.ok | not)'
     """
-    findings = run_async(examine, load_or_exit(config))
+    findings = run_async(examine, load_or_exit(config, make=False))
     check.report(findings, json)
     wrong = sum(not finding.ok for finding in findings)
     if not json:
@@ -73,7 +73,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
                 findings += [*await check.ports(config, may_run=True), check.open_files(config)]
             if is_well(findings, "postgres.server") and is_well(findings, "postgres.schema"):
                 findings += await look_at_postgres(db, config, nodes)
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         findings.append(check.no_servers(error))
     return findings
 
@@ -109,8 +109,8 @@ async def ours(config: Config) -> Ours:
     """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
     folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
     uploads = ""
-    if config.uploads.s3_bucket or folder.exists():
-        with suppress(BlobsError, Refused, OSError):
+    with suppress(BlobsError, Refused, OSError):
+        if config.uploads.s3_bucket or folder.exists():
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
     secrets = fingerprint(config.data.secret, token_keys(config)) if config.data.secret else ""
@@ -133,10 +133,11 @@ async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[
 
 
 def disk(folder: Path) -> list[Finding]:
-    """Of this machine's data folder, when there is one."""
-    if not folder.exists():
+    """Of this machine's data folder, when there is one that can be seen."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
         return []
-    usage = shutil.disk_usage(folder)
     return [judge_disk(str(folder), usage.free, usage.total)]
 
 

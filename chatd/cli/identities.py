@@ -2,8 +2,14 @@
 
 import json
 import os
+import string
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+
+import msgspec
+
+PLAIN = frozenset(string.ascii_lowercase + string.digits + "-_")
+MAX_FILE_NAME = 100
 
 
 class StateLost(Exception):
@@ -13,18 +19,24 @@ class StateLost(Exception):
 def state_file(name: str) -> Path:
     """The file of the identity `name`; only its owner can read it."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    safe = "".join(char if char.isalnum() else "_" for char in name)[:60]
-    return Path(home) / "chatd" / f"{safe}.json"
+    return Path(home) / "chatd" / f"{file_name(name)}.json"
 
 
-def load_state(name: str) -> dict[str, Any]:
+def file_name(name: str) -> str:
+    """Another one for each name, on file systems that make no difference between small and capital letters as well."""
+    quoted = "".join(char if char in PLAIN else f"%{char.encode().hex()}" for char in name)
+    return quoted if len(quoted) <= MAX_FILE_NAME else f"{quoted[:MAX_FILE_NAME]}%{sha256(name.encode()).hexdigest()}"
+
+
+def load_state(name: str) -> dict[str, str]:
+    """`device` and `user`; nothing when there is no file, or none of this form."""
     try:
-        return dict(json.loads(state_file(name).read_text(encoding="utf8")))
-    except (OSError, ValueError):
+        return msgspec.json.decode(state_file(name).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 
-def save_state(name: str, state: dict[str, Any]) -> None:
+def save_state(name: str, state: dict[str, str]) -> None:
     """Store an identity. Raises StateLost if the file cannot be written."""
     path = state_file(name)
     try:

@@ -1,13 +1,13 @@
 """What a command finds on this machine: folders that take files or do not, and ports that are free or taken, and by whom."""
 
 import errno
-import getpass
 import os
 import socket
 import tempfile
 from pathlib import Path
 
 from chatd.app.listening import open_listener
+from chatd.cli.common import account_name
 from chatd.cli.finding import Finding
 
 # Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
@@ -37,7 +37,7 @@ def folder_fix(error: OSError, folder: Path, setting: str) -> str:
         case errno.EROFS:
             return f"mount the file system read-write, {other}"
         case errno.EACCES | errno.EPERM:
-            return f"make it writable for {getpass.getuser()}: chown {getpass.getuser()} {folder}, {other}"
+            return f"make it writable for {account_name()}: chown {os.getuid()} {folder}, {other}"
         case errno.ENOTDIR:
             return f"it is a file and must be a folder: move it, {other}"
         case _:

@@ -1,6 +1,5 @@
 """chatd users"""
 
-import getpass
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
+    account_name,
     failed,
     failures,
     load_or_exit,
@@ -152,7 +152,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
         raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        new = await erasure.begin(db, tenant, user, getpass.getuser(), now_ms())
+        new = await erasure.begin(db, tenant, user, account_name(), now_ms())
         now = now_ms()
     await close_sessions(config, tenant, user, "logged_out", now)
     return new

@@ -27,6 +27,8 @@ from chatd.conversations.messages import (
     typing,
 )
 from chatd.conversations.messages.screening import open_screening
+from chatd.conversations.metrics import METRICS
+from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.unread_counters import Recounts
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -47,6 +49,9 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
+        checks = ConversationChecks(node.hub, node.db)
+        node.cluster.reconciler.register(checks.check)
+        node.cluster.reconciler.watch_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
         yield
@@ -64,5 +69,6 @@ CONVERSATIONS = Subsystem(
         Job("disappearing messages", deletion.expire, 2),
         Job("retention", deletion.retain, 60),
     ),
+    metrics=METRICS,
     open=open_conversations,
 )

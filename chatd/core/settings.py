@@ -20,7 +20,8 @@ import msgspec
 from msgspec.structs import replace
 
 from chatd.core import setting_rules
-from chatd.core.config import NAMED, Config, Section, is_secret
+from chatd.core.config import NAMED, SECRETS, Config, Section, is_secret
+from chatd.core.errors import OperatorError
 
 PREFIX = "CHATD_"
 FILE_VARIABLE = "CHATD_CONFIG"
@@ -31,8 +32,14 @@ LINK = re.compile("(tcp|udp|sctp)://")
 OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
 # How much of a name must be right to be meant, unless it begins with a section: CHATD_POSTGRES_URL.
 CLOSE = 0.85
-# What other programs call the address of a server.
-OTHER_NAMES = {"postgresurl": "postgres.dsn", "databaseurl": "postgres.dsn", "redisdsn": "redis.url"}
+# What other programs call the address of a server, or a part of it.
+OTHER_NAMES = {
+    **{f"postgres{name}": "postgres.dsn" for name in ("url", "uri", "host", "port", "user", "username", "password", "database")},
+    **dict.fromkeys(("databaseurl", "databaseuri", "databasedsn", "postgresqlurl", "pgdsn"), "postgres.dsn"),
+    **dict.fromkeys(("redisdsn", "redisuri", "redisaddress"), "redis.url"),
+}
+# Names of settings under which clients of chatd may keep its address and a token.
+OF_CLIENTS = ("url", "token")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -80,7 +87,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
 
 
 def find_file(environment: Mapping[str, str]) -> Path | None:
-    if FILE_VARIABLE in environment:
+    if environment.get(FILE_VARIABLE):
         return Path(environment[FILE_VARIABLE])
     here = Path("chatd.toml")
     return here if here.exists() else None
@@ -144,6 +151,8 @@ def meant_variable(name: str, value: str) -> str | None:
     letters = letters.removeprefix("chatd")
     if letters.startswith("config"):
         return FILE_VARIABLE
+    if incomplete := " or ".join(map(variable_of, keys_without_section(letters))):
+        return incomplete
     known = {letters_of(key): key for key in known_keys()} | OTHER_NAMES
     for family, kind in NAMED.items():
         for field_name in kind.__struct_fields__:
@@ -154,6 +163,15 @@ def meant_variable(name: str, value: str) -> str | None:
     cutoff = 0.0 if begins_like_ours and not OF_SERVICES.search(name) else CLOSE
     close = difflib.get_close_matches(letters, known, n=1, cutoff=cutoff)
     return variable_of(known[close[0]]) if close else None
+
+
+def keys_without_section(letters: str) -> list[str]:
+    """The settings of this name, of whatever section; or the first one of the section of this name."""
+    found = [key for key in known_keys() if letters_of(key.rpartition(".")[2]) == letters and letters not in OF_CLIENTS]
+    found += [f"{section}.{kind.__struct_fields__[0]}" for section, kind in SECTIONS.items() if letters_of(section) == letters]
+    return found + [
+        f"{family}.NAME.{kind.__struct_fields__[0]}" for family, kind in NAMED.items() if letters_of(family) == letters
+    ]
 
 
 def letters_of(name: str) -> str:
@@ -180,8 +198,8 @@ def type_of(key: str) -> Any:
 
 def kind_of(section: str) -> type[Section] | None:
     """The struct of a section, by its name or by `tenants.name` and its like."""
-    family, dot, _ = section.partition(".")
-    return NAMED.get(family) if dot else SECTIONS.get(section)
+    family, dot, one = section.partition(".")
+    return (NAMED.get(family) if one else None) if dot else SECTIONS.get(section)
 
 
 def from_text(text: str, kind: Any) -> Any:
@@ -292,11 +310,36 @@ def apply_rules(hint: Any, value: Any) -> None:
 
 
 def similar_key(key: str) -> str | None:
-    """The setting that is meant by one that is not there."""
-    section, _, _ = key.rpartition(".")
+    """The setting that is meant by one that is not there. Of another section only one of the same name that is no secret."""
+    section, _, name = key.rpartition(".")
+    if letters_of(key) in OTHER_NAMES:
+        return OTHER_NAMES[letters_of(key)]
     kind = kind_of(section)
-    own = [f"{section}.{name}" for name in kind.__struct_fields__] if kind else []
-    return next(iter(difflib.get_close_matches(key, [*own, *known_keys()], n=1)), None)
+    if kind and (close := difflib.get_close_matches(name, kind.__struct_fields__, n=1)):
+        return f"{section}.{close[0]}"
+    if section in SECTIONS:
+        return next((known for known in known_keys() if known.endswith(f".{name}") and not is_secret(name)), None)
+    return similar_named(*key.split(".")) or next(iter(difflib.get_close_matches(key, known_keys(), n=1)), None)
+
+
+def similar_named(family: str, *rest: str) -> str | None:
+    """The same for sections that have names: `tenant.acme.secret`, `admins.token`, `queues.trios_size`."""
+    families = [family] if family in NAMED else difflib.get_close_matches(family, NAMED, n=1, cutoff=CLOSE)
+    if not families or not rest or family in SECTIONS:
+        return None
+    fields = NAMED[families[0]].__struct_fields__
+    one, field_name = (rest[0], "_".join(rest[1:])) if len(rest) > 1 else divided(rest[0], fields)
+    close = difflib.get_close_matches(field_name, fields, n=1) if field_name else fields
+    return f"{families[0]}.{one or 'NAME'}.{close[0]}" if close else None
+
+
+def divided(text: str, fields: Sequence[str]) -> tuple[str, str]:
+    """The name of a section and of a setting that are joined, or only one of the two."""
+    if text in fields:
+        return "NAME", text
+    ends = [name for name in fields if text.endswith(f"_{name}")]
+    longest = max(ends, key=len, default="")
+    return text.removesuffix(f"_{longest}") if longest else text, longest
 
 
 def one_line(text: str) -> str:
@@ -310,8 +353,9 @@ def known_keys() -> list[str]:
 
 def shown(key: str, value: Any) -> str:
     """A value for people: a secret is never shown, nor what may have been meant as one."""
-    known = key if is_setting(key) else similar_key(key) or key
-    return ("[secret]" if value else '""') if is_secret(known.rpartition(".")[2]) else one_line(repr(value))
+    name = key.rpartition(".")[2]
+    hidden = is_secret(name) if is_setting(key) else any(word in f"{name} {similar_key(key)}" for word in SECRETS)
+    return ("[secret]" if value else '""') if hidden else one_line(repr(value))
 
 
 def is_setting(key: str) -> bool:
@@ -330,15 +374,19 @@ def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
             yield key, shown(key, getattr(struct, name)), loaded.sources.get(key, "default")
 
 
-def ensure_secrets(config: Config) -> Config:
+def ensure_secrets(config: Config, *, make: bool = True) -> Config:
     """On a laptop nothing has to be configured: secrets are made once and kept in the data folder.
 
     Only with the embedded Postgres: nodes that share a database must share their secrets, which one of them cannot invent.
+    Without `make` nothing is written: a secret that is not there yet is one for this process. Raises OperatorError.
     """
     auth, alone = config.auth, not config.postgres.dsn
     if alone and not auth.secret and auth.algorithm == "HS256":
-        config = replace(config, auth=replace(auth, secret=kept(config, "secret", make=True)))
-    return with_installation_secret(config, make=alone)
+        config = replace(config, auth=replace(auth, secret=kept(config, "secret", make=make) or secrets.token_urlsafe(48)))
+    config = with_installation_secret(config, make=make and alone)
+    if alone and not config.data.secret:
+        config = replace(config, data=replace(config.data, secret=secrets.token_urlsafe(48)))
+    return config
 
 
 def with_installation_secret(config: Config, *, make: bool) -> Config:
@@ -348,10 +396,27 @@ def with_installation_secret(config: Config, *, make: bool) -> Config:
 
 
 def kept(config: Config, name: str, *, make: bool) -> str:
-    """A secret in a file of the data folder, "" where there is none. `make` one then."""
+    """A secret in a file of the data folder, "" where there is none. `make` one then. Raises OperatorError."""
     path = Path(config.data.dir) / name
-    if make and not path.exists():
+    try:
+        if secret := path.read_text(encoding="utf8").strip():
+            return secret
+        raise OperatorError(f"{path} is empty: put the secret back, or remove the file for a new one")
+    except (FileNotFoundError, NotADirectoryError):
+        if not make:
+            return ""
+    except (OSError, UnicodeDecodeError) as error:
+        fix = "run chatd as the owner of data.dir, or set data.dir to a folder of yours"
+        raise OperatorError(f"{path} cannot be read ({reason_of(error)}): {fix}") from None
+    try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48), encoding="utf8")
-    return path.read_text(encoding="utf8").strip() if path.exists() else ""
+        path.write_text(secret := secrets.token_urlsafe(48), encoding="utf8")
+    except OSError as error:
+        fix = "let chatd write there, or set data.dir to a folder that it can write to"
+        raise OperatorError(f"{path} cannot be written ({reason_of(error)}): {fix}") from None
+    return secret
+
+
+def reason_of(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -30,6 +30,25 @@ UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-
 MAX_MARKS = 30
 # What has no shape of its own: marks that stand on nothing, blank letters, selectors.
 BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
+# Format characters that are a part of a writing, and the blocks of combining marks.
+MARKS = (
+    "\u0300-\u036f\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1ab0-\u1ace\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f"
+)
+
+
+def in_escapes(characters: str) -> str:
+    """The inside of a character class, in escapes that every dialect of regular expressions has: the part up to U+FFFF."""
+    ranges = re.findall("(.)(?:-(.))?", characters, flags=re.DOTALL)
+    return "".join(
+        f"\\u{ord(first):04x}" + (f"-\\u{ord(last):04x}" if last else "")
+        for first, last in ranges
+        if max(first, last) <= "\uffff" and first != "\ud800"
+    )
+
+
+# For JSON Schema: an empty text, or one of which at least one character is seen; without NUL. Marks of single writings, which are
+# not seen by themselves, are left out, and so is what lies beyond U+FFFF.
+VISIBLE_PATTERN = f"^([^\\u0000]*[^\\s{in_escapes(CONTROLS + NEVER + JOINERS + MARKS + ''.join(sorted(BLANK)))}][^\\u0000]*)?$"
 
 
 def name_form(text: str) -> str:

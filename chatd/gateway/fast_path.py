@@ -269,7 +269,7 @@ class Lane(trio.abc.Stream):
 
     def _count_fragment(self, header: Header, rules: Rules) -> None:
         self._frames += 1
-        if self._frames > rules.max_frames:
+        if self._frames > rules.max_frames or header.length > rules.max_message:
             self._exceed("too_big", rules)
         elif header.final:
             self._frames = 0

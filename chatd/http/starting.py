@@ -1,21 +1,53 @@
 """What the HTTP side answers before the node is ready, for example during a migration of the schema.
 
 A process that starts is alive and takes no clients yet: without an answer, a liveness probe would end it during a migration.
+The probes answer in their own form, everything else is refused like a command that cannot be carried out now.
 """
 
 from typing import Any
 
 import msgspec
+from hypercorn.typing import ASGIFramework
 
-ALIVE = "/healthz"
-RETRY_AFTER_S = b"1"
+from chatd.core.errors import Refused
+from chatd.http.hypercorn_patches import error_answer
+from chatd.http.responses import HEADERS
+
+RETRY_S = 1
+NOT_YET = Refused("unavailable", "the server is starting", retry_after=RETRY_S)
+METHODS = ("GET", "HEAD")
 
 
-async def answer(scope: Any, receive: Any, send: Any) -> None:
+def starting_app(socket_url: str) -> ASGIFramework:
     """ASGI application: 200 for the liveness probe, 503 for everything else."""
-    kind = "http.response" if scope["type"] == "http" else "websocket.http.response"
-    status, said = (200, "ok") if scope["path"] == ALIVE else (503, "starting")
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"retry-after", RETRY_AFTER_S)]
-    body = msgspec.json.encode({"status": said})
-    await send({"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]})
-    await send({"type": f"{kind}.body", "body": body, "more_body": False})
+    probes: dict[str, tuple[int, dict[str, Any]]] = {
+        "/healthz": (200, {"status": "ok"}),
+        "/readyz": (503, {"status": "starting"}),
+        "/health": (503, {"status": "starting"}),
+        "/v1/socket/ping": (503, {"live": False, "url": socket_url, "sessions": 0}),
+    }
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        is_http = scope["type"] == "http"
+        kind = "http.response" if is_http else "websocket.http.response"
+        status, fields = 503, error_answer(NOT_YET)
+        if is_http and scope["method"] in METHODS and scope["path"] in probes:
+            status, said = probes[scope["path"]]
+            fields = probe_answer(said)
+        headers, body = fields
+        await send({"type": f"{kind}.start", "status": status, "headers": [lowered(*header) for header in headers]})
+        await send({"type": f"{kind}.body", "body": body, "more_body": False})
+
+    return answer
+
+
+def probe_answer(said: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body of the answer of a probe."""
+    body = msgspec.json.encode(said)
+    fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body)), "Retry-After": str(RETRY_S)}
+    return list(fields.items()), body
+
+
+def lowered(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header as ASGI has it."""
+    return name.lower().encode(), value.encode()

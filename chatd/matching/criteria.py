@@ -8,7 +8,7 @@ the wish to meet nobody twice. `must`, `must_not`, blocks and shadow bans never 
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct, json
+from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 
 Value = str | int | float | bool
@@ -61,7 +61,11 @@ def asked_with(ticket: Ticket) -> str:
 
 
 def read_asked(text: str | None) -> Asked:
-    return json.decode(text, type=Asked) if text else Asked()
+    """From JSON. What other programs have stored in another form asks for nothing."""
+    try:
+        return json.decode(text, type=Asked) if text else Asked()
+    except DecodeError:
+        return Asked()
 
 
 def by_our_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:

@@ -9,7 +9,7 @@ from chatd.accounts.bans import BadRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import admin_command
 from chatd.cluster import control_messages
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
@@ -37,7 +37,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@command(AddBan, result=BanAdded, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban", socket=False, lasting=True)
+@admin_command(AddBan, result=BanAdded, refuses=("not_found",), lasting=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
@@ -66,7 +66,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
     ban: Id
 
 
-@command(LiftBan, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/ban/lift", socket=False)
+@admin_command(LiftBan, result=Ok, refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
     """Refused `not_found` for one that does not exist or was lifted before."""
     if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
@@ -102,7 +102,7 @@ class Bans(Result, tag="admin.ban.list"):
     more: bool
 
 
-@command(ListBans, result=Bans, needs=Needs.ADMIN, http="POST /admin/bans", socket=False)
+@admin_command(ListBans, result=Bans)
 async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     rows = await bans.page(ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
@@ -134,7 +134,7 @@ class Acts(Result, tag="admin.audit.list"):
     more: bool
 
 
-@command(ListActs, result=Acts, needs=Needs.ADMIN, http="POST /admin/audit", socket=False)
+@admin_command(ListActs, result=Acts)
 async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
     rows = await audit_log.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)

@@ -21,8 +21,8 @@ HOUR, DAY = 3_600_000, 86_400_000
 class CreateReport(Command, tag="report.create"):
     """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
 
-    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that you left or were
-    removed from, or in a match that ended.
+    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that one of you has
+    left, was removed from, or that was dissolved, or in a match that ended.
     `picture` is an upload of your own. The messages around are kept with the report.
     """
 

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, convert
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import admin_command
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
@@ -49,7 +49,7 @@ class Reports(Result, tag="admin.report.list"):
     more: bool
 
 
-@command(ListReports, result=Reports, needs=Needs.ADMIN, http="POST /admin/reports", socket=False)
+@admin_command(ListReports, result=Reports)
 async def list_reports(ctx: Ctx, cmd: ListReports) -> Effects:
     state = None if cmd.state == "any" else cmd.state
     rows = await reports.page(ctx.node.db, ctx.tenant, state, cmd.user, before=cmd.before, limit=cmd.limit + 1)
@@ -86,7 +86,7 @@ class FullReport(Result, tag="admin.report.full"):
     transcript: list[Evidence]
 
 
-@command(ShowReport, result=FullReport, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/report", socket=False)
+@admin_command(ShowReport, result=FullReport, refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
     """Refused `not_found` for an unknown one."""
     row = await reports.read(ctx.node.db, ctx.actor, cmd.report)
@@ -117,13 +117,10 @@ class Resolved(Result, tag="admin.report.resolved"):
     banned: bool
 
 
-@command(
+@admin_command(
     ResolveReport,
     result=Resolved,
-    needs=Needs.ADMIN,
     refuses=("not_found", "conflict"),
-    http="POST /admin/report/resolve",
-    socket=False,
     lasting=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:

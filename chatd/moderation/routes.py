@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from quart import Response
+from quart import Response, g
 from quart_trio import QuartTrio
 
 from chatd.app.audit_log import Actor
@@ -11,6 +11,7 @@ from chatd.core.errors import Refused
 from chatd.http.admin import View, add_route, reader_of
 from chatd.http.admin_tokens import Admins
 from chatd.http.responses import refused_answer
+from chatd.http.slots import Owners
 from chatd.moderation.reports import find_file
 from chatd.uploads.routes import answer
 from chatd.wire.admin import AdminCommand
@@ -36,12 +37,13 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 def open_file(node: Node) -> View:
     """The one route that answers with no result of a command."""
-    read = reader_of(OpenReportFile, node, node.get(Admins))
+    read, owners = reader_of(OpenReportFile, node, node.get(Admins)), Owners(node.config)
 
     async def view() -> Response:
         try:
-            command, admin, _ = await read()
+            command, admin, address = await read()
             asked = cast(OpenReportFile, command)
+            g.reader = owners.of_admin(admin.name, address)
             actor = Actor(admin.tenant, admin.name, node.clock())
             return await answer(node, await find_file(node.db, actor, asked.report, asked.upload))
         except Refused as refused:

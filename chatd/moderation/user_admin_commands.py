@@ -2,7 +2,7 @@
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import admin_command
 from chatd.moderation import actions, strikes
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
@@ -14,7 +14,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@command(KickUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/kick", socket=False, lasting=True)
+@admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await actions.note_kick(ctx.node.db, ctx.actor, cmd.user)
@@ -30,7 +30,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@command(RevokeUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/revoke", socket=False, lasting=True)
+@admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await actions.revoke(ctx.node.db, ctx.actor, cmd.user)
@@ -53,9 +53,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@command(
-    StrikeUser, result=Struck, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/strike", socket=False, lasting=True
-)
+@admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
@@ -70,7 +68,7 @@ class ShadowUser(AdminCommand, tag="admin.shadow"):
     on: bool = True
 
 
-@command(ShadowUser, result=Ok, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/shadow", socket=False)
+@admin_command(ShadowUser, result=Ok, refuses=("not_found",))
 async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await actions.set_shadow(ctx.node.db, ctx.actor, cmd.user, cmd.on)
@@ -102,7 +100,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     reports: int
 
 
-@command(ShowUser, result=KnownUser, needs=Needs.ADMIN, refuses=("not_found",), http="POST /admin/user", socket=False)
+@admin_command(ShowUser, result=KnownUser, refuses=("not_found",))
 async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     row = await actions.known(ctx.node.db, ctx.tenant, cmd.user, ctx.now)

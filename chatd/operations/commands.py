@@ -7,7 +7,7 @@ from msgspec import Meta
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import admin_command
 from chatd.cluster import control_messages
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
@@ -22,13 +22,10 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     lasts: Lasts | None = None
 
 
-@command(
+@admin_command(
     SetMaintenance,
     result=Ok,
-    needs=Needs.ADMIN,
     refuses=("forbidden",),
-    http="POST /admin/maintenance",
-    socket=False,
     lasting=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
@@ -47,7 +44,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
     node: Annotated[str, Meta(max_length=64)] = ""
 
 
-@command(DrainNodes, result=Ok, needs=Needs.ADMIN, refuses=("forbidden",), http="POST /admin/drain", socket=False, lasting=True)
+@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)

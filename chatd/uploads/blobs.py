@@ -38,7 +38,7 @@ def new_key() -> str:
 
 
 def path_of(key: str) -> str:
-    """Two levels of folders, so that none becomes large. Raises ValueError for what is no key of ours."""
+    """Two levels of folders, so that none becomes large. Raises BlobMissing for what is no key of ours: nothing is there."""
     if not KEY.fullmatch(key):
-        raise ValueError("no key of a file")
+        raise BlobMissing
     return f"{key[:2]}/{key[2:4]}/{key}"

@@ -9,6 +9,7 @@ Whoever makes a use of an upload must hold its row `for share` with `removed_at 
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.unnest import columns_of
 from chatd.uploads import file_types, images
-from chatd.uploads.blobs import Blobs, new_key
+from chatd.uploads.blobs import BlobMissing, Blobs, new_key
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.image_headers import BadImage, TooLarge
 
@@ -174,7 +175,8 @@ async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
     """The bytes of what is marked as removed. May be done twice."""
-    await node.get(Blobs).delete(key)
+    with suppress(BlobMissing):
+        await node.get(Blobs).delete(key)
     await node.db.run(SQL.erased, tenant, upload)
 
 

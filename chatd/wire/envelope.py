@@ -2,7 +2,9 @@
 
 A body that is malformed in its content (half of a surrogate pair, NaN, a number with a leading zero, a nesting that is too deep)
 makes the decoder refuse the whole message. The message is still an `[id, body]` array when the brackets outside its strings say
-so. What follows runs for refused messages only, and in C for the most part: a message has up to 64 KiB.
+so. In msgpack the same holds for a body with the byte 0xc1, which begins no value, and for a nesting that is too deep: where such
+a body ends cannot be known, so the array counts as whole. A message that ends too early, or goes on after the array, is no array
+in either codec. What follows runs for refused messages only, and in C for the most part: a message has up to 64 KiB.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,8 @@ Open = Callable[[bytes], tuple[int, object]]
 
 # Of msgpack: the header of the array and the id, in bytes.
 LONGEST_HEAD = 5 + 9
+# What msgspec says of the byte 0xc1.
+NO_VALUE = "invalid opcode"
 SPACE = b" \t\r\n"
 OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
 # Of more brackets than a command can have only the sum is looked at.
@@ -49,8 +53,8 @@ def is_one_value(text: bytes) -> bool:
 
 
 def id_in_msgpack(payload: bytes, open_: Open, error: Exception) -> int | None:
-    """The id of `[id, body]` where the body is nested too deeply, which is not read to its end; None for all other errors."""
-    if not isinstance(error, RecursionError):
+    """The id of `[id, body]` where the body cannot be read to its end; None for what is no such array."""
+    if not isinstance(error, RecursionError) and NO_VALUE not in str(error):
         return None
     for end in range(2, LONGEST_HEAD + 1):
         try:

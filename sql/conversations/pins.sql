@@ -3,8 +3,8 @@
 select count(*) as found from messages where tenant = $1 and conversation = $2 and pinned_at is not null
 
 -- name: set
--- Pin, or with a null take the pin back: tenant, conversation, seq, rev, when, who.
-update messages set pinned_at = $5, pinned_by = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
+-- Pin, or with a null take the pin back: tenant, conversation, seq, rev, when. Who did it is said by a message of the system only.
+update messages set pinned_at = $5, pinned_by = null, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
 -- What is pinned and the user may see, the latest first: tenant, conversation, user, limit.

@@ -1,11 +1,13 @@
 -- name: set
 -- Star a message that the user may see, or with a null take the star back: tenant, conversation, user, message, when.
+-- A star that is there keeps its time, and its place in the list with it.
 insert into marks (tenant, user_id, conversation, seq, starred_at)
 select m.tenant, b.user_id, m.conversation, m.seq, $5
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq and m.deleted_at is null
-on conflict (user_id, conversation, seq, tenant) do update set starred_at = $5, changed = pg_current_xact_id()
+on conflict (user_id, conversation, seq, tenant) do update
+set starred_at = case when $5::bigint is not null then coalesce(marks.starred_at, $5) end, changed = pg_current_xact_id()
 returning seq
 
 -- name: hold

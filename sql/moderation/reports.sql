@@ -4,7 +4,7 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 
 -- name: scene
 -- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
--- Who has left a group, or was removed, may speak of what was said until then. Tenant, reporter, target (null: the sender of the message),
+-- Who has left a group, or was removed, may speak of what was said until then, and is still spoken of. Tenant, reporter, target (null: the sender of the message),
 -- conversation (null: any), message (null: none), oldest end of a match or of a membership.
 with mine as (
     select b.conversation, b.first_seq as first, null::bigint as last from members b
@@ -31,6 +31,10 @@ where case when $5::uuid is null then
             join match_members o on o.tenant = m.tenant and o.match = m.id
             where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
         )
+        or exists (
+            select 1 from former_members o
+            where o.tenant = $1 and o.conversation = c.id and o.user_id = $3 and o.left_at > $6 and c.kind = 'group'
+        )
     else x.sender = coalesce($3::uuid, x.sender) end
 order by c.active_at desc, c.id desc limit 1
 
@@ -54,13 +58,18 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 -- seq of the message (null: the end of the conversation), how many messages, how many bytes.
 -- The nearest ones are kept first, and the message itself whatever its size. What was removed less than a while ago is there too. With each
 -- what it said before it was edited, the first form in any case, and the one that stood longest; of the message itself also others, those
--- that stood longer first, up to half of the bytes: who has edited something away has still said it.
+-- that stood longer first, up to half of the bytes: who has edited something away has still said it. What other programs have stored in
+-- another form is left out.
 with place as (
     select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
 ),
 near as (
-    select m.seq, m.id, m.sender, m.created_at, coalesce(m.text, w.text) as text, coalesce(m.attachments, w.attachments) as attachments,
-        w.edits, case when w.seq is not null then m.deleted_at end as removed_at, abs(m.seq - place.seq) as distance
+    select m.seq, m.id, m.sender, m.created_at, coalesce(m.text, w.text) as text,
+        jsonb_path_query_array(coalesce(m.attachments, w.attachments), 'strict $[*] ? (@.type() == "object")', silent => true) as attachments,
+        jsonb_path_query_array(
+            w.edits, 'strict $[*] ? (@.rev.type() == "number" && @.until.type() == "number")', silent => true
+        ) as edits,
+        case when w.seq is not null then m.deleted_at end as removed_at, abs(m.seq - place.seq) as distance
     from place
     join messages m on m.tenant = $1 and m.conversation = $5
         and m.seq between place.seq - $12::integer and place.seq + $12::integer
@@ -112,7 +121,10 @@ files as (
     select filed.tenant, filed.id, named.id
     from filed
     cross join lateral (
-        select distinct (f.id #>> '{}')::uuid as id from jsonb_path_query(filed.transcript, '$[*].attachments[*].upload') as f (id)
+        select (f.id #>> '{}')::uuid as id from jsonb_path_query(
+            filed.transcript, '$[*].attachments[*].upload ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")'
+        ) as f (id)
+        union select $9::uuid where $9::uuid is not null
     ) as named
     cross join lateral (
         select 1 from uploads u where u.tenant = filed.tenant and u.id = named.id limit 1 for share of u

@@ -15,7 +15,7 @@ from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
 from chatd.app.dispatch import run_command
 from chatd.app.rate_limits import AddressLimits
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Needs, admin_command, command
 from chatd.core.config import Admin, Config, Tenant
 from chatd.core.errors import Refused
 from chatd.daemon import run
@@ -23,7 +23,7 @@ from chatd.http import admin_tokens as admins_module
 from chatd.http.admin_tokens import Admins
 from chatd.subsystems import load_registry
 from chatd.wire.admin import AdminCommand
-from chatd.wire.base import Error, Ok, Result
+from chatd.wire.base import Command, Error, Ok, Result
 from chatd.wire.codec import codecs
 from chatd.wire.reference.examples import example_body
 from tests.admins import ACME, ANN, BEN, NOBODY, acts, administered, daemon, done, order
@@ -324,19 +324,27 @@ async def test_dispatch_refuses_who_is_no_admin() -> None:
 
 
 def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
-    class Order(AdminCommand, tag="order"):
+    class Order(AdminCommand, tag="admin.order"):
         """Something."""
 
-    for wrong in (
-        {"needs": Needs.ADMIN, "http": "POST /admin/order"},
-        {"needs": Needs.ADMIN, "http": "GET /admin/order", "socket": False},
-        {"needs": Needs.ADMIN, "http": "POST /v1/order", "socket": False},
-        {"needs": Needs.ADMIN, "socket": False},
-        {"needs": Needs.USER, "http": "POST /admin/order", "socket": False},
-        {"needs": Needs.NOTHING, "http": "POST /admin/order", "socket": False},
+    class Other(Command, tag="admin.other"):
+        """Not of admins."""
+
+    class Untagged(AdminCommand, tag="order"):
+        """Without the prefix."""
+
+    for kind, wrong in (
+        (Order, {}),
+        (Order, {"needs": Needs.ADMIN, "http": "POST /admin/order", "socket": False}),
+        (Other, {"needs": Needs.ADMIN}),
+        (Other, {"needs": Needs.USER, "http": "POST /admin/other", "socket": False}),
+        (Other, {"needs": Needs.NOTHING, "http": "GET /admin/other", "socket": False}),
     ):
-        with pytest.raises(ValueError, match="admins"):
-            command(Order, result=Ok, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="@admin_command"):
+            command(kind, result=Ok, **wrong)  # type: ignore[arg-type]
+    for kind in (Other, Untagged):
+        with pytest.raises(ValueError, match="AdminCommand"):
+            admin_command(kind, result=Ok)  # type: ignore[arg-type]
     for row in ROWS:
         assert "tenant" in row.command.__struct_fields__
         assert row.http == f"POST {path_of(row.tag.removeprefix('admin.'))}"

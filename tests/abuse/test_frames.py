@@ -48,6 +48,14 @@ CLOSED = [
     pytest.param(frame(b"\x03\xe8", opcode=8) + frame(PING_COMMAND) * 100, {1000}, id="B8 frames after close"),
     pytest.param(frame(b" " * 65537), {1009}, id="B9 too long"),
     pytest.param(frame(b" " * 40000, final=False) + frame(b" " * 40000, opcode=0), {1009}, id="B9 too long in parts"),
+    *(
+        pytest.param(
+            bytes((first, 0xFF)) + size.to_bytes(8, "big") + bytes(4), {1009}, id=f"B9 {first:x}, {size} bytes announced"
+        )
+        for first in (0x81, 0x01, 0x82)
+        for size in (65537, 2**30, 2**62)
+    ),
+    pytest.param(frame(b"[", final=False) + b"\x80\xff\x7f" + b"\xff" * 7 + bytes(4), {1009}, id="B9 announced by a fragment"),
     pytest.param(frame(b"{}"), {4400}, id="no array"),
     pytest.param(frame(b"[0,{}]"), {4400}, id="id 0"),
     pytest.param(frame(b"[4294967296,{}]"), {4400}, id="id too large"),

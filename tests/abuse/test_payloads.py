@@ -255,6 +255,21 @@ def test_bad_content_in_msgpack_is_refused_under_its_id(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [b"\xc1", b"\xc1" * 3, b"\x92\xc1\x01", b"\x81\xc1\x01", b"\xc1\xff\xff", b"\xdd\xff\xff\xff\xff\xc1"],
+)
+@pytest.mark.parametrize("frame_id", [b"\x07", b"\xcc\x07", b"\xcd\x00\x07", b"\xce\x00\x00\x00\x07"])
+def test_a_byte_that_begins_no_value_is_bad_content(value: bytes, frame_id: bytes) -> None:
+    """As a word that is none is in JSON: refused under the id, wherever in the body it is."""
+    for start in (b"", b"\x81\xa1t", b"\x82\xa1t\xa4ping\xa2ts", b"\x91", b"\x81\xa4meta\x81\xa1\xc1"):
+        for array in (b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"):
+            assert refusal(array + frame_id + start + value) == "bad_request"
+    for head in (b"", b"\x91", b"\x92", b"\x93\x07", b"\x81\x07", b"\x92\xa17", b"\x92\x00", b"\x92\xff", b"\x92\xc0"):
+        with pytest.raises(NotAFrame):
+            MSGPACK.open_envelope(head + value)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *(

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
+from chatd.cli.identities import load_state, save_state, state_file
 from tests.support import PATIENCE, Daemon
 
 
@@ -142,11 +144,50 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
     for home, arguments, said, code in (
         (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
         (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?", 1),
-        (tmp_path, ("--http", "127.0.0.1:8081"), "an address such as", 2),
-        (tmp_path, ("--url", "http://127.0.0.1:8080"), "an address such as", 2),
+        (tmp_path, ("--http", "127.0.0.1:8081"), "expects a URL such as", 2),
+        (tmp_path, ("--url", "http://127.0.0.1:8080"), "expects a URL such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
         done = await trio.run_process(
             command(daemon, *arguments), env=environment, capture_stderr=True, capture_stdout=True, check=False
         )
         assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (code, True, False)
+
+
+NAMES = (
+    "a.b",
+    "a_b",
+    "a b",
+    "A_b",
+    "a_B",
+    "\U0001f600",
+    "\U0001f389",
+    "_",
+    "",
+    "..",
+    "a/b",
+    "x" * 100,
+    "x" * 101,
+    "%61",
+    "a\x00b",
+)
+
+
+def test_each_name_is_a_user_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    files = {state_file(name).name.lower() for name in NAMES}
+    assert len(files) == len(NAMES)
+    for name in NAMES:
+        save_state(name, {"user": name})
+    assert [load_state(name)["user"] for name in NAMES] == list(NAMES)
+    assert {path.parent for path in tmp_path.rglob("*.json")} == {tmp_path / "chatd"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"5", b"[1]", b"[[1, 2]]", b'"ab"', b"null", b"\xff", b"{", b'{"user": 5, "device": []}']
+)
+def test_an_identity_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    save_state("alice", {})
+    state_file("alice").write_bytes(content)
+    assert load_state("alice") == {}

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
+from chatd.cli.common import operator
 from chatd.cli.finding import Finding
 from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
@@ -29,6 +31,7 @@ from chatd.db.postgres import Postgres
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.forked import run_chatd
 from tests.support import PATIENCE, Daemon, running
 
 __all__ = ["moderator", "own_redis"]
@@ -276,15 +279,38 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     finding = find("uploads", tmp_path / "file", "uploads.dir", "uploads")
-    assert (finding.ok, "has to be a folder" in finding.fix) == (False, True)
+    assert (finding.ok, "must be a folder" in finding.fix) == (False, True)
     with mounted(tmp_path / "readonly", "ro") as folder:
         finding = find("uploads", folder, "uploads.dir", "uploads")
-        assert (finding.ok, "for writing" in finding.fix) == (False, True)
+        assert (finding.ok, "read-write" in finding.fix) == (False, True)
     with mounted(tmp_path / "full", "size=4k") as folder:
         (folder / "filler").write_bytes(bytes(4096))
         finding = find("data folder", folder, "data.dir", "data.folder")
-        assert (finding.ok, "make room" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
+        assert (finding.ok, "free space" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
     assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+
+
+def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any user id."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    assert "chown 54321" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert operator("default").name == "uid 54321"
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/chatd-data"])
+def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path: Path, command: str, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "CHATD_DATA__DIR": place, "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0"}
+    done = run_chatd((command, "--json"), tmp_path, environment)
+    lines = {line["code"]: line for line in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (lines["data.folder"]["state"], "data.dir" in lines["data.folder"]["fix"]) == ("fail", True)
+    assert lines["embedded.start"]["state"] == "fail"
+    assert lines["settings.keys"]["ok"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # --- nodes ------------------------------------------------------------------------------------------------------------

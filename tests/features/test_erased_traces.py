@@ -46,6 +46,9 @@ async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]
         await alice.call("message.edit", conversation=conversation, message=sent.message, text=word("edited"))
         await alice.call("message.star", conversation=conversation, message=sent.message)
         await alice.call("conversation.settings", conversation=conversation, draft=word("draft"))
+    answer = await bob.send(group, "and you?", mentions=[alice.user])
+    await alice.call("message.pin", conversation=group, message=answer.message)
+    await alice.call("reaction.add", conversation=group, message=answer.message, emoji=":tea:")
     at = now_ms() + 86_400_000
     await alice.call("message.schedule", conversation=direct, client_id="later", text=word("scheduled"), at=at)
     for person in (alice, bob):
@@ -66,7 +69,7 @@ async def in_the_database(store: Postgres) -> str:
 # Where the id of an erased user stays: docs/privacy.md says why, and for how long.
 ID_STAYS = {
     ("users", "id"), ("erasures", "user_id"), ("erasures", "actor"), ("audit_log", "actor"), ("audit_log", "subject"),
-    ("messages", "sender"), ("messages", "system"), ("messages", "extra"),
+    ("messages", "sender"), ("messages", "system"), ("messages", "extra"), ("mentions", "user_id"),
     ("conversations", "creator"), ("conversations", "pair_low"), ("conversations", "pair_high"),
     ("uploads", "owner"),
     ("members", "user_id"), ("former_members", "user_id"), ("former_members", "actor"), ("match_members", "user_id"),

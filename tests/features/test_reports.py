@@ -112,6 +112,33 @@ async def test_who_was_thrown_out_can_report_for_a_day_what_was_said_until_then(
         assert (await ben.refused("report.create", reason="spam", conversation=id_, message=bad)).code == "not_found"
 
 
+@pytest.mark.parametrize("act", ["leave", "dissolve", "erase", "remove", "all leave"])
+async def test_who_has_gone_can_be_reported_for_a_day(daemon: Daemon, db: Postgres, act: str) -> None:
+    """By their name alone: nobody needs the id of a message to speak of who has left the group, or has ended it for all."""
+    async with group(daemon) as (id_, (ann, ben, eve)):
+        await ann.send(id_, "something bad")
+        if act == "dissolve":
+            await ann.call("conversation.dissolve", conversation=id_)
+        elif act == "erase":
+            await ann.call("me.erase", confirm=True)
+            while (await ben.event("member.left"))["departure"]["user"] != ann.user:
+                pass
+        elif act == "remove":
+            await ann.call("conversation.transfer", conversation=id_, user=ben.user)
+            await ben.call("member.remove", conversation=id_, user=ann.user)
+        else:
+            await ann.call("conversation.leave", conversation=id_)
+        if act == "all leave":
+            for person in (ben, eve):
+                await person.call("conversation.leave", conversation=id_)
+        for person, place in ((ben, {}), (eve, {"conversation": id_})):
+            entries = await transcript(daemon, await report(person, user=ann.user, **place))
+            assert entries[0]["text"] == "something bad"
+        await db.run("update former_members set left_at = $1", now_ms() - DAY - 1000)
+        await db.run("delete from reports")
+        assert (await ben.refused("report.create", reason="spam", user=ann.user, conversation=id_)).code == "not_found"
+
+
 @covers("report.create", "not_found")
 async def test_nobody_reports_what_was_said_before_they_may_see_it(daemon: Daemon) -> None:
     async with group(daemon, history="joined") as (id_, (ann, *_)), daemon.person() as eve:

@@ -28,6 +28,23 @@ async def test_a_star_is_ones_own(daemon: Daemon) -> None:
         assert [item["message"]["text"] for item in (await bob.call("message.starred"))["items"]] == ["2"]
 
 
+async def test_a_star_that_is_set_again_keeps_its_place_between_two_pages(daemon: Daemon) -> None:
+    async with daemon.pair() as (_, bob, conversation):
+        messages = [(await bob.send(conversation, str(number))).message for number in range(6)]
+        for message in messages:
+            await bob.call("message.star", conversation=conversation, message=message)
+        page = await bob.call("message.starred", limit=2)
+        found = list(page["items"])
+        # One that was listed and one that was not; another one that was not listed goes.
+        for message in (messages[5], messages[0]):
+            await bob.call("message.star", conversation=conversation, message=message)
+        await bob.call("message.unstar", conversation=conversation, message=messages[2])
+        while page["cursor"]:
+            page = await bob.call("message.starred", limit=2, cursor=page["cursor"])
+            found += page["items"]
+        assert [item["message"]["text"] for item in found] == ["5", "4", "3", "1", "0"]
+
+
 @covers("message.star", "not_found")
 @covers("message.unstar", "not_found")
 async def test_stars_that_are_refused(daemon: Daemon) -> None:

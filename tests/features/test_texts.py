@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused, sign_up
-from chatd.core.config import Config, Filters
+from chatd.core.config import Config, Filters, Match
 from tests.features.test_groups import group
 from tests.files import PDF, stored, upload
 from tests.support import Daemon, Person, covers, running
@@ -154,6 +155,25 @@ async def refused_everywhere(daemon: Daemon, ann: Person, id_: str, nothing: str
     with pytest.raises(Refused) as caught:
         await sign_up(daemon.addresses.http, name=nothing)
     assert caught.value.code == "bad_request"
+
+
+async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_with(config: Config) -> None:
+    often = replace(config, match=Match(recent=0))
+    spellings = (("Cafe\u0301", "Caf\u00e9"), ("Caf\u00e9", " Cafe\u0301 "), ("a\u200bb", "ab"), ("ab", "a\u00adb"))
+    async with running(often) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
+        for number, (own, asked) in enumerate(spellings):
+            condition = asked if number % 2 else [asked, "x"]
+            await ann.call("match.find", attributes={own: own})
+            await ben.call("match.find", accept={"must": {asked: condition}, "must_not": {f"x{asked}": asked}})
+            assert (await ann.event("match.found"))["matched_on"] == (await ben.event("match.found"))["matched_on"]
+            await ann.call("match.leave")
+            await ben.event("match.ended")
+            await ann.call("match.find", queue="other", attributes={own: own})
+            await ben.call("match.find", queue="other", accept={"must_not": {asked: condition}})
+            await trio.sleep(0.1)
+            for person in (ann, ben):
+                await person.call("match.cancel")
+        assert (await ben.refused("match.find", accept={"must": {"\u200b": 1}})).code == "bad_request"
 
 
 # --- may this user say this here now ------------------------------------------------------------------------------------------

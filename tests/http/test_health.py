@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from chatd import __version__
 from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
+from chatd.client import Refused, sign_up
 from chatd.core.config import Config
 from chatd.core.health import Health
 from chatd.db import migrations
@@ -116,6 +117,19 @@ async def test_a_background_service_that_fails_is_named(config: Config, moderato
         await until(daemon, "ready", 2 * PATIENCE)
 
 
+PROBES = ("/readyz", "/health", "/healthz", "/v1/socket/ping")
+NO_PROBES: list[tuple[str, str, dict[str, str]]] = [
+    ("GET", "/v1/conversations", {}),
+    ("POST", "/v1/auth/anonymous", {}),
+    ("DELETE", "/v1/messages/1", {}),
+    ("POST", "/readyz", {}),
+    ("GET", "/metrics", {}),
+    ("GET", "/admin", {}),
+    ("GET", "/healthz/", {}),
+    ("GET", "/v1/ws", {"Upgrade": "websocket", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}),
+]
+
+
 async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moderator: Postgres) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -135,13 +149,28 @@ async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moder
         await held.wait()
         nursery.start_soon(partial(daemon_module.run, waiting))
         await trio.sleep(0.5)
-        answers = [await door.rest("GET", path) for path in ("/readyz", "/healthz", "/v1/conversations")]
+        probes = [await door.rest(method, path) for method in ("GET", "HEAD") for path in PROBES]
+        others = [await door.rest(method, path, **headers) for method, path, headers in NO_PROBES]
+        with pytest.raises(Refused) as refused:
+            await sign_up(door.addresses.http, name="early")
         seen.append(True)
-        assert [(answer.status, answer.body["status"]) for answer in answers] == [
-            (503, "starting"),
-            (200, "ok"),
-            (503, "starting"),
+        assert [answer.status for answer in probes] == 2 * [503, 503, 200, 503]
+        assert [answer.body for answer in probes[:4]] == [
+            {"status": "starting"},
+            {"status": "starting"},
+            {"status": "ok"},
+            {"live": False, "url": probes[3].body["url"], "sessions": 0},
         ]
+        assert probes[3].body["url"].startswith("ws://127.0.0.1:")
+        for answer in others:
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert {name: answer.body[name] for name in ("t", "code", "retryable", "retry_after")} == {
+                "t": "error",
+                "code": "unavailable",
+                "retryable": True,
+                "retry_after": 1,
+            }
+        assert (refused.value.code, refused.value.retry_after) == ("unavailable", 1)
         await until(door, "ready")
         nursery.cancel_scope.cancel()
 

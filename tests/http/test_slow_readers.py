@@ -1,5 +1,6 @@
 """Who asks for much and does not read it: what that costs a daemon in a process of its own, and everybody else."""
 
+import json
 import socket
 import struct
 from collections import Counter
@@ -131,6 +132,31 @@ async def statuses_of(streams: list[trio.SocketStream]) -> Counter[int]:
     return statuses
 
 
+async def test_files_that_an_admin_opens_are_bounded_too(config: Config) -> None:
+    """They come as the answer to a POST. Who waits for a turn gets one when another reader has vanished."""
+    async with running(administered(config)) as daemon, daemon.pair() as (alice, bob, conversation):
+        file = (await stored(daemon, bob.account.access_token, FILE))["id"]
+        sent = await bob.send(conversation, attachments=[{"upload": file}])
+        report = await alice.call("report.create", conversation=conversation, message=sent["message"], reason="abuse")
+        body = json.dumps({"report": report["report"], "upload": file}).encode()
+        asked = posted("/admin/report/file", ANN, body)
+        async with stalled(Door.of(daemon), asked, ADMIN_LISTS) as streams:
+            with trio.move_on_after(1.0):
+                await statuses_of(streams[: BOUNDS.per_user + 1])
+                raise AssertionError("more files than that are sent to one admin")
+            assert (await order(daemon, "bans")).status == 200
+            vanish(streams)
+        with trio.fail_after(PATIENCE):
+            assert len((await order(daemon, "report.file", report=report["report"], upload=file)).body) == len(FILE)
+
+
+def posted(path: str, token: str, body: bytes) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: chatd.test\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
 async def test_long_lists_of_an_admin_are_bounded_too(config: Config, store: Postgres) -> None:
     async with running(administered(config)) as daemon:
         await store.run(
@@ -138,11 +164,7 @@ async def test_long_lists_of_an_admin_are_bounded_too(config: Config, store: Pos
             " select 'default', gen_random_uuid(), 0, 'me', 'ban', 'x', jsonb_build_object('x', repeat('x', 20000))"
             " from generate_series(1, 150)"
         )
-        body = b'{"limit": 150}'
-        asked = (
-            f"POST /admin/audit HTTP/1.1\r\nHost: chatd.test\r\nAuthorization: Bearer {ANN}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        ).encode() + body
+        asked = posted("/admin/audit", ANN, b'{"limit": 150}')
         async with stalled(Door.of(daemon), asked, ADMIN_LISTS) as streams:
             statuses = await statuses_of(streams)
             # An overloaded machine may answer 504.

@@ -241,7 +241,10 @@ async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(d
             await store.run("update user_settings set quiet = $1::text::jsonb", text)
             await store.run("update scheduled_messages set body = $1::text::jsonb where client_id = 'one'", text)
             assert (await alice.call("user.settings.get"))["quiet"] is None
-            assert [one["text"] for one in (await alice.call("schedule.list"))["items"]][1:] == ["two"]
+            items = (await alice.call("schedule.list"))["items"]
+            assert [one["text"] for one in items][1:] == ["two"]
+            edited = await alice.call("schedule.edit", id=items[0]["id"], text="again")
+            assert edited["scheduled"]["text"] == "again"
 
 
 async def test_attributes_of_a_match_come_equal(config: Config) -> None:

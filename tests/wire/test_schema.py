@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from chatd.app.registry import Needs
 from chatd.core.errors import CLOSES, REFUSALS
+from chatd.core.text_forms import name_form, prose_form
 from chatd.wire.base import Command, Event, Ok, Result
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.reference.conditions import ANY_JSON
@@ -115,6 +116,56 @@ def test_every_field_has_its_place_in_a_request() -> None:
             names = {parameter["name"] for parameter in operation["parameters"]}
             names |= set(body["content"]["application/json"]["schema"]["properties"])
             assert names == set(row.command.__struct_fields__)
+
+
+VISIBLE = [
+    "a",
+    " a",
+    "\u200ba",
+    "\x07a\x07",
+    "0",
+    "\u4e2d",
+    "e\u0301",
+    "\U0001f44d",
+    "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    "\u0600a",
+    "\u202ea",
+]
+INVISIBLE = [
+    " ", "\t\n", "\x07", "\x7f", "\x85", "\u00a0", "\u00ad", "\u034f", "\u061c", "\u115f\u1160", "\u180e", "\u200b\u200d",
+    "\u2028", "\u202e", "\u2066\u2069", "\u2800", "\u3000", "\u3164", "\ufe0f", "\ufeff", "\uffa0", "\uffff", "\u0301", "\u20e3",
+    "\u0600", " \u200c \u200d ",
+]  # fmt: skip
+FORMED_FIELDS = [
+    ("POST", "/v1/auth/anonymous", "name"),
+    ("POST", "/v1/conversations", "title"),
+    ("PATCH", "/v1/conversations/{conversation}", "title"),
+    ("PATCH", "/v1/conversations/{conversation}", "description"),
+    ("POST", "/v1/match", "tags"),
+]
+
+
+def texts_of(schema: Any) -> list[dict[str, Any]]:
+    """The schemas of texts in a schema."""
+    if schema.get("type") == "string":
+        return [schema]
+    return [
+        found
+        for part in [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
+        for found in texts_of(part)
+    ]
+
+
+@pytest.mark.parametrize(("method", "path", "field"), FORMED_FIELDS)
+def test_a_text_without_a_visible_character_is_none_in_the_schema_either(method: str, path: str, field: str) -> None:
+    body = OPENAPI["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]["schema"]
+    (text,) = texts_of(body["properties"][field])
+    for form in (name_form, prose_form):
+        assert [one for one in VISIBLE if not form(one)] == [one for one in INVISIBLE if form(one)] == []
+    assert [one for one in VISIBLE if not re.search(text["pattern"], one)] == []
+    assert [one for one in [*INVISIBLE, "a\x00"] if re.search(text["pattern"], one)] == []
+    assert re.search(text["pattern"], "")
+    assert text["pattern"].isascii()
 
 
 def test_the_documents_are_json() -> None:

@@ -62,7 +62,7 @@ async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Eff
             return None
         if on:
             await check_room(here, row["deleted_at"] is not None)
-        await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None, here.user if on else None)
+        await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None)
         event = told_update(here, message_of(await message_in(here, message), here.files_url), "pin", on=on)
         return event, await here.say({"act": "message.pinned", "message": message}) if on else None
 

@@ -10,7 +10,7 @@ from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import Needs, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.scheduler import body_of, outgoing, readable
+from chatd.conversations.messages.scheduler import body_of, readable
 from chatd.conversations.messages.sending import MessageText, Outgoing, check
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
@@ -205,7 +205,7 @@ class ScheduleResult(Result, tag="schedule.edit"):
 async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     """Refused `conflict` for one that is being sent. A failed one needs a time to come."""
     row = await ctx.node.db.in_transaction(lambda connection: held(connection, ctx, cmd.id))
-    out = outgoing(row["conversation"], row["client_id"], row["body"])
+    out = readable(row["conversation"], row["client_id"], row["body"])
     if cmd.text is not UNSET:
         out = replace(out, text=cmd.text)
     at = row["due_at"] if cmd.at is None else cmd.at

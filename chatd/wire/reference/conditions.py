@@ -9,7 +9,9 @@ from typing import Any
 from msgspec import Struct, structs
 
 from chatd.core.ids import PYTHON_END, UUID_PATTERN
+from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.wire.base import MAX_BIGINT
+from chatd.wire.texts import TextKind, text_fields
 
 NO_NUL = "^[^\\u0000]*$"
 UUID = UUID_PATTERN.removeprefix("^").removesuffix(PYTHON_END)
@@ -21,7 +23,9 @@ def given(*names: str) -> Schema:
     return {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
 
 
-SCALAR: Schema = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "maxLength": 64}]}
+SCALAR: Schema = {
+    "anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "maxLength": 64, "pattern": VISIBLE_PATTERN}]
+}
 LIMITS: Schema = {
     "type": "object",
     "properties": {"min": {"type": "number"}, "max": {"type": "number"}},
@@ -29,7 +33,7 @@ LIMITS: Schema = {
 }
 CONDITION: Schema = {"anyOf": [*SCALAR["anyOf"], {"type": "array", "items": SCALAR, "maxItems": 20}, LIMITS]}
 
-ATTRIBUTES: Schema = {"propertyNames": {"minLength": 1, "maxLength": 32, "pattern": NO_NUL}}
+ATTRIBUTES: Schema = {"propertyNames": {"minLength": 1, "maxLength": 32, "pattern": VISIBLE_PATTERN}}
 ACCEPTS: Schema = {**ATTRIBUTES, "additionalProperties": CONDITION}
 
 # What a map without a form of its own may hold.
@@ -49,6 +53,8 @@ JSON_VALUE: Schema = {
     ],
 }
 
+# Texts that take a form, of which something has to be left. See `chatd.app.command_texts`.
+FORMED = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.LOOKUP)
 # At least one field has to be given.
 CHANGES = ("conversation.edit", "conversation.settings")
 # One of these has to hold.
@@ -115,9 +121,27 @@ def condition_of(kind: type[Struct]) -> Schema:
     return {"anyOf": ONE_OF[tag]} if tag in ONE_OF else {}
 
 
-def narrowed(tag: str, properties: dict[str, Schema]) -> dict[str, Schema]:
+def narrowed(kind: type[Struct], properties: dict[str, Schema]) -> dict[str, Schema]:
     """The fields of a command, with all that is known of them."""
-    return {name: bounded(with_part(schema, FIELDS.get(f"{tag}.{name}", {}))) for name, schema in properties.items()}
+    tag, formed = kind.__struct_config__.tag, {name for name, text in text_fields(kind) if text in FORMED}
+    return {
+        name: bounded(with_part(visible(schema) if name in formed else schema, FIELDS.get(f"{tag}.{name}", {})))
+        for name, schema in properties.items()
+    }
+
+
+def visible(schema: Any) -> Any:
+    """With the rule that a text, also as a key of a map, has a visible character."""
+    if isinstance(schema, list):
+        return [visible(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: visible(part) for name, part in schema.items()}
+    if made.get("type") == "string" and "enum" not in made:
+        made["pattern"] = VISIBLE_PATTERN
+    if made.get("type") == "object" and "propertyNames" in made:
+        made["propertyNames"] = {**made["propertyNames"], "pattern": VISIBLE_PATTERN}
+    return made
 
 
 def with_part(schema: Schema, part: Schema) -> Schema:

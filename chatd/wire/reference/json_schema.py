@@ -48,7 +48,7 @@ def components(described: Description, template: str, *more: type[Result]) -> Sc
     shapes = {shape.__name__ for *_, shape in described.shapes}
     for row in rows:
         schema = schemas[row.command.__name__]
-        schema["properties"] = narrowed(row.tag, schema["properties"])
+        schema["properties"] = narrowed(row.command, schema["properties"])
         schema.update(condition_of(row.command))
     for name, schema in schemas.items():
         if schema.get("additionalProperties") is False and name not in shapes:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.wire.reference.conditions import NO_NUL
 
 ANY = "any"
@@ -26,8 +27,14 @@ def in_words(schema: dict[str, Any]) -> str:
         return {"object": "map", "null": "null"}.get(schema.get("type", ANY), ANY)
     if schema.get("pattern", "").startswith("^[0-9a-f]{8}"):
         return "UUID"
-    matching = f", matching `{schema['pattern']}`" if schema.get("pattern", NO_NUL) != NO_NUL else ""
-    return kind + limits(schema, "Length", "characters") + bounds(schema) + matching
+    return kind + limits(schema, "Length", "characters") + bounds(schema) + matching(schema.get("pattern", NO_NUL))
+
+
+def matching(pattern: str) -> str:
+    """A pattern in words. No text has NUL, so that is not said each time."""
+    if pattern == NO_NUL:
+        return ""
+    return ", with a visible character" if pattern == VISIBLE_PATTERN else f", matching `{pattern}`"
 
 
 def limits(schema: dict[str, Any], suffix: str, unit: str) -> str:
