@@ -1,15 +1,15 @@
-# make run: serve, with everything it needs in .venv and ./chatd-data.    make test: the tests.    make check: what CI runs.
-# make quick: the tests that need no servers, in less than a minute.
+# make run: install the dependencies into .venv and serve, with Postgres and Redis in ./chatd-data.
+# make test: run all tests.    make quick: run the tests that need no servers.    make check: run what CI runs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Processes for the tests, each with servers of its own. They wait as much as they work: two for each processor.
+# Worker processes of the tests, each with its own Postgres and Redis. They wait half of the time: two per core.
 JOBS ?= 4
-# Bytecode is kept: the tests start some hundred processes, and each would compile what it imports.
+# Keep bytecode: the tests start some hundred processes, and each would compile its imports.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: soak run test quick check lint types layers lock schema clean
+.PHONY: run test quick coverage soak check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
@@ -21,9 +21,16 @@ quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
 QUICK := $(addprefix tests/,domain wire gateway client node http features test_clock.py test_health.py test_log.py test_settings.py)
 
-# Nodes, Postgres, Redis and the network between them fail under load for minutes; everybody's own log is judged.
+# Break nodes, Postgres, Redis and the network under load for minutes, and judge the log of every client.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
+
+# COVER selects tests: make coverage COVER=tests/wire
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist worksteal $(COVER)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: lint types layers test
 
@@ -37,19 +44,19 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# The generated files: docs/protocol.md and its neighbours, the types of the Python client, and chatd.toml.
+# Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py
 	$(BIN)/python -c "from chatd.core.template import template; print(template({}), end='')" > chatd.toml
 
-# Versions and hashes, for every platform, and no download addresses.
+# Pin versions and hashes for every platform, without download addresses.
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --group build -c requirements.lock -o requirements-build.lock
 	$(BIN)/uv pip compile $(LOCK) --group dev pyproject.toml -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
 LOCK := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 
-# What builds chatd is in a folder of its own, outside of what chatd can import when it runs.
+# The build tools are in a separate folder, which chatd cannot import from when it runs.
 BUILD := $(VENV)/build
 INSTALL := PYTHONPATH=$(BUILD) $(PIP) install --no-deps --no-build-isolation -e .
 

@@ -18,6 +18,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
+from chatd.app.metrics import Metrics
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guards, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
@@ -132,6 +133,7 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health, pack
 @asynccontextmanager
 async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
+    node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))
@@ -169,16 +171,16 @@ def log_driver_error(loop: object, context: dict[str, Any]) -> None:
 async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience: float) -> AsyncIterator[None]:
     """In touch with the other nodes: they know of us, and we have heard them from here on."""
     bus = cluster.bus
-    watch = PeerWatch(bus, db, cluster.truth)
-    health.add(cluster.truth.condition)
+    watch = PeerWatch(bus, db, cluster.reconciler)
+    health.add(cluster.reconciler.condition)
     health.add(watch.condition)
-    await cluster.truth.begin()
+    await cluster.reconciler.begin()
     async with trio.open_nursery() as nursery:
         health.start(nursery, "bus reader", bus.read, cluster.obey, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
         health.start(nursery, "peer watch", watch.run)
-        health.start(nursery, "gap repair", cluster.truth.mend)
-        health.start(nursery, "reconciler", cluster.truth.patrol)
+        health.start(nursery, "gap repair", cluster.reconciler.mend)
+        health.start(nursery, "reconciler", cluster.reconciler.patrol)
         await bus.introduce(patience)
         LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
         yield

@@ -7,7 +7,7 @@ one means that somebody has a copy, and nobody can say who: the whole login ends
 import hashlib
 import re
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -80,17 +80,24 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
     new = (login, digest(refresh), refresh_end(ctx))
-    user = await node.db.value(SQL.sign_up, tenant, uuid7(ctx.now), cmd.name, key, ctx.now, *new)
-    if key is not None:
-        await end_oldest_logins(ctx, tenant, user)
+    user, ended = await add_login(ctx, tenant, cmd.name, key, *new)
+    for credential in ended:
+        node.cluster.close_sessions(tenant, user, "logged_out", credential=credential)
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
-async def end_oldest_logins(ctx: Ctx, tenant: str, user: str) -> None:
-    """Keep the newest logins of a user, `limits.logins_per_user` of them."""
-    most = ctx.node.config.limits.logins_per_user
-    for row in await ctx.node.db.all(SQL.bound_logins, tenant, user, most, ctx.now):
-        ctx.node.cluster.close_sessions(tenant, user, "logged_out", credential=row["id"])
+async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> tuple[str, list[str]]:
+    """The user, and the logins that end for the new one: a user has `limits.logins_per_user`. All is written, or nothing."""
+    values = (tenant, uuid7(ctx.now), name, key, ctx.now, *new)
+    if key is None:
+        return await ctx.node.db.value(SQL.sign_up, *values), []
+
+    async def work(connection: Any) -> tuple[str, list[str]]:
+        user: str = await connection.fetchval(SQL.sign_up, *values)
+        rows = await connection.fetch(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
+        return user, [row["id"] for row in rows]
+
+    return await ctx.node.db.in_transaction(work)
 
 
 def device_key(tenant: str, device: str) -> bytes:

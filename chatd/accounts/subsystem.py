@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.accounts import authentication, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
 from chatd.accounts.range_ban_sweep import RangeBans
+from chatd.accounts.reconciliation import AccountChecks
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
@@ -17,6 +18,8 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
     keys = node.services.add(Keyring(node.config))
     node.services.add(authentication.SignIn(node.config, keys, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())
+    checks = AccountChecks(node.hub, node.cluster, node.db, node.clock)
+    node.cluster.reconciler.register(checks.check, always=True)
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
         start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)

@@ -19,8 +19,8 @@ from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
 NAMES = {
-    "asked": "asked", "met": "met somebody", "left": "gave up or expired", "median_wait": "median wait, ms",
-    "p95_wait": "95 % waited less, ms", "longest_wait": "longest wait, ms", "relaxed": "gave something up",
+    "asked": "tickets", "met": "matched", "left": "cancelled or expired", "median_wait": "median wait, ms",
+    "p95_wait": "p95 wait, ms", "longest_wait": "longest wait, ms", "relaxed": "conditions relaxed",
     "in_common": "tags and attributes in common",
 }  # fmt: skip
 

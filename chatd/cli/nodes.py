@@ -46,7 +46,7 @@ def row_of(snapshot: Snapshot) -> dict[str, Any]:
         "address": f"{identity.host}:{identity.pid}",
         "version": identity.version,
         "started_at": identity.started_at,
-        "sessions": snapshot.hub.sessions,
+        "sessions": int(snapshot.number("chatd_sessions")),
         "state": snapshot.state,
         "socket": identity.socket,
         "http": identity.http,

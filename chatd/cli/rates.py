@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.core.histogram import Histogram, total
-from chatd.operations.snapshot import Hub, JournalCounters, Snapshot
+from chatd.operations.snapshot import Snapshot
 
 
 class Latency(Struct):
@@ -75,37 +75,34 @@ def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
 
 def newborn(node: Snapshot) -> Snapshot:
     """How it was when it started, with nothing done yet."""
-    return replace(
-        node,
-        at=node.identity.started_at,
-        journal=JournalCounters(0, 0, 0, 0, 0),
-        hub=Hub(0, 0, 0, 0, 0),
-        refusals={},
-        commands={},
-        commits=Histogram(),
-        lag=Histogram(),
-        process=replace(node.process, cpu_seconds=0.0),
-    )
+    return replace(node, at=node.identity.started_at, numbers={}, durations={})
 
 
 def line_of(before: Snapshot, now: Snapshot) -> Line:
     seconds = seconds_between(before, now)
+
+    def rate(name: str) -> float:
+        return (now.number(name) - before.number(name)) / seconds
+
+    def lately(name: str) -> Latency:
+        return latency(now.duration(name).since(before.duration(name)), seconds)
+
     return Line(
         node=now.identity.node,
         address=f"{now.identity.host}:{now.identity.pid}",
         state=now.state,
-        connections=now.gateway.connections,
-        sessions=now.hub.sessions,
-        messages=(now.journal.messages - before.journal.messages) / seconds,
-        deliveries=(now.hub.delivered - before.hub.delivered) / seconds,
-        refusals=(sum(now.refusals.values()) - sum(before.refusals.values())) / seconds,
+        connections=int(now.number("chatd_connections")),
+        sessions=int(now.number("chatd_sessions")),
+        messages=rate("chatd_messages_total"),
+        deliveries=rate("chatd_deliveries_total"),
+        refusals=rate("chatd_refusals_total"),
         commands=latency(total(commands_between(before, now).values()), seconds),
-        commits=latency(now.commits.since(before.commits), seconds),
-        lag=latency(now.lag.since(before.lag), seconds),
-        journal_waiting=now.journal.waiting,
-        bus_waiting=now.bus.waiting,
-        cpu=(now.process.cpu_seconds - before.process.cpu_seconds) / seconds,
-        rss_bytes=now.process.rss_bytes,
+        commits=lately("chatd_commit_seconds"),
+        lag=lately("chatd_loop_lag_seconds"),
+        journal_waiting=int(now.number("chatd_journal_waiting_entries")),
+        bus_waiting=int(now.number("chatd_bus_waiting_orders")),
+        cpu=rate("chatd_process_cpu_seconds_total"),
+        rss_bytes=int(now.number("chatd_process_resident_memory_bytes")),
     )
 
 
@@ -115,7 +112,9 @@ def seconds_between(before: Snapshot, now: Snapshot) -> float:
 
 
 def commands_between(before: Snapshot, now: Snapshot) -> dict[str, Histogram]:
-    return {tag: found.since(before.commands.get(tag, Histogram())) for tag, found in now.commands.items()}
+    earlier = before.durations_of("chatd_command_seconds")
+    later = now.durations_of("chatd_command_seconds")
+    return {tag: found.since(earlier.get(tag, Histogram())) for tag, found in later.items()}
 
 
 def commands_of(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> dict[str, Latency]:
@@ -136,5 +135,5 @@ def milliseconds(seconds: float | None) -> float | None:
 
 
 def pool_of(snapshots: Sequence[Snapshot]) -> Pool:
-    owner = next((snapshot for snapshot in snapshots if snapshot.match.owner), None)
-    return Pool(owner.identity.node, owner.match.waiting, owner.match.lines) if owner else Pool("", 0, [])
+    owner = next((snapshot for snapshot in snapshots if snapshot.number("chatd_match_owner")), None)
+    return Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.lines) if owner else Pool("", 0, [])

@@ -12,7 +12,7 @@ It also notices that the database was restored under the running nodes (another 
 import trio
 
 from chatd.cluster.bus import BEAT, Bus
-from chatd.cluster.reconciler import Truth
+from chatd.cluster.reconciler import Reconciler
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
@@ -20,7 +20,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 
 LOG = log.get(__name__)
-SQL = queries.load("cluster/truth")
+SQL = queries.load("cluster/reconciler")
 
 # Seconds between two looks at the clock, at the connections of Postgres, and into Postgres while something may be missing.
 TICK_S = 0.25
@@ -31,10 +31,10 @@ POLL_S = 2.0
 class PeerWatch:
     """`run` it beside the bus."""
 
-    def __init__(self, bus: Bus, db: Postgres, truth: Truth) -> None:
+    def __init__(self, bus: Bus, db: Postgres, reconciler: Reconciler) -> None:
         self._bus = bus
         self._db = db
-        self._truth = truth
+        self._reconciler = reconciler
         self._epoch = ""
         self.condition = Condition("cluster bus")
 
@@ -60,7 +60,7 @@ class PeerWatch:
         if standing is not None:
             nodes, horizon = standing
             self._bus.expect(nodes)
-            self._truth.note_standing(horizon)
+            self._reconciler.note_standing(horizon)
 
     async def _catch_up(self) -> None:
         """Look up what was missed, connect to Redis anew unless all who are silent are dead, and wait for the next look."""
@@ -68,8 +68,8 @@ class PeerWatch:
         self.condition.fail(f"no word of nodes {', '.join(sorted(silent))}" if well else "own entries do not come back")
         started = trio.current_time()
         standing = await self._standing()
-        await self._bus.miss(self._truth.resync)
-        if standing is not None and not self._truth.owes_resync:
+        await self._bus.miss(self._reconciler.resync)
+        if standing is not None and not self._reconciler.owes_resync:
             self._bus.expect(standing[0])
             self._bus.forget(silent - standing[0])
         if self._is_something_wrong():
@@ -85,7 +85,7 @@ class PeerWatch:
         assert row is not None
         if self._epoch not in ("", row["epoch"]):
             LOG.warning("the database was restored from a backup: all sessions are closed, and come back")
-            await self._truth.start_over()
+            await self._reconciler.start_over()
         self._epoch = row["epoch"]
         return set(row["nodes"]), row["horizon"]
 
@@ -98,6 +98,6 @@ class PeerWatch:
     async def _end_doubt(self) -> None:
         """Once more when it is over, and again: the others may have thought that this node was dead, until they heard of it."""
         self.condition.recover()
-        await self._bus.miss(self._truth.resync)
+        await self._bus.miss(self._reconciler.resync)
         await trio.sleep(2 * BEAT)
-        await self._bus.miss(self._truth.resync)
+        await self._bus.miss(self._reconciler.resync)

@@ -9,6 +9,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.registry import Guards, Needs
 from chatd.app.subsystem import Subsystem, background
+from chatd.conversations import openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.guards import check_member
 from chatd.conversations.log.writer import open_journal
@@ -27,6 +28,8 @@ from chatd.conversations.messages import (
     typing,
 )
 from chatd.conversations.messages.screening import open_screening
+from chatd.conversations.metrics import METRICS
+from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.unread_counters import Recounts
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -47,6 +50,9 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
+        checks = ConversationChecks(node.hub, node.db)
+        node.cluster.reconciler.register(checks.check)
+        node.cluster.reconciler.watch_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
         yield
@@ -59,10 +65,12 @@ CONVERSATIONS = Subsystem(
         *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
     shapes=SHAPES,
+    conditions=openapi.CONDITIONS,
     jobs=(
         Job("scheduled messages", scheduler.send_due, 1),
         Job("disappearing messages", deletion.expire, 2),
         Job("retention", deletion.retain, 60),
     ),
+    metrics=METRICS,
     open=open_conversations,
 )

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Tenant and user.
+UserKey = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

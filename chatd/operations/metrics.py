@@ -11,6 +11,7 @@ from quart import Response, abort, request
 from quart_trio import QuartTrio
 
 from chatd.app.context import Node
+from chatd.app.metrics import Metrics
 from chatd.core.addresses import Network, is_trusted, name_of, parse, parse_networks
 from chatd.core.errors import Refused
 from chatd.http.responses import HEADERS, answer_of
@@ -31,7 +32,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return refusal(proxies, token) or shown([node.get(Watch).snapshot()], name_nodes=False)
+        return refusal(proxies, token) or shown(node, [node.get(Watch).snapshot()], name_nodes=False)
 
     @app.get("/metrics/nodes")
     async def metrics_of_all() -> Response:
@@ -39,7 +40,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
         if refused is not None:
             return refused
         try:
-            return shown(await node_registry.read(node.redis), name_nodes=True)
+            return shown(node, await node_registry.read(node.redis), name_nodes=True)
         except Refused as error:
             return answer_of(error_of(error))
 
@@ -79,5 +80,6 @@ def carries(token: str) -> bool:
     return bool(token) and offered is not None and compare_digest(offered.encode(), token.encode())
 
 
-def shown(snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
-    return Response(exposition(snapshots, name_nodes=name_nodes), headers=HEADERS, content_type=CONTENT_TYPE)
+def shown(node: Node, snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
+    text = exposition(node.get(Metrics), snapshots, name_nodes=name_nodes)
+    return Response(text, headers=HEADERS, content_type=CONTENT_TYPE)

@@ -1,45 +1,40 @@
-"""What the process uses, as the operating system and the interpreter tell it."""
+"""What the process uses, as the operating system and Trio tell it."""
 
-import gc
 import os
 import time
 
 import trio
-from msgspec import Struct
 
 # Seconds that a count is repeated which is as expensive as there are connections.
 FRESH = 10.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Process(Struct):
-    """`gc` has the collections of each generation. What the system does not tell is 0."""
-
-    rss_bytes: int
-    cpu_seconds: float
-    open_fds: int
-    tasks: int
-    gc: list[int]
-
-
-class Meter:
-    """Reads them."""
+class ProcessCounts:
+    """What is expensive to count, at most `FRESH` seconds old."""
 
     def __init__(self) -> None:
         self._counted_at = float("-inf")
         self._open_fds = self._tasks = 0
 
-    def read(self) -> Process:
+    def open_fds(self) -> int:
+        self._count()
+        return self._open_fds
+
+    def tasks(self) -> int:
+        self._count()
+        return self._tasks
+
+    def _count(self) -> None:
         now = time.monotonic()
         if now - self._counted_at >= FRESH:
             self._counted_at = now
             self._open_fds = open_descriptors()
             self._tasks = trio.lowlevel.current_statistics().tasks_living
-        collections = [generation["collections"] for generation in gc.get_stats()]
-        return Process(rss_bytes(), time.process_time(), self._open_fds, self._tasks, collections)
 
 
 def rss_bytes() -> int:
+    """0 where the system does not tell."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE

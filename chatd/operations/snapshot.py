@@ -1,4 +1,4 @@
-"""How this node is, as one value: for /metrics, for the other machines (`roster`), and for `chatd top`.
+"""How this node is, as one value: for /metrics, for the other machines (`node_registry`), and for `chatd top`.
 
 Everything is read where it is, when somebody asks; nothing here is kept up to date meanwhile. Times in milliseconds since 1970,
 durations in seconds. What counts something only grows as long as the process lives.
@@ -6,27 +6,20 @@ durations in seconds. What counts something only grows as long as the process li
 
 import os
 import socket
-from collections.abc import Mapping
-from typing import Protocol
 
 from msgspec import Struct
 
 from chatd import __version__
 from chatd.app.addresses import Addresses
-from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
-from chatd.conversations.log.writer import Journal
+from chatd.app.metrics import NO_LABELS, Durations, Labels, Metrics, Numbers
 from chatd.core.histogram import Histogram
 from chatd.matching.service import Matcher
-from chatd.operations.process import Meter, Process
 from chatd.realtime.drain import Drain
-from chatd.realtime.timer_wheel import Wheel
-from chatd.wire.codec import tag_of
 
 # Of the lines of the match pool so many are shown, the longest first.
 LINES = 10
-STREAMS = ("bus", "match log")
 STATES = ("ready", "draining", "maintenance")
 
 
@@ -42,134 +35,57 @@ class Identity(Struct, frozen=True):
     http: str
 
 
-class Gateway(Struct):
-    """Connections that have a place, handshakes under way, and those that were accepted."""
-
-    connections: int
-    pending: int
-    accepted: int
-
-
-class Hub(Struct):
-    """Who is connected; event frames that went to them, and those that did not fit."""
-
-    sessions: int
-    users: int
-    conversations: int
-    delivered: int
-    dropped: int
-
-
-class Bus(Struct):
-    """Orders that were published and heard, gaps in what was heard, other nodes, orders that wait to be written."""
-
-    published: int
-    heard: int
-    gaps: int
-    peers: int
-    waiting: int
-
-
-class JournalCounters(Struct):
-    """Batches and entries begun, messages that were committed, attempts that failed, entries that wait."""
-
-    batches: int
-    entries: int
-    messages: int
-    failures: int
-    waiting: int
-
-
-class Pool(Struct):
-    """Connections to Postgres, and how many of them nobody uses."""
-
-    size: int
-    idle: int
-
-
-class Match(Struct):
-    """The match pool. All but `owner` is empty where this node is not the owner. Lines: tenant, queue, how many wait."""
-
-    owner: bool
-    waiting: int
-    lines: list[tuple[str, str, int]]
-
-
 class Snapshot(Struct, kw_only=True):
-    """`state`: ready, draining or maintenance. `refusals` by code, `closes` by name, `rejections` of handshakes by code."""
+    """`state`: ready, draining or maintenance. `numbers` and `durations`: the values of each metric by their labels.
+
+    `lines` of the match pool, where this node is its owner: tenant, queue, how many wait.
+    """
 
     identity: Identity
     at: int
     state: str
-    gateway: Gateway
-    hub: Hub
-    bus: Bus
-    journal: JournalCounters
-    postgres: Pool
-    match: Match
-    timers: int
-    process: Process
-    refusals: dict[str, int]
-    closes: dict[str, int]
-    rejections: dict[str, int]
-    commands: dict[str, Histogram]
-    commits: Histogram
-    lag: Histogram
-    revocations: Histogram
-    # Entries in Redis that could not be read, by the stream.
-    unreadable: dict[str, int] = {}
+    numbers: dict[str, list[tuple[Labels, float]]] = {}
+    durations: dict[str, list[tuple[Labels, Histogram]]] = {}
+    lines: list[tuple[str, str, int]] = []
 
+    def number(self, name: str) -> float:
+        """The value of a metric; the sum of those that it has by labels."""
+        return sum(value for _, value in self.numbers.get(name, ()))
 
-class Entrance(Protocol):
-    """What is read of the admission of the gateway."""
+    def duration(self, name: str) -> Histogram:
+        """The histogram of a metric without labels."""
+        return dict(self.durations.get(name, ())).get(NO_LABELS, Histogram())
 
-    @property
-    def refused(self) -> Mapping[str, int]: ...
-
-    def statistics(self) -> dict[str, int]: ...
+    def durations_of(self, name: str) -> dict[str, Histogram]:
+        """The histograms of a metric by its one label."""
+        return {label: histogram for (label,), histogram in self.durations.get(name, ())}
 
 
 class Watch:
     """Takes snapshots."""
 
-    def __init__(self, node: Node, entrance: Entrance) -> None:
+    def __init__(self, node: Node) -> None:
         pid, host, addresses = os.getpid(), socket.gethostname(), node.get(Addresses)
-        self._identity = Identity(node.cluster.name, host, pid, __version__, node.clock(), addresses.socket, addresses.http)
+        self.identity = Identity(node.cluster.name, host, pid, __version__, node.clock(), addresses.socket, addresses.http)
         self._node = node
-        self._wheel = node.get(Wheel)
         self._drain = node.get(Drain)
-        self._entrance = entrance
-        self._process = Meter()
+        self._metrics = node.get(Metrics)
 
     def snapshot(self) -> Snapshot:
-        node = self._node
+        node, matcher = self._node, self._node.get(Matcher)
+        numbers = [metric for metric in self._metrics if isinstance(metric, Numbers)]
+        durations = [metric for metric in self._metrics if isinstance(metric, Durations)]
         return Snapshot(
-            identity=self._identity,
+            identity=self.identity,
             at=node.clock(),
-            state=self._state(),
-            gateway=Gateway(**self._entrance.statistics()),
-            hub=Hub(**node.hub.statistics()),
-            bus=Bus(**node.cluster.statistics()),
-            journal=JournalCounters(**node.get(Journal).statistics()),
-            postgres=Pool(**node.db.statistics()),
-            match=match_of(node.get(Matcher)),
-            timers=self._wheel.statistics()["timers"],
-            process=self._process.read(),
-            refusals=dict(node.get(Meters).refusals),
-            closes=dict(node.get(Meters).closes),
-            rejections={code: count for code, count in self._entrance.refused.items() if count},
-            commands={tag_of(kind): durations.copy() for kind, durations in node.get(Meters).commands.items()},
-            commits=node.get(Journal).commits,
-            lag=self._wheel.lag.copy(),
-            revocations=node.hub.revocations.seconds.copy(),
-            unreadable=dict(node.redis.unreadable),
+            state=self.state,
+            numbers={metric.name: list(metric.read(node).items()) for metric in numbers},
+            durations={metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations},
+            lines=matcher.pool.waiting(LINES)[1] if matcher.pool.held else [],
         )
 
-    def _state(self) -> str:
+    @property
+    def state(self) -> str:
         if self._drain.announced:
             return "draining"
         return "maintenance" if self._node.get(Maintenance).enabled else "ready"
-
-
-def match_of(matcher: Matcher) -> Match:
-    return Match(True, *matcher.pool.waiting(LINES)) if matcher.pool.held else Match(False, 0, [])

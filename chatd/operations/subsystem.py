@@ -5,15 +5,16 @@ from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
-from chatd.gateway.admission import Admission
-from chatd.operations import commands, health, metrics, openapi, ping
+from chatd.operations import commands, health, metrics, node_metrics, openapi, ping
 from chatd.operations.node_queries import Questions
+from chatd.operations.process import ProcessCounts
 from chatd.operations.snapshot import Watch
 
 
 @asynccontextmanager
 async def open_operations(node: Node) -> AsyncIterator[None]:
-    node.services.add(Watch(node, node.get(Admission)))
+    node.services.add(Watch(node))
+    node.services.add(ProcessCounts())
     async with background(node) as start:
         start("node queries", Questions(node).run)
         yield
@@ -24,5 +25,6 @@ OPERATIONS = Subsystem(
     commands=(commands, ping),
     routes=(health.add_routes, metrics.add_routes),
     openapi=openapi.ROUTES,
+    metrics=node_metrics.METRICS,
     open=open_operations,
 )

@@ -121,9 +121,10 @@ files as (
     select filed.tenant, filed.id, named.id
     from filed
     cross join lateral (
-        select distinct (f.id #>> '{}')::uuid as id from jsonb_path_query(
+        select (f.id #>> '{}')::uuid as id from jsonb_path_query(
             filed.transcript, '$[*].attachments[*].upload ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")'
         ) as f (id)
+        union select $9::uuid where $9::uuid is not null
     ) as named
     cross join lateral (
         select 1 from uploads u where u.tenant = filed.tenant and u.id = named.id limit 1 for share of u

@@ -5,7 +5,6 @@ import trio
 import trio.testing
 
 from chatd.client import Account
-from chatd.cluster.reconciler import Truth
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
@@ -14,6 +13,7 @@ from chatd.realtime.hub import Hub
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.node.test_hub import Session
+from tests.reconciling import reconciler_of
 from tests.support import Daemon, running
 
 __all__ = ["no_collections"]
@@ -80,7 +80,7 @@ async def test_what_is_told_while_many_conversations_are_entered(monkeypatch: py
 async def test_a_resync_of_many_conversations_holds_nobody(db: Postgres) -> None:
     """All of them have changed without being told."""
     hub, user = Hub(), str(uuid7(1))
-    truth = Truth(hub, db, int, lambda *_: None)
+    reconciler = reconciler_of(hub, db)
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
     await db.run(MADE, user, MANY)
     session = Session("s", user, tenant="default")
@@ -88,10 +88,10 @@ async def test_a_resync_of_many_conversations_holds_nobody(db: Postgres) -> None
     hub.attach(session, hub.expect("default", user))
     times = []
     for rev in (2, 3, 4):
-        await truth.begin()
+        await reconciler.begin()
         await db.run("update conversations set rev = $1, changed = pg_current_xact_id()", rev)
         with probed(tests=True) as probe:
-            await truth.resync()
+            await reconciler.resync()
         times.append((probe.worst_s, probe.task))
     assert hub.statistics()["conversations"] == MANY
 

@@ -145,13 +145,13 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
     for home, arguments, said, code in (
         (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
         (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?", 1),
-        (tmp_path, ("--http", "127.0.0.1:8081"), "an address such as", 2),
+        (tmp_path, ("--http", "127.0.0.1:8081"), "expects a URL such as", 2),
         *(
             (tmp_path, ("--http", bad), "URL such as", 2)
             for bad in ("http://", "http://[::1", "http://a b", "ftp://a", "http://:80", "")
         ),
         *((tmp_path, ("--url", bad), "URL such as", 2) for bad in ("ws://", "ws://[", "ws://h:port", "")),
-        (tmp_path, ("--url", "http://127.0.0.1:8080"), "an address such as", 2),
+        (tmp_path, ("--url", "http://127.0.0.1:8080"), "expects a URL such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
         done = await trio.run_process(

@@ -346,14 +346,14 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     finding = find("uploads", tmp_path / "file", "uploads.dir", "uploads")
-    assert (finding.ok, "has to be a folder" in finding.fix) == (False, True)
+    assert (finding.ok, "must be a folder" in finding.fix) == (False, True)
     with mounted(tmp_path / "readonly", "ro") as folder:
         finding = find("uploads", folder, "uploads.dir", "uploads")
-        assert (finding.ok, "for writing" in finding.fix) == (False, True)
+        assert (finding.ok, "read-write" in finding.fix) == (False, True)
     with mounted(tmp_path / "full", "size=4k") as folder:
         (folder / "filler").write_bytes(bytes(4096))
         finding = find("data folder", folder, "data.dir", "data.folder")
-        assert (finding.ok, "make room" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
+        assert (finding.ok, "free space" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
     assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
 
 

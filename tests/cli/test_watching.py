@@ -18,8 +18,7 @@ from chatd.cli.top import picture
 from chatd.core.config import Config
 from chatd.core.histogram import Histogram
 from chatd.db.redis import Redis, open_redis
-from chatd.operations.process import Process
-from chatd.operations.snapshot import Bus, Gateway, Hub, Identity, JournalCounters, Match, Pool, Snapshot
+from chatd.operations.snapshot import Identity, Snapshot
 from tests.cli.test_commands import chatd, environment
 from tests.node.test_roster import those_who
 from tests.support import Daemon
@@ -85,14 +84,23 @@ async def test_top_once(daemon: Daemon, config: Config, redis: Redis, chatd: Run
 
 
 def snapshot(node: str, at: int, **fields: Any) -> Snapshot:
-    """A node that has done nothing yet."""
-    plain_one = Snapshot(
-        identity=Identity(node, "host", 1, "1", 0, "ws://x", "http://x"), at=at, state="ready", gateway=Gateway(0, 0, 0),
-        hub=Hub(0, 0, 0, 0, 0), bus=Bus(0, 0, 0, 0, 0), journal=JournalCounters(0, 0, 0, 0, 0), postgres=Pool(0, 0),
-        match=Match(False, 0, []), timers=0, process=Process(0, 0.0, 0, 0, [0, 0, 0]), refusals={}, closes={}, rejections={},
-        commands={}, commits=Histogram(), lag=Histogram(), revocations=Histogram(),
-    )  # fmt: skip
-    return replace(plain_one, **fields)
+    """A node that has done nothing else."""
+    return replace(
+        Snapshot(identity=Identity(node, "host", 1, "1", 0, "ws://x", "http://x"), at=at, state="ready"),
+        **fields,
+    )
+
+
+def numbers(**values: float) -> dict[str, Any]:
+    return {f"chatd_{name}": [((), value)] for name, value in values.items()}
+
+
+def commands(**durations: Histogram) -> dict[str, Any]:
+    return {"chatd_command_seconds": [((tag,), histogram) for tag, histogram in durations.items()]}
+
+
+def commits(*durations: float) -> dict[str, Any]:
+    return {"chatd_commit_seconds": [((), noted(*durations))]}
 
 
 def noted(*durations: float) -> Histogram:
@@ -110,9 +118,12 @@ def drawn(view: View) -> str:
 
 
 def test_rates_are_differences() -> None:
-    before = snapshot("a", 1000, journal=JournalCounters(5, 5, 5, 0, 0), commands={"ping": noted(9, 9, 9)})
+    before = snapshot("a", 1000, numbers=numbers(messages_total=5), durations=commands(ping=noted(9, 9, 9)))
     now = snapshot(
-        "a", 3000, journal=JournalCounters(9, 9, 25, 0, 7), commands={"ping": noted(9, 9, 9, 0.0002, 0.0002), "x": noted(0.2)}
+        "a",
+        3000,
+        numbers=numbers(messages_total=25, journal_waiting_entries=7),
+        durations=commands(ping=noted(9, 9, 9, 0.0002, 0.0002), x=noted(0.2)),
     )
     view = view_of([before], [now])
     (line,) = view.nodes
@@ -125,19 +136,15 @@ def test_rates_are_differences() -> None:
 
 
 def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone() -> None:
-    young = snapshot("young", 500, hub=Hub(1, 1, 1, 100, 0), commits=noted(0.001))
+    young = snapshot("young", 500, numbers=numbers(deliveries_total=100), durations=commits(0.001))
     view = view_of([snapshot("left", 400)], [young])
     assert [(line.node, line.deliveries, line.commits.p99) for line in view.nodes] == [("young", 200, 1)]
 
 
 def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
     identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
-    numbers = {
-        "hub": Hub(0, 0, 0, 7_654_000, 0),
-        "gateway": Gateway(98_765, 0, 0),
-        "journal": JournalCounters(0, 0, 0, 0, 19_999),
-    }
-    text = drawn(view_of([], [snapshot("a", 1000, identity=identity, commits=noted(0.1, 3), **numbers)]))
+    many = numbers(deliveries_total=7_654_000, connections=98_765, journal_waiting_entries=19_999)
+    text = drawn(view_of([], [snapshot("a", 1000, identity=identity, durations=commits(0.1, 3), numbers=many)]))
     for number in ("7654000", "98765", "19999", "100/5000"):
         assert number in text
 
@@ -152,7 +159,8 @@ def test_nothing_is_there_and_nothing_has_happened() -> None:
 def test_what_stands_in_redis_cannot_write_to_the_terminal() -> None:
     evil = "\x1b]0;owned\x07[red]x\r\n"
     assert plain(evil).plain == "?]0;owned?[red]x??"
-    node = snapshot("a", 1000, state=evil, match=Match(True, 1, [(evil, evil, 1)]), commands={evil: noted(0.1)})
+    node = snapshot("a", 1000, state=evil, numbers=numbers(match_owner=1, match_waiting_tickets=1), lines=[(evil, evil, 1)])
+    node.durations = commands(**{evil: noted(0.1)})
     text = drawn(view_of([], [node]))
     assert "\x1b]" not in text
     assert "\x07" not in text

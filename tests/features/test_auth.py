@@ -242,6 +242,20 @@ async def test_a_sign_up_that_fails_writes_nothing(daemon: Daemon, store: Postgr
     assert await rows(store) == before
 
 
+@pytest.mark.parametrize("event", ["update", "delete"])
+async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(config: Config, store: Postgres, event: str) -> None:
+    async with running(replace(config, limits=replace(config.limits, logins_per_user=1))) as daemon:
+        fields = {"device": "a device with a secret"}
+        for _ in range(3):
+            await sign_up(daemon, **fields)
+        await store.run("update logins set ended_at = 1 where ended_at is not null")
+        await store.run(f"{REFUSE}; create trigger refuse before {event} on logins for each row execute function refuse()")
+        before = await rows(store)
+        assert (await daemon.rest("POST", "/v1/auth/anonymous", {**fields, "name": "another"})).status == 500
+        assert await rows(store) == before
+        assert await store.value("select count(*) from users where name = 'another'") == 0
+
+
 async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Postgres) -> None:
     token = (await sign_up(daemon))["refresh_token"]
     await store.run(f"{REFUSE}; create trigger refuse before insert on refresh_tokens for each row execute function refuse()")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from chatd.core.clock import now_ms
@@ -12,7 +13,7 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import reports
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.service import DAY, Sweep
-from tests.admins import administered, daemon
+from tests.admins import administered, daemon, order
 from tests.features.test_reports import report, strangers, transcript
 from tests.features.test_uploads import House, files
 from tests.files import PDF, fetched, stored
@@ -200,6 +201,23 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
         await store.run("delete from reports where id = $1", id_)
         await sweep.run(later)
         assert len(files(daemon)) == 0
+
+
+@pytest.mark.parametrize("act", ["upload.delete", "me.erase"])
+async def test_the_picture_of_a_report_stays_with_it(daemon: Daemon, store: Postgres, act: str) -> None:
+    """When its owner deletes it, or the account: what protects others is kept as long as the report."""
+    async with daemon.pair() as (alice, bob, _):
+        picture = (await stored(daemon, alice.account.access_token, PDF))["id"]
+        id_ = await report(alice, user=bob.user, picture=picture)
+        await alice.call(act, **({"upload": picture} if act == "upload.delete" else {"confirm": True}))
+        while await store.value("select removed_at from uploads") is None:
+            await trio.sleep(0.05)
+        sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
+        await sweep.run(now_ms() + 2 * DAY)
+        assert (await order(daemon, "report.file", report=id_, upload=picture)).body == PDF
+        await store.run("delete from reports")
+        await sweep.run(now_ms() + 2 * DAY)
+        assert files(daemon) == []
 
 
 async def test_an_export_has_what_is_withheld(daemon: Daemon) -> None:

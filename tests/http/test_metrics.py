@@ -9,11 +9,12 @@ import trio
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from chatd.app.metrics import Durations
 from chatd.core.config import Admin, Config
 from chatd.core.settings import ConfigError, load
 from chatd.operations import metrics as door
 from chatd.operations.metrics import name_of
-from chatd.operations.prometheus import DURATIONS, NUMBERS
+from chatd.subsystems import SUBSYSTEMS
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
 
@@ -205,10 +206,11 @@ def test_names_of_hosts(host: str, name: str) -> None:
 
 def test_every_metric_is_in_the_documentation_and_well_named() -> None:
     text = DOCS.read_text()
-    names = [row.name for row in (*NUMBERS, *DURATIONS)]
+    metrics = [metric for subsystem in SUBSYSTEMS for metric in subsystem.metrics]
+    names = [metric.name for metric in metrics]
     assert len(set(names)) == len(names)
     for name in names:
         assert re.fullmatch("chatd(_[a-z]+)+", name)
         assert f"`{name}" in text
     assert set(re.findall(r"^\| `(chatd_[a-z_]+)", text, re.MULTILINE)) == set(names)
-    assert all(row.name.endswith("_seconds") for row in DURATIONS)
+    assert all(metric.name.endswith("_seconds") for metric in metrics if isinstance(metric, Durations))

@@ -54,28 +54,34 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
         await alice.send(conversation)
         await bob.event("message.new")
         await bob.refused("message.send", conversation=NOBODY, client_id=NOBODY, text="x")
-        now = await until(redis, lambda snapshot: snapshot.refusals.get("not_found"))
+        now = await until(redis, lambda snapshot: snapshot.number("chatd_refusals_total"))
         assert (now.identity.version, now.identity.http) == (__version__, daemon.addresses.http)
-        assert (now.state, now.hub.sessions, now.hub.users, now.gateway.connections) == ("ready", 2, 2, 2)
-        assert (now.gateway.accepted, now.gateway.pending, now.rejections) == (2, 0, {})
-        assert (now.journal.messages, now.journal.waiting, now.commits.count) == (1, 0, now.journal.batches)
-        assert now.hub.delivered >= 1
-        assert (now.commands["message.send"].count, now.commands["conversation.open"].count) == (2, 1)
-        assert now.match.owner
-        assert now.lag.count > 0
-        assert now.timers >= 2
-        assert 0 < now.postgres.idle <= now.postgres.size
-        used = now.process
-        assert min(used.rss_bytes, used.cpu_seconds, used.open_fds, used.tasks, *used.gc) >= 0 < used.rss_bytes
-    ended = await until(redis, lambda snapshot: not snapshot.hub.sessions)
-    assert ended.closes == {"by_peer": 2}
+        number, commands = now.number, now.durations_of("chatd_command_seconds")
+        assert (now.state, number("chatd_sessions"), number("chatd_users"), number("chatd_connections")) == ("ready", 2, 2, 2)
+        assert now.numbers["chatd_refusals_total"] == [(("not_found",), 1)]
+        assert (number("chatd_handshakes_accepted_total"), number("chatd_pending_handshakes")) == (2, 0)
+        assert number("chatd_handshakes_refused_total") == 0
+        assert (number("chatd_messages_total"), number("chatd_journal_waiting_entries")) == (1, 0)
+        assert now.duration("chatd_commit_seconds").count == number("chatd_journal_batches_total") >= 1
+        assert number("chatd_deliveries_total") >= 1
+        assert (commands["message.send"].count, commands["conversation.open"].count) == (2, 1)
+        assert number("chatd_match_owner") == 1
+        assert now.duration("chatd_loop_lag_seconds").count > 0
+        assert number("chatd_timers") >= 2
+        assert 0 < number("chatd_postgres_idle_connections") <= number("chatd_postgres_connections")
+        for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds"):
+            assert number(f"chatd_process_{name}") > 0
+        assert number("chatd_tasks") > 0
+        assert len(now.numbers["chatd_gc_collections_total"]) == 3
+    ended = await until(redis, lambda snapshot: not snapshot.number("chatd_sessions"))
+    assert ended.numbers["chatd_closes_total"] == [(("by_peer",), 2)]
 
 
 async def test_who_waits_for_whom_is_in_it(daemon: Daemon, redis: Redis) -> None:
     async with daemon.person() as person:
         await person.call("match.find", queue="chess")
-        now = await until(redis, lambda snapshot: snapshot.match.waiting)
-        assert now.match.lines == [("default", "chess", 1)]
+        now = await until(redis, lambda snapshot: snapshot.number("chatd_match_waiting_tickets"))
+        assert now.lines == [("default", "chess", 1)]
 
 
 async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis: Redis) -> None:
@@ -135,5 +141,5 @@ async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis
 async def test_what_is_expensive_to_count_is_counted_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
     monkeypatch.setattr(process, "open_descriptors", lambda: counted.append(1) or len(counted))
-    meter = process.Meter()
-    assert [meter.read().open_fds for _ in range(5)] == [1] * 5
+    counts = process.ProcessCounts()
+    assert [counts.open_fds() for _ in range(5)] == [1] * 5

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.cluster.reconciler import SQL, Truth
+from chatd.accounts.reconciliation import SQL
+from chatd.cluster.reconciler import MAX_DOUBTFUL, Reconciler
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from tests.node.test_hub import Session, attach
 from tests.node.test_maintenance import SlowOnce
+from tests.reconciling import reconciler_of
 from tests.support import PATIENCE
 
 ROOM, ANN, BEN = (uuid7(number) for number in range(3))
@@ -33,17 +35,17 @@ async def room(db: Postgres) -> Postgres:
 
 
 @asynccontextmanager
-async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Truth, SlowOnce]]:
+async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Reconciler, SlowOnce]]:
     """Ann hears the conversation, and it is being looked up who does."""
     hub, slow = Hub(), SlowOnce(db)
-    truth = Truth(hub, slow, int, lambda *_: None)  # type: ignore[arg-type]
+    reconciler = reconciler_of(hub, slow)  # type: ignore[arg-type]
     attach(hub, Session("1", ANN, tenant="default"), (ROOM, 5))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(truth.mend)
-        truth.doubt("default", ROOM)
+        nursery.start_soon(reconciler.mend)
+        reconciler.doubt("default", ROOM)
         with trio.fail_after(PATIENCE):
             await slow.asked.wait()
-        yield hub, truth, slow
+        yield hub, reconciler, slow
         nursery.cancel_scope.cancel()
 
 
@@ -62,9 +64,9 @@ async def test_who_comes_while_the_members_are_looked_up_hears_what_is_said(room
 
 
 async def test_what_is_doubted_once_more_meanwhile_is_looked_up_once_more(room: Postgres) -> None:
-    async with in_doubt(room) as (hub, truth, slow):
+    async with in_doubt(room) as (hub, reconciler, slow):
         await room.run("delete from members where user_id = $1", ANN)
-        truth.doubt("default", ROOM)
+        reconciler.doubt("default", ROOM)
         slow.answer.set()
         await until(hub, set())
 
@@ -97,9 +99,9 @@ async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres
     for name, (login, token, _) in cases.items():
         sessions[name] = Session(name, ANN, tenant="default", login=login, token_id=token)
         attach(hub, sessions[name])
-    truth = Truth(hub, room, int, lambda *_: None)
-    await truth.begin()
-    await truth.resync()
+    reconciler = reconciler_of(hub, room)
+    await reconciler.begin()
+    await reconciler.resync()
     assert {name: bool(session.closed) for name, session in sessions.items()} == {name: case[2] for name, case in cases.items()}
 
 
@@ -121,3 +123,12 @@ async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: 
             return int(await connection.fetchval(touched) - before)
 
     assert await room.within(work) <= 5
+
+
+async def test_conversations_in_doubt_are_bounded_and_then_everything_is_looked_up(room: Postgres) -> None:
+    """While the database is away each refused change, also of a conversation that nobody has, is noted."""
+    async with in_doubt(room) as (_, reconciler, _slow):
+        for number in range(MAX_DOUBTFUL + 10):
+            reconciler.doubt("t", f"c{number}")
+        assert len(reconciler._doubtful) == 10
+        assert reconciler.owes_resync

@@ -14,7 +14,6 @@ from chatd.app.effects import Reply, ToUser
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.reconciler import Truth
 from chatd.core.config import Config, Data, RedisSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
@@ -32,6 +31,7 @@ from chatd.wire.base import Error, Ok
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.connection_events import SessionBehind
 from tests.conftest import Servers
+from tests.reconciling import reconciler_of
 
 JSON = codecs([])["chatd.v1.json"]
 ALICE, BOB, TALK = (f"0190a3c4-7f00-7000-8000-00000000000{number}" for number in range(3))
@@ -89,7 +89,7 @@ def event_of(user: str) -> Raw:
 
 
 async def test_who_is_let_hear_a_match_is_masked(cluster: Cluster, hub: Hub, alice: Session) -> None:
-    cluster.join("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)
+    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     await cluster.tell_conversation("t", TALK, MatchEnded(match=BOB, reason="left"))
     assert alias(hub).encode() in alice.frames[-1]
     assert BOB.encode() not in alice.frames[-1]
@@ -115,7 +115,7 @@ async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, 
 
 async def test_who_is_just_coming_in_is_masked_and_not_those_of_others(cluster: Cluster, hub: Hub) -> None:
     coming, other, elsewhere = hub.expect("t", ALICE), hub.expect("t", TALK), hub.expect("u", ALICE)
-    cluster.join("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)
+    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     assert [bool(arrival.mask) for arrival in (coming, other, elsewhere)] == [True, False, False]
     await cluster.obey(control_messages.encode_order(control_messages.Acquainted("t", [ALICE, BOB])))
     assert not coming.mask
@@ -189,10 +189,10 @@ async def test_whoever_is_in_doubt_hears_nothing_until_it_is_known_who_is_hidden
 
     flaky: Any = Flaky()
     hub.veils = Veils(Config(data=Data(secret="x" * 32)), flaky)
-    truth = Truth(hub, flaky, lambda: 0, lambda *_: None)
-    truth.doubt("t", TALK)
+    reconciler = reconciler_of(hub, flaky)
+    reconciler.doubt("t", TALK)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(truth.mend)
+        nursery.start_soon(reconciler.mend)
         with trio.fail_after(10):
             while not alice.frames:
                 assert len(asked) < 2 or alice.mask

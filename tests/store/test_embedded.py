@@ -290,6 +290,24 @@ def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: p
         assert redis_servers.choose(None).path == chosen
 
 
+def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands before it in PATH: an old one, a broken one, a folder; and no relative folder is looked at."""
+    servers = {
+        "old": "echo Redis server v=6.2.14 sha=0", "broken": "exit 1", "silent": "true", "new": "echo Redis server v=8.2.2 sha=0",
+        "older": "echo Redis server v=7.2.11 sha=0", "here": "echo Redis server v=99.0.0 sha=0",
+    }  # fmt: skip
+    for folder, says in servers.items():
+        (public / folder).mkdir()
+        (public / folder / "redis-server").write_text(f"#!/bin/sh\n{says}\n")
+        (public / folder / "redis-server").chmod(0o755)
+    (public / "folder" / "redis-server").mkdir(parents=True)
+    monkeypatch.chdir(public / "here")
+    monkeypatch.setattr(redis_servers, "SYSTEM_PATH", str(public / "older"))
+    order = ["", ".", "../here", *(str(public / name) for name in ("old", "broken", "silent", "folder", "missing", "new"))]
+    monkeypatch.setenv("PATH", ":".join(order))
+    assert redis_servers.choose(None).path == public / "new" / "redis-server"
+
+
 async def test_files_that_this_redis_cannot_read_are_dropped(tmp_path: Path) -> None:
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     for writer, kept in ((None, True), ("redis 6.2.14", True), ("redis 8.2.2", False), ("valkey 99.0.0", False)):

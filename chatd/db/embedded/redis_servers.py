@@ -44,14 +44,16 @@ def choose(account: Account | None) -> Program:
 
 
 def installed() -> Iterator[Program]:
-    """Those of the system. What a package has put into the environment of this Python is none."""
-    own = os.path.join(sys.prefix, "bin")
-    path = os.pathsep.join(part for part in (*os.get_exec_path(), *SYSTEM_PATH.split(":")) if os.path.realpath(part) != own)
-    for name in NAMES:
-        where = shutil.which(name, path=path)
-        program = where and probe(Path(where).absolute())
-        if program:
-            yield program
+    """Those of the system, in every folder of the path. What a package has put into the environment of this Python is none."""
+    own = os.path.realpath(os.path.join(sys.prefix, "bin"))
+    named = (*os.get_exec_path(), *SYSTEM_PATH.split(":"))
+    folders = dict.fromkeys(os.path.realpath(part) for part in named if os.path.isabs(part))
+    for folder in folders:
+        for name in NAMES if folder != own else ():
+            where = shutil.which(name, path=folder)
+            program = where and probe(Path(where))
+            if program:
+                yield program
 
 
 def bundled(account: Account | None = None) -> Program:

@@ -7,6 +7,7 @@ from notes import board, commands, routes
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job
+from chatd.app.metrics import number
 from chatd.app.subsystem import Subsystem
 
 
@@ -25,5 +26,6 @@ NOTES = Subsystem(
     jobs=(Job("archive notes", board.archive, 0.05),),
     routes=(routes.add_routes,),
     openapi=routes.OPENAPI,
+    metrics=(number("chatd_notes_total", "Notes of all nodes.", lambda node: node.get(board.Board).counted),),
     open=open_notes,
 )

@@ -1,15 +1,3 @@
--- name: horizon
--- Whatever commits from now on has a transaction id at or above this.
-select pg_snapshot_xmin(pg_current_snapshot())::text
-
--- name: standing
--- The epoch of the data, the horizon as above, and the nodes that have connections here. Everybody sees so much of the activity of others.
-select current_epoch() as epoch, pg_snapshot_xmin(pg_current_snapshot())::text as horizon, array(
-    select distinct substring(a.application_name from '^chatd \S+ ([0-9a-f-]{36})$')
-    from pg_stat_activity a
-    where a.datname = current_database() and a.application_name ~ '^chatd \S+ [0-9a-f-]{36}$'
-) as nodes
-
 -- name: gaps
 -- Where conversations stand, and who has left since the rev that was told, with the rev of that: tenants, ids, revs, pairwise.
 select c.tenant, c.id::text, c.rev, array(
@@ -49,27 +37,3 @@ from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8 offset 0)
     or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8 offset 0)
     or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8 offset 0)
-
--- name: ended_sessions
--- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants, logins (null for tokens of
--- another issuer), token ids, all pairwise.
-select s.session, s.tenant, coalesce(l.ended_at, 0) as at
-from unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) as s (session, tenant, login, token)
-left join logins l on l.tenant = s.tenant and l.id = s.login
-where s.login is not null and (l.id is null or l.ended_at is not null)
-    or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token)
-
--- name: banned
--- Those of these users who are banned, and since when: tenants, users, pairwise; now.
-select b.tenant, b.user_id::text, max(b.created_at) as at
-from unnest($1::text[], $2::uuid[]) as u (tenant, id)
-join bans b on b.tenant = u.tenant and b.user_id = u.id
-where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)
-group by b.tenant, b.user_id
-
--- name: erased
--- Those of these users who are erased, and since when: tenants, users, pairwise.
-select u.tenant, u.id::text as user_id, u.erased_at as at
-from unnest($1::text[], $2::uuid[]) as w (tenant, id)
-join users u on u.tenant = w.tenant and u.id = w.id
-where u.erased_at is not null

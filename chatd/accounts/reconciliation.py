@@ -1,0 +1,34 @@
+"""Looks up whose sessions have to end, when that may have been missed. See `cluster/reconciler`."""
+
+from collections.abc import Callable, Sequence
+
+from chatd.cluster.cluster import Cluster
+from chatd.core.identity import UserKey
+from chatd.db import queries
+from chatd.db.postgres import Postgres
+from chatd.db.unnest import columns_of
+from chatd.realtime.hub import Hub
+
+SQL = queries.load("accounts/reconciliation")
+
+
+class AccountChecks:
+    """What the reconciler is given by this subsystem."""
+
+    def __init__(self, hub: Hub, cluster: Cluster, db: Postgres, clock: Callable[[], int]) -> None:
+        self._hub = hub
+        self._cluster = cluster
+        self._db = db
+        self._clock = clock
+
+    async def check(self, users: Sequence[UserKey], horizon: str) -> None:
+        """Close the sessions of banned and erased users, of logins that have ended, and of revoked tokens. Raises Refused."""
+        tenants, ids = columns_of(users, 2)
+        for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
+            self._cluster.close_sessions_here(row["tenant"], row["user_id"], "banned", None, row["at"])
+        for row in await self._db.all(SQL.erased, tenants, ids):
+            self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", at=row["at"])
+        sessions = [session for tenant, user in users for session in self._hub.find(tenant, user, None)]
+        keys = columns_of([(one.id, one.tenant, one.login or None, one.token_id) for one in sessions], 4)
+        for row in await self._db.all(SQL.ended_sessions, *keys):
+            self._hub.close_these(self._hub.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"])

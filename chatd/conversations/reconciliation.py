@@ -1,0 +1,63 @@
+"""Looks up which conversations have changed, and who their members are, when that may have been missed.
+
+See `cluster/reconciler`.
+"""
+
+from collections.abc import Sequence
+
+from chatd.core.identity import UserKey
+from chatd.core.turns import each_in_turns
+from chatd.db import queries
+from chatd.db.postgres import Postgres, Row
+from chatd.db.unnest import columns_of
+from chatd.realtime.hub import Hub
+from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.wire.connection_events import SessionBehind
+
+SQL = queries.load("conversations/reconciliation")
+
+
+class ConversationChecks:
+    """What the reconciler is given by this subsystem."""
+
+    def __init__(self, hub: Hub, db: Postgres) -> None:
+        self._hub = hub
+        self._db = db
+
+    async def check(self, users: Sequence[UserKey], horizon: str) -> None:
+        """Subscribe these users to conversations that have changed, end what they have left, and send `behind` for both."""
+        tenants, ids = columns_of(users, 2)
+        async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
+            await self._apply(row)
+        async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
+            self._hub.part_behind(row["tenant"], row["conversation"], [row["user_id"]], row["rev"])
+        async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, horizon)):
+            await self._hub.tell_user(row["tenant"], row["user"], News(SharedFrame(SessionBehind())))
+
+    async def recheck(self, tenant: str, conversation: str) -> None:
+        """Apply who its members are, and how far it is. Raises Refused.
+
+        A user who connects while the database is asked is not in its answer, and stays.
+        """
+        here, audience = [user for of, user in self._hub.users() if of == tenant], self._hub.audience_of(tenant, conversation)
+        row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        if row is not None:
+            self._hub.part(tenant, conversation, audience - set(row["users"]))
+            await self._apply(row)
+
+    async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
+        told = [(*key, self._hub.rev_of(*key) or 0) for key in keys]
+        async for row in each_in_turns(await self._db.all(SQL.gaps, *columns_of(told, 3))):
+            self._hub.part_behind(row["tenant"], row["id"], row["departed"], row["rev"])
+            await self._hub.tell_behind(row["tenant"], row["id"], row["rev"])
+
+    async def _apply(self, row: Row) -> None:
+        """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
+        tenant, id_, rev = row["tenant"], row["id"], row["rev"]
+        if row["kind"] == "match" and self._hub.veils is not None:
+            self._hub.hide(tenant, id_, await self._hub.veils.strangers(tenant, id_, row["users"]))
+        before = self._hub.rev_of(tenant, id_)
+        self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.hush(tenant, id_, row["blocked"])
+        await self._hub.tell_behind(tenant, id_, rev)
