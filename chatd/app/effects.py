@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.encoding import with_encoded_items
-from chatd.cluster.control_messages import Recount
+from chatd.cluster.control_messages import Hushed, Joined, Recount
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
 
@@ -98,9 +98,9 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
             case Recounted(conversation):
                 await cluster.order(Recount(tenant, ctx.user, conversation, ctx.session or None))
             case Join(conversation, users, rev, anew):
-                cluster.join(tenant, conversation, users, rev, anew=anew)
+                cluster.broadcast(Joined(tenant, conversation, list(users), rev, anew))
             case Hush(conversation, on):
-                cluster.hush(tenant, conversation, on)
+                cluster.broadcast(Hushed(tenant, conversation, on))
             case Renew(principal):
                 ctx.renew(principal)
             case CloseSessions(user, close, credential):

@@ -12,6 +12,7 @@ from chatd.cli.common import cause_of, failed
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
 from chatd.cluster import control_messages
+from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.stream_entries import announce, recent
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -19,7 +20,6 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.redis import Redis
 from chatd.operations.node_query_types import Answer
-from chatd.wire.base import Control
 
 T = TypeVar("T")
 # Seconds that nodes have to answer, and between two looks.
@@ -42,7 +42,7 @@ class Answers(Struct, Generic[T]):
     silent: dict[str, str]
 
 
-async def tell_nodes(config: Config, order: Control) -> None:
+async def tell_nodes(config: Config, order: ControlMessage) -> None:
     """All nodes that run, of what is committed: it is done, whether they can be told or not."""
     async with redis_alone(config) as redis:
         try:

@@ -121,6 +121,7 @@ class Bus:
         for name in names:
             self._seen.pop(name, None)
             self._numbers.pop(name, None)
+            self._welcomed_by.discard(name)
 
     async def reconnect(self) -> None:
         """The connections to Redis may lead to the wrong server."""

@@ -13,14 +13,15 @@ from msgspec import Raw, msgpack
 
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
+from chatd.cluster.control_messages import ControlMessage, HubMessage
 from chatd.cluster.reconciler import Reconciler
 from chatd.cluster.signals import EventSent, UserBanned
 from chatd.core import log
 from chatd.db.postgres import Postgres
-from chatd.matching.aliases.alias_store import NOBODY, Hidden, Veils
+from chatd.matching.aliases.alias_store import Veils
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, RawFrame, SharedFrame
-from chatd.wire.base import Control, Event
+from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.wire.base import Event
 
 LOG = log.get(__name__)
 # Seconds that other nodes have to say whether they know somebody.
@@ -37,7 +38,7 @@ class Cluster:
     """
 
     def __init__(self, hub: Hub, bus: Bus, db: Postgres, clock: Callable[[], int], packages: Iterable[str] = ("chatd",)) -> None:
-        self._hub = hub
+        self.hub = hub
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self._db = db
@@ -64,7 +65,7 @@ class Cluster:
     @property
     def veils(self) -> Veils | None:
         """See `Hub`."""
-        return self._hub.veils
+        return self.hub.veils
 
     @property
     def bus(self) -> Bus:
@@ -98,7 +99,7 @@ class Cluster:
         parts: Sequence[str] = (),
     ) -> None:
         rev = getattr(event, "rev", 0) or 0
-        self._hub.signals.send_sync(EventSent(tenant, conversation, event))
+        self.hub.signals.send_sync(EventSent(tenant, conversation, event))
         if not self._bus.alone:
             body = ENCODE(event)
             if rev and len(body) > MAX_EVENT_BYTES and not parts:
@@ -106,54 +107,23 @@ class Cluster:
             else:
                 self.publish(control_messages.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
             if rev:
-                self._hub.traces.given((conversation, rev, self._bus.given))
-        after = self._hub.part_after(tenant, conversation, parts, rev) if parts else then
-        await self._hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
+                self.hub.traces.given((conversation, rev, self._bus.given))
+        after = self.hub.part_after(tenant, conversation, parts, rev) if parts else then
+        await self.hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
             self.publish(control_messages.TellUser(tenant, user, but, Raw(ENCODE(event))))
-        await self._hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
+        await self.hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
         self.publish(control_messages.TellBehind(tenant, conversation, rev))
-        await self._hub.skip_to(tenant, conversation, rev)
-
-    def join(
-        self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool = False, hidden: Hidden = NOBODY
-    ) -> None:
-        """`hidden`, in a match: whom each of them sees under a pseudonym. They must be so before they hear anything."""
-        self.publish(control_messages.Joined(tenant, conversation, list(users), rev, anew, hidden))
-        self._hub.hide(tenant, conversation, hidden)
-        self._join(tenant, conversation, users, rev, anew=anew)
-
-    def _join(self, tenant: str, conversation: str, users: Sequence[str], rev: int, *, anew: bool) -> None:
-        """What comes too late for its place in the order is looked up: the membership may have ended since."""
-        if anew and (self._hub.rev_of(tenant, conversation) or 0) > rev:
-            self.reconciler.doubt(tenant, conversation)
-        self._hub.join(tenant, conversation, users, rev, anew=anew)
-
-    def reveal(self, tenant: str, users: Sequence[str]) -> None:
-        """These know each other from now on."""
-        self.publish(control_messages.Acquainted(tenant, list(users)))
-        self._hub.reveal(tenant, users)
-
-    def part(self, tenant: str, conversation: str, users: Sequence[str]) -> None:
-        """From here on they do not hear it."""
-        self.publish(control_messages.Parted(tenant, conversation, list(users)))
-        self._hub.part(tenant, conversation, users)
-
-    def hush(self, tenant: str, conversation: str, on: bool) -> None:
-        """Nothing volatile is told there from now on, or it is again."""
-        self.publish(control_messages.Hushed(tenant, conversation, on))
-        self._hub.hush(tenant, conversation, on)
+        await self.hub.skip_to(tenant, conversation, rev)
 
     def close_sessions(self, tenant: str, user: str, close: str, *, credential: str | None = None) -> None:
         """Call it when the reason is committed: from here the time counts until they are closed."""
-        now = self._clock()
-        self.publish(control_messages.CloseUser(tenant, user, close, credential, now))
-        self.close_sessions_here(tenant, user, close, credential, now)
+        self.broadcast(control_messages.CloseUser(tenant, user, close, credential, self._clock()))
 
     def close_sessions_here(self, tenant: str, user: str, close: str, credential: str | None, at: int) -> None:
         """On this node only. `at`: when the reason was committed, in milliseconds."""
@@ -161,20 +131,20 @@ class Cluster:
             "sessions of a user are closed", extra={"close": close, "tenant": tenant, "user": user, "credential": credential}
         )
         if close == "banned":
-            self._hub.signals.send_sync(UserBanned(tenant, user))
-        self._hub.close_sessions(tenant, user, close, credential=credential, at=at)
+            self.hub.signals.send_sync(UserBanned(tenant, user))
+        self.hub.close_sessions(tenant, user, close, credential=credential, at=at)
 
-    def doubt(self, tenant: str, conversation: str) -> None:
-        """Nobody knows whether something of this conversation has changed: all nodes look it up."""
-        self.publish(control_messages.Doubtful(tenant, conversation))
-        self.reconciler.doubt(tenant, conversation)
+    def broadcast(self, message: HubMessage) -> None:
+        """Apply it on all nodes, this one included."""
+        self.publish(message)
+        message.apply_now(self)
 
-    def publish(self, order: Control) -> None:
+    def publish(self, order: ControlMessage) -> None:
         """To all other nodes."""
         if not self._bus.alone:
             self._bus.publish(control_messages.encode_order(order))
 
-    async def order(self, order: Control) -> None:
+    async def order(self, order: ControlMessage) -> None:
         """To all nodes, this one included; for orders that have a handler (`on`)."""
         self.publish(order)
         await self._handlers[type(order)](order)
@@ -182,53 +152,34 @@ class Cluster:
     # --- being told -----------------------------------------------------------------------------------------------------
 
     async def obey(self, data: bytes) -> None:
-        """Carry out what another node has told."""
-        hub = self._hub
-        match self._decode(data):
-            case control_messages.TellConversation(tenant, conversation, rev, but, volatile, event, parts):
-                after = hub.part_after(tenant, conversation, parts, rev) if parts else None
-                await hub.tell_conversation(tenant, conversation, News(RawFrame(event), rev, but, volatile, after))
-            case control_messages.TellBehind(tenant, conversation, rev):
-                await hub.tell_behind(tenant, conversation, rev)
-            case control_messages.TellUser(tenant, user, but, event):
-                await hub.tell_user(tenant, user, News(RawFrame(event), but=but))
-            case control_messages.Joined(tenant, conversation, users, rev, anew, among):
-                hub.hide(tenant, conversation, among)
-                self._join(tenant, conversation, users, rev, anew=anew)
-            case control_messages.Acquainted(tenant, users):
-                hub.reveal(tenant, users)
-            case control_messages.Parted(tenant, conversation, users):
-                hub.part(tenant, conversation, users)
-            case control_messages.Hushed(tenant, conversation, on):
-                hub.hush(tenant, conversation, on)
-            case control_messages.Doubtful(tenant, conversation):
-                self.reconciler.doubt(tenant, conversation)
-            case control_messages.CloseUser(tenant, user, close, credential, at):
-                self.close_sessions_here(tenant, user, close, credential, at)
-            case control_messages.Seek(tenant, user, asker):
-                if hub.sessions_of(tenant, user):
-                    self.publish(control_messages.Seen(tenant, user, asker))
-            case control_messages.Seen(tenant, user, asker):
-                for answer in self._sought.get((tenant, user), ()) if asker == self.name else ():
-                    answer.set()
-            case other:
-                # Nobody may be there yet, or any more, while the node starts or stops.
-                handle = self._handlers.get(type(other))
-                if handle is not None:
-                    await handle(other)
+        """Apply what another node has sent."""
+        await self._decode(data).apply(self)
+
+    async def handle(self, message: ControlMessage) -> None:
+        """By the service that said `on`, if it is open."""
+        handle = self._handlers.get(type(message))
+        if handle is not None:
+            await handle(message)
+
+    def note_seen(self, tenant: str, user: str) -> None:
+        """Another node has a session of this user."""
+        for answer in self._sought.get((tenant, user), ()):
+            answer.set()
 
     async def is_anywhere(self, tenant: str, user: str) -> bool:
         """Whether the user is connected, here or on another node."""
-        if self._hub.sessions_of(tenant, user):
+        if self.hub.sessions_of(tenant, user):
             return True
         if self._bus.alone:
             return False
         answer, asked = trio.Event(), self._sought.setdefault((tenant, user), set())
         asked.add(answer)
         self.publish(control_messages.Seek(tenant, user, self.name))
-        with trio.move_on_after(SEEK):
-            await answer.wait()
-        asked.discard(answer)
-        if not asked:
-            self._sought.pop((tenant, user), None)
+        try:
+            with trio.move_on_after(SEEK):
+                await answer.wait()
+        finally:
+            asked.discard(answer)
+            if not asked:
+                self._sought.pop((tenant, user), None)
         return answer.is_set()

@@ -1,14 +1,37 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from msgspec import Raw, msgpack
+from msgspec import Raw, Struct, msgpack
 
-from chatd.wire.base import Control, declared_below
+from chatd.realtime.subscriptions import News, RawFrame
+from chatd.wire.base import declared_below
+
+if TYPE_CHECKING:
+    from chatd.cluster.cluster import Cluster
 
 
-class TellConversation(Control, array_like=True, tag="event"):
+class ControlMessage(Struct, tag_field="t"):
+    """A message from node to node. Subclasses apply themselves, or a service applies them: see `Cluster.on`."""
+
+    async def apply(self, cluster: "Cluster") -> None:
+        """Carry it out on this node. Nothing may be there to do it while the node starts or stops."""
+        await cluster.handle(self)
+
+
+class HubMessage(ControlMessage):
+    """One that is applied without awaiting."""
+
+    def apply_now(self, cluster: "Cluster") -> None:
+        """Carry it out on this node."""
+        raise NotImplementedError
+
+    async def apply(self, cluster: "Cluster") -> None:
+        self.apply_now(cluster)
+
+
+class TellConversation(ControlMessage, array_like=True, tag="event"):
     """An event of a conversation; `rev` 0 when it has no place in the order. `event` is its body in msgpack.
 
     After it the users in `parts` hear the conversation no more.
@@ -22,16 +45,25 @@ class TellConversation(Control, array_like=True, tag="event"):
     event: Raw
     parts: Sequence[str] = ()
 
+    async def apply(self, cluster: "Cluster") -> None:
+        hub = cluster.hub
+        after = hub.part_after(self.tenant, self.conversation, self.parts, self.rev) if self.parts else None
+        news = News(RawFrame(self.event), self.rev, self.but, self.volatile, after)
+        await hub.tell_conversation(self.tenant, self.conversation, news)
 
-class TellBehind(Control, array_like=True, tag="behind"):
+
+class TellBehind(ControlMessage, array_like=True, tag="behind"):
     """Something of the conversation up to `rev` may have been told to nobody."""
 
     tenant: str
     conversation: str
     rev: int
 
+    async def apply(self, cluster: "Cluster") -> None:
+        await cluster.hub.tell_behind(self.tenant, self.conversation, self.rev)
 
-class TellUser(Control, array_like=True, tag="user"):
+
+class TellUser(ControlMessage, array_like=True, tag="user"):
     """An event for all sessions of a user."""
 
     tenant: str
@@ -39,8 +71,11 @@ class TellUser(Control, array_like=True, tag="user"):
     but: str | None
     event: Raw
 
+    async def apply(self, cluster: "Cluster") -> None:
+        await cluster.hub.tell_user(self.tenant, self.user, News(RawFrame(self.event), but=self.but))
 
-class Recount(Control, array_like=True, tag="recount"):
+
+class Recount(ControlMessage, array_like=True, tag="recount"):
     """This user has read further: their sessions, but this one, are to be told how the conversation stands for them."""
 
     tenant: str
@@ -49,7 +84,7 @@ class Recount(Control, array_like=True, tag="recount"):
     but: str | None
 
 
-class Joined(Control, array_like=True, tag="join"):
+class Joined(HubMessage, array_like=True, tag="join"):
     """These hear it, from `rev` on; `anew`: their membership begins; `hidden`: whom each of them sees under a pseudonym."""
 
     tenant: str
@@ -59,38 +94,58 @@ class Joined(Control, array_like=True, tag="join"):
     anew: bool = False
     hidden: Mapping[str, Sequence[str]] = {}
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        """What comes too late for its place in the order is looked up: the membership may have ended since."""
+        hub = cluster.hub
+        hub.hide(self.tenant, self.conversation, self.hidden)
+        if self.anew and (hub.rev_of(self.tenant, self.conversation) or 0) > self.rev:
+            cluster.reconciler.doubt(self.tenant, self.conversation)
+        hub.join(self.tenant, self.conversation, self.users, self.rev, anew=self.anew)
 
-class Acquainted(Control, array_like=True, tag="known"):
+
+class Acquainted(HubMessage, array_like=True, tag="known"):
     """From now on these users see each other's ids."""
 
     tenant: str
     users: list[str]
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        cluster.hub.reveal(self.tenant, self.users)
 
-class Parted(Control, array_like=True, tag="part"):
+
+class Parted(HubMessage, array_like=True, tag="part"):
     """These users hear the conversation no more."""
 
     tenant: str
     conversation: str
     users: list[str]
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        cluster.hub.part(self.tenant, self.conversation, self.users)
 
-class Hushed(Control, array_like=True, tag="hush"):
+
+class Hushed(HubMessage, array_like=True, tag="hush"):
     """Nothing volatile is told in this conversation, or it is again."""
 
     tenant: str
     conversation: str
     on: bool
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        cluster.hub.hush(self.tenant, self.conversation, self.on)
 
-class Doubtful(Control, array_like=True, tag="doubt"):
+
+class Doubtful(HubMessage, array_like=True, tag="doubt"):
     """Who hears this conversation, and how far it is, has to be looked up."""
 
     tenant: str
     conversation: str
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        cluster.reconciler.doubt(self.tenant, self.conversation)
 
-class CloseUser(Control, array_like=True, tag="close"):
+
+class CloseUser(HubMessage, array_like=True, tag="close"):
     """Close the sessions of a user: all, or those of one credential. `at`: when that was committed, in milliseconds, or 0."""
 
     tenant: str
@@ -99,8 +154,11 @@ class CloseUser(Control, array_like=True, tag="close"):
     credential: str | None
     at: int = 0
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        cluster.close_sessions_here(self.tenant, self.user, self.close, self.credential, self.at)
 
-class CloseRange(Control, array_like=True, tag="close-range"):
+
+class CloseRange(ControlMessage, array_like=True, tag="close-range"):
     """Close the sessions that come from a range of addresses; `hash` as it is kept, `at` as above."""
 
     tenant: str
@@ -108,23 +166,31 @@ class CloseRange(Control, array_like=True, tag="close-range"):
     at: int
 
 
-class Seek(Control, array_like=True, tag="seek"):
+class Seek(HubMessage, array_like=True, tag="seek"):
     """Is this user connected to anybody? Whoever has them answers the asker."""
 
     tenant: str
     user: str
     asker: str
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        if cluster.hub.sessions_of(self.tenant, self.user):
+            cluster.publish(Seen(self.tenant, self.user, self.asker))
 
-class Seen(Control, array_like=True, tag="seen"):
+
+class Seen(HubMessage, array_like=True, tag="seen"):
     """The answer."""
 
     tenant: str
     user: str
     asker: str
 
+    def apply_now(self, cluster: "Cluster") -> None:
+        if self.asker == cluster.name:
+            cluster.note_seen(self.tenant, self.user)
 
-class WhoIsHere(Control, array_like=True, tag="who"):
+
+class WhoIsHere(ControlMessage, array_like=True, tag="who"):
     """Which of these users (tenant, id) are connected to you? Everybody answers the asker."""
 
     asker: str
@@ -132,7 +198,7 @@ class WhoIsHere(Control, array_like=True, tag="who"):
     users: list[tuple[str, str]]
 
 
-class TheseAreHere(Control, array_like=True, tag="these"):
+class TheseAreHere(ControlMessage, array_like=True, tag="these"):
     """The answer."""
 
     asker: str
@@ -141,11 +207,11 @@ class TheseAreHere(Control, array_like=True, tag="these"):
     users: list[tuple[str, str]]
 
 
-class MaintenanceChanged(Control, array_like=True, tag="maintenance"):
+class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
     """Look into Postgres whether the cluster is under maintenance."""
 
 
-class DrainNodes(Control, array_like=True, tag="drain"):
+class DrainNodes(ControlMessage, array_like=True, tag="drain"):
     """Stop in good order: the node of this name, or all where it is empty.
 
     Sessions are closed one by one, within `over` seconds. `by`: the operator who ordered it, for the log.
@@ -156,13 +222,13 @@ class DrainNodes(Control, array_like=True, tag="drain"):
     by: str = ""
 
 
-class AskHealth(Control, array_like=True, tag="ask-health"):
+class AskHealth(ControlMessage, array_like=True, tag="ask-health"):
     """How are you? To be answered, as all that begin with Ask, on the list of this id. See `operations/node_queries`."""
 
     reply: str
 
 
-class AskSessions(Control, array_like=True, tag="ask-sessions"):
+class AskSessions(ControlMessage, array_like=True, tag="ask-sessions"):
     """The sessions of a tenant, at most `limit`: all, those of a user, or the one of this id."""
 
     reply: str
@@ -172,7 +238,7 @@ class AskSessions(Control, array_like=True, tag="ask-sessions"):
     limit: int
 
 
-class AskKick(Control, array_like=True, tag="ask-kick"):
+class AskKick(ControlMessage, array_like=True, tag="ask-kick"):
     """Close the sessions of a user, or the one of this id. They may come back. The answer is which they were."""
 
     reply: str
@@ -181,7 +247,7 @@ class AskKick(Control, array_like=True, tag="ask-kick"):
     session: str | None
 
 
-class AskTrace(Control, array_like=True, tag="ask-trace"):
+class AskTrace(ControlMessage, array_like=True, tag="ask-trace"):
     """What became of this message, which has this place in its conversation?"""
 
     reply: str
@@ -191,18 +257,18 @@ class AskTrace(Control, array_like=True, tag="ask-trace"):
     seq: int
 
 
-class PresenceChanged(Control, array_like=True, tag="presence"):
+class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
     """Users (tenant, id) of this node are what they are now: 0 gone, 1 away, 2 online."""
 
     node: str
     changes: list[tuple[str, str, int]]
 
 
-class PresenceWritten(Control, array_like=True, tag="presences"):
+class PresenceWritten(ControlMessage, array_like=True, tag="presences"):
     """A node has written all of its users anew: look at the board."""
 
 
-class PresenceShown(Control, array_like=True, tag="shown"):
+class PresenceShown(ControlMessage, array_like=True, tag="shown"):
     """Who may see these users may have changed."""
 
     tenant: str
@@ -213,7 +279,8 @@ Question = AskHealth | AskSessions | AskKick | AskTrace
 encode_order = msgpack.Encoder().encode
 
 
-def decoder(packages: Iterable[str] = ("chatd",)) -> "msgpack.Decoder[Control]":
+def decoder(packages: Iterable[str] = ("chatd",)) -> "msgpack.Decoder[ControlMessage]":
     """For all control messages that are declared in these packages."""
-    kinds = sorted(declared_below(Control, packages), key=lambda kind: kind.__name__)
+    declared = (kind for kind in declared_below(ControlMessage, packages) if kind is not HubMessage)
+    kinds = sorted(declared, key=lambda kind: kind.__name__)
     return msgpack.Decoder(Union[tuple(kinds)])  # noqa: UP007

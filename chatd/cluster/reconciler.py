@@ -27,6 +27,8 @@ SQL = queries.load("cluster/reconciler")
 # Seconds that an event may be late before Postgres is asked what is missing.
 PATIENCE = 0.3
 USERS_AT_ONCE = 500
+# Conversations that are looked up one by one; of more than these everything that has changed is looked up.
+MAX_DOUBTFUL = 10_000
 # Seconds between two runs of the checks that always run.
 PATROL = 10
 # Seconds after which what was committed has surely been published by a node that is heard.
@@ -74,6 +76,9 @@ class Reconciler:
 
     def doubt(self, tenant: str, conversation: str) -> None:
         """Something of this conversation may have changed without anybody being told. It is looked up soon."""
+        if len(self._doubtful) >= MAX_DOUBTFUL:
+            self._doubtful.clear()
+            self.owes_resync = True
         self._doubtful.add((tenant, conversation))
 
     async def mend(self) -> None:

@@ -8,6 +8,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
+from chatd.cluster.control_messages import Acquainted
 from chatd.conversations.block_rules import avoided, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -233,7 +234,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     if kept is None:
         return [Reply(Ok())]
     if ctx.node.hub.veils is not None:
-        ctx.node.cluster.reveal(ctx.tenant, row["users"])
+        ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
     await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])

@@ -108,8 +108,9 @@ class Mirror:
             try:
                 await self._write_all()
             except Exception as error:
+                # Whoever makes up for the loss looks up the erased users as well.
                 self._lost()
-                self._waiting.clear()
+                self.discard()
                 self._work.set()
                 if not isinstance(error, Refused):
                     raise

@@ -277,6 +277,9 @@ class Pool:
         if self.by_user.get((ticket.tenant, ticket.user)) == id_:
             del self.by_user[ticket.tenant, ticket.user]
         self.lines.leave(ticket)
+        # The last entry of a heap is a leaf: tickets that are asked for and given up in a row leave no alarms behind.
+        while self._alarms and self._alarms[-1][1] not in self.tickets:
+            self._alarms.pop()
 
     def snapshot(self) -> list[Step]:
         """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""

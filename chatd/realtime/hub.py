@@ -54,7 +54,7 @@ class Hub:
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._joined: dict[Session, list[str]] = {}
         self._arrivals: WeakSet[Arrival] = WeakSet()
-        self._passed = Passed()
+        self._passed = Passed(self._oldest_arrival)
 
     # --- who is here ----------------------------------------------------------------------------------------------------
 
@@ -78,8 +78,10 @@ class Hub:
         for close, credential, revocation in arrival.closes:
             if credential in (None, credential_of(session)):
                 self._close(session, close, revocation)
-        if not self._arrivals:
-            self._passed.trim()
+
+    def _oldest_arrival(self) -> float:
+        """Since when conversations are being looked up for a session that is not here yet; infinity when for none."""
+        return min((arrival.began for arrival in self._arrivals), default=inf)
 
     async def enter_most(self, session: Session, arrival: Arrival) -> None:
         """Enter the session into its conversations before `attach`, some in each turn of the loop; `attach` enters the rest.
@@ -226,7 +228,7 @@ class Hub:
             audience.leave(session)
             if not audience.sessions:
                 # Who enters next must not be told again what the others were told, and learns of what was held.
-                self._passed.note(key, audience.latest, keep=bool(self._arrivals))
+                self._passed.note(key, audience.latest)
                 del self._audiences[key]
                 self.waiting.pop(key, None)
 
@@ -288,7 +290,7 @@ class Hub:
         audience = self._audiences.get(key)
         if audience is None:
             if news.rev:
-                self._passed.note(key, news.rev, keep=bool(self._arrivals))
+                self._passed.note(key, news.rev)
             news.told()
             return
         await audience.tell(news)
@@ -310,7 +312,7 @@ class Hub:
         key = (tenant, conversation)
         audience = self._audiences.get(key)
         if audience is None:
-            self._passed.note(key, rev, keep=bool(self._arrivals))
+            self._passed.note(key, rev)
         else:
             await audience.skip_to(rev)
             self._note(key, audience)
@@ -361,7 +363,7 @@ class Hub:
         """Close all sessions: they come back with their cursors. Nothing is told by the numbers that were known."""
         self._audiences.clear()
         self.waiting.clear()
-        self._passed = Passed()
+        self._passed = Passed(self._oldest_arrival)
         self._joined = {session: [] for session in self._joined}
         for arrival in self._arrivals:
             arrival.places.clear()

@@ -1,5 +1,7 @@
 """Somebody between the look-up of who they are and the session."""
 
+from time import monotonic
+
 from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.revocations import Revocation
 
@@ -12,10 +14,14 @@ class Arrival:
     What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
     """
 
-    __slots__ = ("__weakref__", "anew", "closes", "entered", "heard", "hushed", "key", "mask", "match", "parted", "places")
+    __slots__ = (
+        "__weakref__", "anew", "began", "closes", "entered", "heard", "hushed", "key", "mask", "match", "parted", "places",
+    )  # fmt: skip
 
     def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
         self.key = (tenant, user)
+        # In seconds of the monotonic clock.
+        self.began = monotonic()
         # Whom they see under a pseudonym; the session that comes of it takes it over. None where nobody is hidden.
         self.mask = mask
         self.places: list[Place] = []

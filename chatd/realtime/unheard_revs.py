@@ -4,27 +4,37 @@ That somebody does may become known late: their conversations are being looked u
 still on its way. Then they have missed something, and are told so.
 """
 
-# Conversations that are remembered, the last ones.
-MOST = 10_000
+from collections.abc import Callable
+from time import monotonic
+
+# Conversations that are remembered, the last ones; more where sessions begin that may need them. How many more until it is looked
+# at which of them are needed.
+MOST, SLACK = 10_000, 1_000
 Key = tuple[str, str]
 
 
 class Passed:
-    """Revs by tenant and conversation."""
+    """Revs by tenant and conversation, the oldest first. `needed_since`: those that were noted later are kept."""
 
-    def __init__(self) -> None:
-        self._revs: dict[Key, int] = {}
+    def __init__(self, needed_since: Callable[[], float]) -> None:
+        self._needed_since = needed_since
+        self._revs: dict[Key, tuple[int, float]] = {}
+        self._trimmed_above = MOST
 
-    def note(self, key: Key, rev: int, *, keep: bool) -> None:
-        """`keep`: forget none for it, because somebody's conversations are being looked up."""
-        self._revs[key] = max(rev, self._revs.pop(key, 0))
-        if not keep:
-            self.trim()
+    def note(self, key: Key, rev: int) -> None:
+        self._revs[key] = (max(rev, self._revs.pop(key, (0, 0.0))[0]), monotonic())
+        if len(self._revs) > self._trimmed_above:
+            self._trim()
 
-    def trim(self) -> None:
+    def _trim(self) -> None:
+        needed_since = self._needed_since()
         while len(self._revs) > MOST:
-            del self._revs[next(iter(self._revs))]
+            oldest = next(iter(self._revs))
+            if self._revs[oldest][1] >= needed_since:
+                break
+            del self._revs[oldest]
+        self._trimmed_above = len(self._revs) + SLACK if len(self._revs) > MOST else MOST
 
     def rev(self, key: Key) -> int:
         """0 when nothing passed that is remembered."""
-        return self._revs.get(key, 0)
+        return self._revs.get(key, (0, 0.0))[0]

@@ -40,10 +40,6 @@ class Event(Struct, tag_field="t"):
     """What the server tells without being asked, under id 0."""
 
 
-class Control(Struct, tag_field="t"):
-    """An order from node to node. Never leaves the cluster."""
-
-
 def declared_below(kind: type[T], packages: Iterable[str]) -> list[type[T]]:
     """All classes below this one that modules of these packages declare. Those of tests are no part of the protocol."""
     prefixes = tuple(f"{package}." for package in packages)

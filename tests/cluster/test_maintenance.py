@@ -6,13 +6,13 @@ import trio
 from chatd.app.maintenance import change
 from chatd.client import connect, sign_up
 from chatd.cluster import control_messages
+from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.stream_entries import announce
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching.service import Matcher
 from chatd.realtime.drain import NodeLeaving
-from chatd.wire.base import Control
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, eventually, operator
@@ -20,7 +20,7 @@ from tests.support import NOBODY, PATIENCE, eventually, operator
 __all__ = ["moderator"]
 
 
-async def order(config: Config, what: Control, name: str) -> None:
+async def order(config: Config, what: ControlMessage, name: str) -> None:
     async with open_redis(config.redis) as redis:
         await announce(redis, name, control_messages.encode_order(what))
 

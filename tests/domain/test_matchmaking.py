@@ -357,3 +357,17 @@ def test_the_longest_lines() -> None:
 )
 def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
     assert by_our_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
+
+
+def test_tickets_that_are_asked_for_and_given_up_leave_nothing_behind() -> None:
+    """Their alarms would stay until the longest wait is over."""
+    pool = new_pool()
+    pool.find(Ticket("waits", "default", "u", "plain", 0, (), {"age": 1}, Accept(must={"age": 2})), 0)
+    for number in range(500):
+        for user in ("v", "w"):
+            ticket = Ticket(f"{user}{number}", "default", user, "plain", number, (), {"age": 1}, Accept(must={"age": 2}))
+            pool.find(ticket, number)
+        for user in ("v", "w"):
+            pool.leave(f"{user}{number}", "cancelled", number)
+    assert len(pool.tickets) == 1
+    assert len(pool._alarms) <= 3

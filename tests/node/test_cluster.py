@@ -3,19 +3,19 @@
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.core.config import RedisSection
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching import match_messages
 from chatd.realtime.hub import Hub
-from chatd.wire.base import Control
 from tests.conftest import Servers
 
 
 async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db: Postgres) -> None:
     """It hears the others before its own parts are there."""
     async with open_redis(RedisSection(), servers.redis) as redis:
-        cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[Control]()
+        cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[ControlMessage]()
 
         async def hear(order: match_messages.MatchOver) -> None:
             heard.append(order)

@@ -1,5 +1,7 @@
 """The hub, with sessions that only note what they get."""
 
+import gc
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from chatd.realtime.pending_session import Arrival
 from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
 from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
 from chatd.realtime.unheard_revs import MOST as MOST_PASSED
+from chatd.realtime.unheard_revs import SLACK
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.connection_events import Behind
 
@@ -287,6 +290,21 @@ async def test_of_what_nobody_hears_only_the_last_is_remembered() -> None:
     hub.attach(late, arrival)
     await hub.tell_conversation("t", "again 0", news(8))
     assert len(late.frames) == 1
+
+
+async def test_what_is_remembered_is_bounded_while_sessions_begin_all_the_time() -> None:
+    """What was told since the oldest of them began is kept, and no more than is asked for otherwise."""
+    hub = Hub()
+    arrivals = deque([hub.expect("t", "u")])
+    for number in range(3 * MOST_PASSED):
+        if number % 1000 == 0:
+            await trio.sleep(0.001)  # A later moment.
+            arrivals.append(hub.expect("t", "u"))
+            arrivals.popleft()
+            gc.collect()
+        await hub.tell_conversation("t", str(number), news(7))
+    assert hub._arrivals
+    assert MOST_PASSED <= len(hub._passed._revs) <= MOST_PASSED + 2 * SLACK
 
 
 async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:

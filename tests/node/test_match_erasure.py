@@ -15,7 +15,6 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config, RedisSection
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
-from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.matching import event_log_audit
@@ -52,7 +51,7 @@ async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[M
     """A node that owns the pool. It is told nothing by the others."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), Signals(), now_ms)
+        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)

@@ -10,6 +10,7 @@ import trio
 
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, RedisSection
@@ -21,7 +22,6 @@ from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool_events import Paired
 from chatd.matching.service import Matcher
 from chatd.realtime.hub import Hub
-from chatd.wire.base import Control
 from tests.conftest import Servers
 from tests.node.test_hub import Session, attach
 from tests.support import PATIENCE, eventually
@@ -129,7 +129,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
 ) -> None:
     """The question of that node had nobody to answer it."""
     matcher, _ = started
-    told: list[Control] = []
+    told: list[ControlMessage] = []
 
     async def somebody(tenant: str, user: str) -> bool:
         return True

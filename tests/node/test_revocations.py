@@ -3,9 +3,9 @@
 import msgspec
 
 from chatd.cluster import control_messages
+from chatd.cluster.control_messages import ControlMessage
 from chatd.realtime.hub import Hub
 from chatd.realtime.pending_session import Arrival
-from chatd.wire.base import Control
 from tests.node.test_hub import Session, attach
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm()
     assert (hub.revocations.seconds.count, hub.revocations.seconds.sum) == (1, 0.0)
 
 
-class CloseUser(Control, array_like=True, tag="close"):
+class CloseUser(ControlMessage, array_like=True, tag="close"):
     """The order as earlier versions know it."""
 
     tenant: str

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from chatd.accounts.reconciliation import SQL
-from chatd.cluster.reconciler import Reconciler
+from chatd.cluster.reconciler import MAX_DOUBTFUL, Reconciler
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
@@ -123,3 +123,12 @@ async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: 
             return int(await connection.fetchval(touched) - before)
 
     assert await room.within(work) <= 5
+
+
+async def test_conversations_in_doubt_are_bounded_and_then_everything_is_looked_up(room: Postgres) -> None:
+    """While the database is away each refused change, also of a conversation that nobody has, is noted."""
+    async with in_doubt(room) as (_, reconciler, _slow):
+        for number in range(MAX_DOUBTFUL + 10):
+            reconciler.doubt("t", f"c{number}")
+        assert len(reconciler._doubtful) == 10
+        assert reconciler.owes_resync

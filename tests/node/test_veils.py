@@ -89,7 +89,7 @@ def event_of(user: str) -> Raw:
 
 
 async def test_who_is_let_hear_a_match_is_masked(cluster: Cluster, hub: Hub, alice: Session) -> None:
-    cluster.join("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)
+    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     await cluster.tell_conversation("t", TALK, MatchEnded(match=BOB, reason="left"))
     assert alias(hub).encode() in alice.frames[-1]
     assert BOB.encode() not in alice.frames[-1]
@@ -115,7 +115,7 @@ async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, 
 
 async def test_who_is_just_coming_in_is_masked_and_not_those_of_others(cluster: Cluster, hub: Hub) -> None:
     coming, other, elsewhere = hub.expect("t", ALICE), hub.expect("t", TALK), hub.expect("u", ALICE)
-    cluster.join("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)
+    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     assert [bool(arrival.mask) for arrival in (coming, other, elsewhere)] == [True, False, False]
     await cluster.obey(control_messages.encode_order(control_messages.Acquainted("t", [ALICE, BOB])))
     assert not coming.mask

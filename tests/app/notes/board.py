@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from chatd.app.context import Node
+from chatd.cluster.control_messages import ControlMessage
 from chatd.db import queries
-from chatd.wire.base import Control
 
 SQL = queries.load("notes", Path(__file__).parent)
 
 
-class NoteCounted(Control, array_like=True, tag="note-counted"):
+class NoteCounted(ControlMessage, array_like=True, tag="note-counted"):
     """A note was added on some node."""
 
     tenant: str
