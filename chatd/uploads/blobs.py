@@ -14,6 +14,10 @@ class BlobMissing(Exception):
     """There is nothing under this key."""
 
 
+class NoKey(BlobMissing, ValueError):
+    """This is no key of ours, so nothing is under it."""
+
+
 class Blobs(Protocol):
     """Bytes by key. All raise Refused (`unavailable`) when the store is away, or full."""
 
@@ -38,7 +42,7 @@ def new_key() -> str:
 
 
 def path_of(key: str) -> str:
-    """Two levels of folders, so that none becomes large. Raises BlobMissing for what is no key of ours: nothing is there."""
+    """Two levels of folders, so that none becomes large. Raises NoKey."""
     if not KEY.fullmatch(key):
-        raise BlobMissing
+        raise NoKey("no key of a file")
     return f"{key[:2]}/{key[2:4]}/{key}"
