@@ -287,8 +287,8 @@ async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:
         before = sizes(others)
         await use(daemon)
         after = sizes(others)
-        assert {*before, *after} - set(RULES) == set()
-        assert set(RULES) - {*before, *after} == set()
+        unknown, unused = {*before, *after} - set(RULES), set(RULES) - {*before, *after}
+        assert (unknown, unused) == (set(), set())
         broken = {place: count for place, count in after.items() if count > bound(RULES[place], brief, before.get(place, 0))}
         assert broken == {}
         with trio.move_on_after(2 * PATIENCE):
