@@ -18,7 +18,7 @@ from chatd.cluster import control_messages
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.errors import Refused
-from chatd.core.secrets import fingerprint
+from chatd.core.secrets import BadSecret, fingerprint
 from chatd.core.settings import Loaded
 from chatd.db.embedded.folder_lock import EmbeddedError
 from chatd.db.postgres import Postgres
@@ -114,7 +114,10 @@ async def ours(config: Config) -> Ours:
         if config.uploads.s3_bucket or folder.exists():
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
-    secrets = fingerprint(config.data.secret, token_keys(config)) if config.data.secret else ""
+    secrets = ""
+    if config.data.secret:
+        with suppress(BadSecret):
+            secrets = fingerprint(config.data.secret, token_keys(config))
     return Ours(secrets, uploads)
 
 
