@@ -42,8 +42,8 @@ def rows_of(section: str) -> list[tuple[str, str]]:
     return [(name, what) for names, what in ROW.findall(section) for name in NAME.findall(names)]
 
 
-TABLES = rows_of(SECTION.partition("And each key of Redis")[0])
-KEYS = rows_of(SECTION.partition("And each key of Redis")[2])
+TABLES = rows_of(SECTION.partition("These are the keys in Redis")[0])
+KEYS = rows_of(SECTION.partition("These are the keys in Redis")[2])
 
 
 async def test_each_table_with_something_of_users_is_named_once_with_its_columns(store: Postgres) -> None:
