@@ -31,7 +31,11 @@ UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", 
 
 
 class WeakKey(OperatorError):
-    """A key that must not be used; the text says which and what to do."""
+    """A key that must not be used; the text says which, and `fix` what to do."""
+
+    def __init__(self, text: str, fix: str = "run `chatd init`, or set the named key to at least 32 random bytes") -> None:
+        super().__init__(text)
+        self.fix = fix
 
 
 class TenantKeys(Struct):
@@ -134,14 +138,17 @@ def source_of(expected: Expected) -> Mapping[str, str]:
 def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
-        raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63")
+        raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63", "rename its section")
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
     section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
         raise WeakKey(f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one.")
     if settings.algorithm != "HS256" and not settings.jwks:
-        raise WeakKey(f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys")
+        raise WeakKey(
+            f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys",
+            f"set {section}.jwks, or {section}.algorithm to HS256 and a secret",
+        )
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
     return TenantKeys(expected, settings.algorithm, keys, settings.jwks)

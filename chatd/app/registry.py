@@ -141,6 +141,7 @@ def load(subsystems: Iterable[Subsystem], routes: Routes) -> Registry:
         events=declared_events(packages_of(subsystems)),
         routes=unique_routes([routes, *(subsystem.openapi for subsystem in subsystems)]),
         results=tuple(result for subsystem in subsystems for result in subsystem.results),
+        conditions=tuple(condition for subsystem in subsystems for condition in subsystem.conditions),
         shapes=tuple(shape for subsystem in subsystems for shape in subsystem.shapes),
     )
     return Registry(rows, description)

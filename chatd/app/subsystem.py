@@ -15,7 +15,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.metrics import Metric
 from chatd.wire.base import Result
-from chatd.wire.reference.description import Routes, Shape
+from chatd.wire.reference.description import Condition, Routes, Shape
 
 # Takes the Quart application, which this layer does not know.
 AddRoutes = Callable[[Any, Node], None]
@@ -36,7 +36,7 @@ class Subsystem:
     `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
     the types of their answers.
     `metrics`: what it measures, see `app/metrics.py`.
-    `shapes`: maps in results and events whose fields are described.
+    `shapes`: maps in results and events whose fields are described. `conditions`: what types of fields cannot say.
     `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
@@ -48,6 +48,7 @@ class Subsystem:
     openapi: Routes = field(default_factory=dict)
     results: tuple[type[Result], ...] = ()
     shapes: tuple[Shape, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     metrics: tuple[Metric, ...] = ()
     open: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_to_open
 

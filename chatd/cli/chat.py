@@ -5,8 +5,9 @@ import secrets
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import trio
 import typer
@@ -18,6 +19,7 @@ from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.cli.line_editor import LineEditor, editing
 from chatd.cli.printing import out, printable, styled
 from chatd.client import Account, Client, Disconnected, Ended, Refused, connect, sign_up
+from chatd.client.link import alone
 from chatd.client.own_events import ClientState
 from chatd.client.types import (
     Conversation,
@@ -28,8 +30,11 @@ from chatd.client.types import (
     Message,
     MessageNew,
 )
+from chatd.core import setting_rules
 from chatd.core.ids import is_uuid
 
+# Seconds without a connection before the user is told.
+PATIENCE_S = 3.0
 HELP = """\
 /to ID, NAME or TITLE: open a conversation   /list: list conversations
 /group TITLE NAME ...: create a group; the title is one word
@@ -51,7 +56,7 @@ def chat(
 
       chatd chat --as bob --to alice
     """
-    if not http.startswith(("http://", "https://")) or not (url or "ws://").startswith(("ws://", "wss://")):
+    if not (is_address(http, "http") and (url is None or is_address(url, "ws"))):
         raise wrong("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
     try:
         trio.run(Terminal(name, to, http.rstrip("/"), url).run)
@@ -79,12 +84,15 @@ class Terminal:
         self._last: str | None = None
         self._own: str | None = None
         self._editor: LineEditor | None = None
+        self._connected = trio.Event()
 
     async def run(self) -> None:
         account = await self._sign_in()
         self._user = account.user
         self._say(f"You are {self._name}, {account.user}")
-        async with connect(self._url or socket_url(self._http), account) as client:
+        url = self._url or socket_url(self._http)
+        async with self._patience(url), connect(url, account) as client:
+            self._connected.set()
             if self._to:
                 await self._talk_to(client, self._to)
             else:
@@ -95,6 +103,21 @@ class Terminal:
                     nursery.start_soon(self._show_events, client)
                     await self._read_lines(client)
                     nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _patience(self, url: str) -> AsyncIterator[None]:
+        """Say so when no connection is opened for a while. The client tries again by itself."""
+        with alone():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._complain_unless_connected, url)
+                yield
+                nursery.cancel_scope.cancel()
+
+    async def _complain_unless_connected(self, url: str) -> None:
+        with trio.move_on_after(PATIENCE_S):
+            await self._connected.wait()
+            return
+        self._say(f"  {url} does not let us in yet; trying again ... Ctrl-C ends it")
 
     async def _sign_in(self) -> Account:
         """The device id is what makes the same name the same user the next time."""
@@ -270,6 +293,15 @@ def user_of(whom: str) -> str:
     if not is_uuid(user):
         raise Refused("not_found", f"{whom} is not a user id, a name used on this machine, or the title of a group")
     return user
+
+
+def is_address(text: str, scheme: str) -> bool:
+    """Whether it is a URL of this scheme, with TLS or without, that names a host."""
+    try:
+        setting_rules.checked_url(text)
+    except ValueError:
+        return False
+    return urlsplit(text).scheme in (scheme, f"{scheme}s")
 
 
 def socket_url(http: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,16 +12,18 @@ import typer
 from msgspec import to_builtins
 from trio.to_thread import run_sync as in_thread
 
+from chatd.accounts.jwks import JwksError, keys_of
 from chatd.accounts.keys import Keyring, WeakKey
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.finding import Finding
-from chatd.cli.places import folder_finding, port_finding
+from chatd.cli.places import ANY, folder_finding, port_finding
 from chatd.cli.printing import out, styled
 from chatd.conversations.messages.screening import CannotScreen, check_screening
 from chatd.core import setting_rules
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
+from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.core.settings import Loaded, effective, one_line
 from chatd.db import migrations, releases
 from chatd.db.embedded.folder_lock import EmbeddedError, is_locked
@@ -101,8 +104,8 @@ def release(what: str, kind: str, version: releases.Version, code: str) -> Findi
 
 async def collect(loaded: Loaded) -> list[Finding]:
     config = loaded.config
-    findings = [*source(loaded), *settings(config), *await ports(config), open_files(config), *data(config), await files(config)]
-    return findings + await databases(config)
+    findings = [*source(loaded), *settings(config), *await signing_keys(config), *await ports(config), open_files(config)]
+    return [*findings, *data(config), await files(config), *await databases(config)]
 
 
 def source(loaded: Loaded) -> list[Finding]:
@@ -117,14 +120,42 @@ def settings(config: Config) -> Iterator[Finding]:
         Admins(config)
         yield Finding("keys", True, f"tenants: {', '.join(keys.tenants)}", code="settings.keys")
     except WeakKey as error:
-        fix = "run `chatd init`, or set the named key to at least 32 random bytes"
-        yield Finding("keys", False, str(error), fix, "settings.keys")
+        yield Finding("keys", False, str(error), error.fix, "settings.keys")
+    if 0 < len(config.data.secret.encode()) < MIN_SECRET_BYTES:
+        detail, fix = f"data.secret must have at least {MIN_SECRET_BYTES} bytes", "`chatd init` makes one, or leave it out"
+        yield Finding("installation secret", False, detail, fix, "settings.secret")
+    if one_port(config):
+        detail, fix = f"gateway.port and http.port are both {config.http.port}", "set one of them to another port"
+        yield Finding("ports", False, detail, fix, "settings.ports")
     if unknown := names_without_effect(config):
         yield Finding("names", False, "; ".join(unknown), "correct the names of these sections", "settings.names")
     try:
         check_screening(config)
     except CannotScreen as error:
         yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
+
+
+def one_port(config: Config) -> bool:
+    """Whether both doors would listen on the same port."""
+    gateway, http = config.gateway, config.http
+    return gateway.port == http.port != 0 and (gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY))
+
+
+async def signing_keys(config: Config) -> list[Finding]:
+    """Whether the public keys of identity providers can be read."""
+    found = list[Finding]()
+    sections = {DEFAULT_TENANT: "auth", **{name: f"tenants.{name}" for name in config.tenants}}
+    with suppress(WeakKey):
+        for name, tenant in Keyring(config).tenants.items():
+            if not tenant.jwks:
+                continue
+            try:
+                detail, is_read = f"{len(await keys_of(tenant))} of tenant {name}", True
+            except JwksError as error:
+                detail, is_read = str(error), False
+            fix = f"set {sections[name]}.jwks to a file with a JSON Web Key Set, or to the https address of one that answers"
+            found.append(Finding("signing keys", is_read, detail, fix, "settings.jwks"))
+    return found
 
 
 # What `queue` of match.find can name.
@@ -181,15 +212,31 @@ def open_files(config: Config) -> Finding:
 
 async def files(config: Config) -> Finding:
     """Whether the store of the uploads would take something. A folder that is not there yet is not made."""
-    if not config.uploads.s3_bucket:
+    if not (config.uploads.s3_bucket or config.uploads.s3_endpoint):
         folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
         return folder_finding("uploads", folder, "uploads.dir", "uploads")
     try:
         async with open_blobs(config) as blobs:
-            await blobs.delete(new_key())
-    except (BlobsError, Refused) as error:
-        return Finding("uploads", False, str(error), "check endpoint, bucket, region and keys in [uploads]", "uploads")
+            key = new_key()
+            await blobs.put(key, b"chatd check")
+            await blobs.delete(key)
+    except BlobsError as error:
+        return Finding("uploads", False, str(error), "set what is missing in [uploads]", "uploads")
+    except Refused as refused:
+        return Finding("uploads", False, f"{refused.message}{cause_of(refused)}", bucket_fix(refused.__cause__), "uploads")
     return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}", code="uploads")
+
+
+def bucket_fix(cause: BaseException | None) -> str:
+    """What to do when the bucket refuses, by the status of its answer."""
+    match str(cause)[:8]:
+        case "HTTP 401" | "HTTP 403":
+            return "correct uploads.s3_key and uploads.s3_secret, or let the key put, get and delete objects"
+        case "HTTP 404":
+            return "create the bucket, or correct uploads.s3_bucket"
+        case "HTTP 301" | "HTTP 307" | "HTTP 400":
+            return "correct uploads.s3_region and uploads.s3_endpoint"
+    return "nothing usable answers at uploads.s3_endpoint: correct it, or look at the log of the store"
 
 
 async def databases(config: Config) -> list[Finding]:

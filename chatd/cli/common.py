@@ -40,10 +40,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 AlwaysJson = Annotated[bool, typer.Option("--json", help="The output is always JSON.", hidden=True)]
 
 
-def load_or_exit(path: Path | None, *, make: bool = True) -> Loaded:
-    """Load the configuration and its secrets; exit with a message if it is invalid. `make`: see `ensure_secrets`."""
+def load_or_exit(path: Path | None, *, make: bool | None = None) -> Loaded:
+    """Load the configuration and its secrets; exit with a message if it is invalid.
+
+    `make`: see `ensure_secrets`. None: where the data folder exists, so that a command in a wrong folder leaves nothing there.
+    """
     with failures():
         loaded = load(path, os.environ)
+        make = os.path.isdir(loaded.config.data.dir) if make is None else make
         return replace(loaded, config=ensure_secrets(loaded.config, make=make))
 
 

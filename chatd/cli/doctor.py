@@ -60,7 +60,8 @@ def summary(findings: list[Finding]) -> str:
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [*check.source(loaded), *check.settings(config), *disk(Path(config.data.dir)), *check.data(config)]
+    findings = [*check.source(loaded), *check.settings(config), *await check.signing_keys(config)]
+    findings += [*disk(Path(config.data.dir)), *check.data(config)]
     findings.append(await check.files(config))
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]

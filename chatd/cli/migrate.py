@@ -14,7 +14,7 @@ def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
 
       chatd migrate --config /etc/chatd.toml
     """
-    applied = run_async(apply, load_or_exit(config).config)
+    applied = run_async(apply, load_or_exit(config, make=True).config)
     if json:
         print_json({"applied": applied})
     else:

@@ -51,7 +51,7 @@ def serve(
 
       CHATD_GATEWAY__PORT=9000 chatd serve
     """
-    loaded = load_or_exit(config)
+    loaded = load_or_exit(config, make=True)
     settings = loaded.config
     if found := faults(settings):
         raise failed("\n".join(found))

@@ -38,12 +38,14 @@ class Output(io.TextIOWrapper):
 
 
 def guard_streams() -> None:
-    """A stream that was closed before the start is None: what is written to it is dropped."""
+    """A stream that was closed before the start is None: what is written to it is dropped, and nothing is read from it."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
     elif isinstance(sys.stdout, io.TextIOWrapper):
         encoding, by_line = sys.stdout.encoding, sys.stdout.line_buffering
         sys.stdout = Output(sys.stdout.detach(), encoding=encoding, errors="backslashreplace", line_buffering=by_line)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
 

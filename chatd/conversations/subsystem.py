@@ -9,6 +9,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.registry import Guards, Needs
 from chatd.app.subsystem import Subsystem, background
+from chatd.conversations import openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.guards import check_member
 from chatd.conversations.log.writer import open_journal
@@ -64,6 +65,7 @@ CONVERSATIONS = Subsystem(
         *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
     shapes=SHAPES,
+    conditions=openapi.CONDITIONS,
     jobs=(
         Job("scheduled messages", scheduler.send_due, 1),
         Job("disappearing messages", deletion.expire, 2),

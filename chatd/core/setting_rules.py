@@ -80,7 +80,7 @@ def postgres_address(value: str) -> None:
     """What is wrong in it is not said, it may be a piece of the password."""
     try:
         parts = urlsplit(value)
-        readable = parts.scheme in ("postgresql", "postgres") and parts.port != 0
+        readable = parts.scheme in ("postgresql", "postgres") and parts.port != 0 and parts.netloc.count("@") <= 1
     except ValueError:
         # Several hosts: HOST:PORT,HOST:PORT.
         readable = "," in value and value.startswith(("postgresql://", "postgres://"))

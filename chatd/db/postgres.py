@@ -17,6 +17,7 @@ import asyncpg
 import trio
 import trio_asyncio
 
+from chatd.core import setting_rules
 from chatd.core.config import PostgresSection
 from chatd.core.errors import OperatorError, Refused
 from chatd.db.deadline import deadline
@@ -237,6 +238,7 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
 
 async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Connection[Row]":
     try:
+        setting_rules.postgres_address(dsn)
         connection = await asyncpg.connect(dsn, server_settings=server_settings(settings, name), timeout=settings.timeout)
     except ValueError:
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"

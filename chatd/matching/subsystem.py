@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
-from chatd.matching import commands
+from chatd.matching import commands, openapi
 from chatd.matching.metrics import METRICS
 from chatd.matching.service import Matcher
 
@@ -18,4 +18,4 @@ async def open_matching(node: Node) -> AsyncIterator[None]:
         yield
 
 
-MATCHING = Subsystem(name="matching", commands=(commands,), metrics=METRICS, open=open_matching)
+MATCHING = Subsystem(name="matching", commands=(commands,), conditions=openapi.CONDITIONS, metrics=METRICS, open=open_matching)

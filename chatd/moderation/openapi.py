@@ -1,9 +1,12 @@
-"""OpenAPI of the routes of moderation."""
+"""OpenAPI of the routes of moderation, and what types of fields cannot say."""
 
 from typing import Any
 
+from chatd.moderation.ban_commands import AddBan
+from chatd.moderation.commands import CreateReport
 from chatd.moderation.routes import PATH
-from chatd.wire.reference.description import Routes
+from chatd.wire.reference.conditions import given
+from chatd.wire.reference.description import Condition, Routes, Schema
 from chatd.wire.reference.routes import BYTES, UUID, errors
 
 REPORT_FILE_FIELDS = {
@@ -35,3 +38,14 @@ FILE_OF_REPORT: dict[str, Any] = {
     "security": [{"admin": []}],
 }
 ROUTES: Routes = {PATH: {"post": FILE_OF_REPORT}}
+USER_OR_ADDRESS: Schema = {
+    "anyOf": [
+        {**given("user"), "not": given("address")},
+        {
+            **given("address"),
+            "not": {"anyOf": [given("user"), {"required": ["devices"], "properties": {"devices": {"enum": [True]}}}]},
+        },
+    ]
+}
+USER_OR_MESSAGE: Schema = {"anyOf": [given("user"), given("conversation", "message")]}
+CONDITIONS = (Condition(AddBan, USER_OR_ADDRESS), Condition(CreateReport, USER_OR_MESSAGE))

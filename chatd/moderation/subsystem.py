@@ -16,5 +16,6 @@ MODERATION = Subsystem(
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
+    conditions=openapi.CONDITIONS,
     jobs=(Job("old reports", sweep, 3600),),
 )

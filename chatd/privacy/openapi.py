@@ -1,8 +1,9 @@
-"""OpenAPI of the routes of privacy."""
+"""OpenAPI of the routes of privacy, and what types of fields cannot say."""
 
 from typing import Any
 
-from chatd.wire.reference.description import Routes
+from chatd.privacy.commands import EraseMe
+from chatd.wire.reference.description import Condition, Routes
 from chatd.wire.reference.routes import SECURITY, errors
 
 EXPORT: dict[str, Any] = {
@@ -18,3 +19,4 @@ EXPORT: dict[str, Any] = {
     "security": SECURITY,
 }
 ROUTES: Routes = {"/v1/me/export": {"get": EXPORT}}
+CONDITIONS = (Condition(EraseMe, fields={"confirm": {"enum": [True]}}),)

@@ -10,5 +10,6 @@ PRIVACY = Subsystem(
     commands=(commands,),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
+    conditions=openapi.CONDITIONS,
     jobs=(Job("erasure", erase_next, 2),),
 )

@@ -28,6 +28,7 @@ from chatd.db.postgres import Row
 from chatd.search.facets import DAY, SPAN, days, spans
 from chatd.search.query import Query, any_of, places_query, tsquery
 from chatd.search.tokenizer import highlights_in_slices
+from chatd.wire.times import LATEST_MS
 
 SQL = queries.load("search/search")
 # Days of each look; the last one has no end.
@@ -90,11 +91,11 @@ class Search:
         return None
 
     async def _look_up_places(self) -> int:
-        """The time of the newest message in any of the asker's conversations."""
+        """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
         only = list(self._query.conversations) or None
         rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only)
         self._places = [row["id"] for row in rows]
-        return max((row["newest"] for row in rows), default=0)
+        return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
 
     async def _window(self, low: int, times: list[str]) -> bool:
         """Everything from `low` up to the spot; whether the page ends in it."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
 from chatd.cluster.signals import EventSent
-from chatd.search import commands
+from chatd.search import commands, openapi
 from chatd.search.indexer import Indexer
 
 
@@ -20,4 +20,4 @@ async def open_search(node: Node) -> AsyncIterator[None]:
         yield
 
 
-SEARCH = Subsystem(name="search", commands=(commands,), open=open_search)
+SEARCH = Subsystem(name="search", commands=(commands,), conditions=openapi.CONDITIONS, open=open_search)

@@ -11,7 +11,7 @@ import httpx
 import trio
 
 from chatd.core.config import Uploads
-from chatd.core.errors import Refused
+from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
 from chatd.uploads.blobs import BlobMissing, path_of
 from chatd.uploads.sigv4 import Credentials, signed
@@ -89,8 +89,9 @@ class Bucket:
             if answer.status_code in (404, 416) and most:
                 raise BlobMissing
             why = (await first_bytes(answer, 500)).decode("utf8", "replace")
-            self._condition.fail(f"HTTP {answer.status_code}: {why}")
-            raise Refused("unavailable", "the files cannot be used", retry_after=5)
+            cause = OperatorError(f"HTTP {answer.status_code}: {why}")
+            self._condition.fail(str(cause))
+            raise Refused("unavailable", "the files cannot be used", retry_after=5) from cause
         finally:
             with trio.CancelScope(shield=True):
                 await answer.aclose()

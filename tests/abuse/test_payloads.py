@@ -408,3 +408,12 @@ async def test_content_that_cannot_be_read_is_refused_and_the_session_lives_on(d
             assert (answered, answer["t"], answer["code"]) == (number, "error", "bad_request")
         await raw.send(Raw.frame_of(b'[9,{"t":"ping","ts":1}]'))
         assert b'"pong"' in (await raw.frame())[1]
+    async with Raw.session(daemon, "msgpack") as raw:
+        for number, body in enumerate(
+            [b"\xc1", b"\x82\xa1t\xa4ping\xa2ts\xc1", b"\x91" * 5000 + b"\xc1", raw_send("meta", b"\xc1")[2:]], 1
+        ):
+            await raw.send(Raw.frame_of(b"\x92" + bytes([number]) + body, 2))
+            answered, answer = msgspec.msgpack.decode((await raw.frame())[1])
+            assert (answered, answer["t"], answer["code"]) == (number, "error", "bad_request")
+        await raw.send(Raw.frame_of(b"\x92\x09\x82\xa1t\xa4ping\xa2ts\x01", 2))
+        assert b"pong" in (await raw.frame())[1]

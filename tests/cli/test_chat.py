@@ -1,6 +1,7 @@
 """`chatd chat`, as two people at two terminals use it."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -145,6 +146,11 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
         (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
         (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?", 1),
         (tmp_path, ("--http", "127.0.0.1:8081"), "expects a URL such as", 2),
+        *(
+            (tmp_path, ("--http", bad), "URL such as", 2)
+            for bad in ("http://", "http://[::1", "http://a b", "ftp://a", "http://:80", "")
+        ),
+        *((tmp_path, ("--url", bad), "URL such as", 2) for bad in ("ws://", "ws://[", "ws://h:port", "")),
         (tmp_path, ("--url", "http://127.0.0.1:8080"), "expects a URL such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
@@ -152,6 +158,23 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
             command(daemon, *arguments), env=environment, capture_stderr=True, capture_stdout=True, check=False
         )
         assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (code, True, False)
+
+
+async def test_a_socket_that_lets_nobody_in_is_said(daemon: Daemon, tmp_path: Path) -> None:
+    async with terminal(daemon, tmp_path, "--as", "alice", "--url", "ws://127.0.0.1:1/v1/ws") as alice:
+        await alice.sees("ws://127.0.0.1:1/v1/ws does not let us in yet; trying again")
+
+
+async def test_a_closed_standard_input_is_an_empty_one(daemon: Daemon, tmp_path: Path) -> None:
+    line = shlex.join(command(daemon, "--as", "alice")) + " <&-"
+    done = await trio.run_process(
+        ["sh", "-c", line],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path)},
+        capture_stderr=True,
+        capture_stdout=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, b"You are alice" in done.stdout) == (0, b"", True)
 
 
 NAMES = (

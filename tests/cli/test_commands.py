@@ -215,6 +215,12 @@ async def test_a_command_that_finds_no_node_says_so_and_fails(chatd, arguments: 
         json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("command", ["nodes", "bans list", "drain", "users add Ann", "doctor", "secret adopt"])
+def test_a_command_in_a_wrong_folder_leaves_nothing_there(command: str, tmp_path: Path) -> None:
+    done = run_chatd(tuple(command.split()), tmp_path, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+
+
 async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert chatd("match", "export", CHATD_REDIS__PREFIX="nobody").stdout == ""
     ticket = {"id": "1", "tenant": "t", "user": "a", "queue": "q", "since": 0}

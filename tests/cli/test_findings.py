@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
 from chatd.cli.common import operator
 from chatd.cli.finding import Finding
-from chatd.core.config import Config, PostgresSection
+from chatd.core.config import Config, PostgresSection, Tenant
 from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
 from chatd.db import postgres as postgres_module
@@ -32,6 +32,7 @@ from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.forked import run_chatd
+from tests.store.test_blobs import BUCKET, answering, served
 from tests.support import PATIENCE, Daemon, running
 
 __all__ = ["moderator", "own_redis"]
@@ -110,11 +111,77 @@ async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new:
         assert fix in found["postgres.server"].fix, found["postgres.server"]
 
 
-@pytest.mark.parametrize("dsn", ["postgresql://u:p/w@h/x", "http://h", "postgresql://h:port/x"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:p/w@h/x",
+        "http://h",
+        "postgresql://h:port/x",
+        "postgresql://u:p@ss@127.0.0.1/x",
+        "postgresql://u:p:w@h@i/x",
+    ],
+)
 async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
     found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
+    assert "cannot be read" in found["postgres.server"].detail
     assert found["postgres.server"].fix
     assert not found["postgres.server"].ok
+    assert [line for line in check.faults(replace(config, postgres=replace(config.postgres, dsn=dsn))) if "postgres.dsn" in line]
+
+
+# --- keys, ports and buckets ------------------------------------------------------------------------------------------
+
+
+async def test_two_doors_need_two_ports(config: Config) -> None:
+    for one, other in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::"), ("localhost", "localhost")):
+        both = replace(
+            config,
+            gateway=replace(config.gateway, host=one, port=4711),
+            http=replace(config.http, host=other, port=4711),
+        )
+        assert ["4711" in line for line in check.faults(both)] == [True]
+        assert "another port" in (await said(both, "check"))["settings.ports"].fix
+    apart = replace(both, gateway=replace(both.gateway, host="127.0.0.2"), http=replace(both.http, host="127.0.0.1"))
+    assert check.faults(apart) == check.faults(config) == []
+
+
+async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("{}")
+    provider = replace(config.auth, algorithm="RS256", secret="")
+    cases: list[tuple[Config, str, str]] = [
+        (replace(config, auth=provider), "settings.keys", "set auth.jwks"),
+        (replace(config, tenants={"acme": Tenant(algorithm="EdDSA")}), "settings.keys", "set tenants.acme.jwks"),
+        (replace(config, tenants={"A C": Tenant(secret="x" * 32)}), "settings.keys", "rename"),
+        (replace(config, data=replace(config.data, secret="short")), "settings.secret", "chatd init"),
+    ]
+    for changed, code, fix in cases:
+        assert len(check.faults(changed)) == 1
+        for of in ("check", "doctor"):
+            assert fix in (await said(changed, of))[code].fix
+    for jwks in ("/nowhere", str(tmp_path), str(tmp_path / "empty"), "https://127.0.0.1:1/keys", "https://nobody.invalid/keys"):
+        found = (await said(replace(config, auth=replace(provider, jwks=jwks)), "check"))["settings.jwks"]
+        assert (found.ok, "auth.jwks" in found.fix, jwks in found.detail) == (False, True, True), found
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "fix"),
+    [
+        (200, True, ""),
+        (301, False, "s3_region"),
+        (400, False, "s3_region"),
+        (403, False, "s3_key"),
+        (404, False, "create the bucket"),
+        (500, False, "log of the store"),
+        (None, False, "nothing usable answers"),
+    ],
+)
+async def test_a_bucket_that_does_not_take_files(config: Config, status: int | None, ok: bool, fix: str) -> None:
+    async with served(answering(status or 500, b"<Error>why</Error>")) as door:  # type: ignore[arg-type]
+        port = door.port if status else 1
+        uploads = replace(BUCKET, s3_endpoint=f"http://127.0.0.1:{port}")
+        found = (await said(replace(config, uploads=uploads), "check"))["uploads"]
+    assert (found.ok, fix in found.fix) == (ok, True), found
+    assert ok or (f"HTTP {status}" if status else "onnect") in found.detail
 
 
 def test_causes_with_a_fix_of_their_own() -> None:

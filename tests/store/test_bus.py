@@ -157,7 +157,10 @@ async def test_what_is_too_large_to_be_read_in_time_is_skipped(
             command = "XADD", redis.key("bus"), "*", "b", b"x" * 50_000_000
             await trio_asyncio.aio_as_trio(redis._client.execute_command)(*command)
         with trio.fail_after(2 * PATIENCE):
-            while not (redis.unreadable and bus.gaps and bus.well):
+            while not (redis.unreadable and bus.gaps):
                 await trio.sleep(0.01)
-        monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
+            # On a loaded machine nothing else is answered in so short a time either.
+            monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
+            while not bus.well:
+                await trio.sleep(0.01)
         await redis.call("DEL", redis.key("bus"))

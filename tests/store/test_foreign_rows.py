@@ -15,7 +15,7 @@ from chatd.uploads.service import Sweep
 from tests.admins import administered, done
 from tests.features.test_uploads import House
 from tests.files import PDF, fetched, stored
-from tests.store.test_jsonb import MISSHAPEN
+from tests.store.test_jsonb import MISSHAPEN, eventually_found
 from tests.support import Daemon, operator, running
 
 
@@ -38,6 +38,24 @@ async def test_messages_and_earlier_forms_of_another_form_stop_no_report(daemon:
             assert [entry.text for entry in entries] == ["number 0", "number 1", "number 2"]
             assert entries[2].attachments == [link]
             await store.run("delete from reports")
+
+
+async def test_times_that_are_none_spoil_no_search(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        other = (await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"]
+        await alice.send(other, "odd")
+        await alice.send(conversation, "heliotrope")
+        await eventually_found(bob, "heliotrope")
+        await eventually_found(bob, "odd")
+        for time in (-(2**63), -1, 0, 2**53, 10**16, 2**63 - 1):
+            for table in ("search_index", "messages"):
+                await store.run(f"update {table} set created_at = $1 where conversation = $2", time, other)
+            for person in (alice, bob):
+                for fields in ({}, {"limit": 1}, {"after": 1_700_000_000_000}, {"conversation": conversation}):
+                    found = await person.call("message.search", query="heliotrope", **fields)
+                    assert [hit["message"]["text"] for hit in found["items"]] == ["heliotrope"]
+                await person.call("message.search", query="odd")
+                assert (await person.call("message.history", conversation=other))["items"]
 
 
 async def test_the_audit_log_is_read_whatever_other_programs_have_written_to_it(config: Config, store: Postgres) -> None:

@@ -60,56 +60,65 @@ class Documented:
 Rule = One | Within | Deleted | Setting | Documented
 PRIVACY, OPERATIONS, ARCHITECTURE = "docs/privacy.md", "docs/operations.md", "docs/architecture.md"
 RULES: dict[str, tuple[Rule, ...]] = {
-    "address_uploads": (Deleted("uploads.sweep_addresses"), Documented(PRIVACY, "`address_uploads`")),
+    "address_uploads": (Deleted("uploads/uploads.sweep_addresses"), Documented(PRIVACY, "`address_uploads`")),
     "audit_log": (Documented(PRIVACY, "`audit_log`"),),
     "bans": (Documented(PRIVACY, "bans (also of their devices and addresses"),),
-    "blocks": (Within("users"), Deleted("blocking.remove"), Setting("limits.blocks_per_user")),
+    "blocks": (Within("users"), Deleted("conversations/blocking.remove"), Setting("limits.blocks_per_user")),
     "conversations": (Setting("limits.conversations_per_user"),),
     "database_epoch": (One(),),
-    "devices": (Within("users"), Deleted("erasure.forget_access")),
+    "devices": (Within("users"), Deleted("privacy/erasure.forget_access")),
     "erasures": (Within("users"), Documented(PRIVACY, "`erasures`")),
-    "former_members": (Within("conversations"), Within("users"), Deleted("membership.enter")),
+    "former_members": (Within("conversations"), Within("users"), Deleted("conversations/membership.enter")),
     "installation": (One(),),
-    "invites": (Within("conversations"), Deleted("idle_accounts.old_invites")),
-    "join_requests": (Within("conversations"), Within("users"), Deleted("joining.decline")),
-    "logins": (Within("users"), Deleted("auth.sweep_logins"), Deleted("auth.bound_logins"), Setting("limits.logins_per_user")),
+    "invites": (Within("conversations"), Deleted("accounts/idle_accounts.old_invites")),
+    "join_requests": (Within("conversations"), Within("users"), Deleted("conversations/joining.decline")),
+    "logins": (
+        Within("users"),
+        Deleted("accounts/auth.sweep_logins"),
+        Deleted("accounts/auth.bound_logins"),
+        Setting("limits.logins_per_user"),
+    ),
     "maintenance": (One(),),
-    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("erasure.forget_marks")),
+    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("privacy/erasure.forget_marks")),
     "match_members": (Within("matches"),),
     "matches": (Within("conversations"),),
     "members": (Within("conversations"), Setting("limits.members"), Setting("limits.conversations_per_user")),
-    "mentions": (Within("messages"), Deleted("tombstones.bury")),
-    "message_edits": (Within("messages"), Deleted("tombstones.bury"), Setting("messages.edits")),
+    "mentions": (Within("messages"), Deleted("conversations/tombstones.bury")),
+    "message_edits": (Within("messages"), Deleted("conversations/tombstones.bury"), Setting("messages.edits")),
     "messages": (Within("conversations"), Setting("retention.days"), Documented(PRIVACY, "It is not removed as a row")),
-    "reactions": (Within("messages"), Setting("messages.reactions"), Deleted("tombstones.bury")),
-    "refresh_tokens": (Within("logins"), Deleted("auth.sweep_refresh_tokens")),
+    "reactions": (Within("messages"), Setting("messages.reactions"), Deleted("conversations/tombstones.bury")),
+    "refresh_tokens": (Within("logins"), Deleted("accounts/auth.sweep_refresh_tokens")),
     "report_uploads": (Within("reports"),),
-    "reports": (Deleted("reports.sweep"), Setting("moderation.keep_reports")),
-    "revoked_tokens": (Deleted("auth.sweep_revoked_tokens"),),
+    "reports": (Deleted("moderation/reports.sweep"), Setting("moderation.keep_reports")),
+    "revoked_tokens": (Deleted("accounts/auth.sweep_revoked_tokens"),),
     "rounds": (Documented(ARCHITECTURE, "`rounds` has a row for each job"),),
-    "scheduled_messages": (Within("users"), Deleted("due.done"), Setting("messages.scheduled_per_user")),
+    "scheduled_messages": (Within("users"), Deleted("conversations/due.done"), Setting("messages.scheduled_per_user")),
     "scheduled_uploads": (Within("scheduled_messages"),),
     "schema_migrations": (Documented(ARCHITECTURE, "`schema_migrations` one for each migration"),),
-    "search_index": (Deleted("search_index.remove"), Documented(ARCHITECTURE, "`search_index` at most one for each message")),
+    "search_index": (
+        Deleted("search/search_index.remove"),
+        Documented(ARCHITECTURE, "`search_index` at most one for each message"),
+    ),
     "search_positions": (Within("conversations"),),
     "search_round": (One(),),
     "strikes": (Within("users"), Documented(PRIVACY, "strikes, the audit log")),
     "tenants": (Documented(ARCHITECTURE, "`tenants` one for each tenant of the configuration"),),
-    "tickets": (Deleted("auth.sweep_tickets"),),
-    "upload_uses": (Within("uploads"), Within("conversations"), Deleted("tombstones.bury")),
-    "uploads": (Within("users"), Setting("uploads.user_quota_bytes"), Deleted("uploads.forget_removed")),
+    "tickets": (Deleted("accounts/auth.sweep_tickets"),),
+    "upload_uses": (Within("uploads"), Within("conversations"), Deleted("conversations/tombstones.bury")),
+    "uploads": (Within("users"), Setting("uploads.user_quota_bytes"), Deleted("uploads/uploads.forget_removed")),
     "user_settings": (Within("users"),),
-    "users": (Deleted("idle_accounts.remove"), Setting("retention.anonymous_days")),
-    "withheld_messages": (Deleted("reports.purge_messages"), Setting("moderation.keep_removed")),
-    "withheld_uploads": (Deleted("reports.purge_uploads"), Setting("moderation.keep_removed")),
+    "users": (Deleted("accounts/idle_accounts.remove"), Setting("retention.anonymous_days")),
+    "withheld_messages": (Deleted("moderation/reports.purge_messages"), Setting("moderation.keep_removed")),
+    "withheld_uploads": (Deleted("moderation/reports.purge_uploads"), Setting("moderation.keep_removed")),
     "write_probes": (Documented(ARCHITECTURE, "`write_probes` one for the servers and one for `chatd doctor`"),),
 }
 
 
 def deletes(statement: str, table: str) -> bool:
     """Whether the statement deletes from the table, and some module runs it."""
-    file, name = statement.split(".")
-    sql = queries.load(file).statements[name]
+    path, name = statement.split(".")
+    sql = queries.load(path).statements[name]
+    file = path.rpartition("/")[2]
     runs = re.compile(rf"\bSQL\.{name}\b|\b{file}\b.*\b{name}\b")
     return f"delete from {table}" in sql and any(runs.search(path.read_text()) for path in (ROOT / "chatd").rglob("*.py"))
 

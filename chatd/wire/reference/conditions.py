@@ -1,6 +1,6 @@
-"""What a command needs that the types of its fields cannot say, as parts of JSON Schema, by tag.
+"""What types of fields cannot say, as parts of JSON Schema. Subsystems declare it for their commands, see `Subsystem.conditions`.
 
-`components` puts them into the schema of the command, `openapi` into that of the request body. Texts have no NUL and integers fit
+`components` puts it into the schema of the command, `openapi` into that of the request body. Texts have no NUL and integers fit
 64 bits (see `free_form`), which `bounded` adds to every field that says nothing itself.
 """
 
@@ -11,30 +11,17 @@ from msgspec import Struct, structs
 from chatd.core.ids import PYTHON_END, UUID_PATTERN
 from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.wire.base import MAX_BIGINT
+from chatd.wire.reference.description import Condition, Schema
 from chatd.wire.texts import TextKind, text_fields
 
 NO_NUL = "^[^\\u0000]*$"
 UUID = UUID_PATTERN.removeprefix("^").removesuffix(PYTHON_END)
-Schema = dict[str, Any]
 
 
 def given(*names: str) -> Schema:
     """These fields are there, and not null."""
     return {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
 
-
-SCALAR: Schema = {
-    "anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "maxLength": 64, "pattern": VISIBLE_PATTERN}]
-}
-LIMITS: Schema = {
-    "type": "object",
-    "properties": {"min": {"type": "number"}, "max": {"type": "number"}},
-    "additionalProperties": False,
-}
-CONDITION: Schema = {"anyOf": [*SCALAR["anyOf"], {"type": "array", "items": SCALAR, "maxItems": 20}, LIMITS]}
-
-ATTRIBUTES: Schema = {"propertyNames": {"minLength": 1, "maxLength": 32, "pattern": VISIBLE_PATTERN}}
-ACCEPTS: Schema = {**ATTRIBUTES, "additionalProperties": CONDITION}
 
 # What a map without a form of its own may hold.
 JSON = "Json"
@@ -55,79 +42,25 @@ JSON_VALUE: Schema = {
 
 # Texts that take a form, of which something has to be left. See `chatd.app.command_texts`.
 FORMED = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.LOOKUP)
-# At least one field has to be given.
-CHANGES = ("conversation.edit", "conversation.settings")
-# One of these has to hold.
-ONE_OF: dict[str, list[Schema]] = {
-    "message.send": [
-        {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
-        {"required": ["attachments"], "properties": {"attachments": {"minItems": 1}}},
-    ],
-    "conversation.join": [
-        {**given("conversation"), "not": given("secret")},
-        {**given("secret"), "not": given("conversation")},
-    ],
-    "admin.ban": [
-        {**given("user"), "not": given("address")},
-        {
-            **given("address"),
-            "not": {"anyOf": [given("user"), {"required": ["devices"], "properties": {"devices": {"enum": [True]}}}]},
-        },
-    ],
-    "match.find": [
-        {
-            "properties": {
-                "accept": {"properties": dict.fromkeys(("must", "should", "must_not"), ACCEPTS)},
-                "attributes": ATTRIBUTES,
-            }
-        }
-    ],
-    "report.create": [given("user"), given("conversation", "message")],
-}
-# The same for parts of commands, by the name of the struct.
-PARTS: dict[str, Schema] = {
-    "AttachmentInput": {
-        "anyOf": [
-            {
-                **given("upload"),
-                "not": {"anyOf": [given("url"), {"required": ["type"], "properties": {"type": {"const": "link"}}}]},
-            },
-            {
-                "required": ["url"],
-                "properties": {
-                    "url": {"type": "string", "pattern": "^https?://[A-Za-z0-9.-]+"},
-                    "type": {"enum": ["link", None]},
-                },
-                "not": given("upload"),
-            },
-        ]
-    }
-}
-# Patterns of cursors: each list has its own, and clients take them as they are.
-FIELDS: dict[str, Schema] = {
-    "conversation.list.cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}$"},
-    "message.search.cursor": {"pattern": rf"^[0-9]{{1,16}}\.{UUID}\.[0-9]{{1,18}}\.[0-9a-f]{{32}}$"},
-    "message.starred.cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}\.[0-9]{{1,18}}$"},
-    "session.sync.cursor": {"pattern": rf"^[0-9.]{{1,40}}:(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{0,18}}):{UUID}$"},
-    "me.erase.confirm": {"enum": [True]},
-}
 
 
-def condition_of(kind: type[Struct]) -> Schema:
-    """What is added to the schema of this command."""
-    tag = str(kind.__struct_config__.tag)
-    if tag in CHANGES:
-        return {"anyOf": [given(field.encode_name) for field in structs.fields(kind) if not field.required]}
-    return {"anyOf": ONE_OF[tag]} if tag in ONE_OF else {}
+def changes(kind: type[Struct]) -> Schema:
+    """At least one of the optional fields is given."""
+    return {"anyOf": [given(field.encode_name) for field in structs.fields(kind) if not field.required]}
+
+
+def add_condition(schemas: dict[str, Schema], condition: Condition) -> None:
+    """To the schema of its type, where that is among them."""
+    schema = schemas.get(condition.kind.__name__)
+    if schema is not None:
+        schema["properties"] |= {name: with_part(schema["properties"][name], part) for name, part in condition.fields.items()}
+        schema.update(condition.schema)
 
 
 def narrowed(kind: type[Struct], properties: dict[str, Schema]) -> dict[str, Schema]:
-    """The fields of a command, with all that is known of them."""
-    tag, formed = kind.__struct_config__.tag, {name for name, text in text_fields(kind) if text in FORMED}
-    return {
-        name: bounded(with_part(visible(schema) if name in formed else schema, FIELDS.get(f"{tag}.{name}", {})))
-        for name, schema in properties.items()
-    }
+    """The fields of a command, with what is known of all texts and numbers."""
+    formed = {name for name, text in text_fields(kind) if text in FORMED}
+    return {name: bounded(visible(schema) if name in formed else schema) for name, schema in properties.items()}
 
 
 def visible(schema: Any) -> Any:

@@ -40,6 +40,17 @@ class Shape(NamedTuple):
     shape: type[Struct]
 
 
+Schema = dict[str, Any]
+
+
+class Condition(NamedTuple):
+    """What the types of the fields of `kind` cannot say, as JSON Schema: of the whole, and of fields by their names."""
+
+    kind: type[Struct]
+    schema: Schema = {}  # noqa: RUF012
+    fields: Mapping[str, Schema] = {}
+
+
 # OpenAPI operations by path and method, of routes that are no commands.
 Routes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Events = Mapping[str, type[Event]]
@@ -54,3 +65,4 @@ class Description:
     routes: Routes = field(default_factory=dict)
     results: tuple[type[Result], ...] = ()
     shapes: tuple[Shape, ...] = ()
+    conditions: tuple[Condition, ...] = ()

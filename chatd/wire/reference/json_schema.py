@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, structs
 from chatd.core.errors import REFUSALS
 from chatd.core.ids import PYTHON_END
 from chatd.wire.base import Error, Event, Result
-from chatd.wire.reference.conditions import PARTS, bounded, condition_of, narrowed
+from chatd.wire.reference.conditions import add_condition, bounded, narrowed
 from chatd.wire.reference.description import Declared, Description, Events
 
 # The fields in the path of a route, and the methods that have the others in the query.
@@ -46,13 +46,14 @@ def components(described: Description, template: str, *more: type[Result]) -> Sc
     for kind in told:
         schemas[kind.__name__]["required"] = always_sent(kind)
     shapes = {shape.__name__ for *_, shape in described.shapes}
+    for condition in described.conditions:
+        add_condition(schemas, condition)
     for row in rows:
         schema = schemas[row.command.__name__]
         schema["properties"] = narrowed(row.command, schema["properties"])
-        schema.update(condition_of(row.command))
     for name, schema in schemas.items():
         if schema.get("additionalProperties") is False and name not in shapes:
-            schemas[name] = {**bounded(schema), **PARTS.get(name, {})}
+            schemas[name] = bounded(schema)
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
         schema["properties"] = portable(schema["properties"])

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 from chatd.core.errors import REFUSALS
-from chatd.wire.reference.conditions import JSON, JSON_VALUE, condition_of, free_form
-from chatd.wire.reference.description import Declared, Description
+from chatd.wire.reference.conditions import JSON, JSON_VALUE, free_form
+from chatd.wire.reference.description import Declared, Description, Schema
 from chatd.wire.reference.json_schema import (
     FIELD,
     WITH_QUERY,
@@ -51,13 +51,14 @@ def operations(described: Description) -> tuple[dict[str, Any], dict[str, Any]]:
     schemas = components(replace(described, rows=rows, events={}), "#/components/schemas/{name}", *described.results)
     schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
     paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in described.routes.items()}
+    conditions = {condition.kind: condition.schema for condition in described.conditions}
     for row in rows:
         method, path = row.http.split(" ")
-        paths.setdefault(path, {})[method.lower()] = operation(row, schemas)
+        paths.setdefault(path, {})[method.lower()] = operation(row, schemas, conditions.get(row.command, {}))
     return dict(sorted(paths.items())), dict(sorted(schemas.items()))
 
 
-def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
+def operation(row: Declared, schemas: Schemas, condition: Schema) -> dict[str, Any]:
     method, path = row.http.split(" ")
     fields = {name: value for name, value in schemas[row.command.__name__]["properties"].items() if name != "t"}
     required = schemas[row.command.__name__].get("required", [])
@@ -76,7 +77,7 @@ def operation(row: Declared, schemas: Schemas) -> dict[str, Any]:
     if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
     elif rest:
-        described["requestBody"] = body(rest, [name for name in required if name in rest], condition_of(row.command))
+        described["requestBody"] = body(rest, [name for name in required if name in rest], condition)
     return described
 
 
@@ -84,7 +85,7 @@ def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, A
     return {"name": name, "in": where, "required": required, "schema": schema}
 
 
-def body(fields: dict[str, Any], required: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+def body(fields: dict[str, Any], required: list[str], condition: Schema) -> dict[str, Any]:
     schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False, **condition}
     return {"required": bool(required or condition), "content": {"application/json": {"schema": schema}}}
 
