@@ -82,7 +82,7 @@ class Hub:
 
     def _oldest_arrival(self) -> float:
         """Since when conversations are being looked up for a session that is not here yet; infinity when for none."""
-        return min((arrival.began for arrival in self._arrivals), default=inf)
+        return min((arrival.began for arrival in self._arrivals), default=inf) if self._arrivals else inf
 
     async def enter_most(self, session: Session, arrival: Arrival) -> None:
         """Enter the session into its conversations before `attach`, some in each turn of the loop; `attach` enters the rest.
