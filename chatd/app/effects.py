@@ -5,6 +5,7 @@ There is one road for each: `deliver` in this file. A handler never writes to a 
 
 from collections.abc import Callable, Sequence
 
+import trio
 from msgspec import Struct
 
 from chatd.app.context import Ctx
@@ -12,6 +13,9 @@ from chatd.app.encoding import with_encoded_items
 from chatd.cluster.control_messages import Hushed, Joined, Recount
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
+
+# About a millisecond, with events for a few sessions each.
+EFFECTS_PER_TURN = 20
 
 
 class Reply(Struct, frozen=True):
@@ -84,9 +88,11 @@ Effects = Sequence[Effect]
 
 
 async def deliver(ctx: Ctx, effects: Effects) -> None:
-    """Carry out the effects in their order."""
+    """Carry out the effects in their order. Of many, other tasks run in between."""
     cluster, tenant = ctx.node.cluster, ctx.tenant
-    for effect in effects:
+    for turn, effect in enumerate(effects):
+        if turn and turn % EFFECTS_PER_TURN == 0:
+            await trio.lowlevel.cancel_shielded_checkpoint()
         match effect:
             case Reply(result):
                 ctx.answer(await with_encoded_items(result, ctx.encode))

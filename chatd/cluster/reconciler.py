@@ -119,7 +119,7 @@ class Reconciler:
         self._later_horizons.clear()
         self._doubtful.clear()
         await self.begin()
-        self._hub.start_over()
+        await self._hub.start_over()
 
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""

@@ -12,6 +12,7 @@ import trio
 
 from chatd.core.clock import now_ms
 from chatd.core.signals import Signals
+from chatd.core.turns import each_in_turns
 from chatd.matching.aliases.alias_store import Hidden, Veils
 from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.message_trace import Traces
@@ -81,7 +82,7 @@ class Hub:
 
     def _oldest_arrival(self) -> float:
         """Since when conversations are being looked up for a session that is not here yet; infinity when for none."""
-        return min((arrival.began for arrival in self._arrivals), default=inf)
+        return min((arrival.began for arrival in self._arrivals), default=inf) if self._arrivals else inf
 
     async def enter_most(self, session: Session, arrival: Arrival) -> None:
         """Enter the session into its conversations before `attach`, some in each turn of the loop; `attach` enters the rest.
@@ -359,8 +360,11 @@ class Hub:
             if credential in (None, credential_of(session)):
                 self._close(session, close, revocation)
 
-    def start_over(self) -> None:
-        """Close all sessions: they come back with their cursors. Nothing is told by the numbers that were known."""
+    async def start_over(self) -> None:
+        """Close all sessions, some in each turn of the event loop: they come back with their cursors.
+
+        Nothing is told by the numbers that were known.
+        """
         self._audiences.clear()
         self.waiting.clear()
         self._passed = Passed(self._oldest_arrival)
@@ -369,7 +373,7 @@ class Hub:
             arrival.places.clear()
             arrival.entered = 0
             arrival.closes.append(("going_away", None, Revocation(0)))
-        for session in tuple(self.sessions.values()):
+        async for session in each_in_turns(tuple(self.sessions.values())):
             session.close_soon("going_away", f"retry_in_ms={COME_BACK_MS}")
 
     def close_these(self, sessions: Iterable[Session], close: str, *, at: int) -> None:

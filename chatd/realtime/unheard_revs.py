@@ -5,6 +5,7 @@ still on its way. Then they have missed something, and are told so.
 """
 
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 # Conversations that are remembered, the last ones; more where sessions begin that may need them. How many more until it is looked
@@ -33,7 +34,8 @@ class Passed:
             if self._revs[oldest][1] >= needed_since:
                 break
             del self._revs[oldest]
-        self._trimmed_above = len(self._revs) + SLACK if len(self._revs) > MOST else MOST
+        # While sessions begin, the oldest of them is looked for now and then only.
+        self._trimmed_above = MOST if needed_since == inf else len(self._revs) + SLACK
 
     def rev(self, key: Key) -> int:
         """0 when nothing passed that is remembered."""

@@ -10,7 +10,7 @@ import trio
 from msgspec import inspect
 from msgspec.structs import replace
 
-from chatd.core.config import Config
+from chatd.core.config import Config, Filters
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
@@ -70,18 +70,18 @@ async def answered(raw: Raw, frame_id: int) -> str:
             first, payload = await raw.frame()
         except EOFError:
             return ""
-        if first == 0x81:
-            answered_id, body = msgspec.json.decode(payload)
+        if first in (0x81, 0x82):
+            answered_id, body = (msgspec.json if first == 0x81 else msgspec.msgpack).decode(payload)
             if answered_id == frame_id:
                 return str(body.get("code", body["t"]))
 
 
-async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int) -> float:
+async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int, opcode: int = 1) -> float:
     """The longest step while it is answered. Once in time is in time: the first one may fill caches that stay."""
     worst = float("inf")
     for _ in range(3):
         probe.reset()
-        await raw.send(frame(payload))
+        await raw.send(frame(payload, opcode))
         await answered(raw, frame_id)
         worst = min(worst, probe.worst_s)
         if worst < LIMIT_S:
@@ -89,16 +89,24 @@ async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int) -> float
     return worst
 
 
+FILTERS = Filters(
+    words=[f"badword{number}" for number in range(1000)], links="listed", link_hosts=["good.com"], links_denied=["evil.test"]
+)
+OPCODES = {"json": 1, "msgpack": 2}
+
+
 @pytest.mark.usefixtures("no_collections")
-async def test_no_command_holds_the_loop(config: Config) -> None:
-    async with running(config) as daemon, daemon.person() as bob:
+@pytest.mark.parametrize(("codec", "filters"), [("json", Filters()), ("msgpack", FILTERS)], ids=["json", "msgpack, filters on"])
+async def test_no_command_holds_the_loop(config: Config, codec: str, filters: Filters) -> None:
+    encode = (msgspec.json if codec == "json" else msgspec.msgpack).encode
+    async with running(replace(config, filters=filters)) as daemon, daemon.person() as bob:
         slow = []
         for kind in COMMANDS:
-            async with Raw.session(daemon) as raw:
+            async with Raw.session(daemon, codec) as raw:
                 with probed() as probe:
                     for body in worst_bodies(kind):
-                        text = msgspec.json.encode([7, body]).replace(NOBODY.encode(), bob.user.encode())
-                        took = await lag_of(probe, raw, text, 7)
+                        text = encode([7, body]).replace(NOBODY.encode(), bob.user.encode())
+                        took = await lag_of(probe, raw, text, 7, OPCODES[codec])
                         if took >= LIMIT_S:
                             slow.append((tag_of(kind), took, probe.task, text[:200]))
         assert slow == []

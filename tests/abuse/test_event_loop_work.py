@@ -1,0 +1,112 @@
+"""A6 of issue 9: what the server does by itself, or once in a while, does not hold the event loop either."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from chatd.accounts import jwks
+from chatd.accounts.keys import Keyring
+from chatd.core.config import Auth, Config
+from chatd.core.errors import Refused
+from chatd.core.health import Condition
+from chatd.db.postgres import Postgres
+from chatd.realtime.hub import Hub
+from tests.abuse.lag import probed
+from tests.abuse.test_event_loop import LIMIT_S, no_collections
+from tests.features.test_erasing import done, settled
+from tests.node.test_hub import Session, attach
+from tests.support import running
+
+__all__ = ["no_collections", "settled"]
+MANY_KEYS, MANY_SESSIONS, MANY_MESSAGES = 1_000, 5_000, 3_000
+MESSAGES = """
+insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, attachments, created_at)
+select 'default', $1::uuid, $3 + n, $4 + n, gen_random_uuid(), $2::uuid, 'many-' || n, repeat('word ', 200), '[]', 1
+from generate_series(1, $5::int) as n
+"""
+
+
+def key_set(count: int) -> bytes:
+    """EC keys, the smallest that can be, so that as many as possible fit."""
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
+
+    def part(number: int) -> str:
+        return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+
+    keys = []
+    for number in range(1, count + 1):
+        point = derive_private_key(number, SECP256R1()).public_key().public_numbers()
+        keys.append({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": str(number), "x": part(point.x), "y": part(point.y)})
+    return json.dumps({"keys": keys}).encode()
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_bytes(key_set(MANY_KEYS))
+    keyring = Keyring(Config(auth=Auth(algorithm="ES256", jwks=str(path))))
+    with probed(tests=True) as probe:
+        await jwks.refresh(keyring, {"default": Condition("signing keys")})
+        assert probe.worst_s < LIMIT_S, probe.task
+    assert len(keyring.tenants["default"].keys) == MANY_KEYS
+
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    heads = [{"alg": "ES256", "kid": "7"}, {"alg": "ES256", "kid": "x" * 2000}, {"alg": "none"}]
+    bodies = [{"sub": "x" * 2000}, {"sub": "x", "a": [0] * 800}, {}]
+    tokens = [f"{part(head)}.{part(body)}.{'A' * 86}" for head in heads for body in bodies]
+    for token in [*tokens, "a" * 100_000, ".." * 4000]:
+        assert min([await lag_of_refusal(keyring, token) for _ in range(3)]) < LIMIT_S, token[:80]
+
+
+async def lag_of_refusal(keyring: Keyring, token: str) -> float:
+    """The step in which the token is refused."""
+    await trio.lowlevel.checkpoint()
+    with probed(tests=True) as probe:
+        with pytest.raises(Refused):
+            keyring.verify(token, 0)
+        await trio.lowlevel.checkpoint()
+        return probe.worst_s
+
+
+class Slow(Session):
+    """Closing costs about as much as the close of a connection."""
+
+    def close_soon(self, close: str, reason: str = "") -> None:
+        super().close_soon(close, reason)
+        for _ in range(20):
+            trio.CancelScope().cancel()
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_starting_over_with_many_sessions_does_not() -> None:
+    hub = Hub()
+    sessions = [Slow(str(number), f"u{number}") for number in range(MANY_SESSIONS)]
+    for session in sessions:
+        attach(hub, session)
+    await trio.lowlevel.checkpoint()
+    with probed(tests=True) as probe:
+        await hub.start_over()
+        await trio.lowlevel.checkpoint()
+        assert probe.worst_s < LIMIT_S, probe.task
+    assert all(session.closed for session in sessions)
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_erasing_somebody_who_wrote_much_does_not(config: Config, store: Postgres) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+        last = await alice.send(conversation)
+        many = (conversation, alice.user, last["seq"], last["rev"], MANY_MESSAGES)
+        await store.run(MESSAGES, *many)
+        counts = "update conversations set seq = seq + $2, rev = rev + $2 where id = $1"
+        await store.run(counts, conversation, MANY_MESSAGES)
+        with probed() as probe:
+            await alice.call("me.erase", confirm=True)
+            await done(store, alice.user)
+            assert probe.worst_s < LIMIT_S, (probe.worst_s, probe.task)
+        assert await bob.is_served()
