@@ -193,7 +193,7 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
 UNGUARDED = {
     "chatd/daemon.py": {"listener.run", "end_with", "hurry"},
     "chatd/core/health.py": {"keep", "_recover_after"},
-    "chatd/cli/chat.py": {"self._show_events"},
+    "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"end_with", "self._hurry"},
     "chatd/gateway/listener.py": {"self._guarded"},
