@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 # Characters of a text that are handled in one slice.
-SLICE_CHARS = 1024
+SLICE_CHARS = 768
 Result = TypeVar("Result")
 Sliced = Generator[None, None, Result]
 

@@ -190,9 +190,12 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
     monkeypatch.setattr(mirror_module, "MAX_STREAM_BYTES", limit)
     large = Queued(Ticket("t", "default", "u", "q", 1, (), {"x": "x" * 50_000}))
     async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
-        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, [large, queued(100)]))
+        waiting = [large, queued(100)]
+        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, list(waiting)))
         nursery.start_soon(mirror.run)
         for number in range(80):
+            if number == 79:
+                waiting.append(queued(5))
             mirror.note(large if number < 79 else queued(5), 3)
             await trio.sleep(0.002)
         with trio.fail_after(PATIENCE):
