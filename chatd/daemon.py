@@ -112,7 +112,7 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health, pack
         cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages)
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            services.add(Maintenance(db, hub, cluster))
+            await services.add(Maintenance(db, hub, cluster)).look()
             services.add(UserLimits.of_commands(config.limits))
             services.add(Meters())
             services.add(Guards())
@@ -140,7 +140,6 @@ async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncI
         start = await stack.enter_async_context(background(node))
         for job in (job for subsystem in subsystems for job in subsystem.jobs):
             start(job.name, run_job, node, job)
-        await node.get(Maintenance).look()
         yield
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -39,6 +40,14 @@ LONGER = {"chatd/client/types.py"}
 def test_rooms_import_only_from_the_rooms_below() -> None:
     done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    height = {name.strip(): -at for at, layer in enumerate(layers) for name in layer.split("|")}
+    heights = [height[f"chatd.{subsystem.name}"] for subsystem in SUBSYSTEMS]
+    assert heights == sorted(heights)
 
 
 def parsed(text: str) -> ast.Module:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
+from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
 from chatd.matching import commands, openapi
 from chatd.matching.metrics import METRICS
@@ -13,6 +14,8 @@ from chatd.matching.service import Matcher
 @asynccontextmanager
 async def open_matching(node: Node) -> AsyncIterator[None]:
     matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
+    # Before it runs: a node that starts during maintenance pairs nobody.
+    matcher.pool.pause(node.get(Maintenance).enabled)
     async with background(node) as start:
         start("matcher", matcher.run, node.health)
         yield

@@ -9,6 +9,7 @@ from chatd.cluster import control_messages
 from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.stream_entries import announce
 from chatd.core.config import Config
+from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching.service import Matcher
@@ -53,6 +54,23 @@ async def test_a_node_that_starts_under_maintenance_knows_it(config: Config, mod
     async with nodes(config, 1) as (one,), one.person() as ann:
         assert ann.hello["maintenance"] is True
         assert (await ann.refused("match.find")).code == "maintenance"
+
+
+async def test_a_node_that_starts_under_maintenance_pairs_nobody(
+    config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool is paused before it runs, and not when the node looks the first time."""
+    paused, run = list[bool](), Matcher.run
+
+    async def noted(self: Matcher, health: Health | None = None) -> None:
+        paused.append(self.pool._paused)
+        await run(self, health)
+
+    monkeypatch.setattr(Matcher, "run", noted)
+    for enabled in (True, False):
+        await change(moderator, operator(), enabled, "", None)
+        async with nodes(config, 1):
+            assert paused.pop() is enabled
 
 
 async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> None:

@@ -24,13 +24,7 @@ from tests.wire.strategies import BIGINT, TEXT
 LARGE = [1e15, 1e16, 1e17, 2.0**53, 2.0**63, -(2.0**64), 1e20, -1e20, 1e22, 1e300, 1.7976931348623157e308, 123456789012345680.0]
 SMALL = [1.0, 0.0, -0.0, 0.1, 1e-5, 1e-7, 5e-324]
 FLOATS = st.sampled_from(LARGE + SMALL)
-# jsonb has one zero: -0.0 comes back as 0.0, which is equal.
-NUMBERS = (
-    FLOATS
-    | st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
-    | BIGINT
-    | st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)])
-)
+NUMBERS = FLOATS | st.floats(allow_nan=False, allow_infinity=False) | BIGINT | st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)])
 SCALARS = NUMBERS | st.none() | st.booleans() | st.text(TEXT, max_size=8) | st.sampled_from(["1e20", '"', "\\u0000", "9" * 30])
 VALUES = st.recursive(
     SCALARS,
@@ -95,7 +89,7 @@ def test_every_free_form_field_is_known_here() -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(VALUES, min_size=1, max_size=8))
 def check_database(db: Postgres, values: list[Any]) -> None:
-    wanted = [canonical(value) for value in values]
+    wanted = canonical(values)
     query = "select $1::jsonb as by_codec, $2::text::jsonb as by_text, jsonb_agg(v) as built from jsonb_array_elements($1) as v"
     row = trio.from_thread.run(db.one, query, wanted, to_jsonb(wanted))
     for name in ("by_codec", "by_text", "built"):
