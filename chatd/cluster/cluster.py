@@ -41,7 +41,6 @@ class Cluster:
         self.hub = hub
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
-        self._db = db
         self._clock = clock
         self._sought: dict[tuple[str, str], set[trio.Event]] = {}
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
