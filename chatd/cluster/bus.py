@@ -48,6 +48,8 @@ BEAT = 1.0
 LEASE = 10
 # Seconds without an entry of a node (this one or another) after which some of its entries may be missing.
 SILENCE = 3.0
+# Seconds after an outage in which silence says nothing of another node.
+SETTLE = 2 * SILENCE
 MOST_WAITING = 50_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 MOST_IN_ENTRY = 2_000
@@ -86,7 +88,7 @@ class Bus:
         self._failed_reads = 0
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, float] = {}
-        self._own_seen_at = trio.current_time()
+        self._own_seen_at = self._well_since = trio.current_time()
         self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES, MAX_AGE_S)
 
     # --- out ------------------------------------------------------------------------------------------------------------
@@ -100,6 +102,11 @@ class Bus:
     def well(self) -> bool:
         """Whether this node's own entries, one each second at least, come back to it."""
         return trio.current_time() - self._own_seen_at < SILENCE
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a node that is silent is gone: after an outage of Redis the others have as long again to be back."""
+        return self.well and (trio.current_time() - self._well_since >= SETTLE or not self.silent())
 
     def peers(self, within: float = LEASE) -> list[str]:
         """The other nodes that have been heard of in the last seconds."""
@@ -264,6 +271,8 @@ class Bus:
 
     def _note_heard(self, node: str) -> None:
         if node == self.name:
+            if not self.well:
+                self._well_since = trio.current_time()
             self._own_seen_at = trio.current_time()
         else:
             self._seen[node] = trio.current_time()

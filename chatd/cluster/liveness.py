@@ -38,12 +38,13 @@ class RollCall:
     async def missing(self, users: Sequence[User]) -> list[User]:
         """Those who are connected nowhere.
 
-        Raises Refused: `unavailable` when the bus is away, or a node that is there has not answered: nobody knows then.
+        Raises Refused: `unavailable` when a node has not answered, and when the bus is away or was a moment ago: a node that is
+        silent may still be there then.
         """
         call = Call(set(self._cluster.peers(SILENCE)), {user for user in users if not self._hub.sessions_of(*user)})
         if call.users and call.nodes:
             await self._ask(call)
-        if call.users and (call.nodes or not self._cluster.well):
+        if call.users and (call.nodes or not self._cluster.bus.is_settled):
             raise Refused("unavailable", "not every node has answered")
         return [user for user in users if user in call.users]
 

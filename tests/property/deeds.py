@@ -35,6 +35,8 @@ class World:
     sent: list[Command] = field(default_factory=list)
     deeds: "dict[Deed, int]" = field(default_factory=lambda: DEEDS)
     numbers: Any = field(default_factory=lambda: count(1))
+    # Whom each user has tried to block.
+    blocked: dict[str, list[str]] = field(default_factory=dict)
 
     def user(self) -> str:
         return NOBODY if self.rng.random() < 0.03 else self.rng.choice(self.users)
@@ -201,7 +203,12 @@ def decide(world: World, device: Device) -> Command:
 
 
 def block(world: World, device: Device) -> Command:
-    return world.rng.choice(["user.block", "user.unblock", "user.unblock"]), {"user": world.user()}
+    """Mostly a block that exists is taken back."""
+    blocked = world.blocked.setdefault(device.account.user, [])
+    if world.rng.random() < 0.67:
+        return "user.unblock", {"user": blocked.pop() if blocked and world.rng.random() < 0.8 else world.user()}
+    blocked.append(user := world.user())
+    return "user.block", {"user": user}
 
 
 def settle(world: World, device: Device) -> Command:

@@ -1,0 +1,47 @@
+"""Whether users are connected nowhere, asked of all nodes."""
+
+from itertools import count
+
+import pytest
+import trio
+
+from chatd.cluster.bus import SETTLE, Bus
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.liveness import RollCall
+from chatd.core.clock import now_ms
+from chatd.core.config import RedisSection
+from chatd.core.errors import Refused
+from chatd.db.postgres import Postgres
+from chatd.db.redis import open_redis
+from chatd.realtime.hub import Hub
+from tests.conftest import Servers
+from tests.support import eventually
+
+NUMBERS = count()
+ANN = ("default", "ann")
+
+
+async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: Postgres) -> None:
+    """After an outage of Redis this node reads its own entries again before it reads those of the others."""
+    async with (
+        open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}"), servers.redis) as redis,
+        trio.open_nursery() as nursery,
+    ):
+        hub, bus = Hub(), Bus(redis, "here")
+        cluster = Cluster(hub, bus, db, now_ms)
+        roll = RollCall(hub, cluster)
+        nursery.start_soon(bus.read, cluster.obey, cluster.resync)
+        nursery.start_soon(bus.write)
+        await eventually(lambda: bus.well)
+        assert await roll.missing([ANN]) == [ANN]
+        # An outage of a minute: nothing was read, not even what this node has written itself.
+        bus.expect(["other"])
+        bus._seen["other"] -= 60
+        bus._own_seen_at -= 60
+        await eventually(lambda: bus.well)
+        with pytest.raises(Refused, match="not every node"):
+            await roll.missing([ANN])
+        # Later it is known that the other one is not back.
+        bus._well_since -= SETTLE
+        assert await roll.missing([ANN]) == [ANN]
+        nursery.cancel_scope.cancel()
