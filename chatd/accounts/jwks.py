@@ -16,6 +16,8 @@ from chatd.db.http_client import OutboundError, check_url, open_outbound
 
 EVERY = 300.0
 TIMEOUT = 10.0
+# Seconds that the start waits for the first key sets, and between two looks.
+FIRST_READ_S, POLL_S = 3.0, 0.01
 MOST_BYTES = 262_144
 
 
@@ -29,6 +31,13 @@ async def watch(keyring: Keyring) -> None:
     while True:
         await refresh(keyring, conditions)
         await trio.sleep(EVERY)
+
+
+async def wait_for_keys(keyring: Keyring) -> None:
+    """Wait for the first key sets, as long as a start may take for them: until then their tokens are answered `unavailable`."""
+    with trio.move_on_after(FIRST_READ_S):
+        while not keyring.is_complete:
+            await trio.sleep(POLL_S)
 
 
 async def refresh(keyring: Keyring, conditions: Mapping[str, Condition]) -> None:

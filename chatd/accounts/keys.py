@@ -62,8 +62,13 @@ class Keyring:
         self.tenants = {name: tenant_keys(name, tenant, config.auth.leeway) for name, tenant in settings.items()}
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the keys of all tenants are known: those of identity providers are read after the start."""
+        return all(tenant.keys for tenant in self.tenants.values())
+
     def verify(self, token: str, now_ms: int) -> Principal:
-        """Who this token stands for. Raises Refused: `unauthenticated`."""
+        """Who this token stands for. Raises Refused: `unauthenticated`, and `unavailable` while no key of its tenant is known."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > now_ms:
             return known
@@ -171,6 +176,8 @@ def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
         raise refused("its algorithm is not the one of this tenant")
     if tenant.algorithm == "HS256":
         return tenant.keys[""]
+    if not tenant.keys:
+        raise Refused("unavailable", "the keys of the identity provider are not known yet")
     key = tenant.keys.get(header.get("kid", "")) if isinstance(header.get("kid", ""), str) else None
     if key is None:
         raise refused("no such key")

@@ -22,6 +22,7 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
     node.cluster.reconciler.register(checks.check, always=True)
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
+        await jwks.wait_for_keys(keys)
         start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)
         yield
 

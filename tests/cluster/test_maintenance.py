@@ -70,6 +70,7 @@ async def test_a_node_that_starts_under_maintenance_pairs_nobody(
     for enabled in (True, False):
         await change(moderator, operator(), enabled, "", None)
         async with nodes(config, 1):
+            await eventually(lambda: paused)
             assert paused.pop() is enabled
 
 

@@ -1,6 +1,7 @@
 """A logout closes the sessions of the token that it was asked with, or of its login, and no other ones of the user."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from msgspec.structs import replace
 
+from chatd.accounts.keys import read_jwks
 from chatd.client import Account
 from chatd.core.config import Config, Tenant
 from tests.support import Daemon, Person, covers, running
@@ -42,6 +44,24 @@ async def closes(person: Person, code: int) -> None:
         while person.closed is None:
             await trio.sleep(0.01)
     assert person.closed.code == code
+
+
+async def test_tokens_of_an_issuer_are_accepted_from_the_beginning(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long its keys take to be read: who comes first must not be sent away as if the token were bad."""
+    tenant, sign = issuer("ES256", tmp_path)
+    user = str(uuid4())
+
+    def slow(text: bytes, algorithm: str) -> dict[str, Any]:
+        time.sleep(0.5)
+        return read_jwks(text, algorithm)
+
+    monkeypatch.setattr("chatd.accounts.jwks.read_jwks", slow)
+    async with running(replace(config, tenants={"idp": tenant})) as daemon:
+        token = sign({"sub": user, "tid": "idp", "exp": 2**31, "jti": "one"})
+        async with daemon.connected(Account("", user, token, "")) as one:
+            assert await one.is_served()
 
 
 @covers("auth.logout")
