@@ -156,9 +156,12 @@ def no_collections() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collections")
-@pytest.mark.parametrize("reader", TEXT_READERS, ids=["emoji", "words", "links", "facets", "host", "name"])
+@pytest.mark.parametrize("reader", [reader for reader in TEXT_READERS if reader != LINKS.refuses])
 def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
-    """A6 of issue 9. Once in time is in time: another process may have taken the caches away."""
+    """A6 of issue 9. Once in time is in time: another process may have taken the caches away.
+
+    Links are read in slices, which have a shorter time below.
+    """
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS):
         text = longest_text(pump)

@@ -1,12 +1,14 @@
 """Where links lead, whatever they are dressed up as."""
 
+import re
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.conversations.messages.link_filter import MAX_HOSTS, LinkFilter, canonical_host, hosts
+from chatd.conversations.messages.link_filter import MAX_HOSTS, READABLE, LinkFilter, canonical_host, hosts, hosts_in
 
 NONE, GOOD, NOT_EVIL = LinkFilter([]), LinkFilter(["good.com", "10.0.0.1"]), LinkFilter(None, ["evil.com", "127.0.0.1", "::1"])
 
@@ -155,3 +157,18 @@ def test_a_text_of_very_many_links_is_refused_unread() -> None:
     listed = LinkFilter(["example.org"])
     assert not listed.refuses("see example.org/a " * 50)
     assert listed.refuses("see example.org/a " * (MAX_HOSTS + 1))
+
+
+PARTS = st.sampled_from(
+    [*EVIL, *HARMLESS, " ", "\n", "\u3000", ":", "/", "//", "\\", ".", "%2e", "@", "a", "1", "www.", "xn--", "\u0301"]
+)
+
+
+@given(st.lists(PARTS, max_size=12).map("".join))
+def test_in_pieces_the_same_links_are_found(text: str) -> None:
+    plain = READABLE.translate(text)
+    whole = Counter(host for found in hosts_in(plain) for host in found)
+    for size in (1, 2, 5):
+        pieces = re.findall(rf"[\s\S]{{1,{size}}}\S*", plain)
+        assert "".join(pieces) == plain
+        assert Counter(host for piece in pieces for found in hosts_in(piece) for host in found) == whole

@@ -56,6 +56,8 @@ BARE = re.compile(
     rf"|(www\.{RUN}*[^\W_])"
     rf"|(?={RUN}*+[/?#])({RUN}*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
 )
+# No link has a space in it, and no pattern looks beyond one: a text is read in pieces that end before a space.
+PIECES = re.compile(r"[\s\S]{1,4096}+\S*+")
 TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
 PORT = re.compile(r":[0-9]{0,5}$")
 NUMBER = re.compile(r"0x[0-9a-f]{0,16}|[0-9]{1,20}")
@@ -81,20 +83,27 @@ class LinkFilter:
 
     def refuses_in_slices(self, text: str) -> Sliced[bool]:
         """As `refuses`."""
-        parts = yield from READABLE.parts_in_slices(text)
-        for place, is_refused in enumerate(self._judged("".join(parts))):
-            if place >= MAX_HOSTS or is_refused:
-                return True
-            yield
+        plain = "".join((yield from READABLE.parts_in_slices(text)))
+        judged = 0
+        for piece in PIECES.findall(plain):
+            for found in self._judged(piece):
+                for is_refused in found:
+                    if judged >= MAX_HOSTS or is_refused:
+                        return True
+                    judged += 1
+                    yield
+                yield
         return False
 
-    def _judged(self, plain: str) -> Iterator[bool]:
-        """Whether each host is refused: of links, and of names that are a link only if they are denied."""
-        for host in hosts_in(plain):
-            yield self._denies(host) or not (self._only is None or not self._only.isdisjoint(parents(host)))
+    def _judged(self, piece: str) -> Iterator[Iterable[bool]]:
+        """Whether each host is refused, by the pattern that finds it: of links, and of names that are a link only if denied."""
+        for found in hosts_in(piece):
+            yield map(self._refuses, found)
         if self._like_denied is not None:
-            for name in bare_names(self._like_denied, plain):
-                yield any(map(self._denies, bare_hosts(name)))
+            yield (any(map(self._denies, bare_hosts(name))) for name in bare_names(self._like_denied, piece))
+
+    def _refuses(self, host: str) -> bool:
+        return self._denies(host) or not (self._only is None or not self._only.isdisjoint(parents(host)))
 
     def _denies(self, host: str) -> bool:
         return not self._denied.isdisjoint(parents(host))
@@ -118,17 +127,18 @@ def parents(host: str) -> Iterator[str]:
 
 def hosts(text: str) -> Iterator[str]:
     """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
-    return hosts_in(READABLE.translate(text))
+    for piece in PIECES.findall(READABLE.translate(text)):
+        for found in hosts_in(piece):
+            yield from found
 
 
-def hosts_in(plain: str) -> Iterator[str]:
-    """As `hosts`, of a text whose characters are readable."""
-    for match in WITH_SCHEME.finditer(plain):
-        yield from hosts_of(match[1])
-    for match in BARE_IP.finditer(plain):
-        yield canonical_host(match[1])
-    for name in bare_names(BARE, plain):
-        yield from bare_hosts(name)
+def hosts_in(piece: str) -> tuple[Iterator[str], ...]:
+    """As `hosts`, of a part of a text whose characters are readable; by the pattern that finds them."""
+    return (
+        (host for match in WITH_SCHEME.finditer(piece) for host in hosts_of(match[1])),
+        (canonical_host(match[1]) for match in BARE_IP.finditer(piece)),
+        (host for name in bare_names(BARE, piece) for host in bare_hosts(name)),
+    )
 
 
 def bare_names(pattern: re.Pattern[str], plain: str) -> Iterator[str]:
@@ -194,14 +204,14 @@ def canonical_host(name: str) -> str:
     address = address_of(name)
     if address is not None:
         return str(address)
-    return ".".join(label_of(label) for label in name.split(".")[-40:])
+    return ".".join(label_of(label) for label in name.split(".")[-40:]).strip(".")
 
 
 def label_of(label: str) -> str:
     if label.startswith("xn--") and len(label) < 64:
         with suppress(UnicodeError):
             label = label[4:].encode("ascii").decode("punycode")
-    return unicodedata.normalize("NFKC", label[:255]).casefold()
+    return unicodedata.normalize("NFKC", label[:255]).casefold()[:255]
 
 
 def address_of(name: str) -> IPv4Address | IPv6Address | None:
