@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
-QUICK := $(addprefix tests/,domain wire gateway client node http features test_clock.py test_health.py test_log.py test_settings.py)
+QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests/property tests/soak,$(wildcard tests/[a-z]*[a-z]))
 
 # Break nodes, Postgres, Redis and the network under load for minutes, and judge the log of every client.
 soak: $(VENV)/.dev

@@ -74,7 +74,7 @@ def test_a_file_is_one_room(path: Path) -> None:
 
 def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:
     covered: set[tuple[str, str]] = set()
-    for path in (ROOT / "tests" / "features").glob("*.py"):
+    for path in (ROOT / "tests").rglob("test_*.py"):
         for command, codes in COVERS.findall(path.read_text()):
             covered |= {(command, code) for code in re.findall(r'"([^"]+)"', codes)} or {(command, "ok")}
     declared = {(row.tag, code) for row in load_registry().commands.values() for code in (*row.refuses, "ok")}

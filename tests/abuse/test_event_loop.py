@@ -1,4 +1,4 @@
-"""A6 of issue 9: no command, no refusal and no row of them holds the event loop."""
+"""No command, no refusal and no row of them holds the event loop."""
 
 import gc
 from collections.abc import Iterator

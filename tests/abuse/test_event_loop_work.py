@@ -1,4 +1,4 @@
-"""A6 of issue 9: what the server does by itself, or once in a while, does not hold the event loop either."""
+"""What the server does by itself, or once in a while, does not hold the event loop either."""
 
 import base64
 import json
@@ -17,8 +17,8 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
-from tests.features.test_erasing import done, settled
-from tests.node.test_hub import Session, attach
+from tests.privacy.test_erasure import done, settled
+from tests.realtime.test_hub import Session, attach
 from tests.support import running
 
 __all__ = ["no_collections", "settled"]

@@ -1,4 +1,4 @@
-"""E10 of issue 9: refusing a flood costs less than serving it, judged by counts."""
+"""Refusing a flood costs less than serving it, judged by counts."""
 
 import trio
 from msgspec.structs import replace

@@ -125,7 +125,7 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
 
 
 async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can(config: Config) -> None:
-    """E10 of issue 9: the penalty is that of the user, and what is sent after it is hardly read."""
+    """The penalty is that of the user, and what is sent after it is hardly read."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon:
         async with Raw.session(daemon) as raw, trio.open_nursery() as nursery:

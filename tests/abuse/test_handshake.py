@@ -236,7 +236,7 @@ async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> No
 
 
 async def test_a_flood_of_one_address_harms_no_other(config: Config) -> None:
-    """A8 of issue 9: connections of one address without end, and those of another come in; also behind one proxy."""
+    """Connections of one address without end, and those of another come in; also behind one proxy."""
     limits = replace(config.limits, accepts_per_second=60, accepts_per_address=20)
     trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.2"]))
     async with running(trusting) as daemon, trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""A6 of issue 9: what is large because there is much of it does not hold the event loop either."""
+"""What is large because there is much of it does not hold the event loop either."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""A6 of issue 9: a match pool with thousands of tickets does not hold the event loop."""
+"""A match pool with thousands of tickets does not hold the event loop."""
 
 from itertools import count
 

@@ -158,7 +158,7 @@ def no_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("reader", [reader for reader in TEXT_READERS if reader != LINKS.refuses])
 def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
-    """A6 of issue 9. Once in time is in time: another process may have taken the caches away.
+    """Once in time is in time: another process may have taken the caches away.
 
     Links are read in slices, which have a shorter time below.
     """

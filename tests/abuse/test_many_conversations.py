@@ -12,7 +12,7 @@ from chatd.realtime import hub as hub_module
 from chatd.realtime.hub import Hub
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
-from tests.node.test_hub import Session
+from tests.realtime.test_hub import Session
 from tests.reconciling import reconciler_of
 from tests.support import Daemon, running
 

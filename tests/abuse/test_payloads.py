@@ -206,7 +206,7 @@ PLACES = [
 
 @pytest.mark.parametrize("value", BAD_VALUES, ids=lambda value: value[:20])
 def test_bad_content_in_json_is_refused_under_its_id(value: str) -> None:
-    """C1 of issue 9: only what is no `[id, body]` array closes the socket."""
+    """Only what is no `[id, body]` array closes the socket."""
     for place in PLACES:
         start = f'[7, {{"t":"message.send","conversation":"{NOBODY}",{place % value}'
         for text in (f"{start}}}]", f' {start} , "reply_to": "]}}\\\\"}}  ]\n'):

@@ -13,10 +13,10 @@ from PIL import Image
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
-from tests.features.test_uploads import files
 from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
+from tests.uploads.test_commands import files
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
 HTML = b"<!doctype html><script>alert(1)</script>"

@@ -32,8 +32,8 @@ from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.forked import run_chatd
-from tests.store.test_blobs import BUCKET, answering, served
 from tests.support import PATIENCE, Daemon, running
+from tests.uploads.test_blobs import BUCKET, answering, served
 
 __all__ = ["moderator", "own_redis"]
 ROOT = Path(__file__).parents[2]

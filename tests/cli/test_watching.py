@@ -20,7 +20,7 @@ from chatd.core.histogram import Histogram
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.snapshot import Identity, Snapshot
 from tests.cli.test_commands import chatd, environment
-from tests.node.test_roster import those_who
+from tests.operations.test_node_registry import those_who
 from tests.support import Daemon
 
 __all__ = ["chatd", "environment"]

@@ -173,7 +173,7 @@ async def test_a_file_is_sent_although_the_token_has_expired(daemon: Daemon) -> 
 
 
 async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Config) -> None:
-    """F3 of issue 9: the connection lives on, its conversations are behind, and the client syncs them by itself."""
+    """The connection lives on, its conversations are behind, and the client syncs them by itself."""
     small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
     async with running(small) as daemon, line_to(daemon) as line, daemon.person() as alice, daemon.person() as carol:
         account = await sign_up(daemon.addresses.http, name="bob")

@@ -18,7 +18,7 @@ from chatd.db.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
-from tests.features.test_presence import look, nothing_is_told, seen, told, updates
+from tests.presence.test_presence import look, nothing_is_told, seen, told, updates
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]

@@ -14,7 +14,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.http.test_metrics import one, scrape
+from tests.operations.test_metrics import one, scrape
 from tests.support import PATIENCE, Daemon, Person, operator, running
 
 __all__ = ["moderator", "own_redis"]

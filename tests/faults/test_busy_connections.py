@@ -1,4 +1,4 @@
-"""E9 of issue 9: a connection whose command takes longer than two heartbeats is kept while its client answers pings."""
+"""A connection whose command takes longer than two heartbeats is kept while its client answers pings."""
 
 from typing import Any
 

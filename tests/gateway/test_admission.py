@@ -105,7 +105,7 @@ def test_after_a_quiet_time_they_are_fast_again() -> None:
 
 
 async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClock) -> None:
-    """A8 of issue 9: 2,500 a second from one address (or /64), and each of another is let in."""
+    """2,500 a second from one address (or /64), and each of another is let in."""
     for flood in ("192.0.2.1", "2001:db8::1"):
         admission, refused = Admission(Limits()), 0
         for turn in range(5000):

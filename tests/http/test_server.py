@@ -175,7 +175,7 @@ LONG_HEADS = {
 @pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
 async def test_a_head_that_takes_long_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
-    """A1 of issue 9."""
+    """A head is judged by its size, before it is parsed."""
     answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
     assert await door.is_served("/")
@@ -192,7 +192,7 @@ TWICE = {
 
 @pytest.mark.parametrize("name", TWICE)
 async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> None:
-    """B5 of issue 9: what one reader of the headers sees is what all see."""
+    """What one reader of the headers sees is what all see."""
     host = "" if name == "host" else "Host: a\r\n"
     for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
         lines = f"{name}: {first}\r\nX: y\r\n{name.upper()}: {second}\r\n"

@@ -1,0 +1,297 @@
+"""Each container of a running daemon has a rule that bounds it; a new one without a rule fails here."""
+
+import gc
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.core.config import Config
+from tests.privacy.test_erased_traces import say_everywhere
+from tests.support import PATIENCE, Daemon, running
+
+CONTAINERS = (dict, set, list, deque, bytearray, WeakSet, WeakKeyDictionary, WeakValueDictionary)
+NOT_THE_SERVER = ("chatd.client", "chatd.cli")
+# What an object is called, and one of its attributes.
+Place = str
+
+
+@dataclass(frozen=True)
+class Most:
+    """No more entries than a constant says, of so many objects together where one is not enough: `module.NAME`."""
+
+    constant: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """No more entries than a setting says."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The entries are made at start: their number does not change with use."""
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Entries go with the connections, requests, commits or waits that they belong to: nothing is left when all are over."""
+
+
+@dataclass(frozen=True)
+class OneEach:
+    """At most one for each of these, which are bounded elsewhere."""
+
+    what: str
+
+
+Rule = Most | Setting | Fixed | Passing | OneEach
+# Objects that live as long as a frame, a command, a request or a connection: what they hold goes with them.
+BRIEF = {
+    "chatd.conversations.log.entries.Entry", "chatd.conversations.log.publisher.Flight",
+    "chatd.conversations.messages.commands.SendMessage", "chatd.conversations.messages.sending.Content",
+    "chatd.gateway.handshake.Handshake", "chatd.gateway.send_queue.Outbox", "chatd.http.hypercorn_patches.SteadyHttp1",
+    "chatd.http.hypercorn_patches.SteadyServer",
+    "chatd.operations.health.Service", "chatd.realtime.pending_session.Arrival", "chatd.uploads.multipart.Request",
+    "chatd.matching.criteria.Accept", "chatd.matching.criteria.Ticket", "chatd.matching.pool_events.Paired",
+    "chatd.realtime.subscriptions.Audience", "chatd.db.fair_share.Slots",
+}  # fmt: skip
+# Of these modules all is declared in the code or the configuration.
+DECLARED = ("chatd.core.config.", "chatd.wire.", "chatd.app.registry.", "chatd.core.services.", "chatd.core.signals.")
+CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
+RULES: dict[Place, Rule] = {
+    "accounts.keys.Keyring._verified": Most("accounts.keys.MOST_CACHED"),
+    "accounts.keys.Keyring.tenants": Fixed(),
+    "accounts.keys.TenantKeys.keys": OneEach("key of a key set, whose bytes are bounded"),
+    "app.command_metrics.Meters.closes": CODES,
+    "app.command_metrics.Meters.commands": CODES,
+    "app.command_metrics.Meters.refusals": CODES,
+    "app.rate_limits.Buckets._values": Most("app.rate_limits.MOST_USERS"),
+    "app.rate_limits.Recent._values": Most("app.rate_limits.MOST_USERS"),
+    "cluster.bus.Bus._new": NODES,
+    "cluster.bus.Bus._numbers": NODES,
+    "cluster.bus.Bus._open": Most("cluster.bus.MOST_WAITING"),
+    "cluster.bus.Bus._seen": NODES,
+    "cluster.bus.Bus._welcomed_by": NODES,
+    "cluster.bus.Bus.writes": Most("cluster.bus.MOST_WRITES"),
+    "cluster.cluster.Cluster._handlers": Fixed(),
+    "cluster.cluster.Cluster._sought": Passing(),
+    "cluster.liveness.RollCall._calls": Passing(),
+    "cluster.reconciler.Reconciler._checks": Fixed(),
+    "cluster.reconciler.Reconciler._sweeps": Fixed(),
+    "cluster.reconciler.Reconciler._doubtful": Most("cluster.reconciler.MAX_DOUBTFUL"),
+    "cluster.reconciler.Reconciler._later_horizons": OneEach("look of the peer watch within TOLD_WITHIN_S"),
+    "cluster.stream_window.StreamWindow._entries": Most("matching.event_log.MOST_ENTRIES"),
+    "conversations.log.deferred.Aside.keys": Passing(),
+    "conversations.log.publisher.Telling._flights": Passing(),
+    "conversations.log.writer.Journal._shares": Fixed(),
+    "conversations.log.writer.Share._open": Setting("journal.waiting"),
+    "conversations.unread_counters.Recounts._waiting": Passing(),
+    "core.health.Health.conditions": OneEach("service or server"),
+    "core.health.Sparse._seen": Most("core.health.MAX_VALUES"),
+    "core.histogram.Histogram.counts": OneEach("bucket, of which there are as many as BOUNDS"),
+    "db.fair_share.FairShare._slots": Passing(),
+    "db.postgres.Postgres._idle": Setting("postgres.pool"),
+    "db.postgres_faults.Faults._conditions": Fixed(),
+    "db.postgres_faults.Faults.open": CODES,
+    "db.redis.Redis.unreadable": CODES,
+    "gateway.admission.Admission.refused": CODES,
+    "gateway.admission.Places._by_key": Passing(),
+    "gateway.connection.Door._codecs": Fixed(),
+    "gateway.listener.Listener._reading": Passing(),
+    "gateway.session.Desk.rows": Fixed(),
+    "http.admin_tokens.Admins._admins": Fixed(),
+    "http.admin_tokens.Admins._digests": Fixed(),
+    "http.admin_tokens.Admins._tenants": Fixed(),
+    "http.requests_under_way.RequestsUnderWay._scopes": Passing(),
+    "http.rest.Reader._types": Fixed(),
+    "http.server.Server._per_address": Passing(),
+    "http.server.Server._refusals": Passing(),
+    "http.server.Server._streams": Passing(),
+    "http.slots.Slots._by_address": Passing(),
+    "http.slots.Slots._by_user": Passing(),
+    "matching.announcements.Announcements._early": Passing(),
+    "matching.announcements.Announcements._heard": OneEach("announcement until the next note in Postgres"),
+    "matching.announcements.Announcements._over": Most("matching.announcements.MOST_OVER"),
+    "matching.announcements.Announcements.known": Passing(),
+    "matching.announcements.Announcements.unsure": Passing(),
+    "matching.announcements.Announcements.untold": Passing(),
+    "matching.disconnects.Absences._away": Passing(),
+    "matching.disconnects.Absences._banned": Passing(),
+    "matching.disconnects.Absences._missing": Passing(),
+    "matching.event_log.Mirror._erased": Passing(),
+    "matching.event_log.Mirror._waiting": Most("matching.event_log.MOST_WAITING"),
+    "matching.event_log_audit.MatchLog._open": Passing(),
+    "matching.local_tickets.Tickets._held": Passing(),
+    "matching.local_tickets.Tickets.mine": Passing(),
+    "matching.pairing.Pairing._making": Passing(),
+    "matching.pairing.Pairing._queues": Fixed(),
+    "matching.pool.Pool._again": Passing(),
+    "matching.pool.Pool._alarms": Passing(),
+    "matching.pool.Pool._confirmed": Passing(),
+    "matching.pool.Pool._in_pair": Passing(),
+    "matching.pool.Pool._queues": Fixed(),
+    "matching.pool.Pool._spent": Most("matching.pool.MOST_SPENT"),
+    "matching.pool.Pool._waits": Most("matching.pool.MOST_QUEUES"),
+    "matching.pool.Pool.by_user": Passing(),
+    "matching.pool.Pool.pairs": Passing(),
+    "matching.pool.Pool.tickets": Passing(),
+    "matching.pool_owner.Ownership._lines": OneEach("line that the owner tells of: the hundred longest"),
+    "matching.pool_owner.Ownership._unclaimed": Passing(),
+    "matching.queue_index.Lines._lines": Passing(),
+    "matching.queue_index.Lines._queues": Passing(),
+    "matching.service.Matcher._looks": OneEach("look that is planned, three at most"),
+    "operations.health.Readiness._probes": Fixed(),
+    "operations.health.Readiness._services": Fixed(),
+    "presence.local_presence.Attendance._away": Passing(),
+    "presence.local_presence.Attendance._held": Passing(),
+    "presence.local_presence.Attendance.changed": Passing(),
+    "presence.online_count.Headcount._kept": Most("presence.online_count.MOST_KEPT"),
+    "presence.service.Presence._gone": Passing(),
+    "presence.watchers.Lookers._looks": Passing(),
+    "presence.watchers.Lookers._missing": NODES,
+    "presence.watchers.Lookers._sayers": NODES,
+    "presence.watchers.Lookers.to_tell": Passing(),
+    "presence.watchers.Lookers.watched": Passing(),
+    "realtime.hub.Hub._arrivals": Passing(),
+    "realtime.hub.Hub._audiences": Passing(),
+    "realtime.hub.Hub._joined": Passing(),
+    "realtime.hub.Hub._put_off": Passing(),
+    "realtime.hub.Hub._users": Passing(),
+    "realtime.hub.Hub.sessions": Passing(),
+    "realtime.hub.Hub.waiting": Passing(),
+    "realtime.message_trace.Traces._accepted": Most("realtime.message_trace.MOST"),
+    "realtime.message_trace.Traces._given": Most("realtime.message_trace.MOST"),
+    "realtime.message_trace.Traces._moved": Most("realtime.message_trace.MOST"),
+    "realtime.message_trace.Traces._skipped": Most("realtime.message_trace.MOST"),
+    "realtime.message_trace.Traces._told": Most("realtime.message_trace.MOST"),
+    "realtime.revocations.Revocations._expected": Passing(),
+    "realtime.timer_wheel.Wheel._slots": Fixed(),
+    "realtime.typing_sessions.Typists._typing": Passing(),
+    "realtime.unheard_revs.Passed._revs": Most("realtime.unheard_revs.MOST"),
+    "search.indexer.Indexer._behind": Passing(),
+    "search.indexer.Indexer._failed": Passing(),
+    "search.indexer.Indexer._fresh": Most("search.indexer.MOST_NOTED"),
+    "uploads.admission.Intake._held": Passing(),
+}
+
+
+def fields_of(one: object) -> Iterator[tuple[str, Any]]:
+    """Attributes of an object, also of one with slots."""
+    names = set(getattr(one, "__dict__", ()))
+    for base in type(one).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        names |= {slots} if isinstance(slots, str) else set(slots)
+    for name in names - {"__dict__", "__weakref__"}:
+        if hasattr(one, name):
+            yield name, getattr(one, name)
+
+
+def objects() -> list[Any]:
+    """Every object of the server that is alive."""
+    gc.collect()
+    modules = ((one, type(one).__module__) for one in gc.get_objects())
+    return [one for one, module in modules if module.startswith("chatd.") and not module.startswith(NOT_THE_SERVER)]
+
+
+def left_by_other_tests() -> list[Any]:
+    """Objects that are alive before the daemon is, but those of modules, which every daemon has."""
+    of_modules = {
+        id(value) for name, module in sys.modules.items() if name.startswith("chatd.") for value in vars(module).values()
+    }
+    return [one for one in objects() if id(one) not in of_modules]
+
+
+def containers(but: list[Any]) -> Iterator[tuple[str, str, Any]]:
+    """Class, attribute, and container, of every object of the server that is alive, `but` of these."""
+    others = set(map(id, but))
+    for one in objects():
+        if id(one) not in others:
+            for name, value in fields_of(one):
+                if isinstance(value, CONTAINERS):
+                    yield f"{type(one).__module__}.{type(one).__qualname__}", name, value
+
+
+def sizes(but: list[Any]) -> dict[Place, int]:
+    """The largest container of each place that needs a rule."""
+    found: dict[Place, int] = {}
+    for owner, name, value in containers(but):
+        if owner not in BRIEF and not owner.startswith(DECLARED):
+            place = f"{owner.removeprefix('chatd.')}.{name}"
+            found[place] = max(found.get(place, 0), len(value))
+    return found
+
+
+def bound(rule: Rule, config: Config, before: int) -> float:
+    """How many entries there may be."""
+    read: Callable[[object, str], object] = getattr
+    match rule:
+        case Most(constant):
+            module, _, name = constant.rpartition(".")
+            return float(getattr(import_module(f"chatd.{module}"), name))
+        case Setting(name):
+            return float(str(reduce(read, name.split("."), config)))
+        case Fixed():
+            return before
+        case _:
+            return float("inf")
+
+
+async def use(daemon: Daemon) -> None:
+    """People come, do a little of everything, and go."""
+    async with daemon.people(2) as (alice, bob):
+        await say_everywhere(alice, bob, daemon)
+        direct = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
+        await bob.call("presence.watch", users=[alice.user])
+        await bob.call("typing.start", conversation=direct)
+        await bob.call("receipt.read", conversation=direct, seq=1)
+        await alice.call("message.search", query="zq")
+        await alice.call("match.cancel")
+        for _ in range(20):
+            await alice.call("match.find", queue="often")
+            await alice.call("match.cancel")
+        missing = await daemon.rest("GET", "/v1/nothing", token=alice.account.access_token)
+        assert missing.status == 404
+
+
+def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
+    """What should have gone, and has not."""
+    now = sizes(but)
+    return {
+        place: now[place]
+        for place, rule in RULES.items()
+        if isinstance(rule, Passing) and now.get(place, 0) > before.get(place, 0)
+    }
+
+
+@pytest.fixture
+def brief(config: Config) -> Config:
+    """Nothing waits for long for somebody who has gone."""
+    presence, match = replace(config.presence, grace=0.1), replace(config.match, grace=0.1)
+    return replace(config, presence=presence, match=match)
+
+
+async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:
+    others = left_by_other_tests()
+    async with running(brief) as daemon:
+        before = sizes(others)
+        await use(daemon)
+        after = sizes(others)
+        unknown, unused = {*before, *after} - set(RULES), set(RULES) - {*before, *after}
+        assert (unknown, unused) == (set(), set())
+        broken = {place: count for place, count in after.items() if count > bound(RULES[place], brief, before.get(place, 0))}
+        assert broken == {}
+        with trio.move_on_after(2 * PATIENCE):
+            while left(before, others):
+                await trio.sleep(0.2)
+        assert left(before, others) == {}

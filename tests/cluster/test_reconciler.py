@@ -1,0 +1,134 @@
+"""What one node looks up in Postgres, while things happen."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from chatd.accounts.reconciliation import SQL
+from chatd.cluster.reconciler import MAX_DOUBTFUL, Reconciler
+from chatd.core.ids import uuid7
+from chatd.db.postgres import Postgres
+from chatd.db.unnest import columns_of
+from chatd.realtime.hub import Hub
+from tests.app.test_maintenance import SlowOnce
+from tests.realtime.test_hub import Session, attach
+from tests.reconciling import reconciler_of
+from tests.support import PATIENCE
+
+ROOM, ANN, BEN = (uuid7(number) for number in range(3))
+
+
+@pytest.fixture
+async def room(db: Postgres) -> Postgres:
+    """A group of two."""
+    await db.run("insert into users (tenant, id, created_at) select 'default', u, 0 from unnest($1::uuid[]) u", [ANN, BEN])
+    columns = "tenant, id, kind, rev, members, created_at, active_at"
+    await db.run(f"insert into conversations ({columns}) values ('default', $1, 'group', 5, 2, 0, 0)", ROOM)
+    for user in (ANN, BEN):
+        await db.run(
+            "insert into members (tenant, conversation, user_id, joined_at, rev) values ('default', $1, $2, 0, 1)", ROOM, user
+        )
+    return db
+
+
+@asynccontextmanager
+async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Reconciler, SlowOnce]]:
+    """Ann hears the conversation, and it is being looked up who does."""
+    hub, slow = Hub(), SlowOnce(db)
+    reconciler = reconciler_of(hub, slow)  # type: ignore[arg-type]
+    attach(hub, Session("1", ANN, tenant="default"), (ROOM, 5))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reconciler.mend)
+        reconciler.doubt("default", ROOM)
+        with trio.fail_after(PATIENCE):
+            await slow.asked.wait()
+        yield hub, reconciler, slow
+        nursery.cancel_scope.cancel()
+
+
+async def until(hub: Hub, audience: set[str]) -> None:
+    with trio.fail_after(PATIENCE):
+        while hub.audience_of("default", ROOM) != audience:
+            await trio.sleep(0.01)
+
+
+async def test_who_comes_while_the_members_are_looked_up_hears_what_is_said(room: Postgres) -> None:
+    async with in_doubt(room) as (hub, _, slow):
+        attach(hub, Session("2", BEN, tenant="default"), (ROOM, 5))
+        slow.answer.set()
+        await trio.sleep(0.3)
+        assert hub.audience_of("default", ROOM) == {ANN, BEN}
+
+
+async def test_what_is_doubted_once_more_meanwhile_is_looked_up_once_more(room: Postgres) -> None:
+    async with in_doubt(room) as (hub, reconciler, slow):
+        await room.run("delete from members where user_id = $1", ANN)
+        reconciler.doubt("default", ROOM)
+        slow.answer.set()
+        await until(hub, set())
+
+
+LOGINS = {name: uuid7(number) for number, name in enumerate(["live", "ended", "swept"], 10)}
+
+
+async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres) -> None:
+    """By what Postgres says alone, as after an order that was lost on the bus."""
+    for name in ("live", "ended"):
+        await room.run(
+            "insert into logins (tenant, id, user_id, created_at, ended_at) values ('default', $1, $2, 0, $3)",
+            LOGINS[name], ANN, 5 if name == "ended" else None,
+        )  # fmt: skip
+    revoked = [("default", "revoked"), ("other", "elsewhere")]
+    await room.run(
+        "insert into revoked_tokens (tenant, token_id, expires_at) select *, 2^50 from unnest($1::text[], $2::text[])",
+        *columns_of(revoked, 2),
+    )
+    cases = {
+        "live login": (LOGINS["live"], "good", False),
+        "ended login": (LOGINS["ended"], "good", True),
+        "login that was swept": (LOGINS["swept"], "good", True),
+        "live login, revoked token": (LOGINS["live"], "revoked", True),
+        "another issuer": ("", "good", False),
+        "another issuer, revoked token": ("", "revoked", True),
+        "token revoked in another tenant": ("", "elsewhere", False),
+    }
+    hub, sessions = Hub(), {}
+    for name, (login, token, _) in cases.items():
+        sessions[name] = Session(name, ANN, tenant="default", login=login, token_id=token)
+        attach(hub, sessions[name])
+    reconciler = reconciler_of(hub, room)
+    await reconciler.begin()
+    await reconciler.resync()
+    assert {name: bool(session.closed) for name, session in sessions.items()} == {name: case[2] for name, case in cases.items()}
+
+
+async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: Postgres) -> None:
+    await room.run(
+        "insert into logins (tenant, id, user_id, created_at, ended_at)"
+        " select 'default', gen_random_uuid(), $1, 0, 1 from generate_series(1, 3000)",
+        ANN,
+    )
+    touched = (
+        "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'logins'"
+    )
+
+    async def work(connection: Any) -> int:
+        async with connection.transaction():
+            await connection.execute("analyze logins")
+            before = await connection.fetchval(touched)
+            await connection.fetch(SQL.ended_sessions, *columns_of([("s", "default", LOGINS["live"], "j")], 4))
+            return int(await connection.fetchval(touched) - before)
+
+    assert await room.within(work) <= 5
+
+
+async def test_conversations_in_doubt_are_bounded_and_then_everything_is_looked_up(room: Postgres) -> None:
+    """While the database is away each refused change, also of a conversation that nobody has, is noted."""
+    async with in_doubt(room) as (_, reconciler, _slow):
+        for number in range(MAX_DOUBTFUL + 10):
+            reconciler.doubt("t", f"c{number}")
+        assert len(reconciler._doubtful) == 10
+        assert reconciler.owes_resync

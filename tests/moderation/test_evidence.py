@@ -1,0 +1,228 @@
+"""Who is reported cannot remove the evidence first: not by edits, not by deleting, not by a timer, not by removing the file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.core.clock import now_ms
+from chatd.core.config import Config, Messages, Moderation
+from chatd.db.postgres import Postgres
+from chatd.moderation import reports
+from chatd.uploads.folder_store import Folder
+from chatd.uploads.service import DAY, Sweep
+from tests.admins import administered, daemon, order
+from tests.files import PDF, fetched, stored
+from tests.moderation.test_reports import report, strangers, transcript
+from tests.privacy.test_export import exported
+from tests.support import Daemon, Person, covers, operator, running
+from tests.uploads.test_commands import House, files
+
+__all__ = ["daemon"]
+LONG = 16_000
+
+
+async def edited(person: Person, message: dict[str, Any], *texts: str) -> None:
+    for text in texts:
+        await person.call("message.edit", **message, text=text)
+
+
+@covers("report.create")
+async def test_the_first_and_the_longest_standing_form_are_kept(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        sent = await bob.send(conversation, "first, bad")
+        message = {"conversation": conversation, "message": sent["message"]}
+        await edited(bob, message, "second, bad too", *("xyzabc"[n] * LONG for n in range(6)), "good morning")
+        # The second form stood for an hour.
+        await store.run("update message_edits set until = until + 3600000 where text <> 'first, bad'")
+        (entry,) = await transcript(daemon, await report(alice, **message))
+        assert (entry["text"], entry["earlier"][:2]) == ("good morning", ["first, bad", "second, bad too"])
+        assert len(str(entry)) < 65_536
+
+
+async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config: Config) -> None:
+    small = replace(config, moderation=Moderation(evidence_bytes=2000))
+    async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
+        before = await bob.send(conversation, "context")
+        sent = await bob.send(conversation, "b" * LONG)
+        message = {"conversation": conversation, "message": sent["message"]}
+        await edited(bob, message, *(str(n) * LONG for n in range(4)), "hi")
+        entries = await transcript(daemon, await report(alice, **message))
+        assert (entries[-1]["earlier"][0], len(entries[-1]["earlier"])) == ("b" * LONG, 2)
+        await edited(bob, {"conversation": conversation, "message": before["message"]}, *(str(n) * LONG for n in range(4)), "hm")
+        entries = await transcript(daemon, await report(alice, conversation=conversation, message=before["message"]))
+        assert entries[0]["earlier"][0] == "context"
+
+
+@covers("message.edit", "too_large")
+async def test_edits_of_a_message_are_bounded_and_have_a_pace(config: Config, store: Postgres) -> None:
+    few = replace(config, messages=Messages(edits=4, edits_per_minute=3))
+    async with running(administered(few)) as daemon, daemon.pair() as (alice, bob, conversation):
+        message = {"conversation": conversation, "message": (await bob.send(conversation, "0"))["message"]}
+        await edited(bob, message, "1", "2", "3")
+        refused = await bob.refused("message.edit", **message, text="4")
+        assert (refused.code, 0 < (refused.retry_after or 0) <= 60) == ("rate_limited", True)
+        other = {"conversation": conversation, "message": (await bob.send(conversation, "0"))["message"]}
+        await edited(bob, other, "1")
+        await store.run("update message_edits set until = until - 61000")
+        await edited(bob, message, "4")
+        refused = await bob.refused("message.edit", **message, text="5")
+        assert (refused.code, refused.row.retryable) == ("too_large", False)
+        assert [one["text"] for one in await earlier_forms(alice, message, limit=2)] == ["0", "1", "2", "3"]
+
+
+async def earlier_forms(person: Person, message: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    found, cursor = list[dict[str, Any]](), None
+    while True:
+        more = {} if cursor is None else {"cursor": cursor}
+        page = await person.call("message.edits", **message, limit=limit, **more)
+        found += page["items"]
+        cursor = page["cursor"]
+        if cursor is None:
+            return found
+
+
+async def test_all_earlier_forms_can_be_read_page_by_page(daemon: Daemon, store: Postgres) -> None:
+    """Also of messages that were edited more often before there was a bound."""
+    async with daemon.pair() as (alice, bob, conversation):
+        sent = await bob.send(conversation, "now")
+        sql = "insert into message_edits select 'default', $1, $2, n, n::text, n from generate_series(1, 430) as n"
+        await store.run(sql, conversation, sent["seq"])
+        message = {"conversation": conversation, "message": sent["message"]}
+        assert [one["text"] for one in await earlier_forms(alice, message, 200)] == [str(n) for n in range(1, 431)]
+        for wrong in ("x", "-1", "1.5", "9" * 30):
+            assert (await alice.refused("message.edits", **message, cursor=wrong)).code == "bad_request"
+
+
+@covers("report.create")
+async def test_what_was_deleted_can_be_reported_for_a_while(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        link = [{"type": "link", "url": "https://x.test/a"}]
+        sent = await bob.send(conversation, "something bad", attachments=link)
+        message = {"conversation": conversation, "message": sent["message"]}
+        await edited(bob, message, "something else")
+        await bob.call("message.delete", **message)
+        await nobody_reads_it(daemon, alice, bob, conversation)
+        (entry,) = await transcript(daemon, await report(alice, **message))
+        assert (entry["text"], entry["earlier"], entry["attachments"]) == ("something else", ["something bad"], link)
+        assert entry["removed_at"] > 0
+        # Once the time is over it is gone, also before anything is swept, and then for good; the report keeps it.
+        await store.run("delete from reports")
+        await store.run("update withheld_messages set until = $1", now_ms() - 1)
+        (entry,) = await transcript(daemon, await report(alice, **message))
+        assert (entry["text"], entry["earlier"], entry["removed_at"]) == (None, [], None)
+        await reports.sweep(store, Moderation(), now_ms())
+        assert await store.value("select count(*) from withheld_messages") == 0
+
+
+async def nobody_reads_it(daemon: Daemon, alice: Person, bob: Person, conversation: str) -> None:
+    """What was said is in no answer to anybody."""
+    for person in (alice, bob):
+        seen = [
+            await person.call("message.history", conversation=conversation),
+            await person.call("conversation.sync", conversation=conversation, rev=0),
+            await person.call("conversation.list"),
+            await person.call("message.search", query="something"),
+        ]
+        assert "something" not in str(seen)
+
+
+@pytest.mark.parametrize("keep", [0.0, 3600.0])
+async def test_how_long_is_a_setting(config: Config, store: Postgres, keep: float) -> None:
+    async with (
+        running(replace(administered(config), moderation=Moderation(keep_removed=keep))) as daemon,
+        daemon.pair() as (alice, bob, here),
+    ):
+        message = {"conversation": here, "message": (await bob.send(here, "something bad"))["message"]}
+        await bob.call("message.delete", **message)
+        left = await store.all("select until from withheld_messages")
+        assert [abs(row["until"] - now_ms() - 3_600_000) < 60_000 for row in left] == ([True] if keep else [])
+        (entry,) = await transcript(daemon, await report(alice, **message))
+        assert entry["text"] == ("something bad" if keep else None)
+
+
+@covers("conversation.edit", "forbidden")
+async def test_no_stranger_makes_messages_vanish(daemon: Daemon) -> None:
+    async with strangers(daemon) as (alice, _, conversation):
+        for rule in ({"disappear": 1}, {"keep_days": 1}, {"disappear": 0}):
+            assert (await alice.refused("conversation.edit", conversation=conversation, **rule)).code == "forbidden"
+
+
+@covers("report.create")
+async def test_what_disappeared_can_be_reported(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        await bob.call("conversation.edit", conversation=conversation, disappear=1)
+        sent = await bob.send(conversation, "something bad")
+        while (await bob.event("message.update"))["change"] != "expire":
+            pass
+        message = {"conversation": conversation, "message": sent["message"]}
+        entry = next(one for one in await transcript(daemon, await report(alice, **message)) if one["message"] == sent["message"])
+        assert (entry["text"], entry["removed_at"] > 0) == ("something bad", True)
+
+
+@covers("report.create")
+async def test_who_erases_the_account_has_still_said_it(daemon: Daemon, store: Postgres) -> None:
+    """For the same while; then nothing of them is left."""
+    async with daemon.pair() as (alice, bob, conversation):
+        sent = await bob.send(conversation, "something bad")
+        await bob.call("me.erase", confirm=True)
+        while (await alice.event("message.update"))["change"] != "delete":
+            pass
+        (entry,) = await transcript(daemon, await report(alice, conversation=conversation, message=sent["message"]))
+        assert entry["text"] == "something bad"
+        await reports.sweep(store, Moderation(), now_ms() + DAY + 60_000)
+        assert await store.value("select count(*) from withheld_messages") == 0
+
+
+async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: Postgres) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        token = bob.account.access_token
+        ids = [(await stored(daemon, token, PDF))["id"] for _ in range(3)]
+        sent = [await bob.send(conversation, "look", attachments=[{"upload": id_}]) for id_ in ids]
+        await bob.call("message.delete", conversation=conversation, message=sent[0]["message"])
+        await bob.call("upload.delete", upload=ids[1])
+        id_ = await report(alice, conversation=conversation, message=sent[2]["message"])
+        await bob.call("upload.delete", upload=ids[2])
+        for file in ids:
+            assert (await fetched(daemon, alice.account.access_token, file)).status == 404 or file == ids[0]
+        assert (await fetched(daemon, alice.account.access_token, ids[0])).status == 404
+        sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
+        await sweep.run(now_ms())
+        assert len(files(daemon)) == 3
+        later = now_ms() + 2 * DAY
+        await reports.sweep(store, Moderation(), later)
+        await sweep.run(later)
+        # All three messages are in the evidence, and an admin can open their files.
+        for file in ids:
+            assert (await reports.find_file(store, operator(), id_, file)).size == len(PDF)
+        assert len(files(daemon)) == 3
+        await store.run("delete from reports where id = $1", id_)
+        await sweep.run(later)
+        assert len(files(daemon)) == 0
+
+
+@pytest.mark.parametrize("act", ["upload.delete", "me.erase"])
+async def test_the_picture_of_a_report_stays_with_it(daemon: Daemon, store: Postgres, act: str) -> None:
+    """When its owner deletes it, or the account: what protects others is kept as long as the report."""
+    async with daemon.pair() as (alice, bob, _):
+        picture = (await stored(daemon, alice.account.access_token, PDF))["id"]
+        id_ = await report(alice, user=bob.user, picture=picture)
+        await alice.call(act, **({"upload": picture} if act == "upload.delete" else {"confirm": True}))
+        while await store.value("select removed_at from uploads") is None:
+            await trio.sleep(0.05)
+        sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
+        await sweep.run(now_ms() + 2 * DAY)
+        assert (await order(daemon, "report.file", report=id_, upload=picture)).body == PDF
+        await store.run("delete from reports")
+        await sweep.run(now_ms() + 2 * DAY)
+        assert files(daemon) == []
+
+
+async def test_an_export_has_what_is_withheld(daemon: Daemon) -> None:
+    async with daemon.pair() as (_, bob, conversation):
+        sent = await bob.send(conversation, "something bad")
+        await bob.call("message.delete", conversation=conversation, message=sent["message"])
+        rows = [row for row in await exported(daemon, bob) if row["type"] == "removed_message"]
+        assert [(row["text"], row["seq"]) for row in rows] == [("something bad", sent["seq"])]

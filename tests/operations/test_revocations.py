@@ -1,0 +1,80 @@
+"""How long it takes until somebody is gone."""
+
+import msgspec
+
+from chatd.cluster import control_messages
+from chatd.cluster.control_messages import ControlMessage
+from chatd.realtime.hub import Hub
+from chatd.realtime.pending_session import Arrival
+from tests.realtime.test_hub import Session, attach
+
+
+class Clock:
+    now = 10_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def test_it_is_counted_once_when_the_last_session_has_gone() -> None:
+    clock = Clock()
+    hub = Hub(clock)
+    one, two, other = Session("1", "u"), Session("2", "u"), Session("3", "v")
+    for session in (one, two, other):
+        attach(hub, session)
+    hub.close_sessions("t", "u", "banned", at=9_500)
+    hub.close_sessions("t", "u", "banned", at=9_900)
+    hub.detach(one)
+    assert hub.revocations.seconds.count == 0
+    clock.now = 11_500
+    hub.detach(two)
+    hub.detach(other)
+    assert (hub.revocations.seconds.count, hub.revocations.seconds.sum) == (1, 2.0)
+
+
+def test_only_the_sessions_of_the_login_are_waited_for() -> None:
+    hub = Hub(Clock())
+    ended, going_on = Session("1", "u", login="old"), Session("2", "u", login="new")
+    attach(hub, ended)
+    attach(hub, going_on)
+    hub.close_sessions("t", "u", "logged_out", credential="old", at=9_000)
+    hub.detach(ended)
+    assert hub.revocations.seconds.sum == 1.0
+    assert (ended.closed, going_on.closed) == (["logged_out"], [])
+
+
+def test_who_is_about_to_come_in_is_closed_and_counted() -> None:
+    hub, session = Hub(Clock()), Session("1", "u")
+    arrival = hub.expect("t", "u")
+    hub.close_sessions("t", "u", "banned", at=9_000)
+    hub.attach(session, arrival)
+    assert session.closed == ["banned"]
+    hub.detach(session)
+    assert hub.revocations.seconds.count == 1
+
+
+def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm() -> None:
+    hub = Hub(Clock())
+    for at in (0, 10_500):
+        session = Session("1", "u")
+        hub.attach(session, Arrival("t", "u"))
+        hub.close_sessions("t", "u", "banned", at=at)
+        hub.detach(session)
+    hub.close_sessions("t", "nobody", "banned", at=1)
+    assert (hub.revocations.seconds.count, hub.revocations.seconds.sum) == (1, 0.0)
+
+
+class CloseUser(ControlMessage, array_like=True, tag="close"):
+    """The order as earlier versions know it."""
+
+    tenant: str
+    user: str
+    close: str
+    login: str | None
+
+
+def test_nodes_of_both_versions_understand_each_other() -> None:
+    old = control_messages.encode_order(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
+    assert control_messages.decoder().decode(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
+    new = control_messages.encode_order(control_messages.CloseUser("t", "u", "banned", None, 7))
+    assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)

@@ -1,0 +1,270 @@
+"""Whether others are there: who is told, who may know, and what a number must not say."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from chatd.core.config import Config, Presence, Tenant
+from chatd.presence import online_count
+from chatd.presence.service import PAUSE
+from tests.conversations.test_groups import group
+from tests.reply import Reply
+from tests.support import NOBODY, Daemon, Person, covers, running
+
+GRACE = 0.6
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """One that believes soon that somebody has gone."""
+    async with running(replace(config, presence=Presence(grace=GRACE))) as started:
+        yield started
+
+
+async def look(person: Person, *others: Person) -> list[str]:
+    found = await person.call("presence.watch", users=[other.user for other in others])
+    return [item["status"] for item in found["items"]]
+
+
+async def seen(person: Person, *others: Person) -> list[str]:
+    found = await person.call("presence.query", users=[other.user for other in others])
+    return [item["status"] for item in found["items"]]
+
+
+async def told(person: Person) -> tuple[str, str]:
+    update = await person.event("presence.update")
+    return update["user"], update["status"]
+
+
+async def nothing_is_told(person: Person, seconds: float = 2.5) -> None:
+    """Longer than the grace, and than the pause between two updates."""
+    await trio.sleep(seconds)
+    assert await person.is_served()
+    assert not updates(person)
+
+
+def updates(person: Person) -> list[Reply]:
+    return [event for event in person.events if event["t"] == "presence.update"]
+
+
+@asynccontextmanager
+async def gone(daemon: Daemon) -> AsyncIterator[Person]:
+    """Somebody who was there, and is no more."""
+    async with daemon.person("gone") as person:
+        pass
+    yield person
+
+
+@covers("presence.watch")
+async def test_who_looks_is_told_who_comes_and_goes(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, eve), gone(daemon) as ben:
+        await trio.sleep(GRACE + 0.5)
+        item = (await ann.call("presence.watch", users=[ben.user, eve.user, ben.user]))["items"][0]
+        assert (item["user"], item["status"], item["last_seen"] is not None) == (ben.user, "offline", True)
+        async with daemon.connected(ben.account, "msgpack"):
+            update = await ann.event("presence.update")
+            assert (update["user"], update["status"], update["last_seen"]) == (ben.user, "online", None)
+        update = await ann.event("presence.update")
+        assert (update["status"], item["last_seen"] < update["last_seen"] <= ann.hello["server_time"] + 60_000) == (
+            "offline",
+            True,
+        )
+        assert not updates(eve)
+        assert await look(ann) == []
+        async with daemon.connected(ben.account):
+            await nothing_is_told(ann)
+
+
+@covers("presence.query")
+async def test_asking_once(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, ben), gone(daemon) as eve:
+        token = ann.account.access_token
+        answer = await daemon.rest("POST", "/v1/presence/query", {"users": [ben.user, NOBODY, ann.user]}, token)
+        assert [item["status"] for item in answer.body["items"]] == ["online", "offline", "online"]
+        assert answer.body["items"][1] == {"user": NOBODY, "status": "offline", "last_seen": None}
+        assert await seen(ann, eve) == ["online"]
+        await trio.sleep(GRACE + 0.5)
+        assert await seen(ann, eve) == ["offline"]
+        assert (await ann.refused("presence.query", users=[ben.user] * 101)).code == "bad_request"
+
+
+async def test_a_reconnection_is_no_event(daemon: Daemon) -> None:
+    async with daemon.person() as ann:
+        async with daemon.person() as ben:
+            assert await look(ann, ben) == ["online"]
+        for _ in range(3):
+            await trio.sleep(GRACE / 3)
+            async with daemon.connected(ben.account):
+                assert await seen(ann, ben) == ["online"]
+        async with daemon.connected(ben.account):
+            await nothing_is_told(ann)
+
+
+@covers("presence.set")
+async def test_somebody_is_away_when_all_of_their_devices_are(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, ben):
+        await look(ann, ben)
+        async with daemon.connected(ben.account) as phone:
+            await phone.call("presence.set", status="away")
+            assert await seen(ann, ben) == ["online"]
+            await ben.call("presence.set", status="away")
+            assert await told(ann) == (ben.user, "away")
+            await phone.call("presence.set", status="online")
+            assert await told(ann) == (ben.user, "online")
+        assert await told(ann) == (ben.user, "away")
+        await ben.call("presence.set", status="online")
+        assert await told(ann) == (ben.user, "online")
+        assert (await ben.refused("presence.set", status="offline")).code == "bad_request"
+
+
+async def test_another_device_that_is_away_does_not_make_a_reconnection_an_event(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, phone), daemon.connected(phone.account) as desk:
+        await phone.call("presence.set", status="away")
+        assert await look(ann, phone) == ["online"]
+        await trio.aclose_forcefully(desk.connection)
+        await trio.sleep(GRACE / 3)
+        async with daemon.connected(phone.account):
+            await nothing_is_told(ann)
+
+
+async def test_at_most_one_update_in_a_second(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, ben):
+        await look(ann, ben)
+        began = trio.current_time()
+        for status in ("away", "online") * 150:
+            await ben.call("presence.set", status=status)
+        await ben.call("presence.set", status="away")
+        most = 1 + (trio.current_time() - began) / PAUSE
+        await trio.sleep(2.5 * PAUSE)
+        assert await ann.is_served()
+        heard = [update["status"] for update in updates(ann)]
+        assert 1 <= len(heard) <= most + 1
+        assert heard[-1] == "away"
+        assert all(before != after for before, after in pairwise(heard))
+
+
+MATRIX = [
+    # What ben shows; who looks: a stranger, somebody who has only written to ben, somebody whom ben has answered, ben.
+    ("nobody", [False, False, False, True]),
+    ("contacts", [False, False, True, True]),
+    ("everybody", [True, True, True, True]),
+]
+
+
+@pytest.mark.parametrize("by_config", [True, False])
+@pytest.mark.parametrize(("shown", "expected"), MATRIX)
+async def test_who_may_see_it(config: Config, shown: Any, expected: list[bool], by_config: bool) -> None:
+    usual = Presence(grace=GRACE, shown_to=shown if by_config else "nobody")
+    async with running(replace(config, presence=usual)) as daemon, daemon.people(4) as (ben, stranger, writer, friend):
+        if not by_config:
+            await ben.call("user.settings", show_presence=shown)
+        for person in (writer, friend):
+            opened = await person.call("conversation.open", user=ben.user)
+            await person.send(opened.conversation.id)
+        await ben.send(opened.conversation.id, "an answer")
+        for person, may in zip((stranger, writer, friend, ben), expected, strict=True):
+            assert await seen(person, ben) == await look(person, ben) == (["online"] if may else ["offline"])
+        async with daemon.connected(ben.account):
+            await trio.aclose_forcefully(ben.connection)
+        for person, may in zip((stranger, writer, friend), expected, strict=False):
+            if may:
+                assert (await person.event("presence.update"))["last_seen"] is not None
+        for person, may in zip((stranger, writer, friend), expected, strict=False):
+            item = (await person.call("presence.query", users=[ben.user]))["items"][0]
+            assert (item["status"], item["last_seen"] is not None) == ("offline", may)
+            assert not updates(person)
+
+
+async def test_who_begins_a_conversation_shows_oneself_to_the_other(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, _):
+        for person in (alice, bob):
+            await person.call("user.settings", show_presence="contacts")
+        assert (await seen(bob, alice), await seen(alice, bob)) == (["online"], ["offline"])
+
+
+async def test_a_change_of_who_may_see_it_counts_at_once(daemon: Daemon) -> None:
+    async with daemon.people(2) as (ann, ben):
+        await look(ann, ben)
+        await ben.call("user.settings", show_presence="nobody")
+        update = await ann.event("presence.update")
+        assert (update["status"], update["last_seen"]) == ("offline", None)
+        await ben.call("presence.set", status="away")
+        await nothing_is_told(ann)
+        await ben.call("user.settings", show_presence="everybody")
+        assert await told(ann) == (ben.user, "away")
+
+
+@pytest.mark.parametrize("ann_blocks", [True, False])
+async def test_a_block_hides_both(daemon: Daemon, ann_blocks: bool) -> None:
+    async with daemon.people(2) as (ann, ben):
+        for one, other in ((ann, ben), (ben, ann)):
+            assert await look(one, other) == ["online"]
+        blocker, blocked = (ann, ben) if ann_blocks else (ben, ann)
+        await blocker.call("user.block", user=blocked.user)
+        for one, other in ((ann, ben), (ben, ann)):
+            update = await one.event("presence.update")
+            assert (update["user"], update["status"], update["last_seen"]) == (other.user, "offline", None)
+            assert await seen(one, other) == ["offline"]
+        await ben.call("presence.set", status="away")
+        await nothing_is_told(ann)
+        await blocker.call("user.unblock", user=blocked.user)
+        assert await told(ann) == (ben.user, "away")
+        assert await told(ben) == (ann.user, "online")
+
+
+async def test_another_tenant_sees_nothing(config: Config) -> None:
+    """The same id is somebody else there."""
+    two = replace(config, presence=Presence(grace=GRACE), tenants={"other": Tenant(secret=config.auth.secret[::-1])})
+    async with running(two) as daemon, daemon.person() as ann, daemon.person(tenant="other") as eve:
+        assert await look(eve, ann) == ["offline"]
+        await ann.call("presence.set", status="away")
+        await nothing_is_told(eve)
+
+
+@covers("presence.count")
+@covers("presence.count", "not_found")
+async def test_the_number_says_of_nobody_what_they_do_not_show(daemon: Daemon) -> None:
+    async with group(daemon) as (id_, (ann, ben, eve)), daemon.person() as stranger:
+        await eve.call("presence.set", status="away")
+        counted = await ann.call("presence.count", conversation=id_)
+        assert (counted["online"], counted["members"]) == (3, 3)
+        await ben.call("user.settings", show_presence="nobody")
+        await eve.call("user.block", user=ann.user)
+        counts = [(await one.call("presence.count", conversation=id_))["online"] for one in (ann, ben, eve)]
+        assert counts == [1, 3, 1]
+        answer = await daemon.rest("GET", f"/v1/conversations/{id_}/presence", token=ann.account.access_token)
+        assert answer.body == {"t": "presence.count", "online": 1, "members": 3}
+        assert (await stranger.refused("presence.count", conversation=id_)).code == "not_found"
+
+
+async def test_in_a_large_group_those_count_who_show_themselves_to_everybody(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_count, "SMALL", 2)
+    monkeypatch.setattr(online_count, "PAGE", 2)
+    async with group(daemon, 5) as (id_, (ann, ben, eve, *_)):
+        await ben.call("user.settings", show_presence="contacts")
+        counted = await ann.call("presence.count", conversation=id_)
+        assert (counted["online"], counted["members"]) == (4, 5)
+        await trio.aclose_forcefully(eve.connection)
+        await trio.sleep(GRACE + 0.5)
+        assert (await ann.call("presence.count", conversation=id_))["online"] == 4
+        monkeypatch.setattr(online_count, "FRESH", 0)
+        assert (await ann.call("presence.count", conversation=id_))["online"] == 3
+
+
+async def test_nothing_is_left_of_sessions_that_have_gone(daemon: Daemon) -> None:
+    async with daemon.person() as ann:
+        async with AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(daemon.person()) for _ in range(3)]
+            for person in people:
+                await look(person, ann, *people)
+                await person.call("presence.set", status="away")
+        await trio.sleep(GRACE + 0.5)
+        assert await look(ann, *people) == ["offline"] * 3
+        assert await look(ann) == []
