@@ -15,6 +15,7 @@ from chatd.app import installation
 from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
@@ -50,6 +51,7 @@ from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.http.starting import starting_app
 from chatd.matching.aliases.alias_store import Veils
+from chatd.matching.settings import MatchSettings
 from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
@@ -96,8 +98,8 @@ def name_of(listener: socket.socket) -> str:
 
 def with_public_url(config: Config, http_url: str) -> Config:
     """With an address for files, where none is configured: the HTTP door itself."""
-    url = (config.uploads.public_url or http_url).rstrip("/")
-    return replace(config, uploads=replace(config.uploads, public_url=url))
+    url = (config.http.public_url or http_url).rstrip("/")
+    return replace(config, http=replace(config.http, public_url=url))
 
 
 @asynccontextmanager
@@ -107,13 +109,14 @@ async def open_kernel(config: Config, addresses: Addresses, health: Health, pack
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config)
         services, signals = Services(), Signals()
-        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
+        hub = Hub(veils=Veils(config, db) if config.get(MatchSettings).pseudonyms else None, signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
         cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages)
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
             await services.add(Maintenance(db, hub, cluster)).look()
             services.add(UserLimits.of_commands(config.limits))
+            services.add(CommandTimeout(config.postgres.timeout))
             services.add(Meters())
             services.add(Guards())
             services.add(addresses)

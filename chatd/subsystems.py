@@ -6,6 +6,7 @@ from chatd.accounts.subsystem import ACCOUNTS
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
 from chatd.conversations.subsystem import CONVERSATIONS
+from chatd.core.setting_names import SettingNames
 from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
@@ -22,3 +23,9 @@ SUBSYSTEMS = (ACCOUNTS, UPLOADS, CONVERSATIONS, MODERATION, PRESENCE, SEARCH, MA
 def load_registry(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> Registry:
     """What all subsystems declare: collected once for the process."""
     return load(subsystems, openapi.ROUTES)
+
+
+@cache
+def setting_names(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> SettingNames:
+    """The settings that the kernel and all subsystems declare."""
+    return SettingNames(declared for subsystem in subsystems for declared in subsystem.settings)

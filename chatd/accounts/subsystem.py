@@ -7,6 +7,7 @@ from chatd.accounts import authentication, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
 from chatd.accounts.range_ban_sweep import RangeBans
 from chatd.accounts.reconciliation import AccountChecks
+from chatd.accounts.settings import SETTINGS, AuthSettings
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
@@ -28,12 +29,13 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
 
 
 async def sweep(node: Node) -> bool:
-    await commands.sweep(node.db, node.clock(), node.config.auth.leeway)
+    await commands.sweep(node.db, node.clock(), node.config.get(AuthSettings).leeway)
     return False
 
 
 ACCOUNTS = Subsystem(
     name="accounts",
+    settings=SETTINGS,
     commands=(commands,),
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     open=open_accounts,

@@ -14,6 +14,7 @@ import trio
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.metrics import Metric
+from chatd.core.config import Declaration
 from chatd.wire.base import Result
 from chatd.wire.reference.description import Condition, Routes, Shape
 
@@ -32,6 +33,7 @@ class Subsystem:
     """One folder of `chatd/`, or a package of its own.
 
     `package`: the Python package whose events and control messages are collected.
+    `settings`: its sections of chatd.toml.
     `commands`: the modules whose `@command` functions are collected.
     `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
     the types of their answers.
@@ -42,6 +44,7 @@ class Subsystem:
 
     name: str
     package: str = "chatd"
+    settings: tuple[Declaration, ...] = ()
     commands: tuple[ModuleType, ...] = ()
     jobs: tuple[Job, ...] = ()
     routes: tuple[AddRoutes, ...] = ()

@@ -14,12 +14,14 @@ from trio.to_thread import run_sync as in_thread
 
 from chatd.accounts.jwks import JwksError, keys_of
 from chatd.accounts.keys import Keyring, WeakKey
+from chatd.accounts.settings import TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
 from chatd.cli.finding import Finding
 from chatd.cli.places import ANY, folder_finding, port_finding
 from chatd.cli.printing import out, styled
 from chatd.conversations.messages.screening import CannotScreen, check_screening
+from chatd.conversations.settings import FilterSettings
 from chatd.core import setting_rules
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
@@ -35,8 +37,10 @@ from chatd.db.postgres_faults import fix_of as postgres_fix
 from chatd.db.redis import BadAddress, Redis, client_of, open_redis
 from chatd.db.redis_faults import fix_of as redis_fix
 from chatd.http.admin_tokens import Admins
+from chatd.matching.settings import QueueSettings
 from chatd.uploads.blobs import new_key
 from chatd.uploads.open import BlobsError, check_bucket, open_blobs
+from chatd.uploads.settings import UploadSettings
 
 SPARE_DESCRIPTORS = 100
 RAISE_FILES = "raise the limit: ulimit -n, or LimitNOFILE= of systemd"
@@ -144,7 +148,7 @@ def one_port(config: Config) -> bool:
 async def signing_keys(config: Config) -> list[Finding]:
     """Whether the public keys of identity providers can be read."""
     found = list[Finding]()
-    sections = {DEFAULT_TENANT: "auth", **{name: f"tenants.{name}" for name in config.tenants}}
+    sections = {DEFAULT_TENANT: "auth", **{name: f"tenants.{name}" for name in config.named(TenantSettings)}}
     with suppress(WeakKey):
         for name, tenant in Keyring(config).tenants.items():
             if not tenant.jwks:
@@ -164,12 +168,18 @@ QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 
 def names_without_effect(config: Config) -> list[str]:
     """Sections whose names belong to nothing, so that nothing that is set there would count."""
-    tenants = {DEFAULT_TENANT, *config.tenants}
-    found = [f"[tenants.{DEFAULT_TENANT}] would replace [auth]: set it there"] if DEFAULT_TENANT in config.tenants else []
+    tenants = {DEFAULT_TENANT, *config.named(TenantSettings)}
+    found = (
+        [f"[tenants.{DEFAULT_TENANT}] would replace [auth]: set it there"]
+        if DEFAULT_TENANT in config.named(TenantSettings)
+        else []
+    )
     found += [
-        f"[tenant_filters.{one_line(name)}]: no tenant has this name" for name in config.tenant_filters if name not in tenants
+        f"[tenant_filters.{one_line(name)}]: no tenant has this name"
+        for name in config.named(FilterSettings)
+        if name not in tenants
     ]
-    queues = [name for name in config.queues if QUEUE.fullmatch(name) is None]
+    queues = [name for name in config.named(QueueSettings) if QUEUE.fullmatch(name) is None]
     return found + [f"[queues.{one_line(name)}]: expected small letters, digits, - and _, at most 32" for name in queues]
 
 
@@ -177,8 +187,8 @@ def faults(config: Config) -> list[str]:
     """Why a daemon must not start with these settings, before anything is started: a line each."""
     found = [f"{finding.what}: {finding.detail}" for finding in settings(config) if not finding.ok]
     try:
-        if config.uploads.s3_bucket or config.uploads.s3_endpoint:
-            check_bucket(config.uploads)
+        if config.get(UploadSettings).s3_bucket or config.get(UploadSettings).s3_endpoint:
+            check_bucket(config.get(UploadSettings))
         if config.postgres.dsn:
             setting_rules.postgres_address(config.postgres.dsn)
     except (BlobsError, ValueError) as error:
@@ -212,8 +222,8 @@ def open_files(config: Config) -> Finding:
 
 async def files(config: Config) -> Finding:
     """Whether the store of the uploads would take something. A folder that is not there yet is not made."""
-    if not (config.uploads.s3_bucket or config.uploads.s3_endpoint):
-        folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
+    if not (config.get(UploadSettings).s3_bucket or config.get(UploadSettings).s3_endpoint):
+        folder = Path(config.get(UploadSettings).dir or Path(config.data.dir) / "uploads")
         return folder_finding("uploads", folder, "uploads.dir", "uploads")
     try:
         async with open_blobs(config) as blobs:
@@ -224,7 +234,7 @@ async def files(config: Config) -> Finding:
         return Finding("uploads", False, str(error), "set what is missing in [uploads]", "uploads")
     except Refused as refused:
         return Finding("uploads", False, f"{refused.message}{cause_of(refused)}", bucket_fix(refused.__cause__), "uploads")
-    return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}", code="uploads")
+    return Finding("uploads", True, f"bucket {config.get(UploadSettings).s3_bucket}", code="uploads")
 
 
 def bucket_fix(cause: BaseException | None) -> str:

@@ -17,13 +17,16 @@ from typing import Annotated, Any, TypeVar
 import trio
 import typer
 
+from chatd.accounts.keys import ensure_token_secret
 from chatd.app.audit_log import Actor
 from chatd.cli.printing import complain, err, styled, write_json
 from chatd.core.clock import now_ms
+from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.ids import is_uuid
-from chatd.core.settings import ConfigError, Loaded, ensure_secrets, load
+from chatd.core.settings import ConfigError, Loaded, ensure_installation_secret, load
 from chatd.db.postgres import ForeignKeyViolation
+from chatd.subsystems import setting_names
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
@@ -46,9 +49,14 @@ def load_or_exit(path: Path | None, *, make: bool | None = None) -> Loaded:
     `make`: see `ensure_secrets`. None: where the data folder exists, so that a command in a wrong folder leaves nothing there.
     """
     with failures():
-        loaded = load(path, os.environ)
+        loaded = load(path, os.environ, setting_names())
         make = os.path.isdir(loaded.config.data.dir) if make is None else make
         return replace(loaded, config=ensure_secrets(loaded.config, make=make))
+
+
+def ensure_secrets(config: Config, *, make: bool = True) -> Config:
+    """The secrets that need no configuration; see `ensure_installation_secret`. Raises OperatorError."""
+    return ensure_installation_secret(ensure_token_secret(config, make=make), make=make)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.operations.node_query_types import Health
 from chatd.uploads.open import BlobsError, open_blobs
+from chatd.uploads.settings import UploadSettings
 
 # Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
 LIVED = 20
@@ -108,10 +109,10 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
 
 async def ours(config: Config) -> Ours:
     """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
-    folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
+    folder = Path(config.get(UploadSettings).dir or Path(config.data.dir) / "uploads")
     uploads = ""
     with suppress(BlobsError, Refused, OSError):
-        if config.uploads.s3_bucket or folder.exists():
+        if config.get(UploadSettings).s3_bucket or folder.exists():
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
     secrets = ""

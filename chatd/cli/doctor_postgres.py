@@ -6,6 +6,7 @@ from time import monotonic
 
 from chatd.cli.common import cause_of
 from chatd.cli.finding import Finding
+from chatd.conversations.settings import JournalSettings
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.db import queries
@@ -36,7 +37,7 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     row = await db.one(SQL.connections)
     assert row is not None
     to_come = await pending(db)
-    needed = nodes * (config.postgres.pool + config.journal.flushers)
+    needed = nodes * (config.postgres.pool + config.get(JournalSettings).flushers)
     return [
         *judge_indexes(expected(one for one in available() if one not in to_come), indexes),
         judge_transactions(busy),

@@ -15,6 +15,7 @@ from chatd.core.config import Config
 from chatd.matching.event_log import Mirror
 from chatd.matching.event_log_pages import Line
 from chatd.matching.pairing import queues_of
+from chatd.matching.settings import PoolLogSettings
 from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
@@ -38,7 +39,7 @@ def export(config: ConfigFile = None) -> None:
 
 async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
-        mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
+        mirror = Mirror(redis, config.get(PoolLogSettings).stream_key, lambda: 0, lambda: (0, []))
         for line in await mirror.everything():
             write_json(msgspec.json.encode(line).decode() + "\n")
 

@@ -13,6 +13,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.bans import address_hashes
+from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import refuse, run_command
 from chatd.app.rate_limits import check
@@ -306,7 +307,7 @@ class Session:
     def _seconds_to_expiry(self) -> float:
         """Warn a minute before the token ends, close when it has ended."""
         left = self._principal.expires_at - self._node.clock()
-        if left <= -self._node.config.auth.leeway * 1000:
+        if left <= -self._node.config.get(AuthSettings).leeway * 1000:
             self.close_soon("token_expired")
         elif left <= WARNING_MS and not self._warned:
             self._warned = True

@@ -16,6 +16,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.matching.criteria import Accept, Asked, Ticket, read_asked
 from chatd.matching.service import Matcher
+from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
@@ -98,7 +99,7 @@ def is_number(value: Any) -> bool:
 
 async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
     """A new ticket. What others have a say in is looked up anew each time, also for who skips."""
-    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.match.recent)
+    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,

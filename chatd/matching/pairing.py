@@ -11,8 +11,7 @@ import trio
 
 from chatd.cluster.cluster import Cluster
 from chatd.core import log
-from chatd.core.config import Config, Match
-from chatd.core.config import Queue as QueueSection
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.ids import uuid7
@@ -25,6 +24,8 @@ from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
 from chatd.matching.matches import Meetings
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Step
+from chatd.matching.settings import MatchSettings, QueueSettings
+from chatd.matching.settings import QueueSettings as QueueSection
 
 LOG = log.get(__name__)
 
@@ -303,11 +304,11 @@ class Pairing:
 
 def queues_of(config: Config) -> dict[str, Queue]:
     """The rules of the queues that have their own, and of all others under ""."""
-    own = {name: rules_of(config.match, queue.size, queue) for name, queue in config.queues.items()}
-    return {"": rules_of(config.match, 2, config.match), **own}
+    own = {name: rules_of(config.get(MatchSettings), queue.size, queue) for name, queue in config.named(QueueSettings).items()}
+    return {"": rules_of(config.get(MatchSettings), 2, config.get(MatchSettings)), **own}
 
 
-def rules_of(usual: Match, size: int, own: Match | QueueSection) -> Queue:
+def rules_of(usual: MatchSettings, size: int, own: MatchSettings | QueueSection) -> Queue:
     """What a queue does not say for itself is as usual."""
     times = (getattr(usual if getattr(own, name) is None else own, name) for name in ("relax", "confirm", "longest"))
     return Queue(size, *(round(seconds * 1000) for seconds in times))

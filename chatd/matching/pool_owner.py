@@ -23,6 +23,7 @@ from chatd.matching.event_log_audit import MatchLog
 from chatd.matching.matches import Meetings
 from chatd.matching.pairing import Over, Pairing
 from chatd.matching.pool_events import Step
+from chatd.matching.settings import MatchSettings, PoolLogSettings
 
 # Seconds between two words of the owner, and between two looks at who has not been claimed.
 BEAT, TICK = 1.0, 0.25
@@ -46,12 +47,12 @@ class Ownership:
     ) -> None:
         self.pairing = Pairing(config, meetings, cluster, clock, over, self.note)
         self.lease = Lease(redis, "match", cluster.name)
-        self._mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
+        self._mirror = Mirror(redis, config.get(PoolLogSettings).stream_key, clock, self._snapshot)
         self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write, self.forget)
         self._cluster = cluster
         self._clock = clock
         self._give_again = give_again
-        self._grace = round(config.match.grace * 1000)
+        self._grace = round(config.get(MatchSettings).grace * 1000)
         self._owner = (0, "")
         self._paused = self._leaving = False
         self._lines: dict[tuple[str, str], tuple[int, int | None]] = {}

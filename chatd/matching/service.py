@@ -30,6 +30,7 @@ from chatd.matching.disconnects import Absences
 from chatd.matching.local_tickets import Tickets, user_of
 from chatd.matching.matches import Meetings
 from chatd.matching.pool_owner import Ownership
+from chatd.matching.settings import MatchSettings
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
@@ -48,7 +49,7 @@ class Matcher:
         self.announcements = Announcements(db, hub, cluster)
         self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
         self.pool = Ownership(config, db, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
-        self._grace = round(config.match.grace * 1000)
+        self._grace = round(config.get(MatchSettings).grace * 1000)
         self._roll = roll = RollCall(hub, cluster)
         self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
         self._tickets = Tickets()

@@ -9,6 +9,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.matching import commands, openapi
 from chatd.matching.metrics import METRICS
 from chatd.matching.service import Matcher
+from chatd.matching.settings import SETTINGS
 
 
 @asynccontextmanager
@@ -21,4 +22,6 @@ async def open_matching(node: Node) -> AsyncIterator[None]:
         yield
 
 
-MATCHING = Subsystem(name="matching", commands=(commands,), conditions=openapi.CONDITIONS, metrics=METRICS, open=open_matching)
+MATCHING = Subsystem(
+    name="matching", settings=SETTINGS, commands=(commands,), conditions=openapi.CONDITIONS, metrics=METRICS, open=open_matching
+)

@@ -10,6 +10,7 @@ from chatd.app.registry import admin_command
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
 
@@ -125,7 +126,7 @@ class Resolved(Result, tag="admin.report.resolved"):
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` for one that is resolved already."""
-    settings = ctx.node.config.moderation
+    settings = ctx.node.config.get(ModerationSettings)
     measure = measure_of(cmd, ctx.now)
     verdict = await reports.resolve(ctx.node.db, settings, ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
     closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []

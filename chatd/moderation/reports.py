@@ -7,12 +7,12 @@ from msgspec import Struct
 from chatd.accounts import bans
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
-from chatd.core.config import Moderation
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres
 from chatd.moderation import strikes
+from chatd.moderation.settings import ModerationSettings
 from chatd.uploads.service import Stored
 
 SQL = queries.load("moderation/reports")
@@ -76,7 +76,7 @@ async def find_file(db: Postgres, actor: Actor, report: str, upload: str) -> Sto
 
 
 async def resolve(
-    db: Postgres, settings: Moderation, actor: Actor, report: str, outcome: str, note: str, measure: Measure
+    db: Postgres, settings: ModerationSettings, actor: Actor, report: str, outcome: str, note: str, measure: Measure
 ) -> Verdict:
     """Decide, and carry out what follows, in one transaction.
 
@@ -99,7 +99,9 @@ async def resolve(
     return await db.in_transaction(work)
 
 
-async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure: Measure, user: str, reason: str) -> bool:
+async def carry_out(
+    connection: Any, settings: ModerationSettings, actor: Actor, measure: Measure, user: str, reason: str
+) -> bool:
     """Whether it ended in a ban. What the banned may be told is the reason of the report, never the note."""
     if measure.strike:
         return (await strikes.put(connection, settings, actor, user, reason)).ban is not None
@@ -108,7 +110,7 @@ async def carry_out(connection: Any, settings: Moderation, actor: Actor, measure
     return measure.ban
 
 
-async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
+async def sweep(db: Postgres, settings: ModerationSettings, now: int) -> None:
     """Delete what was resolved long ago, and what was removed and no report has taken up, until nothing is left."""
     await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))
     await delete_all(db, SQL.purge_messages, now)

@@ -7,12 +7,12 @@ from msgspec import Struct
 from chatd.accounts import bans
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
-from chatd.core.config import Moderation
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.moderation.escalation import Rung, rung_of
+from chatd.moderation.settings import ModerationSettings
 
 SQL = queries.load("moderation/strikes")
 MOST_SHOWN = 200
@@ -27,12 +27,12 @@ class Struck(Struct, frozen=True):
     until: int | None = None
 
 
-async def strike(db: Postgres, settings: Moderation, actor: Actor, user: str, reason: str) -> Struck:
+async def strike(db: Postgres, settings: ModerationSettings, actor: Actor, user: str, reason: str) -> Struck:
     """Raises Refused: `not_found` for an unknown user."""
     return await db.in_transaction(lambda connection: put(connection, settings, actor, user, reason))
 
 
-async def put(connection: Any, settings: Moderation, actor: Actor, user: str, reason: str) -> Struck:
+async def put(connection: Any, settings: ModerationSettings, actor: Actor, user: str, reason: str) -> Struck:
     """Within a transaction: the strike, and the ban that it leads to. Raises as `strike` does."""
     tenant, now = actor.tenant, actor.now
     if await connection.fetchval(SQL.lock_user, tenant, user) is None:

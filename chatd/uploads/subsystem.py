@@ -10,6 +10,7 @@ from chatd.uploads import commands, openapi, routes, service
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
+from chatd.uploads.settings import SETTINGS
 
 
 @asynccontextmanager
@@ -23,6 +24,7 @@ async def open_uploads(node: Node) -> AsyncIterator[None]:
 
 UPLOADS = Subsystem(
     name="uploads",
+    settings=SETTINGS,
     commands=(commands,),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,

@@ -3,9 +3,8 @@
 import gc
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
@@ -15,6 +14,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
+from chatd.core.settings import effective_values
+from chatd.matching.settings import MatchSettings
+from chatd.presence.settings import PresenceSettings
+from chatd.subsystems import setting_names
 from tests.privacy.test_erased_traces import say_everywhere
 from tests.support import PATIENCE, Daemon, running
 
@@ -234,13 +237,12 @@ def sizes(but: list[Any]) -> dict[Place, int]:
 
 def bound(rule: Rule, config: Config, before: int) -> float:
     """How many entries there may be."""
-    read: Callable[[object, str], object] = getattr
     match rule:
         case Most(constant):
             module, _, name = constant.rpartition(".")
             return float(getattr(import_module(f"chatd.{module}"), name))
         case Setting(name):
-            return float(str(reduce(read, name.split("."), config)))
+            return float(dict(effective_values(setting_names(), config))[name])
         case Fixed():
             return before
         case _:
@@ -277,8 +279,8 @@ def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
 @pytest.fixture
 def brief(config: Config) -> Config:
     """Nothing waits for long for somebody who has gone."""
-    presence, match = replace(config.presence, grace=0.1), replace(config.match, grace=0.1)
-    return replace(config, presence=presence, match=match)
+    presence, match = replace(config.get(PresenceSettings), grace=0.1), replace(config.get(MatchSettings), grace=0.1)
+    return config.using(presence, match)
 
 
 async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:

@@ -10,7 +10,8 @@ import trio
 
 from chatd.accounts import jwks
 from chatd.accounts.keys import Keyring
-from chatd.core.config import Auth, Config
+from chatd.accounts.settings import AuthSettings
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.db.postgres import Postgres
@@ -48,7 +49,7 @@ def key_set(count: int) -> bytes:
 async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(key_set(MANY_KEYS))
-    keyring = Keyring(Config(auth=Auth(algorithm="ES256", jwks=str(path))))
+    keyring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks=str(path))))
     with probed(tests=True) as probe:
         await jwks.refresh(keyring, {"default": Condition("signing keys")})
         assert probe.worst_s < LIMIT_S, probe.task

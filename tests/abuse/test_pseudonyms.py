@@ -15,12 +15,13 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client.link import Link
-from chatd.core.config import Config, Match, Queue, Uploads
+from chatd.core.config import Config
 from chatd.core.ids import is_uuid, uuid7
 from chatd.db import queries
 from chatd.db.embedded import redis
 from chatd.db.postgres import Postgres
 from chatd.matching.aliases.alias_store import MATCHES
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_two_nodes import eventually, nodes, own_redis
 from tests.files import fetched, picture, stored
 from tests.reply import Reply
@@ -65,13 +66,15 @@ def tap(monkeypatch: pytest.MonkeyPatch) -> Tapped:
 
 @pytest.fixture
 def hiding(config: Config) -> Config:
-    return replace(config, match=Match(relax=0.3, grace=2.0, recent=0, pseudonyms=True), queues={"trio": Queue(size=3)})
+    return config.using(MatchSettings(relax=0.3, grace=2.0, recent=0, pseudonyms=True)).using_named(
+        QueueSettings, {"trio": QueueSettings(size=3)}
+    )
 
 
 @pytest.fixture
 async def house(hiding: Config) -> AsyncIterator[Daemon]:
     # Files have the address of the server, which is not that of a person: tests run both on one.
-    async with running(replace(hiding, uploads=Uploads(public_url="https://files.test"))) as daemon:
+    async with running(replace(hiding, http=replace(hiding.http, public_url="https://files.test"))) as daemon:
         yield daemon
 
 

@@ -17,10 +17,11 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
 from chatd.cli.common import operator
 from chatd.cli.finding import Finding
-from chatd.core.config import Config, PostgresSection, Tenant
+from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
 from chatd.db import postgres as postgres_module
@@ -28,6 +29,7 @@ from chatd.db import postgres_faults
 from chatd.db.embedded import redis
 from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres
+from chatd.subsystems import setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -42,7 +44,11 @@ ROOT = Path(__file__).parents[2]
 async def said(config: Config, of: str) -> dict[str, Finding]:
     """By code."""
     look = {"check": check.collect, "doctor": doctor.examine}[of]
-    return {finding.code: finding for finding in await look(Loaded(config, {}, None)) if finding.code != "machine.disk"}
+    return {
+        finding.code: finding
+        for finding in await look(Loaded(config, setting_names(), {}, None))
+        if finding.code != "machine.disk"
+    }
 
 
 def wrong(found: dict[str, Finding]) -> set[str]:
@@ -147,11 +153,15 @@ async def test_two_doors_need_two_ports(config: Config) -> None:
 
 async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("{}")
-    provider = replace(config.auth, algorithm="RS256", secret="")
+    provider = replace(config.get(AuthSettings), algorithm="RS256", secret="")
     cases: list[tuple[Config, str, str]] = [
-        (replace(config, auth=provider), "settings.keys", "set auth.jwks"),
-        (replace(config, tenants={"acme": Tenant(algorithm="EdDSA")}), "settings.keys", "set tenants.acme.jwks"),
-        (replace(config, tenants={"A C": Tenant(secret="x" * 32)}), "settings.keys", "rename"),
+        (config.using(provider), "settings.keys", "set auth.jwks"),
+        (
+            config.using_named(TenantSettings, {"acme": TenantSettings(algorithm="EdDSA")}),
+            "settings.keys",
+            "set tenants.acme.jwks",
+        ),
+        (config.using_named(TenantSettings, {"A C": TenantSettings(secret="x" * 32)}), "settings.keys", "rename"),
         (replace(config, data=replace(config.data, secret="short")), "settings.secret", "chatd init"),
     ]
     for changed, code, fix in cases:
@@ -159,7 +169,7 @@ async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, 
         for of in ("check", "doctor"):
             assert fix in (await said(changed, of))[code].fix
     for jwks in ("/nowhere", str(tmp_path), str(tmp_path / "empty"), "https://127.0.0.1:1/keys", "https://nobody.invalid/keys"):
-        found = (await said(replace(config, auth=replace(provider, jwks=jwks)), "check"))["settings.jwks"]
+        found = (await said(config.using(replace(provider, jwks=jwks)), "check"))["settings.jwks"]
         assert (found.ok, "auth.jwks" in found.fix, jwks in found.detail) == (False, True, True), found
 
 
@@ -179,7 +189,7 @@ async def test_a_bucket_that_does_not_take_files(config: Config, status: int | N
     async with served(answering(status or 500, b"<Error>why</Error>")) as door:  # type: ignore[arg-type]
         port = door.port if status else 1
         uploads = replace(BUCKET, s3_endpoint=f"http://127.0.0.1:{port}")
-        found = (await said(replace(config, uploads=uploads), "check"))["uploads"]
+        found = (await said(config.using(uploads), "check"))["uploads"]
     assert (found.ok, fix in found.fix) == (ok, True), found
     assert ok or (f"HTTP {status}" if status else "onnect") in found.detail
 
@@ -386,16 +396,15 @@ def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path
 async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
     other = replace(
         config,
-        auth=replace(config.auth, secret="another-secret-of-more-than-32-bytes"),
         data=replace(config.data, dir=str(tmp_path / "b")),
-    )
+    ).using(replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes"))
     async with nodes(config, 1), nodes(other, 1):
         with trio.fail_after(3 * PATIENCE):
             while not {"nodes.secrets", "nodes.uploads"} <= wrong(found := await said(config, "doctor")):
                 await trio.sleep(0.2)
         for code in ("nodes.secrets", "nodes.uploads"):
             assert "this configuration" in found[code].detail
-            assert config.auth.secret not in found[code].detail
+            assert config.get(AuthSettings).secret not in found[code].detail
 
 
 def test_what_is_not_known_is_not_compared() -> None:

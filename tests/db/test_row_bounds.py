@@ -1,14 +1,14 @@
 """Each table of the schema has rules that bound or remove its rows: a new table without one fails here."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 from chatd.core.config import Config
+from chatd.core.settings import effective_values
 from chatd.db import queries
 from chatd.db.postgres import Postgres
+from chatd.subsystems import setting_names
 
 ROOT = Path(__file__).parents[2]
 CASCADES = """
@@ -132,8 +132,7 @@ async def holds(rule: Rule, table: str, store: Postgres, config: Config) -> bool
         case Deleted(statement):
             return deletes(statement, table)
         case Setting(name):
-            read: Callable[[object, str], object] = getattr
-            return reduce(read, name.split("."), config) is not None
+            return name in dict(effective_values(setting_names(), config))
         case Documented(path, words):
             return words in (ROOT / path).read_text()
 

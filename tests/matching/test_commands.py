@@ -6,20 +6,22 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import sign_up
-from chatd.core.config import Config, Match, Queue
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
-QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
+QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
 
 
 @pytest.fixture
 async def quick(config: Config) -> AsyncIterator[Daemon]:
     """Where little time is long."""
-    async with running(replace(config, match=QUICK, queues={"asking": Queue(confirm=1.0), "trio": Queue(size=3)})) as daemon:
+    async with running(
+        config.using(QUICK).using_named(QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)})
+    ) as daemon:
         yield daemon
 
 
@@ -289,7 +291,7 @@ async def open_and(alice: Person, bob: Person, **settings: Any) -> None:
 
 @pytest.mark.parametrize("pseudonyms", [False, True])
 async def test_keeping_keeps_what_was_said_whatever_the_two_had(config: Config, pseudonyms: bool) -> None:
-    async with running(replace(config, match=Match(pseudonyms=pseudonyms))) as daemon:
+    async with running(config.using(MatchSettings(pseudonyms=pseudonyms))) as daemon:
         for settings in (None, {}, {"hidden": True}, {"archived": True}):
             for together in (False, True):
                 async with matched(daemon) as (alice, bob, match, conversation):

@@ -8,15 +8,15 @@ import jwt
 import outcome
 import pytest
 import trio
-from msgspec.structs import replace
 
+from chatd.accounts.settings import TenantSettings
 from chatd.app import effects, jobs
 from chatd.app.context import Ctx, Node
 from chatd.client import Account, sign_up
 from chatd.conversations.log.entries import Append
 from chatd.conversations.log.writer import Journal
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
@@ -323,7 +323,7 @@ async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store
 
 
 async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, store: Postgres) -> None:
-    settings = replace(config, tenants={"other": Tenant(secret="o" * 32)})
+    settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
     async with running(settings) as daemon, daemon.pair() as (alice, _, conversation):
         foreign = jwt.encode({"sub": alice.user, "exp": 2**31, "jti": "x", "tid": "other"}, "o" * 32, algorithm="HS256")
         twin = await daemon.rest("POST", "/v1/conversations", {"members": [], "title": "mine"}, foreign)

@@ -32,8 +32,8 @@ from chatd.conversations.log.deferred import Aside
 from chatd.conversations.log.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.conversations.log.publisher import OnGap, Telling
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
+from chatd.conversations.settings import JournalSettings as Settings
 from chatd.core import log
-from chatd.core.config import Journal as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.core.histogram import Histogram, total

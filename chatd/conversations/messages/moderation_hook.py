@@ -14,9 +14,9 @@ import msgspec
 import trio
 from msgspec import Struct
 
+from chatd.conversations.settings import HookSettings as Settings
 from chatd.core import log
 from chatd.core.circuit_breaker import Circuit
-from chatd.core.config import Hook as Settings
 from chatd.core.errors import Refused
 from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.db.http_client import Outbound, OutboundError, check_url, open_outbound
