@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.accounts import authentication, commands, idle_accounts, jwks
+from chatd.accounts import authentication, checks, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
 from chatd.accounts.range_ban_sweep import RangeBans
 from chatd.accounts.reconciliation import AccountChecks
@@ -19,8 +19,8 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
     keys = node.services.add(Keyring(node.config))
     node.services.add(authentication.SignIn(node.config, keys, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())
-    checks = AccountChecks(node.hub, node.cluster, node.db, node.clock)
-    node.cluster.reconciler.register(checks.check, always=True)
+    reconciled = AccountChecks(node.hub, node.cluster, node.db, node.clock)
+    node.cluster.reconciler.register(reconciled.check, always=True)
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
         await jwks.wait_for_keys(keys)
@@ -36,6 +36,8 @@ async def sweep(node: Node) -> bool:
 ACCOUNTS = Subsystem(
     name="accounts",
     settings=SETTINGS,
+    check_settings=checks.check_settings,
+    check=checks.check,
     commands=(commands,),
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     open=open_accounts,

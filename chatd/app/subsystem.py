@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import trio
 
+from chatd.app.checks import Check, CheckSettings, no_settings_to_check, nothing_to_check
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.metrics import Metric
@@ -39,6 +40,8 @@ class Subsystem:
     the types of their answers.
     `metrics`: what it measures, see `app/metrics.py`.
     `shapes`: maps in results and events whose fields are described. `conditions`: what types of fields cannot say.
+    `check_settings`: what `chatd check` says of the settings alone; a failure prevents the start. `check`: what needs the disk or
+    the network.
     `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
@@ -53,6 +56,8 @@ class Subsystem:
     shapes: tuple[Shape, ...] = ()
     conditions: tuple[Condition, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    check_settings: CheckSettings = no_settings_to_check
+    check: Check = nothing_to_check
     open: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_to_open
 
 

@@ -3,7 +3,6 @@
 Exit codes: 0 success, 1 failure, 2 invalid command line or configuration, 141 the reader closed the output.
 """
 
-import getpass
 import json
 import os
 import re
@@ -19,10 +18,11 @@ import typer
 
 from chatd.accounts.keys import ensure_token_secret
 from chatd.app.audit_log import Actor
+from chatd.app.checks import account_name
 from chatd.cli.printing import complain, err, styled, write_json
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.core.ids import is_uuid
 from chatd.core.settings import ConfigError, Loaded, ensure_installation_secret, load
 from chatd.db.postgres import ForeignKeyViolation
@@ -77,12 +77,6 @@ def failures() -> Iterator[None]:
         ) from None
 
 
-def cause_of(error: BaseException) -> str:
-    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
-    cause = error.__cause__ if isinstance(error, Refused) else None
-    return f" ({str(cause) or type(cause).__name__})" if cause else ""
-
-
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run an async function in Trio. An expected failure inside a nursery is reported like a single exception."""
     with failures():
@@ -129,14 +123,6 @@ def checked_id(text: str) -> str:
 def operator(tenant: str) -> Actor:
     """The operating system account that runs the command, for the audit log."""
     return Actor(tenant, account_name(), now_ms())
-
-
-def account_name() -> str:
-    """The account that runs the command. In a container a user id may have no account."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def moment(at: int | None) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 import typer
 
 from chatd.accounts.keys import token_keys
+from chatd.app.checks import Finding
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
 from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock, Ours
-from chatd.cli.finding import Finding
 from chatd.cli.printing import out
 from chatd.cluster import control_messages
 from chatd.core.clock import now_ms
@@ -61,9 +61,8 @@ def summary(findings: list[Finding]) -> str:
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [*check.source(loaded), *check.settings(config), *await check.signing_keys(config)]
+    findings = [*check.source(loaded), *check.check_settings(config), *await check.check_subsystems(config)]
     findings += [*disk(Path(config.data.dir)), *check.data(config)]
-    findings.append(await check.files(config))
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 
-from chatd.cli.common import cause_of
-from chatd.cli.finding import Finding
+from chatd.app.checks import Finding
 from chatd.conversations.settings import JournalSettings
 from chatd.core.config import Config
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.db import queries
 from chatd.db.migrations import Migration, available, pending
 from chatd.db.postgres import Postgres, Row

@@ -9,6 +9,7 @@ from chatd.accounts.authentication import ensure_tenants
 from chatd.accounts.keys import Keyring
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
+from chatd.app.checks import account_name
 from chatd.cli import strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
@@ -18,7 +19,6 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
-    account_name,
     failed,
     failures,
     load_or_exit,

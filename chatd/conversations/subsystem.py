@@ -10,7 +10,7 @@ from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import Job
 from chatd.app.registry import Guards, Needs
 from chatd.app.subsystem import Subsystem, background
-from chatd.conversations import openapi
+from chatd.conversations import checks, openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.guards import check_member
 from chatd.conversations.log.writer import open_journal
@@ -55,9 +55,9 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
-        checks = ConversationChecks(node.hub, node.db)
-        node.cluster.reconciler.register(checks.check)
-        node.cluster.reconciler.watch_topics(checks)
+        reconciled = ConversationChecks(node.hub, node.db)
+        node.cluster.reconciler.register(reconciled.check)
+        node.cluster.reconciler.watch_topics(reconciled)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
         yield
@@ -66,6 +66,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
 CONVERSATIONS = Subsystem(
     name="conversations",
     settings=SETTINGS,
+    check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
         *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),

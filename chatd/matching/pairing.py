@@ -25,7 +25,6 @@ from chatd.matching.matches import Meetings
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Step
 from chatd.matching.settings import MatchSettings, QueueSettings
-from chatd.matching.settings import QueueSettings as QueueSection
 
 LOG = log.get(__name__)
 
@@ -308,7 +307,7 @@ def queues_of(config: Config) -> dict[str, Queue]:
     return {"": rules_of(config.get(MatchSettings), 2, config.get(MatchSettings)), **own}
 
 
-def rules_of(usual: MatchSettings, size: int, own: MatchSettings | QueueSection) -> Queue:
+def rules_of(usual: MatchSettings, size: int, own: MatchSettings | QueueSettings) -> Queue:
     """What a queue does not say for itself is as usual."""
     times = (getattr(usual if getattr(own, name) is None else own, name) for name in ("relax", "confirm", "longest"))
     return Queue(size, *(round(seconds * 1000) for seconds in times))

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
-from chatd.matching import commands, openapi
+from chatd.matching import checks, commands, openapi
 from chatd.matching.metrics import METRICS
 from chatd.matching.service import Matcher
 from chatd.matching.settings import SETTINGS
@@ -23,5 +23,11 @@ async def open_matching(node: Node) -> AsyncIterator[None]:
 
 
 MATCHING = Subsystem(
-    name="matching", settings=SETTINGS, commands=(commands,), conditions=openapi.CONDITIONS, metrics=METRICS, open=open_matching
+    name="matching",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
+    commands=(commands,),
+    conditions=openapi.CONDITIONS,
+    metrics=METRICS,
+    open=open_matching,
 )

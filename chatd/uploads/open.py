@@ -20,12 +20,16 @@ class BlobsError(OperatorError):
 async def open_blobs(config: Config) -> AsyncIterator[Blobs]:
     """A bucket when one is named, otherwise a folder. Raises BlobsError, OSError."""
     settings = config.get(UploadSettings)
-    if not (settings.s3_bucket or settings.s3_endpoint):
+    if not uses_bucket(settings):
         yield Folder(open_folder(settings.dir or Path(config.data.dir) / "uploads"))
         return
     check_bucket(settings)
     async with new_client() as client:
         yield Bucket(settings, client)
+
+
+def uses_bucket(settings: UploadSettings) -> bool:
+    return bool(settings.s3_bucket or settings.s3_endpoint)
 
 
 def open_folder(place: str | Path) -> Path:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.uploads import commands, openapi, routes, service
+from chatd.uploads import checks, commands, openapi, routes, service
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
@@ -25,6 +25,8 @@ async def open_uploads(node: Node) -> AsyncIterator[None]:
 UPLOADS = Subsystem(
     name="uploads",
     settings=SETTINGS,
+    check_settings=checks.check_settings,
+    check=checks.check,
     commands=(commands,),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,

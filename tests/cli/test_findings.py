@@ -18,9 +18,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AuthSettings, TenantSettings
-from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
+from chatd.app import checks
+from chatd.app.checks import Finding
+from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, port_check
 from chatd.cli.common import operator
-from chatd.cli.finding import Finding
 from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
@@ -93,7 +94,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
     assert (gateway.ok, http.ok) == (False, False)
     assert "which is not chatd" in gateway.fix
     assert "set http.host" in http.fix
-    assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
+    assert "below 1024" in port_check.port_fix(OSError(errno.EACCES, "x"), "http", 80)
 
 
 # --- Postgres ---------------------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int
     with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
             with trio.fail_after(PATIENCE):
-                while not places.is_chatd("127.0.0.1", port, "/") and not is_open(port):
+                while not port_check.is_chatd("127.0.0.1", port, "/") and not is_open(port):
                     await trio.sleep(0.05)
             yield replace(config, postgres=replace(config.postgres, dsn=f"postgresql://{user}@127.0.0.1:{port}/chatd"))
         finally:
@@ -351,7 +352,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
-    find = places.folder_finding
+    find = checks.folder_finding
     assert find("uploads", tmp_path / "not" / "yet", "uploads.dir", "uploads").ok
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
@@ -364,7 +365,7 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
         (folder / "filler").write_bytes(bytes(4096))
         finding = find("data folder", folder, "data.dir", "data.folder")
         assert (finding.ok, "free space" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
-    assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert "chown" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
 
 
 def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +373,7 @@ def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: py
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54_321)
-    assert "chown 54321" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert "chown 54321" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
     assert operator("default").name == "uid 54321"
 
 
@@ -429,7 +430,7 @@ def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
     without = []
-    for path in sorted((ROOT / "chatd" / "cli").glob("*.py")):
+    for path in sorted((ROOT / "chatd").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and ast.unparse(node.args[1]) != "True":
                 fix = node.args[3] if len(node.args) > 3 else None

@@ -20,7 +20,6 @@ from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
 from chatd.conversations.send_permission import check_may_say
 from chatd.conversations.settings import MessageSettings
-from chatd.conversations.settings import MessageSettings as Settings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -95,7 +94,7 @@ def check_edit(ctx: Ctx, row: Row) -> None:
         raise Refused("forbidden", "the message is too old to be edited")
 
 
-async def check_pace(here: Change, seq: int, settings: Settings) -> None:
+async def check_pace(here: Change, seq: int, settings: MessageSettings) -> None:
     """Raises Refused: `too_large`, `rate_limited`. Each form is kept, so that there must not be many of them."""
     row = await here.one(SQL.edited_so_far, seq, here.now - MINUTE_MS)
     assert row is not None
