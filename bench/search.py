@@ -2,8 +2,8 @@
 
     python -m bench.search [--messages 1000000] [--searches 200]
 
-Everything runs in one process against an embedded Postgres. Words follow Zipf's law; every tenth message is Chinese. One searching
-user is in 50 conversations, another in the largest ones, a third in 2000.
+Everything runs in one process against an embedded Postgres. Words follow Zipf's law; every tenth message is Chinese. One
+searching user is in 50 conversations, another in the largest ones, a third in 2000.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
 python -m bench.storm --connections 10000
 
-The server has its default limits. The clients connect from many addresses of the loopback network, back off as `chatd.client` does
-(exponential, with jitter, honouring Retry-After), and count as back when they have synced. Two other clients stay connected in a
-separate process and send messages to each other.
+The server has its default limits. The clients connect from many addresses of the loopback network, back off as
+`chatd.client` does (exponential, with jitter, honouring Retry-After), and count as back when they have synced. Two other
+clients stay connected in a separate process and send messages to each other.
 """
 
 import argparse
