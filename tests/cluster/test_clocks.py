@@ -1,4 +1,4 @@
-"""Nodes with wrong and jumping clocks (F12): order, deduplication, sync and matching do not depend on the time of day."""
+"""Nodes with wrong and jumping clocks (F12): order, deduplication, sync and matching do not depend on them."""
 
 import os
 import random

@@ -133,7 +133,7 @@ class Stranger:
         return True
 
     async def _meet(self, link: Link, rng: random.Random) -> None:
-        """Find a partner, and end the match or wait for its end. After a conflict, the event of the match must arrive."""
+        """Find a partner, and end the match or wait for its end. After a conflict, its event must arrive."""
         if self.match is None:
             await self._asks(link)
             if not await self._comes(lambda: self.match is not None):

@@ -82,7 +82,7 @@ async def write_as(redis: Redis, name: str, number: int = 1) -> None:
     await redis.call("XADD", redis.key("bus"), "*", "b", ENCODE(Entry(name, number, [], [])))
 
 
-# --- sessions --------------------------------------------------------------------------------------------------------
+# --- sessions -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
@@ -130,7 +130,7 @@ async def test_what_waits_for_a_slow_reader_is_shown(config: Config) -> None:
         nursery.cancel_scope.cancel()
 
 
-# --- kick ------------------------------------------------------------------------------------------------------------
+# --- kick ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(config: Config, moderator: Postgres) -> None:
@@ -195,7 +195,7 @@ def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-# --- trace -----------------------------------------------------------------------------------------------------------
+# --- trace --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
@@ -273,7 +273,7 @@ async def test_messages_that_are_not_there(config: Config) -> None:
                 await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
 
 
-# --- the path between nodes ------------------------------------------------------------------------------------------
+# --- the path between nodes ---------------------------------------------------------------------------------------
 
 
 async def haunt(redis: Redis) -> None:

@@ -20,7 +20,7 @@ from tests.support import running
 
 @dataclass
 class Replicas:
-    """Two servers, a proxy to each for replication, and a proxy to the primary for each of two nodes. Open connections stay."""
+    """Two servers, proxies between them, and a proxy to the primary for each node. Open connections stay."""
 
     old: redis.Server
     new: redis.Server

@@ -69,7 +69,7 @@ async def test_what_a_cut_off_or_killed_node_commits_becomes_known(tmp_path: Pat
 
 
 async def removed_while_cut(alice: Person, xenia: Person, bob: Person, conversation: str) -> None:
-    """The node of the removed member does not learn of the removal, and delivers its own messages at once: not to them."""
+    """The node of the removed member misses the removal, and delivers its own messages at once: not to them."""
     await bob.call("member.remove", conversation=conversation, user=xenia.user)
     for number in range(30):
         await alice.send(conversation, f"past the cut {number}")

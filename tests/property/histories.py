@@ -132,7 +132,7 @@ class History:
         if outcome == "ok":
             self._tail = [*self._tail[-60:], f"{device.name} {name} {fields}"]
 
-    # --- judging --------------------------------------------------------------------------------------------------------
+    # --- judging --------------------------------------------------------------------------------------------------
 
     async def judge(self) -> None:
         """Nobody does anything now: within the patience every device has to have what there is."""
@@ -179,7 +179,7 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
     return history.report
 
 
-# --- by itself ------------------------------------------------------------------------------------------------------------
+# --- by itself ----------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager

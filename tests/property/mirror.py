@@ -66,7 +66,7 @@ class Mirror:
         # Whether user.settings, block.list and schedule.list have to be asked.
         self.own = True
 
-    # --- what is to be asked --------------------------------------------------------------------------------------------
+    # --- what is to be asked --------------------------------------------------------------------------------------
 
     def connected(self) -> None:
         """A connection begins."""
@@ -98,7 +98,7 @@ class Mirror:
         self.stale = True
         return room
 
-    # --- session.sync ---------------------------------------------------------------------------------------------------
+    # --- session.sync ---------------------------------------------------------------------------------------------
 
     def take_states(self, page: Given) -> None:
         """A page of session.sync."""
@@ -136,7 +136,7 @@ class Mirror:
         else:
             message["starred_at"] = mark["starred_at"]
 
-    # --- conversation.sync ----------------------------------------------------------------------------------------------
+    # --- conversation.sync ----------------------------------------------------------------------------------------
 
     def take_changes(self, id_: str, page: Given) -> None:
         """A page of conversation.sync from this room's rev. Refused `not_found`: forget it."""
@@ -160,7 +160,7 @@ class Mirror:
         known = room.members.get(self.user)
         return member["user"] == self.user and known is not None and known["joined_at"] != member["joined_at"]
 
-    # --- events ---------------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
     def take(self, event: Given) -> None:
         """An event. Those of other things than conversations pass by."""
@@ -233,7 +233,7 @@ class Mirror:
         own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
         room.put({**event["message"], **star, **own})
 
-    # --- answers --------------------------------------------------------------------------------------------------------
+    # --- answers --------------------------------------------------------------------------------------------------
 
     def answered(self, command: Given, result: Given) -> None:
         """What a command of one's own has changed. Commands whose events come to who asked need nothing here."""
@@ -265,7 +265,7 @@ class Mirror:
         room.rev = ack["rev"]
         room.put(sent(self.user, command, ack))
 
-    # --- what the app shows ---------------------------------------------------------------------------------------------
+    # --- what the app shows ---------------------------------------------------------------------------------------
 
     def view(self) -> dict[str, Json]:
         """Every conversation, with everything that is derived."""

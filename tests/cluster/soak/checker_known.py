@@ -1,4 +1,4 @@
-"""Check that connected clients learn of every acknowledged message of their conversations in time, by an event or `behind`.
+"""Check that connected clients learn of every acknowledged message in time, by an event or `behind`.
 
 Time in which a node is stopped or cannot query Postgres does not count: the deadline starts when it ends.
 """

@@ -1,4 +1,4 @@
-"""Check I11: from any position of a device, the events received before and `conversation.sync` together are complete."""
+"""Check I11: events received up to any position, and `conversation.sync` from there, are complete."""
 
 import random
 from collections.abc import Iterable, Sequence

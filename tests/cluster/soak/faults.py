@@ -153,7 +153,7 @@ async def happen(fault: Fault, fleet: Fleet, weather: Weather) -> None:
 
 
 async def storm(fleet: Fleet, weather: Weather, stop: float, faults: tuple[Fault, ...] = FAULTS) -> None:
-    """Inject faults one after the other, sometimes one of a node and one of a server together; each kind in its turn."""
+    """Inject faults one after the other, sometimes one of a node with one of a server; each kind in its turn."""
     rng, deck = weather.rng, list[Fault]()
     while True:
         await trio.sleep(rng.uniform(0.5, 3))

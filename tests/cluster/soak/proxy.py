@@ -1,4 +1,4 @@
-"""A proxy between one node and a server that can fail like a network: in one direction or both, silently or with a reset.
+"""A proxy between a node and a server that fails like a network: in one direction or both, silently or with a reset.
 
 Data held back while a direction is broken is delivered when it is repaired, as retransmitted packets are, even if the sender has
 given up.

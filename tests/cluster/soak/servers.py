@@ -26,7 +26,7 @@ class Servers:
     def postgres_socket(self) -> Path:
         return self.postgres.socket
 
-    # --- Redis ----------------------------------------------------------------------------------------------------------
+    # --- Redis ----------------------------------------------------------------------------------------------------
 
     def ask_redis(self, command: str) -> str:
         """Send one command; return the first line of the reply."""
@@ -46,7 +46,7 @@ class Servers:
             for path in self.redis.folder.glob("appendonly*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    # --- Postgres -------------------------------------------------------------------------------------------------------
+    # --- Postgres -------------------------------------------------------------------------------------------------
 
     async def sql(self, statement: str) -> None:
         """Run a transaction in psql; failures are ignored."""

@@ -26,7 +26,7 @@ class Wait:
 
 @dataclass
 class Talk:
-    """A match as one user saw it. `left`: when they asked to end it. `over`: when they learned of its end, and `how`."""
+    """A match as one user saw it. `left`: when they asked to end it. `over`: when they learned that it ended, and `how`."""
 
     match: str
     conversation: str
@@ -84,7 +84,7 @@ class Stranger(Person):
             if talk.match == match and not talk.over:
                 talk.over, talk.how = trio.current_time(), how
 
-    # --- the loop --------------------------------------------------------------------------------------------------------
+    # --- the loop -------------------------------------------------------------------------------------------------
 
     async def live(self, rng: random.Random) -> None:
         while True:
