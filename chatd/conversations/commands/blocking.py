@@ -1,7 +1,7 @@
 """Blocking somebody: they can neither open a conversation nor write, type, see whether one is there, or be matched with one.
 
 Nothing is told of it to anybody. What was said before stays, and in groups both stay. In their direct conversation receipts are
-each one's own (migration 0033).
+each one's own (the SQL function `advance_receipts`).
 """
 
 from typing import Any

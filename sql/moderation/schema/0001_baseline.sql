@@ -1,7 +1,7 @@
--- What people report, the strikes that follow, and who is matched only with their like.
+-- Reports and strikes.
 
--- A report and the part of the conversation it is about, as it was when it was made. Neither the conversation nor the people
--- are referred to by a key: what was said must outlive them, until the report is swept.
+-- A report, with the reported part of the conversation as it was then. It references neither the conversation nor the
+-- users: it must outlive them until it is swept.
 create table reports (
     tenant text not null references tenants (id),
     id uuid not null,
@@ -11,7 +11,7 @@ create table reports (
     message uuid,
     reason text not null,
     text text,
-    -- An upload of the reporter. As long as it is here its bytes are not swept.
+    -- An upload of the reporter. Its bytes are kept as long as the report.
     picture uuid,
     transcript jsonb not null,
     state text not null default 'open' check (state in ('open', 'resolved')),
@@ -26,9 +26,20 @@ create table reports (
 );
 create index reports_reporter on reports (reporter, created_at, tenant);
 create index reports_target on reports (target, id, tenant);
-create index reports_open on reports (id, tenant) where state = 'open';
+create index reports_state on reports (state, id, tenant);
 create index reports_resolved on reports (resolved_at) where state = 'resolved';
 create index reports_picture on reports (picture, tenant) where picture is not null;
+
+-- Uploads in the transcript of a report. Their bytes are kept as long as the report.
+create table report_uploads (
+    tenant text not null,
+    report uuid not null,
+    upload uuid not null,
+    primary key (report, upload, tenant),
+    foreign key (report, tenant) references reports (id, tenant) on delete cascade,
+    foreign key (tenant, upload) references uploads (tenant, id) on delete cascade
+);
+create index report_uploads_upload on report_uploads (upload, tenant);
 
 create table strikes (
     tenant text not null,
@@ -43,6 +54,3 @@ create table strikes (
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 create index strikes_user on strikes (user_id, id, tenant);
-
--- Matched only with others of the same kind, and not told so.
-alter table users add column shadow boolean not null default false;
