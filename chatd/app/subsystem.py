@@ -6,6 +6,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -35,6 +36,7 @@ class Subsystem:
 
     `package`: the Python package whose events and control messages are collected.
     `settings`: its sections of chatd.toml.
+    `schema`: the folder with its tables and functions, see `db/migrations.py`; by default `sql/<name>/schema`, if there is one.
     `commands`: the modules whose `@command` functions are collected.
     `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
     the types of their answers.
@@ -48,6 +50,7 @@ class Subsystem:
     name: str
     package: str = "chatd"
     settings: tuple[Declaration, ...] = ()
+    schema: Path | None = None
     commands: tuple[ModuleType, ...] = ()
     jobs: tuple[Job, ...] = ()
     routes: tuple[AddRoutes, ...] = ()
