@@ -50,7 +50,6 @@ from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.http.starting import starting_app
-from chatd.matching.aliases.alias_store import Veils
 from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
@@ -110,7 +109,7 @@ async def open_kernel(
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config, schemas_of(subsystems))
         services, signals = Services(), Signals()
-        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
+        hub = Hub(signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
         cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages_of(subsystems))
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
