@@ -56,7 +56,7 @@ from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import Wheel
-from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
+from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -138,6 +138,7 @@ async def open_kernel(
 async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
+    node.services.add(all_personal_data(subsystems))
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))

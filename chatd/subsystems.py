@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from chatd.accounts.subsystem import ACCOUNTS
+from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
 from chatd.conversations.subsystem import CONVERSATIONS
@@ -42,3 +43,8 @@ def load_registry(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> Registry:
 def setting_names(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> SettingNames:
     """The settings that the kernel and all subsystems declare."""
     return SettingNames(declared for subsystem in subsystems for declared in subsystem.settings)
+
+
+def all_personal_data(subsystems: Iterable[Subsystem] = SUBSYSTEMS) -> AllPersonalData:
+    """What all subsystems store about a user."""
+    return AllPersonalData(subsystem.personal_data for subsystem in subsystems)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from chatd.accounts import authentication, checks, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
+from chatd.accounts.personal_data import PERSONAL_DATA
 from chatd.accounts.range_ban_sweep import RangeBans
 from chatd.accounts.reconciliation import AccountChecks
 from chatd.accounts.settings import SETTINGS, AuthSettings
@@ -40,5 +41,6 @@ ACCOUNTS = Subsystem(
     check=checks.check,
     commands=(commands,),
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
+    personal_data=PERSONAL_DATA,
     open=open_accounts,
 )

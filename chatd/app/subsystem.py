@@ -16,6 +16,7 @@ from chatd.app.checks import Check, CheckSettings, no_settings_to_check, nothing
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.metrics import Metric
+from chatd.app.personal_data import NO_PERSONAL_DATA, PersonalData
 from chatd.core.config import Declaration
 from chatd.wire.base import Result
 from chatd.wire.reference.description import Condition, Routes, Shape
@@ -44,6 +45,7 @@ class Subsystem:
     `shapes`: maps in results and events whose fields are described. `conditions`: what types of fields cannot say.
     `check_settings`: what `chatd check` says of the settings alone; a failure prevents the start. `check`: what needs the disk or
     the network.
+    `personal_data`: what it stores about users, see `app/personal_data.py`.
     `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
@@ -61,6 +63,7 @@ class Subsystem:
     metrics: tuple[Metric, ...] = ()
     check_settings: CheckSettings = no_settings_to_check
     check: Check = nothing_to_check
+    personal_data: PersonalData = NO_PERSONAL_DATA
     open: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_to_open
 
 

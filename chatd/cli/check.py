@@ -100,7 +100,7 @@ def release(what: str, kind: str, version: releases.Version, code: str) -> Findi
 async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
     config = loaded.config
     findings = [*source(loaded), *check_settings(config, subsystems), *await ports(config), open_files(config), *data(config)]
-    return [*findings, *await check_subsystems(config, subsystems), *await databases(config)]
+    return [*findings, *await check_subsystems(config, subsystems), *await databases(config, subsystems)]
 
 
 def source(loaded: Loaded) -> list[Finding]:
@@ -138,9 +138,9 @@ def one_port(config: Config) -> bool:
     return gateway.port == http.port != 0 and (gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY))
 
 
-def faults(config: Config) -> list[str]:
+def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[str]:
     """Why a daemon must not start with these settings, before anything is started: a line each."""
-    found = [f"{finding.what}: {finding.detail}" for finding in check_settings(config) if not finding.ok]
+    found = [f"{finding.what}: {finding.detail}" for finding in check_settings(config, subsystems) if not finding.ok]
     try:
         if config.postgres.dsn:
             setting_rules.postgres_address(config.postgres.dsn)
@@ -173,7 +173,7 @@ def open_files(config: Config) -> Finding:
     return Finding("open files", enough, f"{limit}: up to {most} connections", RAISE_FILES, "machine.files")
 
 
-async def databases(config: Config) -> list[Finding]:
+async def databases(config: Config, subsystems: Sequence[Subsystem]) -> list[Finding]:
     if (unreadable := redis_address(config)) is not None:
         return [unreadable]
     try:
@@ -183,7 +183,7 @@ async def databases(config: Config) -> list[Finding]:
             open_postgres(dsn, config.postgres) as db,
             open_redis(config.redis, url) as door,
         ):
-            return [*await postgres(db, config), *await redis(door)]
+            return [*await postgres(db, config, subsystems), *await redis(door)]
     except (EmbeddedError, OSError) as error:
         return [no_servers(error)]
 
@@ -201,13 +201,13 @@ def no_servers(error: EmbeddedError | OSError) -> Finding:
     return Finding("embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start")
 
 
-async def postgres(db: Postgres, config: Config) -> list[Finding]:
+async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
     try:
         pooling = await pooling_problem(db)
         version = await db.value("show server_version")
         problems = await migrations.server_problems(db)
         durability = await migrations.durability_problems(db)
-        pending = await migrations.pending(db, schemas_of())
+        pending = await migrations.pending(db, schemas_of(subsystems))
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]

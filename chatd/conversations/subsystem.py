@@ -30,6 +30,7 @@ from chatd.conversations.messages import (
 )
 from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
+from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.settings import SETTINGS, HookSettings, JournalSettings
 from chatd.conversations.unread_counters import Recounts
@@ -79,5 +80,6 @@ CONVERSATIONS = Subsystem(
         Job("retention", deletion.retain, 60),
     ),
     metrics=METRICS,
+    personal_data=PERSONAL_DATA,
     open=open_conversations,
 )

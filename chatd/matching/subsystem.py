@@ -8,6 +8,7 @@ from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
 from chatd.matching import checks, commands, openapi
 from chatd.matching.metrics import METRICS
+from chatd.matching.personal_data import PERSONAL_DATA
 from chatd.matching.service import Matcher
 from chatd.matching.settings import SETTINGS
 
@@ -29,5 +30,6 @@ MATCHING = Subsystem(
     commands=(commands,),
     conditions=openapi.CONDITIONS,
     metrics=METRICS,
+    personal_data=PERSONAL_DATA,
     open=open_matching,
 )

@@ -10,6 +10,7 @@ from chatd.uploads import checks, commands, openapi, routes, service
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
+from chatd.uploads.personal_data import PERSONAL_DATA
 from chatd.uploads.settings import SETTINGS
 
 
@@ -32,5 +33,6 @@ UPLOADS = Subsystem(
     openapi=openapi.ROUTES,
     results=(Upload,),
     jobs=(Job("unused uploads", service.sweep, 3600),),
+    personal_data=PERSONAL_DATA,
     open=open_uploads,
 )

@@ -1,6 +1,7 @@
 """Each container of a running daemon has a rule that bounds it; a new container without a rule fails here."""
 
 import gc
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -70,7 +71,9 @@ BRIEF = {
     "chatd.realtime.subscriptions.Audience", "chatd.db.fair_share.Slots",
 }  # fmt: skip
 # The contents of these modules are declared in the code or the configuration.
-DECLARED = ("chatd.core.config.", "chatd.wire.", "chatd.app.registry.", "chatd.core.services.", "chatd.core.signals.")
+DECLARED = re.compile(
+    r"chatd\.(core\.(config|setting_names|services|signals)|[a-z]+\.settings|wire(\..*)?|app\.(registry|personal_data)|db\.queries)\.[A-Z]"
+)
 CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
 RULES: dict[Place, Rule] = {
     "accounts.keys.Keyring._verified": Most("accounts.keys.MOST_CACHED"),
@@ -229,7 +232,7 @@ def sizes(but: list[Any]) -> dict[Place, int]:
     """The largest container of each place that needs a rule."""
     found: dict[Place, int] = {}
     for owner, name, value in containers(but):
-        if owner not in BRIEF and not owner.startswith(DECLARED):
+        if owner not in BRIEF and not DECLARED.match(owner):
             place = f"{owner.removeprefix('chatd.')}.{name}"
             found[place] = max(found.get(place, 0), len(value))
     return found
