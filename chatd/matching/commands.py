@@ -234,7 +234,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     if kept is None:
         return [Reply(Ok())]
     if ctx.node.hub.veils is not None:
-        ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
+        await ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
     await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])

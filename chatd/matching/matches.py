@@ -61,7 +61,7 @@ class Meetings:
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
         hidden = await self._hidden(tenant, conversation, users)
-        self._cluster.broadcast(Joined(tenant, conversation, list(users), len(users), hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, conversation, list(users), len(users), hidden=hidden))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -98,12 +98,12 @@ class Meetings:
             await self.end(tenant, row["match"], "left")
             return
         hidden = await self._hidden(tenant, row["conversation"], row["users"])
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"], hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"], hidden=hidden))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -129,7 +129,7 @@ class Meetings:
         if row is None:
             return False
         self._note_end(match, reason)
-        self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
                 ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
@@ -158,14 +158,14 @@ class Meetings:
     async def _tell_truth(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(news(tenant, user, row["known"], self._end_of(tenant, row)))
+            await self._announcements.announce(news(tenant, user, row["known"], await self._end_of(tenant, row)))
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
                 await self.tell_found_again(tenant, user, active)
 
-    def _end_of(self, tenant: str, row: Row) -> Event:
+    async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

@@ -69,7 +69,7 @@ def hub(db: Postgres) -> Hub:
 @pytest.fixture
 async def cluster(hub: Hub, servers: Servers, db: Postgres) -> AsyncIterator[Cluster]:
     async with open_redis(RedisSection(), servers.redis) as redis:
-        yield Cluster(hub, Bus(redis, "here"), db, lambda: 0)
+        yield Cluster(hub, Bus(redis, "here"), db)
 
 
 @pytest.fixture
@@ -89,15 +89,15 @@ def event_of(user: str) -> Raw:
 
 
 async def test_who_is_let_hear_a_match_is_masked(cluster: Cluster, hub: Hub, alice: Session) -> None:
-    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
+    await cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     await cluster.tell_conversation("t", TALK, MatchEnded(match=BOB, reason="left"))
     assert alias(hub).encode() in alice.frames[-1]
     assert BOB.encode() not in alice.frames[-1]
 
 
 async def test_and_by_the_order_of_another_node(cluster: Cluster, hub: Hub, alice: Session) -> None:
-    await cluster.obey(control_messages.encode_order(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
-    await cluster.obey(control_messages.encode_order(control_messages.TellConversation("t", TALK, 0, None, False, event_of(BOB))))
+    await cluster.handle(control_messages.encode(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
+    await cluster.handle(control_messages.encode(control_messages.TellConversation("t", TALK, 0, None, False, event_of(BOB))))
     assert alias(hub).encode() in alice.frames[-1]
 
 
@@ -109,26 +109,26 @@ async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, 
     if here:
         await announcements.announce(order)
     else:
-        await cluster.obey(control_messages.encode_order(order))
+        await cluster.handle(control_messages.encode(order))
     assert alias(hub).encode() in alice.frames[-1]
 
 
 async def test_who_is_just_coming_in_is_masked_and_not_those_of_others(cluster: Cluster, hub: Hub) -> None:
     coming, other, elsewhere = hub.expect("t", ALICE), hub.expect("t", TALK), hub.expect("u", ALICE)
-    cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
+    await cluster.broadcast(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN))
     assert [bool(arrival.mask) for arrival in (coming, other, elsewhere)] == [True, False, False]
-    await cluster.obey(control_messages.encode_order(control_messages.Acquainted("t", [ALICE, BOB])))
+    await cluster.handle(control_messages.encode(control_messages.Acquainted("t", [ALICE, BOB])))
     assert not coming.mask
 
 
 async def test_without_the_option_orders_of_others_hide_nobody(servers: Servers, db: Postgres) -> None:
     hub, alice = Hub(), Session(ALICE)
     async with open_redis(RedisSection(), servers.redis) as redis:
-        cluster = Cluster(hub, Bus(redis, "here"), db, lambda: 0)
+        cluster = Cluster(hub, Bus(redis, "here"), db)
         arrival = hub.expect("t", ALICE)
         assert arrival.mask is None
         hub.attach(alice, arrival)
-        await cluster.obey(control_messages.encode_order(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
+        await cluster.handle(control_messages.encode(control_messages.Joined("t", TALK, [ALICE, BOB], 2, hidden=HIDDEN)))
     assert not alice.mask
 
 
