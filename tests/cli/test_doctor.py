@@ -103,7 +103,7 @@ async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(co
     assert {"settings.keys", "postgres.durability"} <= set(await wrong_in(safe))
 
 
-# --- Postgres ---------------------------------------------------------------------------------------------------------
+# --- Postgres -----------------------------------------------------------------------------------------------------
 
 
 async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Postgres) -> None:
@@ -174,7 +174,7 @@ async def test_more_nodes_than_connections(config: Config) -> None:
     assert not doctor_postgres.judge_connections(95, 100, 10, 1).ok
 
 
-# --- Redis ------------------------------------------------------------------------------------------------------------
+# --- Redis --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_redis_that_throws_away_what_it_should_keep(config: Config, own_redis: embedded_redis.Server) -> None:
@@ -197,7 +197,7 @@ def test_a_redis_that_cannot_save() -> None:
     assert doctor_redis.judge_persistence({"aof_last_write_status": "ok"}).ok
 
 
-# --- nodes ------------------------------------------------------------------------------------------------------------
+# --- nodes --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_node_that_hangs(config: Config, redis: Redis) -> None:
@@ -275,7 +275,7 @@ async def test_a_new_owner_writes_its_journal_at_once(config: Config) -> None:
                 await trio.sleep(0.1)
 
 
-# --- judgements -------------------------------------------------------------------------------------------------------
+# --- judgements ---------------------------------------------------------------------------------------------------
 
 
 def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:

@@ -1,4 +1,4 @@
-"""Control messages: what nodes send each other."""
+"""Control messages of other nodes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,14 +50,14 @@ def value_of(form: inspect.Type) -> Any:
 
 
 def message_of(kind: type[Any]) -> Any:
-    """One with a value in each field that has to be given."""
+    """A message with a value in each required field."""
     form = inspect.type_info(kind)
     assert isinstance(form, inspect.StructType)
     return kind(**{field.name: value_of(field.type) for field in form.fields if field.required})
 
 
 async def test_a_running_node_has_what_each_control_message_needs(config: Config) -> None:
-    """Those of all subsystems find the service that they are applied to, and can be sent."""
+    """The messages of all subsystems can be sent, and find their services."""
     applied = set[type[ControlMessage]]()
 
     @asynccontextmanager
@@ -75,7 +75,7 @@ async def test_a_running_node_has_what_each_control_message_needs(config: Config
 
 
 async def test_a_node_skips_messages_for_services_that_are_not_open(servers: Servers, db: Postgres) -> None:
-    """It receives those of the others before its own services are open."""
+    """Control messages arrive before the services exist."""
     async with open_redis(RedisSection(), servers.redis) as redis:
         cluster = Cluster(Hub(), Bus(redis, "new"), db)
         await change(db, operator(), True, "", None)

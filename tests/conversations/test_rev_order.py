@@ -113,7 +113,7 @@ class OneConversation:
             self._online.remove(connection)
             self._hub.detach(connection)
 
-    # --- what is committed ------------------------------------------------------------------------------------------------
+    # --- what is committed ----------------------------------------------------------------------------------------
 
     def _news(self, rev: int, **fields: Any) -> News:
         return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
@@ -182,7 +182,7 @@ class OneConversation:
             await self._pause()
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
-    # --- repairs, as in cluster/reconciler.py -------------------------------------------------------------------------
+    # --- repairs, as in cluster/reconciler.py ---------------------------------------------------------------------
 
     async def _read_rev(self) -> int:
         await self._pause()
