@@ -41,9 +41,9 @@ from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.postgres_faults import NO_POOLER
 from chatd.db.redis import Redis, open_redis
 from chatd.gateway.admission import Admission
-from chatd.gateway.connection import Door, Guest
+from chatd.gateway.endpoint import AuthenticatedPeer, GatewayEndpoint
 from chatd.gateway.listener import Listener
-from chatd.gateway.session import Desk
+from chatd.gateway.session import SessionDeps
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
@@ -231,9 +231,9 @@ async def run(
 async def serve(doors: Doors, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]) -> None:
     """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
     drain = node.get(Drain)
-    desk = Desk(node, registry.commands, node.get(Wheel))
-    house = Door(desk, codecs(registry.on_socket), drain).house()
-    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), house, node.health)
+    deps = SessionDeps(node, registry.commands, node.get(Wheel))
+    endpoint = GatewayEndpoint(deps, codecs(registry.on_socket), drain)
+    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(doors.addresses)
@@ -245,7 +245,7 @@ async def serve(doors: Doors, http: Server, node: Node, registry: Registry, read
         nursery.cancel_scope.deadline = deadline
 
 
-async def leave(listener: Listener[Guest], http: Server, drain: Drain, node: Node) -> None:
+async def leave(listener: Listener[AuthenticatedPeer], http: Server, drain: Drain, node: Node) -> None:
     """Readiness is over; a while later nobody new, everybody told, everything committed."""
     http.announce_end()
     await drain.announce()

@@ -177,7 +177,7 @@ def kick(sessions: list[Session]) -> Sessions:
         users = sorted({session.user for session in sessions})
         LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MOST_NAMED])})
     for session in sessions:
-        session.close_soon("going_away", f"retry_in_ms={COME_BACK}")
+        session.request_close("going_away", f"retry_in_ms={COME_BACK}")
     return closed
 
 

@@ -10,8 +10,8 @@ from trio.testing import MockClock
 from chatd.core.config import Config
 from chatd.core.identity import Principal
 from chatd.core.ids import uuid7
-from chatd.gateway.penalties import FIRST_S, FORGOTTEN_AFTER_S, MAX_S, Penalties
-from chatd.gateway.send_queue import Placed
+from chatd.gateway.penalties import FIRST_S, MAX_S, RESET_AFTER_S, Penalties
+from chatd.gateway.send_queue import GapPosition
 from chatd.gateway.session import MOST_HIDDEN, PING, Session
 from chatd.matching.aliases.aliases import Mask
 from chatd.wire.codec import codecs
@@ -20,18 +20,18 @@ from chatd.wire.codec import codecs
 def session_on(send_nowait: Any, mask: Mask | None = None) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
     desk: Any = SimpleNamespace(node=node, rows={}, wheel=None, penalties=Penalties())
-    lane: Any = SimpleNamespace(
+    stream: Any = SimpleNamespace(
         send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None, mute=lambda: None
     )
     me = Principal("default", "u", "t", "", "user", 2**60)
-    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
+    return Session(desk, stream, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
 
 
 async def test_after_the_goodbye_nothing_follows() -> None:
     written: list[bytes] = []
     session = session_on(lambda frame, event=None: written.append(frame) or True)
     session.send_nowait(b"1")
-    session.close_soon("slow")
+    session.request_close("slow")
     session.send_nowait(b"2")
     assert written == [b"1"]
 
@@ -39,7 +39,7 @@ async def test_after_the_goodbye_nothing_follows() -> None:
 async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> None:
     written: list[bytes] = []
     session = session_on(lambda frame, event=None: written.append(frame) or True)
-    session.close_soon("going_away", "retry_in_ms=1")
+    session.request_close("going_away", "retry_in_ms=1")
     session.send_nowait(b"answer")
     assert written == [b"answer"]
 
@@ -52,9 +52,9 @@ async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockCl
         session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
         start = trio.current_time()
         last = start + heard
-        while (wait := session.beat()) is not None:
+        while (wait := session.on_heartbeat()) is not None:
             await trio.sleep(wait)
-            session._lane.last_activity = min(last, trio.current_time())
+            session._stream.last_activity = min(last, trio.current_time())
         assert trio.current_time() - last == pytest.approx(2 * heartbeat)
         assert written == [PING]
 
@@ -63,8 +63,8 @@ async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_cl
     written: list[bytes] = []
     session = session_on(lambda frame, event=None: written.append(frame) or True)
     for _ in range(10):
-        session._lane.last_activity = trio.current_time()
-        wait = session.beat()
+        session._stream.last_activity = trio.current_time()
+        wait = session.on_heartbeat()
         assert wait == Config().gateway.heartbeat
         await trio.sleep(wait)
     assert not written
@@ -77,9 +77,9 @@ async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) 
         written: list[bytes] = []
         session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
         start = trio.current_time()
-        while (wait := session.beat()) is not None:
+        while (wait := session.on_heartbeat()) is not None:
             await trio.sleep(wait)
-            session._lane.is_reading = trio.current_time() >= start + busy * heartbeat
+            session._stream.is_reading = trio.current_time() >= start + busy * heartbeat
         assert (busy + 1) * heartbeat <= trio.current_time() - start <= (busy + 3) * heartbeat
         assert len(written) >= busy
         assert set(written) == {PING}
@@ -99,7 +99,7 @@ async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
     assert session.send_nowait is send_nowait
     somebody, alias = uuid7(1), uuid7(2)
     mask.hide([(somebody, alias)])
-    event = Placed("c", 1)
+    event = GapPosition("c", 1)
     session.send_nowait(f"<{somebody}>".encode(), event)
     assert written == [(f"<{alias}>".encode(), event)]
     mask.reveal([somebody])
@@ -110,7 +110,7 @@ async def test_a_session_that_has_ended_stays_silent_whoever_is_hidden_then() ->
     written: list[bytes] = []
     mask = Mask()
     session = session_on(lambda frame, event=None: written.append(frame) or True, mask)
-    session.close_soon("slow")
+    session.request_close("slow")
     mask.hide([(uuid7(1), uuid7(2))])
     assert session.send_nowait(b"late")
     assert written == []
@@ -138,12 +138,12 @@ def test_who_floods_again_has_to_stay_away_for_longer() -> None:
         assert penalties.left(me, now) == 0
     assert waits == sorted(waits)
     assert (waits[0], waits[1], waits[-1]) == (FIRST_S, 2 * FIRST_S, MAX_S)
-    assert penalties.add(me, now + FORGOTTEN_AFTER_S + 1) == FIRST_S
+    assert penalties.add(me, now + RESET_AFTER_S + 1) == FIRST_S
 
 
 async def test_the_close_for_flooding_says_when_to_come_back() -> None:
     session = session_on(lambda frame, event=None: True)
-    session.close_soon("flooding")
+    session.request_close("flooding")
     assert session.ending is not None
     assert session.ending[1] == f"retry_in_ms={FIRST_S * 1000:.0f}"
-    assert session._desk.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1
+    assert session._deps.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1

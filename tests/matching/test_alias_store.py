@@ -54,7 +54,7 @@ class Session:
         self.frames.append(self.mask.outward(frame))
         return True
 
-    def close_soon(self, close: str, reason: str = "") -> None:
+    def request_close(self, close: str, reason: str = "") -> None:
         raise AssertionError
 
     def statistics(self) -> Any:
