@@ -29,6 +29,7 @@ from chatd.core.config import PostgresSection
 from chatd.db import migrations, queries
 from chatd.db.embedded import postgres
 from chatd.db.postgres import prepare, server_settings
+from chatd.subsystems import schemas_of
 
 LARGE = ("messages", "members", "conversations", "users", "search_index", "reactions", "mentions", "marks")
 # This statement may take long: no client waits for it.
@@ -95,9 +96,7 @@ async def scale(dsn: str, messages: int, rounds: int) -> bool:
     patient = PostgresSection(timeout=36_000)
     connection = await asyncpg.connect(dsn, server_settings=server_settings(patient, "bench"), timeout=60)
     await prepare(connection)
-    for migration in migrations.available():
-        if not await connection.fetchval("select to_regclass('messages') is not null and $1 < 3", migration.version):
-            await connection.execute(migration.sql)
+    await migrations.apply_pending(connection, schemas_of())
     await fill(connection, messages)
     await connection.execute(NESTED.split(";")[0])
     found = await look_at_plans(connection)

@@ -30,6 +30,7 @@ from chatd.db.postgres import Postgres, open_postgres
 from chatd.search.indexer import Indexer
 from chatd.search.page import Search
 from chatd.search.query import parse
+from chatd.subsystems import schemas_of
 
 YEARS = 3
 DAY = 86_400_000
@@ -204,7 +205,7 @@ async def bench(arguments: argparse.Namespace, folder: Path) -> None:
     await server.start()
     try:
         async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection(timeout=60)) as db:
-            await migrations.migrate(db)
+            await migrations.migrate(db, schemas_of())
             rng = random.Random(1)
             words = Vocabulary(rng)
             began = time.perf_counter()

@@ -20,6 +20,7 @@ from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.subsystems import schemas_of
 from tests.support import Daemon, running
 
 # Durability is off for these servers; tests about crashes start their own.
@@ -86,7 +87,7 @@ async def start(postgres: embedded_postgres.Server, redis: embedded_redis.Server
     await redis.start()
     await postgres.start()
     async with trio_asyncio.open_loop(), open_postgres(postgres.dsn, PostgresSection()) as db:
-        await migrations.migrate(db)
+        await migrations.migrate(db, schemas_of())
 
 
 async def stop(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:

@@ -20,7 +20,6 @@ from chatd.core.config import Admin, Config
 from chatd.core.services import Services
 from chatd.core.template import template
 from chatd.db import queries
-from chatd.db.migrations import available
 from chatd.db.postgres import Postgres
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
@@ -110,11 +109,6 @@ def test_every_statement_is_used(name: str) -> None:
     )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
-
-
-def test_each_migration_has_a_number_of_its_own() -> None:
-    versions = [migration.version for migration in available()]
-    assert versions == sorted(set(versions))
 
 
 def declared_tags(base: str) -> set[str]:

@@ -84,8 +84,6 @@ class GatewayEndpoint:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
         await node.get(SignIn).enter(principal, handshake.address, now, arrival)
-        if node.hub.veils is not None and arrival.mask is not None:
-            await node.hub.veils.refresh(*arrival.key, arrival.mask, now)
         return AuthenticatedPeer(principal, codec, arrival)
 
     async def serve(
@@ -93,7 +91,7 @@ class GatewayEndpoint:
     ) -> None:
         """Run the session of the connection, from `connected` to its close."""
         deps = self._deps
-        session = Session(deps, stream, peer.codec, peer.principal, handshake.address, peer.arrival.mask)
+        session = Session(deps, stream, peer.codec, peer.principal, handshake.address)
         with session.silent():
             await deps.node.hub.enter_most(session, peer.arrival)
         deps.node.hub.attach(session, peer.arrival)

@@ -7,7 +7,6 @@ session by `request_close`; the task of the session then sends the close frame.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import trio
 from trio_websocket import WebSocketConnection
@@ -26,7 +25,6 @@ from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.listener import close_websocket
 from chatd.gateway.penalties import Penalties
 from chatd.gateway.send_queue import EventPosition
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.subscriptions import SessionLine
 from chatd.realtime.timer_wheel import Wheel
 from chatd.wire.base import Command, Event, Result
@@ -42,8 +40,6 @@ FLOOD_FACTOR = 4
 EXPIRY_WARNING_MS = 60_000
 # Digits of the hash of an address that are shown to operators.
 ADDRESS_DIGITS = 16
-# Pseudonyms that one session understands.
-MOST_HIDDEN = 1000
 PING = encode_frame(0x9, b"")
 
 
@@ -76,22 +72,13 @@ class Session:
         "ending",
         "id",
         "login",
-        "mask",
         "send_nowait",
         "tenant",
         "token_id",
         "user",
     )
 
-    def __init__(
-        self,
-        deps: SessionDeps,
-        stream: FastPathStream,
-        codec: Codec,
-        principal: Principal,
-        address: str,
-        mask: Mask | None = None,
-    ) -> None:
+    def __init__(self, deps: SessionDeps, stream: FastPathStream, codec: Codec, principal: Principal, address: str) -> None:
         limits = deps.node.config.limits
         self.id = uuid7(deps.node.clock())
         self.tenant, self.user = principal.tenant, principal.user
@@ -103,7 +90,6 @@ class Session:
         self._stream = stream
         # Put a whole WebSocket frame on its way; False when it is dropped. Every delivery passes here.
         self.send_nowait = stream.send_nowait
-        self.mask = mask
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
@@ -113,9 +99,6 @@ class Session:
         self._warned = False
         self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
         self._flood = TokenBucket(limits.commands_per_second * FLOOD_FACTOR, limits.commands_burst * FLOOD_FACTOR)
-        if mask is not None:
-            mask.on_change = partial(self._wear, mask)
-            mask.on_change()
 
     def rules(self) -> FrameRules:
         """What the peer may send."""
@@ -199,7 +182,6 @@ class Session:
             self._node.clock(),
             answer,
             self._renew,
-            mask=self.mask,
             began=self._stream.read_at,
             encode=self.codec.encode,
         )
@@ -211,28 +193,12 @@ class Session:
 
     # --- out ------------------------------------------------------------------------------------------------------------
 
-    def _wear(self, mask: Mask) -> None:
-        """Somebody is hidden, or is no more: what goes out passes the mask as long as there is something to hide.
-
-        People stay hidden as long as the session lasts, which may be watching them. One that has met too many has to come back.
-        """
-        if self.send_nowait is not unheard:
-            self.send_nowait = self._send_masked if mask else self._stream.send_nowait
-        if len(mask) > MOST_HIDDEN:
-            self.request_close("going_away", "retry_in_ms=0")
-
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Nothing is sent within it. For the time before the session is attached: nobody can close it yet."""
         self.send_nowait = unheard
         yield
         self.send_nowait = self._stream.send_nowait
-        if self.mask is not None:
-            self._wear(self.mask)
-
-    def _send_masked(self, frame: bytes, event: EventPosition | None = None, /) -> bool:
-        assert self.mask is not None
-        return self._stream.send_nowait(self.mask.outward(frame), event)
 
     def send_event(self, event: Event) -> None:
         """Send an event to this session alone. It is never dropped."""

@@ -22,11 +22,11 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.settings import Loaded
 from chatd.db.embedded import redis as embedded_redis
-from chatd.db.migrations import available
 from chatd.db.postgres import Postgres, UniqueViolation
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.node_queries import AskHealth, put_answer
 from chatd.operations.node_query_types import Health
+from chatd.subsystems import schemas_of
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_operating import chatd, write_as
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -123,7 +123,7 @@ async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Po
 async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Postgres) -> None:
     """The statement that doctor advises makes the same index again."""
     definition = "select indexdef from pg_indexes where schemaname = current_schema() and indexname = $1"
-    wanted = doctor_postgres.expected(available())
+    wanted = doctor_postgres.expected(one for schema in schemas_of() for one in schema.migrations())
     assert {"messages_rev", "messages_id", "match_members_active"} <= set(wanted)
     for name, statement in wanted.items():
         before = await db.value(definition, name)

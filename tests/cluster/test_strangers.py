@@ -39,10 +39,8 @@ async def test_they_meet_and_talk_and_part(quick: Config) -> None:
         assert (await ann.refused("typing.start", conversation=conversation)).code == "not_found"
 
 
-@pytest.mark.parametrize("pseudonyms", [False, True])
-async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config, pseudonyms: bool) -> None:
-    config = replace(quick, match=replace(quick.match, pseudonyms=pseudonyms))
-    async with nodes(config) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config) -> None:
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         direct = (await ann.call("conversation.open", user=ben.user))["conversation"]["id"]
         for person in (ann, ben):
             await person.call("match.find")

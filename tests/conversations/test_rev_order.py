@@ -39,7 +39,6 @@ class Connection:
     token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
-    mask: None = None
 
     def send_nowait(self, frame: bytes, event: News | None = None, /) -> bool:
         assert event is not None
