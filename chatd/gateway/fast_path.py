@@ -330,7 +330,7 @@ class FastPathStream(trio.abc.Stream):
             return
         self._protocol_error_read = trio.Event()
         try:
-            self._queue.send_nowait(encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120]))
+            self._queue.send_close(encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120]))
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.
                 self._queue.abandon()
@@ -361,9 +361,15 @@ class FastPathStream(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         await self._queue.drained()
 
-    def discard(self) -> None:
-        """See `SendQueue.discard`."""
-        self._queue.discard()
+    def open_output(self) -> None:
+        """See `SendQueue.open`."""
+        self._queue.open()
+
+    def close_output(self, *, discard: bool = False) -> None:
+        """Discard further frames, except those of trio-websocket; with `discard` also those that are queued."""
+        self._queue.close()
+        if discard:
+            self._queue.discard()
 
     async def aclose(self) -> None:
         """Write what is queued, for at most FLUSH_TIMEOUT_S, then close the transport."""

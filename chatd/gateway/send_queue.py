@@ -11,6 +11,7 @@ user) stay; if an event of the user does not fit, `session.behind` announces it.
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -30,6 +31,17 @@ class EventPosition(Protocol):
     def rev(self) -> int: ...
     @property
     def volatile(self) -> bool: ...
+
+
+class State(Enum):
+    """Whether frames are taken. While CLOSED, only trio-websocket can write, and other frames are discarded."""
+
+    OPEN = 1
+    CLOSED = 2
+    BROKEN = 3
+
+
+OPEN, CLOSED, BROKEN = State
 
 
 class GapPosition(NamedTuple):
@@ -59,10 +71,10 @@ class SendQueue:
         "_transport",
         "_write",
         "behind",
-        "broken",
         "on_drop",
         "on_stall",
         "queued_bytes",
+        "state",
     )
 
     def __init__(
@@ -82,7 +94,7 @@ class SendQueue:
         self._dropped_revs: dict[str, int] = {}
         self._changed: trio.Event | None = None
         self.queued_bytes = 0
-        self.broken = False
+        self.state = OPEN
         # Makes the frame of a `behind`, or of `session.behind` for the conversation "".
         self.behind: Callable[[str, int], bytes] = no_frame
         # Called with the number of queued events that are dropped at once.
@@ -91,11 +103,27 @@ class SendQueue:
 
     def send_nowait(self, frame: bytes, event: EventPosition | None = None, /) -> bool:
         """Write or queue a frame. Returns False if it is dropped. Answers, which have no `event`, are never dropped."""
-        if self.broken:
-            return False
+        if self.state is not OPEN:
+            return self.state is CLOSED
         if self._entries is None:
             return self._write_or_queue(frame)
         return self._enqueue(self._entries, frame, event)
+
+    def send_close(self, frame: bytes) -> None:
+        """Write or queue a close frame, the last one, also while CLOSED."""
+        if self._entries is not None:
+            self._append(self._entries, frame, None)
+        elif self.state is not BROKEN:
+            self._write_or_queue(frame)
+
+    def open(self) -> None:
+        if self.state is CLOSED:
+            self.state = OPEN
+
+    def close(self) -> None:
+        """Discard further frames, except those of trio-websocket."""
+        if self.state is OPEN:
+            self.state = CLOSED
 
     @property
     def queued_frames(self) -> int:
@@ -176,25 +204,25 @@ class SendQueue:
 
     async def send(self, data: bytes) -> None:
         """Queue data of trio-websocket behind the other frames and wait until it is written. Raises trio.BrokenResourceError."""
-        if not self.broken and self._entries is None:
+        if self.state is not BROKEN and self._entries is None:
             self._write_or_queue(data)
         elif self._entries is not None:
             self._append(self._entries, data, None)
         await self.drained()
-        if self.broken:
+        if self.state is BROKEN:
             raise trio.BrokenResourceError("the peer is gone")
 
     async def drained(self) -> None:
         """Wait until nothing is queued, or the peer is gone."""
-        if self._entries is None or self.broken:
+        if self._entries is None or self.state is BROKEN:
             await trio.lowlevel.checkpoint()
-        while self._entries is not None and not self.broken:
+        while self._entries is not None and self.state is not BROKEN:
             await self._wait_for_change()
 
     async def wait_for_room(self) -> bool:
         """Wait until the queue is less than half full, or the peer is gone. Returns whether it had to wait."""
         waited = False
-        while self._is_full(2) and not self.broken:
+        while self._is_full(2) and self.state is not BROKEN:
             await self._wait_for_change()
             waited = True
         return waited
@@ -214,7 +242,7 @@ class SendQueue:
     async def _write_entries(self, entries: Entries) -> None:
         """Write until the queue is empty."""
         try:
-            while entries and not self.broken:
+            while entries and self.state is not BROKEN:
                 with trio.move_on_after(self._stall_s) as stall:
                     self._consume(entries, await self._transport.write(self._next_frames))
                     self._queue_gaps(entries)
@@ -251,7 +279,7 @@ class SendQueue:
 
     def abandon(self) -> None:
         """Write nothing more: the peer is gone, or the connection ends."""
-        self.broken = True
+        self.state = BROKEN
         self._wake()
 
 

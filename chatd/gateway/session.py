@@ -24,7 +24,6 @@ from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.listener import close_websocket
 from chatd.gateway.penalties import Penalties
-from chatd.gateway.send_queue import EventPosition
 from chatd.realtime.subscriptions import SessionLine
 from chatd.realtime.timer_wheel import Wheel
 from chatd.wire.base import Command, Event, Result
@@ -88,7 +87,7 @@ class Session:
         self._deps = deps
         self._node = deps.node
         self._stream = stream
-        # Put a whole WebSocket frame on its way; False when it is dropped. Every delivery passes here.
+        # See `SendQueue.send_nowait`. All frames of the session pass here.
         self.send_nowait = stream.send_nowait
         self._principal = principal
         self.address = address
@@ -125,7 +124,7 @@ class Session:
         """Serve until the peer disconnects or the session is closed; then send the close frame."""
         with self._scope:
             await self._stream.run_slow_path(connection)
-        self.send_nowait = unheard
+        self._stream.close_output()
         if self.ending is not None:
             close, reason = self.ending
             await close_websocket(connection, close.code, reason, self._node.config.gateway.close_timeout)
@@ -195,10 +194,10 @@ class Session:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Nothing is sent within it. For the time before the session is attached: nobody can close it yet."""
-        self.send_nowait = unheard
+        """Discard what is sent within the block, before the session is registered: it cannot be closed yet."""
+        self._stream.close_output()
         yield
-        self.send_nowait = self._stream.send_nowait
+        self._stream.open_output()
 
     def send_event(self, event: Event) -> None:
         """Send an event to this session alone. It is never dropped."""
@@ -249,9 +248,7 @@ class Session:
                 self._stream.mute()
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
-                self.send_nowait = unheard
-            if close == "slow":
-                self._stream.discard()
+                self._stream.close_output(discard=close == "slow")
             if not (self._busy and close == "going_away"):
                 self._scope.cancel()
 
@@ -283,11 +280,6 @@ class Session:
             self._warned = True
             self.send_event(TokenExpiring(expires_at=self._principal.expires_at))
         return max(0.25, (left if self._warned else left - EXPIRY_WARNING_MS) / 1000)
-
-
-def unheard(_: bytes, __: EventPosition | None = None, /) -> bool:
-    """In place of `send_nowait`: after the goodbye nothing may follow."""
-    return True
 
 
 def connection_limits(node: Node) -> ConnectionLimits:
