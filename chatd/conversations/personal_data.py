@@ -5,7 +5,7 @@ from chatd.conversations import erasure
 from chatd.core.ids import NIL
 from chatd.db import queries
 
-SQL = queries.load("conversations/export")
+SQL = queries.load("conversations/personal_data")
 PERSONAL_DATA = PersonalData(
     export=(
         Part("settings", SQL.settings),
@@ -20,6 +20,6 @@ PERSONAL_DATA = PersonalData(
         Part("scheduled", SQL.scheduled, ("id",)),
         Part("invite", SQL.invites, ("invite",)),
     ),
-    forget=(erasure.SQL.forget,),
+    forget=(SQL.forget,),
     erase=erasure.erase,
 )

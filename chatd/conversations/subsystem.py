@@ -60,7 +60,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.cluster.reconciler.register(reconciled.check)
         node.cluster.reconciler.watch_topics(reconciled)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
-        start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
+        start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
         yield
 
 

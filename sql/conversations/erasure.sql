@@ -1,19 +1,3 @@
--- name: forget
--- What was the user's own and is little: tenant, user.
-with planned as (
-    delete from scheduled_messages where tenant = $1 and sender = $2
-),
-avoided as (
-    delete from blocks where tenant = $1 and blocker = $2
-),
-asked as (
-    delete from join_requests where tenant = $1 and user_id = $2
-),
-links as (
-    delete from invites where tenant = $1 and creator = $2
-)
-delete from user_settings where tenant = $1 and user_id = $2
-
 -- name: memberships
 -- Conversations of a user, by their id, without those of open matches, which matching ends: tenant, user, after this one, limit.
 select c.id::text, c.kind

@@ -40,5 +40,5 @@ async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
         raise Refused("too_large", f"a user can write at most {most} notes")
     note = uuid7(ctx.now)
     await ctx.node.db.run(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text)
-    await ctx.node.cluster.order(NoteCounted(ctx.tenant))
+    await ctx.node.cluster.broadcast(NoteCounted(ctx.tenant))
     return [Reply(Note(id=note)), ToUser(cmd.user, NoteAdded(id=note, sender=ctx.user, text=cmd.text))]

@@ -84,3 +84,19 @@ select i.id::text as invite, i.conversation::text, i.created_at, i.expires_at, i
 from invites i
 where i.tenant = $1 and i.creator = $2 and i.id > $4::uuid
 order by i.id limit $3
+
+-- name: forget
+-- What was the user's own and is little: tenant, user.
+with planned as (
+    delete from scheduled_messages where tenant = $1 and sender = $2
+),
+avoided as (
+    delete from blocks where tenant = $1 and blocker = $2
+),
+asked as (
+    delete from join_requests where tenant = $1 and user_id = $2
+),
+links as (
+    delete from invites where tenant = $1 and creator = $2
+)
+delete from user_settings where tenant = $1 and user_id = $2
