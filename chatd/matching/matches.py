@@ -59,7 +59,7 @@ class Meetings:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -85,12 +85,12 @@ class Meetings:
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
+        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -116,7 +116,7 @@ class Meetings:
         if row is None:
             return False
         self._note_end(match, reason)
-        self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
                 ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
@@ -145,14 +145,14 @@ class Meetings:
     async def _tell_truth(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(news(tenant, user, row["known"], self._end_of(tenant, row)))
+            await self._announcements.announce(news(tenant, user, row["known"], await self._end_of(tenant, row)))
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
                 await self.tell_found_again(tenant, user, active)
 
-    def _end_of(self, tenant: str, row: Row) -> Event:
+    async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

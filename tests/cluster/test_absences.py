@@ -164,7 +164,7 @@ async def test_a_node_that_leaves_hands_its_waiting_users_over(
             started = trio.current_time()
             await trio.sleep(1.5)
             name = matchers[drains]._cluster.name
-            await order(config, control_messages.DrainNodes(name, 1.0), "leave")
+            await order(config, control_messages.StartDrain(name, 1.0), "leave")
             assert (await eve.ended()).reason == "retry_in_ms=0"
             await gone(leaving)
             async with staying.connected(eve.account) as back:
