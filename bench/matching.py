@@ -17,7 +17,7 @@ from rich.table import Table
 
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Paired, Queue, Step
+from chatd.matching.pool_events import Paired, PoolEvent, Queue
 
 SIZES = (100, 1_000, 10_000, 100_000)
 # Nobody's demands loosen while it is measured, but where that is what is measured.
@@ -131,7 +131,7 @@ def wakings(size: int, count: int) -> float:
     """Microseconds for each whose demands loosen, where nobody fits anybody."""
     crowd = Crowd(lambda rng, number: replace(nobody(rng, number), since=number), size, RELAXING, size)
     start = time.process_time_ns()
-    steps: list[Step] = crowd.pool.tick(RELAX + count)
+    steps: list[PoolEvent] = crowd.pool.tick(RELAX + count)
     used = time.process_time_ns() - start
     assert not steps
     return used / min(count, size) / 1000

@@ -12,9 +12,9 @@ from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_jso
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
-from chatd.matching.event_log import Mirror
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.event_log_pages import Line
-from chatd.matching.pairing import queues_of
+from chatd.matching.pairing import queue_rules
 from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
@@ -38,7 +38,7 @@ def export(config: ConfigFile = None) -> None:
 
 async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
-        mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
+        mirror = PoolEventLog(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
         for line in await mirror.everything():
             write_json(msgspec.json.encode(line).decode() + "\n")
 
@@ -58,7 +58,7 @@ def replay_journal(
       chatd match replay journal.jsonl --relax 2
     """
     journal = read_journal(file)
-    rules = queues_of(load_or_exit(config).config)
+    rules = queue_rules(load_or_exit(config).config)
     changes = {"relax": relax, "longest": longest}
     own = {name: round(seconds * 1000) for name, seconds in changes.items() if seconds is not None}
     summaries = {"as it was": as_it_was(journal), "these rules": under(journal, rules)}

@@ -18,7 +18,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
-from chatd.matching.match_messages import MatchNews
+from chatd.matching.control_messages import MatchAnnounced
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, RawFrame
 from chatd.wire.base import Event
@@ -53,17 +53,17 @@ class Announcements:
         # Who has heard of which match and when, and it is not written down yet: tenant, match, user.
         self._heard: dict[tuple[str, str, str], float] = {}
         # Matches that have begun for users who do not know yet that the one before is over.
-        self._early: dict[User, MatchNews] = {}
+        self._early: dict[User, MatchAnnounced] = {}
         self._db = db
         self._hub = hub
         self._cluster = cluster
-        cluster.on(MatchNews, self._deliver)
+        cluster.on(MatchAnnounced, self._deliver)
 
-    async def announce(self, order: MatchNews) -> None:
+    async def announce(self, order: MatchAnnounced) -> None:
         """To all sessions of the user, wherever they are, unless they know."""
         await self._cluster.order(order)
 
-    async def _deliver(self, order: MatchNews) -> None:
+    async def _deliver(self, order: MatchAnnounced) -> None:
         user = (order.tenant, order.user)
         if order.hidden:
             self._hub.hide(order.tenant, order.conversation, {order.user: order.hidden})
@@ -73,7 +73,7 @@ class Announcements:
         if early is not None:
             await self._deliver(early)
 
-    def _begin(self, user: User, order: MatchNews) -> bool:
+    def _begin(self, user: User, order: MatchAnnounced) -> bool:
         """Whether the sessions here do not know that it has begun; they do from now on."""
         match, known = order.match, self.known.get(user)
         if match in self._over:
@@ -164,6 +164,6 @@ def news(
     but: str | None = None,
     conversation: str = "",
     hidden: tuple[str, ...] = (),
-) -> MatchNews:
+) -> MatchAnnounced:
     """An order to announce an event: that a match `began`, or that it is over."""
-    return MatchNews(tenant, user, match, began, but, Raw(ENCODE(event)), conversation, hidden)
+    return MatchAnnounced(tenant, user, match, began, but, Raw(ENCODE(event)), conversation, hidden)

@@ -15,7 +15,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.matching.criteria import Accept, Asked, Ticket, read_asked
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
@@ -63,13 +63,13 @@ async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
     """Refused `conflict` for who is in a match or has no socket to be told by, `forbidden` by a filter of words or links."""
     ctx.node.get(Maintenance).check()
     check_conditions(cmd.accept)
-    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
+    await ctx.node.get(MatchingService).check_connected(ctx.tenant, ctx.user)
     if await active(ctx) is not None:
         raise Refused("conflict", "you are in a match: match.leave or match.skip first")
     accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
     asked = Asked("", tuple(dict.fromkeys(cmd.tags)), cmd.attributes, accept)
     ticket = await ticket_of(ctx, cmd.queue, asked)
-    ctx.node.get(Matcher).find(ticket)
+    ctx.node.get(MatchingService).find(ticket)
     return [Reply(queued(ctx, ticket, new=True))]
 
 
@@ -104,7 +104,7 @@ async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
         tenant=ctx.tenant,
         user=ctx.user,
         queue=queue,
-        since=ctx.node.get(Matcher).clock(),
+        since=ctx.node.get(MatchingService).clock(),
         tags=asked.tags,
         attributes=asked.attributes,
         accept=asked.accept,
@@ -120,7 +120,7 @@ async def shadow_of(ctx: Ctx) -> bool:
 
 
 def queued(ctx: Ctx, ticket: Ticket, *, new: bool) -> MatchQueued:
-    waiting, eta = ctx.node.get(Matcher).line(ticket.tenant, ticket.queue, new=new)
+    waiting, eta = ctx.node.get(MatchingService).line(ticket.tenant, ticket.queue, new=new)
     return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
 
 
@@ -131,7 +131,7 @@ class MatchStatus(Command, tag="match.status"):
 @command(MatchStatus, result=MatchQueued, refuses=("not_found",), http="GET /v1/match")
 async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
     """Refused `not_found` for who does not wait. Over REST only the node that has the socket is sure to know."""
-    ticket = ctx.node.get(Matcher).ticket_of(ctx.tenant, ctx.user)
+    ticket = ctx.node.get(MatchingService).ticket_of(ctx.tenant, ctx.user)
     if ticket is None:
         raise Refused("not_found", "you do not wait for anybody")
     return [Reply(queued(ctx, ticket, new=False))]
@@ -139,7 +139,7 @@ async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
 
 async def active(ctx: Ctx) -> Row | None:
     """The match the asker is in."""
-    return await ctx.node.get(Matcher).meetings.active(ctx.tenant, ctx.user)
+    return await ctx.node.get(MatchingService).meetings.active(ctx.tenant, ctx.user)
 
 
 def in_no_match() -> Refused:
@@ -166,7 +166,7 @@ class CancelMatch(Command, tag="match.cancel"):
 @command(CancelMatch, result=Ok, refuses=("not_found",), http="DELETE /v1/match")
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
     """Refused `not_found` for who does not wait."""
-    matcher = ctx.node.get(Matcher)
+    matcher = ctx.node.get(MatchingService)
     ticket = matcher.ticket_of(ctx.tenant, ctx.user)
     other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
     if other or not matcher.cancel(ctx.tenant, ctx.user):
@@ -183,7 +183,7 @@ class ConfirmMatch(Command, tag="match.confirm"):
 @command(ConfirmMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/confirm")
 async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
     """Refused `not_found` for what was not proposed to the asker, or too late."""
-    if not ctx.node.get(Matcher).confirm(ctx.tenant, ctx.user, cmd.match):
+    if not ctx.node.get(MatchingService).confirm(ctx.tenant, ctx.user, cmd.match):
         raise Refused("not_found", "nothing to confirm")
     return [Reply(Ok())]
 
@@ -198,7 +198,7 @@ class LeaveMatch(Command, tag="match.leave"):
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx, cmd.ticket)
-    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
+    await ctx.node.get(MatchingService).meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
 
 
@@ -215,10 +215,10 @@ class SkipMatch(Command, tag="match.skip"):
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match, `conflict` for who has no socket to be told by."""
     row, asked = await the_match(ctx, cmd.ticket)
-    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
-    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
+    await ctx.node.get(MatchingService).check_connected(ctx.tenant, ctx.user)
+    await ctx.node.get(MatchingService).meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
     ticket = await ticket_of(ctx, row["queue"], asked)
-    ctx.node.get(Matcher).find(ticket)
+    ctx.node.get(MatchingService).find(ticket)
     return [Reply(Ok(ticket=ticket.id))]
 
 
@@ -237,7 +237,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
         ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
+    await ctx.node.get(MatchingService).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
     return [Reply(Ok())]
 
 
@@ -261,6 +261,6 @@ async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
     blocked, kept = await ctx.node.db.in_transaction(work)
     if blocked:
         # The block ends the match as well; whoever of the two comes first, nothing is kept.
-        await ctx.node.get(Matcher).meetings.end(ctx.tenant, match, "left", session=ctx.session)
+        await ctx.node.get(MatchingService).meetings.end(ctx.tenant, match, "left", session=ctx.session)
         raise in_no_match()
     return kept

@@ -68,7 +68,7 @@ def read_asked(text: str | None) -> Asked:
         return Asked()
 
 
-def by_our_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
+def rebase_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
     """The same wait, told by another clock: `theirs` and `ours` is the same moment. With 0 nothing is known of theirs."""
     return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 

@@ -16,7 +16,7 @@ from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.ids import NIL
 from chatd.matching.announcements import User
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Matches
 
 TICK = 0.25
 # Seconds between two looks when nothing happens, and after one that could not be taken.
@@ -32,11 +32,11 @@ START = ("", NIL)
 QUIET_S = 10.0
 
 
-class Absences:
+class DisconnectReaper:
     """`run` it. `owns`: whether the pool is ours. Times in milliseconds."""
 
     def __init__(
-        self, meetings: Meetings, cluster: Cluster, roll: RollCall, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
+        self, meetings: Matches, cluster: Cluster, roll: RollCall, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
     ) -> None:
         self._meetings = meetings
         self._cluster = cluster

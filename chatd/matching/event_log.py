@@ -16,14 +16,14 @@ from chatd.core.turns import in_turns
 from chatd.db.redis import Redis
 from chatd.matching.event_log_pages import Line, Page, in_order, is_enough, page_of, since_reset
 from chatd.matching.event_log_redaction import redact
-from chatd.matching.pool_events import Reset, Step
+from chatd.matching.pool_events import PoolEvent, Reset
 
 MOST_WAITING = 20_000
 MOST_ENTRIES = 50_000
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 SNAPSHOT_EVERY = 5_000
 PAGE = 200
-# Steps that are encoded in one slice.
+# Events that are encoded in one slice.
 ENCODED_AT_ONCE = 500
 # Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
 LATE = 5.0
@@ -31,10 +31,10 @@ LATE = 5.0
 FLUSH_POLL_S = 0.02
 
 
-Snapshot = Callable[[], tuple[int, list[Step]] | None]
+Snapshot = Callable[[], tuple[int, list[PoolEvent]] | None]
 
 
-class Mirror:
+class PoolEventLog:
     """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or None when it is not ours."""
 
     def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Snapshot) -> None:
@@ -50,7 +50,7 @@ class Mirror:
         self._erased: set[tuple[str, str]] = set()
         self._writing = False
         self._work = trio.Event()
-        # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
+        # Events since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
         self._number = self._whole_at = self._bytes_since_whole = 0
         self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES)
@@ -71,7 +71,7 @@ class Mirror:
         """Whether it has lacked something for so long that Redis is slow or away."""
         return self._stale_since is not None and trio.current_time() - self._stale_since > LATE
 
-    def note(self, step: Step, fence: int) -> None:
+    def note(self, step: PoolEvent, fence: int) -> None:
         """Put a step on its way. When too many wait they are dropped, and the whole pool is written later."""
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.clear()
@@ -162,7 +162,7 @@ class Mirror:
         if losses == self._losses:
             self._stale_since = None
 
-    async def _write(self, fence: int, steps: list[Step]) -> bytes:
+    async def _write(self, fence: int, steps: list[PoolEvent]) -> bytes:
         """Returns the id of the entry. What is trimmed is never the last whole pool, nor anything after it."""
         data = await in_turns(encoded(steps))
         self._number += 1
@@ -226,7 +226,7 @@ class Mirror:
         return page
 
 
-def encoded(steps: list[Step]) -> Generator[None, None, bytes]:
+def encoded(steps: list[PoolEvent]) -> Generator[None, None, bytes]:
     """Steps as a JSON array, encoded in slices: a snapshot has one for each ticket."""
     parts = list[bytes]()
     for start in range(0, len(steps), ENCODED_AT_ONCE):

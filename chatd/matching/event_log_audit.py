@@ -17,8 +17,8 @@ from chatd.core.errors import Refused
 from chatd.core.ids import first_id
 from chatd.db import queries
 from chatd.db.postgres import Postgres
-from chatd.matching.event_log import Mirror
-from chatd.matching.pool_events import Ended, Paired, Settled, Step
+from chatd.matching.event_log import PoolEventLog
+from chatd.matching.pool_events import Ended, MatchCommitted, Paired, PoolEvent
 
 LOG = log.get(__name__)
 SQL = queries.load("matching/match_log")
@@ -39,7 +39,7 @@ class Found:
         self.since: int | None = None
 
 
-class MatchLog:
+class EventLogAudit:
     """`note` and `close` while the pool is ours; `run` beside it.
 
     `write` puts a step into the stream, `pending` are the pairs that are not settled yet, `forget` takes erased users out of the
@@ -49,10 +49,10 @@ class MatchLog:
     def __init__(
         self,
         db: Postgres,
-        mirror: Mirror,
+        mirror: PoolEventLog,
         clock: Callable[[], int],
         pending: Callable[[], Mapping[str, Paired]],
-        write: Callable[[Step], None],
+        write: Callable[[PoolEvent], None],
         forget: Callable[[Collection[tuple[str, str]]], None],
     ) -> None:
         # Matches with a `paired` in the stream and no `ended`, and since when.
@@ -71,7 +71,7 @@ class MatchLog:
         # Erasures up to this time, in milliseconds, are looked up.
         self._erased_until = 0
 
-    def note(self, step: Step) -> None:
+    def note(self, step: PoolEvent) -> None:
         """A step that is about to be written."""
         if isinstance(step, Paired):
             self._open[step.match] = self._clock()
@@ -121,7 +121,7 @@ class MatchLog:
                 for row in rows:
                     if row["id"] not in self._meanwhile and row["id"] not in found.paired:
                         # Of its tickets nothing is known any more.
-                        self._add(Paired(row["id"], [], row["created_at"], [], {}), Settled(row["id"]))
+                        self._add(Paired(row["id"], [], row["created_at"], [], {}), MatchCommitted(row["id"]))
                 after = rows[-1]["id"]
             for match, pair in self._pending().items():
                 if match not in found.paired and match not in self._meanwhile:
@@ -144,7 +144,7 @@ class MatchLog:
                     found.ended.add(line.step.match)
         return found
 
-    def _add(self, *steps: Step) -> None:
+    def _add(self, *steps: PoolEvent) -> None:
         """What the stream lacks."""
         for step in steps:
             self.note(step)

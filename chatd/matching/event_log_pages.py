@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chatd.matching.pool_events import Reset, Step
+from chatd.matching.pool_events import PoolEvent, Reset
 
-DECODE = msgspec.json.Decoder(list[Step]).decode
+DECODE = msgspec.json.Decoder(list[PoolEvent]).decode
 
 
 class Line(Struct):
@@ -20,7 +20,7 @@ class Line(Struct):
 
     at: int
     fence: int
-    step: Step
+    step: PoolEvent
 
 
 class Page(Struct):

@@ -14,7 +14,7 @@ from chatd.core.errors import Refused
 from chatd.db.redis import Redis
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log_pages import page_of
-from chatd.matching.pool_events import Paired, Queued, Reset, Step
+from chatd.matching.pool_events import Paired, PoolEvent, Queued, Reset
 
 PAGE = 200
 User = tuple[str, str]
@@ -39,7 +39,7 @@ class Redaction:
         self._tickets: set[str] = set()
         self._others: set[str] | None = set()
 
-    def of(self, step: Step) -> Step:
+    def of(self, step: PoolEvent) -> PoolEvent:
         if isinstance(step, Reset):
             self._others = None
         if isinstance(step, Queued):

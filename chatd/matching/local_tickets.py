@@ -8,7 +8,7 @@ def user_of(ticket: Ticket) -> User:
     return ticket.tenant, ticket.user
 
 
-class Tickets:
+class LocalTickets:
     """`mine`: their users are connected here. `held`: they are not, and until when (milliseconds) the ticket is kept.
 
     Of two tickets of one user the later one counts: ids are in the order of time.

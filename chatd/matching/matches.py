@@ -19,7 +19,7 @@ SQL = queries.load("matching/matching")
 PAGE = 500
 
 
-class Meetings:
+class Matches:
     """Made, told, ended. `note_end` is told of each match that is ended here."""
 
     def __init__(

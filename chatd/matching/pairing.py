@@ -19,12 +19,12 @@ from chatd.core.ids import uuid7
 from chatd.core.turns import each_in_turns
 from chatd.db.postgres import ForeignKeyViolation, Row, UniqueViolation
 from chatd.matching.announcements import User
-from chatd.matching.criteria import Ticket, by_our_clock
-from chatd.matching.event_log import Mirror
+from chatd.matching.criteria import Ticket, rebase_clock
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Matches
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Step
+from chatd.matching.pool_events import PairDissolved, Paired, PoolEvent, Queue, Queued, TicketRemoved
 
 LOG = log.get(__name__)
 
@@ -51,19 +51,19 @@ class Pairing:
     def __init__(
         self,
         config: Config,
-        meetings: Meetings,
+        meetings: Matches,
         cluster: Cluster,
         clock: Callable[[], int],
         over: Over,
-        mirror: Callable[[Step], None],
+        mirror: Callable[[PoolEvent], None],
     ) -> None:
-        self._queues = queues_of(config)
+        self._queues = queue_rules(config)
         self._meetings = meetings
         self._cluster = cluster
         self._clock = clock
         self._over = over
         self._mirror = mirror
-        self._send, self._steps = trio.open_memory_channel[Step | Ticket](MOST_STEPS)
+        self._send, self._steps = trio.open_memory_channel[PoolEvent | Ticket](MOST_STEPS)
         # Matches that are committed, or about to be, while nobody knows yet whether they stand.
         self._making: set[str] = set()
         self._condition = Condition("match steps", quiet_s=STEPS_QUIET_S)
@@ -72,7 +72,7 @@ class Pairing:
     def new_pool(self) -> Pool:
         return Pool(self._queues, lambda: uuid7(self._clock()))
 
-    async def replayed(self, mirror: Mirror) -> Pool:
+    async def replayed(self, mirror: PoolEventLog) -> Pool:
         """The pool of the owner before us, from its journal. Without one the nodes give their tickets again anyway."""
         pool = self.new_pool()
         try:
@@ -85,12 +85,12 @@ class Pairing:
             return self.new_pool()
         return pool
 
-    def _plausible(self, step: Step, at: int) -> Step:
+    def _plausible(self, step: PoolEvent, at: int) -> PoolEvent:
         """A ticket of an owner whose clock was quite another one waits from now on, and as long as it had waited then."""
         if isinstance(step, Queued):
             now, longest = self._clock(), self.pool.rules(step.ticket.queue).longest
             if not 0 <= now - step.ticket.since <= longest:
-                return Queued(by_our_clock(step.ticket, at, now))
+                return Queued(rebase_clock(step.ticket, at, now))
         return step
 
     # --- what is asked of it --------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Pairing:
             self._send.send_nowait(self.pool.pairs[match])
         return True
 
-    def _take(self, steps: Iterable[Step]) -> None:
+    def _take(self, steps: Iterable[PoolEvent]) -> None:
         for step in steps:
             self._mirror(step)
             self._send.send_nowait(step)
@@ -157,7 +157,7 @@ class Pairing:
             with self._condition.watch(), suppress(Refused):
                 await self._carry_out(step)
 
-    async def _carry_out(self, step: Step | Ticket) -> None:
+    async def _carry_out(self, step: PoolEvent | Ticket) -> None:
         match step:
             case Ticket():
                 await self._tell_spent(step)
@@ -167,9 +167,9 @@ class Pairing:
                 await self._settle(step)
             case Paired():
                 await self._propose(step)
-            case Gone(id_, reason, user):
+            case TicketRemoved(id_, reason, user):
                 await self._tell_gone(id_, reason, user)
-            case Broken() if step.announced:
+            case PairDissolved() if step.announced:
                 await self._tell_requeued(step)
 
     async def _propose(self, pair: Paired) -> None:
@@ -186,7 +186,7 @@ class Pairing:
         """Word of it was lost: say again what became of it."""
         await self._tell_settled(ticket, heard=False)
 
-    async def _tell_requeued(self, step: Broken) -> None:
+    async def _tell_requeued(self, step: PairDissolved) -> None:
         """To those who are still there."""
         for user in step.users:
             id_ = self.pool.by_user.get(user)
@@ -301,13 +301,13 @@ class Pairing:
         return [(*key, waiting, self.pool.estimate(*key)) for key, waiting in self.pool.lines.longest(100)]
 
 
-def queues_of(config: Config) -> dict[str, Queue]:
+def queue_rules(config: Config) -> dict[str, Queue]:
     """The rules of the queues that have their own, and of all others under ""."""
-    own = {name: rules_of(config.match, queue.size, queue) for name, queue in config.queues.items()}
-    return {"": rules_of(config.match, 2, config.match), **own}
+    own = {name: merge_rules(config.match, queue.size, queue) for name, queue in config.queues.items()}
+    return {"": merge_rules(config.match, 2, config.match), **own}
 
 
-def rules_of(usual: Match, size: int, own: Match | QueueSection) -> Queue:
+def merge_rules(usual: Match, size: int, own: Match | QueueSection) -> Queue:
     """What a queue does not say for itself is as usual."""
     times = (getattr(usual if getattr(own, name) is None else own, name) for name in ("relax", "confirm", "longest"))
     return Queue(size, *(round(seconds * 1000) for seconds in times))

@@ -16,8 +16,20 @@ from sys import maxsize
 from msgspec.structs import astuple
 
 from chatd.matching.criteria import RELAXED, Ticket, accepts, in_common, objections
-from chatd.matching.pool_events import DEFAULT, Broken, Confirmed, Gone, Paired, Pending, Queue, Queued, Reset, Settled, Step
-from chatd.matching.queue_index import Lines
+from chatd.matching.pool_events import (
+    DEFAULT,
+    Confirmed,
+    MatchCommitted,
+    PairDissolved,
+    Paired,
+    Pending,
+    PoolEvent,
+    Queue,
+    Queued,
+    Reset,
+    TicketRemoved,
+)
+from chatd.matching.queue_index import QueueIndex
 
 # Looks for one partner, and how many of them are taken from the other end of the line.
 MOST_LOOKS, FROM_BEHIND = 256, 64
@@ -46,7 +58,7 @@ class Pool:
         self.tickets: dict[str, Ticket] = {}
         self.by_user: dict[tuple[str, str], str] = {}
         self.pairs: dict[str, Paired] = {}
-        self.lines = Lines()
+        self.lines = QueueIndex()
         self._in_pair: dict[str, str] = {}
         self._confirmed: dict[str, set[str]] = {}
         self._alarms: list[tuple[int, str]] = []
@@ -57,7 +69,7 @@ class Pool:
 
     # --- what is asked of it --------------------------------------------------------------------------------------------
 
-    def find(self, ticket: Ticket, now: int) -> list[Step]:
+    def find(self, ticket: Ticket, now: int) -> list[PoolEvent]:
         """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one.
 
         A ticket that comes back from somewhere does not take the place of one that its user has asked for since.
@@ -71,7 +83,7 @@ class Pool:
         steps += self._do(Queued(ticket))
         return steps + self._pair(ticket, now)
 
-    def leave(self, id_: str, reason: str, now: int) -> list[Step]:
+    def leave(self, id_: str, reason: str, now: int) -> list[PoolEvent]:
         """A ticket is given up. Whoever it was paired with waits on, and is looked after at once."""
         if id_ not in self.tickets:
             return []
@@ -81,16 +93,16 @@ class Pool:
         steps += self._do(self._gone(id_, reason))
         return steps + [step for other in others for step in self._pair_again(other, now)]
 
-    def _gone(self, id_: str, reason: str) -> Gone:
+    def _gone(self, id_: str, reason: str) -> TicketRemoved:
         ticket = self.tickets[id_]
-        return Gone(id_, reason, (ticket.tenant, ticket.user))
+        return TicketRemoved(id_, reason, (ticket.tenant, ticket.user))
 
-    def _broken(self, match: str, reason: str) -> Broken:
+    def _broken(self, match: str, reason: str) -> PairDissolved:
         pair = self.pairs[match]
         tickets = [self.tickets[id_] for id_ in pair.tickets]
-        return Broken(match, reason, [(ticket.tenant, ticket.user) for ticket in tickets], pair.until > 0)
+        return PairDissolved(match, reason, [(ticket.tenant, ticket.user) for ticket in tickets], pair.until > 0)
 
-    def confirm(self, match: str, user: tuple[str, str]) -> list[Step]:
+    def confirm(self, match: str, user: tuple[str, str]) -> list[PoolEvent]:
         """One of a pair wants it."""
         id_ = self.by_user.get(user, "")
         if not self.is_in(match, user) or id_ in self._confirmed[match]:
@@ -106,17 +118,17 @@ class Pool:
         pair = self.pairs.get(match)
         return pair is not None and (not pair.until or len(self._confirmed[match]) == len(pair.tickets))
 
-    def settle(self, match: str) -> list[Step]:
+    def settle(self, match: str) -> list[PoolEvent]:
         """It stands: everybody was told."""
-        return self._do(Settled(match)) if match in self.pairs else []
+        return self._do(MatchCommitted(match)) if match in self.pairs else []
 
-    def give_back(self, match: str, reason: str) -> list[Step]:
+    def give_back(self, match: str, reason: str) -> list[PoolEvent]:
         """It could not be made to stand, by no fault of theirs: all wait on."""
         return self._do(self._broken(match, reason)) if match in self.pairs else []
 
-    def tick(self, now: int, most: int = maxsize) -> list[Step]:
+    def tick(self, now: int, most: int = maxsize) -> list[PoolEvent]:
         """What the passing of time does: demands loosen, confirmations and tickets expire. At most so many are looked after."""
-        steps: list[Step] = []
+        steps: list[PoolEvent] = []
         expired = list(islice(self._expired_pairs(now), most))
         for match in expired:
             steps += self._expire_pair(match, now)
@@ -136,12 +148,12 @@ class Pool:
     def _is_ticket_due(self, now: int) -> bool:
         return bool(self._again) or bool(self._alarms and self._alarms[0][0] <= now)
 
-    def _look_after_next(self, now: int) -> list[Step]:
+    def _look_after_next(self, now: int) -> list[PoolEvent]:
         if self._again:
             return self._pair_again(self._again.popleft(), now)
         return self._wake(heappop(self._alarms)[1], now)
 
-    def _expire_pair(self, match: str, now: int) -> list[Step]:
+    def _expire_pair(self, match: str, now: int) -> list[PoolEvent]:
         """Whoever has not confirmed is out; the others return."""
         late = [id_ for id_ in self.pairs[match].tickets if id_ not in self._confirmed[match]]
         kept = [id_ for id_ in self.pairs[match].tickets if id_ not in late]
@@ -150,7 +162,7 @@ class Pool:
             steps += self._do(self._gone(id_, "not confirmed"))
         return steps + [step for id_ in kept for step in self._pair_again(id_, now)]
 
-    def _wake(self, id_: str, now: int) -> list[Step]:
+    def _wake(self, id_: str, now: int) -> list[PoolEvent]:
         ticket = self.tickets.get(id_)
         if ticket is None:
             return []
@@ -166,7 +178,7 @@ class Pool:
         loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
         heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
 
-    def look_again(self, now: int, ids: Iterable[str]) -> list[Step]:
+    def look_again(self, now: int, ids: Iterable[str]) -> list[PoolEvent]:
         """After those that were given back."""
         return [step for id_ in ids for step in self._pair_again(id_, now)]
 
@@ -180,11 +192,11 @@ class Pool:
         """How much of RELAXED has been given up by waiting."""
         return min(len(RELAXED), max(0, now - ticket.since) // self.rules(ticket.queue).relax)
 
-    def _pair_again(self, id_: str, now: int, *, newest: bool = False) -> list[Step]:
+    def _pair_again(self, id_: str, now: int, *, newest: bool = False) -> list[PoolEvent]:
         ticket = self.tickets.get(id_)
         return self._pair(ticket, now, newest=newest) if ticket and id_ not in self._in_pair else []
 
-    def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[Step]:
+    def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[PoolEvent]:
         """With whom it can be paired now. Who was not found among the oldest may be among the newest, looked at later."""
         if self.paused:
             return []
@@ -217,11 +229,11 @@ class Pool:
 
     # --- the only thing that changes it -----------------------------------------------------------------------------------
 
-    def _do(self, step: Step) -> list[Step]:
+    def _do(self, step: PoolEvent) -> list[PoolEvent]:
         self.apply(step)
         return [step]
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: PoolEvent) -> None:
         """One step, made here just now or read from a journal."""
         match step:
             case Queued(ticket):
@@ -229,7 +241,7 @@ class Pool:
                 self.by_user[ticket.tenant, ticket.user] = ticket.id
                 self.lines.enter(ticket)
                 self._set_alarm(ticket, ticket.since)
-            case Gone(id_, reason):
+            case TicketRemoved(id_, reason):
                 self._remove(id_)
                 if reason not in MAY_RETURN:
                     self._spend(id_)
@@ -237,10 +249,10 @@ class Pool:
                 self._bind(step)
             case Confirmed(id_, ticket_id):
                 self._confirmed[id_].add(ticket_id)
-            case Broken(id_):
+            case PairDissolved(id_):
                 for ticket in self._unbind(id_):
                     self.lines.enter(ticket, first=True)
-            case Settled(id_) if id_ in self.pairs:
+            case MatchCommitted(id_) if id_ in self.pairs:
                 self._remember(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
@@ -281,7 +293,7 @@ class Pool:
         while self._alarms and self._alarms[-1][1] not in self.tickets:
             self._alarms.pop()
 
-    def snapshot(self) -> list[Step]:
+    def snapshot(self) -> list[PoolEvent]:
         """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
         queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=attrgetter("since"))]
         confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
@@ -307,7 +319,7 @@ class Pool:
         return waits[len(waits) // 2] if len(waits) >= 4 else None
 
 
-def replay(steps: Iterable[Step], queues: Mapping[str, Queue], make_id: Callable[[], str]) -> Pool:
+def replay(steps: Iterable[PoolEvent], queues: Mapping[str, Queue], make_id: Callable[[], str]) -> Pool:
     """The pool that these steps have led to."""
     pool = Pool(queues, make_id)
     for step in steps:

@@ -20,7 +20,7 @@ class Queued(Struct, frozen=True, tag="queued"):
     ticket: Ticket
 
 
-class Gone(Struct, frozen=True, tag="gone"):
+class TicketRemoved(Struct, frozen=True, tag="gone"):
     """A ticket is no more: cancelled, expired, disconnected, banned, declined."""
 
     ticket: str
@@ -50,7 +50,7 @@ class Confirmed(Struct, frozen=True, tag="confirmed"):
     ticket: str
 
 
-class Broken(Struct, frozen=True, tag="broken"):
+class PairDissolved(Struct, frozen=True, tag="broken"):
     """It fell through. Those who are not gone wait on, from when they began. `announced`: they had heard of it."""
 
     match: str
@@ -59,7 +59,7 @@ class Broken(Struct, frozen=True, tag="broken"):
     announced: bool
 
 
-class Settled(Struct, frozen=True, tag="settled"):
+class MatchCommitted(Struct, frozen=True, tag="settled"):
     """It stands, and its tickets are used up."""
 
     match: str
@@ -76,7 +76,7 @@ class Reset(Struct, frozen=True, tag="reset"):
     """What follows is the whole pool."""
 
 
-Step = Reset | Ended | Queued | Gone | Paired | Pending | Confirmed | Broken | Settled
+PoolEvent = Reset | Ended | Queued | TicketRemoved | Paired | Pending | Confirmed | PairDissolved | MatchCommitted
 
 
 DEFAULT = Queue()

@@ -15,14 +15,14 @@ from chatd.core.config import Config
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
-from chatd.matching import match_messages
+from chatd.matching import control_messages
 from chatd.matching.announcements import User
 from chatd.matching.criteria import Ticket
-from chatd.matching.event_log import Mirror
-from chatd.matching.event_log_audit import MatchLog
-from chatd.matching.matches import Meetings
+from chatd.matching.event_log import PoolEventLog
+from chatd.matching.event_log_audit import EventLogAudit
+from chatd.matching.matches import Matches
 from chatd.matching.pairing import Over, Pairing
-from chatd.matching.pool_events import Step
+from chatd.matching.pool_events import PoolEvent
 
 # Seconds between two words of the owner, and between two looks at who has not been claimed.
 BEAT, TICK = 1.0, 0.25
@@ -30,7 +30,7 @@ BEAT, TICK = 1.0, 0.25
 LAST_STEPS = 2.0
 
 
-class Ownership:
+class PoolOwner:
     """`run` it. `over` is called for tickets that are no more, `give_again` when an owner has come who may not know ours."""
 
     def __init__(
@@ -39,15 +39,15 @@ class Ownership:
         db: Postgres,
         redis: Redis,
         cluster: Cluster,
-        meetings: Meetings,
+        meetings: Matches,
         clock: Callable[[], int],
         over: Over,
         give_again: Callable[[], None],
     ) -> None:
         self.pairing = Pairing(config, meetings, cluster, clock, over, self.note)
         self.lease = Lease(redis, "match", cluster.name)
-        self._mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
-        self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write, self.forget)
+        self._mirror = PoolEventLog(redis, config.redis.stream_key, clock, self._snapshot)
+        self._log = EventLogAudit(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write, self.forget)
         self._cluster = cluster
         self._clock = clock
         self._give_again = give_again
@@ -56,10 +56,10 @@ class Ownership:
         self._paused = self._leaving = False
         self._lines: dict[tuple[str, str], tuple[int, int | None]] = {}
         self._unclaimed: dict[User, int] = {}
-        cluster.on(match_messages.MatchLeave, self._obey_leave)
-        cluster.on(match_messages.MatchConfirm, self._obey_confirm)
-        cluster.on(match_messages.MatchOwner, self._obey_owner)
-        cluster.on(match_messages.MatchClosed, self._obey_closed)
+        cluster.on(control_messages.WithdrawTicket, self._obey_leave)
+        cluster.on(control_messages.ConfirmPair, self._obey_confirm)
+        cluster.on(control_messages.PoolOwnerHeartbeat, self._obey_owner)
+        cluster.on(control_messages.MatchOver, self._obey_closed)
 
     @property
     def held(self) -> bool:
@@ -84,14 +84,14 @@ class Ownership:
             self._unclaimed.pop((ticket.tenant, ticket.user), None)
             self.pairing.find(ticket)
         else:
-            self._cluster.publish(match_messages.MatchFind(ticket, self._clock()))
+            self._cluster.publish(control_messages.SubmitTicket(ticket, self._clock()))
 
     def take_back(self, tenant: str, user: str, reason: str) -> None:
         """Out of the pool, wherever it is."""
         if self.held:
             self.pairing.leave(tenant, user, reason)
         else:
-            self._cluster.publish(match_messages.MatchLeave(tenant, user, reason))
+            self._cluster.publish(control_messages.WithdrawTicket(tenant, user, reason))
 
     def leave(self, tenant: str, user: str, reason: str) -> None:
         """Out of the pool, if it is ours."""
@@ -102,7 +102,7 @@ class Ownership:
         """Whether there is such a pair for this user to confirm; None when another node will know."""
         if self.held:
             return self.pairing.confirm(tenant, user, match)
-        self._cluster.publish(match_messages.MatchConfirm(tenant, user, match))
+        self._cluster.publish(control_messages.ConfirmPair(tenant, user, match))
         return None
 
     def ticket_of(self, user: User) -> Ticket | None:
@@ -120,12 +120,12 @@ class Ownership:
 
     # --- whose it is ----------------------------------------------------------------------------------------------------
 
-    def note(self, step: Step) -> None:
+    def note(self, step: PoolEvent) -> None:
         """Into the journal."""
         self._log.note(step)
         self._write(step)
 
-    def _write(self, step: Step) -> None:
+    def _write(self, step: PoolEvent) -> None:
         self._mirror.note(step, self.lease.fence)
 
     def forget(self, users: Collection[User]) -> None:
@@ -140,13 +140,13 @@ class Ownership:
         if self.held:
             self._log.close(match, reason)
         else:
-            self._cluster.publish(match_messages.MatchClosed(match, reason))
+            self._cluster.publish(control_messages.MatchOver(match, reason))
 
-    async def _obey_closed(self, order: match_messages.MatchClosed) -> None:
+    async def _obey_closed(self, order: control_messages.MatchOver) -> None:
         if self.held:
             self._log.close(order.match, order.reason)
 
-    def _snapshot(self) -> tuple[int, list[Step]] | None:
+    def _snapshot(self) -> tuple[int, list[PoolEvent]] | None:
         return (self.lease.fence, self.pairing.pool.snapshot()) if self.held else None
 
     async def _changed(self, goes_on: bool) -> None:
@@ -165,9 +165,9 @@ class Ownership:
 
     def _tell(self) -> None:
         if self.held and not self._cluster.alone:
-            self._cluster.publish(match_messages.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
+            self._cluster.publish(control_messages.PoolOwnerHeartbeat(self._cluster.name, self.lease.fence, self.pairing.lines()))
 
-    async def _obey_owner(self, order: match_messages.MatchOwner) -> None:
+    async def _obey_owner(self, order: control_messages.PoolOwnerHeartbeat) -> None:
         """Whoever is owner now gets the tickets of our users. Word of an earlier owner that comes late counts for nothing."""
         if order.fence >= self._owner[0]:
             is_new = (order.fence, order.node) != self._owner
@@ -176,10 +176,10 @@ class Ownership:
             if is_new:
                 self._give_again()
 
-    async def _obey_leave(self, order: match_messages.MatchLeave) -> None:
+    async def _obey_leave(self, order: control_messages.WithdrawTicket) -> None:
         self.leave(order.tenant, order.user, order.reason)
 
-    async def _obey_confirm(self, order: match_messages.MatchConfirm) -> None:
+    async def _obey_confirm(self, order: control_messages.ConfirmPair) -> None:
         if self.held:
             self.pairing.confirm(order.tenant, order.user, order.match)
 
@@ -227,6 +227,6 @@ class Ownership:
             return
         ticket = self.ticket_of(user)
         if is_there and ticket is not None:
-            await self._cluster.order(match_messages.MatchHeld(ticket, self._clock()))
+            await self._cluster.order(control_messages.TicketParked(ticket, self._clock()))
         elif not is_there:
             self.leave(*user, "disconnected")

@@ -13,7 +13,7 @@ from chatd.matching.criteria import Ticket
 Key = tuple[str, ...]
 
 
-class Lines:
+class QueueIndex:
     """All lines of all queues."""
 
     def __init__(self) -> None:

@@ -23,13 +23,13 @@ from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
-from chatd.matching import match_messages
+from chatd.matching import control_messages
 from chatd.matching.announcements import Announcements, User
-from chatd.matching.criteria import Ticket, by_our_clock
-from chatd.matching.disconnects import Absences
-from chatd.matching.local_tickets import Tickets, user_of
-from chatd.matching.matches import Meetings
-from chatd.matching.pool_owner import Ownership
+from chatd.matching.criteria import Ticket, rebase_clock
+from chatd.matching.disconnects import DisconnectReaper
+from chatd.matching.local_tickets import LocalTickets, user_of
+from chatd.matching.matches import Matches
+from chatd.matching.pool_owner import PoolOwner
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
@@ -40,18 +40,18 @@ TICK = 0.25
 LOOK_EVERY, SETTLED, RETRY_S = 10.0, 2.0, 1.0
 
 
-class Matcher:
+class MatchingService:
     """`run` it; `find` and its like may be called at any time. `clock` is that of tickets, which does not jump."""
 
     def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
         self.clock = steady(clock)
         self.announcements = Announcements(db, hub, cluster)
-        self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
-        self.pool = Ownership(config, db, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
+        self.meetings = Matches(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
+        self.pool = PoolOwner(config, db, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
         self._grace = round(config.match.grace * 1000)
         self._roll = roll = RollCall(hub, cluster)
-        self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
-        self._tickets = Tickets()
+        self._absences = DisconnectReaper(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
+        self._tickets = LocalTickets()
         self._hub = hub
         self._cluster = cluster
         self._leaving = False
@@ -65,14 +65,14 @@ class Matcher:
         signals.on(MaintenanceSwitched, self._pause)
         signals.on(NodeLeaving, self._leave)
         signals.on(UserBlocked, self._block)
-        cluster.on(match_messages.MatchFind, self._obey_find)
-        cluster.on(match_messages.MatchHere, self._obey_here)
-        cluster.on(match_messages.MatchHeld, self._obey_held)
-        cluster.on(match_messages.MatchHandOver, self._obey_hand_over)
-        cluster.on(match_messages.MatchDrop, self._obey_drop)
-        cluster.on(match_messages.MatchForget, self._obey_forget)
-        cluster.on(match_messages.MatchAvoid, self._obey_avoid)
-        cluster.on(match_messages.MatchOver, self._obey_over)
+        cluster.on(control_messages.SubmitTicket, self._obey_find)
+        cluster.on(control_messages.UserArrived, self._obey_here)
+        cluster.on(control_messages.TicketParked, self._obey_held)
+        cluster.on(control_messages.TicketTransferred, self._obey_hand_over)
+        cluster.on(control_messages.DropTicket, self._obey_drop)
+        cluster.on(control_messages.ForgetUser, self._obey_forget)
+        cluster.on(control_messages.AvoidUser, self._obey_avoid)
+        cluster.on(control_messages.TicketsClosed, self._obey_over)
 
     # --- what users ask -------------------------------------------------------------------------------------------------
 
@@ -83,16 +83,16 @@ class Matcher:
             self.pool.give(ticket)
         else:
             self._tickets.hold(ticket, self.clock() + self._grace)
-            self._cluster.publish(match_messages.MatchHeld(ticket, self.clock()))
+            self._cluster.publish(control_messages.TicketParked(ticket, self.clock()))
 
     def cancel(self, tenant: str, user: str, reason: str = "cancelled") -> bool:
         """Whether there may have been a ticket: another node may have it, which drops it then."""
-        self._cluster.publish(match_messages.MatchDrop(tenant, user, reason))
+        self._cluster.publish(control_messages.DropTicket(tenant, user, reason))
         return self._drop(tenant, user, reason) or not self._cluster.alone
 
     def avoid(self, tenant: str, user: str, other: str) -> None:
         """Somebody who may be waiting, here or elsewhere, wants to meet this one no more."""
-        self._cluster.publish(match_messages.MatchAvoid(tenant, user, other))
+        self._cluster.publish(control_messages.AvoidUser(tenant, user, other))
         self._avoid(tenant, user, other)
 
     def _avoid(self, tenant: str, user: str, other: str) -> None:
@@ -141,7 +141,7 @@ class Matcher:
             self.find(ticket)
         if ticket is not None or key not in self._tickets.mine:
             # Another node may have a later one.
-            self._cluster.publish(match_messages.MatchHere(*key))
+            self._cluster.publish(control_messages.UserArrived(*key))
 
     def _open(self, signal: SessionOpened) -> None:
         arrival = signal.arrival
@@ -159,7 +159,7 @@ class Matcher:
         if ticket is not None:
             self.pool.take_back(tenant, user, "held")
             # They may be connected to another node as well; or will be, and this one is not there any more.
-            kind = match_messages.MatchHandOver if self._leaving else match_messages.MatchHeld
+            kind = control_messages.TicketTransferred if self._leaving else control_messages.TicketParked
             self._cluster.publish(kind(ticket, self.clock()))
         if self.announcements.went((tenant, user)):
             self._absences.gone((tenant, user), until)
@@ -180,20 +180,20 @@ class Matcher:
         for ticket in filter(None, map(self._unkept, self._hub.users())):
             self.find(ticket)
 
-    async def _obey_find(self, order: match_messages.MatchFind) -> None:
+    async def _obey_find(self, order: control_messages.SubmitTicket) -> None:
         """Ours, if the pool is; and an earlier ticket of the same user counts no more."""
         self._tickets.forget_older(order.ticket)
         if self.pool.held:
             self.pool.give(self._by_our_clock(order))
 
-    async def _obey_here(self, order: match_messages.MatchHere) -> None:
+    async def _obey_here(self, order: control_messages.UserArrived) -> None:
         """Somebody has come to another node: what is kept of them here goes there."""
         user = (order.tenant, order.user)
         ticket = self._tickets.of(user) or self.pool.ticket_of(user)
         if ticket is not None:
-            self._cluster.publish(match_messages.MatchHeld(ticket, self.clock()))
+            self._cluster.publish(control_messages.TicketParked(ticket, self.clock()))
 
-    async def _obey_held(self, order: match_messages.MatchHeld) -> None:
+    async def _obey_held(self, order: control_messages.TicketParked) -> None:
         """A ticket whose user is elsewhere: perhaps here."""
         self._adopt(self._by_our_clock(order))
 
@@ -204,27 +204,29 @@ class Matcher:
             self.find(ticket)
         return here
 
-    async def _obey_hand_over(self, order: match_messages.MatchHandOver) -> None:
+    async def _obey_hand_over(self, order: control_messages.TicketTransferred) -> None:
         """A node leaves. Its users may come here, or have come already."""
         ticket = self._by_our_clock(order)
         if not self._adopt(ticket):
             self._tickets.hold(ticket, self.clock() + self._grace)
 
-    def _by_our_clock(self, order: match_messages.MatchFind | match_messages.MatchHeld | match_messages.MatchHandOver) -> Ticket:
-        return by_our_clock(order.ticket, order.now, self.clock())
+    def _by_our_clock(
+        self, order: control_messages.SubmitTicket | control_messages.TicketParked | control_messages.TicketTransferred
+    ) -> Ticket:
+        return rebase_clock(order.ticket, order.now, self.clock())
 
-    async def _obey_drop(self, order: match_messages.MatchDrop) -> None:
+    async def _obey_drop(self, order: control_messages.DropTicket) -> None:
         self._drop(order.tenant, order.user, order.reason)
 
     async def forget(self, tenant: str, user: str) -> None:
         """Somebody is erased. May be called again."""
-        await self._cluster.order(match_messages.MatchForget(tenant, user))
+        await self._cluster.order(control_messages.ForgetUser(tenant, user))
 
-    async def _obey_forget(self, order: match_messages.MatchForget) -> None:
+    async def _obey_forget(self, order: control_messages.ForgetUser) -> None:
         self._drop(order.tenant, order.user, "cancelled")
         self.pool.forget([(order.tenant, order.user)])
 
-    async def _obey_avoid(self, order: match_messages.MatchAvoid) -> None:
+    async def _obey_avoid(self, order: control_messages.AvoidUser) -> None:
         self._avoid(order.tenant, order.user, order.other)
 
     def _ban(self, signal: UserBanned) -> None:
@@ -232,17 +234,17 @@ class Matcher:
         tenant, user = signal.tenant, signal.user
         here = self._drop(tenant, user, "banned") or self._hub.sessions_of(tenant, user) > 0
         if here:
-            self._cluster.publish(match_messages.MatchDrop(tenant, user, "banned"))
+            self._cluster.publish(control_messages.DropTicket(tenant, user, "banned"))
         if here or self.pool.held:
             self._absences.ban((tenant, user))
 
     # --- tickets that are used up ---------------------------------------------------------------------------------------
 
-    async def _obey_over(self, order: match_messages.MatchOver) -> None:
+    async def _obey_over(self, order: control_messages.TicketsClosed) -> None:
         self._forget(order.tenant, order.users, order.met)
 
     def _announce_over(self, tenant: str, users: list[str], met: bool) -> None:
-        self._cluster.publish(match_messages.MatchOver(tenant, users, met))
+        self._cluster.publish(control_messages.TicketsClosed(tenant, users, met))
         self._forget(tenant, users, met)
 
     def _forget(self, tenant: str, users: list[str], met: bool) -> None:
@@ -271,7 +273,7 @@ class Matcher:
         """This node stops: another one may own the pool at once, and whoever comes to another one keeps their place."""
         self._leaving = True
         for ticket in self._tickets.all_held():
-            self._cluster.publish(match_messages.MatchHandOver(ticket, self.clock()))
+            self._cluster.publish(control_messages.TicketTransferred(ticket, self.clock()))
         await self.pool.release()
 
     async def run(self, health: Health | None = None) -> None:

@@ -8,12 +8,12 @@ from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
 from chatd.matching import commands, openapi
 from chatd.matching.metrics import METRICS
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 
 
 @asynccontextmanager
 async def open_matching(node: Node) -> AsyncIterator[None]:
-    matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
+    matcher = node.services.add(MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
     # Before it runs: a node that starts during maintenance pairs nobody.
     matcher.pool.pause(node.get(Maintenance).enabled)
     async with background(node) as start:

@@ -24,7 +24,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
@@ -111,8 +111,8 @@ class Questions:
             process=os.getpid(),
             sessions=hub["sessions"],
             users=hub["users"],
-            owns_pool=node.get(Matcher).pool.held,
-            mirror_stale=node.get(Matcher).pool.is_stale,
+            owns_pool=node.get(MatchingService).pool.held,
+            mirror_stale=node.get(MatchingService).pool.is_stale,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,

@@ -10,7 +10,7 @@ from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log import encoded
 from chatd.matching.pairing import MOST_LOOKED_AFTER
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Queue, Step
+from chatd.matching.pool_events import PoolEvent, Queue
 from tests.abuse.growth import seconds
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.abuse.test_linear import longest_slice
@@ -49,7 +49,7 @@ def test_a_tick_of_a_full_pool_is_short() -> None:
 
 def test_ticks_of_a_part_do_what_one_tick_does() -> None:
     whole, parts = pool_of(40, Accept()), pool_of(40, Accept())
-    steps, expected = list[Step](), whole.tick(20_000)
+    steps, expected = list[PoolEvent](), whole.tick(20_000)
     while parts.is_due(20_000):
         steps += parts.tick(20_000, 3)
     assert sorted(map(repr, steps)) == sorted(map(repr, expected))
@@ -58,7 +58,7 @@ def test_ticks_of_a_part_do_what_one_tick_does() -> None:
 
 @pytest.mark.usefixtures("no_collections")
 def test_a_snapshot_is_encoded_in_slices() -> None:
-    steps: list[Step] = [*pool_of(2, ALONE).snapshot()] * 5_000
+    steps: list[PoolEvent] = [*pool_of(2, ALONE).snapshot()] * 5_000
     assert min(longest_slice(encoded(steps)) for _ in range(3)) < LIMIT_S
     for some in (steps, steps[:1], []):
         assert finish(encoded(some)) == msgspec.json.encode(some)

@@ -7,7 +7,7 @@ from chatd.cluster.control_messages import ControlMessage
 from chatd.core.config import RedisSection
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching import match_messages
+from chatd.matching.control_messages import TicketsClosed
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 
@@ -17,12 +17,12 @@ async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db
     async with open_redis(RedisSection(), servers.redis) as redis:
         cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[ControlMessage]()
 
-        async def hear(order: match_messages.MatchOver) -> None:
+        async def hear(order: TicketsClosed) -> None:
             heard.append(order)
 
-        over = match_messages.MatchOver("default", [], False)
+        over = TicketsClosed("default", [], False)
         await cluster.obey(control_messages.encode_order(over))
         assert heard == []
-        cluster.on(match_messages.MatchOver, hear)
+        cluster.on(TicketsClosed, hear)
         await cluster.obey(control_messages.encode_order(over))
         assert heard == [over]

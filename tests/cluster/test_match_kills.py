@@ -20,7 +20,7 @@ from chatd.client import Account, Disconnected, Refused, sign_up
 from chatd.core.config import RedisSection
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching.event_log import Mirror
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.pool_events import Ended, Paired
 from tests.conftest import Servers
 from tests.faults.process import Process
@@ -190,7 +190,7 @@ async def judge_journal(redis: Any, store: Postgres) -> None:
             ended = {
                 row["id"]: row["over"] for row in await store.all("select id::text, ended_at is not null as over from matches")
             }
-            wrong = faults_of(await Mirror(redis, RedisSection().stream_key, lambda: 0, lambda: None).everything(), ended)
+            wrong = faults_of(await PoolEventLog(redis, RedisSection().stream_key, lambda: 0, lambda: None).everything(), ended)
     assert len(ended) > PEOPLE
     assert wrong == []
 

@@ -20,8 +20,8 @@ from chatd.db.redis import Redis, open_redis
 from chatd.matching import event_log_audit
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log_redaction import Redaction, redact
-from chatd.matching.pool_events import Paired, Queued, Reset, Step
-from chatd.matching.service import Matcher
+from chatd.matching.pool_events import Paired, PoolEvent, Queued, Reset
+from chatd.matching.service import MatchingService
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
@@ -47,11 +47,11 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[Matcher]:
+async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[MatchingService]:
     """A node that owns the pool. It is told nothing by the others."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
+        matcher = MatchingService(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
@@ -138,7 +138,7 @@ class Interleaved:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self.other: list[Step] = [Reset(), Queued(ticket_of("ben", "bentag", "benattribute", "benwish"))]
+        self.other: list[PoolEvent] = [Reset(), Queued(ticket_of("ben", "bentag", "benattribute", "benwish"))]
 
     async def call(self, *args: Any) -> Any:
         if args[0] in ("EVAL", "RENAME"):
@@ -146,7 +146,7 @@ class Interleaved:
         return await self._redis.call(*args)
 
 
-async def write(redis: Redis, steps: list[Step]) -> None:
+async def write(redis: Redis, steps: list[PoolEvent]) -> None:
     await redis.call("XADD", redis.key(KEY), "*", "f", 1, "n", 1, "at", 7, "s", json.encode(steps))
 
 
@@ -171,7 +171,7 @@ def test_pairs_whose_tickets_were_trimmed_away_say_nothing() -> None:
     def pair(*tickets: str) -> Paired:
         return Paired("m", list(tickets), 0, ["tea"], {})
 
-    steps: list[Step] = [pair("gone", "lost"), Queued(ben), pair("gone", ben.id), Queued(cat), pair(ben.id, cat.id)]
+    steps: list[PoolEvent] = [pair("gone", "lost"), Queued(ben), pair("gone", ben.id), Queued(cat), pair(ben.id, cat.id)]
     steps += [Reset(), Queued(ann), Queued(ben), pair(ann.id, ben.id), pair(cat.id, ben.id)]
     matched = [step.matched_on for step in map(redaction.of, steps) if isinstance(step, Paired)]
     assert matched == [[], [], ["tea"], [], ["tea"]]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import json
 
-from chatd.matching.criteria import Accept, Ticket, accepts, by_our_clock, fits
+from chatd.matching.criteria import Accept, Ticket, accepts, fits, rebase_clock
 from chatd.matching.pool import Pool, replay
-from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
+from chatd.matching.pool_events import MatchCommitted, PairDissolved, Paired, PoolEvent, Queue, Queued, Reset, TicketRemoved
 
 EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
 USERS = [f"u{number}" for number in range(8)]
@@ -39,13 +39,13 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pool = new_pool()
-        self.journal: list[Step] = []
+        self.journal: list[PoolEvent] = []
         self.now = 1_000_000
         self.numbers = count()
         self.since: dict[str, int] = {}
         self.given_back: list[str] = []
 
-    def note(self, steps: Iterable[Step]) -> None:
+    def note(self, steps: Iterable[PoolEvent]) -> None:
         for step in steps:
             self.journal.append(step)
             if isinstance(step, Paired):
@@ -131,9 +131,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_forgotten_and_all_keep_their_time(self) -> None:
-        ended = {step.ticket for step in self.journal if isinstance(step, Gone)}
+        ended = {step.ticket for step in self.journal if isinstance(step, TicketRemoved)}
         pairs = {step.match: step.tickets for step in self.journal if isinstance(step, Paired)}
-        ended |= {id_ for step in self.journal if isinstance(step, Settled) for id_ in pairs[step.match]}
+        ended |= {id_ for step in self.journal if isinstance(step, MatchCommitted) for id_ in pairs[step.match]}
         assert {step.ticket.id for step in self.journal if isinstance(step, Queued)} - ended == set(self.pool.tickets)
         assert all(ticket.since == self.since[id_] for id_, ticket in self.pool.tickets.items())
 
@@ -161,7 +161,7 @@ def ticket(user: str, since: int = 0, **fields: Any) -> Ticket:
     return Ticket(f"of-{user}", "t", user, "plain", since, **fields)
 
 
-def paired(steps: list[Step]) -> list[list[str]]:
+def paired(steps: list[PoolEvent]) -> list[list[str]]:
     return [step.tickets for step in steps if isinstance(step, Paired)]
 
 
@@ -214,7 +214,7 @@ def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
     assert not pool.is_confirmed(match.match)
     pool.confirm(match.match, ("t", "a"))
     steps = pool.tick(3011)
-    assert [type(step) for step in steps] == [Broken, Gone]
+    assert [type(step) for step in steps] == [PairDissolved, TicketRemoved]
     assert list(pool.tickets) == ["1"]
     assert pool.tickets["1"].since == 0
 
@@ -278,14 +278,14 @@ def test_a_crowd_is_looked_after_a_part_at_a_time() -> None:
 
 def test_who_was_given_back_meets_under_the_next_owner() -> None:
     """The owner died before it looked after them again, and their demands had loosened in full."""
-    steps: list[Step] = []
+    steps: list[PoolEvent] = []
     pool = new_pool()
     for name in "ab":
         steps += pool.find(ticket(name), 0)
     pair = steps[-1]
     assert isinstance(pair, Paired)
     steps += pool.give_back(pair.match, "unavailable")
-    after = replay(json.decode(json.encode(steps), type=list[Step]), QUEUES, lambda: "again")
+    after = replay(json.decode(json.encode(steps), type=list[PoolEvent]), QUEUES, lambda: "again")
     after.look_after_all()
     assert len(paired(after.tick(1))) == 1
 
@@ -302,7 +302,7 @@ def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
         now += 20_000 if number % 100 == 0 else 1
         steps += pool.tick(now)
         if number % 500 == 0:
-            pool = replay(json.decode(json.encode(pool.snapshot()), type=list[Step]), QUEUES, lambda: "unused")
+            pool = replay(json.decode(json.encode(pool.snapshot()), type=list[PoolEvent]), QUEUES, lambda: "unused")
             pool.look_after_all()
             steps += pool.tick(now)
         assert paired(steps) == []
@@ -356,7 +356,7 @@ def test_the_longest_lines() -> None:
     ],
 )
 def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
-    assert by_our_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
+    assert rebase_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
 
 
 def test_tickets_that_are_asked_for_and_given_up_leave_nothing_behind() -> None:

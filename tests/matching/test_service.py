@@ -17,17 +17,17 @@ from chatd.core.config import Config, RedisSection
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching import match_messages
+from chatd.matching import control_messages
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool_events import Paired
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
 from tests.support import PATIENCE, eventually
 
 NUMBERS = count()
-Started = tuple[Matcher, Sequence[Session]]
+Started = tuple[MatchingService, Sequence[Session]]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
-        matcher = Matcher(Config(), db, redis, hub, cluster, now_ms)
+        matcher = MatchingService(Config(), db, redis, hub, cluster, now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)
@@ -54,7 +54,7 @@ def ticket_of(person: Session, queue: str = "q") -> Ticket:
     return Ticket(uuid7(now_ms()), "default", person.user, queue, now_ms(), (), {}, Accept())
 
 
-def lost_ticket(matcher: Matcher, number: int) -> Ticket:
+def lost_ticket(matcher: MatchingService, number: int) -> Ticket:
     """One that an earlier owner has left, of somebody who has not come to any node yet."""
     ticket = ticket_of(Session(str(number), uuid7(number), tenant="default"), f"q{number}")
     matcher.pool.pairing.find(ticket)
@@ -138,7 +138,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
     monkeypatch.setattr(matcher._cluster, "publish", told.append)
     lost = lost_ticket(matcher, 2)
     with trio.fail_after(PATIENCE):
-        while not (held := [order for order in told if isinstance(order, match_messages.MatchHeld)]):
+        while not (held := [order for order in told if isinstance(order, control_messages.TicketParked)]):
             await trio.sleep(0.01)
     assert [order.ticket for order in held] == [lost]
     assert matcher.pool.ticket_of(("default", lost.user)) == lost

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
-from chatd.matching.event_log import Mirror
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.event_log_pages import in_order, page_of
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Ended, Paired, Queue
@@ -129,7 +129,7 @@ async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> li
     wrong += [f"I14: {match} ended {count} times" for match, count in ends.items() if count > 1]
     pool = Pool(rules, lambda: "")
     try:
-        for line in await Mirror(redis, stream, lambda: 0, lambda: None).latest():
+        for line in await PoolEventLog(redis, stream, lambda: 0, lambda: None).latest():
             pool.apply(line.step)
     except Exception as error:
         wrong.append(f"I14: the journal cannot be replayed: {error!r}")
