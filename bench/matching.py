@@ -109,7 +109,7 @@ class Crowd:
         """Whether they met somebody. Who did not leaves."""
         pairs = [step for step in self.pool.find(one, 1) if isinstance(step, Paired)]
         for pair in pairs:
-            self.pool.settle(pair.match)
+            self.pool.commit(pair.match)
         if not pairs:
             self.pool.leave(one.id, "cancelled", 1)
         return bool(pairs)
@@ -142,7 +142,7 @@ def words(size: int) -> float:
     crowd = Crowd(lambda _, number: ticket(number, attributes={"name": f"{number}"}), size, RULES, size)
     start = time.process_time_ns()
     for _ in range(20):
-        crowd.pool.lines.longest(100)
+        crowd.pool.index.longest(100)
     return (time.process_time_ns() - start) / 20 / 1000
 
 

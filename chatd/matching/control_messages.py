@@ -1,93 +1,148 @@
-"""What nodes say to each other of the match pool: see `orders`."""
+"""Control messages of matching. Each applies itself to the matching service of the node that receives it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from chatd.cluster.control_messages import ControlMessage
-from chatd.matching.criteria import Ticket
+from chatd.matching.criteria import Ticket, rebase_clock
+
+if TYPE_CHECKING:
+    from chatd.matching.service import MatchingService
 
 
 class SubmitTicket(ControlMessage, array_like=True, tag="find"):
-    """For the node that owns the match pool: somebody waits. `now` by the clock of the ticket; 0: not said."""
+    """To the owner of the pool: a ticket of a user of the sending node. `now`: the sender's clock of tickets, 0 if unknown."""
 
     ticket: Ticket
     now: int = 0
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.tickets.remove_before(self.ticket)
+        if matching.pool.held:
+            matching.pool.submit(rebase_clock(self.ticket, self.now, matching.clock()))
+
 
 class WithdrawTicket(ControlMessage, array_like=True, tag="leave"):
-    """For the owner: the ticket of this user is given up."""
+    """To the owner of the pool: remove the ticket of this user."""
 
     tenant: str
     user: str
     reason: str
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.pool.remove((self.tenant, self.user), self.reason)
 
 
 class DropTicket(ControlMessage, array_like=True, tag="drop"):
-    """Whoever has a ticket of this user forgets it, and the owner gives it up."""
+    """To all nodes: remove the tickets of this user, and the owner of the pool removes theirs."""
 
     tenant: str
     user: str
     reason: str
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.drop((self.tenant, self.user), self.reason)
+
 
 class AvoidUser(ControlMessage, array_like=True, tag="avoid"):
-    """Whoever has a ticket of this user: they are not to meet `other` any more."""
+    """To all nodes: the ticket of `user` is never matched with `other`."""
 
     tenant: str
     user: str
     other: str
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.add_to_avoid((self.tenant, self.user), self.other)
+
 
 class UserArrived(ControlMessage, array_like=True, tag="here"):
-    """This user has connected here: is there a ticket of theirs?"""
+    """To all nodes: this user has connected to the sending node, which needs their ticket."""
 
     tenant: str
     user: str
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        ticket = matching.ticket_of((self.tenant, self.user))
+        if ticket is not None:
+            matching.publish(TicketParked(ticket, matching.clock()))
+
 
 class TicketParked(ControlMessage, array_like=True, tag="held"):
-    """A ticket for the node that its user is connected to. `now` by the clock of the ticket; 0: not said."""
+    """To the node of its user: a ticket whose user is not connected to the sending node. `now` as in `SubmitTicket`."""
 
     ticket: Ticket
     now: int = 0
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.adopt(rebase_clock(self.ticket, self.now, matching.clock()))
 
 
 class TicketTransferred(ControlMessage, array_like=True, tag="hand over"):
-    """From a node that leaves: the ticket of a user of its own, for whichever node they come to in the grace. `now` as above."""
+    """To all nodes, from a node that stops: keep this ticket until its user connects. `now` as in `SubmitTicket`."""
 
     ticket: Ticket
     now: int = 0
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        ticket = rebase_clock(self.ticket, self.now, matching.clock())
+        if not matching.adopt(ticket):
+            matching.park(ticket)
+
 
 class ConfirmPair(ControlMessage, array_like=True, tag="confirm"):
-    """For the owner: one of a pair wants it."""
+    """To the owner of the pool: a user confirms a pair."""
 
     tenant: str
     user: str
     match: str
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        if matching.pool.held:
+            matching.pool.confirm((self.tenant, self.user), self.match)
+
 
 class PoolOwnerHeartbeat(ControlMessage, array_like=True, tag="owner"):
-    """From the owner, every second: who it is, its number, and its longest lines (tenant, queue, waiting, estimate)."""
+    """From the owner of the pool, every second: its name, the number of its lease, and its longest queues.
+
+    A queue is (tenant, name, number of tickets, estimated waiting time in milliseconds).
+    """
 
     node: str
     fence: int
     lines: list[tuple[str, str, int, int | None]]
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.pool.on_heartbeat(self.node, self.fence, self.lines)
 
-class TicketsClosed(ControlMessage, array_like=True, tag="over"):
-    """From the owner: the tickets of these users are no more; `met`: because they have met."""
+
+class TicketsClosed(ControlMessage, array_like=True, tag="tickets-closed"):
+    """From the owner of the pool:
+
+    these users' tickets up to the given ones are closed. `match`: their match, "" if they have none.
+    """
 
     tenant: str
     users: list[str]
-    met: bool
+    tickets: list[str]
+    match: str = ""
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.close_tickets(self)
+
+
+class TicketsWanted(ControlMessage, array_like=True, tag="tickets-wanted"):
+    """From the owner of the pool, after it dropped work: submit all tickets again."""
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.resubmit_all()
 
 
 class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
-    """For all sessions of a user but `but`: this match has begun, or is over; `event` is the body in msgpack.
+    """To all sessions of a user except `but`: this match has begun, or has ended. `event` is its body in msgpack.
 
-    Nodes whose user knows it do not tell it again. Before it the user gets a mask for the match of `conversation`.
+    A node whose user was sent it before does not send it again. Before it the user gets a mask for the match of `conversation`.
     """
 
     tenant: str
@@ -99,16 +154,44 @@ class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
     conversation: str = ""
     hidden: Sequence[str] = ()
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        await matching.announcements.deliver(self)
+
 
 class MatchOver(ControlMessage, array_like=True, tag="match-closed"):
-    """For the owner, who writes the journal: a match that stood is over."""
+    """To the owner of the pool, who writes the event log: a match has ended."""
 
     match: str
     reason: str
 
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.pool.log_end(self.match, self.reason)
+
 
 class ForgetUser(ControlMessage, array_like=True, tag="match-forget"):
-    """This user is erased: their ticket is dropped, and the owner takes what they said of themselves out of the journal."""
+    """To all nodes: this user is erased. Their ticket is removed, and the owner of the pool erases their data from the log."""
 
     tenant: str
     user: str
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        matching.drop((self.tenant, self.user), "cancelled")
+        matching.pool.forget([(self.tenant, self.user)])
+
+
+MatchingMessage = (
+    SubmitTicket
+    | WithdrawTicket
+    | DropTicket
+    | AvoidUser
+    | UserArrived
+    | TicketParked
+    | TicketTransferred
+    | ConfirmPair
+    | PoolOwnerHeartbeat
+    | TicketsClosed
+    | TicketsWanted
+    | MatchAnnounced
+    | MatchOver
+    | ForgetUser
+)

@@ -92,7 +92,7 @@ def under(journal: Iterable[Timed], queues: Mapping[str, Queue]) -> Summary:
         account.note(steps)
         for step in steps:
             if isinstance(step, Paired):
-                account.note(pool.settle(step.match))
+                account.note(pool.commit(step.match))
 
     for at, step in journal:
         now = at if now is None else now

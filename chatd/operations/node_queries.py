@@ -112,7 +112,7 @@ class Questions:
             sessions=hub["sessions"],
             users=hub["users"],
             owns_pool=node.get(MatchingService).pool.held,
-            mirror_stale=node.get(MatchingService).pool.is_stale,
+            mirror_stale=node.get(MatchingService).pool.is_log_lagging,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,

@@ -81,7 +81,7 @@ class Watch:
             state=self.state,
             numbers={metric.name: list(metric.read(node).items()) for metric in numbers},
             durations={metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations},
-            lines=matcher.pool.waiting(LINES)[1] if matcher.pool.held else [],
+            lines=matcher.pool.longest_queues(LINES) if matcher.pool.held else [],
         )
 
     @property

@@ -129,7 +129,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 
 async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many looks, and nobody's match is ended."""
-    monkeypatch.setattr("chatd.matching.disconnects.LOOK_EVERY", 1)
+    monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
     async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
         conversation = await meet(ann, ben)
         await trio.sleep(6)

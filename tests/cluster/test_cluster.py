@@ -20,7 +20,7 @@ async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db
         async def hear(order: TicketsClosed) -> None:
             heard.append(order)
 
-        over = TicketsClosed("default", [], False)
+        over = TicketsClosed("default", [], [])
         await cluster.obey(control_messages.encode_order(over))
         assert heard == []
         cluster.on(TicketsClosed, hear)

@@ -63,7 +63,7 @@ async def test_a_node_that_starts_under_maintenance_pairs_nobody(
     paused, run = list[bool](), MatchingService.run
 
     async def noted(self: MatchingService, health: Health | None = None) -> None:
-        paused.append(self.pool._paused)
+        paused.append(self.pool._is_paused)
         await run(self, health)
 
     monkeypatch.setattr(MatchingService, "run", noted)
@@ -98,7 +98,7 @@ async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Conf
         handing_over.set()
         await done.wait()
 
-    monkeypatch.setattr(MatchingService, "_leave", leave)
+    monkeypatch.setattr(MatchingService, "_on_stop", leave)
     async with nodes(config, 1) as (node,):
         assert (await node.rest("GET", "/readyz")).status == 200
         await order(config, control_messages.DrainNodes("", 0.0), "leave")

@@ -21,7 +21,7 @@ from chatd.db.redis import open_redis
 from chatd.matching.aliases import middleware
 from chatd.matching.aliases.alias_store import Veils
 from chatd.matching.aliases.aliases import Mask
-from chatd.matching.announcements import Announcements, news
+from chatd.matching.announcements import Announcements, announcement
 from chatd.matching.events import MatchEnded
 from chatd.operations.ping import Pong
 from chatd.presence.commands import PresenceStates
@@ -105,11 +105,11 @@ async def test_and_by_the_order_of_another_node(cluster: Cluster, hub: Hub, alic
 async def test_who_is_told_of_a_match_is_masked(cluster: Cluster, db: Postgres, hub: Hub, alice: Session, here: bool) -> None:
     """Also when the order that lets them hear it was lost."""
     announcements = Announcements(db, hub, cluster)
-    order = news("t", ALICE, TALK, MatchEnded(match=BOB, reason="left"), began=True, conversation=TALK, hidden=(BOB,))
+    message = announcement("t", ALICE, TALK, MatchEnded(match=BOB, reason="left"), began=True, conversation=TALK, hidden=(BOB,))
     if here:
-        await announcements.announce(order)
+        await announcements.announce(message)
     else:
-        await cluster.obey(control_messages.encode_order(order))
+        await announcements.deliver(message)
     assert alias(hub).encode() in alice.frames[-1]
 
 

@@ -17,7 +17,7 @@ def journal_of(relax: int) -> list[tuple[int, PoolEvent]]:
         for step in steps:
             journal.append((now, step))
             if isinstance(step, Paired):
-                journal.extend((now, settled) for settled in pool.settle(step.match))
+                journal.extend((now, settled) for settled in pool.commit(step.match))
 
     for now in range(0, 60_000, 250):
         note(now, pool.tick(now))
