@@ -66,8 +66,6 @@ class Announcements:
     async def deliver(self, message: MatchAnnounced) -> None:
         """Send the event to the sessions of the user on this node, unless it was sent before."""
         user = (message.tenant, message.user)
-        if message.hidden:
-            self._hub.hide(message.tenant, message.conversation, {message.user: message.hidden})
         if self._note_beginning(user, message) if message.began else self._note_end(user, message.match):
             await self._hub.tell_user(*user, News(RawFrame(message.event), but=message.but))
         deferred = self._deferred.pop(user, None) if user not in self.announced else None
@@ -164,8 +162,6 @@ def announcement(
     *,
     began: bool = False,
     but: str | None = None,
-    conversation: str = "",
-    hidden: tuple[str, ...] = (),
 ) -> MatchAnnounced:
     """The announcement of an event: that a match `began`, or that it has ended."""
-    return MatchAnnounced(tenant, user, match, began, but, Raw(ENCODE(event)), conversation, hidden)
+    return MatchAnnounced(tenant, user, match, began, but, Raw(ENCODE(event)))

@@ -1,10 +1,10 @@
 """Control messages of matching. Each applies itself to the matching service of the node that receives it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Raw
 
+from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
 from chatd.matching.criteria import Ticket, rebase_clock
 
@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from chatd.matching.service import MatchingService
 
 
-class SubmitTicket(ControlMessage, array_like=True, tag="find"):
+class Matching:
+    """The base of the matching service: the class by which control messages find it."""
+
+
+class MatchingMessage(ControlMessage):
+    """A control message for the matching service."""
+
+    async def apply(self, cluster: Cluster) -> None:
+        await self.apply_to(cast("MatchingService", cluster.services.get(Matching)))
+
+    async def apply_to(self, matching: "MatchingService") -> None:
+        raise NotImplementedError
+
+
+class SubmitTicket(MatchingMessage, array_like=True, tag="find"):
     """To the owner of the pool: a ticket of a user of the sending node. `now`: the sender's clock of tickets, 0 if unknown."""
 
     ticket: Ticket
@@ -24,7 +38,7 @@ class SubmitTicket(ControlMessage, array_like=True, tag="find"):
             matching.pool.submit(rebase_clock(self.ticket, self.now, matching.clock()))
 
 
-class WithdrawTicket(ControlMessage, array_like=True, tag="leave"):
+class WithdrawTicket(MatchingMessage, array_like=True, tag="leave"):
     """To the owner of the pool: remove the ticket of this user."""
 
     tenant: str
@@ -35,7 +49,7 @@ class WithdrawTicket(ControlMessage, array_like=True, tag="leave"):
         matching.pool.remove((self.tenant, self.user), self.reason)
 
 
-class DropTicket(ControlMessage, array_like=True, tag="drop"):
+class DropTicket(MatchingMessage, array_like=True, tag="drop"):
     """To all nodes: remove the tickets of this user, and the owner of the pool removes theirs."""
 
     tenant: str
@@ -46,7 +60,7 @@ class DropTicket(ControlMessage, array_like=True, tag="drop"):
         matching.drop((self.tenant, self.user), self.reason)
 
 
-class AvoidUser(ControlMessage, array_like=True, tag="avoid"):
+class AvoidUser(MatchingMessage, array_like=True, tag="avoid"):
     """To all nodes: the ticket of `user` is never matched with `other`."""
 
     tenant: str
@@ -57,7 +71,7 @@ class AvoidUser(ControlMessage, array_like=True, tag="avoid"):
         matching.add_to_avoid((self.tenant, self.user), self.other)
 
 
-class UserArrived(ControlMessage, array_like=True, tag="here"):
+class UserArrived(MatchingMessage, array_like=True, tag="here"):
     """To all nodes: this user has connected to the sending node, which needs their ticket."""
 
     tenant: str
@@ -66,10 +80,10 @@ class UserArrived(ControlMessage, array_like=True, tag="here"):
     async def apply_to(self, matching: "MatchingService") -> None:
         ticket = matching.ticket_of((self.tenant, self.user))
         if ticket is not None:
-            matching.publish(TicketParked(ticket, matching.clock()))
+            matching.send_parked(ticket)
 
 
-class TicketParked(ControlMessage, array_like=True, tag="held"):
+class TicketParked(MatchingMessage, array_like=True, tag="held"):
     """To the node of its user: a ticket whose user is not connected to the sending node. `now` as in `SubmitTicket`."""
 
     ticket: Ticket
@@ -79,7 +93,7 @@ class TicketParked(ControlMessage, array_like=True, tag="held"):
         matching.adopt(rebase_clock(self.ticket, self.now, matching.clock()))
 
 
-class TicketTransferred(ControlMessage, array_like=True, tag="hand over"):
+class TicketTransferred(MatchingMessage, array_like=True, tag="hand over"):
     """To all nodes, from a node that stops: keep this ticket until its user connects. `now` as in `SubmitTicket`."""
 
     ticket: Ticket
@@ -91,7 +105,7 @@ class TicketTransferred(ControlMessage, array_like=True, tag="hand over"):
             matching.park(ticket)
 
 
-class ConfirmPair(ControlMessage, array_like=True, tag="confirm"):
+class ConfirmPair(MatchingMessage, array_like=True, tag="confirm"):
     """To the owner of the pool: a user confirms a pair."""
 
     tenant: str
@@ -103,7 +117,7 @@ class ConfirmPair(ControlMessage, array_like=True, tag="confirm"):
             matching.pool.confirm((self.tenant, self.user), self.match)
 
 
-class PoolOwnerHeartbeat(ControlMessage, array_like=True, tag="owner"):
+class PoolOwnerHeartbeat(MatchingMessage, array_like=True, tag="owner"):
     """From the owner of the pool, every second: its name, the number of its lease, and its longest queues.
 
     A queue is (tenant, name, number of tickets, estimated waiting time in milliseconds).
@@ -117,7 +131,7 @@ class PoolOwnerHeartbeat(ControlMessage, array_like=True, tag="owner"):
         matching.pool.on_heartbeat(self.node, self.fence, self.lines)
 
 
-class TicketsClosed(ControlMessage, array_like=True, tag="tickets-closed"):
+class TicketsClosed(MatchingMessage, array_like=True, tag="tickets-closed"):
     """From the owner of the pool:
 
     these users' tickets up to the given ones are closed. `match`: their match, "" if they have none.
@@ -132,17 +146,17 @@ class TicketsClosed(ControlMessage, array_like=True, tag="tickets-closed"):
         matching.close_tickets(self)
 
 
-class TicketsWanted(ControlMessage, array_like=True, tag="tickets-wanted"):
+class TicketsWanted(MatchingMessage, array_like=True, tag="tickets-wanted"):
     """From the owner of the pool, after it dropped work: submit all tickets again."""
 
     async def apply_to(self, matching: "MatchingService") -> None:
         matching.resubmit_all()
 
 
-class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
+class MatchAnnounced(MatchingMessage, array_like=True, tag="match-news"):
     """To all sessions of a user except `but`: this match has begun, or has ended. `event` is its body in msgpack.
 
-    A node whose user was sent it before does not send it again. Before it the user gets a mask for the match of `conversation`.
+    A node whose user was sent it before does not send it again.
     """
 
     tenant: str
@@ -151,14 +165,12 @@ class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
     began: bool
     but: str | None
     event: Raw
-    conversation: str = ""
-    hidden: Sequence[str] = ()
 
     async def apply_to(self, matching: "MatchingService") -> None:
         await matching.announcements.deliver(self)
 
 
-class MatchOver(ControlMessage, array_like=True, tag="match-closed"):
+class MatchOver(MatchingMessage, array_like=True, tag="match-closed"):
     """To the owner of the pool, who writes the event log: a match has ended."""
 
     match: str
@@ -168,7 +180,7 @@ class MatchOver(ControlMessage, array_like=True, tag="match-closed"):
         matching.pool.log_end(self.match, self.reason)
 
 
-class ForgetUser(ControlMessage, array_like=True, tag="match-forget"):
+class ForgetUser(MatchingMessage, array_like=True, tag="match-forget"):
     """To all nodes: this user is erased. Their ticket is removed, and the owner of the pool erases their data from the log."""
 
     tenant: str
@@ -177,21 +189,3 @@ class ForgetUser(ControlMessage, array_like=True, tag="match-forget"):
     async def apply_to(self, matching: "MatchingService") -> None:
         matching.drop((self.tenant, self.user), "cancelled")
         matching.pool.forget([(self.tenant, self.user)])
-
-
-MatchingMessage = (
-    SubmitTicket
-    | WithdrawTicket
-    | DropTicket
-    | AvoidUser
-    | UserArrived
-    | TicketParked
-    | TicketTransferred
-    | ConfirmPair
-    | PoolOwnerHeartbeat
-    | TicketsClosed
-    | TicketsWanted
-    | MatchAnnounced
-    | MatchOver
-    | ForgetUser
-)

@@ -11,7 +11,6 @@ import trio
 
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.liveness import RollCall
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.identity import UserKey
@@ -41,14 +40,12 @@ class DisconnectReaper:
         matches: Matches,
         owned: OwnedPool,
         cluster: Cluster,
-        lookup: RollCall,
         clock: Callable[[], int],
         grace_ms: int,
     ) -> None:
         self._matches = matches
         self._owned = owned
         self._cluster = cluster
-        self._lookup = lookup
         self._clock = clock
         self._grace_ms = grace_ms
         self._disconnected: dict[UserKey, int] = {}
@@ -96,8 +93,8 @@ class DisconnectReaper:
     async def _is_gone(self, user: UserKey) -> bool:
         """Whether no node has a session of the user. Raises Refused if another node may have one and does not answer."""
         if self._cluster.well or self._cluster.peers(PEERS_REMEMBERED_S):
-            return bool(await self._lookup.missing([user]))
-        return not await self._cluster.is_anywhere(*user)
+            return bool(await self._cluster.lookup.disconnected([user]))
+        return not await self._cluster.lookup.is_connected(*user)
 
     async def _end_of_banned(self, user: UserKey) -> None:
         """Partners see the same as if the user had left: a ban is not disclosed. The banned user gets no event."""
@@ -133,7 +130,7 @@ class DisconnectReaper:
         try:
             for _ in range(MAX_PAGES):
                 users = await self._matches.page(self._after, PAGE_SIZE)
-                for user in await self._lookup.missing(users):
+                for user in await self._cluster.lookup.disconnected(users):
                     self._missing.setdefault(user, self._clock() + self._grace_ms)
                 self._after = users[-1] if len(users) == PAGE_SIZE else START
                 if self._after == START:
@@ -150,7 +147,7 @@ class DisconnectReaper:
         users = take_due(self._missing, self._clock())
         try:
             for at in range(0, len(users), PAGE_SIZE):
-                for user in await self._lookup.missing(users[at : at + PAGE_SIZE]):
+                for user in await self._cluster.lookup.disconnected(users[at : at + PAGE_SIZE]):
                     await self._end(user, "disconnected")
         except Refused:
             return

@@ -8,7 +8,6 @@ from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
-from chatd.matching.aliases.alias_store import NOBODY, Hidden
 from chatd.matching.announcements import Announcements, announcement
 from chatd.matching.control_messages import MatchOver
 from chatd.matching.criteria import Ticket, encode_criteria
@@ -58,8 +57,7 @@ class Matches:
         """Send `match.found` to each user of a new match."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        hidden = await self._hidden(tenant, conversation, users)
-        self._cluster.broadcast(Joined(tenant, conversation, list(users), len(users), hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -75,17 +73,7 @@ class Matches:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._announce(tenant, ticket.user, pair.match, found, conversation, hidden)
-
-    async def _hidden(self, tenant: str, conversation: str, users: Sequence[str]) -> Hidden:
-        """Whom each user of a match sees under a pseudonym only."""
-        veils = self._cluster.veils
-        return NOBODY if veils is None else await veils.strangers_or_all(tenant, conversation, users)
-
-    async def _announce(self, tenant: str, user: str, match: str, found: MatchFound, conversation: str, hidden: Hidden) -> None:
-        others = tuple(hidden.get(user, ()))
-        message = announcement(tenant, user, match, found, began=True, conversation=conversation, hidden=others)
-        await self._announcements.announce(message)
+            await self._announcements.announce(announcement(tenant, ticket.user, pair.match, found, began=True))
 
     async def announce_again(self, tenant: str, user: str, row: Row) -> None:
         """Send `match.found` to a user who may not have received it, unless the match has ended since. Raises Refused.
@@ -95,13 +83,12 @@ class Matches:
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        hidden = await self._hidden(tenant, row["conversation"], row["users"])
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"], hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -112,7 +99,7 @@ class Matches:
             relaxed=[],
             waited_ms=0,
         )
-        await self._announce(tenant, user, row["match"], found, row["conversation"], hidden)
+        await self._announcements.announce(announcement(tenant, user, row["match"], found, began=True))
 
     async def was_heard(self, tenant: str, match: str, user: str) -> bool | None:
         """Whether the user has received `match.found`; None if the user is not in this match. Raises Refused."""
@@ -130,7 +117,7 @@ class Matches:
         if row is None:
             return False
         self._log_end(match, reason)
-        self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
                 ended = announcement(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
@@ -167,14 +154,14 @@ class Matches:
     async def _announce_missed(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(announcement(tenant, user, row["known"], self._end_of(tenant, row)))
+            await self._announcements.announce(announcement(tenant, user, row["known"], await self._end_of(tenant, row)))
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
                 await self.announce_again(tenant, user, active)
 
-    def _end_of(self, tenant: str, row: Row) -> Event:
+    async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

@@ -208,7 +208,7 @@ class PoolOwner:
 
     async def _remove_unclaimed(self, user: UserKey) -> None:
         """Remove the ticket of a user who is connected nowhere; else give it to the node of the user."""
-        is_connected = await self._cluster.is_anywhere(*user)
+        is_connected = await self._cluster.lookup.is_connected(*user)
         if self._unclaimed.pop(user, None) is None:
             # The user has connected during the look-up, and that node has submitted the ticket.
             return

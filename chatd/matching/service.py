@@ -10,7 +10,6 @@ no ticket is lost when the owner dies. A node that stops transfers the tickets t
 """
 
 from collections.abc import Callable
-from typing import get_args
 
 import trio
 from msgspec.structs import replace
@@ -18,9 +17,7 @@ from msgspec.structs import replace
 from chatd.app.maintenance import MaintenanceSwitched
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.lease import Lease
-from chatd.cluster.liveness import RollCall
 from chatd.cluster.signals import Resync, UserBanned
 from chatd.conversations.signals import UserBlocked
 from chatd.core.clock import steady
@@ -35,7 +32,7 @@ from chatd.matching.control_messages import (
     AvoidUser,
     DropTicket,
     ForgetUser,
-    MatchingMessage,
+    Matching,
     TicketParked,
     TicketsClosed,
     TicketTransferred,
@@ -58,7 +55,7 @@ POLL_S = 0.25
 LOOK_UP_S, SECOND_LOOK_UP_S, RETRY_S = 10.0, 2.0, 1.0
 
 
-class MatchingService:
+class MatchingService(Matching):
     """`run` it; the other methods may be called at any time. `clock` is the clock of tickets, which does not jump."""
 
     def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
@@ -70,8 +67,7 @@ class MatchingService:
         self.matches = Matches(db, cluster, self.announcements, log, clock)
         self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock)
         self._grace_ms = round(config.match.grace * 1000)
-        self._lookup = RollCall(hub, cluster)
-        self._disconnects = DisconnectReaper(self.matches, owned, cluster, self._lookup, self.clock, self._grace_ms)
+        self._disconnects = DisconnectReaper(self.matches, owned, cluster, self.clock, self._grace_ms)
         self._hub = hub
         self._cluster = cluster
         self._is_stopping = False
@@ -88,20 +84,7 @@ class MatchingService:
         signals.on(MaintenanceSwitched, self._on_maintenance)
         signals.on(NodeLeaving, self._on_stop)
         signals.on(UserBlocked, self._on_block)
-        for kind in get_args(MatchingMessage):
-            self._cluster.on(kind, self._apply)
-
-    async def _apply(self, message: MatchingMessage) -> None:
-        await message.apply_to(self)
-
-    def publish(self, message: ControlMessage) -> None:
-        """Send a control message to all other nodes."""
-        self._cluster.publish(message)
-
-    async def _broadcast(self, message: MatchingMessage) -> None:
-        """Apply a control message on all nodes."""
-        self.publish(message)
-        await message.apply_to(self)
+        self._cluster.services.add(self, Matching)
 
     # --- requests of users ----------------------------------------------------------------------------------------------
 
@@ -112,11 +95,11 @@ class MatchingService:
             self.pool.submit(ticket)
         else:
             self.park(ticket)
-            self.publish(TicketParked(ticket, self.clock()))
+            self.send_parked(ticket)
 
     def cancel(self, user: UserKey, reason: str = "cancelled") -> bool:
         """Remove the ticket of a user on all nodes. Returns False if there certainly was none."""
-        self.publish(DropTicket(*user, reason))
+        self._cluster.publish(DropTicket(*user, reason))
         return self.drop(user, reason) or not self._cluster.alone
 
     def confirm(self, user: UserKey, match: str) -> bool:
@@ -130,18 +113,22 @@ class MatchingService:
 
     async def check_connected(self, user: UserKey) -> None:
         """A user without a connection cannot be notified of a match. Raises Refused: `conflict`, `unavailable`."""
-        if await self._lookup.missing([user]):
+        if await self._cluster.lookup.disconnected([user]):
             raise Refused("conflict", "connect a WebSocket first: matches are announced over it")
 
     async def forget(self, user: UserKey) -> None:
         """Remove the data of an erased user. May be called again."""
-        await self._broadcast(ForgetUser(*user))
+        await self._cluster.broadcast(ForgetUser(*user))
 
     # --- tickets --------------------------------------------------------------------------------------------------------
 
     def park(self, ticket: Ticket) -> None:
         """Keep the ticket of a user who is not connected here for the grace period."""
         self.tickets.park(ticket, self.clock() + self._grace_ms)
+
+    def send_parked(self, ticket: Ticket) -> None:
+        """Offer the ticket of a user who is not connected here to the other nodes."""
+        self._cluster.publish(TicketParked(ticket, self.clock()))
 
     def adopt(self, ticket: Ticket) -> bool:
         """Submit the ticket of a user who is connected here, unless they have a later one. Returns whether they are."""
@@ -201,7 +188,7 @@ class MatchingService:
             self.find(ticket)
         if ticket is not None or user not in self.tickets.active:
             # Another node may keep a later ticket.
-            self.publish(UserArrived(*user))
+            self._cluster.publish(UserArrived(*user))
 
     def _on_session_opened(self, signal: SessionOpened) -> None:
         arrival = signal.arrival
@@ -216,7 +203,7 @@ class MatchingService:
             self.pool.withdraw(user, "held")
             # The user may be connected to another node, or will be when this one has stopped.
             kind = TicketTransferred if self._is_stopping else TicketParked
-            self.publish(kind(ticket, self.clock()))
+            self._cluster.publish(kind(ticket, self.clock()))
         if self.announcements.on_disconnect(user):
             self._disconnects.on_disconnect(user, until)
 
@@ -228,7 +215,7 @@ class MatchingService:
         user = (signal.tenant, signal.user)
         is_here = self.drop(user, "banned") or self._hub.sessions_of(*user) > 0
         if is_here:
-            self.publish(DropTicket(*user, "banned"))
+            self._cluster.publish(DropTicket(*user, "banned"))
         if is_here or self.pool.held:
             self._disconnects.on_ban(user)
 
@@ -237,7 +224,7 @@ class MatchingService:
 
     async def _on_block(self, signal: UserBlocked) -> None:
         """End the match of the two users, and never match them again."""
-        await self._broadcast(AvoidUser(signal.tenant, signal.user, signal.blocked))
+        await self._cluster.broadcast(AvoidUser(signal.tenant, signal.user, signal.blocked))
         row = await self.matches.active(signal.tenant, signal.user)
         if row is not None and signal.blocked in row["users"]:
             await self.matches.end(signal.tenant, row["match"], "left")
@@ -246,7 +233,7 @@ class MatchingService:
         """Transfer parked tickets, and let another node own the pool at once."""
         self._is_stopping = True
         for ticket in self.tickets.parked():
-            self.publish(TicketTransferred(ticket, self.clock()))
+            self._cluster.publish(TicketTransferred(ticket, self.clock()))
         await self.pool.release()
 
     # --- background tasks -----------------------------------------------------------------------------------------------
@@ -272,7 +259,7 @@ class MatchingService:
         if isinstance(notice, OwnerChanged):
             self.resubmit_all()
         else:
-            await self._broadcast(notice)
+            await self._cluster.broadcast(notice)
 
     def _schedule_look_ups(self) -> None:
         """Announcements of matches may have been lost: look up the users here now and once more."""

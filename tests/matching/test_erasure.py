@@ -51,7 +51,7 @@ async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[M
     """A node that owns the pool, and receives no control messages."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matching = MatchingService(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
+        matching = MatchingService(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db), now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matching.run)

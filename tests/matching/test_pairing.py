@@ -36,7 +36,7 @@ async def pairing(servers: Servers, db: Postgres) -> AsyncIterator[Pairing]:
     section = RedisSection(prefix=f"pairing{next(NUMBERS)}")
     async with open_redis(section, servers.redis) as redis:
         hub = Hub()
-        cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
+        cluster = Cluster(hub, Bus(redis, "node"), db)
         lease = Lease(redis, "match", "node")
         lease.held = True
         owned = OwnedPool({}, lease, now_ms)

@@ -39,7 +39,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     section = RedisSection(prefix=f"matching{next(NUMBERS)}")
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
-        cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
+        cluster = Cluster(hub, Bus(redis, "node"), db)
         matching = MatchingService(Config(), db, redis, hub, cluster, now_ms)
         for person in people:
             attach(hub, person)
@@ -109,7 +109,7 @@ async def test_a_user_who_connects_during_the_look_up_keeps_the_ticket(started: 
         await answer.wait()
         return False
 
-    monkeypatch.setattr(matching._cluster, "is_anywhere", nobody)
+    monkeypatch.setattr(matching._cluster.lookup, "is_connected", nobody)
     lost, gone = unclaimed_ticket(matching, 2), unclaimed_ticket(matching, 3)
     with trio.fail_after(PATIENCE):
         await asked.wait()
@@ -132,7 +132,7 @@ async def test_the_ticket_of_a_user_who_connected_before_the_owner_existed_is_se
     async def somebody(tenant: str, user: str) -> bool:
         return True
 
-    monkeypatch.setattr(matching._cluster, "is_anywhere", somebody)
+    monkeypatch.setattr(matching._cluster.lookup, "is_connected", somebody)
     monkeypatch.setattr(matching._cluster, "publish", published.append)
     lost = unclaimed_ticket(matching, 2)
     with trio.fail_after(PATIENCE):
