@@ -28,8 +28,8 @@ from chatd.daemon import CannotServe
 from chatd.db import postgres as postgres_module
 from chatd.db import postgres_faults
 from chatd.db.embedded import redis
-from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres
+from chatd.db.server_checks import pooling_problem
 from chatd.subsystems import setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
@@ -395,10 +395,9 @@ def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path
 
 
 async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
-    other = replace(
-        config,
-        data=replace(config.data, dir=str(tmp_path / "b")),
-    ).using(replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes"))
+    other = replace(config, data=replace(config.data, dir=str(tmp_path / "b"))).using(
+        replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes")
+    )
     async with nodes(config, 1), nodes(other, 1):
         with trio.fail_after(3 * PATIENCE):
             while not {"nodes.secrets", "nodes.uploads"} <= wrong(found := await said(config, "doctor")):
