@@ -20,7 +20,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.matching.match_messages import MatchNews
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, RawFrame
+from chatd.realtime.sessions import Delivery, ForwardedEvent
 from chatd.wire.base import Event
 
 SQL = queries.load("matching/match_news")
@@ -66,7 +66,7 @@ class Announcements:
     async def _deliver(self, order: MatchNews) -> None:
         user = (order.tenant, order.user)
         if self._begin(user, order) if order.began else self._end(user, order.match):
-            await self._hub.tell_user(*user, News(RawFrame(order.event), but=order.but))
+            await self._hub.deliver_to_user(*user, Delivery(ForwardedEvent(order.event), exclude_session=order.but))
         early = self._early.pop(user, None) if user not in self.known else None
         if early is not None:
             await self._deliver(early)
@@ -77,8 +77,8 @@ class Announcements:
         if match in self._over:
             return False
         self.unsure.pop(user, None)
-        if not self._hub.sessions_of(*user):
-            if self._hub.is_arriving(*user):
+        if not self._hub.connections.count(*user):
+            if self._hub.connections.pending.of_user(*user):
                 self.unsure[user] = trio.current_time()
             return False
         if known is not None and not (known == match and self._told_again(user)):
@@ -135,7 +135,7 @@ class Announcements:
         due = [user for user, at in self.unsure.items() if at <= now]
         for user in due:
             del self.unsure[user]
-        return [user for user in due if self._hub.sessions_of(*user)]
+        return [user for user in due if self._hub.connections.count(*user)]
 
     async def mark(self) -> None:
         """For ever: write down who has heard, and has stayed connected since."""
@@ -143,7 +143,7 @@ class Announcements:
             await trio.sleep(MARK_EVERY)
             until = trio.current_time() - HEARD_AFTER
             due = [key for key, at in islice(self._heard.items(), MOST_MARKS) if at <= until]
-            here = [key for key in due if self._hub.sessions_of(key[0], key[2])]
+            here = [key for key in due if self._hub.connections.count(key[0], key[2])]
             with suppress(Refused):
                 if here:
                     await self._db.run(SQL.mark, *columns_of(here, 3))

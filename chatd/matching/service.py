@@ -76,7 +76,7 @@ class Matcher:
 
     def find(self, ticket: Ticket) -> None:
         """Somebody wants to meet somebody. Whoever is not connected waits outside, as long as the grace."""
-        if self._hub.sessions_of(*user_of(ticket)):
+        if self._hub.connections.count(*user_of(ticket)):
             self._tickets.keep(ticket)
             self.pool.give(ticket)
         else:
@@ -142,8 +142,8 @@ class Matcher:
             self._cluster.publish(match_messages.MatchHere(*key))
 
     def _open(self, signal: SessionOpened) -> None:
-        arrival = signal.arrival
-        self.announcements.came(arrival.key, arrival.match, arrival.heard)
+        pending = signal.pending
+        self.announcements.came(pending.key, pending.match, pending.match_delivered)
 
     def _unkept(self, user: User) -> Ticket | None:
         """A ticket in the pool of ours that this node does not keep yet: its user was connected to a node that is no more."""
@@ -175,7 +175,7 @@ class Matcher:
         self._doubt()
         for ticket in self._tickets.mine.values():
             self.pool.give(ticket)
-        for ticket in filter(None, map(self._unkept, self._hub.users())):
+        for ticket in filter(None, map(self._unkept, self._hub.connections.users())):
             self.find(ticket)
 
     async def _obey_find(self, order: match_messages.MatchFind) -> None:
@@ -197,7 +197,7 @@ class Matcher:
 
     def _adopt(self, ticket: Ticket) -> bool:
         """Whether its user is here."""
-        here = self._hub.sessions_of(*user_of(ticket)) > 0
+        here = self._hub.connections.count(*user_of(ticket)) > 0
         if here and not self._tickets.is_older(ticket):
             self.find(ticket)
         return here
@@ -228,7 +228,7 @@ class Matcher:
     def _ban(self, signal: UserBanned) -> None:
         """On every node that hears of it. The order may have reached this one only, so the owner is told by whoever has them."""
         tenant, user = signal.tenant, signal.user
-        here = self._drop(tenant, user, "banned") or self._hub.sessions_of(tenant, user) > 0
+        here = self._drop(tenant, user, "banned") or self._hub.connections.count(tenant, user) > 0
         if here:
             self._cluster.publish(match_messages.MatchDrop(tenant, user, "banned"))
         if here or self.pool.held:
@@ -246,7 +246,7 @@ class Matcher:
     def _forget(self, tenant: str, users: list[str], met: bool) -> None:
         for user in users:
             until = self._tickets.end_of_wait((tenant, user))
-            if met and self._hub.sessions_of(tenant, user):
+            if met and self._hub.connections.count(tenant, user):
                 self.announcements.expect((tenant, user))
             elif met and until is not None:
                 # They had just lost the connection: the grace goes on, for the match now.

@@ -160,7 +160,7 @@ async def test_who_comes_back_while_the_match_is_being_ended_hears_that_it_is_ov
     for person in (ann, ben):
         matcher.find(ticket_of(person))
     found = await told(ann, 0)
-    matcher._hub.detach(ann)
+    matcher._hub.unregister(ann)
     matcher._absences._away["default", ann.user] = 0
     with trio.fail_after(PATIENCE):
         await asked.wait()
@@ -229,7 +229,7 @@ async def test_a_match_that_was_left_meanwhile_is_not_told_again(started: Starte
     assert again is not None
     await meetings.tell_found_again("default", ann.user, again)
     assert [(await told(ann, 2))["match"], len(ann.frames)] == [second["match"], 3]
-    assert matcher._hub.is_member(ann.id, second["conversation"])
+    assert matcher._hub.subscriptions.is_subscribed(ann.id, second["conversation"])
 
 
 def late(active: Callable[[str, str], Any], answers: list[Any]) -> Callable[[str, str], Any]:
