@@ -34,10 +34,9 @@ from chatd.core.ids import uuid7
 from chatd.core.services import Services
 from chatd.core.settings import with_installation_secret
 from chatd.core.signals import Signals
-from chatd.db import migrations, stale_statistics, write_probe
+from chatd.db import migrations, server_checks, stale_statistics, write_probe
 from chatd.db.embedded.select import open_servers, uses_embedded_redis
 from chatd.db.migrations import Schema
-from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.postgres_faults import NO_POOLER
 from chatd.db.redis import Redis, open_redis
@@ -191,13 +190,15 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
 
 async def prepare(db: Postgres, config: Config, schemas: Sequence[Schema]) -> None:
     """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
-    problems = await migrations.server_problems(db)
+    problems = await server_checks.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
-        problems += await migrations.durability_problems(db)
-    if pooling := await pooling_problem(db):
+        problems += await server_checks.durability_problems(db)
+    if pooling := await server_checks.pooling_problem(db):
         problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
+    if collation := await server_checks.collation_problem(db):
+        LOG.warning("the collation of the database has changed: run `chatd doctor`", extra={"cause": collation})
     for script in await migrations.migrate(db, schemas):
         LOG.info("migrated", extra={"migration": str(script)})
     await installation.check_secret(db, config.data.secret)

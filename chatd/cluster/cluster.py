@@ -5,9 +5,8 @@ A control message is applied on this node and published on the bus; the other no
 bus may lose messages.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from msgspec import Raw, msgpack
 
@@ -46,7 +45,6 @@ class Cluster:
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self.services = services or Services()
-        self.handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self.lookup = ClusterLookup(self)
         self.reconciler = Reconciler(hub, db)
         self.resync = self.reconciler.resync
@@ -113,10 +111,6 @@ class Cluster:
         self.publish(control_messages.TellBehind(tenant, conversation, rev))
         await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)
 
-    def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
-        """What applies messages of this class, which do not yet apply themselves."""
-        self.handlers[kind] = handle
-
     def publish(self, message: ControlMessage) -> None:
         """Send a control message to all other nodes."""
         if not self._bus.alone:
@@ -126,8 +120,6 @@ class Cluster:
         """Apply a control message on all nodes, this one included."""
         self.publish(message)
         await message.apply(self)
-
-    order = broadcast
 
     async def handle(self, data: bytes) -> None:
         """Apply what another node has published. A node that starts or stops skips what it has no service for."""

@@ -22,9 +22,7 @@ class ControlMessage(Struct, tag_field="t"):
 
     async def apply(self, cluster: "Cluster") -> None:
         """Carry it out on this node. Raises NotOpen if a service that it needs is not open."""
-        handle = cluster.handlers.get(type(self))
-        if handle is not None:
-            await handle(self)
+        raise NotImplementedError
 
 
 class TellConversation(ControlMessage, array_like=True, tag="event"):

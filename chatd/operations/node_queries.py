@@ -25,7 +25,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
@@ -71,7 +71,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
     """The health of the node."""
 
     def answer(self, node: Node) -> Health:
-        bus, pool = node.cluster.bus, node.get(Matcher).pool
+        bus, pool = node.cluster.bus, node.get(MatchingService).pool
         hub, journal = node.hub.statistics(), node.get(Journal).statistics()
         return Health(
             version=__version__,
@@ -80,7 +80,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
             sessions=hub["sessions"],
             users=hub["users"],
             owns_pool=pool.held,
-            mirror_stale=pool.is_stale,
+            mirror_stale=pool.is_log_lagging,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
