@@ -1,6 +1,6 @@
 """Reports, for admins: what is open, what was said, what is done about it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
@@ -13,6 +13,7 @@ from chatd.moderation.reports import Measure
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
+from chatd.wire.reference.examples import Example
 
 
 class ListReports(AdminCommand, tag="admin.reports"):
@@ -41,6 +42,7 @@ class Report(Struct, kw_only=True, frozen=True):
     resolved_by: str | None
     resolved_at: Millis | None
     created_at: Millis
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Reports(Result, tag="admin.report.list"):

@@ -1,6 +1,6 @@
 """Who is in a group: adding and removing, leaving, roles, handing over, dissolving."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -31,6 +31,7 @@ from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/groups")
 # Each is told to all members: more at once would fill the outbox of who reads slowly.
@@ -203,6 +204,7 @@ class ConversationGone(Event, tag="conversation.gone"):
     conversation: Id
     rev: Rev
     reason: Literal["dissolved"]
+    EXAMPLE: ClassVar = Example(absent_if_missed=("rev",))
 
 
 @command(

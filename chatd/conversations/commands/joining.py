@@ -1,6 +1,6 @@
 """Coming into a group by oneself, or asking to be let in. Whoever was removed does not come back by a link."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -18,6 +18,7 @@ from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PROSE
 
 SQL = queries.load("conversations/joining")
@@ -31,6 +32,7 @@ class JoinConversation(Command, tag="conversation.join"):
     conversation: Id | None = None
     secret: Secret | None = None
     text: Words | None = None
+    EXAMPLE: ClassVar = Example(shown=("conversation",))
 
 
 class Joined(Result, tag="conversation.joined"):

@@ -1,5 +1,7 @@
 """Sending messages and reading them back."""
 
+from typing import ClassVar
+
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Needs, command
@@ -9,6 +11,7 @@ from chatd.conversations.read_model import message_of, page_of
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Limit, Result, Seq
+from chatd.wire.reference.examples import MESSAGE, Example
 
 SQL = queries.load("conversations/messages")
 
@@ -29,6 +32,8 @@ class MessageAck(Committed, tag="message.ack"):
 
     `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
     """
+
+    EXAMPLE: ClassVar = Example(message=MESSAGE)
 
 
 @command(

@@ -1,5 +1,7 @@
 """How far somebody has received and read. Two positions per member, which only move forward."""
 
+from typing import ClassVar
+
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.app.context import Ctx
@@ -12,6 +14,7 @@ from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/receipts")
 
@@ -58,6 +61,7 @@ class MessageRead(Event, tag="message.read"):
     unread: int
     mentions: int
     delivered: Seq | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("unread", "mentions"))
 
 
 @command(

@@ -4,6 +4,8 @@ It is told to those who are members at that moment, and to nobody later: what ca
 it is told to nobody.
 """
 
+from typing import ClassVar
+
 import trio
 
 from chatd.app.context import Ctx
@@ -15,6 +17,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
+from chatd.wire.reference.examples import Example
 
 # Seconds after which a receiver forgets it, unless it is repeated.
 EXPIRES_IN = 6
@@ -40,6 +43,7 @@ class TypingStarted(Event, tag="typing.start"):
     conversation: Id
     user: Id
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=6)
 
 
 class TypingStopped(Event, tag="typing.stop"):
@@ -48,6 +52,7 @@ class TypingStopped(Event, tag="typing.stop"):
     conversation: Id
     user: Id
     expires_in: int = 0
+    EXAMPLE: ClassVar = Example(expires_in=0)
 
 
 @command(
