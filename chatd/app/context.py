@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import trio
 from msgspec import Struct, field, json
 
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.rate_limits import UserLimits
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import Config
@@ -102,9 +102,9 @@ class Ctx(Struct):
         return self.admin
 
     @property
-    def actor(self) -> Actor:
+    def actor(self) -> AuditActor:
         """The admin who asks, as the audit log says it."""
-        return Actor(self.authority.tenant, self.authority.name, self.now)
+        return AuditActor(self.authority.tenant, self.authority.name, self.now)
 
 
 def on_behalf(node: Node, tenant: str, user: str) -> Ctx:

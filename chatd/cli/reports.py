@@ -90,7 +90,7 @@ def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
     async with database(config) as db:
-        return await reports.read(db, operator(tenant), report)
+        return await db.in_transaction(reports.read, operator(tenant), report)
 
 
 @app.command()
@@ -121,7 +121,8 @@ def resolve(
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
-        verdict = await reports.resolve(db, config.moderation, operator(tenant), report, outcome, note[:2000], measure)
+        resolution = (operator(tenant), report, outcome, note[:2000], measure)
+        verdict = await db.in_transaction(reports.resolve, config.moderation, *resolution)
         at = now_ms()
     if verdict.banned:
         await close_sessions(config, tenant, verdict.user, "banned", at)

@@ -89,7 +89,7 @@ class FullReport(Result, tag="admin.report.full"):
 @admin_command(ShowReport, result=FullReport, refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
     """Refused `not_found` for an unknown one."""
-    row = await reports.read(ctx.node.db, ctx.actor, cmd.report)
+    row = await ctx.node.db.in_transaction(reports.read, ctx.actor, cmd.report)
     transcript = convert(row.pop("transcript"), list[Evidence])
     return [Reply(FullReport(report=convert(row, Report), transcript=transcript))]
 
@@ -127,7 +127,8 @@ async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` for one that is resolved already."""
     settings = ctx.node.config.moderation
     measure = measure_of(cmd, ctx.now)
-    verdict = await reports.resolve(ctx.node.db, settings, ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    resolution = (ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    verdict = await ctx.node.db.in_transaction(reports.resolve, settings, *resolution)
     closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []
     return [*closes, Reply(Resolved(banned=verdict.banned))]
 

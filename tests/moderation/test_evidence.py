@@ -196,7 +196,7 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
         await sweep.run(later)
         # All three messages are in the evidence, and an admin can open their files.
         for file in ids:
-            assert (await reports.find_file(store, operator(), id_, file)).size == len(PDF)
+            assert (await store.in_transaction(reports.find_file, operator(), id_, file)).size == len(PDF)
         assert len(files(daemon)) == 3
         await store.run("delete from reports where id = $1", id_)
         await sweep.run(later)
