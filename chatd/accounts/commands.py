@@ -18,7 +18,7 @@ from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
-from chatd.cluster.control_messages import CloseUser
+from chatd.cluster.control_messages import CloseUserSessions
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -86,7 +86,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     else:
         user, ended = await node.db.in_transaction(add_device_login, ctx, *values)
         for credential in ended:
-            await node.cluster.broadcast(CloseUser(tenant, user, "logged_out", credential, node.clock()))
+            await node.cluster.broadcast(CloseUserSessions(tenant, user, "logged_out", credential, node.clock()))
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
@@ -135,7 +135,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
-        await node.cluster.broadcast(CloseUser(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
+        await node.cluster.broadcast(CloseUserSessions(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 

@@ -249,7 +249,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     if kept is None:
         return [Reply(Ok())]
     if kept["kind"] == "group":
-        await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
+        await ctx.node.cluster.deliver_behind(ctx.tenant, kept["id"], kept["rev"])
     await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], row["users"])
     return [Reply(Ok())]
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import Json, Message
 from chatd.conversations.message_shapes import SystemAct
 from chatd.conversations.permissions import Right, may
@@ -147,7 +147,7 @@ async def change(
         return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
-            await ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(tenant, conversation))
         raise
 
 
