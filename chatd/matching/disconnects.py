@@ -11,7 +11,6 @@ import trio
 
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.liveness import RollCall
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.ids import NIL
@@ -36,11 +35,10 @@ class Absences:
     """`run` it. `owns`: whether the pool is ours. Times in milliseconds."""
 
     def __init__(
-        self, meetings: Meetings, cluster: Cluster, roll: RollCall, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
+        self, meetings: Meetings, cluster: Cluster, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
     ) -> None:
         self._meetings = meetings
         self._cluster = cluster
-        self._roll = roll
         self._clock = clock
         self._grace = grace
         self._owns = owns
@@ -89,8 +87,8 @@ class Absences:
     async def _is_gone(self, user: User) -> bool:
         """Whether nobody has them. Raises Refused where there are others who may, and cannot be asked."""
         if self._cluster.well or self._cluster.peers(OTHERS):
-            return bool(await self._roll.missing([user]))
-        return not await self._cluster.is_anywhere(*user)
+            return bool(await self._cluster.lookup.disconnected([user]))
+        return not await self._cluster.lookup.is_connected(*user)
 
     async def _end_of_banned(self, user: User) -> None:
         """The partner does not learn of a ban: it looks as if they had left. Nor does the banned one hear of it."""
@@ -123,7 +121,7 @@ class Absences:
         try:
             for _ in range(MOST_PAGES):
                 users = await self._meetings.page(self._after, PAGE)
-                for user in await self._roll.missing(users):
+                for user in await self._cluster.lookup.disconnected(users):
                     self._missing.setdefault(user, self._clock() + self._grace)
                 self._after = users[-1] if len(users) == PAGE else START
                 if self._after == START:
@@ -137,7 +135,7 @@ class Absences:
         users = due(self._missing, self._clock())
         try:
             for at in range(0, len(users), PAGE):
-                for user in await self._roll.missing(users[at : at + PAGE]):
+                for user in await self._cluster.lookup.disconnected(users[at : at + PAGE]):
                     await self._end(user, "disconnected")
         except Refused:
             return

@@ -7,7 +7,6 @@ from chatd.cluster.control_messages import Joined, Parted
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
-from chatd.matching.aliases.alias_store import NOBODY, Hidden
 from chatd.matching.announcements import Announcements, User, news
 from chatd.matching.criteria import Ticket, asked_with
 from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
@@ -60,8 +59,7 @@ class Meetings:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        hidden = await self._hidden(tenant, conversation, users)
-        self._cluster.broadcast(Joined(tenant, conversation, list(users), len(users), hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -77,17 +75,7 @@ class Meetings:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._tell(tenant, ticket.user, pair.match, found, conversation, hidden)
-
-    async def _hidden(self, tenant: str, conversation: str, users: Sequence[str]) -> Hidden:
-        """Whom each of a match must not see but under a pseudonym, before any of them hears of it."""
-        veils = self._cluster.veils
-        return NOBODY if veils is None else await veils.strangers_or_all(tenant, conversation, users)
-
-    async def _tell(self, tenant: str, user: str, match: str, found: MatchFound, conversation: str, hidden: Hidden) -> None:
-        others = tuple(hidden.get(user, ()))
-        order = news(tenant, user, match, found, began=True, conversation=conversation, hidden=others)
-        await self._announcements.announce(order)
+            await self._announcements.announce(news(tenant, ticket.user, pair.match, found, began=True))
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
         """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused.
@@ -97,13 +85,12 @@ class Meetings:
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        hidden = await self._hidden(tenant, row["conversation"], row["users"])
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"], hidden=hidden))
+        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -114,7 +101,7 @@ class Meetings:
             relaxed=[],
             waited_ms=0,
         )
-        await self._tell(tenant, user, row["match"], found, row["conversation"], hidden)
+        await self._announcements.announce(news(tenant, user, row["match"], found, began=True))
 
     async def heard(self, tenant: str, match: str, user: str) -> bool | None:
         """Whether somebody was told of a match; None when there is no such match of theirs. Raises Refused."""
@@ -129,7 +116,7 @@ class Meetings:
         if row is None:
             return False
         self._note_end(match, reason)
-        self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
                 ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
@@ -158,14 +145,14 @@ class Meetings:
     async def _tell_truth(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(news(tenant, user, row["known"], self._end_of(tenant, row)))
+            await self._announcements.announce(news(tenant, user, row["known"], await self._end_of(tenant, row)))
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
                 await self.tell_found_again(tenant, user, active)
 
-    def _end_of(self, tenant: str, row: Row) -> Event:
+    async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

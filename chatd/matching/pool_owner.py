@@ -221,7 +221,7 @@ class Ownership:
 
     async def _let_go(self, user: User) -> None:
         """Of an earlier owner's pool: whoever is connected to nobody. Where somebody is connected, that node gets the ticket."""
-        is_there = await self._cluster.is_anywhere(*user)
+        is_there = await self._cluster.lookup.is_connected(*user)
         if self._unclaimed.pop(user, None) is None:
             # They came while the others were asked, and their node has given the ticket.
             return

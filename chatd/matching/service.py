@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from chatd.app.maintenance import MaintenanceSwitched
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.liveness import RollCall
 from chatd.cluster.signals import Resync, UserBanned
 from chatd.conversations.signals import UserBlocked
 from chatd.core.clock import steady
@@ -49,8 +48,7 @@ class Matcher:
         self.meetings = Meetings(db, cluster, self.announcements, clock, lambda match, reason: self.pool.close(match, reason))
         self.pool = Ownership(config, db, redis, cluster, self.meetings, self.clock, self._announce_over, self._give_again)
         self._grace = round(config.match.grace * 1000)
-        self._roll = roll = RollCall(hub, cluster)
-        self._absences = Absences(self.meetings, cluster, roll, self.clock, self._grace, lambda: self.pool.held)
+        self._absences = Absences(self.meetings, cluster, self.clock, self._grace, lambda: self.pool.held)
         self._tickets = Tickets()
         self._hub = hub
         self._cluster = cluster
@@ -128,7 +126,7 @@ class Matcher:
 
     async def check_connected(self, tenant: str, user: str) -> None:
         """Who waits is told by a socket, and a ticket does not outlive it. Raises Refused: `conflict`, `unavailable`."""
-        if await self._roll.missing([(tenant, user)]):
+        if await self._cluster.lookup.disconnected([(tenant, user)]):
             raise Refused("conflict", "connect a socket first: by it you are told when somebody is found")
 
     # --- tickets and their users ----------------------------------------------------------------------------------------

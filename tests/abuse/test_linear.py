@@ -1,4 +1,4 @@
-"""What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
+"""Functions that read bytes or text of a peer take linear time, with or without a regular expression."""
 
 import gc
 import time
@@ -20,10 +20,9 @@ from chatd.core.errors import Refused
 from chatd.core.rate_limit import TokenBucket
 from chatd.core.slices import Sliced
 from chatd.core.turns import TURN_S
-from chatd.gateway.fast_path import Lane
+from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
-from chatd.gateway.limits import Rules
-from chatd.gateway.send_queue import Outbox
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import Frames
 from chatd.search import tokenizer
 from chatd.search.facets import contents_of
@@ -127,10 +126,10 @@ def test_a_reader_is_linear(reader: Callable[[str], object]) -> None:
 LONGEST = 16_384
 STEP_S = 0.005
 ATTEMPTS = 5
-# A phrase of signs alone is tried at each sign of a text, and costs more.
+# A phrase of punctuation is tried at each character of a text, and costs more.
 LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
 TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), can_be_encoded, name_of]
-# What comes near to a host, to a word of the list, to an address, to a letter of several characters.
+# Near misses of a host, of a listed word, of an address, of a letter of several characters.
 # Then texts of characters that are all different.
 NEAR_MISSES = [
     "1.5 ", "a.zz1 ", "a.a1.", "a.com1 ", "a.com.1", ".a", "a.", "a./ ", "1.5/ ", "a%2e", "v1.2.3 ", "e.g. ", "www. ", "a.xn--",
@@ -148,7 +147,7 @@ def longest_text(pump: str) -> str:
 
 @pytest.fixture
 def no_collections() -> Iterator[None]:
-    """The garbage of the other tests would count as time of the reader."""
+    """Garbage of other tests would count as time of the function."""
     gc.collect()
     gc.disable()
     yield
@@ -158,9 +157,9 @@ def no_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("reader", [reader for reader in TEXT_READERS if reader != LINKS.refuses])
 def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
-    """Once in time is in time: another process may have taken the caches away.
+    """One good attempt suffices: another process may have evicted the caches.
 
-    Links are read in slices, which have a shorter time below.
+    Links are read in slices, which have a shorter limit below.
     """
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS):
@@ -171,7 +170,7 @@ def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object
     assert slow == []
 
 
-# Phrases of signs, and words that begin alike, which are tried to their end at each place.
+# Phrases of punctuation, and words with a common beginning, which are tried to their end at each position.
 MANY_WORDS = WordFilter(["spam", "ham and eggs", "- - -", "\u0e01\u0e02", *("a" * length for length in range(3, 100))])
 QUERY = parse(" ".join(map("".join, product("abcdefgh01,.-", repeat=2)))[:500]).wanted
 SLICED: dict[str, Callable[[str], Sliced[object]]] = {
@@ -192,7 +191,7 @@ DENSE = [
     "\uac00\u11a8",
     " a".join(map(chr, range(0x400, 0x500))),
 ]
-# Thousands of different characters, which no cache knows.
+# Thousands of different characters, which no cache holds.
 DIFFERENT = [
     " a".join(map(chr, range(0x400, 0x500))),
     *(
@@ -217,7 +216,7 @@ def longest_slice(work: Sliced[object]) -> float:
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("name", SLICED)
 def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
-    """A slice begins when a turn of the loop is nearly over, so that both together must not be too long."""
+    """A slice may begin when a turn of the loop is nearly over, so that both together must not be too long."""
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS, *DENSE, *DIFFERENT):
         text, took = longest_text(pump), inf
@@ -234,7 +233,7 @@ def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
 
 
 class Drip:
-    """A transport whose peer sends the same byte again and again, alone each time."""
+    """A transport whose peer sends the same byte again and again, one at a time."""
 
     def __init__(self, start: bytes, count: int) -> None:
         self._start = start
@@ -259,22 +258,22 @@ class Drip:
 
 
 async def drip_head(nursery: trio.Nursery, count: int) -> None:
-    await read_head(lane_on(nursery, Drip(b"GET /", count)))
+    await read_head(stream_on(nursery, Drip(b"GET /", count)))
 
 
 async def drip_frame(nursery: trio.Nursery, count: int) -> None:
-    lane = lane_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
+    stream = stream_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
     unlimited = TokenBucket(float("inf"), float("inf"))
 
     async def receive(opcode: int, payload: bytes) -> None:
         raise AssertionError
 
-    lane.open(Rules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
-    await lane.receive_some()
+    stream.open(FrameRules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
+    await stream.receive_some()
 
 
-def lane_on(nursery: trio.Nursery, drip: Drip) -> Lane:
-    return Lane(drip, Outbox(drip, nursery, 2**20, 2**20))
+def stream_on(nursery: trio.Nursery, drip: Drip) -> FastPathStream:
+    return FastPathStream(drip, SendQueue(drip, nursery, 2**20, 2**20))
 
 
 @pytest.mark.parametrize(("drip", "most"), [(drip_head, 16_000), (drip_frame, 2**14)])
@@ -284,7 +283,7 @@ async def test_bytes_that_come_one_by_one_are_collected_in_linear_time(
     async with trio.open_nursery() as nursery:
 
         def use(count: int) -> None:
-            """Nothing in it waits, so its coroutine is driven by hand."""
+            """The coroutine never waits, so it is driven by hand."""
             with suppress(StopIteration):
                 drip(nursery, count).send(None)
 

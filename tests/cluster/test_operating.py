@@ -1,4 +1,4 @@
-"""An operator at the command line, while two nodes run: who is connected, out with them, and what became of a message."""
+"""Operator commands while two nodes run: list and kick sessions, trace messages."""
 
 import getpass
 import json
@@ -29,6 +29,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.operations import node_queries
+from chatd.operations.node_queries import AskHealth, AskKick, AskSessions
 from chatd.operations.node_query_types import Health, Sessions
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, pair_on
@@ -52,37 +53,37 @@ def environment_of(config: Config) -> dict[str, str]:
 
 
 async def chatd(config: Config, *arguments: str) -> "CompletedProcess[str]":
-    """A command, as a process of its own, while the nodes go on in this one."""
+    """Run a command in its own process, while the nodes run in this one."""
     return await trio.to_thread.run_sync(run_chatd, arguments, Path.cwd(), environment_of(config))
 
 
 async def listed(config: Config, user: str | None = None, tenant: str = "default", limit: int = 100) -> list[dict[str, Any]]:
-    """What `chatd sessions list` shows, without a process for it."""
+    """The output of `chatd sessions list`, without a process."""
     return sessions.rows_of(await sessions.find(config, tenant, user, limit))
 
 
 async def kicked(config: Config, *, user: str | None = None, session: str | None = None, reason: str = "") -> list[str]:
-    """`chatd sessions kick`; the ids of the sessions."""
+    """`chatd sessions kick`; return the ids of the sessions."""
     return [row["id"] for row in sessions.rows_of(await sessions.kick_sessions(config, "default", user, session, reason))]
 
 
 async def followed(config: Config, message: str) -> Any:
-    """What `chatd trace --json` says."""
+    """The output of `chatd trace --json`."""
     path, _ = await trace.follow(config, "default", message, None)
     return to_builtins(path)
 
 
 async def node_of(config: Config, person: Person) -> str:
-    """The name of the node that somebody is connected to."""
+    """The name of the node that the user is connected to."""
     return str((await listed(config, person.user))[0]["node"])
 
 
 async def write_as(redis: Redis, name: str, number: int = 1) -> None:
-    """An entry of the bus, as a node of this name writes it."""
+    """Write an entry of the bus under the name of this node."""
     await redis.call("XADD", redis.key("bus"), "*", "b", ENCODE(Entry(name, number, [], [])))
 
 
-# --- who is connected -------------------------------------------------------------------------------------------------
+# --- sessions -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
@@ -130,7 +131,7 @@ async def test_what_waits_for_a_slow_reader_is_shown(config: Config) -> None:
         nursery.cancel_scope.cancel()
 
 
-# --- out with them ----------------------------------------------------------------------------------------------------
+# --- kick ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(config: Config, moderator: Postgres) -> None:
@@ -189,13 +190,13 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
     ],
 )
 def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Before anything is opened."""
+    """Refused before a connection is opened."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, arguments.split()).exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-# --- what became of a message -----------------------------------------------------------------------------------------
+# --- trace --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
@@ -273,11 +274,11 @@ async def test_messages_that_are_not_there(config: Config) -> None:
                 await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
 
 
-# --- the road ---------------------------------------------------------------------------------------------------------
+# --- the path between nodes ---------------------------------------------------------------------------------------
 
 
 async def haunt(redis: Redis) -> None:
-    """A node that writes, and answers nothing."""
+    """A node that writes heartbeats, and answers no query."""
     for number in count(1):
         await write_as(redis, "ghost", number)
         await trio.sleep(0.5)
@@ -295,7 +296,7 @@ async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Con
 
 async def test_answers_that_nobody_fetches_are_gone_after_a_while(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
-        await announce(redis, "asker", control_messages.encode_order(control_messages.AskHealth("the-list")))
+        await announce(redis, "asker", control_messages.encode(AskHealth("the-list")))
         key = redis.key("answers", "the-list")
         with trio.fail_after(PATIENCE):
             while not await redis.call("LLEN", key):
@@ -309,18 +310,18 @@ async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
             await announce(
                 redis,
                 f"asker {number}",
-                control_messages.encode_order(control_messages.AskSessions("same", "default", None, None, 10**9)),
+                control_messages.encode(AskSessions("same", "default", None, None, 10**9)),
             )
         assert await person.is_served()
-        found = await asking.ask(redis, control_messages.AskHealth, Health)
+        found = await asking.ask(redis, AskHealth, Health)
         assert (len(found.nodes), found.silent) == (1, {})
 
 
 async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(config) as daemon, daemon.people(3), open_redis(config.redis) as redis:
 
-        def question(reply: str) -> control_messages.AskSessions:
-            return control_messages.AskSessions(reply, "default", None, None, 10**9)
+        def question(reply: str) -> AskSessions:
+            return AskSessions(reply, "default", None, None, 10**9)
 
         monkeypatch.setattr(node_queries, "MOST_SESSIONS", 2)
         (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
@@ -331,14 +332,14 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         with monkeypatch.context() as patched:
-            patched.setattr(node_queries.Questions, "_health", fail)
-            assert len((await asking.ask(redis, control_messages.AskHealth, Health)).silent) == 1
-        assert len((await asking.ask(redis, control_messages.AskHealth, Health)).nodes) == 1
+            patched.setattr(node_queries.AskHealth, "answer", fail)
+            assert len((await asking.ask(redis, AskHealth, Health)).silent) == 1
+        assert len((await asking.ask(redis, AskHealth, Health)).nodes) == 1
         assert await person.is_served()
 
 
@@ -359,8 +360,8 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
 
 
 async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
-    """Neither a user nor a session: never everybody."""
+    """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
-        found = await asking.ask(redis, lambda reply: control_messages.AskKick(reply, "default", None, None), Sessions)
+        found = await asking.ask(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)
         assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
         assert await person.is_served()

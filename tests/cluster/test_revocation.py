@@ -1,4 +1,4 @@
-"""I15: from the commit of a ban to the last socket closed, on every node, as the nodes measure it themselves."""
+"""I15: the time from the commit of a ban to the last closed connection, on every node, as the nodes measure it."""
 
 import trio
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ __all__ = ["moderator", "own_redis"]
 
 
 async def measured(daemon: Daemon) -> float:
-    """Seconds of the one revocation that this node has seen to its end."""
+    """Seconds of the one revocation that this node has completed."""
     with trio.fail_after(PATIENCE):
         while True:
             found = await scrape(daemon)
@@ -45,7 +45,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         committed = now_ms()
         async with open_redis(config.redis) as redis:
             order = control_messages.CloseUser("default", first.user, "banned", None, committed)
-            await announce(redis, ban, control_messages.encode_order(order))
+            await announce(redis, ban, control_messages.encode(order))
         assert [(await person.ended()).code for person in people] == [4403] * 4
         seconds = [await measured(node) for node in four]
         print("I15, seconds from the commit to the last socket closed, by node:", seconds)

@@ -51,7 +51,7 @@ async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[M
     """A node that owns the pool. It is told nothing by the others."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
+        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db), now_ms)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matcher.run)

@@ -39,7 +39,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     section = RedisSection(prefix=f"matcher{next(NUMBERS)}")
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
-        cluster = Cluster(hub, Bus(redis, "node"), db, now_ms)
+        cluster = Cluster(hub, Bus(redis, "node"), db)
         matcher = Matcher(Config(), db, redis, hub, cluster, now_ms)
         for person in people:
             attach(hub, person)
@@ -111,7 +111,7 @@ async def test_who_comes_back_while_the_others_are_asked_keeps_the_place(
         await answer.wait()
         return False
 
-    monkeypatch.setattr(matcher._cluster, "is_anywhere", nobody)
+    monkeypatch.setattr(matcher._cluster.lookup, "is_connected", nobody)
     lost, gone = lost_ticket(matcher, 2), lost_ticket(matcher, 3)
     with trio.fail_after(PATIENCE):
         await asked.wait()
@@ -134,7 +134,7 @@ async def test_who_came_to_a_node_before_there_was_an_owner_has_the_ticket_there
     async def somebody(tenant: str, user: str) -> bool:
         return True
 
-    monkeypatch.setattr(matcher._cluster, "is_anywhere", somebody)
+    monkeypatch.setattr(matcher._cluster.lookup, "is_connected", somebody)
     monkeypatch.setattr(matcher._cluster, "publish", told.append)
     lost = lost_ticket(matcher, 2)
     with trio.fail_after(PATIENCE):

@@ -1,0 +1,216 @@
+"""The stream is invisible: any bytes in any chunks give the same through it as through trio-websocket alone."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import memory_stream_pair
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from wsproto.frame_protocol import FrameProtocol
+
+from chatd.core.rate_limit import TokenBucket
+from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream, FrameRules
+from chatd.gateway.send_queue import SendQueue
+from chatd.gateway.transport import StreamTransport
+from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
+
+HEAD = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+MOST = 300
+
+
+def frame(opcode: int, payload: bytes, *, final: bool = True, rsv: int = 0, masked: bool = True, wide: int = 0) -> bytes:
+    """Any frame a client could send, right or wrong. `wide`: 2 or 8 bytes of length, needed or not."""
+    first = (0x80 if final else 0) | rsv << 4 | opcode
+    length = len(payload)
+    if wide == 0:
+        wide = 0 if length < 126 else 2 if length < 65536 else 8
+    second = {0: length, 2: 126, 8: 127}[wide] | (0x80 if masked else 0)
+    head = bytes((first, second)) + (length.to_bytes(wide, "big") if wide else b"")
+    if not masked:
+        return head + payload
+    mask = b"\x01\x02\xfe\xff"
+    return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+
+
+@dataclass
+class Seen:
+    """What an observer of both ends can tell."""
+
+    messages: list[str | bytes] = field(default_factory=list)
+    pongs: list[bytes] = field(default_factory=list)
+    close: int | None = None
+    # The error that trio-websocket has ended the connection for, where it has.
+    verdict: int | None = None
+    # Whether the stream has refused a frame by its length.
+    announced: bool = False
+
+
+Serve = Callable[[trio.Nursery, trio.abc.Stream, Seen], Awaitable[None]]
+
+
+async def plain(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
+    """trio-websocket alone."""
+    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
+    connection = await request.accept()
+    try:
+        while True:
+            seen.messages.append(await connection.get_message())
+    except ConnectionClosed as closed:
+        seen.verdict = closed.reason.code if closed.reason is not None else None
+
+
+async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
+    """The same under the stream."""
+    transport = StreamTransport(stream)
+    stream = FastPathStream(transport, SendQueue(transport, nursery, 2**20, 2**20))
+    while b"\r\n\r\n" not in stream.peek():
+        await stream.read_more()
+    stream.replace_head(len(HEAD), HEAD)
+    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
+    connection: WebSocketConnection = await request.accept()
+
+    async def receive(opcode: int, payload: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        seen.messages.append(payload.decode() if opcode == TEXT else payload)
+
+    def exceeded(close: str) -> None:
+        """The session closes the connection."""
+        assert close == "too_big"
+        seen.announced = True
+        raise ConnectionAbortedError
+
+    unlimited = TokenBucket(float("inf"), float("inf"))
+    stream.open(FrameRules(receive, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
+    await stream.run_slow_path(connection)
+
+
+async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
+    """Send the chunks, hang up, and look at what came back."""
+    seen = Seen()
+    client, server = memory_stream_pair()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guarded, serve, server, seen)
+            await client.send_all(HEAD)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += await client.receive_some()
+            back = bytearray(answer.partition(b"\r\n\r\n")[2])
+            nursery.start_soon(keep, client, back)
+            for chunk in chunks:
+                await trio.testing.wait_all_tasks_blocked()
+                try:
+                    await client.send_all(chunk)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    break
+            await trio.testing.wait_all_tasks_blocked()
+            await client.send_eof()
+    read_back(bytes(back), seen)
+    return seen
+
+
+async def guarded(serve: Serve, stream: trio.abc.Stream, seen: Seen) -> None:
+    """As the listener does it: what breaks ends this connection."""
+    try:
+        async with trio.open_nursery() as nursery:
+            await serve(nursery, stream, seen)
+            nursery.cancel_scope.cancel()
+    except* Exception:
+        pass
+    await trio.aclose_forcefully(stream)
+
+
+async def keep(client: trio.abc.ReceiveStream, back: bytearray) -> None:
+    try:
+        async for part in client:
+            back += part
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+
+
+def read_back(data: bytes, seen: Seen) -> None:
+    protocol = FrameProtocol(client=True, extensions=[])
+    protocol.receive_bytes(data)
+    for received in protocol.received_frames():
+        if received.opcode == PONG:
+            seen.pongs.append(bytes(received.payload))
+        elif received.opcode == CLOSE:
+            seen.close = int(received.payload[0])
+
+
+payloads = st.binary(max_size=140) | st.text(max_size=40).map(str.encode) | st.binary(min_size=MOST - 2, max_size=MOST + 3)
+good = st.builds(frame, st.sampled_from([TEXT, BINARY]), payloads)
+controls = st.builds(frame, st.sampled_from([PING, PONG, PING, PONG]), st.binary(max_size=20))
+closes = st.builds(
+    lambda code, why: frame(CLOSE, code.to_bytes(2, "big") + why),
+    st.sampled_from([1000, 1001, 4000, 0, 999, 1005, 5000]),
+    st.sampled_from([b"", b"bye", b"\xff"]),
+)
+fragments = st.lists(st.tuples(payloads, st.booleans()), min_size=2, max_size=4).map(
+    lambda parts: b"".join(
+        frame(TEXT if number == 0 and as_text else BINARY if number == 0 else CONTINUATION, data, final=number == len(parts) - 1)
+        + (frame(PING, b"between") if number == 0 else b"")
+        for number, (data, as_text) in enumerate(parts)
+    )
+)
+wrong = st.builds(
+    frame,
+    st.integers(0, 15),
+    st.binary(max_size=130),
+    final=st.booleans(),
+    rsv=st.sampled_from([0, 0, 1, 4]),
+    masked=st.sampled_from([True, True, False]),
+    wide=st.sampled_from([0, 0, 2, 8]),
+)
+streams = st.lists(st.one_of(good, good, good, controls, fragments, closes, wrong, st.binary(max_size=12)), max_size=8).map(
+    b"".join
+)
+
+
+@st.composite
+def chunked(draw: st.DrawFn) -> list[bytes]:
+    data = draw(streams)
+    cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
+    return [part for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True) if (part := data[start:end])]
+
+
+@given(chunked())
+@settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
+    stream, alone = trio.run(observe, through_stream, chunks), trio.run(observe, plain, chunks)
+    if stream.announced:
+        # The session closes by the length. trio-websocket alone reads the bytes first, and may find another fault in them.
+        assert stream.messages == alone.messages[: len(stream.messages)]
+        assert alone.verdict in (None, 1002, 1007, 1009)
+        return
+    assert (stream.messages, stream.pongs) == (alone.messages, alone.pongs)
+    # Where trio-websocket would end the connection without a word, the stream sends its verdict.
+    assert stream.close == (alone.verdict if alone.close is None and alone.verdict in PROTOCOL_ERRORS else alone.close)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, MOST])
+@pytest.mark.parametrize("step", [1, 3, 1000])
+async def test_sizes_and_chunks(size: int, step: int) -> None:
+    data = frame(BINARY, os.urandom(size)) + frame(TEXT, b"after")
+    chunks = [data[start : start + step] for start in range(0, len(data), step)]
+    seen = await observe(through_stream, chunks)
+    assert [len(message) for message in seen.messages] == [size, 5]
+
+
+async def test_a_short_message_does_not_overtake_a_long_one() -> None:
+    parts = frame(TEXT, b"long", final=False) + frame(CONTINUATION, b" one") + frame(TEXT, b"short")
+    assert (await observe(through_stream, [parts])).messages == ["long one", "short"]
+
+
+def test_what_the_server_sends_is_what_the_rfc_says() -> None:
+    for size in (0, 125, 126, 65535, 65536):
+        protocol = FrameProtocol(client=True, extensions=[])
+        protocol.receive_bytes(encode_frame(BINARY, b"x" * size))
+        assert sum(len(received.payload) for received in protocol.received_frames()) == size

@@ -1,0 +1,228 @@
+"""The send queue: bounded, whole frames only, and nothing is dropped without a word, whatever the peer does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from chatd.gateway.send_queue import GapPosition, SendQueue
+from chatd.gateway.transport import Frames
+
+MOST_BYTES, MOST_FRAMES = 10_000, 50
+VOLATILE = GapPosition("c", 0, volatile=True)
+
+
+class Stuck:
+    """A peer that takes some bytes and then none, until it `reads`: then some bytes at a time."""
+
+    def __init__(self, takes: int, step: int = 777) -> None:
+        self.takes = takes
+        self.step = step
+        self.written = b""
+        self.reads = trio.Event()
+
+    async def read(self) -> bytes:
+        raise NotImplementedError
+
+    def write_nowait(self, data: bytes) -> int:
+        taken = data[: self.takes]
+        self.takes -= len(taken)
+        self.written += taken
+        return len(taken)
+
+    async def write(self, frames: Frames) -> int:
+        await self.reads.wait()
+        await trio.lowlevel.checkpoint()
+        data = b"".join(frames())[: self.step]
+        self.written += data
+        return len(data)
+
+    def finish(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sipping(Stuck):
+    """Takes one step whenever it `reads`, as long as it `sips`."""
+
+    sips = True
+
+    async def write(self, frames: Frames) -> int:
+        written = await super().write(frames)
+        if self.sips:
+            self.reads = trio.Event()
+        return written
+
+
+def frame_of(kind: str, conversation: str, rev: int, size: int = 0) -> bytes:
+    """A frame that says where it ends."""
+    return f"<{kind}:{conversation}:{rev}:{'.' * size}>".encode()
+
+
+def frames_in(data: bytes) -> list[tuple[str, str, int]]:
+    """Kind, conversation and rev of whole frames; anything else fails."""
+    assert (data.startswith(b"<") and data.endswith(b">")) or not data
+    found = []
+    for part in data[1:-1].split(b"><") if data else []:
+        kind, conversation, rev, dots = part.decode().split(":")
+        assert set(dots) <= {"."}
+        found.append((kind, conversation, int(rev)))
+    return found
+
+
+@asynccontextmanager
+async def outbox_to(peer: Stuck, stall_s: float = float("inf")) -> AsyncIterator[SendQueue]:
+    async with trio.open_nursery() as nursery:
+        queue = SendQueue(peer, nursery, MOST_BYTES, MOST_FRAMES, stall_s)
+        queue.behind = lambda conversation, rev: frame_of("behind", conversation, rev)
+        yield queue
+        nursery.cancel_scope.cancel()
+
+
+def fill(queue: SendQueue, frames: int, size: int, mark: Any) -> int:
+    """How many of them were taken."""
+    return sum(queue.send_nowait(bytes(size), mark) for _ in range(frames))
+
+
+async def test_it_is_bounded_by_bytes_and_by_frames() -> None:
+    """F10: whatever comes, and however little the peer takes."""
+    for size in (4, 100, 199, 5000, 30_000):
+        for conversations in (1, 7, 1000):
+            async with outbox_to(Stuck(takes=123)) as queue:
+                for number in range(2000):
+                    queue.send_nowait(bytes(size), GapPosition(str(number % conversations), number))
+                    assert queue.queued_bytes <= MOST_BYTES + size
+                    assert queue.queued_frames <= MOST_FRAMES + 1
+
+
+async def test_what_nobody_keeps_leaves_room_for_what_counts() -> None:
+    async with outbox_to(Stuck(takes=0)) as queue:
+        assert fill(queue, 100, 100, VOLATILE) == MOST_FRAMES // 2
+        assert fill(queue, MOST_FRAMES // 2, 100, GapPosition("c", 1)) == MOST_FRAMES // 2
+
+
+async def test_what_is_queued_in_bounds_goes_out_whole_and_in_order() -> None:
+    peer = Stuck(takes=10)
+    async with outbox_to(peer) as queue:
+        given = [frame_of("event", "c", rev, 100) for rev in range(1, 41)]
+        assert all(queue.send_nowait(frame, GapPosition("c", rev)) for rev, frame in enumerate(given, start=1))
+        peer.reads.set()
+        await queue.drained()
+        assert peer.written == b"".join(given)
+        assert queue.queued_bytes == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", "c", "typing", "answer", "user", "read"]), st.integers(0, 900)),
+        min_size=100,
+        max_size=400,
+    ),
+    st.integers(0, 300),
+)
+def test_no_event_is_missed_without_a_behind(deeds: list[tuple[str, int]], takes: int) -> None:
+    """I4: in each conversation the revs go up one by one, or a `behind` says how far they do not; answers are never dropped."""
+    trio.run(play, deeds, takes)
+
+
+async def play(deeds: list[tuple[str, int]], takes: int) -> None:
+    peer, revs, answers = Stuck(takes, step=1500), dict.fromkeys("abc", 0), 0
+    async with outbox_to(peer) as queue:
+        for kind, size in deeds:
+            if kind == "read":
+                peer.reads.set()
+                for _ in range(size % 7):
+                    await trio.lowlevel.checkpoint()
+                peer.reads = trio.Event()
+            elif kind == "answer":
+                answers += 1
+                queue.send_nowait(frame_of("answer", "", answers, size))
+            elif kind == "typing":
+                queue.send_nowait(frame_of("typing", "a", 0, size), VOLATILE)
+            elif kind == "user":
+                queue.send_nowait(frame_of("user", "", 0, size), GapPosition("", 0))
+            else:
+                revs[kind] += 1
+                queue.send_nowait(frame_of("event", kind, revs[kind], size), GapPosition(kind, revs[kind]))
+        peer.reads.set()
+        await queue.drained()
+    judge(frames_in(peer.written), revs, answers)
+
+
+def judge(frames: list[tuple[str, str, int]], revs: dict[str, int], answers: int) -> None:
+    known = dict.fromkeys(revs, 0)
+    for kind, conversation, rev in frames:
+        if kind == "event":
+            assert rev == known[conversation] + 1
+        if kind in ("event", "behind") and conversation:
+            known[conversation] = max(rev, known[conversation])
+    assert known == revs
+    assert [rev for kind, _, rev in frames if kind == "answer"] == list(range(1, answers + 1))
+
+
+async def test_events_of_the_user_that_do_not_fit_are_announced_once() -> None:
+    peer = Stuck(takes=0)
+    async with outbox_to(peer) as queue:
+        taken = sum(queue.send_nowait(frame_of("user", "", number), GapPosition("", 0)) for number in range(1, 200))
+        peer.reads.set()
+        await queue.drained()
+        frames = frames_in(peer.written)
+        assert taken == MOST_FRAMES
+        assert frames == [*(("user", "", number) for number in range(1, taken + 1)), ("behind", "", 0)]
+
+
+async def test_a_member_of_very_many_conversations_hears_of_each_when_there_is_room() -> None:
+    peer = Stuck(takes=0)
+    async with outbox_to(peer) as queue:
+        for number in range(1000):
+            queue.send_nowait(frame_of("event", str(number), 1), GapPosition(str(number), 1))
+        peer.reads.set()
+        await queue.drained()
+        assert {conversation for _, conversation, _ in frames_in(peer.written)} == set(map(str, range(1000)))
+
+
+async def test_commands_wait_until_there_is_room_for_their_answers(autojump_clock: MockClock) -> None:
+    peer = Stuck(takes=0, step=100)
+    async with outbox_to(peer) as queue:
+        await queue.wait_for_room()
+        for _ in range(30):
+            queue.send_nowait(bytes(200))
+        with trio.move_on_after(1) as waiting:
+            await queue.wait_for_room()
+        assert waiting.cancelled_caught
+        peer.reads.set()
+        await queue.wait_for_room()
+        assert 0 < queue.queued_bytes <= MOST_BYTES // 2
+
+
+@pytest.mark.parametrize("takes", [0, 5, 12])
+async def test_only_who_takes_nothing_at_all_is_given_up(autojump_clock: MockClock, takes: int) -> None:
+    """And what follows the goodbye stands at the end of a whole frame."""
+    peer, stalled = Sipping(takes, step=1), list[float]()
+    async with outbox_to(peer, stall_s=10) as queue:
+
+        def stall() -> None:
+            stalled.append(trio.current_time())
+            queue.discard()
+
+        queue.on_stall = stall
+        start = trio.current_time()
+        for rev in range(1, 30):
+            queue.send_nowait(frame_of("event", "c", rev), GapPosition("c", rev))
+        for _ in range(5):
+            await trio.sleep(9)
+            peer.reads.set()
+        assert stalled == []
+        await trio.sleep(25)
+        assert stalled[0] <= start + 9 * 5 + 10 + 1
+        queue.send_nowait(b"<goodbye::0:>")
+        peer.sips = False
+        peer.reads.set()
+        await queue.drained()
+        assert frames_in(peer.written)[-1] == ("goodbye", "", 0)
