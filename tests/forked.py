@@ -94,7 +94,7 @@ def redirect(number: int, path: Path) -> None:
 def enter(arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
     gc.freeze()
     # Those of the first process remember what kind of file they had.
-    sys.stdout, sys.stderr = (open(number, "w", 1, encoding="utf8", closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (open(number, "w", 1, encoding="utf8", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

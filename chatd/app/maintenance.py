@@ -63,7 +63,7 @@ class Maintenance:
                 self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
             if self.enabled != before:
                 await self._hub.signals.send(MaintenanceSwitched(self.enabled))
-                await self._hub.tell_everybody(self.notice())
+                await self._hub.deliver_to_all(self.notice())
 
     def notice(self) -> MaintenanceMode:
         """What is told to people."""

@@ -5,9 +5,8 @@ A control message is applied on this node and published on the bus; the other no
 bus may lose messages.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from msgspec import Raw, msgpack
 
@@ -20,7 +19,7 @@ from chatd.cluster.signals import EventSent
 from chatd.core.services import NotOpen, Services
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.base import Event
 
 # Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
@@ -46,7 +45,6 @@ class Cluster:
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self.services = services or Services()
-        self.handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
         self.lookup = ClusterLookup(self)
         self.reconciler = Reconciler(hub, db)
         self.resync = self.reconciler.resync
@@ -99,23 +97,19 @@ class Cluster:
             else:
                 self.publish(control_messages.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
             if rev:
-                self.hub.traces.given((conversation, rev, self._bus.given))
-        after = self.hub.part_after(tenant, conversation, parts, rev) if parts else then
-        await self.hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
+                self.hub.traces.enqueued((conversation, rev, self._bus.given))
+        after = self.hub.subscriptions.unsubscribe_after(tenant, conversation, parts, rev) if parts else then
+        await self.hub.subscriptions.deliver(tenant, conversation, Delivery(EncodedEvent(event), rev, but, volatile, after))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
             self.publish(control_messages.TellUser(tenant, user, but, Raw(ENCODE(event))))
-        await self.hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
+        await self.hub.deliver_to_user(tenant, user, Delivery(EncodedEvent(event), exclude_session=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
         self.publish(control_messages.TellBehind(tenant, conversation, rev))
-        await self.hub.skip_to(tenant, conversation, rev)
-
-    def on(self, kind: type[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
-        """What applies messages of this class, which do not yet apply themselves."""
-        self.handlers[kind] = handle
+        await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)
 
     def publish(self, message: ControlMessage) -> None:
         """Send a control message to all other nodes."""
@@ -126,8 +120,6 @@ class Cluster:
         """Apply a control message on all nodes, this one included."""
         self.publish(message)
         await message.apply(self)
-
-    order = broadcast
 
     async def handle(self, data: bytes) -> None:
         """Apply what another node has published. A node that starts or stops skips what it has no service for."""

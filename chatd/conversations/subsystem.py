@@ -44,7 +44,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         background(node) as start,
     ):
         node.services.add(journal)
-        node.hub.commit_began = journal.began
+        node.hub.subscriptions.gaps.commit_began = journal.began
         node.signals.on(SessionClosed, partial(typing.end_typing, node.cluster))
         node.signals.on(NodeLeft, lambda _: journal.flush())
         if screening is not None:

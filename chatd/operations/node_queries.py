@@ -25,11 +25,11 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.sessions import Session
 from chatd.uploads.blobs import Blobs
 
 LOG = log.get(__name__)
@@ -71,7 +71,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
     """The health of the node."""
 
     def answer(self, node: Node) -> Health:
-        bus, pool = node.cluster.bus, node.get(Matcher).pool
+        bus, pool = node.cluster.bus, node.get(MatchingService).pool
         hub, journal = node.hub.statistics(), node.get(Journal).statistics()
         return Health(
             version=__version__,
@@ -80,7 +80,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
             sessions=hub["sessions"],
             users=hub["users"],
             owns_pool=pool.held,
-            mirror_stale=pool.is_stale,
+            mirror_stale=pool.is_log_lagging,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
@@ -104,7 +104,7 @@ class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
     limit: int
 
     def answer(self, node: Node) -> Sessions:
-        return lines(node.hub.find(self.tenant, self.user, self.session), self.limit)
+        return lines(node.hub.connections.find(self.tenant, self.user, self.session), self.limit)
 
 
 class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
@@ -117,7 +117,7 @@ class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
     def answer(self, node: Node) -> Sessions:
         if not self.user and not self.session:
             return Sessions(0, [])
-        return kick(node.hub.find(self.tenant, self.user, self.session))
+        return kick(node.hub.connections.find(self.tenant, self.user, self.session))
 
 
 class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
@@ -130,8 +130,8 @@ class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
 
     def answer(self, node: Node) -> Trace:
         trace = node.hub.traces.find(self.message, self.conversation, self.rev, self.seq)
-        if trace.order is not None:
-            trace.published_at = node.cluster.bus.written_at(trace.order)
+        if trace.enqueued is not None:
+            trace.published_at = node.cluster.bus.written_at(trace.enqueued)
         return trace
 
 
@@ -167,7 +167,7 @@ class Questions:
 def lines(sessions: list[Session], limit: int) -> Sessions:
     """The first ones, and how many there are."""
     most = max(0, min(limit, MOST_SESSIONS))
-    return Sessions(len(sessions), [session.statistics() for session in sessions[:most]])
+    return Sessions(len(sessions), [session.info() for session in sessions[:most]])
 
 
 def kick(sessions: list[Session]) -> Sessions:

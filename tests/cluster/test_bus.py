@@ -18,7 +18,7 @@ from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry,
 from chatd.core.config import RedisSection
 from chatd.db import redis as redis_module
 from chatd.db.redis import Redis, open_redis
-from chatd.matching import match_messages
+from chatd.matching.control_messages import DropTicket
 from tests.conftest import Servers
 from tests.support import PATIENCE
 
@@ -86,7 +86,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
     limit = 2 * 1024 * 1024
     monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        order = control_messages.encode(match_messages.MatchDrop("x" * 60_000, "user", "reason"))
+        order = control_messages.encode(DropTicket("x" * 60_000, "user", "reason"))
         for _ in range(4 * limit // len(order)):
             bus.publish(order)
             await trio.sleep(0.001)
@@ -107,7 +107,7 @@ async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        bus.publish(control_messages.encode(match_messages.MatchDrop("zqmarkqz", "user", "reason")))
+        bus.publish(control_messages.encode(DropTicket("zqmarkqz", "user", "reason")))
         with trio.fail_after(PATIENCE):
             while not obeyed:
                 await trio.sleep(0.01)

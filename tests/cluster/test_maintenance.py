@@ -12,7 +12,7 @@ from chatd.core.config import Config
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.realtime.drain import NodeLeaving
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
@@ -60,13 +60,13 @@ async def test_a_node_that_starts_under_maintenance_pairs_nobody(
     config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool is paused before it starts, not at the first periodic check."""
-    paused, run = list[bool](), Matcher.run
+    paused, run = list[bool](), MatchingService.run
 
-    async def noted(self: Matcher, health: Health | None = None) -> None:
-        paused.append(self.pool._paused)
+    async def noted(self: MatchingService, health: Health | None = None) -> None:
+        paused.append(self.pool._is_paused)
         await run(self, health)
 
-    monkeypatch.setattr(Matcher, "run", noted)
+    monkeypatch.setattr(MatchingService, "run", noted)
     for enabled in (True, False):
         await change(moderator, operator(), enabled, "", None)
         async with nodes(config, 1):
@@ -94,11 +94,11 @@ async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Conf
     """Its pool takes seconds to hand over if Redis is slow; no client is admitted in that time."""
     handing_over, done = trio.Event(), trio.Event()
 
-    async def leave(self: Matcher, _: NodeLeaving) -> None:
+    async def leave(self: MatchingService, _: NodeLeaving) -> None:
         handing_over.set()
         await done.wait()
 
-    monkeypatch.setattr(Matcher, "_leave", leave)
+    monkeypatch.setattr(MatchingService, "_on_stop", leave)
     async with nodes(config, 1) as (node,):
         assert (await node.rest("GET", "/readyz")).status == 200
         await order(config, control_messages.StartDrain("", 0.0), "leave")
