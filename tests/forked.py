@@ -10,16 +10,22 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+
+import trio
 
 # For the children. Not chatd.cli, which inspects the terminal at import.
 import typer.main
 
 import chatd.client
 import chatd.daemon
+from chatd.app.addresses import Addresses
+from chatd.core.config import Config
 
 assert chatd.client
 assert chatd.daemon
@@ -53,6 +59,27 @@ class Forked:
         self.stdout.close()
         assert self._process.exitcode is not None
         return self._process.exitcode
+
+
+@contextmanager
+def forked_daemon(config: Config) -> Iterator[Addresses]:
+    """The addresses of a daemon in a process of its own, killed at the end."""
+    receiving, sending = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=run_daemon, args=(config, sending), daemon=True)
+    process.start()
+    sending.close()
+    assert receiving.poll(TIMEOUT_S)
+    try:
+        yield receiving.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def run_daemon(config: Config, ready: Connection) -> None:
+    """Run in the child."""
+    gc.freeze()
+    trio.run(partial(chatd.daemon.run, config, ready=ready.send))
 
 
 def run_chatd(arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> "CompletedProcess[str]":

@@ -277,3 +277,9 @@ async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = Non
             addresses = await receive.receive()
         yield Daemon(config, addresses)
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def shared(shared_daemon: Daemon) -> Daemon:
+    """The fixture `daemon` of a module whose tests share one: see `shared_daemon`."""
+    return shared_daemon
