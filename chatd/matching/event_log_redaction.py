@@ -4,28 +4,21 @@ An entry of a stream cannot be changed, so the stream is copied, entry by entry 
 Only whoever writes the stream may do it, and must not write meanwhile. What stays of an erased user is their id.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
 from chatd.core.errors import Refused
-from chatd.db.redis import Redis
+from chatd.db.redis import Command, Redis
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log_pages import page_of
 from chatd.matching.pool_events import Paired, Queued, Reset, Step
 
 PAGE = 200
 User = tuple[str, str]
-# KEYS: the stream, its copy; ARGV: the id of the last entry of the copy. An owner that has lost its lease must not replace what
-# the next one has written meanwhile.
-REPLACE = """
-local last = redis.call('xrevrange', KEYS[1], '+', '-', 'COUNT', 1)
-if not last[1] or last[1][1] ~= ARGV[1] then return redis.call('del', KEYS[2]) * 0 end
-redis.call('rename', KEYS[2], KEYS[1])
-return 1
-"""
 
 
 class Redaction:
@@ -83,5 +76,18 @@ async def redact(redis: Redis, key: str, users: Collection[User]) -> None:
         await trio.lowlevel.checkpoint()
         if len(rows) < PAGE:
             break
-    if last and not await redis.call("EVAL", REPLACE, 2, key, copy, last):
-        raise Refused("unavailable", "another node has written to the match log meanwhile")
+    if last:
+        await replace_stream(redis, key, copy, last)
+
+
+async def replace_stream(redis: Redis, key: str, copy: str, last: bytes) -> None:
+    """Put the copy in the place of the stream if `last` is still the id of the last entry: a node that has lost its lease
+    must not overwrite what the next owner has written. Raises Refused.
+    """
+
+    def decide(entries: Sequence[tuple[bytes, Any]]) -> tuple[bool, list[Command]]:
+        is_last = bool(entries) and entries[0][0] == last
+        return is_last, [("RENAME", copy, key)] if is_last else [("DEL", copy)]
+
+    if not await redis.update([key], [("XREVRANGE", key, "+", "-", "COUNT", 1)], decide):
+        raise Refused("unavailable", "another node has written to the match log")
