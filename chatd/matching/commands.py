@@ -8,7 +8,6 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.cluster.control_messages import Acquainted
 from chatd.conversations.block_rules import avoided, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -233,8 +232,6 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     kept = await keep(ctx, row["match"], row["users"])
     if kept is None:
         return [Reply(Ok())]
-    if ctx.node.hub.veils is not None:
-        ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
     await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])

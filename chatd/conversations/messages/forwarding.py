@@ -79,20 +79,12 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
         said = Content(row["text"], attachments_in(row["attachments"]))
-        return Original(said, as_known(ctx, cmd, first) if row["kind"] == "match" else first)
+        return Original(said, first)
     if await is_known(ctx, cmd.client_id):
         return DONE
     if row is None:
         raise Refused("not_found", "$.message: no such message")
     raise Refused("conflict", "$.message: there is nothing to forward")
-
-
-def as_known(ctx: Ctx, cmd: ForwardMessage, first: Json) -> Json:
-    """Who wrote it first, as those elsewhere may know it who were not in this match."""
-    veils = ctx.node.hub.veils
-    if veils is None or first["sender"] == ctx.user:
-        return first
-    return {**first, "sender": veils.pseudonym(ctx.tenant, cmd.source, first["sender"])}
 
 
 def news_of(ctx: Ctx, cmd: ForwardMessage, said: Content, first: Json, done: Appended) -> MessageNew:
