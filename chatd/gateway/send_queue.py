@@ -89,7 +89,7 @@ class Outbox:
         self.on_drop: Callable[[int], None] = ignore
         self.on_stall: Callable[[], None] = self.give_up
 
-    def send_nowait(self, frame: bytes, event: Mark | None = None, /) -> bool:
+    def send_nowait(self, frame: Data, event: Mark | None = None, /) -> bool:
         """Write or queue it; False when it is dropped. Without the mark of an `event` it is an answer, which always stays."""
         if self.broken:
             return False
@@ -104,7 +104,7 @@ class Outbox:
     def _is_full(self, share: int) -> bool:
         return self.queued_bytes * share >= self._most_bytes or self.queued_frames * share >= self._most_frames
 
-    def _write_or_queue(self, frame: bytes) -> bool:
+    def _write_or_queue(self, frame: Data) -> bool:
         try:
             written = self._write(frame)
         except GONE:
@@ -117,7 +117,7 @@ class Outbox:
             self._nursery.start_soon(self._write_backlog, self._queue)
         return True
 
-    def _enqueue(self, queue: Queue, frame: bytes, event: Mark | None) -> bool:
+    def _enqueue(self, queue: Queue, frame: Data, event: Mark | None) -> bool:
         if event is not None and self._missed:
             return self._miss(event)
         if self._is_full(2 if event is not None and event.volatile else 1):
