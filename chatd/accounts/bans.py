@@ -94,11 +94,6 @@ async def ban_user(db: Postgres, actor: Actor, user: str, reason: str, until: in
     return await db.in_transaction(lambda link: put_on_user(link, actor, user, reason, until, devices=devices))
 
 
-async def ban_devices(db: Postgres, actor: Actor, user: str, reason: str, until: int | None) -> int:
-    """Ban the devices of a user and not the user; how many there are."""
-    return await db.in_transaction(lambda link: put_on_devices(link, actor, user, reason, until))
-
-
 async def ban_range(db: Postgres, actor: Actor, hash_: bytes, reason: str, until: int | None) -> str:
     """Ban an address or a range; see `range_hash`. The id of the ban."""
     id_ = uuid7(actor.now)
