@@ -5,9 +5,8 @@ horizon of a database snapshot: every transaction below it was visible, so a row
 may be news, and everything else is not. Unlike a timestamp or a sequence it misses nothing that was under way while it was
 taken; it may repeat a state, which does no harm.
 
-A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a cursor of
-another epoch the answer is the whole state, marked `reset`: what was acked after the backup is gone, and its numbers may have
-been given again.
+A cursor begins with the epoch of the data, which every restore changes (`current_epoch` in SQL). With a cursor of another epoch
+the answer is the whole state, marked `reset`: what was acked after the backup is gone, and its numbers may have been given again.
 """
 
 import re
