@@ -79,7 +79,7 @@ def pytest_collection_finish() -> None:
 def servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="chatd-tests-", dir=memory()) as folder:
         postgres = postgres_server(Path(folder))
-        redis = embedded_redis.Server(Path(folder, "redis"), "+@all")
+        redis = embedded_redis.Server(Path(folder, "redis"), "+@all -@scripting")
         trio.run(start, postgres, redis)
         try:
             yield Servers(postgres.dsn, redis.url)

@@ -94,11 +94,6 @@ async def ban_user(db: Postgres, actor: AuditActor, user: str, reason: str, unti
     return await db.in_transaction(put_on_user, actor, user, reason, until, devices=devices)
 
 
-async def ban_devices(db: Postgres, actor: AuditActor, user: str, reason: str, until: int | None) -> int:
-    """Ban the devices of a user and not the user; how many there are."""
-    return await db.in_transaction(put_on_devices, actor, user, reason, until)
-
-
 async def ban_range(db: Postgres, actor: AuditActor, hash_: bytes, reason: str, until: int | None) -> str:
     """Ban an address or a range; see `range_hash`. The id of the ban."""
     id_ = uuid7(actor.now)

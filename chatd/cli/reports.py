@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from msgspec.json import encode
 
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
@@ -81,8 +82,12 @@ def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile 
 
 
 def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
-    """The lines of one message of the evidence: its earlier versions, then the text."""
+    """The lines of one message of the evidence: earlier versions, text and `meta`; or the act of a system message."""
     said = entry["text"] or f"{len(entry['attachments'])} attachments"
+    if entry.get("system"):
+        said = encode(entry["system"]).decode()
+    if entry.get("meta"):
+        said += f"\nmeta: {encode(entry['meta']).decode()}"
     forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
     removed = f", removed {moment(entry['removed_at'])}" if entry.get("removed_at") else ""
     return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}{removed}", *forms.splitlines()

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, convert
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
+from chatd.conversations.entities import Json
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
@@ -64,9 +65,10 @@ class ShowReport(AdminCommand, tag="admin.report"):
 
 
 class Evidence(Struct, kw_only=True, frozen=True):
-    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first.
+    """A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first.
 
-    `removed_at`: it had been deleted or had disappeared by then, and this is what it had said.
+    `system`: a system message, about an act of `sender`. `removed_at`: the message had been deleted or had disappeared by
+    then, and this is its content.
     """
 
     seq: Seq
@@ -77,6 +79,8 @@ class Evidence(Struct, kw_only=True, frozen=True):
     at: Millis
     earlier: list[str] = []
     removed_at: Millis | None = None
+    meta: Json | None = None
+    system: Json | None = None
 
 
 class FullReport(Result, tag="admin.report.full"):
