@@ -17,7 +17,7 @@ import trio
 import typer
 
 from chatd.accounts.keys import ensure_token_secret
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.checks import account_name
 from chatd.cli.printing import complain, err, styled, write_json
 from chatd.core.clock import now_ms
@@ -120,9 +120,9 @@ def checked_id(text: str) -> str:
     return text
 
 
-def operator(tenant: str) -> Actor:
+def operator(tenant: str) -> AuditActor:
     """The operating system account that runs the command, for the audit log."""
-    return Actor(tenant, account_name(), now_ms())
+    return AuditActor(tenant, account_name(), now_ms())
 
 
 def moment(at: int | None) -> str:

@@ -45,7 +45,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
     screening_s = hook.timeout if hook.url else 0.0
     node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, journal_settings.deadline) + screening_s)
     async with (
-        open_journal(node.db, journal_settings, node.cluster.tell_behind, node.health) as journal,
+        open_journal(node.db, journal_settings, node.cluster.deliver_behind, node.health) as journal,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
@@ -56,9 +56,9 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
-        reconciled = ConversationChecks(node.hub, node.db)
-        node.cluster.reconciler.register(reconciled.check)
-        node.cluster.reconciler.watch_topics(reconciled)
+        checks = ConversationChecks(node.hub, node.db)
+        node.cluster.reconciler.register(checks.check)
+        node.cluster.reconciler.use_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
         yield

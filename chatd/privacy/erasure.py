@@ -13,7 +13,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Postgres
+from chatd.db.postgres import Postgres, Tx
 
 LOG = log.get(__name__)
 SQL = queries.load("privacy/erasure")
@@ -29,14 +29,14 @@ async def begin(db: Postgres, data: AllPersonalData, tenant: str, user: str, act
     The caller closes the sessions. Raises Refused: `not_found`.
     """
 
-    async def work(connection: Any) -> bool:
-        if await connection.fetchval(SQL.mark, tenant, user, now) is None:
-            if await connection.fetchval(SQL.exists, tenant, user) is None:
+    async def work(tx: Tx) -> bool:
+        if await tx.value(SQL.mark, tenant, user, now) is None:
+            if await tx.value(SQL.exists, tenant, user) is None:
                 raise Refused("not_found", "no such user")
             return False
         for statement in data.forget:
-            await connection.execute(statement, tenant, user)
-        await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
+            await tx.run(statement, tenant, user)
+        await tx.run(SQL.queue, tenant, user, now, actor, uuid7(now))
         return True
 
     return await db.in_transaction(work)
