@@ -405,13 +405,13 @@ export interface Edits {
   cursor: string | null;
 }
 
-/** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
+/** Erase your account permanently: everything that you wrote, uploaded and set. `confirm` must be true. */
 export interface EraseMe {
   t: "me.erase";
   confirm: "True";
 }
 
-/** Nobody comes in as this user any more. */
+/** The erasure has started. Signing in as this user is no longer possible. */
 export interface Erased {
   t: "me.erased";
 }

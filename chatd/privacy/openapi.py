@@ -9,8 +9,8 @@ from chatd.wire.reference.routes import SECURITY, errors
 EXPORT: dict[str, Any] = {
     "operationId": "me.export",
     "tags": ["me"],
-    "summary": "All that is stored of the asker, as JSON lines.",
-    "description": "A few times an hour, one at a time. See docs/privacy.md.",
+    "summary": "Everything stored about the user, as JSON lines.",
+    "description": "Four times an hour, one at a time. See docs/privacy.md.",
     "parameters": [],
     "responses": {
         "200": {"description": "One object a line; the last one is of the type `end`", "content": {"application/x-ndjson": {}}},
