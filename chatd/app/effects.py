@@ -9,7 +9,7 @@ import trio
 from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.app.encoding import with_encoded_items
+from chatd.app.encoding import encoded_if_long
 from chatd.cluster.control_messages import CloseUserSessions, ControlMessage, SubscribeUsers, SuppressTyping
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
@@ -95,7 +95,7 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
             await trio.lowlevel.cancel_shielded_checkpoint()
         match effect:
             case Reply(result):
-                ctx.answer(await with_encoded_items(result, ctx.encode))
+                ctx.answer(await encoded_if_long(result, ctx.format))
             case ToConversation(conversation, event, but, volatile, ack, parts):
                 then = answering(ctx, ack) if ack is not None else None
                 await cluster.deliver_to_conversation(

@@ -5,35 +5,17 @@ takes itself for the holder. Two holders are possible for a moment (a stopped pr
 holder must also be guarded by the database.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import trio
 
 from chatd.core.errors import Refused
-from chatd.db.redis import Redis
+from chatd.db.redis import Command, Redis, milliseconds
 
 TTL_S = 3.0
 # Attempts after which a Redis that has never answered counts as unavailable to all nodes.
 MAX_FIRST_FAILURES = 4
-# Extend the own lease, or take a free one. Returns the own number (0: another node holds it), and the last one that was given.
-# A number is at least the time, so that it grows even if Redis has lost the last one.
-# KEYS: the lease, the fence; ARGV: the name of this node, milliseconds.
-TAKE = """
-local holder, last = redis.call('get', KEYS[1]), tonumber(redis.call('get', KEYS[2]) or 0)
-if holder == ARGV[1] then
-    redis.call('pexpire', KEYS[1], ARGV[2])
-    return {last, last}
-elseif not holder then
-    redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
-    local time = redis.call('time')
-    local fence = math.max(last + 1, time[1] * 1000 + math.floor(time[2] / 1000))
-    redis.call('set', KEYS[2], string.format('%.0f', fence))
-    return {fence, last}
-end
-return {0, last}
-"""
-RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
 class Lease:
@@ -48,7 +30,7 @@ class Lease:
         # The answer to a request from before the release must not make this node the holder again.
         self._asking = trio.Lock()
         self._redis = redis
-        self._keys = (redis.key("lease", name), redis.key("fence", name))
+        self._lease, self._fence = self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
 
     async def run(self, changed: Callable[[bool], Awaitable[None]]) -> None:
@@ -70,14 +52,27 @@ class Lease:
 
     async def _ask(self) -> int:
         try:
-            fence, before = await self._redis.call("EVAL", TAKE, 2, *self._keys, self._holder, int(TTL_S * 1000))
+            fence, before = await self._redis.update(self._keys, [("MGET", *self._keys), ("TIME",)], self._renew_or_take)
         except Refused:
             self._failures += 1
             self.held |= self._failures == MAX_FIRST_FAILURES and not self._answered
             return 0
         self._answered = True
         self.held, self.fence = fence > 0, fence or self.fence
-        return int(before)
+        return before
+
+    def _renew_or_take(self, found: Sequence[bytes | None], time: tuple[int, int]) -> tuple[tuple[int, int], list[Command]]:
+        """Our fencing number, and the last one that was given out; 0 for none.
+
+        The number is at least the time: it grows even if Redis has forgotten the last one.
+        """
+        holder, last = found[0], int(found[1] or 0)
+        if holder == self._holder.encode():
+            return (last, last), [("PEXPIRE", self._lease, int(TTL_S * 1000))]
+        if holder is not None:
+            return (0, last), []
+        fence = max(last + 1, milliseconds(time))
+        return (fence, last), [("SET", self._lease, self._holder, "PX", int(TTL_S * 1000)), ("SET", self._fence, fence)]
 
     async def release(self) -> None:
         """Release it for good, so that another node can take it at once."""
@@ -86,4 +81,7 @@ class Lease:
             if self.held:
                 self.held = False
                 with suppress(Refused):
-                    await self._redis.call("EVAL", RELEASE, 1, self._keys[0], self._holder)
+                    await self._redis.update([self._lease], [("GET", self._lease)], self._delete_own)
+
+    def _delete_own(self, holder: bytes | None) -> tuple[None, list[Command]]:
+        return None, [("DEL", self._lease)] if holder == self._holder.encode() else []
