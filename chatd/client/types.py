@@ -45,7 +45,7 @@ class Behind(Event, tag="behind", kw_only=True, frozen=True):
     rev: int
 
 class Blocked(Part, kw_only=True, frozen=True):
-    """Somebody who is blocked."""
+    """A blocked user. `user` is the id by which they were blocked; an alias has no name."""
 
     user: str
     name: str | None
@@ -111,6 +111,7 @@ class Conversation(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -159,7 +160,8 @@ class Counters(Part, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
     `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. What is one member's own, from `role` on, is absent in what is told to all of them. Messages up to `joined_seq` and
+    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
+    absent in what is told to all of them. Messages up to `joined_seq` and
     changes up to `joined_rev` were there before this member came."""
 
     title: str | None
@@ -177,6 +179,7 @@ class Counters(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -326,11 +329,13 @@ class MatchExpired(Event, tag="match.expired", kw_only=True, frozen=True):
 class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
     """You have been brought together, and can write to each other.
 
-    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
-    `tags` and `recent`. `partner` is the first of `partners`."""
+    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`
+    and `tags`. `partner` is the first of `partners`. The ids are aliases, which stand for the user ids in this match; `alias` is
+    yours."""
 
     match: str
     conversation: str
+    alias: str
     partner: Partner
     partners: list[Partner]
     matched_on: list[str]
@@ -516,7 +521,7 @@ class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=
     conversation: Conversation
 
 class Partner(Part, kw_only=True, frozen=True):
-    """Somebody whom one has been brought together with."""
+    """A member of the match. `id` is an alias, valid for this match."""
 
     id: str
     name: str | None

@@ -106,7 +106,7 @@ class Door:
             timer.cancel()
             hub = desk.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = [conversation for conversation in stopped if hub.is_member(session.id, conversation)]
+            typing_in = {place: user for place, user in stopped.items() if hub.is_member(session.id, place)}
             await hub.leave_most(session)
             hub.detach(session)
             ending = session.ending[0].name if session.ending else BY_PEER

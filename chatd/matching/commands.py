@@ -1,5 +1,6 @@
 """Meeting strangers: find somebody, leave, skip to the next, keep in touch."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -222,28 +223,35 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
 
 
 class KeepMatch(Command, tag="match.keep"):
-    """Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over."""
+    """Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over.
+
+    Its members know each other by user id then: after `match.kept` read the conversation again.
+    """
 
 
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx)
-    kept = await keep(ctx, row["match"], row["users"])
+    kept = await keep(ctx, row["match"], row["aliases"])
     if kept is None:
         return [Reply(Ok())]
     if kept["kind"] == "group":
         await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
+    await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], sorted(row["aliases"]), kept["rev"])
     return [Reply(Ok())]
 
 
-async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+async def keep(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:
     """Record the vote of the asker; with the last vote the conversation becomes an ordinary one, and its row is returned.
 
     All in one transaction that holds the row of the match: votes are counted one at a time, and no end comes between the last
     vote and what follows from it. Raises Refused: `not_found` when the match has ended meanwhile.
+
+    A block by an alias of this match ends it; with any other block between two they are never asked to meet by user id, and the
+    vote looks as if the other one had not voted.
     """
+    users = sorted(aliases)
 
     async def work(connection: Any) -> tuple[bool, Row | None]:
         await connection.execute(SQL.hold, ctx.tenant, match)
@@ -251,12 +259,12 @@ async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
         if not vote["counted"]:
             raise in_no_match()
         low, high = users if len(users) == 2 else (None, None)
-        if low and high and await lock_pair(connection, ctx.tenant, low, high):
-            return True, None
+        if low and high and (blocked := await lock_pair(connection, ctx.tenant, low, high)):
+            return not blocked.isdisjoint(aliases.values()), None
         return False, await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
-    blocked, kept = await ctx.node.db.in_transaction(work)
-    if blocked:
+    over, kept = await ctx.node.db.in_transaction(work)
+    if over:
         # The block ends the match as well; whoever of the two comes first, nothing is kept.
         await ctx.node.get(Matcher).meetings.end(ctx.tenant, match, "left", session=ctx.session)
         raise in_no_match()

@@ -8,7 +8,7 @@ from chatd.wire.base import Event, Id
 
 
 class Partner(Struct, kw_only=True, frozen=True):
-    """Somebody whom one has been brought together with."""
+    """A member of the match. `id` is an alias, valid for this match."""
 
     id: Id
     name: str | None
@@ -25,12 +25,14 @@ class MatchProposed(Event, tag="match.proposed"):
 class MatchFound(Event, tag="match.found"):
     """You have been brought together, and can write to each other.
 
-    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
-    `tags` and `recent`. `partner` is the first of `partners`.
+    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`
+    and `tags`. `partner` is the first of `partners`. The ids are aliases, which stand for the user ids in this match; `alias` is
+    yours.
     """
 
     match: Id
     conversation: Id
+    alias: Id
     partner: Partner
     partners: list[Partner]
     matched_on: list[str]

@@ -1,9 +1,11 @@
 """Matches as they stand in the database, and what is told of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import Joined, Parted
+from chatd.conversations.signals import VisibilityChanged
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
@@ -16,6 +18,10 @@ from chatd.wire.base import Event
 SQL = queries.load("matching/matching")
 # Users that are looked up in one statement.
 PAGE = 500
+# Alias and name.
+Person = tuple[str, str | None]
+# By user.
+People = Mapping[str, Person]
 
 
 class Meetings:
@@ -43,36 +49,31 @@ class Meetings:
         """The match somebody is in."""
         return await self._db.one(SQL.active, tenant, user)
 
-    async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> dict[str, str | None]:
-        """Commit a match; returns the names of its people.
+    async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> People:
+        """Commit a match, in which each user gets an alias.
 
         Raises UniqueViolation when one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
         users, asked = [ticket.user for ticket in ordered], [asked_with(ticket) for ticket in ordered]
         rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked)
-        return {row["user"]: row["name"] for row in rows}
+        return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
-    async def tell_found(
-        self, pair: Paired, tickets: Sequence[Ticket], conversation: str, names: Mapping[str, str | None]
-    ) -> None:
+    async def tell_found(self, pair: Paired, tickets: Sequence[Ticket], conversation: str, people: People) -> None:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
-        users = [ticket.user for ticket in tickets]
-        self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        self._cluster.broadcast(Joined(tenant, conversation, [ticket.user for ticket in tickets], len(tickets)))
         for ticket in tickets:
-            partners = [
-                Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
-                for other in tickets
-                if other is not ticket
-            ]
+            partners = [partner_of(people[other.user], dict(other.attributes)) for other in tickets if other is not ticket]
             found = MatchFound(
                 match=pair.match,
                 conversation=conversation,
+                alias=people[ticket.user][0],
                 partner=partners[0],
                 partners=partners,
                 matched_on=pair.matched_on,
-                relaxed=pair.relaxed.get(ticket.id, []),
+                # That the partner is one of the last ones would say who it is.
+                relaxed=[wish for wish in pair.relaxed.get(ticket.id, []) if wish != "recent"],
                 waited_ms=max(0, pair.at - ticket.since),
             )
             await self._announcements.announce(news(tenant, ticket.user, pair.match, found, began=True))
@@ -82,19 +83,22 @@ class Meetings:
 
         A match whose other people were deleted from the database is ended.
         """
-        if row["users"] == [user]:
+        aliases: dict[str, str] = row["aliases"]
+        if list(aliases) == [user]:
             await self.end(tenant, row["match"], "left")
             return
         self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
-        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
-        partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
+        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, list(aliases))}
+        others = sorted((alias, names.get(other)) for other, alias in aliases.items() if other != user)
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
             self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
+        partners = [partner_of(other, {}) for other in others]
         found = MatchFound(
             match=row["match"],
             conversation=row["conversation"],
+            alias=aliases[user],
             partner=partners[0],
             partners=partners,
             matched_on=[],
@@ -117,17 +121,24 @@ class Meetings:
             return False
         self._note_end(match, reason)
         self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._end_presence(tenant, row["users"])
         for user in row["users"]:
             if user != but and not silent:
                 ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
                 await self._announcements.announce(ended)
         return True
 
-    async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str]) -> None:
-        """A match has become an ordinary conversation: everybody is told."""
+    async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str], rev: int) -> None:
+        """A match has become an ordinary conversation: everybody is told. All nodes look its members up again."""
         self._note_end(match, "kept")
+        self._cluster.broadcast(Joined(tenant, conversation, list(users), rev))
+        await self._end_presence(tenant, users)
         for user in users:
             await self._announcements.announce(news(tenant, user, match, MatchKept(match=match, conversation=conversation)))
+
+    async def _end_presence(self, tenant: str, users: Sequence[str]) -> None:
+        """By alias they are seen no more, at once: not when they go, which would show them to watchers who know the user id."""
+        await self._cluster.hub.signals.send(VisibilityChanged(tenant, users))
 
     # --- who may have missed it -----------------------------------------------------------------------------------------
 
@@ -156,3 +167,8 @@ class Meetings:
             return MatchKept(match=row["known"], conversation=row["conversation"])
         self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])
+
+
+def partner_of(person: Person, attributes: dict[str, Any]) -> Partner:
+    alias, name = person
+    return Partner(id=alias, name=name, attributes=attributes)

@@ -22,7 +22,7 @@ from chatd.matching.announcements import User
 from chatd.matching.criteria import Ticket, by_our_clock
 from chatd.matching.event_log import Mirror
 from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Meetings, People
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Step
 
@@ -216,21 +216,21 @@ class Pairing:
     async def _try_to_settle(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
-            names = await self._meetings.make(pair, tickets, conversation)
+            people = await self._meetings.make(pair, tickets, conversation)
         except UniqueViolation:
             await self._settle_or_drop(pair, tickets)
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
         else:
-            await self._stand(pair, tickets, conversation, names)
+            await self._stand(pair, tickets, conversation, people)
 
-    async def _stand(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
+    async def _stand(self, pair: Paired, tickets: list[Ticket], conversation: str, people: People) -> None:
         """It is committed. Somebody may have left in that moment: then it is over at once, and the others wait on."""
         if pair.match in self.pool.pairs:
             self._take(self.pool.settle(pair.match))
             self._over(tickets[0].tenant, [ticket.user for ticket in tickets], True)
-            await self._meetings.tell_found(pair, tickets, conversation, names)
+            await self._meetings.tell_found(pair, tickets, conversation, people)
         else:
             await self._end_unheard(tickets[0].tenant, pair.match)
 
@@ -284,7 +284,7 @@ class Pairing:
 
     async def _tell_matched(self, ticket: Ticket, row: Row) -> None:
         """Somebody is in this match already; the others who are in it, and wait as well, have not heard of it either."""
-        for user in row["users"]:
+        for user in row["aliases"]:
             id_ = self.pool.by_user.get((ticket.tenant, user))
             if id_ is not None or user == ticket.user:
                 self._take(self.pool.leave(id_ or ticket.id, "matched", self._clock()))

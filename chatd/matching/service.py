@@ -261,10 +261,10 @@ class Matcher:
         self.pool.pause(signal.enabled)
 
     async def _block(self, signal: UserBlocked) -> None:
-        """End the match of the two, and never match them again."""
+        """Never match the two again, and end the match in which the blocked user is known by this alias."""
         self.avoid(signal.tenant, signal.user, signal.blocked)
         row = await self.meetings.active(signal.tenant, signal.user)
-        if row is not None and signal.blocked in row["users"]:
+        if row is not None and signal.shown_as in row["aliases"].values():
             await self.meetings.end(signal.tenant, row["match"], "left")
 
     async def _leave(self, _: NodeLeaving) -> None:

@@ -23,7 +23,8 @@ class CreateReport(Command, tag="report.create"):
 
     Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that one of you has
     left, was removed from, or that was dissolved, or in a match that ended.
-    `picture` is an upload of your own. The messages around are kept with the report.
+    `user` is the alias for what happened in a match, and the user id elsewhere. `picture` is an upload of your own. The messages
+    around are kept with the report.
     """
 
     reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
@@ -63,7 +64,7 @@ async def file(connection: Any, ctx: Ctx, cmd: CreateReport) -> str:
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.moderation
     await connection.execute(SQL.lock_reporter, tenant, me)
     scene = await find_scene(connection, ctx, cmd)
-    known = await connection.fetchval(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)
+    known = await connection.fetchval(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY)
     if known is not None:
         return str(known)
     check_pace(await connection.fetchrow(SQL.lately, tenant, me, now - HOUR), settings.reports_per_hour, now)
@@ -72,7 +73,7 @@ async def file(connection: Any, ctx: Ctx, cmd: CreateReport) -> str:
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await connection.fetchval(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window))
+    return str(await connection.fetchval(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
 
 
 async def find_scene(connection: Any, ctx: Ctx, cmd: CreateReport) -> Row:

@@ -17,7 +17,7 @@ from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import Arrival
 from chatd.realtime.revocations import Revocation, Revocations
 from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
-from chatd.realtime.subscriptions import Audience, Fan, News, Session, SharedFrame, behind
+from chatd.realtime.subscriptions import Audience, Fan, Members, News, Session, SharedFrame, behind
 from chatd.realtime.typing_sessions import Typists
 from chatd.realtime.unheard_revs import Passed
 from chatd.wire.base import Event
@@ -218,12 +218,12 @@ class Hub:
         audience = self._audiences.get((found.tenant, conversation))
         return audience is not None and found in audience.sessions and found.user not in audience.parting
 
-    def members_of(self, tenant: str, conversation: str) -> int:
-        """How many members it has, as noted here; 0 when nobody knows."""
+    def members_of(self, tenant: str, conversation: str) -> Members | None:
+        """As noted here."""
         audience = self._audiences.get((tenant, conversation))
-        return audience.members if audience is not None else 0
+        return audience.members if audience is not None else None
 
-    def note_members(self, tenant: str, conversation: str, members: int) -> None:
+    def note_members(self, tenant: str, conversation: str, members: Members) -> None:
         """It counts until somebody joins or parts."""
         audience = self._audiences.get((tenant, conversation))
         if audience is not None:

@@ -1,6 +1,6 @@
 """What the connections of this node tell other parts of the daemon. See `core/signals`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -15,11 +15,11 @@ class SessionOpened(Struct, frozen=True):
 
 
 class SessionClosed(Struct, frozen=True):
-    """A session is gone. `typing_in`: the conversations in which its user was typing on it."""
+    """A session is gone. `typing_in`: the conversations in which its user was typing on it, and how the user is known there."""
 
     tenant: str
     user: str
-    typing_in: Sequence[str]
+    typing_in: Mapping[str, str]
 
 
 class SessionRemoved(Struct, frozen=True):

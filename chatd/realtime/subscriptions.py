@@ -144,6 +144,13 @@ class Beginning(NamedTuple):
     given: int
 
 
+class Members(Struct, frozen=True):
+    """How many members a conversation has, here and elsewhere, and the aliases of all by user, where it is a match."""
+
+    count: int
+    aliases: Mapping[str, str]
+
+
 class Audience:
     """Those who hear the conversation, and the last `rev` they were told."""
 
@@ -167,8 +174,8 @@ class Audience:
         self.hushed = False
         # Users whose membership has ended at this rev, but who have not been told yet because something before it is missing.
         self.parting: Mapping[str, int] = NOBODY
-        # How many members the conversation has, here and elsewhere; 0: not known.
-        self.members = 0
+        # None: not known.
+        self.members: Members | None = None
 
     @property
     def waiting(self) -> bool:
@@ -188,13 +195,13 @@ class Audience:
 
     def joined(self, users: Collection[str], rev: int) -> None:
         """These join after `rev`. An end that is later still counts: it was heard of before the beginning."""
-        self.members = 0
+        self.members = None
         if self.parting:
             self.parting = {user: end for user, end in self.parting.items() if user not in users or end > rev}
 
     def parted(self, users: Collection[str]) -> None:
         """These are members no more, for good."""
-        self.members = 0
+        self.members = None
         if self.parting:
             self.parting = {user: end for user, end in self.parting.items() if user not in users}
 

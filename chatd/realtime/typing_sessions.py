@@ -5,23 +5,23 @@ MAX_CONVERSATIONS = 16
 
 
 class Typists:
-    """By session: conversations, and when their typing is over by itself."""
+    """By session: conversations, how the user is known there, and when their typing is over by itself."""
 
     def __init__(self) -> None:
-        self._typing: dict[str, dict[str, float]] = {}
+        self._typing: dict[str, dict[str, tuple[str, float]]] = {}
 
-    def start(self, session: str, conversation: str, until: float) -> None:
-        """A session types there. Without a session ("", over REST) nothing is kept."""
+    def start(self, session: str, conversation: str, user: str, until: float) -> None:
+        """A session of a `user` types there. Without a session ("", over REST) nothing is kept."""
         if session:
             places = self._typing.setdefault(session, {})
             if len(places) < MAX_CONVERSATIONS:
-                places[conversation] = until
+                places[conversation] = (user, until)
 
     def stop(self, session: str, conversation: str) -> None:
         places = self._typing.get(session)
         if places is not None:
             places.pop(conversation, None)
 
-    def stop_all(self, session: str, now: float) -> list[str]:
-        """The session has ended. Returns where others still see it typing."""
-        return [conversation for conversation, until in self._typing.pop(session, {}).items() if until > now]
+    def stop_all(self, session: str, now: float) -> dict[str, str]:
+        """The session has ended. Returns where others still see it typing, and the user that they see."""
+        return {conversation: user for conversation, (user, until) in self._typing.pop(session, {}).items() if until > now}

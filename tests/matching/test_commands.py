@@ -42,8 +42,8 @@ async def test_two_meet_and_write_to_each_other(daemon: Daemon) -> None:
         await bob.call("match.find", tags=["chess"], accept={"must": {"language": "en", "age": {"min": 18}}})
         of_bob = await alice.event("match.found")
         of_alice = await bob.event("match.found")
-        assert of_bob["partner"] == {"id": bob.user, "name": "bob", "attributes": {}}
-        assert of_alice["partner"] == {"id": alice.user, "name": "alice", "attributes": {"language": "en", "age": 30}}
+        assert of_bob["partner"] == {"id": of_alice["alias"], "name": "bob", "attributes": {}}
+        assert of_alice["partner"] == {"id": of_bob["alias"], "name": "alice", "attributes": {"language": "en", "age": 30}}
         assert (of_bob["matched_on"], of_bob["relaxed"], of_alice["matched_on"]) == (["chess"], [], ["chess"])
         await alice.send(of_bob["conversation"], "hello stranger")
         assert (await bob.event("message.new"))["message"]["text"] == "hello stranger"
@@ -60,7 +60,7 @@ async def test_who_does_not_fit_is_not_met(quick: Daemon) -> None:
         await ann.call("match.find", attributes={"language": "de"}, accept={"must": {"language": "de"}})
         await ben.call("match.find", attributes={"language": "en"})
         await eve.call("match.find", attributes={"language": "de"}, accept={"must_not": {"language": ["en", "fr"]}})
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ben.event("match.expired"))["reason"] == "expired"
 
 
@@ -76,9 +76,11 @@ async def test_groups_of_three(quick: Daemon) -> None:
     async with quick.people(3) as people:
         for person in people:
             await person.call("match.find", queue="trio")
-        for person in people:
-            found = await person.event("match.found")
-            assert {partner["id"] for partner in found["partners"]} == {other.user for other in people} - {person.user}
+        found = [await person.event("match.found") for person in people]
+        aliases = {one["alias"] for one in found}
+        assert len(aliases) == 3
+        for one in found:
+            assert {partner["id"] for partner in one["partners"]} == aliases - {one["alias"]}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ async def test_who_cancels_is_not_met(daemon: Daemon) -> None:
         assert (await ann.refused("match.cancel")).code == "not_found"
         await ben.call("match.find")
         await eve.call("match.find")
-        assert (await ben.event("match.found"))["partner"]["id"] == eve.user
+        await ben.found(eve)
         assert not [event for event in ann.events if event["t"] == "match.found"]
 
 
@@ -133,7 +135,7 @@ async def test_skipping_finds_somebody_else_first(daemon: Daemon) -> None:
         assert (await bob.event("match.ended"))["reason"] == "skipped"
         await bob.call("match.find", tags=["tea"])
         await eve.call("match.find", tags=["tea"])
-        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await alice.found(eve)
         assert (await bob.refused("match.skip")).code == "not_found"
 
 
@@ -198,7 +200,7 @@ async def test_asking_how_long_the_line_is_changes_nothing(daemon: Daemon) -> No
         status = await ann.call("match.status")
         assert (status["ticket"], status["waiting"]) == (asked["ticket"], 2)
         await eve.call("match.find", tags=["ann"])
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ann.refused("match.status")).code == "not_found"
 
 
@@ -215,13 +217,12 @@ async def test_what_was_asked_is_gone_when_the_match_is_over(daemon: Daemon, db:
             assert found["partner"]["attributes"] == {"size": 1e300}
 
 
-async def test_when_there_is_nobody_else_one_meets_the_same_again_and_is_told(quick: Daemon) -> None:
+async def test_when_nobody_else_is_there_one_meets_the_same_again_and_does_not_know_it(quick: Daemon) -> None:
     async with matched(quick) as (alice, bob, _, _):
         await alice.call("match.skip")
         await bob.event("match.ended")
         await bob.call("match.find")
-        again = await alice.event("match.found")
-        assert (again["partner"]["id"], again["relaxed"]) == (bob.user, ["recent"])
+        assert (await alice.found(bob))["relaxed"] == []
 
 
 @covers("match.confirm")
@@ -342,9 +343,8 @@ async def test_a_block_that_comes_between_the_votes_ends_the_match(daemon: Daemo
     """As when the block is committed and the match not ended yet."""
     async with matched(daemon) as (alice, bob, _, conversation):
         await alice.call("match.keep")
-        await store.run(
-            "insert into blocks (tenant, blocker, blocked, created_at) values ('default', $1, $2, 0)", alice.user, bob.user
-        )
+        block = "insert into blocks (tenant, blocker, blocked, shown_as, created_at) values ('default', $1, $2, $3, 0)"
+        await store.run(block, alice.user, bob.user, await bob.alias(conversation))
         assert (await bob.refused("match.keep")).code == "not_found"
         assert (await alice.event("match.ended"))["reason"] == "left"
         for person in (alice, bob):
@@ -358,7 +358,7 @@ async def test_a_lost_connection_keeps_the_place_for_a_while(quick: Daemon) -> N
             await alice.call("match.find")
         async with quick.connected(alice.account) as alice:
             await bob.call("match.find")
-            assert (await alice.event("match.found"))["partner"]["id"] == bob.user
+            await alice.found(bob)
 
 
 async def test_who_does_not_come_back_is_not_met_and_a_partner_is_told(quick: Daemon) -> None:
@@ -380,8 +380,10 @@ async def test_forty_at_once_are_twenty_pairs(daemon: Daemon) -> None:
         async with trio.open_nursery() as nursery:
             for person in people:
                 nursery.start_soon(person.call, "match.find")
-        partners = {person.user: (await person.event("match.found"))["partner"]["id"] for person in people}
-        assert all(partners[partners[user]] == user != partners[user] for user in partners)
+        found = [await person.event("match.found") for person in people]
+        partners = {one["alias"]: one["partner"]["id"] for one in found}
+        assert len(partners) == 40
+        assert all(partners[partners[alias]] == alias != partners[alias] for alias in partners)
 
 
 async def test_ones_other_devices_learn_that_one_has_left_a_match(daemon: Daemon) -> None:

@@ -10,7 +10,7 @@ import trio
 from chatd.realtime.hub import Hub
 from chatd.realtime.pending_session import Arrival
 from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
-from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
+from chatd.realtime.subscriptions import WRITES_PER_TURN, Members, News, SharedFrame
 from chatd.realtime.unheard_revs import MOST as MOST_PASSED
 from chatd.realtime.unheard_revs import SLACK
 from chatd.wire.codec import Codec, codecs
@@ -309,14 +309,14 @@ async def test_what_is_remembered_is_bounded_while_sessions_begin_all_the_time()
 
 async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:
     hub = Hub()
-    hub.note_members("t", "c", 3)
-    assert hub.members_of("t", "c") == 0
+    hub.note_members("t", "c", Members(3, {}))
+    assert hub.members_of("t", "c") is None
     attach(hub, Session("1", "u"), ("c", 1))
     for change in (hub.join, lambda tenant, id_, users, _: hub.part(tenant, id_, users)):
-        hub.note_members("t", "c", 3)
-        assert hub.members_of("t", "c") == 3
+        hub.note_members("t", "c", Members(3, {}))
+        assert hub.members_of("t", "c") == Members(3, {})
         change("t", "c", ["somebody elsewhere"], 1)
-        assert hub.members_of("t", "c") == 0
+        assert hub.members_of("t", "c") is None
 
 
 async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
