@@ -18,6 +18,7 @@ from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
+from chatd.cluster.control_messages import CloseUser
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -82,7 +83,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     new = (login, digest(refresh), refresh_end(ctx))
     user, ended = await add_login(ctx, tenant, cmd.name, key, *new)
     for credential in ended:
-        node.cluster.close_sessions(tenant, user, "logged_out", credential=credential)
+        await node.cluster.broadcast(CloseUser(tenant, user, "logged_out", credential, node.clock()))
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
@@ -138,7 +139,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
-        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", credential=row["login"])
+        await node.cluster.broadcast(CloseUser(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.encoding import with_encoded_items
-from chatd.cluster.control_messages import Hushed, Joined, Recount
+from chatd.cluster.control_messages import CloseUser, ControlMessage, Hushed, Joined
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
 
@@ -47,10 +47,10 @@ class ToUser(Struct, frozen=True):
     but: str | None = None
 
 
-class Recounted(Struct, frozen=True):
-    """Who asked has read further: their other sessions are told soon how the conversation stands for them."""
+class Broadcast(Struct, frozen=True):
+    """A control message, which is applied on all nodes."""
 
-    conversation: str
+    message: ControlMessage
 
 
 class Join(Struct, frozen=True):
@@ -83,7 +83,7 @@ class CloseSessions(Struct, frozen=True):
     credential: str | None = None
 
 
-Effect = Reply | ToConversation | ToUser | Recounted | Join | Hush | Renew | CloseSessions
+Effect = Reply | ToConversation | ToUser | Broadcast | Join | Hush | Renew | CloseSessions
 Effects = Sequence[Effect]
 
 
@@ -101,16 +101,16 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)
             case ToUser(user, event, but):
                 await cluster.tell_user(tenant, user, event, but=but)
-            case Recounted(conversation):
-                await cluster.order(Recount(tenant, ctx.user, conversation, ctx.session or None))
+            case Broadcast(message):
+                await cluster.broadcast(message)
             case Join(conversation, users, rev, anew):
-                cluster.broadcast(Joined(tenant, conversation, list(users), rev, anew))
+                await cluster.broadcast(Joined(tenant, conversation, list(users), rev, anew))
             case Hush(conversation, on):
-                cluster.broadcast(Hushed(tenant, conversation, on))
+                await cluster.broadcast(Hushed(tenant, conversation, on))
             case Renew(principal):
                 ctx.renew(principal)
             case CloseSessions(user, close, credential):
-                cluster.close_sessions(tenant, user, close, credential=credential)
+                await cluster.broadcast(CloseUser(tenant, user, close, credential, ctx.node.clock()))
 
 
 def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:

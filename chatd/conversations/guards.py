@@ -18,7 +18,7 @@ class OfConversation(Protocol):
 
 async def check_member(ctx: Ctx, command: OfConversation) -> None:
     """Raises Refused: `not_found` alike for what does not exist and for what one may not know of."""
-    if ctx.session and ctx.node.hub.is_member(ctx.session, command.conversation):
+    if ctx.session and ctx.node.hub.subscriptions.is_subscribed(ctx.session, command.conversation):
         return
     if await ctx.node.db.one(SQL.is_member, ctx.tenant, command.conversation, ctx.user) is None:
         raise Refused("not_found", "no such conversation")

@@ -120,9 +120,9 @@ async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation
             if found := await conversations_of(ctx, user, [id_]):
                 return found[0]
     except Refused:
-        ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+        await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
         raise
-    ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+    await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
     return None
 
 

@@ -44,7 +44,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         background(node) as start,
     ):
         node.services.add(journal)
-        node.hub.commit_began = journal.began
+        node.hub.subscriptions.gaps.commit_began = journal.began
         node.signals.on(SessionClosed, partial(typing.end_typing, node.cluster))
         node.signals.on(NodeLeft, lambda _: journal.flush())
         if screening is not None:
@@ -54,7 +54,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.watch_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
-        start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
+        start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
         yield
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import astuple, replace
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import Recount
+from chatd.cluster.control_messages import ControlMessage
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_of
 from chatd.core.errors import Refused
@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("conversations/recounts")
@@ -35,24 +35,37 @@ class Reader(Struct, frozen=True):
     conversation: str
 
 
+class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
+    """The user has read further: send the conversation's new counters to their sessions, except `but`."""
+
+    tenant: str
+    user: str
+    conversation: str
+    but: str | None
+
+    async def apply(self, cluster: Cluster) -> None:
+        await cluster.services.get(Recounts).add(self)
+
+
 class Recounts:
     """Who is to be told, and `run`, which tells them."""
 
-    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
+    def __init__(self, db: Postgres, hub: Hub) -> None:
         self._db = db
         self._hub = hub
         # The session that has read knows already.
         self._waiting: dict[Reader, str | None] = {}
         self._work = trio.Event()
-        cluster.on(Recount, self._obey)
 
-    async def _obey(self, order: Recount) -> None:
+    async def add(self, order: RefreshUnread) -> None:
         """For the sessions here, of which there may be none."""
-        if not self._hub.has_other(order.tenant, order.user, order.but):
+        if not self._hub.connections.has_other(order.tenant, order.user, order.but):
             return
         reader = Reader(order.tenant, order.user, order.conversation)
         if len(self._waiting) >= MOST_WAITING and reader not in self._waiting:
-            await self._hub.tell_user(order.tenant, order.user, News(SharedFrame(SessionBehind()), but=order.but))
+            await self._hub.deliver_to_user(
+                order.tenant, order.user, Delivery(EncodedEvent(SessionBehind()), exclude_session=order.but)
+            )
             return
         known = self._waiting.get(reader, order.but)
         self._waiting[reader] = order.but if known == order.but else None
@@ -79,5 +92,5 @@ class Recounts:
         async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
-            news = News(SharedFrame(ConversationUpdate(conversation=mine)), but=batch[reader])
-            await self._hub.tell_user(reader.tenant, reader.user, news)
+            news = Delivery(EncodedEvent(ConversationUpdate(conversation=mine)), exclude_session=batch[reader])
+            await self._hub.deliver_to_user(reader.tenant, reader.user, news)

@@ -7,8 +7,9 @@ from msgspec import Meta
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
+from chatd.app.maintenance import MaintenanceChanged
 from chatd.app.registry import admin_command
-from chatd.cluster import control_messages
+from chatd.cluster.control_messages import StartDrain
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Ok
@@ -33,7 +34,7 @@ async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
-    await ctx.node.cluster.order(control_messages.MaintenanceChanged())
+    await ctx.node.cluster.broadcast(MaintenanceChanged())
     return [Reply(Ok())]
 
 
@@ -49,7 +50,7 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    await ctx.node.cluster.order(control_messages.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name))
+    await ctx.node.cluster.broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name))
     return [Reply(Ok())]
 
 

@@ -28,7 +28,7 @@ where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
 -- Users who have reacted, by their id; none to what has expired: tenant, conversation, seq, emoji (null: any), after this user, limit.
-select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji) as emoji
+select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
 from reactions r
 join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
 join users p on p.tenant = r.tenant and p.id = r.user_id
@@ -39,7 +39,7 @@ order by r.user_id limit $6
 
 -- name: page_in_match
 -- The same in a match, by alias.
-select b.alias::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji) as emoji
+select b.alias::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
 from members b
 join users p on p.tenant = b.tenant and p.id = b.user_id
 join messages m on m.tenant = b.tenant and m.conversation = b.conversation and m.seq = $3

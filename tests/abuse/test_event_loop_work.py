@@ -77,8 +77,8 @@ async def lag_of_refusal(keyring: Keyring, token: str) -> float:
 class Slow(Session):
     """A connection whose close takes as much CPU as a real one."""
 
-    def close_soon(self, close: str, reason: str = "") -> None:
-        super().close_soon(close, reason)
+    def request_close(self, close: str, reason: str = "") -> None:
+        super().request_close(close, reason)
         for _ in range(20):
             trio.CancelScope().cancel()
 
@@ -91,7 +91,7 @@ async def test_starting_over_with_many_sessions_does_not() -> None:
         attach(hub, session)
     await trio.lowlevel.checkpoint()
     with probed(tests=True) as probe:
-        await hub.start_over()
+        await hub.reset()
         await trio.lowlevel.checkpoint()
         assert probe.worst_s < LIMIT_S, probe.task
     assert all(session.closed for session in sessions)

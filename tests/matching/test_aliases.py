@@ -27,7 +27,7 @@ from tests.support import NOBODY, PATIENCE, Daemon, Person, eventually, running
 
 __all__ = ["own_redis"]
 
-SQL = queries.load("matching/matching")
+SQL = queries.load("matching/matches")
 DAY = 86_400_000
 
 

@@ -3,11 +3,12 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
+from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation, deliver
 from chatd.app.registry import command
 from chatd.conversations.log.entries import Advanced, Receipt
 from chatd.conversations.log.writer import Journal
 from chatd.conversations.read_model import page_of, seen_message
+from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
 
@@ -84,11 +85,11 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
     async def tell(done: Advanced) -> None:
         told: list[Effect] = []
         if done.rev is not None or done.unread is not None:
-            ctx.node.hub.traces.moved((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
+            ctx.node.hub.traces.receipts((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
         if done.rev is not None:
             told.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
         if done.unread is not None or done.doubtful:
-            told.append(Recounted(conversation))
+            told.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
         await deliver(ctx, told)
 
     up_to = ctx.node.config.messages.receipts_up_to

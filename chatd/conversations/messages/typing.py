@@ -12,8 +12,8 @@ from chatd.app.registry import Needs, command
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.realtime.feeds import Members
 from chatd.realtime.signals import SessionClosed
-from chatd.realtime.subscriptions import Members
 from chatd.wire.base import Command, Event, Id, Ok
 
 # Seconds after which a receiver forgets it, unless it is repeated.
@@ -78,7 +78,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 async def told(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
     """To the others, where they are few enough."""
     hub = ctx.node.hub
-    members = hub.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
     if members.count > ctx.node.config.presence.typing_members:
         return [Reply(Ok())]
     user = members.aliases.get(ctx.user, ctx.user)
@@ -104,5 +104,5 @@ async def look_up(ctx: Ctx, conversation: str) -> Members:
     if row is None:
         raise Refused("not_found", "no such conversation")
     members = Members(row["members"], row["aliases"] or {})
-    ctx.node.hub.note_members(ctx.tenant, conversation, members)
+    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
     return members
