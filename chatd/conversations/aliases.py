@@ -5,12 +5,12 @@ commands that resolve them explicitly. For all other users, and in all other com
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.db import queries
+from chatd.db.postgres import Tx
 
 SQL = queries.load("conversations/aliases")
 # The version digit of a UUID: aliases are random.
@@ -34,6 +34,6 @@ async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
     return {row["alias"]: Alias(row["user"], row["conversation"], row["is_running"]) for row in rows}
 
 
-async def is_valid(connection: Any, tenant: str, alias: str) -> bool:
+async def is_valid(tx: Tx, tenant: str, alias: str) -> bool:
     """Within a transaction: whether an alias still stands for a user, as it does until its match is kept."""
-    return await connection.fetchval(SQL.is_valid, tenant, alias) is not None
+    return await tx.value(SQL.is_valid, tenant, alias) is not None

@@ -14,7 +14,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
 from chatd.matching.service import MatchingService
 from chatd.moderation import actions
@@ -253,7 +253,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     if kept is None:
         return [Reply(Ok())]
     if kept["kind"] == "group":
-        await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
+        await ctx.node.cluster.deliver_behind(ctx.tenant, kept["id"], kept["rev"])
     await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], sorted(row["aliases"]), kept["rev"])
     return [Reply(Ok())]
 
@@ -269,15 +269,15 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     """
     users = sorted(aliases)
 
-    async def work(connection: Any) -> tuple[bool, Row | None]:
-        await connection.execute(SQL.lock, ctx.tenant, match)
-        vote = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
+    async def work(tx: Tx) -> tuple[bool, Row | None]:
+        await tx.run(SQL.lock, ctx.tenant, match)
+        vote: Any = await tx.one(SQL.keep, ctx.tenant, match, ctx.user)
         if not vote["counted"]:
             raise no_match()
         low, high = users if len(users) == 2 else (None, None)
-        if low and high and (blocked := await lock_pair(connection, ctx.tenant, low, high)):
+        if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
             return not blocked.isdisjoint(aliases.values()), None
-        return False, await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
+        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
     is_over, kept = await ctx.node.db.in_transaction(work)
     if is_over:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import Joined, Parted
+from chatd.cluster.control_messages import SubscribeUsers, UnsubscribeUsers
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.identity import UserKey
 from chatd.db import queries
@@ -61,7 +61,7 @@ class Matches:
         """Send `match.found` to each user of a new match."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        await self._cluster.broadcast(SubscribeUsers(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [partner_of(people[other.user], other.attributes) for other in tickets if other is not ticket]
             found = MatchFound(
@@ -86,12 +86,12 @@ class Matches:
         if list(aliases) == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
+        await self._cluster.broadcast(SubscribeUsers(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, list(aliases))}
         others = sorted((alias, names.get(other)) for other, alias in aliases.items() if other != user)
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [user]))
             return
         partners = [partner_of(other, {}) for other in others]
         found = MatchFound(
@@ -122,7 +122,7 @@ class Matches:
         if row is None:
             return False
         self._log_end(match, reason)
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], row["users"]))
         await self._end_presence(tenant, row["users"])
         for user in row["users"]:
             if user != but and not silent:
@@ -133,7 +133,7 @@ class Matches:
     async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str], rev: int) -> None:
         """Announce that a match has become an ordinary conversation. All nodes look up its members again."""
         self._log_end(match, "kept")
-        await self._cluster.broadcast(Joined(tenant, conversation, list(users), rev))
+        await self._cluster.broadcast(SubscribeUsers(tenant, conversation, list(users), rev))
         await self._end_presence(tenant, users)
         for user in users:
             kept = MatchKept(match=match, conversation=conversation)
@@ -178,7 +178,7 @@ class Matches:
     async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])
 
 

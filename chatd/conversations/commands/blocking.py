@@ -21,7 +21,7 @@ from chatd.conversations.read_model import page_of
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation
+from chatd.db.postgres import ForeignKeyViolation, Tx
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -65,19 +65,19 @@ def unknown_user() -> Refused:
 async def decide(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> Effects | None:
     """Block or unblock a user, and close or open the direct conversation, if it is by user id. None when it was so already."""
 
-    async def work(connection: Any) -> Effects | None:
-        await lock_pair(connection, ctx.tenant, ctx.user, user)
-        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
-        if user != shown_as and not await is_valid(connection, ctx.tenant, shown_as):
+    async def work(tx: Tx) -> Effects | None:
+        await lock_pair(tx, ctx.tenant, ctx.user, user)
+        await tx.run(SQL.hold, ctx.tenant, ctx.user)
+        if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
             # The match was kept in this moment.
             raise unknown_user()
-        if await connection.fetchrow(statement, ctx.tenant, ctx.user, *args) is None:
+        if await tx.one(statement, ctx.tenant, ctx.user, *args) is None:
             return None
         most = ctx.node.config.limits.blocks_per_user
-        if statement is SQL.add and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+        if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
-        await connection.execute(SQL.note, ctx.tenant, ctx.user)
-        row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, shown_as)
+        await tx.run(SQL.note, ctx.tenant, ctx.user)
+        row = await tx.one(SQL.settle, ctx.tenant, ctx.user, shown_as)
         return [] if row is None else [Hush(row["id"], on=row["blocked"])]
 
     return await ctx.node.db.in_transaction(work)

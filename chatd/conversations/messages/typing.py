@@ -95,7 +95,7 @@ async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
     with trio.CancelScope(shield=True):
         for conversation, user in signal.typing_in.items():
             event = TypingStopped(conversation=conversation, user=user)
-            await cluster.tell_conversation(signal.tenant, conversation, event, volatile=True)
+            await cluster.deliver_to_conversation(signal.tenant, conversation, event, ephemeral=True)
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
