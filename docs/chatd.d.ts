@@ -127,13 +127,13 @@ export interface Behind {
   rev: number;
 }
 
-/** Block somebody. Twice is once. */
+/** Block a user, by user id or by the alias from a match. Each of them is a block of its own. Twice is once. */
 export interface BlockUser {
   t: "user.block";
   user: string;
 }
 
-/** Somebody who is blocked. */
+/** A blocked user. `user` is the id by which they were blocked; an alias has no name. */
 export interface Blocked {
   user: string;
   name: string | null;
@@ -216,6 +216,7 @@ export interface Conversation {
   seq: number;
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
+  alias?: string;
   first_seq?: number;
   joined_seq?: number;
   joined_rev?: number;
@@ -287,6 +288,7 @@ export interface Counters {
   seq: number;
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
+  alias?: string;
   first_seq?: number;
   joined_seq?: number;
   joined_rev?: number;
@@ -775,6 +777,7 @@ export interface MatchFound {
   t: "match.found";
   match: string;
   conversation: string;
+  alias: string;
   partner: Partner;
   partners: Array<Partner>;
   matched_on: Array<string>;
@@ -986,7 +989,7 @@ export interface OwnConversation {
   conversation: Conversation;
 }
 
-/** Another user of your match. */
+/** Another user of your match. `id` is their alias, which is valid in this match. */
 export interface Partner {
   id: string;
   name: string | null;
@@ -1574,7 +1577,7 @@ export interface TypingStopped {
   expires_in: number;
 }
 
-/** Take it back. */
+/** Remove a block, by the id by which it was made. Other blocks of the same user stay in effect. */
 export interface UnblockUser {
   t: "user.unblock";
   user: string;

@@ -45,7 +45,7 @@ class Behind(Event, tag="behind", kw_only=True, frozen=True):
     rev: int
 
 class Blocked(Part, kw_only=True, frozen=True):
-    """Somebody who is blocked."""
+    """A blocked user. `user` is the id by which they were blocked; an alias has no name."""
 
     user: str
     name: str | None
@@ -111,6 +111,7 @@ class Conversation(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -159,7 +160,8 @@ class Counters(Part, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
     `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. What is one member's own, from `role` on, is absent in what is told to all of them. Messages up to `joined_seq` and
+    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
+    absent in what is told to all of them. Messages up to `joined_seq` and
     changes up to `joined_rev` were there before this member came."""
 
     title: str | None
@@ -177,6 +179,7 @@ class Counters(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -327,10 +330,12 @@ class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
     """You are in a match, and can write to your partners in its conversation.
 
     `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
-    `should`, `tags` and `recent` the match does not satisfy. `partner` is the first of `partners`."""
+    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which replace
+    the user ids in this match; `alias` is yours."""
 
     match: str
     conversation: str
+    alias: str
     partner: Partner
     partners: list[Partner]
     matched_on: list[str]
@@ -518,7 +523,7 @@ class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=
     conversation: Conversation
 
 class Partner(Part, kw_only=True, frozen=True):
-    """Another user of your match."""
+    """Another user of your match. `id` is their alias, which is valid in this match."""
 
     id: str
     name: str | None

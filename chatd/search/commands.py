@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
+from chatd.conversations.aliases import resolve
 from chatd.conversations.entities import Message
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID
@@ -28,6 +29,7 @@ class SearchMessages(Command, tag="message.search"):
     All words must be there, the last one may be the beginning of one; "words in quotes" belong together, `-word` must not be
     there. The filters `in:`, `from:` (ids), `before:`, `after:` (a day such as 2026-03-01, or milliseconds) and `has:` (file,
     link, image) may stand in the query or be given as fields; both count. Without a word, a sender or `has` nothing is found.
+    In a match senders are named by alias.
     """
 
     query: Annotated[str, Meta(max_length=500, extra=PRIVATE)] = ""
@@ -61,11 +63,21 @@ async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
     query = query_of(cmd)
     key = key_of(ctx, query)
     since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)
-    search = Search(ctx, query, cmd.limit)
+    search = Search(ctx, await resolved(ctx, query), cmd.limit)
     next_ = await search.run(since)
     items = [SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits]
     cursor = None if next_ is None else f"{next_.time}.{next_.conversation}.{next_.seq}.{key}"
     return [Reply(SearchResults(items=items, cursor=cursor))]
+
+
+async def resolved(ctx: Ctx, query: Query) -> Query:
+    """With users for aliases: then only the match counts in which they are known by these."""
+    aliases = [alias for alias in (await resolve(ctx, query.senders)).values() if alias.is_running]
+    if not aliases:
+        return query
+    match = aliases[0].conversation
+    within = match if not query.conversations or match in query.conversations else NIL
+    return msgspec.structs.replace(query, conversations=(within,), senders=tuple(one.user for one in aliases), by_alias=True)
 
 
 def query_of(cmd: SearchMessages) -> Query:
