@@ -436,6 +436,8 @@ export interface Evidence {
   at: number;
   earlier?: Array<string>;
   removed_at?: number | null;
+  meta?: Record<string, unknown> | null;
+  system?: Record<string, unknown> | null;
 }
 
 /** Any file. An image that is sent as a file has `width` and `height` too. */

@@ -18,12 +18,12 @@ from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
-from chatd.cluster.control_messages import CloseUser
+from chatd.cluster.control_messages import CloseUserSessions
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
@@ -84,25 +84,21 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
-    new = (login, digest(refresh), refresh_end(ctx))
-    user, ended = await add_login(ctx, tenant, cmd.name, key, *new)
-    for credential in ended:
-        await node.cluster.broadcast(CloseUser(tenant, user, "logged_out", credential, node.clock()))
+    values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
+    if key is None:
+        user = await node.db.value(SQL.sign_up, *values)
+    else:
+        user, ended = await node.db.in_transaction(add_device_login, ctx, *values)
+        for credential in ended:
+            await node.cluster.broadcast(CloseUserSessions(tenant, user, "logged_out", credential, node.clock()))
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
-async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> tuple[str, list[str]]:
-    """The user, and the logins that end for the new one: a user has `limits.logins_per_user`. All is written, or nothing."""
-    values = (tenant, uuid7(ctx.now), name, key, ctx.now, *new)
-    if key is None:
-        return await ctx.node.db.value(SQL.sign_up, *values), []
-
-    async def work(connection: Any) -> tuple[str, list[str]]:
-        user: str = await connection.fetchval(SQL.sign_up, *values)
-        rows = await connection.fetch(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
-        return user, [row["id"] for row in rows]
-
-    return await ctx.node.db.in_transaction(work)
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> tuple[str, list[str]]:
+    """The user of the device, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+    user: str = await tx.value(SQL.sign_up, tenant, *values)
+    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
+    return user, [row["id"] for row in rows]
 
 
 def device_key(tenant: str, device: str) -> bytes:
@@ -143,7 +139,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
-        await node.cluster.broadcast(CloseUser(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
+        await node.cluster.broadcast(CloseUserSessions(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
@@ -119,9 +119,9 @@ async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation
             if found := await conversations_of(ctx, user, [id_]):
                 return found[0]
     except Refused:
-        await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+        await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
         raise
-    await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+    await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
     return None
 
 

@@ -39,7 +39,7 @@ from chatd.realtime.signals import SessionClosed
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
     async with (
-        open_journal(node.db, node.config.journal, node.cluster.tell_behind, node.health) as journal,
+        open_journal(node.db, node.config.journal, node.cluster.deliver_behind, node.health) as journal,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
@@ -52,7 +52,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
             node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
-        node.cluster.reconciler.watch_topics(checks)
+        node.cluster.reconciler.use_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
         yield

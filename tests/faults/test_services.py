@@ -115,13 +115,11 @@ async def redis(config: Config) -> Any:
 Break = Callable[[Redis], Awaitable[Any]]
 
 
-# In one step: the daemon writes these keys all the time.
-REPLACE = "redis.call('DEL', KEYS[1]) return redis.call('SADD', KEYS[1], 'not what you think')"
-
-
 async def of_another_kind(redis: Redis) -> None:
     for key in KEYS:
-        await redis.call("EVAL", REPLACE, 1, redis.key(*key.split(":")))
+        name = redis.key(*key.split(":"))
+        # In one step: the daemon writes these keys all the time.
+        await redis.transaction(("DEL", name), ("SADD", name, "not what you think"))
 
 
 async def foreign_entries(redis: Redis) -> None:

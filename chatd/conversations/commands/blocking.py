@@ -4,8 +4,6 @@ Nothing is told of it to anybody. What was said before stays, and in groups both
 each one's own (the SQL function `advance_receipts`).
 """
 
-from typing import Any
-
 from msgspec import Struct
 
 from chatd.app.context import Ctx
@@ -16,7 +14,7 @@ from chatd.conversations.read_model import page_of
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation
+from chatd.db.postgres import ForeignKeyViolation, Tx
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -49,16 +47,16 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
 async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | None:
     """Block or unblock, and close or open the conversation of the two; None when it was so already."""
 
-    async def work(connection: Any) -> Effects | None:
-        await lock_pair(connection, ctx.tenant, ctx.user, user)
-        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
-        if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
+    async def work(tx: Tx) -> Effects | None:
+        await lock_pair(tx, ctx.tenant, ctx.user, user)
+        await tx.run(SQL.hold, ctx.tenant, ctx.user)
+        if await tx.one(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
         most = ctx.node.config.limits.blocks_per_user
-        if statement is SQL.add and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+        if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
-        await connection.execute(SQL.note, ctx.tenant, ctx.user)
-        row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, user)
+        await tx.run(SQL.note, ctx.tenant, ctx.user)
+        row = await tx.one(SQL.settle, ctx.tenant, ctx.user, user)
         return [] if row is None else [Hush(row["id"], on=row["blocked"])]
 
     return await ctx.node.db.in_transaction(work)

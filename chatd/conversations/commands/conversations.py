@@ -1,7 +1,7 @@
 """Opening, creating and listing conversations."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -16,7 +16,7 @@ from chatd.conversations.read_model import conversation_for, conversations_of, o
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation, Row
+from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
@@ -77,10 +77,10 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """Both may open it at once; whoever comes second gets what the first one made."""
 
-    async def work(connection: Any) -> str | None:
-        if await lock_pair(connection, ctx.tenant, low, high):
+    async def work(tx: Tx) -> str | None:
+        if await lock_pair(tx, ctx.tenant, low, high):
             raise Refused("blocked")
-        made: str | None = await connection.fetchval(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+        made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
         return made
 
     try:

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import Json, Message
 from chatd.conversations.message_shapes import SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 
 SQL = queries.load("conversations/changes")
 T = TypeVar("T")
@@ -45,9 +45,9 @@ class Place(Struct, frozen=True):
 
 
 class Change:
-    """One transaction on one conversation. Statements run one after the other on `connection` (asyncpg's)."""
+    """One transaction on one conversation. Its statements run one after the other."""
 
-    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: Place) -> None:
+    def __init__(self, tx: Tx, ctx: Ctx, conversation: str, place: Place) -> None:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
@@ -57,7 +57,7 @@ class Change:
         self.place = place
         self.members = place.members
         self.late_seq = place.late_seq
-        self._connection = connection
+        self._tx = tx
         self._seq, self._rev = place.seq, place.rev
         self._info_rev: int | None = None
 
@@ -74,16 +74,14 @@ class Change:
         return self._rev
 
     async def one(self, sql: str, *args: Any) -> Row | None:
-        row: Row | None = await self._connection.fetchrow(sql, self.tenant, self.conversation, *args)
-        return row
+        return await self._tx.one(sql, self.tenant, self.conversation, *args)
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
         """All rows. Tenant and conversation are the first two arguments of every statement."""
-        rows: list[Row] = await self._connection.fetch(sql, self.tenant, self.conversation, *args)
-        return rows
+        return await self._tx.all(sql, self.tenant, self.conversation, *args)
 
     async def run(self, sql: str, *args: Any) -> None:
-        await self._connection.execute(sql, self.tenant, self.conversation, *args)
+        await self._tx.run(sql, self.tenant, self.conversation, *args)
 
     async def say(self, system: Json) -> Message:
         """A message that says what happened, in its place of the order. Tell it as `message.new`."""
@@ -136,9 +134,9 @@ async def change(
     """
     tenant = ctx.tenant
 
-    async def transaction(connection: Any) -> T:
-        place = await hold(connection, tenant, conversation, ctx.user)
-        here = Change(connection, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
+    async def transaction(tx: Tx) -> T:
+        place = await hold(tx, tenant, conversation, ctx.user)
+        here = Change(tx, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
         if needs is not None:
             here.check(needs)
         result = await work(here)
@@ -149,7 +147,7 @@ async def change(
         return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
-            await ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(tenant, conversation))
         raise
 
 
@@ -162,10 +160,10 @@ def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
     return place
 
 
-async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:
+async def hold(tx: Tx, tenant: str, conversation: str, user: str) -> Place | None:
     """The conversation with its row locked; None where there is none."""
-    row = await connection.fetchrow(SQL.hold, tenant, conversation)
+    row = await tx.one(SQL.hold, tenant, conversation)
     if row is None:
         return None
-    standing = await connection.fetchrow(SQL.standing, tenant, conversation, user)
+    standing = await tx.one(SQL.standing, tenant, conversation, user)
     return Place(**dict(row), **dict(standing or {}))

@@ -22,6 +22,7 @@ from chatd.conversations.send_permission import check_may_say
 from chatd.core.config import Messages as Settings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
@@ -65,6 +66,8 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     allowed, and in slow mode, an edit is refused as a message would be.
     """
     check_text(ctx.node.config, cmd.text)
+    if is_blank(cmd.text):
+        raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
     text = (await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
 
     async def work(here: Change) -> Told:

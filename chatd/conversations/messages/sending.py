@@ -19,6 +19,7 @@ from chatd.conversations.messages.screening import Screening
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
+from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
 from chatd.wire.base import ClientId, Command, Id, Millis, Result, Rev, Seq
@@ -136,8 +137,8 @@ async def is_known(ctx: Ctx, client_id: str) -> bool:
 
 
 def check_content(ctx: Ctx, out: Outgoing) -> None:
-    if not out.text and not out.attachments:
-        raise Refused("bad_request", "$: a message needs a text or an attachment")
+    if not out.attachments and is_blank(out.text or ""):
+        raise Refused("bad_request", "$: a message needs a visible text or an attachment")
     if EVERYBODY in out.mentions:
         raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
     if out.text:

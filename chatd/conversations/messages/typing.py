@@ -89,7 +89,7 @@ async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
     with trio.CancelScope(shield=True):
         for conversation in signal.typing_in:
             event = TypingStopped(conversation=conversation, user=signal.user)
-            await cluster.tell_conversation(signal.tenant, conversation, event, volatile=True)
+            await cluster.deliver_to_conversation(signal.tenant, conversation, event, ephemeral=True)
 
 
 async def count(ctx: Ctx, conversation: str) -> int:
