@@ -45,10 +45,11 @@ Events have the id 0. Ignore events that are not listed here.
 CLOSES_HEAD = """\
 ## Close codes
 
-The server ends a connection with a close frame that has one of these codes. If the client no longer reads or answers, the server
-aborts the connection, and the client sees 1006. After 4000 to 4399 clients may reconnect, after 4400 and above they must not.
-1002 and 1007 are errors of the WebSocket protocol (RFC 6455, section 7.4.1). 1003 is not used: a data frame of the wrong type,
-binary with JSON or text with msgpack, is closed with 4400. A close by the client is answered with the same code.
+The server ends a connection with a close frame that has one of these codes. If the client no longer reads or answers,
+the server aborts the connection, and the client sees 1006. After 4000 to 4399 clients may reconnect, after 4400 and
+above they must not. 1002 and 1007 are errors of the WebSocket protocol (RFC 6455, section 7.4.1). 1003 is not used: a
+data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400. A close by the client is
+answered with the same code.
 """
 # Closes whose reason trio-websocket finds, see `FastPathStream`.
 PROTOCOL_CLOSES = [
