@@ -15,6 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
+from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
 from chatd.app.audit_log import AuditActor
 from chatd.app.jobs import Job
@@ -50,7 +51,7 @@ class Daemon:
 
     @property
     def secret(self) -> str:
-        return self.config.auth.secret
+        return self.config.get(AuthSettings).secret
 
     @asynccontextmanager
     async def person(self, name: str = "somebody", codec: str = "json", **fields: Any) -> AsyncIterator["Person"]:
@@ -160,6 +161,16 @@ class Person:
         self.log: list[tuple[str, Reply]] = []
         self.closed: Any = None
         self._news = trio.Condition()
+
+    async def alias(self, conversation: str) -> str:
+        """How this person is known in a match."""
+        return str((await self.call("conversation.get", conversation=conversation))["conversation"]["alias"])
+
+    async def found(self, partner: "Person", patience: float = PATIENCE) -> Reply:
+        """The next `match.found`, which must be of a match with this partner."""
+        found = await self.event("match.found", patience)
+        assert found["partner"]["id"] == await partner.alias(found["conversation"])
+        return found
 
     @property
     def user(self) -> str:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
 from chatd.accounts.keys import Keyring
+from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
@@ -38,7 +39,7 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):
-    """Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again."""
+    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user."""
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
@@ -46,13 +47,17 @@ class SignUp(Command, tag="auth.anonymous"):
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair. It works once; a second time ends the login."""
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login."""
 
     refresh_token: Opaque
 
 
 class Tokens(Result, tag="auth.tokens"):
-    """`access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once."""
+    """A pair of tokens.
+
+    `access_token` authenticates requests and connections for `expires_in` seconds; `refresh_token` can be exchanged
+    once for the next pair.
+    """
 
     user: Id
     access_token: str
@@ -69,10 +74,10 @@ class Tokens(Result, tag="auth.tokens"):
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).sign_ups.check(ctx.address)
-    if not node.config.auth.anonymous:
+    if not node.config.get(AuthSettings).anonymous:
         raise Refused("forbidden", "anonymous sign-up is switched off")
     if tenant not in node.get(Keyring).tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
@@ -93,7 +98,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> tuple[str, list[str]]:
     """The user of the device, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
-    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
+    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
     return user, [row["id"] for row in rows]
 
 
@@ -107,7 +112,7 @@ def new_refresh_token() -> str:
 
 def refresh_end(ctx: Ctx) -> int:
     """When a refresh token that is made now expires, in milliseconds."""
-    return ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
+    return ctx.now + int(ctx.node.config.get(AuthSettings).refresh_ttl * 1000)
 
 
 def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
@@ -125,7 +130,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
     socket=False,
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
-    """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
+    """Refused `unauthenticated` if the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
@@ -144,26 +149,26 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
     """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
-    limits, keys = ctx.node.config.limits, ctx.node.get(Keyring)
+    limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
     new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
     return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
-    """Show a fresh access token of the same user on an open socket, which then lives on."""
+    """Renew the authentication of this connection with a new access token of the same user."""
 
     token: Opaque
 
 
 class AuthRefreshed(Result, tag="auth.refreshed"):
-    """The socket is good until `expires_at`."""
+    """The connection is authenticated until `expires_at`."""
 
     expires_at: Millis
 
 
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """Refused `forbidden` for a token of somebody else."""
+    """Refused `forbidden` for a token of another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
@@ -172,11 +177,11 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
 
 
 class MakeTicket(Command, tag="auth.ticket"):
-    """A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers."""
+    """Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers."""
 
 
 class Ticket(Result, tag="auth.ticket"):
-    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+    """Connect once with `?ticket=` within `expires_in` seconds."""
 
     ticket: str
     expires_in: int
@@ -184,7 +189,7 @@ class Ticket(Result, tag="auth.ticket"):
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
 async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
-    me, ttl = ctx.me, ctx.node.config.auth.ticket_ttl
+    me, ttl = ctx.me, ctx.node.config.get(AuthSettings).ticket_ttl
     ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
     ends = ctx.now + int(ttl * 1000)
     claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)
@@ -193,9 +198,9 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 
 
 class Logout(Command, tag="auth.logout"):
-    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+    """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
-    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it are closed.
     """
 
     everywhere: bool = False

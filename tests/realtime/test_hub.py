@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from chatd.realtime.feeds import Members
 from chatd.realtime.hub import Hub
 from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
@@ -308,17 +309,17 @@ async def test_unheard_revs_are_bounded_while_sessions_keep_connecting() -> None
 
 async def test_the_member_count_is_valid_until_a_change() -> None:
     hub = Hub()
-    hub.subscriptions.note_member_count("t", "c", 3)
-    assert hub.subscriptions.member_count("t", "c") == 0
+    hub.subscriptions.note_members("t", "c", Members(3, {}))
+    assert hub.subscriptions.members_of("t", "c") is None
     attach(hub, Session("1", "u"), ("c", 1))
     for change in (
         hub.subscriptions.subscribe_users,
         lambda tenant, id_, users, _: hub.subscriptions.unsubscribe_users(tenant, id_, users),
     ):
-        hub.subscriptions.note_member_count("t", "c", 3)
-        assert hub.subscriptions.member_count("t", "c") == 3
+        hub.subscriptions.note_members("t", "c", Members(3, {}))
+        assert hub.subscriptions.members_of("t", "c") == Members(3, {})
         change("t", "c", ["a user elsewhere"], 1)
-        assert hub.subscriptions.member_count("t", "c") == 0
+        assert hub.subscriptions.members_of("t", "c") is None
 
 
 async def test_signals_of_connections_come_once_per_change() -> None:
