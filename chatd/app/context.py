@@ -93,7 +93,7 @@ class Ctx(Struct):
     @property
     def files_url(self) -> str:
         """Where clients reach the HTTP door, for the addresses of files."""
-        return self.node.config.uploads.public_url
+        return self.node.config.http.public_url
 
     @property
     def authority(self) -> Authority:

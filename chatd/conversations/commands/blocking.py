@@ -11,6 +11,7 @@ from chatd.app.effects import Effects, Hush, Reply, ToUser, deliver
 from chatd.app.registry import command
 from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.read_model import page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -52,7 +53,7 @@ async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | N
         await tx.run(SQL.hold, ctx.tenant, ctx.user)
         if await tx.one(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
-        most = ctx.node.config.limits.blocks_per_user
+        most = ctx.node.config.get(ConversationLimits).blocks_per_user
         if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
         await tx.run(SQL.note, ctx.tenant, ctx.user)

@@ -13,6 +13,7 @@ from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.membership import check_room
 from chatd.conversations.read_model import conversation_for, conversations_of, own_view_to_tell, shared
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
@@ -101,7 +102,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     """Refused `not_found` when a member is unknown, `too_large` for too many, `forbidden` by a filter of the title."""
     users = sorted({ctx.user, *cmd.members})
-    most = ctx.node.config.limits.members
+    most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
         raise Refused("too_large", f"$.members: at most {most}")
     await check_not_blocked(ctx, users)

@@ -8,6 +8,7 @@ from chatd.app.registry import command
 from chatd.conversations.log.entries import Advanced, Receipt
 from chatd.conversations.log.writer import Journal
 from chatd.conversations.read_model import page_of, seen_message
+from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -92,7 +93,7 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
             told.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
         await deliver(ctx, told)
 
-    up_to = ctx.node.config.messages.receipts_up_to
+    up_to = ctx.node.config.get(MessageSettings).receipts_up_to
     await ctx.node.get(Journal).append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
     return [Reply(Ok())]
 

@@ -13,6 +13,7 @@ from chatd.conversations.entities import Json
 from chatd.conversations.messages.scheduler import body_of, readable
 from chatd.conversations.messages.sending import MessageText, Outgoing, check
 from chatd.conversations.read_model import page_of
+from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -81,7 +82,7 @@ def others(ctx: Ctx) -> Effects:
 
 async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     """What is known of it then, also when somebody was faster. Raises Refused: `too_large`, `not_found`."""
-    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.messages.scheduled_per_user
+    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.get(MessageSettings).scheduled_per_user
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, body_of(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
     async def work(tx: Tx) -> Row:

@@ -16,6 +16,7 @@ from chatd.conversations.log.writer import Journal
 from chatd.conversations.messages.access import check_text, screened
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import Screening
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -149,8 +150,11 @@ def check_content(ctx: Ctx, out: Outgoing) -> None:
 def check_payload(config: Config, out: Outgoing) -> None:
     """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
-    if size > config.limits.payload_bytes:
-        raise Refused("too_large", f"$: meta and attachments have at most {config.limits.payload_bytes} bytes together, as JSON")
+    if size > config.get(ConversationLimits).payload_bytes:
+        raise Refused(
+            "too_large",
+            f"$: meta and attachments have at most {config.get(ConversationLimits).payload_bytes} bytes together, as JSON",
+        )
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:

@@ -10,6 +10,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
 from chatd.cluster.cluster import Cluster
+from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.signals import SessionClosed
@@ -77,7 +78,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
     """To the others, where they are few enough."""
     members = ctx.node.hub.subscriptions.member_count(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
-    if members > ctx.node.config.presence.typing_members:
+    if members > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     if isinstance(event, TypingStarted):
         ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN)
