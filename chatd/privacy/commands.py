@@ -10,16 +10,16 @@ from chatd.wire.base import Command, Result
 
 
 class EraseMe(Command, tag="me.erase"):
-    """Erase your account permanently: everything that you wrote, uploaded and set. `confirm` must be true.
+    """Erase your account permanently, with all messages, uploads and settings. `confirm` must be true.
 
-    All logins end at once and all connections are closed as `logged_out`; the rest is erased within minutes.
+    All logins end at once, and connections are closed with `logged_out`. The data is removed within minutes.
     """
 
     confirm: bool
 
 
 class Erased(Result, tag="me.erased"):
-    """The erasure has started. Signing in as this user is no longer possible."""
+    """The account can no longer sign in."""
 
 
 @command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)

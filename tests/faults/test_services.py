@@ -61,7 +61,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run periodic work all the time."""
     monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
-    monkeypatch.setattr(reconciler, "PATROL", 1)
+    monkeypatch.setattr(reconciler, "SWEEP_S", 1)
     monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
     run_often(monkeypatch, 0.1)
 

@@ -79,7 +79,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """Both may open it at once; whoever comes second gets what the first one made."""
 
     async def work(tx: Tx) -> str | None:
-        if await lock_pair(tx, ctx.tenant, low, high):
+        if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
             raise Refused("blocked")
         made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
         return made

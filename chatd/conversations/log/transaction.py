@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Place(Struct, frozen=True):
     """The conversation as it was when its row was locked. `role` None: who asks is no member.
 
-    `late_seq`: there are members who may see nothing before it.
+    `late_seq`: there are members who may see nothing before it. `alias`: of who asks, in a match.
     """
 
     kind: str
@@ -43,6 +43,7 @@ class Place(Struct, frozen=True):
     rev: int
     role: str | None = None
     first_seq: int | None = None
+    alias: str | None = None
 
 
 class Change:
@@ -52,6 +53,8 @@ class Change:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
+        # How the user is known in this conversation.
+        self.shown_as = place.alias or ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
         self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
@@ -93,7 +96,7 @@ class Change:
             id=id_,
             seq=self._seq,
             rev=self.next_rev(),
-            sender=self.user,
+            sender=self.shown_as,
             client_id=f"system-{id_}",
             text=None,
             attachments=[],
@@ -102,7 +105,8 @@ class Change:
             meta=None,
             system=system,
         )
-        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
+        in_match = True if self.place.alias else None
+        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now, in_match)
         return message
 
     def check(self, right: Right) -> None:

@@ -86,7 +86,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
 
 def check_edit(ctx: Ctx, row: Row) -> None:
     """Raises Refused."""
-    if row["sender"] != ctx.user or row["system"] is not None:
+    if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "only who wrote a message can edit it")
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
@@ -130,7 +130,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
 
     async def work(here: Change) -> Told | None:
         row = await message_in(here, cmd.message)
-        if row["sender"] != ctx.user or row["system"] is not None:
+        if row["author"] != ctx.user or row["system"] is not None:
             here.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
             return None

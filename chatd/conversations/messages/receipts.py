@@ -92,7 +92,7 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
         if done.rev is not None or done.unread is not None:
             ctx.node.hub.traces.receipts((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
         if done.rev is not None:
-            told.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
+            told.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
         if done.unread is not None or done.doubtful:
             told.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
         await deliver(ctx, told)

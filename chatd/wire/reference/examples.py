@@ -1,6 +1,6 @@
-"""An example of every type on the wire, the same every time: for the reference, and as golden vectors.
+"""Deterministic examples of every type of the protocol, for the reference and the golden vectors.
 
-A new type needs nothing here; the names of fields below only make it nicer to read. A type that needs more declares an `EXAMPLE`.
+A new type needs no entry here; entries only make its example more readable. A type that needs more declares an `EXAMPLE`.
 """
 
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ BOB = "0190a3c4-5b00-7000-8000-000000000b0b"
 CONVERSATION = "0190a3c4-6d00-7000-8000-00000000c001"
 MESSAGE = "0190a3c4-7e00-7000-8000-000000000042"
 
-# By the name of a field.
+# Values by field.
 VALUES: dict[str, Any] = {
     "user": BOB,
     "members": BOB,
@@ -77,21 +77,15 @@ VALUES: dict[str, Any] = {
     "code": "not_found",
     "message": "no such conversation",
 }
-# Optional fields that are worth showing.
+# Optional fields of commands that examples contain.
 SHOWN = (
     "text",
     "title",
     "name",
     "device",
     "limit",
-    "CreateReport.user",
-    "AddBan.user",
-    "AddBan.lasts",
-    "SetConversation.archived",
-    "JoinConversation.conversation",
-    "SetUser.notify",
 )
-WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
+SHOWN_IN_ANSWERS = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
 TIMES = ("ts", "server_time", "at")
 MILLIS = 1_770_000_000_000
 
@@ -129,13 +123,13 @@ def example_of(kind: type[Struct]) -> Example:
 
 
 def example(kind: type[T]) -> T:
-    """With every field set, but for those that exclude another one."""
+    """An example with all fields, except those that exclude another one."""
     used = [field for field in fields_of(kind) if field.name not in example_of(kind).left_out]
     return kind(**{field.name: value_of(field.name, field.type, kind) for field in used})
 
 
 def usual(value: Any) -> Any:
-    """An example as it mostly is: without what may be absent, but for what is worth showing."""
+    """A typical example: without most of the fields that may be absent."""
     if isinstance(value, list):
         return [usual(part) for part in value]
     if not isinstance(value, Struct):
@@ -145,11 +139,11 @@ def usual(value: Any) -> Any:
 
 
 def is_usual(field: structs.FieldInfo) -> bool:
-    return field.default is not UNSET or field.name in WORTH_SHOWING
+    return field.default is not UNSET or field.name in SHOWN_IN_ANSWERS
 
 
 def example_body(kind: type[Struct]) -> dict[str, Any]:
-    """As a client would write it: its tag, what is required, and little else."""
+    """A typical command: its tag, the required fields, and a few others."""
     shown = [field for field in fields_of(kind) if field.required or is_shown(field.name, kind)]
     return {"t": kind.__struct_config__.tag, **{field.name: value_of(field.name, field.type, kind) for field in shown}}
 
@@ -165,7 +159,7 @@ def fields_of(kind: type[Struct]) -> tuple[inspect.Field, ...]:
 
 
 def value_of(name: str, form: inspect.Type, owner: type[Struct]) -> Any:
-    """A value of this type. An `id` is that of its owner."""
+    """An example value of this type. For `id` the entry of the owner is used."""
     known = example_of(owner).values.get(name, VALUES.get(owner.__name__.lower() if name == "id" else name))
     match form:
         case inspect.Metadata():
