@@ -9,14 +9,14 @@ import re
 import secrets
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
 from chatd.accounts.keys import Keyring
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Renew, Reply
+from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
 from chatd.app.registry import Needs, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -80,22 +80,27 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
     new = (login, digest(refresh), refresh_end(ctx))
-    user, ended = await add_login(ctx, tenant, cmd.name, key, *new)
-    for credential in ended:
-        node.cluster.close_sessions(tenant, user, "logged_out", credential=credential)
-    return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
+    added = await add_login(ctx, tenant, cmd.name, key, *new)
+    closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
+    return [*closed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
 
 
-async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> tuple[str, list[str]]:
-    """The user, and the logins that end for the new one: a user has `limits.logins_per_user`. All is written, or nothing."""
+class LoginAdded(Struct, frozen=True):
+    """A new login of a user, and the logins that ended for it: a user has `limits.logins_per_user`."""
+
+    user: str
+    ended: list[str]
+
+
+async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> LoginAdded:
     values = (tenant, uuid7(ctx.now), name, key, ctx.now, *new)
     if key is None:
-        return await ctx.node.db.value(SQL.sign_up, *values), []
+        return LoginAdded(await ctx.node.db.value(SQL.sign_up, *values), [])
 
-    async def work(connection: Any) -> tuple[str, list[str]]:
+    async def work(connection: Any) -> LoginAdded:
         user: str = await connection.fetchval(SQL.sign_up, *values)
         rows = await connection.fetch(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
-        return user, [row["id"] for row in rows]
+        return LoginAdded(user, [row["id"] for row in rows])
 
     return await ctx.node.db.in_transaction(work)
 
@@ -137,10 +142,11 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
         return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
-    if row is not None and state == "stolen":
-        node.cluster.close_sessions(row["tenant"], row["user"], "logged_out", credential=row["login"])
     node.get(SignIn).note_failure(ctx.address)
-    raise Refused("unauthenticated", "the refresh token is not valid (any more)")
+    refused = Refused("unauthenticated", "the refresh token is not valid (any more)")
+    if row is None or state != "stolen":
+        raise refused
+    return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:

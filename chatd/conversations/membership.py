@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 
-from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Join, ToConversation, ToUser, deliver
 from chatd.conversations.entities import Departure, Json, Member, Message
-from chatd.conversations.events import ConversationUpdate, MemberLeft, MemberUpdate
 from chatd.conversations.log.transaction import Change
-from chatd.conversations.messages.access import told_message
-from chatd.conversations.read_model import member_of, shared, view_to_tell
+from chatd.conversations.read_model import member_of
 from chatd.core.config import Limits
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -19,8 +15,6 @@ from chatd.db import queries
 SQL = queries.load("conversations/membership")
 # So many are named in the message that says who was added.
 MOST_NAMED = 20
-# When more come at once, each is told what the conversation is without who is in it.
-MOST_SHOWN = 20
 
 
 def too_many(limits: Limits) -> Refused:
@@ -89,56 +83,38 @@ async def give_role(here: Change, user: str, role: str) -> Member:
     return await member_in(here, user)
 
 
-Left = tuple[Departure, list[Member], Message | None]
+class MembersAdded(Struct, frozen=True):
+    """Users have become members, and `message` says so."""
+
+    members: list[Member]
+    message: Message
 
 
-async def depart(here: Change) -> Left:
-    """Who asks leaves the group; when that was the owner somebody inherits it. What is said of it, unless nobody is left."""
+class MemberGone(Struct, frozen=True):
+    """A member has left or was removed. `heirs`: members with a new role by it. `message`: None if nobody is left to read it."""
+
+    departure: Departure
+    heirs: list[Member]
+    message: Message | None
+
+
+async def add(here: Change, users: Sequence[str], limits: Limits, act: str) -> MembersAdded | None:
+    """Make these users members, and say so; None if all of them are members already. Raises Refused as `enter`."""
+    members = await enter(here, users, limits)
+    if not members:
+        return None
+    return MembersAdded(members, await here.say(named(act, [one.user for one in members])))
+
+
+async def depart(here: Change) -> MemberGone:
+    """The requester leaves the group. If they own it, the highest and longest member inherits it."""
     departure = await leave(here, here.user)
     heir = await here.one(SQL.heir) if here.place.role == "owner" else None
     heirs = [await give_role(here, heir["user"], "owner")] if heir is not None else []
-    return departure, heirs, await here.say(named("member.left", [here.user])) if here.members else None
+    message = await here.say(named("member.left", [here.user])) if here.members else None
+    return MemberGone(departure, heirs, message)
 
 
 def named(act: str, users: Sequence[str]) -> Json:
     """What a message of the system says: what was done to whom. Of many only the first ones are named."""
     return {"act": act, "users": list(users[:MOST_NAMED]), "count": len(users)}
-
-
-async def told_entered(ctx: Ctx, conversation: str, members: Sequence[Member], said: Message) -> Effects:
-    """The new ones hear the conversation from now on, and are told what it is; then everybody hears who has come.
-
-    They hear it before anything is read: who is removed meanwhile must not come in after that was told, and what the database
-    does not answer must not keep anybody out. Of them some may be gone by now, or all.
-    """
-    users = [member.user for member in members]
-    before = said.rev - len(users) - 1
-    await deliver(ctx, [Join(conversation, users, before, anew=True)])
-    view = await view_to_tell(ctx, conversation, [ctx.user, *users])
-    if view is None:
-        return []
-    came = {"joined_seq": said.seq - 1, "joined_rev": before}
-    view = replace(shared(view), members=view.members if len(users) <= MOST_SHOWN else UNSET, **came)
-    return [
-        *(ToUser(user, ConversationUpdate(conversation=view)) for user in users),
-        *told_members(conversation, members),
-        told_message(conversation, said),
-    ]
-
-
-def told_members(conversation: str, members: Sequence[Member]) -> Effects:
-    """What they are now."""
-    return [ToConversation(conversation, MemberUpdate(conversation=conversation, rev=one.rev, member=one)) for one in members]
-
-
-def told_left(conversation: str, departure: Departure, said: Message | None) -> Effects:
-    """Everybody hears who has gone, the one who has gone as the last thing; what is said of it is for those who stay."""
-    left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
-    return [ToConversation(conversation, left, parts=[departure.user]), *([told_message(conversation, said)] if said else [])]
-
-
-def told_departed(conversation: str, left: Left) -> Effects:
-    """What is told after `depart`."""
-    departure, heirs, said = left
-    first, *rest = told_left(conversation, departure, said)
-    return [first, *told_members(conversation, heirs), *rest]

@@ -7,7 +7,6 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
 from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
@@ -107,27 +106,3 @@ async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:
     if not found:
         raise Refused("not_found", "no such conversation")
     return found[0]
-
-
-async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation | None:
-    """A conversation that has been changed, to tell of it: as the first of these sees it who is in it. None when none of them is.
-
-    When nothing can be told everybody who hears it is told later that something has changed. Raises Refused.
-    """
-    try:
-        for user in dict.fromkeys(users):
-            if found := await conversations_of(ctx, user, [id_]):
-                return found[0]
-    except Refused:
-        ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
-        raise
-    ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
-    return None
-
-
-async def own_view_to_tell(ctx: Ctx, id_: str) -> Conversation:
-    """The same as the asker sees it. Raises Refused: `not_found` for who is not in it any more."""
-    view = await view_to_tell(ctx, id_, [ctx.user])
-    if view is None:
-        raise Refused("not_found", "no such conversation")
-    return view

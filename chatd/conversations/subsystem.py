@@ -45,7 +45,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
     ):
         node.services.add(journal)
         node.hub.commit_began = journal.began
-        node.signals.on(SessionClosed, partial(typing.end_typing, node.cluster))
+        node.signals.on(SessionClosed, partial(typing.end_typing, node))
         node.signals.on(NodeLeft, lambda _: journal.flush())
         if screening is not None:
             node.services.add(screening)

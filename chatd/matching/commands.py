@@ -1,11 +1,12 @@
 """Meeting strangers: find somebody, leave, skip to the next, keep in touch."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
 from chatd.cluster.control_messages import Acquainted
@@ -18,6 +19,7 @@ from chatd.matching.criteria import Accept, Asked, Ticket, read_asked
 from chatd.matching.service import Matcher
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
+from chatd.wire.connection_events import Behind
 from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("matching/matching")
@@ -233,12 +235,23 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     kept = await keep(ctx, row["match"], row["users"])
     if kept is None:
         return [Reply(Ok())]
+    effects: list[Effect] = []
     if ctx.node.hub.veils is not None:
-        ctx.node.cluster.broadcast(Acquainted(ctx.tenant, row["users"]))
+        effects.append(Broadcast(Acquainted(ctx.tenant, row["users"])))
     if kept["kind"] == "group":
-        await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(Matcher).meetings.keep(ctx.tenant, row["match"], kept["id"], row["users"])
-    return [Reply(Ok())]
+        effects.append(ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"])))
+    return [*effects, AnnounceKept(row["match"], kept["id"], row["users"]), Reply(Ok())]
+
+
+class AnnounceKept(Effect, frozen=True):
+    """Send all of a match that it has become an ordinary conversation."""
+
+    match: str
+    conversation: str
+    users: Sequence[str]
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.get(Matcher).meetings.keep(ctx.tenant, self.match, self.conversation, self.users)
 
 
 async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:

@@ -8,9 +8,9 @@ from chatd.accounts import bans
 from chatd.accounts.bans import BadRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
-from chatd.cluster import control_messages
+from chatd.cluster.control_messages import CloseRange
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts, Why
@@ -48,8 +48,7 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     if cmd.address is not None and cmd.user is None and not cmd.devices:
         hash_ = hash_of(ctx, cmd.address)
         ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
-        await ctx.node.cluster.order(control_messages.CloseRange(ctx.tenant, hash_, ctx.node.clock()))
-        return [Reply(BanAdded(ban=ban, until=until))]
+        return [Broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock())), Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 
 

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Broadcast, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.cluster import control_messages
 from chatd.core.errors import Refused
@@ -33,8 +33,7 @@ async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
-    await ctx.node.cluster.order(control_messages.MaintenanceChanged())
-    return [Reply(Ok())]
+    return [Broadcast(control_messages.MaintenanceChanged()), Reply(Ok())]
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
@@ -49,8 +48,7 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    await ctx.node.cluster.order(control_messages.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name))
-    return [Reply(Ok())]
+    return [Broadcast(control_messages.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
 
 
 def check_everywhere(ctx: Ctx) -> None:

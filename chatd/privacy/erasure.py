@@ -16,10 +16,10 @@ from typing import Any
 
 from chatd.app.context import Ctx, Node, on_behalf
 from chatd.app.effects import Effects, ToConversation, deliver
+from chatd.conversations.effects import told_gone, told_members, told_update
 from chatd.conversations.entities import Member
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.membership import depart, member_in, told_departed, told_members
-from chatd.conversations.messages.access import told_update
+from chatd.conversations.membership import depart, member_in
 from chatd.conversations.messages.deletion import bury, states, told
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -123,7 +123,7 @@ class Erasure:
         elif row["kind"] == "direct":
             await deliver(ctx, told_members(conversation, [await change(ctx, conversation, strip, blocked=True)]))
         else:
-            await deliver(ctx, told_departed(conversation, await change(ctx, conversation, depart)))
+            await deliver(ctx, told_gone(conversation, await change(ctx, conversation, depart)))
 
     async def _bury_all(self, position: str) -> int:
         """One pass through what the user has written, from `position` on; how many became tombstones."""

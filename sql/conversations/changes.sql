@@ -20,3 +20,9 @@ where tenant = $1 and id = $2
 -- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now.
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: message
+-- A message as everybody sees it, for who has seen it already: tenant, conversation, message, first seq that may be seen.
+select s.* from message_states s
+join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4

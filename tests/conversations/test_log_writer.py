@@ -5,7 +5,7 @@ from typing import Any
 
 import trio
 
-from chatd.conversations.log.entries import Append, Receipt
+from chatd.conversations.log.entries import NewMessage, Receipt
 from chatd.conversations.log.writer import open_journal
 from chatd.core.config import Journal
 from chatd.core.errors import Refused
@@ -68,7 +68,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
         async def tell(result: Any) -> None:
             outcomes[name] = result
 
-        item = Append("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
+        item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
         try:
             done = await journal.append(item, tell, trio.current_time())
             assert outcomes[name] is done

@@ -9,8 +9,9 @@ from typing import Any
 from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Hush, Reply, ToUser, deliver
+from chatd.app.effects import Broadcast, Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
+from chatd.cluster.control_messages import Hushed
 from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.read_model import page_of
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
@@ -36,21 +37,28 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: that is you")
     try:
-        hush = await decide(ctx, cmd.user, SQL.add, ctx.now)
+        change = await set_block(ctx, cmd.user, SQL.add, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
-    # The block is committed: first everything that cannot fail.
-    await deliver(ctx, hush or [])
-    signals = ctx.node.signals
-    await signals.send(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
-    await signals.send(UserBlocked(ctx.tenant, ctx.user, cmd.user))
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [
+        *suppress_typing(ctx, change),
+        SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user])),
+        SendSignal(UserBlocked(ctx.tenant, ctx.user, cmd.user)),
+        *ok_and_sync(ctx),
+    ]
 
 
-async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | None:
-    """Block or unblock, and close or open the conversation of the two; None when it was so already."""
+class BlockChange(Struct, frozen=True):
+    """A block was added or removed. `conversation`: the direct conversation of the two, if any; `is_blocked`: in it."""
 
-    async def work(connection: Any) -> Effects | None:
+    conversation: str | None
+    is_blocked: bool
+
+
+async def set_block(ctx: Ctx, user: str, statement: str, *more: int) -> BlockChange | None:
+    """Block or unblock, and close or open the conversation of the two. None if nothing had to be changed."""
+
+    async def work(connection: Any) -> BlockChange | None:
         await lock_pair(connection, ctx.tenant, ctx.user, user)
         await connection.execute(SQL.hold, ctx.tenant, ctx.user)
         if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
@@ -60,9 +68,21 @@ async def decide(ctx: Ctx, user: str, statement: str, *more: int) -> Effects | N
             raise Refused("too_large", f"you can block at most {most} users")
         await connection.execute(SQL.note, ctx.tenant, ctx.user)
         row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, user)
-        return [] if row is None else [Hush(row["id"], on=row["blocked"])]
+        return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
 
     return await ctx.node.db.in_transaction(work)
+
+
+def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
+    """Typing is not sent in a direct conversation with a block."""
+    if change is None or change.conversation is None:
+        return []
+    return [Broadcast(Hushed(ctx.tenant, change.conversation, change.is_blocked))]
+
+
+def ok_and_sync(ctx: Ctx) -> Effects:
+    """Answer, and have the other devices of the user sync."""
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class UnblockUser(Command, tag="user.unblock"):
@@ -74,11 +94,11 @@ class UnblockUser(Command, tag="user.unblock"):
 @command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True, aliases=("user",))
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     """Refused `not_found` for who is not blocked."""
-    hush = await decide(ctx, cmd.user, SQL.remove)
-    if hush is None:
+    change = await set_block(ctx, cmd.user, SQL.remove)
+    if change is None:
         raise Refused("not_found", "$.user: not blocked")
-    await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
-    return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    visibility = SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
+    return [*suppress_typing(ctx, change), visibility, *ok_and_sync(ctx)]
 
 
 class Blocked(Struct, kw_only=True, frozen=True):

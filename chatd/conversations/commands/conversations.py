@@ -1,18 +1,21 @@
 """Opening, creating and listing conversations."""
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Join, Reply, ToConversation
+from chatd.app.effects import Broadcast, Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.cluster.control_messages import Joined
 from chatd.conversations.block_rules import check_not_blocked, lock_pair
+from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.membership import check_room
-from chatd.conversations.read_model import conversation_for, conversations_of, own_view_to_tell, shared
+from chatd.conversations.read_model import conversation_for, conversations_of, shared
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
@@ -88,7 +91,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return await announce(ctx, id_, [low, high], created=made is not None)
+    return [WithConversation(id_, partial(told_opened, ctx, [low, high], created=made is not None))]
 
 
 @command(
@@ -112,16 +115,16 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.members: no such user") from None
-    return await announce(ctx, id_, users, created=True)
+    return [WithConversation(id_, partial(told_opened, ctx, users, created=True))]
 
 
-async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Effects:
-    """The sessions of all members hear it from now on, and those that did not ask are told."""
-    mine = await own_view_to_tell(ctx, id_)
-    effects: Effects = [Join(id_, users, mine.rev), Reply(ConversationResult(conversation=mine, created=created))]
+def told_opened(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
+    """Subscribe the members, answer, and send the others a new conversation."""
+    joined = Broadcast(Joined(ctx.tenant, view.id, users, view.rev))
+    reply = Reply(ConversationResult(conversation=view, created=created))
     if not created:
-        return effects
-    return [*effects, ToConversation(id_, ConversationUpdate(conversation=shared(mine)), but=ctx.session)]
+        return [joined, reply]
+    return [joined, reply, ToConversation(view.id, ConversationUpdate(conversation=shared(view)), ctx.session)]
 
 
 class GetConversation(Command, tag="conversation.get"):
@@ -155,9 +158,9 @@ class Conversations(Result, tag="conversations"):
 
 @command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
 async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
-    ids, cursor = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
-    items = await conversations_of(ctx, ctx.user, ids)
-    return [Reply(Conversations(items=items, cursor=cursor))]
+    page = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
+    items = await conversations_of(ctx, ctx.user, page.ids)
+    return [Reply(Conversations(items=items, cursor=page.cursor))]
 
 
 class Position(Struct, frozen=True):
@@ -173,23 +176,29 @@ class Position(Struct, frozen=True):
         return "~".join(f"{at}.{id_}" for at, id_ in filter(None, (self.top, self.last)))
 
 
-async def next_page(ctx: Ctx, position: Position, limit: int) -> tuple[list[str], str | None]:
+class Page(Struct, frozen=True):
     """The ids of a page, and the cursor of the next one."""
+
+    ids: list[str]
+    cursor: str | None
+
+
+async def next_page(ctx: Ctx, position: Position, limit: int) -> Page:
     found: list[Spot] = []
     if position.top is None or position.last is not None:
         last = position.last or (None, None)
         found = [spot_of(row) for row in await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *last, limit + 1)]
         top = position.top or (found[0] if found else None)
         if len(found) > limit:
-            return [id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1]))
+            return Page([id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1])))
         if position.top is None:
-            return [id_ for _, id_ in found], None
+            return Page([id_ for _, id_ in found], None)
     assert position.top is not None
     room = limit - len(found)
     moved = [spot_of(row) for row in await ctx.node.db.all(SQL.moved, ctx.tenant, ctx.user, *position.top, room + 1)]
     top = moved[room - 1] if room and len(moved) > room else position.top
     ids = [id_ for _, id_ in [*found, *moved[:room]]]
-    return list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None
+    return Page(list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None)
 
 
 def spot_of(row: Row) -> Spot:

@@ -1,18 +1,19 @@
 """What a conversation says of itself: title, description, picture, and its rules."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.conversations.effects import WithConversation, told_message
 from chatd.conversations.entities import Conversation, Joining, Message, SlowSeconds
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import told_message
 from chatd.conversations.permissions import Right
-from chatd.conversations.read_model import own_view_to_tell, shared
+from chatd.conversations.read_model import shared
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Result
@@ -66,18 +67,32 @@ async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
     if not given:
         raise Refused("bad_request", "$: nothing to change")
 
-    async def work(here: Change) -> tuple[int, list[Message]]:
+    async def work(here: Change) -> Edited:
         await check(here, cmd, given)
         rev = here.next_rev(info=True)
         await here.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
         if cmd.picture is not None:
             await here.run(SQL.use_picture, cmd.picture)
-        return rev, [await here.say({"act": "conversation.edited", name: given[name]}) for name in SAID if name in given]
+        said = [await here.say({"act": "conversation.edited", name: given[name]}) for name in SAID if name in given]
+        return Edited(rev, said)
 
-    rev, said = await change(ctx, cmd.conversation, work)
-    mine = await own_view_to_tell(ctx, cmd.conversation)
-    update = ToConversation(cmd.conversation, ConversationUpdate(conversation=shared(mine), rev=rev))
-    return [update, *(told_message(cmd.conversation, one) for one in said), Reply(ConversationInfo(conversation=mine))]
+    edited = await change(ctx, cmd.conversation, work)
+    return [WithConversation(cmd.conversation, partial(told_edited, edited))]
+
+
+class Edited(Struct, frozen=True):
+    """The rev of the changed fields, and the messages that say what was changed."""
+
+    rev: int
+    messages: list[Message]
+
+
+def told_edited(edited: Edited, view: Conversation) -> Effects:
+    return [
+        ToConversation(view.id, ConversationUpdate(conversation=shared(view), rev=edited.rev)),
+        *(told_message(view.id, message) for message in edited.messages),
+        Reply(ConversationInfo(conversation=view)),
+    ]
 
 
 async def check(here: Change, cmd: EditConversation, given: dict[str, Any]) -> None:

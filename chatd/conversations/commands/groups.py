@@ -2,29 +2,26 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
 from chatd.conversations.block_rules import check_not_blocked
-from chatd.conversations.entities import Departure, Member, Message
+from chatd.conversations.effects import AnnounceMembers, told_gone, told_members, told_message
+from chatd.conversations.entities import Member, Message
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.membership import (
-    Left,
+    MemberGone,
+    MembersAdded,
+    add,
     depart,
-    enter,
     give_role,
     leave,
     member_in,
     named,
     shut,
-    told_departed,
-    told_entered,
-    told_left,
-    told_members,
 )
-from chatd.conversations.messages.access import told_message
 from chatd.conversations.permissions import Right, may_give, stands_above
 from chatd.conversations.read_model import member_of, page_of
 from chatd.core.errors import Refused
@@ -63,13 +60,13 @@ async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
     users = list(dict.fromkeys(cmd.users))
     await check_not_blocked(ctx, users)
 
-    async def work(here: Change) -> tuple[list[Member], Message | None]:
-        members = await enter(here, users, ctx.node.config.limits)
-        return members, await here.say(named("member.added", [one.user for one in members])) if members else None
+    async def work(here: Change) -> MembersAdded | None:
+        return await add(here, users, ctx.node.config.limits, "member.added")
 
-    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
-    told = await told_entered(ctx, cmd.conversation, members, said) if said else []
-    return [*told, Reply(Members(items=members))]
+    added = await change(ctx, cmd.conversation, work, Right.ADD)
+    if added is None:
+        return [Reply(Members(items=[]))]
+    return [AnnounceMembers(cmd.conversation, added), Reply(Members(items=added.members))]
 
 
 class RemoveMember(Command, tag="member.remove"):
@@ -90,13 +87,14 @@ class RemoveMember(Command, tag="member.remove"):
 async def remove_member(ctx: Ctx, cmd: RemoveMember) -> Effects:
     """Refused `forbidden` for a member who does not stand below the asker."""
 
-    async def work(here: Change) -> tuple[Departure, Message]:
+    async def work(here: Change) -> MemberGone:
         other = await member_in(here, cmd.user)
         if not stands_above(here.place.role or "", other.role):
             raise Refused("forbidden", "only members below your own role")
-        return await leave(here, cmd.user), await here.say(named("member.removed", [cmd.user]))
+        departure = await leave(here, cmd.user)
+        return MemberGone(departure, [], await here.say(named("member.removed", [cmd.user])))
 
-    return [*told_left(cmd.conversation, *await change(ctx, cmd.conversation, work, Right.REMOVE)), Reply(Ok())]
+    return [*told_gone(cmd.conversation, await change(ctx, cmd.conversation, work, Right.REMOVE)), Reply(Ok())]
 
 
 class LeaveConversation(Command, tag="conversation.leave"):
@@ -115,12 +113,12 @@ class LeaveConversation(Command, tag="conversation.leave"):
 async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
     """Refused `forbidden` for what is no group: a direct conversation is hidden, a match is left by match.leave."""
 
-    async def work(here: Change) -> Left:
+    async def work(here: Change) -> MemberGone:
         if here.place.kind != "group":
             raise Refused("forbidden", "only groups can be left")
         return await depart(here)
 
-    return [*told_departed(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*told_gone(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 class SetRole(Command, tag="member.role"):
@@ -146,23 +144,30 @@ class MemberResult(Result, tag="member"):
     aliases=("user",),
 )
 async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
-    async def work(here: Change) -> tuple[Member, Message | None]:
+    async def work(here: Change) -> Member | RolesChanged:
         other = await member_in(here, cmd.user)
         if not may_give(here.place.role or "", other.role, cmd.role):
             raise Refused("forbidden", "only roles below your own, of members below it")
         if other.role == cmd.role:
-            return other, None
+            return other
         member = await give_role(here, cmd.user, cmd.role)
-        return member, await here.say({**named("member.role", [cmd.user]), "role": cmd.role})
+        return RolesChanged([member], await here.say({**named("member.role", [cmd.user]), "role": cmd.role}))
 
-    member, said = await change(ctx, cmd.conversation, work, Right.ROLES)
-    return [*told_roles(cmd.conversation, [member], said), Reply(MemberResult(member=member))]
+    done = await change(ctx, cmd.conversation, work, Right.ROLES)
+    if isinstance(done, Member):
+        return [Reply(MemberResult(member=done))]
+    return [*told_roles(cmd.conversation, done), Reply(MemberResult(member=done.members[0]))]
 
 
-def told_roles(conversation: str, members: list[Member], said: Message | None) -> Effects:
-    if said is None:
-        return []
-    return [*told_members(conversation, members), told_message(conversation, said)]
+class RolesChanged(Struct, frozen=True):
+    """Members have other roles, and `message` says so."""
+
+    members: list[Member]
+    message: Message
+
+
+def told_roles(conversation: str, changed: RolesChanged) -> Effects:
+    return [*told_members(conversation, changed.members), told_message(conversation, changed.message)]
 
 
 class TransferConversation(Command, tag="conversation.transfer"):
@@ -184,13 +189,12 @@ async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: it is yours already")
 
-    async def work(here: Change) -> tuple[list[Member], Message]:
+    async def work(here: Change) -> RolesChanged:
         await member_in(here, cmd.user)
         members = [await give_role(here, ctx.user, "admin"), await give_role(here, cmd.user, "owner")]
-        return members, await here.say(named("conversation.transferred", [cmd.user]))
+        return RolesChanged(members, await here.say(named("conversation.transferred", [cmd.user])))
 
-    members, said = await change(ctx, cmd.conversation, work, Right.OWN)
-    return [*told_roles(cmd.conversation, members, said), Reply(Ok())]
+    return [*told_roles(cmd.conversation, await change(ctx, cmd.conversation, work, Right.OWN)), Reply(Ok())]
 
 
 class DissolveConversation(Command, tag="conversation.dissolve"):
@@ -215,15 +219,14 @@ class ConversationGone(Event, tag="conversation.gone"):
     lasting=True,
 )
 async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
-    async def work(here: Change) -> tuple[int, list[str]]:
+    async def work(here: Change) -> ToConversation:
         here.members = 0
         rows = await here.all(SQL.dissolve, here.next_rev(), here.place.seq, here.now, here.user)
         await shut(here)
-        return here.rev, [row["user"] for row in rows]
+        gone = ConversationGone(conversation=cmd.conversation, rev=here.rev, reason="dissolved")
+        return ToConversation(cmd.conversation, gone, leaving=[row["user"] for row in rows])
 
-    rev, users = await change(ctx, cmd.conversation, work, Right.OWN)
-    gone = ConversationGone(conversation=cmd.conversation, rev=rev, reason="dissolved")
-    return [Reply(Ok()), ToConversation(cmd.conversation, gone, parts=users)]
+    return [Reply(Ok()), await change(ctx, cmd.conversation, work, Right.OWN)]
 
 
 class ListMembers(Command, tag="member.list"):

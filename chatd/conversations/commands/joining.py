@@ -9,11 +9,11 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.commands.invite_lookup import Secret, group_of
-from chatd.conversations.entities import Conversation, Member, Message
+from chatd.conversations.effects import AnnounceMembers, WithConversation
+from chatd.conversations.entities import Conversation
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.membership import enter, named, told_entered
+from chatd.conversations.membership import MembersAdded, add
 from chatd.conversations.permissions import Right
-from chatd.conversations.read_model import own_view_to_tell
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
@@ -48,25 +48,47 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
         raise Refused("bad_request", "$: conversation or secret")
     id_ = cmd.conversation or str((await group_of(ctx, cmd.secret or ""))["id"])
 
-    async def work(here: Change) -> tuple[list[Member], Message | None] | bool:
+    async def work(here: Change) -> JoinOutcome:
         if here.place.role is not None:
-            return [], None
+            return AlreadyMember()
         await check_way_in(here, cmd)
-        is_new = here.place.joining != "request" or await ask(here, cmd.text)
-        if cmd.secret is not None and is_new and await here.one(SQL.use, digest(cmd.secret), here.now) is None:
-            raise Refused("not_found", "$.secret: no such link")
         if here.place.joining == "request":
-            return is_new
-        members = await enter(here, [here.user], ctx.node.config.limits)
-        return members, await here.say(named("member.joined", [here.user])) if members else None
+            requested = Requested(is_first=await ask(here, cmd.text))
+            if requested.is_first:
+                await use_secret(here, cmd.secret)
+            return requested
+        await use_secret(here, cmd.secret)
+        return await add(here, [here.user], ctx.node.config.limits, "member.joined") or AlreadyMember()
 
-    done = await change(ctx, id_, work, stranger=True)
-    if isinstance(done, bool):
-        deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if done else []
-        event = JoinRequested(conversation=id_, user=ctx.user)
-        return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
-    told = await told_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
-    return [*told, Reply(Joined(conversation=await own_view_to_tell(ctx, id_), requested=False))]
+    welcome = WithConversation(id_, lambda view: [Reply(Joined(conversation=view, requested=False))])
+    match await change(ctx, id_, work, stranger=True):
+        case MembersAdded() as added:
+            return [AnnounceMembers(id_, added), welcome]
+        case AlreadyMember():
+            return [welcome]
+        case Requested(is_first):
+            deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if is_first else []
+            event = JoinRequested(conversation=id_, user=ctx.user)
+            return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
+
+
+class Requested(Struct, frozen=True):
+    """A request to join is stored; `is_first`: there was none of this user before."""
+
+    is_first: bool
+
+
+class AlreadyMember(Struct, frozen=True):
+    """Nothing was changed."""
+
+
+JoinOutcome = MembersAdded | Requested | AlreadyMember
+
+
+async def use_secret(here: Change, secret: str | None) -> None:
+    """Count one use of a link. Raises Refused: `not_found` when no use is left."""
+    if secret is not None and await here.one(SQL.use, digest(secret), here.now) is None:
+        raise Refused("not_found", "$.secret: no such link")
 
 
 async def check_way_in(here: Change, cmd: JoinConversation) -> None:
@@ -156,14 +178,21 @@ class DecideRequest(Command, tag="join.decide"):
 async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     """Refused `not_found` for who has not asked."""
 
-    async def work(here: Change) -> tuple[list[Member], Message | None]:
+    async def work(here: Change) -> MembersAdded | AlreadyMember | Declined:
         if await here.one(SQL.decline, cmd.user) is None:
             raise Refused("not_found", "$.user: has not asked to come in")
-        members = await enter(here, [cmd.user], ctx.node.config.limits) if cmd.approve else []
-        return members, await here.say(named("member.approved", [cmd.user])) if members else None
+        if not cmd.approve:
+            return Declined()
+        return await add(here, [cmd.user], ctx.node.config.limits, "member.approved") or AlreadyMember()
 
-    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
-    if said is not None:
-        return [*await told_entered(ctx, cmd.conversation, members, said), Reply(Ok())]
-    declined = [] if cmd.approve else [ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
-    return [Reply(Ok()), *declined]
+    match await change(ctx, cmd.conversation, work, Right.ADD):
+        case MembersAdded() as added:
+            return [AnnounceMembers(cmd.conversation, added), Reply(Ok())]
+        case AlreadyMember():
+            return [Reply(Ok())]
+        case Declined():
+            return [Reply(Ok()), ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
+
+
+class Declined(Struct, frozen=True):
+    """The request is removed."""

@@ -166,16 +166,25 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
     event with that rev (somebody has read so far) says nothing to a client that does not know whom it is about.
     """
 
-    async def snapshot(connection: Any) -> "tuple[Rev, Found]":
+    async def snapshot(connection: Any) -> Found:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             return await find_changes(connection, ctx, cmd)
 
-    top, found = await ctx.node.db.within(snapshot)
-    return [Reply(changes_of(found, top, cmd))]
+    return [Reply(changes_of(await ctx.node.db.within(snapshot), cmd))]
 
 
-async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
-    """The rev up to which this is everything, and what was found. Raises Refused: `not_found`."""
+class Found(Struct, frozen=True):
+    """What has changed up to `rev`: of each kind one more than fits into the answer, if there is more."""
+
+    rev: Rev
+    messages: list[Message]
+    members: list[Member]
+    departures: list[Departure]
+    info: Info | UnsetType
+
+
+async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> Found:
+    """Raises Refused: `not_found`."""
     place = (ctx.tenant, cmd.conversation)
     here = await connection.fetchrow(SQL.top, *place, ctx.user)
     if here is None:
@@ -183,7 +192,8 @@ async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tup
     since = 0 if cmd.rev > here["rev"] else cmd.rev
     window = (since, here["rev"], cmd.limit + 1)
     seen = (max(since, here["first_rev"]), here["rev"], cmd.limit + 1)
-    return here["rev"], Found(
+    return Found(
+        here["rev"],
         [message_of(row, ctx.files_url) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
         [member_of(row) for row in await connection.fetch(SQL.members, *place, ctx.user, *window)],
         [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
@@ -191,21 +201,12 @@ async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tup
     )
 
 
-class Found(Struct, frozen=True):
-    """What has changed: at least one more of each than is told, where there is more."""
-
-    messages: list[Message]
-    members: list[Member]
-    departures: list[Departure]
-    info: Info | UnsetType
-
-
-def changes_of(found: Found, top: int, cmd: SyncConversation) -> Changes:
+def changes_of(found: Found, cmd: SyncConversation) -> Changes:
     """Cut all lists at one rev, so that what was left out of either comes with the next page."""
     limit = cmd.limit
     lists = (found.messages, found.members, found.departures)
     edges = [states[limit - 1].rev for states in lists if len(states) > limit]
-    edge = min(edges, default=top)
+    edge = min(edges, default=found.rev)
     return Changes(
         messages=[message for message in found.messages if message.rev <= edge],
         members=[member for member in found.members if member.rev <= edge],
@@ -213,5 +214,5 @@ def changes_of(found: Found, top: int, cmd: SyncConversation) -> Changes:
         info=found.info,
         rev=edge,
         more=bool(edges),
-        reset=cmd.rev > top,
+        reset=cmd.rev > found.rev,
     )

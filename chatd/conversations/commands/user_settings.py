@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToUser
+from chatd.app.effects import Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Conversation, Notify
 from chatd.conversations.quiet_hours import Quiet, is_zone
@@ -14,6 +14,7 @@ from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_f
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.postgres import Row
 from chatd.db.unnest import columns_of, slices
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.connection_events import SessionBehind
@@ -60,7 +61,7 @@ async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
     if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
         raise Refused("not_found", "no such conversation")
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
-    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class SetUser(Command, tag="user.settings"):
@@ -84,13 +85,12 @@ class UserSettings(Result, tag="user.settings"):
 async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     if cmd.quiet is not None and not is_zone(cmd.quiet.zone):
         raise Refused("bad_request", "$.quiet.zone: no such time zone; expected one such as Europe/Berlin")
-    told: Effects = []
-    if cmd != SetUser():
-        await ctx.node.db.run(SQL.set_user, ctx.tenant, ctx.user, cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
-        if cmd.show_presence is not None:
-            await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user]))
-        told = [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
-    return [Reply(await settings_of(ctx)), *told]
+    if cmd == SetUser():
+        return [Reply(await read_settings(ctx))]
+    changes = (cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
+    row = await ctx.node.db.one(SQL.set_user, ctx.tenant, ctx.user, *changes)
+    shown: Effects = [] if cmd.show_presence is None else [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user]))]
+    return [*shown, Reply(settings_of(ctx, row)), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class ShowSettings(Command, tag="user.settings.get"):
@@ -99,16 +99,19 @@ class ShowSettings(Command, tag="user.settings.get"):
 
 @command(ShowSettings, result=UserSettings, http="GET /v1/me/settings")
 async def show_settings(ctx: Ctx, _: ShowSettings) -> Effects:
-    return [Reply(await settings_of(ctx))]
+    return [Reply(await read_settings(ctx))]
+
+
+async def read_settings(ctx: Ctx) -> UserSettings:
+    return settings_of(ctx, await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user))
 
 
 def plain(quiet: Quiet | None) -> dict[str, str] | None:
     return None if quiet is None else {"from": quiet.from_, "to": quiet.to, "zone": quiet.zone}
 
 
-async def settings_of(ctx: Ctx) -> UserSettings:
-    """With what is usual where nothing was set."""
-    row = await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user)
+def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
+    """With the defaults for what is not set."""
     known = dict(row) if row is not None else {}
     return UserSettings(
         notify=known.get("notify") or "all",

@@ -8,7 +8,7 @@ import trio
 from msgspec import Struct
 
 
-class Append(Struct, frozen=True):
+class NewMessage(Struct, frozen=True):
     """A message that wants a number. `id` is made by the sender's node; `attachments`, `meta` and `extra` are JSON texts.
 
     `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`.
@@ -72,7 +72,7 @@ class Advanced(Struct, frozen=True):
     doubtful: bool = False
 
 
-Item = Append | Receipt
+Item = NewMessage | Receipt
 Committed = Appended | Advanced
 # Tenant and conversation.
 Key = tuple[str, str]

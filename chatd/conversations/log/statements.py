@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from chatd.conversations.log.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
+from chatd.conversations.log.entries import Advanced, Appended, Committed, Entry, Item, NewMessage, Receipt
 from chatd.core.clock import now_ms
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -32,14 +32,14 @@ Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
 async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
     """Number and insert."""
-    items = [entry.item for entry in entries if isinstance(entry.item, Append)]
+    items = [entry.item for entry in entries if isinstance(entry.item, NewMessage)]
     columns = transposed(items)
     rows = await connection.call(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
     return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
 
 
-def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused:
+def appended(row: Any, items: Sequence[NewMessage], now: int) -> Appended | Refused:
     if row["outcome"] == "slow":
         return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
     if row["outcome"] not in ("new", "duplicate"):
@@ -48,7 +48,7 @@ def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused:
     return Appended(row["id"], row["seq"], row["rev"], row["created_at"], not ours, now, len(items), row["expires_at"])
 
 
-def rule_of(code: str, item: Append) -> str:
+def rule_of(code: str, item: NewMessage) -> str:
     """Which rule refuses the message."""
     if code == "forbidden" and item.extra is not None and '"everybody"' in item.extra:
         return "only moderators and above may mention everybody"
@@ -80,6 +80,6 @@ def by_statement(entries: Iterable[Entry]) -> list[tuple[Statement, list[Entry]]
     messages: list[Entry] = []
     receipts: list[Entry] = []
     for entry in entries:
-        (messages if isinstance(entry.item, Append) else receipts).append(entry)
+        (messages if isinstance(entry.item, NewMessage) else receipts).append(entry)
     both: list[tuple[Statement, list[Entry]]] = [(append_messages, messages), (advance_receipts, receipts)]
     return [(statement, part) for statement, part in both if part]

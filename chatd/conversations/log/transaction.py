@@ -16,11 +16,13 @@ from chatd.conversations.entities import Json, Message
 from chatd.conversations.message_shapes import SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
-from chatd.core.ids import uuid7
+from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 
 SQL = queries.load("conversations/changes")
+# The user in whose name the server changes what no user asked for.
+NOBODY = NIL
 T = TypeVar("T")
 
 
@@ -84,6 +86,13 @@ class Change:
 
     async def run(self, sql: str, *args: Any) -> None:
         await self._connection.execute(sql, self.tenant, self.conversation, *args)
+
+    async def message(self, id_: str) -> Row:
+        """A row of `message_states`, if the requester may see it. Raises Refused: `not_found`."""
+        row = await self.one(SQL.message, id_, self.place.first_seq or 1)
+        if row is None:
+            raise Refused("not_found", "no such message")
+        return row
 
     async def say(self, system: Json) -> Message:
         """A message that says what happened, in its place of the order. Tell it as `message.new`."""

@@ -29,7 +29,7 @@ import outcome
 import trio
 
 from chatd.conversations.log.deferred import Aside
-from chatd.conversations.log.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
+from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Receipt, Tell
 from chatd.conversations.log.publisher import OnGap, Telling
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
 from chatd.core import log
@@ -55,7 +55,7 @@ class Journal:
         self._settings = settings
 
     @overload
-    async def append(self, item: Append, tell: Tell, began: float) -> Appended: ...
+    async def append(self, item: NewMessage, tell: Tell, began: float) -> Appended: ...
     @overload
     async def append(self, item: Receipt, tell: Tell, began: float) -> Advanced: ...
     async def append(self, item: Item, tell: Tell, began: float) -> Any:

@@ -4,7 +4,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Needs, command
 from chatd.conversations.entities import Message
-from chatd.conversations.messages.sending import Committed, Outgoing, ack_of, send
+from chatd.conversations.messages.sending import Committed, Outgoing, prepare
 from chatd.conversations.read_model import message_of, page_of
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -43,8 +43,7 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
     `too_large` for too long a text, and where `meta` and `attachments` together have more than 8 KB as JSON.
     """
-    await send(ctx, cmd, lambda said, done: ack_of(MessageAck, cmd.client_id, cmd.text, said, done))
-    return []
+    return [await prepare(ctx, cmd, MessageAck)]
 
 
 class MessageHistory(Command, tag="message.history"):

@@ -10,13 +10,15 @@ time it is the database says, as it does to those who read: they do not see a me
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec import Struct
+
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app.context import Node, on_behalf
 from chatd.app.effects import Effects, ToConversation, deliver
 from chatd.app.jobs import is_due
+from chatd.conversations.effects import told_update
 from chatd.conversations.entities import Message
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import NOBODY, told_update
+from chatd.conversations.log.transaction import NOBODY, Change, change
 from chatd.conversations.read_model import message_of
 from chatd.core.config import Config
 from chatd.core.ids import NIL
@@ -100,7 +102,7 @@ async def retain_all(node: Node) -> None:
 async def retain_in(node: Node, tenant: str, conversation: str, since: int) -> bool:
     """Bury a batch of the oldest messages of a conversation that are from before `since`. Whether there may be more."""
 
-    async def work(here: Change) -> tuple[Effects, bool]:
+    async def work(here: Change) -> Swept:
         old = []
         for row in await here.all(SQL.oldest, BATCH):
             if row["created_at"] >= since:
@@ -109,9 +111,16 @@ async def retain_in(node: Node, tenant: str, conversation: str, since: int) -> b
         if old:
             await here.run(SQL.swept, old[-1]["seq"])
         buried = await bury(here, [row["seq"] for row in old if not row["gone"]])
-        return told(here, buried, "expire"), len(old) == BATCH
+        return Swept(told(here, buried, "expire"), more=len(old) == BATCH)
 
     ctx = on_behalf(node, tenant, NOBODY)
-    effects, more = await change(ctx, conversation, work, stranger=True, blocked=True)
-    await deliver(ctx, effects)
-    return more
+    swept = await change(ctx, conversation, work, stranger=True, blocked=True)
+    await deliver(ctx, swept.effects)
+    return swept.more
+
+
+class Swept(Struct, frozen=True):
+    """A batch of messages was deleted; `more`: there may be more of them."""
+
+    effects: Effects
+    more: bool

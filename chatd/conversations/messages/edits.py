@@ -12,10 +12,12 @@ from msgspec import Meta, Struct
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation, ToUser
 from chatd.app.registry import Needs, command
+from chatd.conversations.effects import told_update
 from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import check_text, message_in, screened, told_update
-from chatd.conversations.messages.deletion import bury
+from chatd.conversations.messages.deletion import bury, told
+from chatd.conversations.messages.screening import screened
+from chatd.conversations.messages.sending import check_text
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
 from chatd.conversations.send_permission import check_may_say
@@ -31,7 +33,6 @@ from chatd.wire.texts import MESSAGE
 SQL = queries.load("conversations/edits")
 MINUTE_MS = 60_000
 CURSOR = re.compile("[0-9]{1,18}")
-Told = tuple[Message, Event]
 
 
 class MessageResult(Result, tag="message"):
@@ -67,18 +68,25 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     check_text(ctx.node.config, cmd.text)
     text = (await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
 
-    async def work(here: Change) -> Told:
-        row = await message_in(here, cmd.message)
+    async def work(here: Change) -> Edited:
+        row = await here.message(cmd.message)
         check_edit(ctx, row)
         await check_pace(here, row["seq"], ctx.node.config.messages)
         await check_may_say(here)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
-        message = message_of(await message_in(here, cmd.message), here.files_url)
-        return message, told_update(here, message, "edit")
+        message = message_of(await here.message(cmd.message), here.files_url)
+        return Edited(message, told_update(here, message, "edit"))
 
-    message, event = await change(ctx, cmd.conversation, work)
-    return [ToConversation(cmd.conversation, event), Reply(MessageResult(message=message))]
+    edited = await change(ctx, cmd.conversation, work)
+    return [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
+
+
+class Edited(Struct, frozen=True):
+    """A message as it is now, and the event for the members."""
+
+    message: Message
+    event: Event
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
@@ -125,17 +133,15 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     if cmd.scope == "me":
         return await hide(ctx, cmd)
 
-    async def work(here: Change) -> Told | None:
-        row = await message_in(here, cmd.message)
+    async def work(here: Change) -> Effects:
+        row = await here.message(cmd.message)
         if row["sender"] != ctx.user or row["system"] is not None:
             here.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
-            return None
-        (message,) = await bury(here, [row["seq"]])
-        return message, told_update(here, message, "delete")
+            return []
+        return told(here, await bury(here, [row["seq"]]), "delete")
 
-    done = await change(ctx, cmd.conversation, work, blocked=True)
-    return [*([ToConversation(cmd.conversation, done[1])] if done else []), Reply(Ok())]
+    return [*await change(ctx, cmd.conversation, work, blocked=True), Reply(Ok())]
 
 
 async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
@@ -143,7 +149,7 @@ async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     seq = await ctx.node.db.value(SQL.hide, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if seq is None:
         raise Refused("not_found", "no such message")
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class Edit(Struct, kw_only=True, frozen=True):

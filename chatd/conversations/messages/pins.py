@@ -3,14 +3,14 @@
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
+from chatd.conversations.effects import told_message, told_update
 from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import message_in, told_message, told_update
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.wire.base import Command, Event, Id, Ok, Result
+from chatd.wire.base import Command, Id, Ok, Result
 
 SQL = queries.load("conversations/pins")
 MOST = 100
@@ -56,21 +56,20 @@ async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
 async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Effects:
     """Nothing happens where it is so already."""
 
-    async def work(here: Change) -> tuple[Event, Message | None] | None:
-        row = await message_in(here, message)
+    async def work(here: Change) -> Effects:
+        row = await here.message(message)
         if (row["pinned_at"] is not None) == on:
-            return None
+            return []
         if on:
             await check_room(here, row["deleted_at"] is not None)
         await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None)
-        event = told_update(here, message_of(await message_in(here, message), here.files_url), "pin", on=on)
-        return event, await here.say({"act": "message.pinned", "message": message}) if on else None
+        event = told_update(here, message_of(await here.message(message), here.files_url), "pin", on=on)
+        update = ToConversation(conversation, event)
+        if not on:
+            return [update]
+        return [update, told_message(conversation, await here.say({"act": "message.pinned", "message": message}))]
 
-    done = await change(ctx, conversation, work, Right.PIN, blocked=not on)
-    if done is None:
-        return []
-    event, said = done
-    return [ToConversation(conversation, event), *([told_message(conversation, said)] if said else [])]
+    return await change(ctx, conversation, work, Right.PIN, blocked=not on)
 
 
 async def check_room(here: Change, deleted: bool) -> None:

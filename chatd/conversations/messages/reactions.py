@@ -7,8 +7,8 @@ from msgspec import Meta, Struct
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
+from chatd.conversations.effects import told_update
 from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import message_in, told_update
 from chatd.conversations.read_model import message_of, page_of, seen_message
 from chatd.core.emoji import MAX_LENGTH, is_emoji
 from chatd.core.errors import Refused
@@ -60,7 +60,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
 
 async def reactable(here: Change, message: str) -> Row:
     """Raises Refused."""
-    row = await message_in(here, message)
+    row = await here.message(message)
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
     return row
@@ -79,7 +79,7 @@ async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int,
 
 async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Event:
     """What is told of it."""
-    return told_update(here, message_of(await message_in(here, message), here.files_url), "reaction", emoji=emoji, on=on)
+    return told_update(here, message_of(await here.message(message), here.files_url), "reaction", emoji=emoji, on=on)
 
 
 def told(conversation: str, updates: list[Event]) -> Effects:
@@ -105,7 +105,7 @@ async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
     """One that is not there need not be taken back."""
 
     async def work(here: Change) -> list[Event]:
-        row = await message_in(here, cmd.message)
+        row = await here.message(cmd.message)
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 

@@ -1,12 +1,15 @@
 """How far somebody has received and read. Two positions per member, which only move forward."""
 
+from functools import partial
+
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effect, Effects, Recounted, Reply, ToConversation, deliver
+from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.cluster.control_messages import Recount
+from chatd.conversations.log.effects import Advance
 from chatd.conversations.log.entries import Advanced, Receipt
-from chatd.conversations.log.writer import Journal
 from chatd.conversations.read_model import page_of, seen_message
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -66,34 +69,29 @@ class MessageRead(Event, tag="message.read"):
     http="POST /v1/conversations/{conversation}/delivered",
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
-    return await advance(ctx, cmd.conversation, delivered=cmd.seq)
+    return advance(ctx, cmd.conversation, delivered=cmd.seq)
 
 
 @command(ReceiptRead, result=Ok, refuses=("not_found",), cost=0.2, http="POST /v1/conversations/{conversation}/read")
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
-    return await advance(ctx, cmd.conversation, read=cmd.seq)
+    return advance(ctx, cmd.conversation, read=cmd.seq)
 
 
-async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
-    """Refused `not_found` for who is no member, and for a seq that no message has yet.
-
-    Own other devices get `conversation.update` when `read` has moved; in a group that is too large for the others to be told,
-    that is all anybody is told.
-    """
-
-    async def tell(done: Advanced) -> None:
-        told: list[Effect] = []
-        if done.rev is not None or done.unread is not None:
-            ctx.node.hub.traces.moved((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
-        if done.rev is not None:
-            told.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
-        if done.unread is not None or done.doubtful:
-            told.append(Recounted(conversation))
-        await deliver(ctx, told)
-
+def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
+    """Refused `not_found` for who is no member, and for a seq that no message has yet."""
     up_to = ctx.node.config.messages.receipts_up_to
-    await ctx.node.get(Journal).append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
-    return [Reply(Ok())]
+    receipt = Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to)
+    return [Advance(receipt, partial(receipt_effects, ctx, conversation)), Reply(Ok())]
+
+
+def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
+    """The event for the other members, unless the conversation is too large, and new counters for the reader's other devices."""
+    effects: list[Effect] = []
+    if done.rev is not None:
+        effects.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
+    if done.unread is not None or done.doubtful:
+        effects.append(Broadcast(Recount(ctx.tenant, ctx.user, conversation, ctx.session or None)))
+    return effects
 
 
 def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:

@@ -11,8 +11,9 @@ import trio
 from msgspec import ValidationError, convert
 
 from chatd.app.context import Node, on_behalf
+from chatd.app.effects import ToUser, deliver
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.sending import Outgoing, send
+from chatd.conversations.messages.sending import Outgoing, prepare
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -61,10 +62,11 @@ async def send_one(node: Node, row: Row) -> None:
 
 
 async def settle(node: Node, row: Row) -> None:
+    ctx = on_behalf(node, row["tenant"], row["sender"])
     try:
         if row["banned"]:
             raise Refused("banned")
-        await send(on_behalf(node, row["tenant"], row["sender"]), outgoing(row["conversation"], row["client_id"], row["body"]))
+        await deliver(ctx, [await prepare(ctx, outgoing(row["conversation"], row["client_id"], row["body"]))])
     except Refused as refused:
         if refused.row.retryable:
             await node.db.run(SQL.later, row["tenant"], row["id"], AGAIN)
@@ -78,7 +80,7 @@ async def settle(node: Node, row: Row) -> None:
 
 
 async def fail(node: Node, row: Row, code: str) -> None:
-    """The author is told, and finds it in the list."""
+    """Keep the refusal in the list of the author, and send it to them."""
     if await node.db.value(SQL.failed, row["tenant"], row["id"], code) is not None:
         event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
-        await node.cluster.tell_user(row["tenant"], row["sender"], event)
+        await deliver(on_behalf(node, row["tenant"], row["sender"]), [ToUser(row["sender"], event)])

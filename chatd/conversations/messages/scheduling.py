@@ -76,7 +76,7 @@ def told_known(row: Row) -> Reply:
 
 def others(ctx: Ctx) -> Effects:
     """The own other devices look again."""
-    return [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:

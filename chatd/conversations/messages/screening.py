@@ -7,13 +7,15 @@ The same message sent again gets its first answer again, whatever the filters sa
 stored already is let through to the journal, which knows it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chatd.app.context import Ctx
+from chatd.conversations.entities import Json
 from chatd.conversations.messages.link_filter import LinkFilter
 from chatd.conversations.messages.moderation_hook import Hook, Question, check_settings, open_hook
 from chatd.conversations.messages.word_filter import WordFilter
@@ -141,6 +143,21 @@ class Screening:
         row = await self._db.one(SQL.look, draft.tenant, draft.conversation, draft.sender, draft.client_id)
         assert row is not None
         return row
+
+
+async def screened(
+    ctx: Ctx,
+    conversation: str,
+    client_id: str,
+    text: str | None,
+    attachments: Sequence[Json] = (),
+    reply_to: str | None = None,
+    meta: Json | None = None,
+) -> Draft:
+    """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
+    draft = Draft(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
+    screening = ctx.node.services.find(Screening)
+    return draft if screening is None else await screening.screen(draft)
 
 
 def question_of(draft: Draft, kind: str) -> Question:

@@ -1,21 +1,20 @@
 """The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, TypeVar
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Reply, ToConversation, deliver
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
 from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
-from chatd.conversations.log.entries import Append, Appended
-from chatd.conversations.log.writer import Journal
-from chatd.conversations.messages.access import check_text, screened
+from chatd.conversations.log.effects import Append
+from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
-from chatd.conversations.messages.screening import Screening
+from chatd.conversations.messages.screening import Screening, screened
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -64,13 +63,16 @@ Ack = TypeVar("Ack", bound=Committed)
 
 
 class Content(Struct, frozen=True):
-    """What a message says once it was checked and screened. `attachments` in their stored form; `quote` is what it replies to."""
+    """What a message says, checked and screened. `attachments` in their stored form; `quote` is an excerpt of `reply_to`."""
 
     text: str | None = None
     attachments: list[Json] = []
     meta: Json | None = None
-    mentions: list[str] = []
+    reply_to: str | None = None
     quote: Quote | UnsetType = UNSET
+    mentions: list[str] = []
+    everybody: bool = False
+    forwarded: Json | UnsetType = UNSET
 
 
 def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
@@ -87,32 +89,25 @@ def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None,
     )
 
 
-async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended], Result] | None = None) -> Appended:
-    """Check it, commit it, tell it. `ack_of` makes the sender's answer, of the text that was committed and its place.
+async def prepare(ctx: Ctx, out: Outgoing, kind: type[Committed] | None = None) -> Append:
+    """The effect that sends a checked and screened message. `kind`: the type of the sender's ack, None for no ack.
 
-    Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
-    conversation, `blocked`, `forbidden`, `unavailable`.
+    Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `unavailable`.
     """
     try:
-        said = await check(ctx, out)
+        content = await check(ctx, out)
     except Refused:
-        # What it names may be gone by now. A message that is committed is never refused: it gets its first answer again.
+        # A committed message is never refused: the log repeats its first ack, although its parts may be gone by now.
         if not await is_known(ctx, out.client_id):
             raise
-        said, out = Content(out.text, [], out.meta), msgspec.structs.replace(out, reply_to=None)
+        content = Content(out.text, [], out.meta, mentions=[], everybody=out.everybody)
     if ctx.node.services.find(Screening) is not None:
-        draft = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
-        said = msgspec.structs.replace(said, text=draft.text, attachments=draft.attachments, meta=draft.meta)
-
-    async def tell(done: Appended) -> None:
-        ack = ack_of(said.text, done) if ack_of is not None else None
-        if not done.duplicate:
-            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
-        news = ToConversation(out.conversation, news_of(ctx, out, said, done), but=ctx.session, ack=ack)
-        again = [Reply(ack)] if ack is not None else []
-        await deliver(ctx, again if done.duplicate else [news])
-
-    return await ctx.node.get(Journal).append(entry_of(ctx, out, said), tell, ctx.began)
+        draft = await screened(
+            ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
+        )
+        content = msgspec.structs.replace(content, text=draft.text, attachments=draft.attachments, meta=draft.meta)
+    ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
+    return append(ctx, out.conversation, out.client_id, content, ack)
 
 
 async def check(ctx: Ctx, out: Outgoing) -> Content:
@@ -121,7 +116,7 @@ async def check(ctx: Ctx, out: Outgoing) -> Content:
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
     mentions = await existing(ctx, out.mentions) if out.mentions else []
-    return Content(out.text, attachments, out.meta, mentions, quote)
+    return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody)
 
 
 async def existing(ctx: Ctx, users: Sequence[str]) -> list[str]:
@@ -145,6 +140,13 @@ def check_content(ctx: Ctx, out: Outgoing) -> None:
     check_payload(ctx.node.config, out)
 
 
+def check_text(config: Config, text: str) -> None:
+    """Raises Refused: `too_large`."""
+    most = config.limits.text_bytes
+    if len(text) * 4 > most and len(text.encode()) > most:
+        raise Refused("too_large", f"$.text: at most {most} bytes")
+
+
 def check_payload(config: Config, out: Outgoing) -> None:
     """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
@@ -161,43 +163,52 @@ async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetTy
     return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
 
 
-def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
-    return Append(
+def append(ctx: Ctx, conversation: str, client_id: str, content: Content, ack: Callable[[Appended], Result] | None) -> Append:
+    """The effect that commits and sends a message."""
+    message = NewMessage(
         ctx.tenant,
-        out.conversation,
+        conversation,
         ctx.user,
-        out.client_id,
+        client_id,
         uuid7(ctx.now),
-        said.text,
-        to_jsonb(said.attachments) if said.attachments else None,
-        out.reply_to,
-        to_jsonb(said.meta) if said.meta is not None else None,
-        extra_of(said.mentions, out.everybody),
+        content.text,
+        to_jsonb(content.attachments) if content.attachments else None,
+        content.reply_to,
+        to_jsonb(content.meta) if content.meta is not None else None,
+        extra_of(content),
     )
+    return Append(message, partial(event_of, ctx, message, content), ack)
 
 
-def extra_of(mentions: Sequence[str], everybody: bool) -> str | None:
-    """What the journal keeps beside the text. `everybody` is there only when it is true."""
-    named = {"mentions": mentions} if mentions else {}
-    extra = {**named, **({"everybody": True} if everybody else {})}
+def extra_of(content: Content) -> str | None:
+    """See `NewMessage.extra`."""
+    extra = dict[str, Any]()
+    if content.mentions:
+        extra["mentions"] = content.mentions
+    if content.everybody:
+        extra["everybody"] = True
+    if content.forwarded is not UNSET:
+        extra["forwarded"] = content.forwarded
     return to_jsonb(extra) if extra else None
 
 
-def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNew:
+def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
+    """What the other members get."""
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=ctx.user,
-        client_id=out.client_id,
-        text=said.text,
-        attachments=shown(said.attachments, ctx.files_url),
-        reply_to=out.reply_to,
+        sender=new.sender,
+        client_id=new.client_id,
+        text=content.text,
+        attachments=shown(content.attachments, ctx.files_url),
+        reply_to=content.reply_to,
         created_at=done.created_at,
-        meta=said.meta,
-        quote=said.quote,
-        mentions=said.mentions or UNSET,
-        mentions_everybody=out.everybody or UNSET,
+        meta=content.meta,
+        quote=content.quote,
+        mentions=content.mentions or UNSET,
+        mentions_everybody=content.everybody or UNSET,
+        forwarded=content.forwarded,
         expires_at=done.expires_at or UNSET,
     )
-    return MessageNew(conversation=out.conversation, rev=done.rev, message=message)
+    return MessageNew(conversation=new.conversation, rev=done.rev, message=message)

@@ -67,7 +67,7 @@ async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) ->
             raise Refused("too_large", f"at most {most} starred messages")
 
     await ctx.node.db.in_transaction(work)
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class Starred(Struct, kw_only=True, frozen=True):

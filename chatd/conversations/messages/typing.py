@@ -6,10 +6,9 @@ it is told to nobody.
 
 import trio
 
-from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToConversation
+from chatd.app.context import Ctx, Node, on_behalf
+from chatd.app.effects import Effects, Reply, ToConversation, deliver
 from chatd.app.registry import Needs, command
-from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.signals import SessionClosed
@@ -81,15 +80,15 @@ async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
         return [Reply(Ok())]
     if isinstance(event, TypingStarted):
         ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN)
-    return [Reply(Ok()), ToConversation(event.conversation, event, but=ctx.session, volatile=True)]
+    return [Reply(Ok()), ToConversation(event.conversation, event, ctx.session, ephemeral=True)]
 
 
-async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
-    """The connection on which a user typed has ended: tell the others, on all nodes."""
+async def end_typing(node: Node, signal: SessionClosed) -> None:
+    """Tell the others when the connection on which a user typed has ended."""
+    stopped = (TypingStopped(conversation=conversation, user=signal.user) for conversation in signal.typing_in)
     with trio.CancelScope(shield=True):
-        for conversation in signal.typing_in:
-            event = TypingStopped(conversation=conversation, user=signal.user)
-            await cluster.tell_conversation(signal.tenant, conversation, event, volatile=True)
+        ctx = on_behalf(node, signal.tenant, signal.user)
+        await deliver(ctx, [ToConversation(event.conversation, event, ephemeral=True) for event in stopped])
 
 
 async def count(ctx: Ctx, conversation: str) -> int:

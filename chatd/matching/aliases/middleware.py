@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effect, Effects, Reply
 from chatd.app.registry import Row
+from chatd.conversations.effects import WithConversation
 from chatd.core.errors import Refused
 from chatd.matching.aliases.aliases import Mask
 from chatd.wire.base import Command, Result, error_of
@@ -55,7 +56,7 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
 
     What is committed is told in any case; when nobody can say who is to be hidden, that is the answer.
     """
-    if not any(isinstance(effect, Reply) and can_name(type(effect.result)) for effect in effects):
+    if not any(may_name(effect) for effect in effects):
         return effects
     try:
         await refresh(ctx, mask)
@@ -63,6 +64,10 @@ async def hidden_in(ctx: Ctx, mask: Mask, effects: Effects) -> Effects:
         ctx.node.get(Meters).refusals[refused.code] += 1
         return [Reply(error_of(refused)) if isinstance(effect, Reply) else effect for effect in effects]
     return effects
+
+
+def may_name(effect: Effect) -> bool:
+    return isinstance(effect, WithConversation) or (isinstance(effect, Reply) and can_name(type(effect.result)))
 
 
 @cache
