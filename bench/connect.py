@@ -1,4 +1,4 @@
-"""Authenticated connects, and what a session costs that says nothing.
+"""Authenticated connects, and the memory of an idle session.
 
 python -m bench.connect --peer
 """
@@ -17,7 +17,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     for user in users:
         server.connect(user).close()
     settle()
-    # These stay: the memory that they leave behind would make the next ones seem to cost nothing.
+    # Keep these connected: the memory they free would be reused and hide the cost of the next ones.
     earlier = [server.connect(str(uuid4())) for _ in users]
     settle()
     peers, times = [], []

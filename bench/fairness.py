@@ -1,6 +1,6 @@
-"""What a client that floods without bound costs the others: their latency with it and without it.
+"""The latency of other clients, with and without one client that floods the server.
 
-The flooder sends commands without reading the answers, and comes back at once when it is closed or refused.
+The flooding client sends commands without reading answers, and reconnects at once after a close or a refusal.
 
 python -m bench.fairness
 """
@@ -17,14 +17,14 @@ from bench.send import Writer
 from bench.servers import LIMITS, Chatd, Server
 from bench.wire import Load, Peer, frame
 
-# The limits of a user that an installation has by itself; the other limits stay out of the way.
+# The default limits per user; all other limits are raised.
 COMMANDS = {"COMMANDS_PER_SECOND": 50, "COMMANDS_BURST": 200, "USER_COMMANDS_PER_SECOND": 100, "USER_COMMANDS_BURST": 400}
 PAUSE_S = 0.1
 FLOODED = frame(b"\x92\x01\x82\xa1t\xa4ping\xa2ts\x01", 2) * 1000
 
 
 def flood(server: Chatd, user: str) -> None:
-    """For ever."""
+    """Run until the process ends."""
     while True:
         with suppress(OSError):
             peer = server.connect(user)
@@ -71,7 +71,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
 
 
 def paced(load: Load, writers: list[Writer], count: int, step: Callable[[], None]) -> None:
-    """Everybody sends a message every PAUSE_S, whatever the latency."""
+    """Send a message from each user every PAUSE_S, regardless of latency."""
     for _ in range(count):
         began = time.perf_counter()
         for writer in writers:

@@ -1,6 +1,6 @@
-"""One who writes to a group, and everybody who hears it.
+"""A sender in a group, and the delivery to all its members.
 
-chatd stores each message; the peer only sends it on. The figure is per delivery, so that storing hardly counts.
+chatd stores each message; the peer only forwards it. The figure is per delivery, so the cost of storing hardly counts.
 python -m bench.fanout --peer
 """
 
@@ -53,7 +53,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
 
 
 def send_one(server: Server, load: Load, sender: Peer, room: str, state: dict[str, int], audience: int) -> None:
-    """One message, until all have it."""
+    """Send one message and wait until all members have it."""
     state["acked"] = state["delivered"] = 0
     sender.send(server.message(room, str(uuid4()), stored=server.name == "chatd"))
     load.run_until(lambda: state["acked"] == 1 and state["delivered"] == audience)

@@ -1,9 +1,9 @@
-"""What a match costs, however many wait: the pool alone, without sockets and databases.
+"""CPU time of a match by the number of waiting users: the pool alone, without sockets and databases.
 
 python -m bench.matching
 
-So many wait as the column says, who have not been looked after yet. Then one after the other comes: CPU time of this process for
-each, with the match that is made, and with somebody new in the place of whoever has gone.
+The pool is filled with waiting users that no attempt has examined yet. Then users arrive one by one. The figure is the CPU time
+of this process per arrival, including the match and the replacement of matched users.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Paired, Queue, Step
 
 SIZES = (100, 1_000, 10_000, 100_000)
-# Nobody's demands loosen while it is measured, but where that is what is measured.
+# Criteria do not relax during a measurement, except where relaxing is measured.
 HOUR = 3_600_000
 RULES = {"": Queue(relax=HOUR, longest=10 * HOUR)}
 RELAX = 5000
@@ -43,13 +43,13 @@ def with_tags(rng: random.Random, number: int) -> Ticket:
 
 
 def within_ranges(rng: random.Random, number: int) -> Ticket:
-    """Of an age from 18 to 80, who want somebody of their own, five years more or less."""
+    """Users aged 18 to 80 who want a partner within five years of their own age."""
     age = rng.randint(18, 80)
     return ticket(number, attributes={"age": age}, accept=Accept(must={"age": {"min": age - 5, "max": age + 5}}))
 
 
 def with_a_language(rng: random.Random, number: int) -> Ticket:
-    """The same, and of one of twenty languages; blocks a hundred, met twenty."""
+    """As `ages`, with one of twenty languages, 100 blocked users and 20 previous partners."""
     age, language = rng.randint(18, 80), rng.choice(LANGUAGES)
     must = {"age": {"min": age - 5, "max": age + 5}, "language": language}
     others = [f"u{rng.randrange(10**9)}" for _ in range(120)]
@@ -60,13 +60,13 @@ def with_a_language(rng: random.Random, number: int) -> Ticket:
 
 
 def one_of_many(rng: random.Random, number: int) -> Ticket:
-    """Fits one in five hundred, by a text."""
+    """Each user fits one in 500 others, by a text."""
     club = f"club{rng.randrange(500)}"
     return ticket(number, attributes={"club": club}, accept=Accept(must={"club": club}))
 
 
 def nobody(rng: random.Random, number: int) -> Ticket:
-    """Fits nobody at all."""
+    """No two users fit."""
     return ticket(number, attributes={"age": 1}, accept=Accept(must={"age": {"min": 2}}))
 
 
@@ -82,7 +82,7 @@ CROWDS: dict[str, Make] = {
 
 
 class Crowd:
-    """So many who wait."""
+    """A pool with a given number of waiting users."""
 
     def __init__(self, make: Make, size: int, rules: dict[str, Queue], seed: int) -> None:
         self._make = make
@@ -95,7 +95,7 @@ class Crowd:
         return f"m{self._number}"
 
     def fill(self, size: int) -> None:
-        """Until so many wait. Nobody looks for anybody."""
+        """Add users up to this number, without attempts to match them."""
         self.pool.paused = True
         while len(self.pool.tickets) < size:
             self.pool.find(self.next(), 0)
@@ -106,7 +106,7 @@ class Crowd:
         return self._make(self._rng, self._number)
 
     def arrive(self, one: Ticket) -> bool:
-        """Whether they met somebody. Who did not leaves."""
+        """Add one user; return whether they matched. A user without a match is removed."""
         pairs = [step for step in self.pool.find(one, 1) if isinstance(step, Paired)]
         for pair in pairs:
             self.pool.settle(pair.match)
@@ -116,7 +116,7 @@ class Crowd:
 
 
 def arrivals(make: Make, size: int, count: int) -> tuple[float, float]:
-    """Microseconds for each who comes, and the share that met somebody."""
+    """Microseconds per arrival, and the share of arrivals that match."""
     crowd, met, used = Crowd(make, size, RULES, size), 0, 0.0
     for _ in range(count):
         one = crowd.next()
@@ -128,7 +128,7 @@ def arrivals(make: Make, size: int, count: int) -> tuple[float, float]:
 
 
 def wakings(size: int, count: int) -> float:
-    """Microseconds for each whose demands loosen, where nobody fits anybody."""
+    """Microseconds per user whose criteria relax, in a pool without a fitting pair."""
     crowd = Crowd(lambda rng, number: replace(nobody(rng, number), since=number), size, RELAXING, size)
     start = time.process_time_ns()
     steps: list[Step] = crowd.pool.tick(RELAX + count)
@@ -138,7 +138,7 @@ def wakings(size: int, count: int) -> float:
 
 
 def words(size: int) -> float:
-    """Microseconds for what the owner says of its lines, once a second."""
+    """Microseconds of the owner's report of its queues, which it makes once a second."""
     crowd = Crowd(lambda _, number: ticket(number, attributes={"name": f"{number}"}), size, RULES, size)
     start = time.process_time_ns()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Servers as processes, each on a core of its own, and what they use of it."""
+"""Server processes, each pinned to a core, and their CPU time and memory."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ class Cpu:
 
 
 def cpu_of(pids: Iterable[int]) -> Cpu:
-    """Of these processes with all their threads, without their children."""
+    """CPU time of these processes and their threads, without child processes."""
     user = kernel = 0
     for pid in pids:
         try:
@@ -50,7 +50,7 @@ def resident(pid: int) -> int:
 
 
 def pin(pid: int, core: int) -> None:
-    """Keep a process, and what it starts from now on, on one core; on a machine with one core nothing happens."""
+    """Pin a process, and those it starts later, to one core. Does nothing on a machine with one core."""
     if len(CORES) > 1:
         os.sched_setaffinity(pid, {CORES[core % len(CORES)]})
 

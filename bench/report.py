@@ -1,4 +1,4 @@
-"""Rounds in alternation, and figures with their goals."""
+"""Run rounds in alternation, and print figures with their goals."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ err = Console(stderr=True)
 
 @dataclass
 class Goal:
-    """What a figure, or its ratio to the peer's, should be at most."""
+    """The maximum of a figure, or of its ratio to the peer's figure."""
 
     figure: str
     ratio: float | None = None
@@ -45,7 +45,7 @@ def main(bench: Bench) -> None:
     parser.add_argument("--peer", action="store_true", help="run Socket.IO 4 on Node in alternation, for the ratio")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     for name, default in bench.options.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
@@ -60,7 +60,7 @@ def main(bench: Bench) -> None:
 
 
 def rounds(bench: Bench, options: argparse.Namespace) -> dict[str, list[Figures]]:
-    """A B A B: what the machine does meanwhile happens to both."""
+    """Run the servers as A B A B, so that other load on the machine affects both."""
     chatd = Chatd(bench.limits)
     servers: list[Server] = [chatd]
     try:
@@ -87,7 +87,7 @@ def median(rounds_: list[Figures], figure: str) -> float:
 
 
 def ratios(results: dict[str, list[Figures]], figure: str) -> list[float]:
-    """Round by round."""
+    """The ratio of each round."""
     pairs = zip(results["chatd"], results.get("socket.io", []), strict=False)
     return [ours[figure] / theirs[figure] for ours, theirs in pairs if theirs.get(figure)]
 

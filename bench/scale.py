@@ -1,11 +1,11 @@
-"""Fill a database with messages and look whether every statement still finds its way through an index.
+"""Fill a database with messages, and check that every statement uses an index.
 
 python -m bench.scale --messages 10000000 [--dsn postgresql://...]
 
-Without --dsn an embedded Postgres in a temporary folder is filled, and removed afterwards. Conversations differ in size as in
-life: one holds a tenth of all messages, most hold a few hundred. Then every statement of sql/ is planned as the daemon plans it
-(generic, with its settings), and those that read a large table from end to end are named; exit code 1 when there are any that
-somebody waits for. The hot ones are run with values that exist, and the slowest are printed.
+Without --dsn, an embedded Postgres in a temporary folder is filled and removed afterwards. One conversation holds a tenth of all
+messages, most hold a few hundred. Every statement of sql/ is planned as the daemon plans it (generic plan, with its settings);
+statements that scan a whole large table are printed, and the exit code is 1 if a client waits for one of them. The frequent
+statements are run with existing values, and the slowest are printed.
 """
 
 import argparse
@@ -29,14 +29,15 @@ from chatd.core.config import PostgresSection
 from chatd.db import migrations, queries
 from chatd.db.embedded import postgres
 from chatd.db.postgres import prepare, server_settings
+from chatd.subsystems import schemas_of
 
 LARGE = ("messages", "members", "conversations", "users", "search_index", "reactions", "mentions", "marks")
-# Nothing may be lost, but nobody waits for this one.
+# This statement may take long: no client waits for it.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
 
 
 async def fill(connection: Any, messages: int) -> None:
-    """In steps that can be watched."""
+    """Fill the database in steps with a progress bar."""
     for name, sql in FILL.items():
         began = time.monotonic()
         await connection.execute(sql.format(messages=messages, conversations=max(100, messages // 500)))
@@ -50,7 +51,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def whole_tables(connection: Any, sql: str, settings: str) -> list[str]:
-    """The large tables that a statement reads from end to end."""
+    """The large tables that a statement scans completely."""
     async with connection.transaction():
         await connection.execute(settings)
         return await whole_tables_of_plan(connection, sql)
@@ -66,7 +67,7 @@ async def whole_tables_of_plan(connection: Any, sql: str) -> list[str]:
 
 
 async def look_at_plans(connection: Any) -> list[str]:
-    """Statements that would read a large table as a whole, and for which somebody waits."""
+    """Statements that a client waits for and that scan a large table completely."""
     found = []
     for file in queries.names():
         for name, sql in queries.load(file).statements.items():
@@ -95,9 +96,7 @@ async def scale(dsn: str, messages: int, rounds: int) -> bool:
     patient = PostgresSection(timeout=36_000)
     connection = await asyncpg.connect(dsn, server_settings=server_settings(patient, "bench"), timeout=60)
     await prepare(connection)
-    for migration in migrations.available():
-        if not await connection.fetchval("select to_regclass('messages') is not null and $1 < 3", migration.version):
-            await connection.execute(migration.sql)
+    await migrations.apply_pending(connection, schemas_of())
     await fill(connection, messages)
     await connection.execute(NESTED.split(";")[0])
     found = await look_at_plans(connection)

@@ -1,9 +1,9 @@
-"""The search at size: N messages straight into the tables, the real indexer on them, and the slowest searches.
+"""Search at scale: N messages inserted directly, indexed by the real indexer, and the slowest searches.
 
     python -m bench.search [--messages 1000000] [--searches 200]
 
-Everything runs in one process against an embedded Postgres of its own. Words are drawn by Zipf's law, as people draw them; every
-tenth message is Chinese. One asker is in 50 conversations, another one in the largest ones, a third in 2000.
+Everything runs in one process against an embedded Postgres. Words follow Zipf's law; every tenth message is Chinese. One
+searching user is in 50 conversations, another in the largest ones, a third in 2000.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from chatd.db.postgres import Postgres, open_postgres
 from chatd.search.indexer import Indexer
 from chatd.search.page import Search
 from chatd.search.query import parse
+from chatd.subsystems import schemas_of
 
 YEARS = 3
 DAY = 86_400_000
@@ -48,7 +49,7 @@ USERS = {"in 50 conversations": uuid_of(1, 1), "in the 5 largest": uuid_of(1, 2)
 
 @dataclass
 class Asker:
-    """What a search needs of a context."""
+    """The part of a command context that a search uses."""
 
     node: Any
     user: str
@@ -85,14 +86,14 @@ class Vocabulary:
 
 
 def sizes(messages: int) -> list[int]:
-    """Of the conversations: the largest have a twentieth of all each."""
+    """Sizes of the conversations: each of the largest holds a twentieth of all messages."""
     huge = [messages // 20] * HUGE
     rest, weights = messages - sum(huge), [1 / (rank + 20) for rank in range(CONVERSATIONS - HUGE)]
     return huge + [max(1, int(rest * weight / sum(weights))) for weight in weights]
 
 
 async def fill(db: Postgres, messages: int, words: Vocabulary, rng: random.Random) -> int:
-    """People, conversations, messages; how many there are. In the order of time, as they would have come."""
+    """Insert users, conversations and messages in order of time; return the number of messages."""
     await db.run("insert into tenants (id, created_at) values ('default', 0)")
     counts = sizes(messages)
     users = [*USERS.values(), *(uuid_of(1, 10 + number) for number in range(50))]
@@ -204,7 +205,7 @@ async def bench(arguments: argparse.Namespace, folder: Path) -> None:
     await server.start()
     try:
         async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection(timeout=60)) as db:
-            await migrations.migrate(db)
+            await migrations.migrate(db, schemas_of())
             rng = random.Random(1)
             words = Vocabulary(rng)
             began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Persisted messages: pairs of people who write to each other, each one as soon as the last was acked (a closed loop).
+"""Persisted messages: pairs of users send to each other, each after the last acknowledgement (a closed loop).
 
 python -m bench.send --peer
 """
@@ -14,7 +14,7 @@ from bench.wire import Load, Peer
 
 
 class Writer:
-    """One who writes the next message when the last was acked. The answer to the first is not timed."""
+    """A sender that sends its next message when the last one is acknowledged. The first one is not timed."""
 
     def __init__(self, server: Server, peer: Peer, room: str, times: list[float]) -> None:
         self.server, self.peer, self.room, self.times = server, peer, room, times
@@ -72,7 +72,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
 
 
 def exchange(load: Load, writers: list[Writer], count: int, step: Callable[[], None] = lambda: None) -> None:
-    """Everybody sends `count` messages, and everything has arrived."""
+    """Send `count` messages from each user, and wait until all are delivered."""
     for writer in writers:
         writer.acked = writer.received = 0
         writer.start(count)

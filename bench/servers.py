@@ -1,4 +1,4 @@
-"""The two servers behind one set of verbs, so that a scenario is written once."""
+"""The two servers behind one interface, so that each scenario is written once."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def upgrade(path: str, *lines: str) -> bytes:
 
 
 class Chatd:
-    """chatd with its embedded Postgres, which the peer uses too. The server is on the first core, all else on the second."""
+    """chatd and its embedded Postgres, which the peer uses too. The server runs on the first core, the rest on the second."""
 
     name = "chatd"
     ack, new, typing = b"message.ack", b"message.new", b"typing.start"
@@ -93,7 +93,7 @@ class Chatd:
             return json.load(answer)
 
     def room(self, members: list[tuple[str, Peer]]) -> str:
-        """A conversation of these people."""
+        """A conversation of these users."""
         users = [user for user, _ in members]
         if len(users) == 2:
             made = self.rest("/v1/conversations/direct", users[0], {"user": users[1]})
@@ -123,7 +123,7 @@ class Chatd:
 
 
 class SocketIO:
-    """Socket.IO 4 on Node, with the Postgres of the chatd beside it."""
+    """Socket.IO 4 on Node, with the Postgres of the running chatd."""
 
     name = "socket.io"
     ack, new, typing = b"43", b"message:new", b'"typing"'

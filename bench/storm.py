@@ -1,10 +1,10 @@
-"""Everybody loses the connection at the same moment and comes back: how long it takes, and who suffers meanwhile.
+"""All clients lose their connection at once and reconnect: the time until all are back, and the latency of other clients.
 
 python -m bench.storm --connections 10000
 
-With the limits that chatd has by default. The clients come from many addresses of the loopback network, wait as `chatd.client`
-does (exponential, with jitter, obeying Retry-After), and are back when they have been greeted and have synced. Two others stay
-connected all the while, in a process of their own, and write to each other.
+The server has its default limits. The clients connect from many addresses of the loopback network, back off as
+`chatd.client` does (exponential, with jitter, honouring Retry-After), and count as back when they have synced. Two other
+clients stay connected in a separate process and send messages to each other.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from chatd.db.embedded.postgres import binaries
 PER_ADDRESS = 80
 RESET = struct.pack("ii", 1, 0)
 RETRY_AFTER = re.compile(rb"retry-after: (\d+)", re.IGNORECASE)
-# Seconds after which Postgres has counted what an idle connection did.
+# Seconds until Postgres reports the statistics of an idle connection.
 COUNTED = 11.0
 CONNECT_TIMEOUT = 15.0
 UPGRADED = b"HTTP/1.1 101\r\n\r\n"
@@ -45,7 +45,7 @@ PING = b"\x89\x00"
 
 
 class Visitor:
-    """One client, from attempt to attempt."""
+    """One client and its attempts to connect."""
 
     __slots__ = ("attempt", "backoff", "began", "buffer", "cursor", "head", "is_back", "sock", "source", "user")
 
@@ -80,7 +80,7 @@ class Visitor:
 
 
 class Storm:
-    """All visitors, one loop."""
+    """All clients, in one epoll loop."""
 
     def __init__(self, address: tuple[str, int], count: int) -> None:
         self._address = address
@@ -94,7 +94,7 @@ class Storm:
         self.counts: Counter[str] = Counter()
 
     def come(self, spread: float, step: Callable[[], None]) -> None:
-        """Everybody dials within `spread` seconds; returns when all have synced."""
+        """Connect all clients within `spread` seconds; return when all have synced."""
         start = time.perf_counter()
         self.back, self.times, self.handshakes, self.counts = 0, [], [], Counter()
         for visitor in self.visitors:
@@ -106,7 +106,7 @@ class Storm:
             self._dial_due()
 
     def drop(self) -> None:
-        """All connections end at once, with RST."""
+        """End all connections at once with RST."""
         for visitor in self.visitors:
             self._let_go(visitor)
             visitor.is_back = False
@@ -115,7 +115,7 @@ class Storm:
         heapq.heappush(self._due, (time.perf_counter() + wait, next(self._numbers), visitor, visitor.attempt))
 
     def _dial_due(self) -> None:
-        """A visitor whose attempt has got nowhere for too long tries again, too."""
+        """Retry attempts that made no progress for too long."""
         now = time.perf_counter()
         while self._due and self._due[0][0] <= now:
             _, _, visitor, attempt = heapq.heappop(self._due)
@@ -158,7 +158,7 @@ class Storm:
             self._answered(visitor, visitor.sock, start, step)
 
     def _answered(self, visitor: Visitor, sock: socket.socket, start: float, step: Callable[[], None]) -> None:
-        """After the handshake: refused, greeted (then sync), or synced."""
+        """Handle a frame after the handshake: refusal, `connected` (then sync), or the end of the sync."""
         if visitor.buffer[9:12] != b"101":
             asked = RETRY_AFTER.search(visitor.buffer)
             self._fail(visitor, visitor.buffer[9:12].decode(), float(asked[1]) if asked else None)
@@ -187,7 +187,7 @@ def cursor_in(answer: bytes) -> str:
 
 
 def canary(server: Chatd, pipe: Connection) -> None:
-    """Two who stay, and write to each other ten times a second from "begin" to "stop". Answers with the latencies."""
+    """Two connected clients that send ten messages a second from "begin" to "stop". Replies with the latencies."""
     users = [str(uuid4()) for _ in range(2)]
     alice, bob = [server.connect(user) for user in users]
     room = server.room(list(zip(users, (alice, bob), strict=True)))
@@ -204,12 +204,12 @@ def canary(server: Chatd, pipe: Connection) -> None:
 
 
 def transactions(server: Chatd) -> int:
-    """Each statement of chatd's outside the journal is one."""
+    """Transactions of Postgres; each statement of chatd outside the message log is one."""
     return int(psql(server, "select sum(xact_commit)::bigint from pg_stat_database where datname = 'chatd'"))
 
 
 def make_users(server: Chatd, users: list[str]) -> None:
-    """They come back, so they were here before."""
+    """Connect each client once before the measurement."""
     psql(
         server,
         f"insert into users (tenant, id, created_at) select 'default', id, 0 from unnest('{{{','.join(users)}}}'::uuid[]) id",
@@ -224,7 +224,7 @@ def psql(server: Chatd, statement: str) -> bytes:
 def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
     assert isinstance(server, Chatd)
     host, _, rest = server.socket.removeprefix("ws://").partition(":")
-    # Before there are sockets that it would inherit.
+    # Fork before sockets exist that the child would inherit.
     ours, theirs = multiprocessing.Pipe()
     watcher = multiprocessing.Process(target=canary, args=(server, theirs), daemon=True)
     watcher.start()

@@ -1,4 +1,4 @@
-"""Typing, forwarded to a partner; no database.
+"""Typing events, forwarded to a partner; no database.
 
 python -m bench.typing --peer
 """
@@ -13,7 +13,7 @@ from bench.wire import Load, Peer
 
 
 class Typist:
-    """Types again as soon as the partner was told."""
+    """A client that sends the next typing event when the partner has received the last."""
 
     def __init__(self, server: Server, peer: Peer, partner: Peer, room: str) -> None:
         self.server, self.peer = server, peer

@@ -1,4 +1,4 @@
-"""A load generator that is cheaper than what it loads: raw sockets, one epoll, frames that are masked with zeros."""
+"""A load generator that uses less CPU than the server: raw sockets, one epoll, frames masked with zeros."""
 
 import selectors
 import socket
@@ -8,7 +8,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def frame(payload: bytes, opcode: int) -> bytes:
-    """A client's frame. A mask of zeros is a mask like any other, and costs nothing here."""
+    """A client frame. A mask of zeros is valid and needs no XOR."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, 0x80 | size)) + bytes(4) + payload
@@ -40,7 +40,7 @@ class Peer:
         self.sock.sendall(frame(payload, self.opcode))
 
     def receive(self) -> list[bytes]:
-        """All whole messages that are there; waits for bytes when none are."""
+        """All complete messages that have arrived; waits for at least one byte."""
         self.buffer += self.sock.recv(262_144)
         return self.take()
 
@@ -63,7 +63,7 @@ class Peer:
         return found
 
     def wait_for(self, mark: bytes) -> bytes:
-        """The first message that holds `mark`."""
+        """The first message that contains `mark`."""
         while True:
             for payload in self.take() or self.receive():
                 if mark in payload:
@@ -74,7 +74,7 @@ class Peer:
 
 
 class Load:
-    """Many peers, one loop."""
+    """Many connections in one epoll loop."""
 
     def __init__(self, peers: list[Peer]) -> None:
         self._selector = selectors.DefaultSelector()
@@ -82,7 +82,7 @@ class Load:
             self._selector.register(peer.sock, selectors.EVENT_READ, peer)
 
     def run_until(self, done: Callable[[], bool], timeout: float = 120.0) -> None:
-        """Hand out what arrives until `done`. Raises TimeoutError when nothing arrives for too long."""
+        """Dispatch messages until `done`. Raises TimeoutError if none arrives for too long."""
         while not done():
             ready = self._selector.select(timeout)
             if not ready:

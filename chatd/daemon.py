@@ -37,6 +37,7 @@ from chatd.core.settings import with_installation_secret
 from chatd.core.signals import Signals
 from chatd.db import migrations, stale_statistics, write_probe
 from chatd.db.embedded.select import open_servers, uses_embedded_redis
+from chatd.db.migrations import Schema
 from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.postgres_faults import NO_POOLER
@@ -49,13 +50,12 @@ from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.http.starting import starting_app
-from chatd.matching.aliases.alias_store import Veils
 from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import Wheel
-from chatd.subsystems import SUBSYSTEMS, load_registry
+from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -101,15 +101,17 @@ def with_public_url(config: Config, http_url: str) -> Config:
 
 
 @asynccontextmanager
-async def open_kernel(config: Config, addresses: Addresses, health: Health, packages: Sequence[str]) -> AsyncIterator[Node]:
+async def open_kernel(
+    config: Config, addresses: Addresses, health: Health, subsystems: Sequence[Subsystem]
+) -> AsyncIterator[Node]:
     """What every subsystem uses: the databases, the hub, and the other nodes."""
     name = uuid7(now_ms())
     async with open_databases(config, name) as (db, redis):
-        await prepare(db, config)
+        await prepare(db, config, schemas_of(subsystems))
         services, signals = Services(), Signals()
-        hub = Hub(veils=Veils(config, db) if config.match.pseudonyms else None, signals=signals)
+        hub = Hub(signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
-        cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages)
+        cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages_of(subsystems))
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
             await services.add(Maintenance(db, hub, cluster)).look()
@@ -188,7 +190,7 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
         nursery.cancel_scope.cancel()
 
 
-async def prepare(db: Postgres, config: Config) -> None:
+async def prepare(db: Postgres, config: Config, schemas: Sequence[Schema]) -> None:
     """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
     problems = await migrations.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
@@ -197,8 +199,8 @@ async def prepare(db: Postgres, config: Config) -> None:
         problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
-    for migration in await migrations.migrate(db):
-        LOG.info("migrated", extra={"migration": migration.name})
+    for script in await migrations.migrate(db, schemas):
+        LOG.info("migrated", extra={"migration": str(script)})
     await installation.check_secret(db, config.data.secret)
 
 
@@ -222,7 +224,7 @@ async def run(
             # Around the server: the tasks of the connections use the database drivers, too.
             open_asyncio(),
             open_http(starting_app(doors.addresses.socket), doors.http, config, health) as http,
-            open_kernel(config, doors.addresses, health, packages_of(subsystems)) as node,
+            open_kernel(config, doors.addresses, health, subsystems) as node,
             open_subsystems(node, subsystems),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])

@@ -1,11 +1,14 @@
 """All subsystems, in the order in which they are opened: each uses only those before it."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from chatd.accounts.subsystem import ACCOUNTS
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
 from chatd.conversations.subsystem import CONVERSATIONS
+from chatd.db import queries
+from chatd.db.migrations import Schema
 from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
@@ -16,6 +19,16 @@ from chatd.search.subsystem import SEARCH
 from chatd.uploads.subsystem import UPLOADS
 
 SUBSYSTEMS = (ACCOUNTS, UPLOADS, CONVERSATIONS, MODERATION, PRESENCE, SEARCH, MATCHING, OPERATIONS, PRIVACY)
+
+# Folders of the kernel that have tables.
+KERNEL = ("db", "app")
+
+
+def schemas_of(subsystems: Iterable[Subsystem] = SUBSYSTEMS) -> tuple[Schema, ...]:
+    """The schemas of the kernel and of the subsystems, in the order in which they are created."""
+    folders = dict.fromkeys(KERNEL) | {subsystem.name: subsystem.schema for subsystem in subsystems}
+    found = ((name, folder or queries.folder() / name / "schema") for name, folder in folders.items())
+    return tuple(Schema(name, folder) for name, folder in found if folder.is_dir())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Admins for the tests, and how they order something."""
+"""Admins for the tests, and their commands."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +11,7 @@ from chatd.db.postgres import Postgres, open_postgres
 from tests.support import Answer, Daemon, Person, running
 
 ANN = "ann-0123456789abcdef0123456789abcdef"
-# Only of the tenant `acme`.
+# For the tenant `acme` only.
 BEN = "ben-0123456789abcdef0123456789abcdef"
 ADMINS = {"ann": Admin(token=ANN), "ben": Admin(token=BEN, tenants=["acme"])}
 ACME = {"acme": Tenant(secret="acme-0123456789abcdef0123456789ab")}
@@ -24,7 +24,7 @@ def administered(config: Config) -> Config:
 
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
-    """One that has admins."""
+    """A daemon with admins."""
     async with running(administered(config)) as started:
         yield started
 
@@ -37,30 +37,30 @@ async def db(daemon: Daemon) -> AsyncIterator[Postgres]:
 
 
 async def order(daemon: Daemon, command: str, *, token: str | None = ANN, **fields: Any) -> Answer:
-    """What an admin says; `command` without `admin.`."""
+    """Run a command of an admin; `command` without `admin.`."""
     return await daemon.rest("POST", f"/admin/{command.replace('.', '/')}", fields, token)
 
 
 async def done(daemon: Daemon, command: str, **fields: Any) -> Any:
-    """The result of what must be done."""
+    """The result of a command that must succeed."""
     answer = await order(daemon, command, **fields)
     assert answer.status == 200, answer.body
     return answer.body
 
 
 async def refused(daemon: Daemon, command: str, **fields: Any) -> str:
-    """The code of what must be refused."""
+    """The code of a command that must be refused."""
     answer = await order(daemon, command, **fields)
     assert answer.status != 200, answer.body
     return str(answer.body["code"])
 
 
 async def acts(daemon: Daemon) -> list[tuple[str, str, str]]:
-    """The audit log: who, what, whom."""
+    """The audit log: actor, action, target."""
     items = (await done(daemon, "audit", limit=200))["items"]
     return [(act["actor"], act["act"], act["subject"]) for act in items]
 
 
 async def status_of(daemon: Daemon, person: Person) -> int:
-    """Of a request with the token of somebody."""
+    """The status of a request with this token."""
     return (await daemon.rest("GET", "/v1/conversations", token=person.account.access_token)).status

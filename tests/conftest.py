@@ -1,4 +1,4 @@
-"""Real servers for everybody: one Postgres and one Redis for the whole run, one database for each test."""
+"""Fixtures with real servers: one Postgres and one Redis per run, one database per test."""
 
 import gc
 import itertools
@@ -20,24 +20,25 @@ from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.subsystems import schemas_of
 from tests.support import Daemon, running
 
-# Durability is off for the tests' own server only: they are about what chatd does, and those about crashes bring their own.
+# Durability is off for these servers; tests about crashes start their own.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
-# Waits until each connection to the database is closed.
+# It waits until each connection to the database is closed.
 END_CONNECTIONS = """
     select pg_terminate_backend(pid, 30000) from pg_stat_activity
     where datname = $1 and backend_type = 'client backend' and pid <> pg_backend_pid()
 """
-# One copy of the schema is 10 MB in 530 files: in memory it is made in a seventh of the CPU time.
+# A copy of the schema is 10 MB in 530 files: in memory it takes a seventh of the CPU time.
 MEMORY, MEMORY_NEEDED_BYTES = Path("/dev/shm"), 2 * 2**30
-# Each `create database` is a checkpoint.
+# Each `create database` makes a checkpoint.
 QUICK |= {"min_wal_size": "32MB", "max_wal_size": "256MB"}
 NUMBERS = itertools.count(1)
-# `drop database` looks each 100 ms whether connections are left: those of the last test still end, those before have ended.
+# `drop database` checks every 100 ms for connections: those of the last test are still closing.
 USED: deque[str] = deque()
 KEPT = 1
-# A failure of a daemon lies under more nurseries than Python shows of its own accord.
+# An error of a daemon is nested deeper than Python prints by default.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
 
 
@@ -53,14 +54,14 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the servers: `make quick` leaves it out."""
+    """Mark tests that need the servers: `make quick` leaves them out."""
     for item in items:
         if isinstance(item, pytest.Function) and "servers" in item.fixturenames:
             item.add_marker("servers")
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of every later garbage collection, which would look at all of it."""
+    """Exclude imported and collected objects from later garbage collections, which would traverse all of them."""
     gc.freeze()
 
 
@@ -77,16 +78,16 @@ def servers() -> Iterator[Servers]:
 
 
 def memory() -> Path | None:
-    """A file system in memory, if this machine has one of sufficient size."""
+    """A file system in memory, if this machine has a large enough one."""
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES else None
 
 
 async def start(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
-    """Both, with the schema in the database that the others are copied from."""
+    """Start both, with the schema in the template database."""
     await redis.start()
     await postgres.start()
     async with trio_asyncio.open_loop(), open_postgres(postgres.dsn, PostgresSection()) as db:
-        await migrations.migrate(db)
+        await migrations.migrate(db, schemas_of())
 
 
 async def stop(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
@@ -102,14 +103,14 @@ async def loop() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
-    """A migrated database of this test's own."""
+    """A migrated database for this test."""
     async with database(servers, "chatd") as name:
         yield name
 
 
 @pytest.fixture
 async def empty_dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
-    """A database with nothing in it."""
+    """An empty database."""
     async with database(servers, "template0") as name:
         yield name
 
@@ -128,7 +129,7 @@ async def database(servers: Servers, template: str) -> AsyncIterator[str]:
 async def drop_database(admin: Postgres, name: str) -> None:
     """Drop a database that daemons and an autovacuum worker may use.
 
-    Not `with (force)`: that fails on the worker, which belongs to the superuser. Without it Postgres ends the worker by itself.
+    Not `with (force)`: it fails on the worker, which belongs to the superuser. Without it Postgres ends the worker by itself.
     """
     await admin.run(f"alter database {name} allow_connections false")
     await admin.all(END_CONNECTIONS, name)
@@ -137,21 +138,21 @@ async def drop_database(admin: Postgres, name: str) -> None:
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[Postgres]:
-    """The database as the daemon of this test has it."""
+    """The database as the daemon of this test uses it."""
     async with open_postgres(dsn, PostgresSection()) as opened:
         yield opened
 
 
 @pytest.fixture
 async def db(store: Postgres) -> Postgres:
-    """With tenants, for tests without a daemon."""
+    """A database with tenants, for tests without a daemon."""
     await store.run("insert into tenants (id, created_at) values ('default', 0), ('other', 0) on conflict do nothing")
     return store
 
 
 @pytest.fixture
 def config(dsn: str, servers: Servers, tmp_path: Path) -> Config:
-    """Free ports, limits that tests do not meet by accident. Tests that want others use `msgspec.structs.replace`."""
+    """Free ports, and limits that tests do not reach by accident. Other values: `msgspec.structs.replace`."""
     return config_for(dsn, servers, tmp_path)
 
 
@@ -170,6 +171,6 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
 
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
-    """A whole daemon in this process, on ports of its own."""
+    """A whole daemon in this process, on its own ports."""
     async with running(config) as started:
         yield started

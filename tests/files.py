@@ -1,4 +1,4 @@
-"""Files for the tests of uploads, and forms to send them in."""
+"""Files for the tests of uploads, and forms to send them."""
 
 from io import BytesIO
 from typing import Any
@@ -20,7 +20,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), mode: str = "RG
 
 
 def film(kind: str = "GIF", frames: int = 5, size: tuple[int, int] = (20, 20), mode: str = "RGB") -> bytes:
-    """Frames that are all different."""
+    """An animation of different frames."""
     out = BytesIO()
     gradient = Image.linear_gradient("L").resize(size)
     made = [Image.eval(gradient, lambda value, n=n: (value + 40 * n) % 256).convert(mode) for n in range(frames)]
@@ -43,7 +43,7 @@ async def upload(daemon: Daemon, token: str, data: bytes, name: str | None = "ca
 
 
 async def stored(daemon: Daemon, token: str, data: bytes, name: str | None = "cat.png") -> dict[str, Any]:
-    """What the server says of a file that it took."""
+    """The server's description of a file that it stored."""
     answer = await upload(daemon, token, data, name)
     assert answer.status == 200, answer.body
     return dict(answer.body)

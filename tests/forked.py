@@ -1,7 +1,7 @@
-"""`chatd COMMAND` as a process of its own, forked from one that has imported what the daemon imports.
+"""`chatd COMMAND` as a process, forked from one that has imported the modules of the daemon.
 
-A command is a real process, with its own environment, folder, streams and exit code; only its imports, which are nine tenths
-of its CPU time, are done once. What depends on the start of an interpreter (encodings, closed streams) starts one instead:
+A command is a real process with its own environment, folder, streams and exit code; only the imports, nine tenths of its
+CPU time, are shared. Tests of the start of an interpreter (encodings, closed streams) start one instead:
 tests/cli/test_output.py.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
-# For the children. Nothing of chatd.cli, which looks at the terminal when it is imported.
+# For the children. Not chatd.cli, which inspects the terminal at import.
 import typer.main
 
 import chatd.client
@@ -43,7 +43,7 @@ def run_chatd(arguments: tuple[str, ...], folder: Path, environment: Mapping[str
 
 
 def run(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], out: Path, err: Path) -> None:
-    """In the child."""
+    """Run in the child."""
     gc.freeze()
     os.environ.clear()
     os.environ.update(environment)

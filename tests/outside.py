@@ -1,4 +1,4 @@
-"""Somebody else's HTTP server, as small as can be: it notes what it is asked, and answers what the test says."""
+"""A minimal external HTTP server: it records requests, and answers as the test says."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ Answers = Callable[[Asked], Awaitable[bytes]]
 
 @dataclass
 class Outside:
-    """Where it is, and what it was asked so far."""
+    """Its address, and the requests so far."""
 
     port: int
     asked: list[Asked] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Outside:
 
 
 def answer(body: Any, status: str = "200 OK", **headers: str) -> bytes:
-    """A whole answer; bytes go out as they are."""
+    """A complete response; bytes are sent as they are."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(data)}\r\n{lines}\r\n".encode() + data
@@ -47,7 +47,7 @@ def answer(body: Any, status: str = "200 OK", **headers: str) -> bytes:
 
 @asynccontextmanager
 async def outside(answers: Answers) -> AsyncIterator[Outside]:
-    """It serves as long as the block lasts."""
+    """Serve as long as the block lasts."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         server = Outside(listeners[0].socket.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A reconciler with what the subsystems register, for tests without a daemon."""
+"""A reconciler with the checks of all subsystems, for tests without a daemon."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from chatd.realtime.hub import Hub
 
 
 def reconciler_of(hub: Hub, db: Postgres) -> Reconciler:
-    """Bans close nothing: there is no cluster."""
+    """Bans close no connection: there is no cluster."""
     made, topics = Reconciler(hub, db), ConversationChecks(hub, db)
     no_cluster: Any = SimpleNamespace(close_sessions_here=lambda *_: None)
     made.register(topics.check)

@@ -1,4 +1,4 @@
-"""What came from the server, as the tests read it: every field that was sent, known to the client or not."""
+"""Frames of the server as the tests read them: every field that was sent, known to the client or not."""
 
 from typing import Any
 

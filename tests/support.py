@@ -1,4 +1,4 @@
-"""People for the tests: a daemon to talk to, and somebody who talks to it."""
+"""Fixtures' tools: a daemon in this process, and users who are connected to it."""
 
 import dataclasses
 import json
@@ -32,12 +32,12 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 def covers(command: str, *codes: str) -> Callable[[Test], Test]:
-    """Marks what a test is about: that a command works, or that it is refused with these codes. See test_architecture."""
+    """Declare that a test covers this command, or these refusals of it. See test_architecture."""
     return lambda test: test
 
 
 def operator(tenant: str = "default") -> Actor:
-    """Somebody who acts from the command line, now."""
+    """The actor of a command line, at this time."""
     return Actor(tenant, "me", now_ms())
 
 
@@ -54,7 +54,7 @@ class Daemon:
 
     @asynccontextmanager
     async def person(self, name: str = "somebody", codec: str = "json", **fields: Any) -> AsyncIterator["Person"]:
-        """Somebody new who is connected."""
+        """A new connected user."""
         account = await sign_up(self.addresses.http, name=name, **fields)
         async with self.connected(account, codec) as person:
             yield person
@@ -78,7 +78,7 @@ class Daemon:
 
     @asynccontextmanager
     async def pair(self) -> AsyncIterator[tuple["Person", "Person", str]]:
-        """Two people, and the conversation between them."""
+        """Two connected users, and their direct conversation."""
         async with self.person("alice") as alice, self.person("bob", "msgpack") as bob:
             conversation = await alice.call("conversation.open", user=bob.user)
             yield alice, bob, conversation["conversation"]["id"]
@@ -89,12 +89,12 @@ class Daemon:
             yield [await stack.enter_async_context(self.person(f"p{number}")) for number in range(count)]
 
     def token(self, user: str, **claims: Any) -> str:
-        """An access token as another service would make it."""
+        """An access token as an external issuer would sign it."""
         body = {"sub": user, "exp": 2**31, "jti": str(uuid4()), **claims}
         return jwt.encode(body, self.secret, algorithm="HS256")
 
     async def rest(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> "Answer":
-        """One request, written by hand so that nothing is mended on the way."""
+        """One request, as bytes, so that no library corrects it."""
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         fields = {"Host": "chatd.test", "Connection": "close", "Content-Type": "application/json"}
         if method not in ("GET", "HEAD", "TRACE") or data:
@@ -113,7 +113,7 @@ class Daemon:
 
 @dataclass
 class Answer:
-    """What came back over HTTP."""
+    """A response over HTTP."""
 
     status: int
     headers: dict[str, str]
@@ -121,7 +121,7 @@ class Answer:
 
     @classmethod
     async def receive(cls, stream: trio.SocketStream) -> "Answer":
-        """Read one answer, by its Content-Length."""
+        """Read one response by its Content-Length."""
         data = b""
         while not cls.is_whole(data):
             part = await stream.receive_some()
@@ -149,7 +149,7 @@ class Answer:
 
 
 class Person:
-    """A connection and what came over it."""
+    """A connection and the frames it received."""
 
     def __init__(self, account: Account, link: Link, connection: Any) -> None:
         self.account = account
@@ -190,7 +190,7 @@ class Person:
             return await self.link.call({"t": command, **fields})
 
     async def refused(self, command: str, **fields: Any) -> Refused:
-        """The refusal that the command must be answered with."""
+        """The refusal of the command, which must be refused."""
         with pytest.raises(Refused) as caught:
             await self.call(command, **fields)
         return caught.value
@@ -201,7 +201,7 @@ class Person:
         )
 
     async def event(self, kind: str, patience: float = PATIENCE) -> Reply:
-        """The next event of this type; others before it are dropped."""
+        """The next event of this type; earlier events are dropped."""
         with trio.fail_after(patience):
             async with self._news:
                 while True:
@@ -220,12 +220,12 @@ class Person:
         return self.closed
 
     async def is_served(self) -> bool:
-        """Whether the daemon still answers this one."""
+        """Whether the daemon still answers this connection."""
         return bool((await self.call("ping", ts=1))["ts"] == 1)
 
 
 async def texts(client: Client, count: int) -> list[str]:
-    """The next messages."""
+    """The texts of the next messages."""
     found: list[str] = []
     with trio.fail_after(3 * PATIENCE):
         async for event in client.events:
@@ -237,35 +237,35 @@ async def texts(client: Client, count: int) -> list[str]:
 
 
 async def dropped(daemon: Daemon) -> int:
-    """Event frames that send queues did not take."""
+    """Event frames that send queues discarded."""
     answer = await daemon.rest("GET", "/metrics", Host="localhost")
     lines = answer.body.decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("chatd_deliveries_dropped_total "))))
 
 
 async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until it holds; what never does fails the test."""
+    """Wait until the condition holds; fail after a timeout."""
     with trio.fail_after(patience):
         while not holds():
             await trio.sleep(0.01)
 
 
 def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
-    """Daemons that start from now on have these periodic jobs only."""
+    """Run only these periodic jobs in daemons that start from now on."""
     first, *others = SUBSYSTEMS
     subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
     monkeypatch.setattr(f"{__name__}.SUBSYSTEMS", subsystems)
 
 
 def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
-    """Daemons that start from now on run all periodic jobs so often."""
+    """Run all periodic jobs at this interval in daemons that start from now on."""
     jobs = (job for subsystem in SUBSYSTEMS for job in subsystem.jobs)
     run_only(monkeypatch, *(dataclasses.replace(job, every_s=every_s) for job in jobs))
 
 
 @asynccontextmanager
 async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = None) -> AsyncIterator[Daemon]:
-    """A daemon in this process as long as the block lasts; of the subsystems of chatd, where no others are given."""
+    """A daemon in this process as long as the block lasts; with the subsystems of chatd by default."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 

@@ -1,4 +1,4 @@
-"""Rules that nobody has to remember: they run."""
+"""Rules of the source that a test checks."""
 
 import ast
 import gc
@@ -21,7 +21,6 @@ from chatd.core.config import Admin, Config
 from chatd.core.services import Services
 from chatd.core.template import template
 from chatd.db import queries
-from chatd.db.migrations import available
 from chatd.db.postgres import Postgres
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
@@ -34,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "chatd").rglob("*.py"))
 COVERS = re.compile(r'^@covers\("([^"]+)"((?:, "[^"]+")*)\)', re.MULTILINE)
 LONGEST = 500
-# Longer for a reason: a generated file is read by nobody from beginning to end.
+# Longer for a reason: a generated file is not read from beginning to end.
 LONGER = {"chatd/client/types.py"}
 
 
@@ -52,7 +51,7 @@ def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
 
 
 def parsed(text: str) -> ast.Module:
-    """A collection in the midst of it can run code that parses too, which Python 3.11 takes for an error of its own."""
+    """A garbage collection during parsing can run code that parses, which Python 3.11 reports as an error."""
     gc.disable()
     try:
         return ast.parse(text)
@@ -160,13 +159,8 @@ def test_every_statement_is_used(name: str) -> None:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
 
 
-def test_each_migration_has_a_number_of_its_own() -> None:
-    versions = [migration.version for migration in available()]
-    assert versions == sorted(set(versions))
-
-
 def declared_tags(base: str) -> set[str]:
-    """The tags of the classes that the server declares below this one."""
+    """The tags of all declared subclasses."""
     served = [path for path in SOURCES if "client" not in path.relative_to(ROOT).parts]
     kinds = (node for path in served for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.ClassDef))
     below = [kind for kind in kinds if any(isinstance(one, ast.Name) and one.id == base for one in kind.bases)]

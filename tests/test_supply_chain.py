@@ -1,4 +1,4 @@
-"""What is installed: pinned, with hashes, from nowhere in particular, and not older than the last known hole."""
+"""Installed packages are pinned, with hashes, without addresses, and not older than the last known vulnerability."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from chatd.db.embedded import postgres, redis_servers
 ROOT = Path(__file__).parents[1]
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
 BUILD = "requirements-build.lock"
-# The oldest release without a hole that matters here, and the hole.
+# The oldest release without a relevant vulnerability, and the vulnerability.
 FLOORS = {
     "werkzeug": "3.1.4",  # Windows device names in safe_join; 3.0.6: multipart memory
     "quart": "0.20",  # GHSA-q34m-jh98-gwm2, multipart memory
@@ -80,7 +80,7 @@ def test_no_build_tool_is_installed_to_run() -> None:
 
 
 def test_no_declared_library_is_unused() -> None:
-    """Those of the servers are programs; the floors of what others bring need no import."""
+    """Servers are programs, and floors of indirect dependencies need no import."""
     declared = {
         Requirement(text).name.lower() for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     }
@@ -103,6 +103,6 @@ def test_floors_of_the_servers_in_the_wheels() -> None:
 
 
 def test_no_server_of_a_wheel_is_in_the_path() -> None:
-    """`redis-server` in somebody's shell is the one of their system."""
+    """`redis-server` in a shell is the one of the system."""
     scripts = {path.name for path in (Path(sys.prefix) / "bin").iterdir()}
     assert {"redis-server", "redis-cli", "valkey-server", "valkey-cli", "postgres", "psql", "initdb"} & scripts == set()

@@ -1,4 +1,4 @@
-"""A peer that can send anything: bytes on a socket, and frames right or wrong."""
+"""A peer that can send anything: bytes on a socket, valid and invalid frames."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 SOMEBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-# A good head, but for who it is.
+# A valid head without the credential.
 GOOD = (
     "GET /v1/ws HTTP/1.1",
     "Host: x",
@@ -23,7 +23,7 @@ GOOD = (
 
 
 def upgrade(daemon: Daemon, *lines: str, codec: str = "json", user: str = SOMEBODY) -> bytes:
-    """A good handshake of somebody with a good token."""
+    """A valid handshake with a valid token."""
     head = [
         *GOOD,
         f"Sec-WebSocket-Protocol: chatd.v1.{codec}",
@@ -34,7 +34,7 @@ def upgrade(daemon: Daemon, *lines: str, codec: str = "json", user: str = SOMEBO
 
 
 class Raw:
-    """A TCP connection to the socket door."""
+    """A TCP connection to the port of the gateway."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -50,7 +50,7 @@ class Raw:
     @classmethod
     @asynccontextmanager
     async def session(cls, daemon: Daemon, codec: str = "json", user: str = SOMEBODY) -> AsyncIterator["Raw"]:
-        """One that has been let in and greeted."""
+        """A connection after its handshake and `connected`."""
         async with cls.to(daemon) as raw:
             await raw.send(upgrade(daemon, codec=codec, user=user))
             await raw.read(b"\r\n\r\n")
@@ -59,7 +59,7 @@ class Raw:
 
     @staticmethod
     def frame_of(payload: bytes, opcode: int = 1, *, final: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
-        """A client's frame; the mask is all zeros, which is a mask like any other."""
+        """A client frame; a mask of zeros is valid."""
         first = (0x80 if final else 0) | rsv << 4 | opcode
         mask_bit = 0x80 if masked else 0
         length = len(payload)
@@ -72,7 +72,7 @@ class Raw:
         return head + (bytes(4) if masked else b"") + payload
 
     async def send(self, data: bytes) -> None:
-        """What the peer does not take any more is not sent."""
+        """Send; ignore a connection that the peer has closed."""
         try:
             with trio.fail_after(PATIENCE):
                 await self.stream.send_all(data)
@@ -93,7 +93,7 @@ class Raw:
         self._data += part
 
     async def read_to_end(self) -> bytes:
-        """Everything, until the daemon closes."""
+        """Read until the daemon closes the connection."""
         with trio.fail_after(PATIENCE):
             try:
                 while True:
@@ -121,7 +121,7 @@ class Raw:
         return (int.from_bytes(self._data[2 : 2 + extra], "big") if extra else self._data[1]), 2 + extra
 
     async def close_code(self) -> int | None:
-        """The code of the close frame that comes, or None when the connection just ends."""
+        """The code of the next close frame, or None if the connection just ends."""
         try:
             while True:
                 first, payload = await self.frame()

@@ -18,7 +18,6 @@ from chatd.core.services import Services
 from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.hub import Hub
 from chatd.wire.base import Result
 
@@ -60,8 +59,6 @@ class Ctx(Struct):
     answer: Callable[[Result], None]
     renew: Callable[[Principal], None] = no_session
     admin: Authority | None = None
-    # Whom the asker sees under a pseudonym; None where nobody is hidden.
-    mask: Mask | None = None
     # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
     began: float = field(default_factory=trio.current_time)
     # The codec in which the answer is sent.

@@ -20,7 +20,6 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db.deadline import limit_statements
 from chatd.db.fair_share import ACCOUNT, charge_to
-from chatd.matching.aliases import middleware
 from chatd.wire.base import Command, error_of
 from chatd.wire.times import check_times
 
@@ -38,11 +37,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
             await check_guard(row, ctx, command)
             check_times(command)
             command = await prepared(ctx, command)
-            if ctx.mask is None:
-                effects = await row.handler(ctx, command)
-            else:
-                effects = await middleware.run(row, ctx, ctx.mask, command)
-            await deliver(ctx, effects)
+            await deliver(ctx, await row.handler(ctx, command))
         if scope.cancelled_caught:
             refuse(ctx, Refused("timeout"))
     except Refused as refused:

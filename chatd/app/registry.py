@@ -55,7 +55,6 @@ class Row:
     http: str
     socket: bool
     lasting: bool
-    aliases: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -89,21 +88,18 @@ def command(
     http: str = "",
     socket: bool = True,
     lasting: bool = False,
-    aliases: tuple[str, ...] = (),
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
     `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases,
     whose statements end at the deadline of the command.
-    `aliases`: fields in which the pseudonym of somebody whom one was matched with is understood. Nothing of them may be shown to
-    who does not see that user anyway, and nobody may come into a conversation by them who did not ask for it.
     """
     if needs is Needs.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting, aliases))
+        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting))
         return handler
 
     return mark

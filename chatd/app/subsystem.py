@@ -6,6 +6,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -32,6 +33,7 @@ class Subsystem:
     """One folder of `chatd/`, or a package of its own.
 
     `package`: the Python package whose events and control messages are collected.
+    `schema`: the folder with its tables and functions, see `db/migrations.py`; by default `sql/<name>/schema`, if there is one.
     `commands`: the modules whose `@command` functions are collected.
     `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
     the types of their answers.
@@ -42,6 +44,7 @@ class Subsystem:
 
     name: str
     package: str = "chatd"
+    schema: Path | None = None
     commands: tuple[ModuleType, ...] = ()
     jobs: tuple[Job, ...] = ()
     routes: tuple[AddRoutes, ...] = ()

@@ -35,6 +35,7 @@ from chatd.db.postgres_faults import fix_of as postgres_fix
 from chatd.db.redis import BadAddress, Redis, client_of, open_redis
 from chatd.db.redis_faults import fix_of as redis_fix
 from chatd.http.admin_tokens import Admins
+from chatd.subsystems import schemas_of
 from chatd.uploads.blobs import new_key
 from chatd.uploads.open import BlobsError, check_bucket, open_blobs
 
@@ -273,7 +274,7 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
         version = await db.value("show server_version")
         problems = await migrations.server_problems(db)
         durability = await migrations.durability_problems(db)
-        pending = await migrations.pending(db)
+        pending = await migrations.pending(db, schemas_of())
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]
@@ -282,7 +283,7 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
     except OperatorError as error:
         return [Finding("Postgres", False, str(error), "correct postgres.dsn", "postgres.server")]
     kept = not durability or config.postgres.allow_unsafe_durability
-    todo = f"{len(pending)} migrations to apply; `chatd serve` or `chatd migrate` applies them" if pending else "up to date"
+    todo = f"{len(pending)} files to apply; `chatd serve` or `chatd migrate` applies them" if pending else "up to date"
     return [
         Finding(
             "Postgres",

@@ -9,10 +9,11 @@ from chatd.cli.finding import Finding
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.db import queries
-from chatd.db.migrations import Migration, available, pending
+from chatd.db.migrations import Script, pending
 from chatd.db.postgres import Postgres, Row
 from chatd.db.postgres_faults import fix_of
 from chatd.db.write_probe import probe
+from chatd.subsystems import schemas_of
 
 SQL = queries.load("cli/doctor")
 CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)
@@ -35,10 +36,10 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     busy = await db.all(SQL.long_running, LONGEST, LONGEST_IDLE, MOST_SHOWN)
     row = await db.one(SQL.connections)
     assert row is not None
-    to_come = await pending(db)
+    to_come = await pending(db, schemas_of())
     needed = nodes * (config.postgres.pool + config.journal.flushers)
     return [
-        *judge_indexes(expected(one for one in available() if one not in to_come), indexes),
+        *judge_indexes(expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes),
         judge_transactions(busy),
         judge_connections(row["used"], row["most"], needed, nodes),
         judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
@@ -78,7 +79,7 @@ async def clock(db: Postgres) -> int:
     return int(await db.value(SQL.clock))
 
 
-def expected(migrations: Iterable[Migration]) -> dict[str, str]:
+def expected(migrations: Iterable[Script]) -> dict[str, str]:
     """The named indexes that the migrations make, and the statement that makes each again."""
     found: dict[str, str] = {}
     for migration in migrations:

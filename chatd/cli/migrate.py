@@ -5,6 +5,7 @@ from chatd.cli.databases import database
 from chatd.cli.printing import out
 from chatd.core.config import Config
 from chatd.db import migrations
+from chatd.subsystems import schemas_of
 
 
 def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
@@ -23,4 +24,4 @@ def migrate(config: ConfigFile = None, json: AsJson = False) -> None:
 
 async def apply(config: Config) -> list[str]:
     async with database(config, begin=True) as db:
-        return [f"{migration.version:04}_{migration.name}" for migration in await migrations.migrate(db)]
+        return [str(script) for script in await migrations.migrate(db, schemas_of())]

@@ -18,7 +18,6 @@ from chatd.cluster.reconciler import Reconciler
 from chatd.cluster.signals import EventSent, UserBanned
 from chatd.core import log
 from chatd.db.postgres import Postgres
-from chatd.matching.aliases.alias_store import Veils
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.base import Event
@@ -60,11 +59,6 @@ class Cluster:
     def statistics(self) -> dict[str, int]:
         """Of the bus."""
         return self._bus.statistics()
-
-    @property
-    def veils(self) -> Veils | None:
-        """See `Hub`."""
-        return self.hub.veils
 
     @property
     def bus(self) -> Bus:

@@ -1,6 +1,6 @@
 """What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Union
 
 from msgspec import Raw, Struct, msgpack
@@ -85,32 +85,20 @@ class Recount(ControlMessage, array_like=True, tag="recount"):
 
 
 class Joined(HubMessage, array_like=True, tag="join"):
-    """These hear it, from `rev` on; `anew`: their membership begins; `hidden`: whom each of them sees under a pseudonym."""
+    """These hear it, from `rev` on; `anew`: their membership begins."""
 
     tenant: str
     conversation: str
     users: list[str]
     rev: int
     anew: bool = False
-    hidden: Mapping[str, Sequence[str]] = {}
 
     def apply_now(self, cluster: "Cluster") -> None:
         """What comes too late for its place in the order is looked up: the membership may have ended since."""
         hub = cluster.hub
-        hub.hide(self.tenant, self.conversation, self.hidden)
         if self.anew and (hub.rev_of(self.tenant, self.conversation) or 0) > self.rev:
             cluster.reconciler.doubt(self.tenant, self.conversation)
         hub.join(self.tenant, self.conversation, self.users, self.rev, anew=self.anew)
-
-
-class Acquainted(HubMessage, array_like=True, tag="known"):
-    """From now on these users see each other's ids."""
-
-    tenant: str
-    users: list[str]
-
-    def apply_now(self, cluster: "Cluster") -> None:
-        cluster.hub.reveal(self.tenant, self.users)
 
 
 class Parted(HubMessage, array_like=True, tag="part"):

@@ -55,8 +55,6 @@ class ConversationChecks:
     async def _apply(self, row: Row) -> None:
         """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
-        if row["kind"] == "match" and self._hub.veils is not None:
-            self._hub.hide(tenant, id_, await self._hub.veils.strangers(tenant, id_, row["users"]))
         before = self._hub.rev_of(tenant, id_)
         self._hub.join(tenant, id_, row["users"], 0 if before is None else before)
         self._hub.hush(tenant, id_, row["blocked"])

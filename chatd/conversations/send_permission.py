@@ -1,4 +1,4 @@
-"""Whether a user may say something in a conversation now. The rule itself is in the database: see migration 0031.
+"""Whether a user may say something in a conversation now. The rule itself is the SQL function `refusal_to_say`.
 
 The journal calls the same SQL function for what is sent, forwarded and scheduled, within its own statement (append_messages).
 """

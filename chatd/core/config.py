@@ -255,9 +255,6 @@ class Match(Section, frozen=True):
     recent: Annotated[
         int, Meta(ge=0, le=10_000), doc("Number of recent partners that a user is not matched with again while there are others.")
     ] = 20
-    pseudonyms: Annotated[
-        bool, doc("Show matched strangers a different alias in each match instead of the user id. Must be the same on all nodes.")
-    ] = False
 
 
 class Queue(Section, frozen=True):

@@ -1,7 +1,10 @@
-"""The schema: sql/migrations/NNNN_name.sql, each applied once, in order, in a transaction of its own.
+"""The schema of the database: the tables and functions of each subsystem.
 
-Under an advisory lock, so that several nodes may start at once. A file that was changed after it had been applied is
-refused, and so is a database that is newer than this program.
+A schema is a folder. Its migrations, `NNNN_name.sql`, are applied once, in order, and never change. `functions.sql` has its
+views, functions and triggers as `create or replace`; it is applied after all migrations, again whenever it has changed.
+
+An advisory lock allows several nodes to start at once. A migration that was changed after it had been applied is an error, and
+so is a database that is newer than this program.
 """
 
 import hashlib
@@ -13,29 +16,45 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatd import __version__
 from chatd.core.errors import OperatorError
-from chatd.db import queries
 from chatd.db.postgres import Postgres
+from chatd.db.releases import parse_version
 
 OLDEST_SERVER = 140000
 LOCK = 0x63686174_64000001
-NAME = re.compile(r"(\d{4})_([a-z0-9_]{1,100})\.sql")
+NAME = re.compile(r"(\d{4}_[a-z0-9_]{1,100})\.sql")
+FUNCTIONS = "functions"
+# `release`: the version of chatd whose functions these are.
 LEDGER = """
 create table if not exists schema_migrations (
-    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now()
-)"""
-RECORD = "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)"
-APPLIED = "select version, name, checksum from schema_migrations order by version"
+    subsystem text, name text, checksum text not null, applied_at timestamptz not null default now(),
+    primary key (subsystem, name)
+);
+create table if not exists schema_functions (
+    subsystem text primary key, checksum text not null, release text not null, applied_at timestamptz not null default now()
+);
+"""
+PRE_RELEASE = """
+select to_regclass('schema_migrations') is not null and not exists (
+    select from pg_attribute where attrelid = to_regclass('schema_migrations') and attname = 'subsystem'
+)
+"""
+RECORD_MIGRATION = "insert into schema_migrations (subsystem, name, checksum) values ($1, $2, $3)"
+RECORD_FUNCTIONS = """
+insert into schema_functions (subsystem, checksum, release) values ($1, $2, $3)
+on conflict (subsystem) do update set checksum = excluded.checksum, release = excluded.release, applied_at = now()
+"""
 
 
 class SchemaError(OperatorError):
     """The database cannot be used as it is; the text says why and what to do."""
 
 
-class Migration(Struct, frozen=True):
-    """One file."""
+class Script(Struct, frozen=True):
+    """One file of a schema."""
 
-    version: int
+    subsystem: str
     name: str
     sql: str
 
@@ -43,66 +62,97 @@ class Migration(Struct, frozen=True):
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
-
-def available(folder: Path | None = None) -> list[Migration]:
-    """The files, in order."""
-    found = []
-    for path in sorted((folder or queries.folder() / "migrations").iterdir()):
-        match = NAME.fullmatch(path.name)
-        if match:
-            found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf8")))
-    return found
+    def __str__(self) -> str:
+        return f"{self.subsystem}/{self.name}"
 
 
-async def pending(db: Postgres) -> list[Migration]:
-    """What has not been applied yet. Raises SchemaError."""
-    return await db.within(lambda connection: todo(connection, available()))
+class Schema(Struct, frozen=True):
+    """The tables and functions of one subsystem: the files of a folder."""
+
+    subsystem: str
+    folder: Path
+
+    def migrations(self) -> list[Script]:
+        names = (NAME.fullmatch(path.name) for path in sorted(self.folder.iterdir()))
+        return [self._read(match[1]) for match in names if match]
+
+    def functions(self) -> list[Script]:
+        """One script, or none."""
+        return [self._read(FUNCTIONS)] if (self.folder / f"{FUNCTIONS}.sql").is_file() else []
+
+    def _read(self, name: str) -> Script:
+        return Script(self.subsystem, name, (self.folder / f"{name}.sql").read_text(encoding="utf8"))
 
 
-async def migrate(db: Postgres) -> list[Migration]:
-    """Apply what is pending; returns it. Raises SchemaError."""
-    return await db.within(apply_all, timeout=inf)
+async def pending(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
+    """The scripts that `migrate` would apply. Raises SchemaError."""
+    return await db.within(lambda connection: find_pending(connection, schemas))
 
 
-async def todo(connection: Any, migrations: Sequence[Migration]) -> list[Migration]:
-    if await connection.fetchval("select to_regclass('schema_migrations')") is None:
-        return list(migrations)
-    applied = {row["version"]: row for row in await connection.fetch(APPLIED)}
-    known = {migration.version: migration for migration in migrations}
-    check_history(applied, known)
-    return [migration for migration in migrations if migration.version not in applied]
+async def migrate(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
+    """Create the schemas, or bring them up to date. A schema may use those before it. Returns what was applied.
+
+    Raises SchemaError.
+    """
+    return await db.within(lambda connection: apply_pending(connection, schemas), timeout=inf)
 
 
-def check_history(applied: dict[int, Any], known: dict[int, Migration]) -> None:
-    for version, row in applied.items():
-        if version not in known:
-            raise SchemaError(
-                f"the database has migration {version:04} ({row['name']}), which this chatd does not know. Upgrade chatd."
-            )
-        if row["checksum"] != known[version].checksum:
-            raise SchemaError(
-                f"migration {version:04}_{row['name']}.sql was changed after it had been applied. Restore the file."
-            )
-
-
-async def apply_all(connection: Any) -> list[Migration]:
+async def apply_pending(connection: Any, schemas: Sequence[Schema]) -> list[Script]:
     await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
     await connection.execute("select pg_advisory_lock($1)", LOCK)
     try:
+        scripts = await find_pending(connection, schemas)
         await connection.execute(LEDGER)
-        migrations = await todo(connection, available())
-        for migration in migrations:
-            await apply(connection, migration)
-        return migrations
+        for script in scripts:
+            await apply(connection, script)
+        return scripts
     finally:
         await connection.execute("select pg_advisory_unlock($1)", LOCK)
         await connection.execute("reset statement_timeout; reset lock_timeout")
 
 
-async def apply(connection: Any, migration: Migration) -> None:
+async def find_pending(connection: Any, schemas: Sequence[Schema]) -> list[Script]:
+    migrations = [migration for schema in schemas for migration in schema.migrations()]
+    functions = [script for schema in schemas for script in schema.functions()]
+    if await connection.fetchval(PRE_RELEASE):
+        raise SchemaError("the database was created by a pre-release of chatd and cannot be upgraded. Use a new, empty database.")
+    if await connection.fetchval("select to_regclass('schema_functions')") is None:
+        return migrations + functions
+    applied = {
+        (row["subsystem"], row["name"]): row["checksum"] for row in await connection.fetch("select * from schema_migrations")
+    }
+    check_history(applied, migrations)
+    missing = [migration for migration in migrations if (migration.subsystem, migration.name) not in applied]
+    recorded = {row["subsystem"]: row for row in await connection.fetch("select * from schema_functions")}
+    return missing + [script for script in functions if missing or is_outdated(script, recorded.get(script.subsystem))]
+
+
+def check_history(applied: dict[tuple[str, str], str], migrations: Sequence[Script]) -> None:
+    known = {(migration.subsystem, migration.name): migration for migration in migrations}
+    for key, checksum in applied.items():
+        name = "/".join(key)
+        if key not in known:
+            raise SchemaError(f"the database has the migration {name}, which this chatd does not have. Upgrade chatd.")
+        if checksum != known[key].checksum:
+            raise SchemaError(f"the migration {name}.sql was changed after it had been applied. Restore the file.")
+
+
+def is_outdated(script: Script, recorded: Any) -> bool:
+    """Whether to replace the functions. Those of a newer release stay: this may be an older node in a rolling upgrade."""
+    if recorded is None:
+        return True
+    return recorded["checksum"] != script.checksum and parse_version(recorded["release"]) <= parse_version(__version__)
+
+
+async def apply(connection: Any, script: Script) -> None:
     async with connection.transaction():
-        await connection.execute(migration.sql)
-        await connection.execute(RECORD, migration.version, migration.name, migration.checksum)
+        await connection.execute(script.sql)
+        if script.name == FUNCTIONS:
+            await connection.execute(RECORD_FUNCTIONS, script.subsystem, script.checksum, __version__)
+        else:
+            await connection.execute(RECORD_MIGRATION, script.subsystem, script.name, script.checksum)
+            # A migration may drop functions of any subsystem: apply them all again, also if this process fails before it does.
+            await connection.execute("delete from schema_functions")
 
 
 async def server_problems(db: Postgres) -> list[str]:

@@ -36,7 +36,7 @@ def folder() -> Path:
 def names() -> list[str]:
     """Of all files, as `load` takes them."""
     files = (path.relative_to(folder()) for path in folder().glob("*/*.sql"))
-    return sorted(str(path.with_suffix("")) for path in files if path.parts[0] != "migrations")
+    return sorted(str(path.with_suffix("")) for path in files)
 
 
 @cache

@@ -86,14 +86,12 @@ class Door:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
         arrival = node.hub.expect(principal.tenant, principal.user)
         await node.get(SignIn).enter(principal, handshake.address, now, arrival)
-        if node.hub.veils is not None and arrival.mask is not None:
-            await node.hub.veils.refresh(*arrival.key, arrival.mask, now)
         return Guest(principal, codec, arrival)
 
     async def serve(self, connection: WebSocketConnection, lane: Lane, handshake: Handshake, guest: Guest) -> None:
         """From the greeting to the goodbye."""
         desk = self._desk
-        session = Session(desk, lane, guest.codec, guest.principal, handshake.address, guest.arrival.mask)
+        session = Session(desk, lane, guest.codec, guest.principal, handshake.address)
         with session.silent():
             await desk.node.hub.enter_most(session, guest.arrival)
         desk.node.hub.attach(session, guest.arrival)

@@ -7,7 +7,6 @@ Whoever wants the session to end says `close_soon`; its own task then says goodb
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import trio
 from trio_websocket import WebSocketConnection
@@ -27,7 +26,6 @@ from chatd.gateway.limits import Rules
 from chatd.gateway.listener import say_goodbye
 from chatd.gateway.penalties import Penalties
 from chatd.gateway.send_queue import Mark
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.subscriptions import SessionLine
 from chatd.realtime.timer_wheel import Wheel
 from chatd.wire.base import Command, Event, Result
@@ -43,8 +41,6 @@ FLOOD = 4
 WARNING_MS = 60_000
 # Digits of the hash of an address that are shown.
 HASH = 16
-# Pseudonyms that one session understands.
-MOST_HIDDEN = 1000
 PING = encode_frame(0x9, b"")
 
 
@@ -77,16 +73,13 @@ class Session:
         "ending",
         "id",
         "login",
-        "mask",
         "send_nowait",
         "tenant",
         "token_id",
         "user",
     )
 
-    def __init__(
-        self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str, mask: Mask | None = None
-    ) -> None:
+    def __init__(self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str) -> None:
         limits = desk.node.config.limits
         self.id = uuid7(desk.node.clock())
         self.tenant, self.user = principal.tenant, principal.user
@@ -98,7 +91,6 @@ class Session:
         self._lane = lane
         # Put a whole WebSocket frame on its way; False when it is dropped. Every delivery passes here.
         self.send_nowait = lane.send_nowait
-        self.mask = mask
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
@@ -108,9 +100,6 @@ class Session:
         self._warned = False
         self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
         self._flood = TokenBucket(limits.commands_per_second * FLOOD, limits.commands_burst * FLOOD)
-        if mask is not None:
-            mask.on_change = partial(self._wear, mask)
-            mask.on_change()
 
     def rules(self) -> Rules:
         """What the lane lets through."""
@@ -194,7 +183,6 @@ class Session:
             self._node.clock(),
             answer,
             self._renew,
-            mask=self.mask,
             began=self._lane.read_at,
             encode=self.codec.encode,
         )
@@ -206,28 +194,12 @@ class Session:
 
     # --- out ------------------------------------------------------------------------------------------------------------
 
-    def _wear(self, mask: Mask) -> None:
-        """Somebody is hidden, or is no more: what goes out passes the mask as long as there is something to hide.
-
-        People stay hidden as long as the session lasts, which may be watching them. One that has met too many has to come back.
-        """
-        if self.send_nowait is not unheard:
-            self.send_nowait = self._send_masked if mask else self._lane.send_nowait
-        if len(mask) > MOST_HIDDEN:
-            self.close_soon("going_away", "retry_in_ms=0")
-
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Nothing is sent within it. For the time before the session is attached: nobody can close it yet."""
         self.send_nowait = unheard
         yield
         self.send_nowait = self._lane.send_nowait
-        if self.mask is not None:
-            self._wear(self.mask)
-
-    def _send_masked(self, frame: bytes, event: Mark | None = None, /) -> bool:
-        assert self.mask is not None
-        return self._lane.send_nowait(self.mask.outward(frame), event)
 
     def send_event(self, event: Event) -> None:
         """To this session alone; it is not dropped."""

@@ -8,7 +8,6 @@ from quart import Response
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
 from chatd.core.errors import REFUSALS, Refused
-from chatd.matching.aliases.aliases import Mask
 from chatd.wire.base import Error, Result, error_of
 
 # Answers hold tokens and messages, for one person and for no page to show.
@@ -20,16 +19,16 @@ HEADERS = {
 }
 
 
-def answer_of(result: Result, mask: Mask | None = None) -> Response:
-    """200 and the result, or the status of the refusal; as somebody may see it who has this mask."""
+def answer_of(result: Result) -> Response:
+    """200 and the result, or the status of the refusal."""
     if not isinstance(result, Error):
-        return json_response(result, mask=mask)
+        return json_response(result)
     headers = {}
     if isinstance(result.retry_after, float | int):
         headers["Retry-After"] = str(max(1, math.ceil(result.retry_after)))
     if result.code == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
-    return json_response(result, REFUSALS[result.code].status, headers, mask)
+    return json_response(result, REFUSALS[result.code].status, headers)
 
 
 def refused_answer(node: Node, refused: Refused) -> Response:
@@ -43,10 +42,9 @@ def refusal(code: str, message: str, status: int, headers: dict[str, str] | None
     return json_response(error_of(Refused(code, message)), status, headers)
 
 
-def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None, mask: Mask | None = None) -> Response:
-    content = msgspec.json.encode(value)
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(
-        content if mask is None else mask.outward(content),
+        msgspec.json.encode(value),
         status=status,
         headers={**HEADERS, **(headers or {})},
         content_type="application/json",

@@ -23,7 +23,6 @@ from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
 from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
-from chatd.matching.aliases.aliases import Mask
 from chatd.wire.base import Command, Result
 from chatd.wire.codec import Malformed, explain
 from chatd.wire.validation import loose_ends
@@ -46,13 +45,12 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
     async def view(**path: str) -> Response:
         results: list[Result] = []
         address = asker(proxies)
-        mask = Mask() if row.needs is not Needs.NOTHING and node.hub.veils is not None else None
         async with AsyncExitStack() as turn:
             try:
                 principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
                 if request.method in ("GET", "HEAD"):
                     await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
-                ctx = Ctx(node, principal, "", address, node.clock(), results.append, mask=mask)
+                ctx = Ctx(node, principal, "", address, node.clock(), results.append)
                 command = await reader.command(path)
                 ctx.began = request.scope["state"][PEER].read_at
                 limit_statements(answer_by(ctx))
@@ -61,7 +59,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
                 await run_command(row, ctx, command)
             except Refused as refused:
                 return refused_answer(node, refused)
-            return answer_of(results[0], mask)
+            return answer_of(results[0])
 
     return view
 

@@ -65,8 +65,6 @@ class Announcements:
 
     async def _deliver(self, order: MatchNews) -> None:
         user = (order.tenant, order.user)
-        if order.hidden:
-            self._hub.hide(order.tenant, order.conversation, {order.user: order.hidden})
         if self._begin(user, order) if order.began else self._end(user, order.match):
             await self._hub.tell_user(*user, News(RawFrame(order.event), but=order.but))
         early = self._early.pop(user, None) if user not in self.known else None
@@ -162,8 +160,6 @@ def news(
     *,
     began: bool = False,
     but: str | None = None,
-    conversation: str = "",
-    hidden: tuple[str, ...] = (),
 ) -> MatchNews:
     """An order to announce an event: that a match `began`, or that it is over."""
-    return MatchNews(tenant, user, match, began, but, Raw(ENCODE(event)), conversation, hidden)
+    return MatchNews(tenant, user, match, began, but, Raw(ENCODE(event)))

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
+from chatd.app.effects import Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.cluster.control_messages import Acquainted
 from chatd.conversations.block_rules import avoided, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -235,12 +234,8 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     kept = await keep(ctx, row["match"], row["users"])
     if kept is None:
         return [Reply(Ok())]
-    effects: list[Effect] = []
-    if ctx.node.hub.veils is not None:
-        effects.append(Broadcast(Acquainted(ctx.tenant, row["users"])))
-    if kept["kind"] == "group":
-        effects.append(ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"])))
-    return [*effects, AnnounceKept(row["match"], kept["id"], row["users"]), Reply(Ok())]
+    behind = [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))] if kept["kind"] == "group" else []
+    return [*behind, AnnounceKept(row["match"], kept["id"], row["users"]), Reply(Ok())]
 
 
 class AnnounceKept(Effect, frozen=True):

@@ -1,7 +1,5 @@
 """What nodes say to each other of the match pool: see `orders`."""
 
-from collections.abc import Sequence
-
 from msgspec import Raw
 
 from chatd.cluster.control_messages import ControlMessage
@@ -87,7 +85,7 @@ class MatchOver(ControlMessage, array_like=True, tag="over"):
 class MatchNews(ControlMessage, array_like=True, tag="match-news"):
     """For all sessions of a user but `but`: this match has begun, or is over; `event` is the body in msgpack.
 
-    Nodes whose user knows it do not tell it again. Before it the user gets a mask for the match of `conversation`.
+    Nodes whose user knows it do not tell it again.
     """
 
     tenant: str
@@ -96,8 +94,6 @@ class MatchNews(ControlMessage, array_like=True, tag="match-news"):
     began: bool
     but: str | None
     event: Raw
-    conversation: str = ""
-    hidden: Sequence[str] = ()
 
 
 class MatchClosed(ControlMessage, array_like=True, tag="match-closed"):

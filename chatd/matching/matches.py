@@ -7,7 +7,6 @@ from chatd.cluster.control_messages import Joined, Parted
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
-from chatd.matching.aliases.alias_store import NOBODY, Hidden
 from chatd.matching.announcements import Announcements, User, news
 from chatd.matching.criteria import Ticket, asked_with
 from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
@@ -60,8 +59,7 @@ class Meetings:
         """To each of them, who the others are."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        hidden = await self._hidden(tenant, conversation, users)
-        self._cluster.broadcast(Joined(tenant, conversation, list(users), len(users), hidden=hidden))
+        self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -77,17 +75,7 @@ class Meetings:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._tell(tenant, ticket.user, pair.match, found, conversation, hidden)
-
-    async def _hidden(self, tenant: str, conversation: str, users: Sequence[str]) -> Hidden:
-        """Whom each of a match must not see but under a pseudonym, before any of them hears of it."""
-        veils = self._cluster.veils
-        return NOBODY if veils is None else await veils.strangers_or_all(tenant, conversation, users)
-
-    async def _tell(self, tenant: str, user: str, match: str, found: MatchFound, conversation: str, hidden: Hidden) -> None:
-        others = tuple(hidden.get(user, ()))
-        order = news(tenant, user, match, found, began=True, conversation=conversation, hidden=others)
-        await self._announcements.announce(order)
+            await self._announcements.announce(news(tenant, ticket.user, pair.match, found, began=True))
 
     async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
         """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused.
@@ -97,8 +85,7 @@ class Meetings:
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        hidden = await self._hidden(tenant, row["conversation"], row["users"])
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"], hidden=hidden))
+        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
@@ -114,7 +101,7 @@ class Meetings:
             relaxed=[],
             waited_ms=0,
         )
-        await self._tell(tenant, user, row["match"], found, row["conversation"], hidden)
+        await self._announcements.announce(news(tenant, user, row["match"], found, began=True))
 
     async def heard(self, tenant: str, match: str, user: str) -> bool | None:
         """Whether somebody was told of a match; None when there is no such match of theirs. Raises Refused."""

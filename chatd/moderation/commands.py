@@ -40,7 +40,7 @@ class ReportMade(Result, tag="report"):
     report: Id
 
 
-@command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports", aliases=("user",))
+@command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
     """Refused `not_found` for whom you have not met, and for what is not yours; `rate_limited` after too many in an hour."""
     check_form(ctx, cmd)

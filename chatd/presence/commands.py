@@ -36,13 +36,13 @@ class PresenceStates(Result, tag="presence.states"):
     items: list[PresenceState]
 
 
-@command(WatchPresence, result=PresenceStates, cost=2, aliases=("users",))
+@command(WatchPresence, result=PresenceStates, cost=2)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends it. Refused `bad_request` where there is no socket."""
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
 
 
-@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query", aliases=("users",))
+@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
     ranks = await ctx.node.get(Presence).ranks(named(ctx, cmd.users))
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).sight.states(ctx.user, ranks)))]

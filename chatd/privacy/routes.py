@@ -15,7 +15,6 @@ from chatd.http.long_answers import held
 from chatd.http.responses import HEADERS, refused_answer
 from chatd.http.rest import asker, identify
 from chatd.http.slots import Bounds, Owners, Slots
-from chatd.matching.aliases.aliases import Mask, ids_in
 from chatd.privacy import export
 
 PER_HOUR = 4
@@ -52,17 +51,7 @@ async def body(node: Node, readers: trio.Semaphore, who: Principal, head: bytes)
     while page:
         async with readers:
             page = await anext(pages, b"")
-            page = await masked(node, who, page)
         yield page
-
-
-async def masked(node: Node, who: Principal, page: bytes) -> bytes:
-    """With strangers as they were called, however long ago it was. Raises Refused."""
-    if node.hub.veils is None:
-        return page
-    mask = Mask()
-    mask.hide((await node.hub.veils.met_ever(who.tenant, who.user, ids_in(page))).items())
-    return mask.outward(page)
 
 
 def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:

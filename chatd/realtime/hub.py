@@ -4,7 +4,7 @@ Two rules keep it fast and fair. A frame is built once per codec and the same by
 a slow reader: events that its outbox does not take are dropped, and the conversations they belong to get `behind` instead.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from weakref import WeakSet
 
@@ -13,8 +13,6 @@ import trio
 from chatd.core.clock import now_ms
 from chatd.core.signals import Signals
 from chatd.core.turns import each_in_turns
-from chatd.matching.aliases.alias_store import Hidden, Veils
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import Arrival
 from chatd.realtime.revocations import Revocation, Revocations
@@ -36,10 +34,8 @@ PLACES_PER_TURN = 500
 class Hub:
     """Who is connected here. Only sessions of members are entered under a conversation."""
 
-    def __init__(self, clock: Callable[[], int] = now_ms, veils: Veils | None = None, signals: Signals | None = None) -> None:
+    def __init__(self, clock: Callable[[], int] = now_ms, signals: Signals | None = None) -> None:
         self.signals = signals or Signals()
-        # There where people of a match are shown to each other under pseudonyms.
-        self.veils = veils
         self.revocations = Revocations(clock)
         self.typing = Typists()
         self._fan = Fan()
@@ -61,7 +57,7 @@ class Hub:
 
     def expect(self, tenant: str, user: str) -> Arrival:
         """Call it before the conversations are looked up; `attach` with what it has gathered after that."""
-        arrival = Arrival(tenant, user, Mask() if self.veils is not None else None)
+        arrival = Arrival(tenant, user)
         self._arrivals.add(arrival)
         return arrival
 
@@ -185,25 +181,6 @@ class Hub:
                 news = behind(conversation, rev)
                 session.send_nowait(news.frames[session.codec], news)
         self.part(tenant, conversation, users)
-
-    # --- who is hidden --------------------------------------------------------------------------------------------------
-
-    def hide(self, tenant: str, conversation: str, hidden: Hidden) -> None:
-        """Call it before they hear or are told anything of this match."""
-        if self.veils is not None:
-            for user, others in hidden.items():
-                for mask in self._masks(tenant, user):
-                    mask.hide(self.veils.pairs(tenant, conversation, others))
-
-    def reveal(self, tenant: str, users: Collection[str]) -> None:
-        """From now on these know each other by their ids."""
-        for user in users:
-            for mask in self._masks(tenant, user):
-                mask.reveal(other for other in users if other != user)
-
-    def _masks(self, tenant: str, user: str) -> Iterator[Mask]:
-        arriving = (one for one in self._arrivals if one.key == (tenant, user))
-        return (one.mask for one in (*self._users.get((tenant, user), ()), *arriving) if one.mask is not None)
 
     def hush(self, tenant: str, conversation: str, on: bool) -> None:
         """Nothing volatile is told there, or it is again."""

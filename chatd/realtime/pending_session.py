@@ -2,7 +2,6 @@
 
 from time import monotonic
 
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.revocations import Revocation
 
 Place = tuple[str, int]
@@ -15,15 +14,13 @@ class Arrival:
     """
 
     __slots__ = (
-        "__weakref__", "anew", "began", "closes", "entered", "heard", "hushed", "key", "mask", "match", "parted", "places",
+        "__weakref__", "anew", "began", "closes", "entered", "heard", "hushed", "key", "match", "parted", "places",
     )  # fmt: skip
 
-    def __init__(self, tenant: str, user: str, mask: Mask | None = None) -> None:
+    def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         # In seconds of the monotonic clock.
         self.began = monotonic()
-        # Whom they see under a pseudonym; the session that comes of it takes it over. None where nobody is hidden.
-        self.mask = mask
         self.places: list[Place] = []
         # How many of them the session has entered.
         self.entered = 0

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import trio
 from msgspec import Raw, Struct, msgpack
 
-from chatd.matching.aliases.aliases import Mask
 from chatd.realtime.message_trace import Traces
 from chatd.wire.base import Event
 from chatd.wire.codec import Codec
@@ -52,8 +51,6 @@ class Session(Protocol):
     token_id: str
     address: str
     codec: Codec
-    # Whom it sees under a pseudonym; None where nobody is hidden.
-    mask: Mask | None
 
     def send_nowait(self, frame: bytes, event: "News | None" = None, /) -> bool: ...
 

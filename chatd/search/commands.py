@@ -55,7 +55,7 @@ class SearchResults(Result, tag="search.results"):
     cursor: str | None
 
 
-@command(SearchMessages, result=SearchResults, cost=5, http="GET /v1/search", aliases=("sender",))
+@command(SearchMessages, result=SearchResults, cost=5, http="GET /v1/search")
 async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
     """Refused `bad_request` for the cursor of another query, `timeout` when not even a part of it was found in time."""
     query = query_of(cmd)

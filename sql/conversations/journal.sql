@@ -1,10 +1,10 @@
 -- name: append_messages
--- One batch of messages: locked, checked, numbered and inserted. See migration 0042.
+-- One batch of messages: locked, checked, numbered and inserted. See append_messages().
 select ord, outcome, id::text, seq, rev, created_at, expires_at
 from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: advance_receipts
--- One batch of receipts. See migration 0043.
+-- One batch of receipts. See advance_receipts().
 select ord, outcome, delivered_seq, read_seq, rev, seq, unread, mentions
 from advance_receipts($1, $2, $3, $4, $5, $6)
 

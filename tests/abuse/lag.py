@@ -1,6 +1,6 @@
-"""A probe of the event loop: the longest time that a task of the daemon ran without letting others run.
+"""A probe of the event loop: the longest step of a task of the daemon.
 
-CPU time of the thread is measured, so that a loaded machine changes nothing. Tasks of the tests themselves do not count.
+It measures the CPU time of the thread, so that other load on the machine makes no difference. Tasks of the tests do not count.
 """
 
 import time
@@ -11,9 +11,10 @@ import trio
 
 
 class Probe(trio.abc.Instrument):
-    """`worst_s` is the longest step, and `task` whose it was, with the lines at which it began and ended.
+    """`worst_s` is the longest step; `task` names its task and the lines at which it began and ended.
 
-    `tests`: tasks of the tests count too."""
+    `tests`: count tasks of the tests too.
+    """
 
     def __init__(self, *, tests: bool = False) -> None:
         self._left_out = ("chatd.client",) if tests else ("tests.", "<test", "chatd.client")

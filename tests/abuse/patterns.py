@@ -1,10 +1,10 @@
-"""Every regular expression of the tree, and texts that make a bad one slow.
+"""Every regular expression of the source, and texts that make a bad one slow.
 
-Patterns are collected from the source, so that a new one cannot escape: each call of `re` and each `Meta(pattern=...)` is
-evaluated in its module. What is built from data at run time stands in `BUILT` with a sample of each shape.
+Patterns are collected from the source, so that a new one cannot be forgotten: each call of `re` and each
+`Meta(pattern=...)` is evaluated in its module. Patterns that are built at run time are in `BUILT`, with samples.
 
-The texts are made from the pattern itself, as *prefix x pump x end*: a prefix that leads up to a repeat, a pump that the repeat
-takes, and an end that makes the match fail. See Davis et al., "The Impact of Regular Expression Denial of Service" (2018).
+The texts are generated from the pattern as *prefix x pump x end*: a prefix that leads to a repeat, a pump that the repeat
+matches, and an end that makes the match fail. See Davis et al., "The Impact of Regular Expression Denial of Service" (2018).
 """
 
 import ast
@@ -23,7 +23,7 @@ from chatd.conversations.messages.link_filter import pattern_like
 from chatd.conversations.messages.word_filter import pattern_of
 
 CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
-# The expression that names a pattern which is known at run time only, and samples of it.
+# Expressions for patterns that are known only at run time, and samples of them.
 BUILT = {
     "pattern_of({checked(word) for word in given})": [
         pattern_of(["spam", "ham eggs", "a b c", "-- --", "\u0e01\u0e02"]),
@@ -49,7 +49,7 @@ MAX_CHARS = 10
 
 
 def collected() -> Iterator[tuple[str, "re.Pattern[Any]"]]:
-    """Each pattern under the module and the line of its first place."""
+    """Each pattern, under the module and line where it occurs first."""
     seen = set()
     for info in pkgutil.walk_packages(chatd.__path__, "chatd."):
         if info.name.endswith("__main__"):
@@ -75,7 +75,7 @@ def sources(text: str) -> Iterator[tuple[int, str]]:
 
 
 def flagged(call: ast.Call) -> str:
-    """The expression of a call as `re.compile`: with its flags, where they are the second argument."""
+    """The expression of a call as `re.compile`, with its flags if they are the second argument."""
     first, *rest = call.args
     is_compile = isinstance(call.func, ast.Attribute) and call.func.attr == "compile"
     flags = rest if is_compile else [word.value for word in call.keywords if word.arg == "flags"]
@@ -99,7 +99,7 @@ def texts(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:
 
 
 def sample(tree: Any) -> str:
-    """A short text that the tree takes, but for what it looks around for."""
+    """A short text that the parsed pattern matches, apart from lookarounds."""
     return "".join(sample_of(kind, argument) for kind, argument in tree)
 
 
@@ -116,7 +116,7 @@ def sample_of(kind: Any, argument: Any) -> str:
 
 
 def characters_of(kind: Any, argument: Any) -> list[str]:
-    """Representatives of one place: a literal, or the ends of each range of a class."""
+    """Representatives of one position: a literal, or the ends of each range of a class."""
     if kind is op.LITERAL:
         return [chr(argument)]
     if kind is op.RANGE:
@@ -134,7 +134,7 @@ def characters_of(kind: Any, argument: Any) -> list[str]:
 
 
 def parts(kind: Any, argument: Any) -> list[Any]:
-    """The trees inside a node."""
+    """The parsed patterns inside a node."""
     if kind in REPEATS:
         return [argument[2]]
     if kind is op.SUBPATTERN:
@@ -147,7 +147,7 @@ def parts(kind: Any, argument: Any) -> list[Any]:
 
 
 def cuts(tree: Any, before: str) -> Iterator[str]:
-    """What leads up to each repeat."""
+    """The prefix of each repeat."""
     for kind, argument in tree:
         if kind in REPEATS:
             yield before

@@ -1,4 +1,4 @@
-"""Rows E10 to E12 for /admin: who gets in, by which method, from where."""
+"""Rows E10 to E12 for /admin: which tokens, methods and origins are accepted."""
 
 import hmac
 import json
@@ -47,7 +47,7 @@ def example_of(name: str) -> dict[str, Any]:
 
 
 async def test_no_token_of_anybody_else_opens_it(config: Config) -> None:
-    """E10: nobody, a user, an expired one, an admin of chance, a cookie, a query; for each command."""
+    """E10: no token, a user's, an expired one, a random one, a cookie, a query parameter; for each command."""
     limits = replace(config.limits, auth_failures_per_minute=1e6)
     async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
         user, old = person.account.access_token, daemon.token(person.user, exp=1)
@@ -115,7 +115,7 @@ FOREIGN = [
 
 
 async def test_no_page_of_another_site(config: Config) -> None:
-    """E11, also with the right token, and where CORS is open to all."""
+    """E11: also with the right token, and if CORS allows all origins."""
     http = replace(config.http, cors_origins=["*", "https://good.test"])
     async with running(replace(administered(config), http=http)) as daemon, daemon.person() as person:
         for headers in FOREIGN:
@@ -149,7 +149,7 @@ async def test_cors_is_never_for_admins(config: Config) -> None:
 
 
 async def test_only_json(daemon: Daemon) -> None:
-    """E11: what a form can send."""
+    """E11: the content types that a form can send."""
     async with daemon.person() as person:
         body = json.dumps({"user": person.user}).encode()
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
@@ -179,7 +179,7 @@ async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
 
 
 async def test_whoever_guesses_has_to_wait_and_nobody_else(config: Config) -> None:
-    """The right token counts from the very address that others guess from."""
+    """The right token is accepted even from the address of the failed attempts."""
     limits = replace(config.limits, auth_failures_per_minute=5.0)
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(administered(config), limits=limits, gateway=gateway)) as daemon:
@@ -230,7 +230,7 @@ FOREIGN_HOSTS = [
 
 
 async def test_a_page_whose_name_was_made_to_point_here_learns_and_does_nothing(config: Config) -> None:
-    """DNS rebinding: such a page may send what it likes, but not another Host than its own; nor does it lock anybody out."""
+    """DNS rebinding: such a page can send anything but another Host than its own; its requests lock no one out."""
     limits = replace(config.limits, auth_failures_per_minute=3.0)
     async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
         for host in FOREIGN_HOSTS:
@@ -263,7 +263,7 @@ async def test_asking_whether_an_address_may_try_costs_nothing(autojump_clock: t
 
 
 async def test_all_tokens_are_compared_whichever_fits(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time tells nothing: as many comparisons, of hashes of one length, for the first, the last and none."""
+    """No timing difference: the first, the last and no token take the same number of comparisons of equal hashes."""
     compared: list[tuple[int, int]] = []
     compare = hmac.compare_digest
 
@@ -301,7 +301,7 @@ async def test_a_weak_token_is_not_served(config: Config, admins: dict[str, Admi
 
 
 async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
-    """Neither codec knows one, and dispatch would refuse it, whoever came."""
+    """No codec decodes one, and dispatch would refuse it."""
     registry = load_registry()
     for kind in codecs(registry.on_socket).values():
         assert not [tag for tag in kind._forms if tag.startswith("admin.")]
@@ -325,10 +325,10 @@ async def test_dispatch_refuses_who_is_no_admin() -> None:
 
 def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
     class Order(AdminCommand, tag="admin.order"):
-        """Something."""
+        """An ordinary admin command."""
 
     class Other(Command, tag="admin.other"):
-        """Not of admins."""
+        """A command that is not for admins."""
 
     class Untagged(AdminCommand, tag="order"):
         """Without the prefix."""

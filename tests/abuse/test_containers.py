@@ -1,4 +1,4 @@
-"""Each container of a running daemon has a rule that bounds it; a new one without a rule fails here."""
+"""Each container of a running daemon has a rule that bounds it; a new container without a rule fails here."""
 
 import gc
 import sys
@@ -20,43 +20,43 @@ from tests.support import PATIENCE, Daemon, running
 
 CONTAINERS = (dict, set, list, deque, bytearray, WeakSet, WeakKeyDictionary, WeakValueDictionary)
 NOT_THE_SERVER = ("chatd.client", "chatd.cli")
-# What an object is called, and one of its attributes.
+# The name of a class, and one of its attributes.
 Place = str
 
 
 @dataclass(frozen=True)
 class Most:
-    """No more entries than a constant says, of so many objects together where one is not enough: `module.NAME`."""
+    """At most as many entries as the constant `module.NAME` says, times the number of objects if there are several."""
 
     constant: str
 
 
 @dataclass(frozen=True)
 class Setting:
-    """No more entries than a setting says."""
+    """At most as many entries as a setting says."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """The entries are made at start: their number does not change with use."""
+    """The entries are created at start: their number does not depend on use."""
 
 
 @dataclass(frozen=True)
 class Passing:
-    """Entries go with the connections, requests, commits or waits that they belong to: nothing is left when all are over."""
+    """Entries belong to connections, requests, commits or waits, and are removed with them."""
 
 
 @dataclass(frozen=True)
 class OneEach:
-    """At most one for each of these, which are bounded elsewhere."""
+    """At most one entry for each of these, which are bounded elsewhere."""
 
     what: str
 
 
 Rule = Most | Setting | Fixed | Passing | OneEach
-# Objects that live as long as a frame, a command, a request or a connection: what they hold goes with them.
+# Objects that live as long as a frame, a command, a request or a connection.
 BRIEF = {
     "chatd.conversations.log.entries.Entry", "chatd.conversations.log.publisher.Flight",
     "chatd.conversations.messages.commands.SendMessage", "chatd.conversations.messages.sending.Content",
@@ -66,7 +66,7 @@ BRIEF = {
     "chatd.matching.criteria.Accept", "chatd.matching.criteria.Ticket", "chatd.matching.pool_events.Paired",
     "chatd.realtime.subscriptions.Audience", "chatd.db.fair_share.Slots",
 }  # fmt: skip
-# Of these modules all is declared in the code or the configuration.
+# The contents of these modules are declared in the code or the configuration.
 DECLARED = ("chatd.core.config.", "chatd.wire.", "chatd.app.registry.", "chatd.core.services.", "chatd.core.signals.")
 CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
 RULES: dict[Place, Rule] = {
@@ -187,7 +187,7 @@ RULES: dict[Place, Rule] = {
 
 
 def fields_of(one: object) -> Iterator[tuple[str, Any]]:
-    """Attributes of an object, also of one with slots."""
+    """Attributes of an object, with or without slots."""
     names = set(getattr(one, "__dict__", ()))
     for base in type(one).__mro__:
         slots = base.__dict__.get("__slots__", ())
@@ -198,14 +198,14 @@ def fields_of(one: object) -> Iterator[tuple[str, Any]]:
 
 
 def objects() -> list[Any]:
-    """Every object of the server that is alive."""
+    """All live objects of the server."""
     gc.collect()
     modules = ((one, type(one).__module__) for one in gc.get_objects())
     return [one for one, module in modules if module.startswith("chatd.") and not module.startswith(NOT_THE_SERVER)]
 
 
 def left_by_other_tests() -> list[Any]:
-    """Objects that are alive before the daemon is, but those of modules, which every daemon has."""
+    """Objects that exist before the daemon starts, except those of modules."""
     of_modules = {
         id(value) for name, module in sys.modules.items() if name.startswith("chatd.") for value in vars(module).values()
     }
@@ -213,7 +213,7 @@ def left_by_other_tests() -> list[Any]:
 
 
 def containers(but: list[Any]) -> Iterator[tuple[str, str, Any]]:
-    """Class, attribute, and container, of every object of the server that is alive, `but` of these."""
+    """Class, attribute and container of all live objects of the server, except `but`."""
     others = set(map(id, but))
     for one in objects():
         if id(one) not in others:
@@ -233,7 +233,7 @@ def sizes(but: list[Any]) -> dict[Place, int]:
 
 
 def bound(rule: Rule, config: Config, before: int) -> float:
-    """How many entries there may be."""
+    """The maximum number of entries."""
     read: Callable[[object, str], object] = getattr
     match rule:
         case Most(constant):
@@ -248,7 +248,7 @@ def bound(rule: Rule, config: Config, before: int) -> float:
 
 
 async def use(daemon: Daemon) -> None:
-    """People come, do a little of everything, and go."""
+    """Users connect, run some of every command, and disconnect."""
     async with daemon.people(2) as (alice, bob):
         await say_everywhere(alice, bob, daemon)
         direct = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
@@ -265,7 +265,7 @@ async def use(daemon: Daemon) -> None:
 
 
 def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
-    """What should have gone, and has not."""
+    """Entries that should be gone but are not."""
     now = sizes(but)
     return {
         place: now[place]
@@ -276,7 +276,7 @@ def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
 
 @pytest.fixture
 def brief(config: Config) -> Config:
-    """Nothing waits for long for somebody who has gone."""
+    """Short timeouts, so that nothing waits long for a disconnected client."""
     presence, match = replace(config.presence, grace=0.1), replace(config.match, grace=0.1)
     return replace(config, presence=presence, match=match)
 

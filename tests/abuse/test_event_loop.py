@@ -1,4 +1,4 @@
-"""No command, no refusal and no row of them holds the event loop."""
+"""No command, no refusal, and no sequence of them blocks the event loop."""
 
 import gc
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ frame = Raw.frame_of
 
 @pytest.fixture
 def no_collections() -> Iterator[None]:
-    """A collection of everything that pytest has made would be somebody else's time."""
+    """Disable garbage collection: it would traverse all objects of pytest."""
     gc.collect()
     gc.disable()
     yield
@@ -36,7 +36,7 @@ def no_collections() -> Iterator[None]:
 
 
 def largest(form: inspect.Type, value: Any) -> Any:
-    """As large as the type allows; what has a form of its own stays as it is in the example."""
+    """The largest value of the type; fields with a fixed form keep their example."""
     match form:
         case inspect.Metadata():
             return largest(form.type, value)
@@ -52,7 +52,7 @@ def largest(form: inspect.Type, value: Any) -> Any:
 
 
 def worst_bodies(kind: type[Command]) -> Iterator[dict[str, Any]]:
-    """The example, short and with every field; with each field as large as can be; and with a field that is not known."""
+    """The example, short and with every field; with each field at its largest; and with an unknown field."""
     body = example_body(kind)
     yield body
     yield msgspec.to_builtins(example(kind))
@@ -64,7 +64,7 @@ def worst_bodies(kind: type[Command]) -> Iterator[dict[str, Any]]:
 
 
 async def answered(raw: Raw, frame_id: int) -> str:
-    """The type of the answer, or the code of the refusal; nothing where the command closes the socket."""
+    """The type of the answer, or the code of the refusal; None if the command closes the socket."""
     while True:
         try:
             first, payload = await raw.frame()
@@ -77,7 +77,7 @@ async def answered(raw: Raw, frame_id: int) -> str:
 
 
 async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int, opcode: int = 1) -> float:
-    """The longest step while it is answered. Once in time is in time: the first one may fill caches that stay."""
+    """The longest step while the command is answered. The first attempt may fill caches: one good attempt suffices."""
     worst = float("inf")
     for _ in range(3):
         probe.reset()
@@ -126,7 +126,7 @@ BAD = [
 
 @pytest.mark.usefixtures("no_collections")
 async def test_no_refusal_and_no_row_of_them_holds_the_loop(daemon: Daemon) -> None:
-    """Each alone, then as many at once as a read can hold."""
+    """Each alone, then as many at once as one read can hold."""
     async with Raw.session(daemon) as raw:
         with probed() as probe:
             for payload in BAD:
@@ -143,7 +143,7 @@ async def test_no_refusal_and_no_row_of_them_holds_the_loop(daemon: Daemon) -> N
 
 @pytest.mark.usefixtures("no_collections")
 async def test_a_row_of_commands_lets_others_run(config: Config) -> None:
-    """Also one that is refused for its rate, until the socket closes."""
+    """Also commands refused by the rate limit, until the socket closes."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=20)
     async with running(replace(config, limits=limits)) as daemon, Raw.session(daemon) as raw:
         with probed() as probe, trio.fail_after(10):

@@ -1,4 +1,4 @@
-"""What the server does by itself, or once in a while, does not hold the event loop either."""
+"""Background and rare work of the server does not block the event loop."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ from generate_series(1, $5::int) as n
 
 
 def key_set(count: int) -> bytes:
-    """EC keys, the smallest that can be, so that as many as possible fit."""
+    """EC keys, the smallest kind, so that as many as possible fit."""
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 
     def part(number: int) -> str:
@@ -65,7 +65,7 @@ async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
 
 
 async def lag_of_refusal(keyring: Keyring, token: str) -> float:
-    """The step in which the token is refused."""
+    """The longest step while the token is refused."""
     await trio.lowlevel.checkpoint()
     with probed(tests=True) as probe:
         with pytest.raises(Refused):
@@ -75,7 +75,7 @@ async def lag_of_refusal(keyring: Keyring, token: str) -> float:
 
 
 class Slow(Session):
-    """Closing costs about as much as the close of a connection."""
+    """A connection whose close takes as much CPU as a real one."""
 
     def close_soon(self, close: str, reason: str = "") -> None:
         super().close_soon(close, reason)

@@ -16,7 +16,7 @@ RECONNECTS = 20
 
 
 class Flood:
-    """A transport whose peer sends without end, and counts what is read of it."""
+    """A transport whose peer sends endlessly; it counts the bytes that are read."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -48,7 +48,7 @@ async def test_a_closed_flooder_is_read_ten_times_a_second(autojump_clock: MockC
 
 
 async def test_each_reconnect_of_a_flooder_is_counted_and_refused(config: Config) -> None:
-    """With the seconds to stay away, which do not start again. Other users of the address come in all the while."""
+    """The refusal has the seconds to wait, which do not restart. Other users of the address are admitted."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon, daemon.person() as other:
         async with Raw.session(daemon) as raw:

@@ -1,4 +1,4 @@
-"""Rows B of the abuse suite: bad frames end their own connection, in time, and nobody else's."""
+"""Rows B of the abuse suite: bad frames end their own connection, in time, and no other."""
 
 import socket
 import struct
@@ -94,7 +94,7 @@ async def test_a_close_of_the_client_is_answered_with_its_code(daemon: Daemon, c
 
 
 async def test_an_endless_frame_is_ended_by_silence(config: Config) -> None:
-    """B3: a length of 2^63-1, and nothing."""
+    """B3: a length of 2^63-1, and no payload."""
     impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(impatient) as daemon, Raw.session(daemon) as raw:
         await raw.send(b"\x81\xff\x7f" + b"\xff" * 7 + bytes(4))
@@ -125,7 +125,7 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
 
 
 async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can(config: Config) -> None:
-    """The penalty is that of the user, and what is sent after it is hardly read."""
+    """The penalty applies to the user, and the server reads little of what follows."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon:
         async with Raw.session(daemon) as raw, trio.open_nursery() as nursery:
@@ -143,7 +143,7 @@ async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can
                 assert await raw.close_code() == 4029
             before = taken
             await trio.sleep(0.5)
-            # 10 times READ_SIZE a second, and what the buffers of the system hold.
+            # Ten times READ_SIZE per second, and the buffers of the system.
             assert (taken - before) * len(frame(PING_COMMAND)) < 8_000_000
             nursery.cancel_scope.cancel()
         async with Raw.to(daemon) as again:
@@ -156,7 +156,7 @@ async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can
 
 
 async def test_a_ping_while_the_server_closes_harms_nobody(daemon: Daemon) -> None:
-    """B6: the server has sent its close; pings and data still come."""
+    """B6: the server has sent its close frame; pings and data still arrive."""
     for _ in range(20):
         async with Raw.session(daemon) as raw:
             await raw.send(frame(b"{}"))
@@ -189,7 +189,7 @@ async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
 
 
 async def test_a_reader_who_does_not_read_is_closed_and_the_others_are_not_kept(config: Config) -> None:
-    """F10: the outbox is bounded, nobody waits, and the close stands at the end of a whole frame for who reads it after all."""
+    """F10: the send queue is bounded, no sender waits, and the close frame follows a complete frame."""
     settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=1.0, close_timeout=20.0)
     async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -217,7 +217,7 @@ async def test_a_reader_who_never_reads_again_is_let_go(config: Config) -> None:
 
 
 async def test_commands_wait_while_their_answers_are_not_read(config: Config) -> None:
-    """Who asks for more than it reads is not cut off: it is answered as fast as it reads."""
+    """A client that asks for more than it reads is not disconnected: it gets answers as fast as it reads."""
     small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
     async with running(small) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -242,5 +242,5 @@ async def test_commands_wait_while_their_answers_are_not_read(config: Config) ->
 
 
 async def sessions(daemon: Daemon) -> int:
-    """How many are connected."""
+    """The number of connected sessions."""
     return int((await daemon.rest("GET", "/v1/socket/ping")).body["sessions"])

@@ -1,4 +1,4 @@
-"""Rows A of the abuse suite: whatever comes before the upgrade is answered or closed, and everybody else is served."""
+"""Rows A of the abuse suite: anything before the upgrade is answered or closed, and all other clients are served."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ LISTEN, TIME_WAIT = "0A", "06"
 
 @pytest.fixture
 async def canary(daemon: Daemon) -> AsyncIterator[None]:
-    """After every row two people still talk, and no descriptor has leaked."""
+    """After every row two users can still talk, and no descriptor has leaked."""
     async with daemon.pair() as (alice, bob, conversation):
         yield
         before = len(os.listdir("/proc/self/fd"))
@@ -31,7 +31,7 @@ async def canary(daemon: Daemon) -> AsyncIterator[None]:
 
 
 def head(*lines: str | bytes, without: str = "") -> bytes:
-    """A good head with other lines instead of, or after, its own."""
+    """A valid head with some lines replaced, or with additional lines."""
     given = [line.encode("latin-1") if isinstance(line, str) else line for line in lines]
     names = {line.split(b":")[0].lower() for line in given} | {without.encode()}
     kept = [line.encode() for line in GOOD[1:] if line.split(":")[0].lower().encode() not in names]
@@ -148,7 +148,7 @@ async def test_a_thousand_peers_who_hang_up(daemon: Daemon) -> None:
 
 
 def open_at(port: int) -> int:
-    """Connections of this port that are still to be closed by a process. Not the listener, and not what only the kernel keeps."""
+    """Connections of this port that a process still has to close, without those that only the kernel keeps."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(f":{port:04X}") and row[3] not in (LISTEN, TIME_WAIT) for row in rows)
 
@@ -159,7 +159,7 @@ def daemon_address(daemon: Daemon) -> tuple[str, int]:
 
 
 async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
-    """A8: a byte now and then does not keep a handshake open, and others come in meanwhile."""
+    """A8: single bytes do not keep a handshake open, and other clients are admitted meanwhile."""
     hasty = replace(config, gateway=replace(config.gateway, handshake_timeout=0.5))
     async with running(hasty) as daemon, trio.open_nursery() as nursery:
 
@@ -176,7 +176,7 @@ async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
 
 
 async def test_caps_per_address_and_in_all(config: Config) -> None:
-    """A10: too many from one address are told to come later; the ones inside are not touched."""
+    """A10: connections above the limit of an address are told when to retry; those inside are not affected."""
     limits = replace(config.limits, connections_per_address=3, pending_per_address=5)
     async with running(replace(config, limits=limits)) as daemon, daemon.people(3) as people:
         async with Raw.to(daemon) as raw:
@@ -201,7 +201,7 @@ async def raw_open(daemon: Daemon) -> trio.SocketStream:
 
 
 async def test_forwarded_addresses_count_only_from_a_named_proxy(config: Config) -> None:
-    """A12: the same header from somebody else is ignored."""
+    """A12: the same header from another address is ignored."""
     limits = replace(config.limits, connections_per_address=1)
     trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.1"]))
     for settings, second in ((trusting, b"101"), (replace(config, limits=limits), b"503")):
@@ -213,7 +213,7 @@ async def test_forwarded_addresses_count_only_from_a_named_proxy(config: Config)
 
 
 async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> None:
-    """A13, on a process of its own: see tests/faults/test_process.py for the daemon as a whole."""
+    """A13, in a separate process: see tests/faults/test_process.py for the daemon as a whole."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with running(config) as daemon, daemon.person() as alice:
         used = len(os.listdir("/proc/self/fd"))
@@ -236,7 +236,7 @@ async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> No
 
 
 async def test_a_flood_of_one_address_harms_no_other(config: Config) -> None:
-    """Connections of one address without end, and those of another come in; also behind one proxy."""
+    """Endless connections of one address, and clients of another one are admitted; also behind one proxy."""
     limits = replace(config.limits, accepts_per_second=60, accepts_per_address=20)
     trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.2"]))
     async with running(trusting) as daemon, trio.open_nursery() as nursery:

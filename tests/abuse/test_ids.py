@@ -1,9 +1,9 @@
-"""E1, and E2: ids of others. For every command that takes an id, made from the table of commands, so that no new one escapes.
+"""E1 and E2, ids of other users: every command that takes an id, by the table of commands, so that none is forgotten.
 
-Whoever names what is another's, another tenant's, gone, or nowhere is refused in the same words, and learns nothing from them;
-nothing changes, and nobody is told anything. The owner is not refused so: that shows that the thing is there.
+A command that names another user's, another tenant's, a deleted or an unknown id is refused with the same words for all
+of them; nothing changes, and no event is sent. The owner is not refused: this proves that the thing exists.
 
-For a new command mostly nothing is to be done; for a new kind of id see `things`. What differs on purpose stands below.
+A new command usually needs nothing here; for a new kind of id see `things`. Intended exceptions are listed below.
 """
 
 import time
@@ -33,26 +33,26 @@ from tests.abuse.things import FACTORIES, GONE, World
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
 ROWS = [row for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
-# Anybody of the same tenant may name these: it is how people find each other.
+# Any user of the same tenant may name these: this is how users find each other.
 ANYBODYS = {
     ("conversation.open", "user"), ("conversation.create", "members"), ("member.add", "users"), ("user.block", "user"),
 }  # fmt: skip
-# Fields that are a place in a list, and whoever may see the list may begin anywhere; and those that name nobody's thing.
+# Fields that are a position in a list, which may be anywhere; and fields that name no one's thing.
 PLACES = ("cursor", "mentions")
-# Commands that are answered with something else than `not_found` ("ok": not refused), which must be the same for all ids.
+# Commands that are not answered with `not_found` ("ok": not refused); the answer must be the same for all ids.
 OTHERWISE = {"message.search": "ok"}
-# Seconds in which nothing happens, when all is done that was to follow.
+# Seconds without a change after the effects of a command.
 REST = 0.03
-# The owner gets `not_found` as well, for a reason that has nothing to do with the id: whoever waits is in no match yet, and a
-# report that names both a user and a message is about a message of that user.
+# The owner gets `not_found` too, for a reason unrelated to the id: a waiting user is in no match yet, and a
+# report that names a user and a message is about a message of that user.
 ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock", "report.create"}
-# What is not named without something else, though neither of both is required.
+# Fields that need another field, though neither is required.
 TOGETHER = {
     ("report.create", "message"): ("conversation",),
     ("report.create", "conversation"): ("user",),
     ("report.create", "picture"): ("user", "conversation"),
 }
-# What the example of a command says elsewhere, where the owner would be refused for it.
+# Changes to the example of a command where the owner would be refused.
 VALUES: dict[str, Callable[[], Any]] = {
     "seq": lambda: 1,
     "rev": lambda: 0,
@@ -61,13 +61,13 @@ VALUES: dict[str, Callable[[], Any]] = {
 }
 
 
-# Whoever may not be looked at is offline, whether they exist or not.
+# A user whose presence is hidden is offline, whether they exist or not.
 LOOKS = (WatchPresence, QueryPresence)
 
 
 @dataclass(frozen=True, eq=False)
 class IdField:
-    """A field of a command that holds an id, by itself or in a list or a struct. `name` is that of the innermost field."""
+    """A field of a command that holds an id, alone or in a list or a struct. `name` is that of the innermost field."""
 
     field: str
     name: str
@@ -88,7 +88,7 @@ def id_fields(command: type[Struct]) -> list[IdField]:
 
 
 def ids_in(name: str, form: inspect.Type) -> Iterator[tuple[str, Callable[[str], Any]]]:
-    """Where an id can stand in a type: the name of the field, and how to make a value with the id there."""
+    """Where an id can be in a type: the name of the field, and a function that makes a value with an id there."""
     match form:
         case inspect.Metadata():
             yield from ids_in(name, form.type)
@@ -124,7 +124,7 @@ def without_type(kind: type[Struct]) -> dict[str, Any]:
 
 
 def test_every_kind_of_id_can_be_made() -> None:
-    """A new one fails here until `things.FACTORIES` says how to make it; so does one that is no more."""
+    """A new kind fails here until `things.FACTORIES` makes it; so does one that no longer exists."""
     assert {field.name for row in ROWS for field in id_fields(row.command)} == FACTORIES.keys()
     assert GONE.keys() <= FACTORIES.keys()
 
@@ -135,14 +135,14 @@ def test_what_differs_on_purpose_is_there() -> None:
 
 
 class Inner(Struct):
-    """For the next test."""
+    """Used by the next test."""
 
     deep: list[Id]
     other: int
 
 
 class Outer(Struct, tag="outer"):
-    """For the next test."""
+    """Used by the next test."""
 
     plain: Id
     many: list[Id]
@@ -160,7 +160,7 @@ async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -
         config,
         tenants={"other": Tenant(secret="x" * 32)},
         match=Match(grace=60.0),
-        # Or when somebody was last seen is written in the midst of it, where the test takes longer than the grace.
+        # Or the last time of a user is written in between, if the test takes longer than the grace period.
         presence=Presence(grace=600.0),
         queues={"asking": Queue(confirm=60.0)},
         limits=replace(config.limits, signups_per_minute=1e6),
@@ -175,7 +175,7 @@ async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -
 
 
 class Trial:
-    """One command, asked with ids of all kinds by all kinds of people. Collects what is wrong."""
+    """One command with ids of all kinds by all kinds of users. Collects violations."""
 
     def __init__(self, world: World, daemon: Daemon, row: Row, db: Postgres) -> None:
         self._world = world
@@ -196,16 +196,16 @@ class Trial:
         return self._wrong
 
     def _needed(self, field: IdField, ids: Mapping[IdField, str]) -> bool:
-        """Whether the asker's own has to stand there."""
+        """Whether the asker's own id has to be in this field."""
         return field.required or any(field.name in TOGETHER.get((self._row.tag, other.name), ()) for other in ids)
 
     def _choices(self) -> list[list[IdField]]:
-        """Each id alone, the rest being the asker's own; and all of them at once, as they belong together."""
+        """Each foreign id alone with the asker's own ids in the other fields; all foreign ids of one owner."""
         alone = [[field] for field in self._fields]
         return [*alone, self._fields] if len(alone) > 1 else alone
 
     async def _others(self, fields: list[IdField], alice: Person, mallory: Person, eve: Person) -> None:
-        """All but the owner are refused in the same words, nothing changes, nobody hears of it."""
+        """All users but the owner are refused with the same words, nothing changes, and no event is sent."""
         theirs = {field: (await self._world.thing(alice, field.name)).id for field in fields}
         cases: list[tuple[str, Person, dict[IdField, str]]] = [
             ("nobody's", mallory, dict.fromkeys(fields, NOBODY)),
@@ -231,7 +231,7 @@ class Trial:
             self._wrong.append(f"{self._row.tag}: {names}: expected the same {wanted}, got {outcomes}")
 
     async def _owner(self, alice: Person) -> None:
-        """With everything made anew: the command works for whom it should, so that the refusals were for the ids."""
+        """With new things, the command works for the owner: the refusals were for the ids."""
         if self._row.tag in ALSO_THE_OWNER:
             return
         self._world.forget()
@@ -242,7 +242,7 @@ class Trial:
             self._wrong.append(f"{self._row.tag}: the owner is refused: {code}: {text}. Are `things` and VALUES right?")
 
     async def _body(self, asker: Person, ids: Mapping[IdField, str]) -> dict[str, Any]:
-        """The command with these ids, and with the asker's own where it needs more."""
+        """The command with these ids, and the asker's own ids where it needs more."""
         body = example_body(self._row.command)
         body |= {name: make() for name, make in VALUES.items() if name in body}
         for field in self._fields:
@@ -263,7 +263,7 @@ class Trial:
             return refused.code, refused.message
 
     async def _state_at_rest(self) -> dict[str, Any]:
-        """Once everybody has been told what was done to make the things."""
+        """The state once all events of the preparation are delivered."""
         with trio.fail_after(PATIENCE):
             while True:
                 before = await self._state()
@@ -272,7 +272,7 @@ class Trial:
                     return before
 
     async def _state(self) -> dict[str, Any]:
-        """Everything in the database by table, and the events that all people have been told."""
+        """The database by table, and the events that all users have received."""
         for person in self._world.people:
             assert await person.is_served()
         events = [body["t"] for person in self._world.people for kind, body in person.log if kind == "event"]
@@ -283,15 +283,15 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
 
 
-# But whether a match was heard of, which is written down in the background, seconds after it was told.
+# Except whether a match was announced, which is written in the background seconds later.
 ROW = "(to_jsonb(t) - 'heard')::text"
 DIGEST = f"select '{{0}}', md5(coalesce(string_agg({ROW}, ',' order by {ROW}), '')) from {{0}} t"
-# All but the index of the search, which follows in the background what was said before.
+# Except the search index, which follows in the background.
 TABLES = "select tablename from pg_tables where schemaname = 'public' and tablename not like 'search%' order by 1"
 
 
 async def digests(db: Postgres) -> str:
-    """One statement for all tables: it is asked hundreds of times."""
+    """One statement for all tables: it runs hundreds of times."""
     return " union all ".join(DIGEST.format(row["tablename"]) for row in await db.all(TABLES))
 
 

@@ -1,4 +1,4 @@
-"""What is large because there is much of it does not hold the event loop either."""
+"""Long answers do not block the event loop."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -44,7 +44,7 @@ WORST = [longest_text(pump) for pump in (*NEAR_MISSES[::6], *DENSE, *DIFFERENT)]
 
 
 async def longest(probe: Probe, work: Work, limit_s: float) -> tuple[float, str]:
-    """The longest step while it is done. Once in time is in time: the first one may fill caches that stay."""
+    """The longest step of the work. The first attempt may fill caches: one good attempt suffices."""
     found = []
     for _ in range(3):
         probe.reset()
@@ -56,7 +56,7 @@ async def longest(probe: Probe, work: Work, limit_s: float) -> tuple[float, str]
 
 
 class Measured:
-    """Pieces of work, and which of them held the loop."""
+    """Pieces of work, and those that blocked the loop."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self._limit_s = limit_s
@@ -104,7 +104,7 @@ async def pages(measured: Measured, daemon: Daemon, alice: Person, room: str, na
 
 
 async def ask(daemon: Daemon, codec: str, user: str, command: dict[str, Any]) -> None:
-    """Over a socket of its own, whose answers may have any size."""
+    """Ask over a separate socket that accepts answers of any size."""
     format_: Any = getattr(msgspec, codec)
     async with Raw.session(daemon, codec, user) as raw:
         await raw.send(Raw.frame_of(format_.encode([7, command]), TEXT if codec == "json" else BINARY))
@@ -128,7 +128,7 @@ async def test_no_filter_holds_the_loop(config: Config) -> None:
 
 
 async def say(person: Person, room: str, text: str, meta: dict[str, Any]) -> None:
-    """Whether it is refused or not."""
+    """Send a message, refused or not."""
     with suppress(Refused):
         await person.send(room, text, meta=meta)
 

@@ -1,4 +1,4 @@
-"""A match pool with thousands of tickets does not hold the event loop."""
+"""A match pool with thousands of tickets does not block the event loop."""
 
 from itertools import count
 
@@ -29,7 +29,7 @@ def pool_of(tickets: int, accept: Accept) -> Pool:
 
 
 def slowest_tick(pool: Pool, now: int) -> float:
-    """In seconds. Once in time is in time, so that of each five in a row the quickest counts."""
+    """In seconds: of each five ticks in a row the quickest counts."""
     times = []
     while pool.is_due(now) and len(times) < 100:
         times.append(seconds(lambda at: pool.tick(at, MOST_LOOKED_AFTER), now))
@@ -38,7 +38,7 @@ def slowest_tick(pool: Pool, now: int) -> float:
 
 @pytest.mark.usefixtures("no_collections")
 def test_a_tick_of_a_full_pool_is_short() -> None:
-    """Where nobody fits, and where thousands of pairs expire at once."""
+    """If no pair fits, and if thousands of pairs expire at once."""
     alone = pool_of(TICKETS, ALONE)
     alone.look_after_all()
     assert slowest_tick(alone, 20_000) < LIMIT_S

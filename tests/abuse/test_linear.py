@@ -1,4 +1,4 @@
-"""What reads the bytes or the text of a peer takes linear time, also where no regular expression is concerned."""
+"""Functions that read bytes or text of a peer take linear time, with or without a regular expression."""
 
 import gc
 import time
@@ -127,10 +127,10 @@ def test_a_reader_is_linear(reader: Callable[[str], object]) -> None:
 LONGEST = 16_384
 STEP_S = 0.005
 ATTEMPTS = 5
-# A phrase of signs alone is tried at each sign of a text, and costs more.
+# A phrase of punctuation is tried at each character of a text, and costs more.
 LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
 TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), can_be_encoded, name_of]
-# What comes near to a host, to a word of the list, to an address, to a letter of several characters.
+# Near misses of a host, of a listed word, of an address, of a letter of several characters.
 # Then texts of characters that are all different.
 NEAR_MISSES = [
     "1.5 ", "a.zz1 ", "a.a1.", "a.com1 ", "a.com.1", ".a", "a.", "a./ ", "1.5/ ", "a%2e", "v1.2.3 ", "e.g. ", "www. ", "a.xn--",
@@ -148,7 +148,7 @@ def longest_text(pump: str) -> str:
 
 @pytest.fixture
 def no_collections() -> Iterator[None]:
-    """The garbage of the other tests would count as time of the reader."""
+    """Garbage of other tests would count as time of the function."""
     gc.collect()
     gc.disable()
     yield
@@ -158,9 +158,9 @@ def no_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("reader", [reader for reader in TEXT_READERS if reader != LINKS.refuses])
 def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object]) -> None:
-    """Once in time is in time: another process may have taken the caches away.
+    """One good attempt suffices: another process may have evicted the caches.
 
-    Links are read in slices, which have a shorter time below.
+    Links are read in slices, which have a shorter limit below.
     """
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS):
@@ -171,7 +171,7 @@ def test_the_longest_text_is_read_within_one_step(reader: Callable[[str], object
     assert slow == []
 
 
-# Phrases of signs, and words that begin alike, which are tried to their end at each place.
+# Phrases of punctuation, and words with a common beginning, which are tried to their end at each position.
 MANY_WORDS = WordFilter(["spam", "ham and eggs", "- - -", "\u0e01\u0e02", *("a" * length for length in range(3, 100))])
 QUERY = parse(" ".join(map("".join, product("abcdefgh01,.-", repeat=2)))[:500]).wanted
 SLICED: dict[str, Callable[[str], Sliced[object]]] = {
@@ -192,7 +192,7 @@ DENSE = [
     "\uac00\u11a8",
     " a".join(map(chr, range(0x400, 0x500))),
 ]
-# Thousands of different characters, which no cache knows.
+# Thousands of different characters, which no cache holds.
 DIFFERENT = [
     " a".join(map(chr, range(0x400, 0x500))),
     *(
@@ -217,7 +217,7 @@ def longest_slice(work: Sliced[object]) -> float:
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("name", SLICED)
 def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
-    """A slice begins when a turn of the loop is nearly over, so that both together must not be too long."""
+    """A slice may begin when a turn of the loop is nearly over, so that both together must not be too long."""
     slow = []
     for pump in (*NEAR_MISSES, *PUMPS, *DENSE, *DIFFERENT):
         text, took = longest_text(pump), inf
@@ -234,7 +234,7 @@ def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
 
 
 class Drip:
-    """A transport whose peer sends the same byte again and again, alone each time."""
+    """A transport whose peer sends the same byte again and again, one at a time."""
 
     def __init__(self, start: bytes, count: int) -> None:
         self._start = start
@@ -284,7 +284,7 @@ async def test_bytes_that_come_one_by_one_are_collected_in_linear_time(
     async with trio.open_nursery() as nursery:
 
         def use(count: int) -> None:
-            """Nothing in it waits, so its coroutine is driven by hand."""
+            """The coroutine never waits, so it is driven by hand."""
             with suppress(StopIteration):
                 drip(nursery, count).send(None)
 

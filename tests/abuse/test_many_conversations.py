@@ -1,4 +1,4 @@
-"""A user with very many conversations connects and syncs without holding the event loop."""
+"""A user with very many conversations connects and syncs without blocking the event loop."""
 
 import pytest
 import trio
@@ -33,13 +33,13 @@ insert into members (tenant, conversation, user_id, joined_at, rev) select tenan
 async def test_a_user_with_many_conversations_holds_nobody(config: Config, store: Postgres) -> None:
     async with running(config) as daemon, daemon.person("al") as alice:
         await store.run(MADE, alice.user, MANY)
-        # Once in time is in time: the first one may fill caches that stay.
+        # The first attempt may fill caches: one good attempt suffices.
         worst, task = min([await longest_step(daemon, alice.account) for _ in range(3)])
         assert worst < LIMIT_S, task
 
 
 async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
-    """While they connect, sync, hear all their conversations, and disconnect."""
+    """While the user connects, syncs, receives events of all conversations, and disconnects."""
     with probed() as probe:
         async with daemon.connected(account) as tablet:
             page = await tablet.call("session.sync", limit=200)
@@ -50,7 +50,7 @@ async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
 
 
 async def test_what_is_told_while_many_conversations_are_entered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conversation left meanwhile is not heard, one joined meanwhile is; a connect that is cut off leaves nothing."""
+    """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves nothing."""
     monkeypatch.setattr(hub_module, "PLACES_PER_TURN", 2)
     hub, session = Hub(), Session("s", "al")
     arrival = hub.expect("t", session.user)

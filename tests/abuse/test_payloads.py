@@ -1,4 +1,4 @@
-"""Rows C of the abuse suite: what a body may hold, in both codecs, by the codec alone and through the daemon."""
+"""Rows C of the abuse suite: the content of a body, in both codecs, by the codec alone and through the daemon."""
 
 from typing import Any
 
@@ -32,14 +32,14 @@ def packed(body: Any) -> bytes:
 
 
 def refusal(payload: bytes, codec: Codec = MSGPACK) -> str:
-    """The code that the payload is refused with."""
+    """The code with which the payload is refused."""
     with pytest.raises(Refused) as caught:
         decode(codec, payload)
     return caught.value.code
 
 
 def raw_send(field: str, value: bytes) -> bytes:
-    """A message.send in msgpack with one more field, whose bytes are given."""
+    """A message.send in msgpack with one more field, given as bytes."""
     fields = b"".join(msgpack.packb(item) for pair in SEND.items() for item in pair)
     return b"\x92\x07" + bytes((0x80 | len(SEND) + 1,)) + fields + msgpack.packb(field) + value
 
@@ -47,7 +47,7 @@ def raw_send(field: str, value: bytes) -> bytes:
 @pytest.mark.parametrize("depth", [500, 1100, 100_000])
 @pytest.mark.parametrize("field", ["meta", "nonsense"])
 def test_deep_nesting(depth: int, field: str) -> None:
-    """C3, also inside a field that is not known. RecursionError does not escape."""
+    """C3, also inside an unknown field. No RecursionError is raised."""
     for opening in (b"\x91", b"\x81\xa1a"):
         assert refusal(raw_send(field, opening * depth + b"\xc0")) == "bad_request"
     data = b'[7,{"t":"message.send","%s":' % field.encode() + b"[" * depth + b"]" * depth + b"}]"
@@ -131,7 +131,7 @@ def test_extension_types(code: int) -> None:
 
 @pytest.mark.parametrize("text", ["a\x00b", "\x00"])
 def test_nul(text: str) -> None:
-    """C8: Postgres would not take it."""
+    """C8: Postgres would refuse it."""
     for body in (
         {**SEND, "text": text},
         {**SEND, "client_id": text},
@@ -206,7 +206,7 @@ PLACES = [
 
 @pytest.mark.parametrize("value", BAD_VALUES, ids=lambda value: value[:20])
 def test_bad_content_in_json_is_refused_under_its_id(value: str) -> None:
-    """Only what is no `[id, body]` array closes the socket."""
+    """Only a payload that is no `[id, body]` array closes the socket."""
     for place in PLACES:
         start = f'[7, {{"t":"message.send","conversation":"{NOBODY}",{place % value}'
         for text in (f"{start}}}]", f' {start} , "reply_to": "]}}\\\\"}}  ]\n'):
@@ -260,7 +260,7 @@ def test_bad_content_in_msgpack_is_refused_under_its_id(value: bytes) -> None:
 )
 @pytest.mark.parametrize("frame_id", [b"\x07", b"\xcc\x07", b"\xcd\x00\x07", b"\xce\x00\x00\x00\x07"])
 def test_a_byte_that_begins_no_value_is_bad_content(value: bytes, frame_id: bytes) -> None:
-    """As a word that is none is in JSON: refused under the id, wherever in the body it is."""
+    """As an invalid word in JSON: refused under the id, anywhere in the body."""
     for start in (b"", b"\x81\xa1t", b"\x82\xa1t\xa4ping\xa2ts", b"\x91", b"\x81\xa4meta\x81\xa1\xc1"):
         for array in (b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"):
             assert refusal(array + frame_id + start + value) == "bad_request"
@@ -335,7 +335,7 @@ def test_where_an_array_ends_is_known_whatever_is_in_it(body: str, bad: str) -> 
 
 
 def test_truncation_at_every_offset_and_every_flipped_bit() -> None:
-    """C5: never anything but the two exceptions."""
+    """C5: never another error than the two exceptions."""
     for codec, whole in (
         (MSGPACK, packed({**SEND, "meta": {"a": [1, "é"]}})),
         (JSON, msgspec.json.encode([7, {**SEND, "meta": {"a": [1, "é"]}}])),

@@ -1,4 +1,4 @@
-"""Rows D of the abuse suite: which tokens count, and for how long."""
+"""Rows D of the abuse suite: which tokens are valid, and for how long."""
 
 import base64
 import hashlib
@@ -132,7 +132,7 @@ def test_claims_that_do_not_count(claims: dict[str, Any]) -> None:
     ("nbf", 5, True), ("nbf", 6, False), ("iat", 5, True), ("iat", 6, False),
 ])  # fmt: skip
 def test_times_are_exact(claim: str, offset: int, ok: bool) -> None:
-    """D6: five seconds of leeway, and not one more."""
+    """D6: exactly five seconds of leeway."""
     assert refused(token(CLAIMS | {claim: NOW // 1000 + offset})) is not ok
 
 
@@ -176,7 +176,7 @@ def test_a_token_has_one_spelling(claims: dict[str, Any], known: bool) -> None:
 
 
 def test_a_second_signature_of_the_same_claims_is_the_same_token() -> None:
-    """An ECDSA signature (r, s) has a twin (r, n - s), and each signing gives another one: none of them is a new token."""
+    """An ECDSA signature (r, s) has a twin (r, n - s), and each signing differs: none of them is a new token."""
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     key = ec.generate_private_key(ec.SECP256R1())
     ring = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
@@ -230,7 +230,7 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
     path.write_text(json.dumps({"keys": [jwk]}))
     ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=str(path))))
     good = jwt.encode(CLAIMS, key, algorithm="EdDSA", headers={"kid": "a"})
-    # Whether it is good cannot be said yet: the client tries again, and does not ask for another one.
+    # Its validity is unknown for now: the client tries again, and does not ask for another token.
     with pytest.raises(Refused) as unknown:
         ring.verify(good, NOW)
     assert unknown.value.code == "unavailable"
@@ -253,7 +253,7 @@ async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: p
 
 
 async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:
-    """D10: 4001 at the end, after a warning; a fresh token in band keeps it open."""
+    """D10: 4001 at the end, after a warning; a fresh token in band keeps the socket open."""
     short = replace(config, auth=replace(config.auth, access_ttl=2.0, leeway=0.0))
     async with running(short) as daemon, daemon.person("alice") as alice, daemon.person("bob") as bob:
         warned = await alice.event("token.expiring")

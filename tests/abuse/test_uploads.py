@@ -1,4 +1,4 @@
-"""Uploads that are meant to do harm: rows F1 to F8 of the abuse suite. After each, people are still served."""
+"""Harmful uploads: rows F1 to F8 of the abuse suite. After each row other users are still served."""
 
 import struct
 import zlib
@@ -24,14 +24,14 @@ HTML = b"<!doctype html><script>alert(1)</script>"
 
 @pytest.fixture
 async def alice(daemon: Daemon) -> AsyncIterator[Account]:
-    """Somebody with an account; afterwards two people still reach each other."""
+    """A user with an account; afterwards two other users still reach each other."""
     yield await sign_up(daemon.addresses.http)
     async with daemon.pair() as (one, other, conversation):
         await one.send(conversation, "still there?")
         assert (await other.event("message.new"))["message"]["text"] == "still there?"
 
 
-# --- F1: what a browser would run -------------------------------------------------------------------------------------------
+# --- F1: content that a browser would execute ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_f1_a_picture_that_is_a_page_too_is_only_a_picture_afterwards(daem
 
 
 def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
-    """A PNG with one more chunk behind its header."""
+    """A PNG with one more chunk after its header."""
     return png[:33] + chunk(kind, data) + png[33:]
 
 
@@ -96,11 +96,11 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-# --- F2: pixels -------------------------------------------------------------------------------------------------------------
+# --- F2: pixels ---------------------------------------------------------------------------------------------------
 
 
 def hollow_png(width: int, height: int) -> bytes:
-    """A valid image of one colour, without having been one in memory."""
+    """A valid image of one colour, made without its pixels in memory."""
     row = zlib.compressobj(9)
     line = b"\x00" * (width // 8 + 2)
     data = b"".join(row.compress(line[: 1 + (width + 7) // 8]) for _ in range(height)) + row.flush()
@@ -126,7 +126,7 @@ async def test_f2_the_limit_itself_is_taken(config: Config) -> None:
             assert (await upload(daemon, account.access_token, picture(kind, (41, 30)))).status == 413
 
 
-# --- F3: names --------------------------------------------------------------------------------------------------------------
+# --- F3: names ----------------------------------------------------------------------------------------------------
 
 NAMES = {
     "../../etc/passwd": "passwd",
@@ -169,7 +169,7 @@ async def test_f3_a_name_cannot_break_out_of_its_header(daemon: Daemon, alice: A
             check_headers(got)
 
 
-# --- F4: bodies that do not end, or not in time -----------------------------------------------------------------------------
+# --- F4: endless and slow bodies ----------------------------------------------------------------------------------
 
 
 def head_of(account: Account, *lines: str) -> bytes:
@@ -182,7 +182,7 @@ SMALL = 200_000
 
 @pytest.fixture
 async def narrow(config: Config) -> AsyncIterator[Daemon]:
-    """Files of 200 KB, within a second."""
+    """Files of at most 200 KB, within a second."""
     async with running(replace(config, uploads=replace(config.uploads, max_bytes=SMALL, timeout=1.0))) as daemon:
         yield daemon
 
@@ -271,7 +271,7 @@ async def test_f4_who_hangs_up_leaves_nothing(narrow: Daemon) -> None:
             await trio.sleep(0.1)
 
 
-# --- F5: forms --------------------------------------------------------------------------------------------------------------
+# --- F5: forms ----------------------------------------------------------------------------------------------------
 
 FORMS = {
     "ten thousand parts": form(*[part(b"", field="file")] * 10_000),
@@ -326,17 +326,17 @@ async def test_f5_other_bodies(daemon: Daemon, alice: Account, kind: str) -> Non
     assert (answer.status, answer.body["code"]) == (400, "bad_request")
 
 
-# --- F6: images that are built to be hard -----------------------------------------------------------------------------------
+# --- F6: images that are expensive to decode ----------------------------------------------------------------------
 
 
 def many_frames(count: int) -> bytes:
-    """A GIF of so many frames of one pixel."""
+    """A GIF with this many frames of one pixel."""
     frame = b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
     return b"GIF89a\x01\x00\x01\x00\x80\x00\x00" + b"\x00" * 6 + frame * count + b";"
 
 
 def many_scans(count: int) -> bytes:
-    """A progressive JPEG whose last pass comes again and again."""
+    """A progressive JPEG that repeats its last scan."""
     data = picture("JPEG", (64, 64), progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * count + data[-2:]
@@ -387,7 +387,7 @@ async def test_f6_frames_count_as_pixels(config: Config) -> None:
             assert (await upload(daemon, account.access_token, film(kind, 11))).status == 413
 
 
-# --- F7: what a picture tells of its maker ----------------------------------------------------------------------------------
+# --- F7: metadata of images ---------------------------------------------------------------------------------------
 
 
 async def test_f7_places_and_all_else_are_gone_and_it_stands_upright(daemon: Daemon, alice: Account) -> None:
@@ -407,7 +407,7 @@ async def test_f7_places_and_all_else_are_gone_and_it_stands_upright(daemon: Dae
             assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
 
 
-# --- F8: too much, and what belongs to others -------------------------------------------------------------------------------
+# --- F8: quotas, and files of other users -------------------------------------------------------------------------
 
 
 async def test_f8_fifty_at_once(daemon: Daemon, alice: Account) -> None:
@@ -460,7 +460,7 @@ async def test_f8_the_quota_holds_at_once_too(config: Config) -> None:
 
 
 async def test_f8_the_accounts_of_one_address_share_a_quota(config: Config, store: Postgres) -> None:
-    """Whatever number of accounts it makes, also at once; accounts that the operator vouches for are not counted."""
+    """Regardless of the number of accounts, also at once; accounts that the operator vouches for do not count."""
     settings = replace(config, uploads=replace(config.uploads, address_quota_bytes=3 * len(PDF) + 10))
     async with running(settings) as daemon:
         accounts = [await sign_up(daemon.addresses.http) for _ in range(5)]

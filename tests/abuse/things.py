@@ -1,7 +1,7 @@
-"""What people have, for the matrix of `test_ids`: one way to make a thing for each name of a field that holds an id.
+"""Things of users for `test_ids`: a function for each name of a field that holds an id.
 
-A new command with a new kind of id fails `test_every_kind_of_id_can_be_made` until its name stands in FACTORIES. If there is a
-way to lose the thing (leave, delete, unpair), say it in GONE too.
+A new kind of id fails `test_every_kind_of_id_can_be_made` until FACTORIES has its name. If a user can lose the thing (leave,
+delete, unpair), add it to GONE too.
 """
 
 import time
@@ -24,7 +24,7 @@ class Thing:
 
 
 class World:
-    """The people of one test and what they have. A thing is made when it is asked for, once for each owner."""
+    """The users of one test and their things. A thing is made on first use, once for each owner."""
 
     def __init__(self, daemon: Daemon, stack: AsyncExitStack) -> None:
         self._daemon = daemon
@@ -33,13 +33,13 @@ class World:
         self.people: list[Person] = []
 
     async def person(self, **fields: str) -> Person:
-        """Somebody new, connected as long as the world lasts."""
+        """A new user, connected as long as the world lasts."""
         person = await self._stack.enter_async_context(self._daemon.person(**fields))
         self.people.append(person)
         return person
 
     async def stored(self, owner: Person, data: bytes) -> dict[str, Any]:
-        """What the server says of a file of theirs."""
+        """The server's description of a file of the user."""
         return await stored(self._daemon, owner.account.access_token, data)
 
     async def thing(self, owner: Person, field: str) -> Thing:
@@ -48,7 +48,7 @@ class World:
         return self._made[owner.user, field]
 
     async def friend(self, owner: Person) -> Person:
-        """Somebody of the same tenant."""
+        """Another user of the same tenant."""
         key = (owner.user, "friend")
         if key not in self._made:
             tenant = owner.hello.tenant
@@ -56,7 +56,7 @@ class World:
         return self._made[key].holder
 
     def forget(self) -> None:
-        """From here on everything is made anew: a command may have used it up."""
+        """Make everything anew from here on: a command may have used it up."""
         self._made.clear()
 
 
@@ -79,7 +79,7 @@ async def message(world: World, owner: Person) -> Thing:
 
 
 async def source(world: World, owner: Person) -> Thing:
-    """Where `message` is."""
+    """The conversation of `message`."""
     return await world.thing(owner, "conversation")
 
 
@@ -88,14 +88,14 @@ async def friend(world: World, owner: Person) -> Thing:
 
 
 async def ticket(world: World, owner: Person) -> Thing:
-    """Somebody waits, alone in a queue."""
+    """The ticket of a user who waits alone in a queue."""
     waiting = await world.person(name="waiting", tenant=owner.hello.tenant)
     queued = await waiting.call("match.find", queue=f"q{uuid4().hex[:8]}")
     return Thing(queued.ticket, waiting)
 
 
 async def proposed_match(world: World, owner: Person) -> Thing:
-    """Two have been proposed to each other, in a queue that asks."""
+    """A match proposed to two users, in a queue with confirmation."""
     one, two = [await world.person(name="asked", tenant=owner.hello.tenant) for _ in range(2)]
     for person in (one, two):
         await person.call("match.find", queue="asking")
@@ -103,19 +103,19 @@ async def proposed_match(world: World, owner: Person) -> Thing:
 
 
 async def invite(world: World, owner: Person) -> Thing:
-    """A link into `conversation`."""
+    """An invite link of `conversation`."""
     room = await world.thing(owner, "conversation")
     await owner.call("conversation.edit", conversation=room.id, joining="invite")
     return Thing((await owner.call("invite.create", conversation=room.id)).invite, owner)
 
 
 async def image(world: World, owner: Person) -> Thing:
-    """A picture that the owner has uploaded."""
+    """An image that the owner has uploaded."""
     return Thing((await world.stored(owner, picture()))["id"], owner)
 
 
 async def scheduled(world: World, owner: Person) -> Thing:
-    """A message that is to be sent tomorrow."""
+    """A message scheduled for tomorrow."""
     room = await world.thing(owner, "conversation")
     at = round(time.time() * 1000) + 86_400_000
     made = await owner.call("message.schedule", conversation=room.id, client_id=str(uuid4()), text="later", at=at)
@@ -141,7 +141,7 @@ FACTORIES: dict[str, Factory] = {
 
 
 async def ended_match(world: World, owner: Person) -> tuple[str, str]:
-    """The conversation of a match of the owner that has ended, and a message that the other one wrote there."""
+    """The conversation of an ended match of the owner, and a message of the partner in it."""
     other = await world.person(name="former", tenant=owner.hello.tenant)
     queue = f"q{uuid4().hex[:8]}"
     for person in (owner, other):
@@ -163,7 +163,7 @@ async def former_message(world: World, owner: Person) -> str:
     return (await ended_match(world, owner))[1]
 
 
-# Ids of what the asker had once and has no more.
+# Ids of things that the asker had and has lost.
 GONE: dict[str, Callable[[World, Person], Awaitable[str]]] = {
     "conversation": former_conversation,
     "message": former_message,

@@ -22,11 +22,11 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.settings import Loaded
 from chatd.db.embedded import redis as embedded_redis
-from chatd.db.migrations import available
 from chatd.db.postgres import Postgres, UniqueViolation
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.node_queries import put_answer
 from chatd.operations.node_query_types import Health
+from chatd.subsystems import schemas_of
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_operating import chatd, write_as
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -103,7 +103,7 @@ async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(co
     assert {"settings.keys", "postgres.durability"} <= set(await wrong_in(safe))
 
 
-# --- Postgres ---------------------------------------------------------------------------------------------------------
+# --- Postgres -----------------------------------------------------------------------------------------------------
 
 
 async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Postgres) -> None:
@@ -123,7 +123,7 @@ async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Po
 async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Postgres) -> None:
     """The statement that doctor advises makes the same index again."""
     definition = "select indexdef from pg_indexes where schemaname = current_schema() and indexname = $1"
-    wanted = doctor_postgres.expected(available())
+    wanted = doctor_postgres.expected(one for schema in schemas_of() for one in schema.migrations())
     assert {"messages_rev", "messages_id", "match_members_active"} <= set(wanted)
     for name, statement in wanted.items():
         before = await db.value(definition, name)
@@ -174,7 +174,7 @@ async def test_more_nodes_than_connections(config: Config) -> None:
     assert not doctor_postgres.judge_connections(95, 100, 10, 1).ok
 
 
-# --- Redis ------------------------------------------------------------------------------------------------------------
+# --- Redis --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_redis_that_throws_away_what_it_should_keep(config: Config, own_redis: embedded_redis.Server) -> None:
@@ -197,7 +197,7 @@ def test_a_redis_that_cannot_save() -> None:
     assert doctor_redis.judge_persistence({"aof_last_write_status": "ok"}).ok
 
 
-# --- nodes ------------------------------------------------------------------------------------------------------------
+# --- nodes --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_node_that_hangs(config: Config, redis: Redis) -> None:
@@ -275,7 +275,7 @@ async def test_a_new_owner_writes_its_journal_at_once(config: Config) -> None:
                 await trio.sleep(0.1)
 
 
-# --- judgements -------------------------------------------------------------------------------------------------------
+# --- judgements ---------------------------------------------------------------------------------------------------
 
 
 def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:

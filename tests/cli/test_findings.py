@@ -63,7 +63,7 @@ def on_its_ports(daemon: Daemon) -> Config:
     )
 
 
-# --- who is on the ports ----------------------------------------------------------------------------------------------
+# --- who is on the ports ------------------------------------------------------------------------------------------
 
 
 async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Config) -> None:
@@ -90,7 +90,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
     assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
 
 
-# --- Postgres ---------------------------------------------------------------------------------------------------------
+# --- Postgres -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
     assert [line for line in check.faults(replace(config, postgres=replace(config.postgres, dsn=dsn))) if "postgres.dsn" in line]
 
 
-# --- keys, ports and buckets ------------------------------------------------------------------------------------------
+# --- keys, ports and buckets --------------------------------------------------------------------------------------
 
 
 async def test_two_doors_need_two_ports(config: Config) -> None:
@@ -305,7 +305,7 @@ async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Conf
     assert "address of Postgres itself" in found[code].fix
 
 
-# --- Redis ------------------------------------------------------------------------------------------------------------
+# --- Redis --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: redis.Server) -> None:
@@ -325,7 +325,7 @@ async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: redis.
         assert (found.ok, fix in found.fix) == (False, True), found
 
 
-# --- folders ----------------------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -380,7 +380,7 @@ def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- nodes ------------------------------------------------------------------------------------------------------------
+# --- nodes --------------------------------------------------------------------------------------------------------
 
 
 async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def test_what_is_not_known_is_not_compared() -> None:
     assert not judge("x", {"a": "1", "b": "2"}, "fix", "code").ok
 
 
-# --- the report -------------------------------------------------------------------------------------------------------
+# --- the report ---------------------------------------------------------------------------------------------------
 
 
 def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:

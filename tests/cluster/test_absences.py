@@ -1,4 +1,4 @@
-"""Who is not there any more: banned, on a node that died, on one that leaves. And who is there twice."""
+"""Absent users: banned, on a killed node, on a draining node; and users who are connected twice."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -24,7 +24,7 @@ LONG_GRACE = Match(relax=0.3, grace=60.0)
 
 @pytest.fixture
 def patient(config: Config) -> Config:
-    """Where whoever has gone has a long time to come back: what is told before that has another reason."""
+    """A long grace period, so that earlier events have another cause."""
     return replace(config, match=LONG_GRACE, queues={"asking": Queue(confirm=60.0)})
 
 
@@ -36,7 +36,7 @@ async def reasons(db: Postgres) -> list[str]:
 async def test_a_ban_ends_the_match_at_once_and_the_partner_does_not_learn_of_it(
     patient: Config, moderator: Postgres, where: int
 ) -> None:
-    """Whether the banned one is connected to the owner of the pool or not."""
+    """Whether or not the banned user is connected to the owner of the pool."""
     async with nodes(patient) as there:
         await own_the_pool(there[0])
         async with there[where].person() as ann, there[1 - where].person() as ben:
@@ -63,7 +63,7 @@ async def test_a_ban_takes_the_banned_out_of_the_queue(patient: Config, moderato
 
 
 async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, moderator: Postgres) -> None:
-    """No node has a socket of theirs: neither the ticket nor the match waits for the grace."""
+    """No node has a connection of the user: neither the ticket nor the match waits for the grace period."""
     async with nodes(patient) as (one, two), two.person() as ben, one.person() as sam:
         await own_the_pool(one)
         async with two.person() as ann, two.person() as eve:
@@ -79,7 +79,7 @@ async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, modera
 
 
 async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient: Config, moderator: Postgres) -> None:
-    """What is said is what is said of whoever cancels."""
+    """The partner gets the same event as if the user had cancelled."""
     async with nodes(patient) as (one, two), two.person() as ben:
         for banned in (False, True):
             async with one.person() as ann:
@@ -91,7 +91,7 @@ async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient
 
 
 async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: Config, moderator: Postgres) -> None:
-    """The node that looks after who is banned finds it, and it need not be the owner of the pool."""
+    """The node that checks bans finds it; it need not be the owner of the pool."""
     async with nodes(patient) as (one, two), one.person() as ben, two.person() as ann:
         await own_the_pool(one)
         await meet(ann, ben)
@@ -104,7 +104,7 @@ async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: 
 
 @pytest.mark.parametrize("owner_dies", [True, False])
 async def test_a_node_that_is_never_replaced_leaves_nobody_in_a_match(config: Config, owner_dies: bool) -> None:
-    """It is killed without a word, and nobody saw who was connected to it."""
+    """The node is killed, and no other node knew which users were connected to it."""
     quick = replace(config, match=Match(relax=0.3, grace=1.0))
     async with trio.open_nursery() as nursery:
         if owner_dies:
@@ -128,7 +128,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 
 
 async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many looks, and nobody's match is ended."""
+    """After many checks no match has ended."""
     monkeypatch.setattr("chatd.matching.disconnects.LOOK_EVERY", 1)
     async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
         conversation = await meet(ann, ben)
@@ -139,7 +139,7 @@ async def test_who_is_connected_to_another_node_is_not_missed(config: Config, mo
 
 @asynccontextmanager
 async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matcher]]:
-    """The matchers of the nodes that are started, in their order: the name of a node is in its log only."""
+    """The match services of the started nodes, in order: the name of a node is only in its log."""
     found: list[Matcher] = []
     begin = Matcher.__init__
 
@@ -177,7 +177,7 @@ async def test_a_node_that_leaves_hands_its_waiting_users_over(
 
 
 async def gone(daemon: Daemon) -> None:
-    """Until nobody listens there any more."""
+    """Wait until no process listens there any more."""
     host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
     with trio.fail_after(2 * PATIENCE):
         while True:
@@ -202,7 +202,7 @@ async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient:
 
 
 async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config) -> None:
-    """The ticket that a node still holds for her is not the one that she waits with."""
+    """The ticket that another node still holds for the user is not her current one."""
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         await own_the_pool(two)
         async with one.person("eve") as eve:
@@ -237,7 +237,7 @@ ROUNDS = 40
 
 
 async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, moderator: Postgres) -> None:
-    """E6: 240 times, with two others to be had at any moment."""
+    """E6: 240 times, with two possible partners at any moment."""
     quick = replace(config, match=Match(relax=0.01))
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))
@@ -256,7 +256,7 @@ async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, mode
 
 
 async def one_partner(db: Postgres, ann: Person, others: dict[str, Person], seen: set[str]) -> Person:
-    """Whom she is told to have met, perhaps more than once: they can talk, and there is nobody else."""
+    """The partner that was announced, perhaps more than once: the two can talk, and there is no other."""
     found = await ann.event("match.found")
     while found["match"] in seen:
         found = await ann.event("match.found")

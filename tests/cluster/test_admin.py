@@ -1,4 +1,4 @@
-"""What an admin orders on one node is carried out on the others."""
+"""A command of an admin on one node is carried out on the others."""
 
 import trio
 

@@ -1,4 +1,4 @@
-"""A ban: nobody comes in, and whoever is in goes out, on every node."""
+"""A ban: on every node, sign-in is refused and open connections are closed."""
 
 from collections.abc import AsyncIterator
 
@@ -31,7 +31,7 @@ async def moderator(config: Config) -> AsyncIterator[Postgres]:
 
 
 async def ban(db: Postgres, config: Config, person: Person, until: int | None = None) -> str:
-    """As `chatd bans add` does it."""
+    """Ban as `chatd bans add` does."""
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
         await announce(
@@ -131,7 +131,7 @@ async def test_without_redis_a_ban_is_found_in_postgres(
 
 
 async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: Config, moderator: Postgres) -> None:
-    """On both nodes, whether an order told of it or only Postgres knows it."""
+    """On both nodes, with a control message or with Postgres alone."""
     async with nodes(config) as (one, two):
         for text, is_told in (("10.0.0.0/8", True), ("127.0.0.0/8", True), ("127.0.0.1", False)):
             hash_ = bans.range_hash(config, text)

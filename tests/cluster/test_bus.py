@@ -1,4 +1,4 @@
-"""The stream between the nodes."""
+"""The Redis stream between the nodes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ NUMBERS = count()
 
 
 class Slow(Redis):
-    """Whoever writes waits for the answer."""
+    """A Redis whose writes wait for a gate."""
 
     pause = 0.0
 
@@ -39,7 +39,7 @@ class Slow(Redis):
 async def test_after_the_goodbye_nothing_is_heard_of_a_node(
     servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when its next beat is due while the goodbye is on its way: the others would wait for its answers."""
+    """Also if the next heartbeat is due while the farewell is written: other nodes would wait for its acks."""
     monkeypatch.setattr(bus_module, "BEAT", 0.02)
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         slow = Slow(redis._connect, redis._prefix)
@@ -58,12 +58,12 @@ async def test_after_the_goodbye_nothing_is_heard_of_a_node(
 
 
 async def nobody_asks() -> None:
-    """What was lost is looked up elsewhere."""
+    """A handler of gaps that does nothing."""
 
 
 @asynccontextmanager
 async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
-    """One that publishes, and all that the other one obeys."""
+    """A node that publishes, and all control messages that another one receives."""
     obeyed: list[bytes] = []
 
     async def obey(order: bytes) -> None:
@@ -81,7 +81,7 @@ async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[by
 
 
 async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever people put into their messages, and however many; what waits for a Redis that is away as well."""
+    """Whatever the size and number of messages; also entries that wait for an unavailable Redis."""
     limit = 2 * 1024 * 1024
     monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
     async with two_nodes(servers) as (bus, redis, obeyed):
@@ -103,7 +103,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
 
 
 async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long before newer entries displace it, while nodes write no more than that they are there (see docs/privacy.md)."""
+    """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
     async with two_nodes(servers) as (bus, redis, obeyed):
         bus.publish(control_messages.encode_order(match_messages.MatchDrop("zqmarkqz", "user", "reason")))
@@ -136,7 +136,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("fields", "skipped"), UNREADABLE)
 async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
-    # Both of the nodes read it.
+    # Both nodes read it.
     async with two_nodes(servers) as (bus, redis, obeyed):
         await redis.call("XADD", redis.key("bus"), "*", *fields)
         bus.publish(control_messages.encode_order(control_messages.MaintenanceChanged()))
@@ -150,7 +150,7 @@ async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop
 async def test_what_is_too_large_to_be_read_in_time_is_skipped(
     servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a gigabyte takes longer than Redis is waited for. Here the time is short instead."""
+    """Half a gigabyte takes longer than the read timeout. Here the timeout is short instead."""
     async with two_nodes(servers) as (bus, redis, _):
         monkeypatch.setattr(redis_module, "TIMEOUT", 0.1)
         for _ in range(4):
@@ -159,7 +159,7 @@ async def test_what_is_too_large_to_be_read_in_time_is_skipped(
         with trio.fail_after(2 * PATIENCE):
             while not (redis.unreadable and bus.gaps):
                 await trio.sleep(0.01)
-            # On a loaded machine nothing else is answered in so short a time either.
+            # On a loaded machine other commands take as long.
             monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
             while not bus.well:
                 await trio.sleep(0.01)

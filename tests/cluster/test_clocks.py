@@ -1,4 +1,4 @@
-"""Nodes whose clocks are wrong, and jump (F12): order, dedup, sync and who meets whom do not depend on what time it is."""
+"""Nodes with wrong and jumping clocks (F12): order, deduplication, sync and matching do not depend on them."""
 
 import os
 import random
@@ -28,7 +28,7 @@ HOW_FAR = "select count(*) from messages where abs(created_at - $1) > $2"
 
 
 def library() -> str:
-    """Of libfaketime. Missing in CI, it fails the test."""
+    """The library of libfaketime. In CI, a missing library fails the test."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         missing = "libfaketime is not installed: apt-get install faketime"
@@ -37,7 +37,7 @@ def library() -> str:
 
 
 def wrong_clock(folder: Path) -> dict[str, str]:
-    """The clock of this node is what the file says; reading it anew each second makes it jump. Time still passes as it does."""
+    """A file sets the clock of this node, which reads it every second; time still advances at its usual rate."""
     set_clock(folder, FIRST[int(folder.name.removeprefix("node"))])
     return {
         "LD_PRELOAD": library(),
@@ -53,7 +53,7 @@ def set_clock(folder: Path, offset: str) -> None:
 
 
 def somebody(fleet: Fleet) -> Account:
-    """With a token that is good at any time: what is judged here is not when tokens end."""
+    """A user with a token that never expires: expiry is not tested here."""
     user = str(uuid4())
     token = jwt.encode({"sub": user, "exp": 2**31, "jti": str(uuid4())}, SECRET, algorithm="HS256")
     return Account(fleet.http, user, token, "")
@@ -89,7 +89,7 @@ async def write_meanwhile(groups: list[Group], fleet: Fleet, folder: Path) -> No
         for number, offset in enumerate(THEN):
             set_clock(folder / f"node{number}", offset)
         await trio.sleep(2)
-        # Its people come to the others, and learn there what they have missed.
+        # Its users reconnect to the others, and sync what they missed.
         await fleet.nodes[1].kill()
         await fleet.nodes[1].start()
         await trio.sleep(2)
@@ -97,6 +97,6 @@ async def write_meanwhile(groups: list[Group], fleet: Fleet, folder: Path) -> No
 
 
 async def far_off(fleet: Fleet) -> int:
-    """How many messages say that they were written at quite another time."""
+    """The number of messages with a time far from the real one."""
     async with trio_asyncio.open_loop(), open_postgres(fleet.servers.postgres.dsn, PostgresSection()) as db:
         return int(await db.value(HOW_FAR, int(time() * 1000), FAR))

@@ -1,4 +1,4 @@
-"""Orders of other nodes."""
+"""Control messages of other nodes."""
 
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
@@ -13,7 +13,7 @@ from tests.conftest import Servers
 
 
 async def test_a_node_that_has_only_begun_obeys_what_it_can(servers: Servers, db: Postgres) -> None:
-    """It hears the others before its own parts are there."""
+    """Control messages arrive before its services exist."""
     async with open_redis(RedisSection(), servers.redis) as redis:
         cluster, heard = Cluster(Hub(), Bus(redis, "new"), db, lambda: 0), list[ControlMessage]()
 

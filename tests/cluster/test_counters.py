@@ -1,4 +1,4 @@
-"""Devices of one user on two nodes: what one of them has read, the other is told."""
+"""Devices of one user on two nodes: a read receipt of one updates the other."""
 
 from functools import partial
 

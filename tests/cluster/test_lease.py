@@ -1,4 +1,4 @@
-"""The lease of the match pool: when it is ours, and whether it has been ours all the time."""
+"""The lease of the match pool: whether this node holds it, and whether it held it without a break."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
 
 @asynccontextmanager
 async def held(redis: Redis, holder: str) -> AsyncIterator[tuple[Lease, list[bool]]]:
-    """A lease that has been taken, and what it says from then on: whether it goes on."""
+    """A lease that was acquired, and its later reports of whether it continues."""
     lease, said = Lease(redis, "match", holder), list[bool]()
 
     async def changed(goes_on: bool) -> None:
@@ -57,7 +57,7 @@ async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) 
 
 
 async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis) -> None:
-    """As after a long sleep: the other one has come and gone before we look again."""
+    """As after a long sleep: another node held it and let it go before this node looks again."""
     came_and_went = "redis.call('incr', KEYS[2]) redis.call('del', KEYS[1])"
     async with held(redis, "one") as (lease, said):
         said.clear()
@@ -67,7 +67,7 @@ async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis)
 
 
 class Slow(Redis):
-    """Its answers come when the gate is open."""
+    """A Redis whose replies wait for a gate."""
 
     gate = trio.Event()
     asked = 0
@@ -81,7 +81,7 @@ class Slow(Redis):
 
 
 async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(redis: Redis) -> None:
-    """Whoever leaves would keep the tickets of its users for a pool that pairs nobody."""
+    """A node that leaves would otherwise keep tickets for a pool that no longer pairs."""
     slow = Slow(redis._connect, redis._prefix)
     slow.gate = trio.Event()
     slow.gate.set()

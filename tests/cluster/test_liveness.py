@@ -1,4 +1,4 @@
-"""Whether users are connected nowhere, asked of all nodes."""
+"""Ask all nodes whether users are connected."""
 
 from itertools import count
 
@@ -22,7 +22,7 @@ ANN = ("default", "ann")
 
 
 async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: Postgres) -> None:
-    """After an outage of Redis this node reads its own entries again before it reads those of the others."""
+    """After an outage of Redis a node reads its own entries before those of other nodes."""
     async with (
         open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}"), servers.redis) as redis,
         trio.open_nursery() as nursery,
@@ -34,14 +34,14 @@ async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: P
         nursery.start_soon(bus.write)
         await eventually(lambda: bus.well)
         assert await roll.missing([ANN]) == [ANN]
-        # An outage of a minute: nothing was read, not even what this node has written itself.
+        # An outage of a minute: nothing was read, not even entries of this node.
         bus.expect(["other"])
         bus._seen["other"] -= 60
         bus._own_seen_at -= 60
         await eventually(lambda: bus.well)
         with pytest.raises(Refused, match="not every node"):
             await roll.missing([ANN])
-        # Later it is known that the other one is not back.
+        # Later it is known that the other node has not returned.
         bus._well_since -= SETTLE
         assert await roll.missing([ANN]) == [ANN]
         nursery.cancel_scope.cancel()

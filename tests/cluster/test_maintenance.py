@@ -1,4 +1,4 @@
-"""Maintenance and drain, as an operator orders them: for all nodes, while they run."""
+"""Maintenance mode and drain on all running nodes."""
 
 import pytest
 import trio
@@ -59,7 +59,7 @@ async def test_a_node_that_starts_under_maintenance_knows_it(config: Config, mod
 async def test_a_node_that_starts_under_maintenance_pairs_nobody(
     config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pool is paused before it runs, and not when the node looks the first time."""
+    """The pool is paused before it starts, not at the first periodic check."""
     paused, run = list[bool](), Matcher.run
 
     async def noted(self: Matcher, health: Health | None = None) -> None:
@@ -91,7 +91,7 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
 
 
 async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pool takes seconds to hand over when Redis is slow, and nobody is accepted meanwhile."""
+    """Its pool takes seconds to hand over if Redis is slow; no client is admitted in that time."""
     handing_over, done = trio.Event(), trio.Event()
 
     async def leave(self: Matcher, _: NodeLeaving) -> None:

@@ -1,6 +1,6 @@
-"""Nodes that are killed while strangers meet: whoever is connected hears of each match once, and the journal says what is true.
+"""Nodes are killed while strangers match: connected users get each event once, and the event log agrees with Postgres.
 
-`python -m pytest tests/cluster/test_match_kills.py` kills a few times; with CHATD_TEST_KILLS=50 it looks longer.
+`python -m pytest tests/cluster/test_match_kills.py` kills a few nodes; CHATD_TEST_KILLS=50 kills more.
 """
 
 import os
@@ -28,7 +28,7 @@ from tests.reply import Link, Reply
 
 KILLS = int(os.environ.get("CHATD_TEST_KILLS", "2"))
 PEOPLE = 8
-# Seconds in which somebody who is connected has to hear of a match that has begun, or is over.
+# Seconds within which a connected user must learn of the beginning or the end of a match.
 PATIENCE = 15.0
 PREFIX = f"kills-{os.getpid()}"
 
@@ -60,19 +60,19 @@ async def finish(node: Process) -> None:
 
 @dataclass
 class Stranger:
-    """Somebody who meets others, and comes back to any node."""
+    """A user who matches with others, and reconnects to any node."""
 
     account: Account
-    # Matches that were told, and those that are over, over all connections.
+    # Matches that were announced, and those that ended, over all connections.
     found: list[str] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
-    # What was told over this connection.
+    # Events of this connection.
     told: list[tuple[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
     def match(self) -> str | None:
-        """The one that goes on."""
+        """The match that is still running."""
         return next((one for one in self.found if one not in self.over), None)
 
     async def live(self, fleet: Sequence[Process], rng: random.Random, stop: trio.Event) -> None:
@@ -112,18 +112,18 @@ class Stranger:
             list_of.append(event["match"])
 
     def _end_earlier(self) -> None:
-        """Who is in another match by now has missed the end of this one: only between two connections."""
+        """A user in another match has missed the end of this one: allowed only between two connections."""
         if ("match.found", self.match) in self.told:
             self.wrong.append(f"another match began before {self.match} was over")
         self.over += self.found
 
     async def _come_back(self, link: Link) -> None:
-        """A match that has ended meanwhile is over; one that goes on is told again to nobody."""
+        """A match that ended while disconnected is over; one that continues is not announced again."""
         if self.match is not None and await self._asks(link):
             self.over += self.found
 
     async def _asks(self, link: Link) -> bool:
-        """Whether we wait now; not if we are in a match."""
+        """Whether the user waits now; false if they are in a match."""
         try:
             await link.call({"t": "match.find"})
         except Refused as refused:
@@ -133,7 +133,7 @@ class Stranger:
         return True
 
     async def _meet(self, link: Link, rng: random.Random) -> None:
-        """Find somebody, and end it or wait for the end. A conflict says that there is a match: then word of it must come."""
+        """Find a partner, and end the match or wait for its end. After a conflict, its event must arrive."""
         if self.match is None:
             await self._asks(link)
             if not await self._comes(lambda: self.match is not None):
@@ -149,7 +149,7 @@ class Stranger:
             await link.call({"t": "match.leave"})
             self.over.append(match)
         except Refused as refused:
-            # It is over already: then word of it is on its way.
+            # It is over already: its event is on the way.
             if refused.code == "not_found" and not await self._comes(lambda: match in self.over):
                 self.wrong.append(f"nothing was told of the end of {match}")
 
@@ -182,7 +182,7 @@ async def test_killed_nodes_leave_nobody_without_word_and_no_hole_in_the_journal
 
 
 async def judge_journal(redis: Any, store: Postgres) -> None:
-    """Of each match in the database one `paired`, and then one `ended` if it has ended, as soon as the owner has looked."""
+    """Each match in the database has one `paired` entry, and one `ended` if it has ended, once the owner has looked."""
     wrong: list[str] = ["not judged"]
     with trio.move_on_after(2 * PATIENCE):
         while wrong:

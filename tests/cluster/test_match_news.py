@@ -1,4 +1,4 @@
-"""Matches across a cut: who is connected hears of each beginning and each end within ten seconds, and once."""
+"""Matches during a partition: connected users learn of each beginning and each end within ten seconds, and once."""
 
 import random
 from pathlib import Path
@@ -21,7 +21,7 @@ async def hears(person: Person, kind: str, count: int) -> None:
 
 
 async def test_each_beginning_and_each_end_is_heard_once(tmp_path: Path) -> None:
-    """The first node owns the pool. Each of the two is cut from Redis in turn, and told of it again when it is not any more."""
+    """The first node owns the pool. Each node is cut from Redis in turn and reconnected."""
     async with open_fleet(tmp_path, 2, random.Random(1)) as fleet:
         one, two = map(daemon_of, fleet.nodes)
         async with one.person("alice") as alice, two.person("bob", "msgpack") as bob:

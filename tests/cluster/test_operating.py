@@ -1,4 +1,4 @@
-"""An operator at the command line, while two nodes run: who is connected, out with them, and what became of a message."""
+"""Operator commands while two nodes run: list and kick sessions, trace messages."""
 
 import getpass
 import json
@@ -52,37 +52,37 @@ def environment_of(config: Config) -> dict[str, str]:
 
 
 async def chatd(config: Config, *arguments: str) -> "CompletedProcess[str]":
-    """A command, as a process of its own, while the nodes go on in this one."""
+    """Run a command in its own process, while the nodes run in this one."""
     return await trio.to_thread.run_sync(run_chatd, arguments, Path.cwd(), environment_of(config))
 
 
 async def listed(config: Config, user: str | None = None, tenant: str = "default", limit: int = 100) -> list[dict[str, Any]]:
-    """What `chatd sessions list` shows, without a process for it."""
+    """The output of `chatd sessions list`, without a process."""
     return sessions.rows_of(await sessions.find(config, tenant, user, limit))
 
 
 async def kicked(config: Config, *, user: str | None = None, session: str | None = None, reason: str = "") -> list[str]:
-    """`chatd sessions kick`; the ids of the sessions."""
+    """`chatd sessions kick`; return the ids of the sessions."""
     return [row["id"] for row in sessions.rows_of(await sessions.kick_sessions(config, "default", user, session, reason))]
 
 
 async def followed(config: Config, message: str) -> Any:
-    """What `chatd trace --json` says."""
+    """The output of `chatd trace --json`."""
     path, _ = await trace.follow(config, "default", message, None)
     return to_builtins(path)
 
 
 async def node_of(config: Config, person: Person) -> str:
-    """The name of the node that somebody is connected to."""
+    """The name of the node that the user is connected to."""
     return str((await listed(config, person.user))[0]["node"])
 
 
 async def write_as(redis: Redis, name: str, number: int = 1) -> None:
-    """An entry of the bus, as a node of this name writes it."""
+    """Write an entry of the bus under the name of this node."""
     await redis.call("XADD", redis.key("bus"), "*", "b", ENCODE(Entry(name, number, [], [])))
 
 
-# --- who is connected -------------------------------------------------------------------------------------------------
+# --- sessions -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
@@ -130,7 +130,7 @@ async def test_what_waits_for_a_slow_reader_is_shown(config: Config) -> None:
         nursery.cancel_scope.cancel()
 
 
-# --- out with them ----------------------------------------------------------------------------------------------------
+# --- kick ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(config: Config, moderator: Postgres) -> None:
@@ -189,13 +189,13 @@ async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Confi
     ],
 )
 def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Before anything is opened."""
+    """Refused before a connection is opened."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, arguments.split()).exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-# --- what became of a message -----------------------------------------------------------------------------------------
+# --- trace --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
@@ -273,11 +273,11 @@ async def test_messages_that_are_not_there(config: Config) -> None:
                 await trace.follow(config, "default", ack["message"] if conversation else NOBODY, conversation)
 
 
-# --- the road ---------------------------------------------------------------------------------------------------------
+# --- the path between nodes ---------------------------------------------------------------------------------------
 
 
 async def haunt(redis: Redis) -> None:
-    """A node that writes, and answers nothing."""
+    """A node that writes heartbeats, and answers no query."""
     for number in count(1):
         await write_as(redis, "ghost", number)
         await trio.sleep(0.5)
@@ -359,7 +359,7 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
 
 
 async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
-    """Neither a user nor a session: never everybody."""
+    """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         found = await asking.ask(redis, lambda reply: control_messages.AskKick(reply, "default", None, None), Sessions)
         assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]

@@ -1,4 +1,4 @@
-"""Whose place in a queue only the journal of the pool knew: whoever comes back has it as if nothing had happened."""
+"""Positions in a queue that only the event log of the pool knew: returning users have them as before."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ def lost(config: Config) -> Config:
 
 @asynccontextmanager
 async def starts_again(config: Config) -> AsyncIterator[tuple[Daemon, Person]]:
-    """The only node dies and starts again, and somebody who waits comes back at once."""
+    """The only node dies and starts again, and a waiting user reconnects at once."""
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(killable, config)
         async with first.person("eve") as eve:

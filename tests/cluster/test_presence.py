@@ -1,4 +1,4 @@
-"""Presence on several nodes: whoever is where makes no difference, and a node that dies leaves nobody behind."""
+"""Presence on several nodes: the node of a user makes no difference, and no user stays online on a dead node."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
 GRACE = 1.0
-# Longer than the shortest lease, and what it takes to believe it.
+# Longer than the shortest lease, and the time to detect its end.
 DEAD = 25.0
 
 
@@ -34,7 +34,7 @@ def quick(config: Config) -> Config:
 
 @asynccontextmanager
 async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person, Person]]:
-    """Ann looks at Ben, who is on another node."""
+    """Ann watches Ben, who is on another node."""
     async with watcher.person("ann") as ann, other.person("ben") as ben:
         with trio.fail_after(5):
             while await look(ann, ben) != ["online"]:
@@ -79,7 +79,7 @@ async def test_a_block_on_another_node_hides_both(quick: Config) -> None:
 
 
 async def test_a_node_that_dies_leaves_nobody_online_for_ever(quick: Config) -> None:
-    """Ben and Eve were connected to it; Eve is back in time."""
+    """Ben and Eve were connected to it; Eve reconnects in time."""
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, quick)
         async with nodes(quick) as (one, two), watching(one, dying) as (ann, ben), watching(two, dying) as (_, eve):
@@ -123,7 +123,7 @@ async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> 
 
 
 async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Config, own_redis: embedded_redis.Server) -> None:
-    """Even though nobody can read it on the board any more."""
+    """Even if its entries in Redis can no longer be read."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url), drain=replace(quick.drain, spread=0.1))
     async with trio.open_nursery() as nursery:
         first, _ = await nursery.start(mortal, shared)
@@ -141,7 +141,7 @@ async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Con
 
 
 async def test_a_database_that_is_slow_while_a_node_stops(quick: Config, moderator: Postgres) -> None:
-    """What the node does now and then comes in between."""
+    """A periodic write runs in between."""
     patient = replace(quick, drain=replace(quick.drain, spread=0.1))
     async with trio.open_nursery() as nursery:
         first, _ = await nursery.start(mortal, patient)
@@ -157,7 +157,7 @@ async def test_a_database_that_is_slow_while_a_node_stops(quick: Config, moderat
 
 
 async def hold_the_settings(connection: Any) -> None:
-    """In asyncio."""
+    """Lock the settings, in asyncio."""
     async with connection.transaction():
         await connection.execute("lock table user_settings in exclusive mode")
         await asyncio.sleep(2)
@@ -171,14 +171,14 @@ async def is_served(daemon: Daemon) -> bool:
 
 
 async def drain_the_last(config: Config) -> None:
-    """The node that was started last."""
+    """Drain the node that was started last."""
     async with open_redis(config.redis) as redis:
         name = max(await redis.call("ZRANGE", redis.key("presence"), 0, -1)).decode()
         await announce(redis, "operator", control_messages.encode_order(control_messages.DrainNodes(name, 0.1)))
 
 
 async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_redis: embedded_redis.Server) -> None:
-    """F7: within one lease, and nobody is told anything in between."""
+    """F7: within one lease, and without a presence event in between."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), watching(one, two) as (ann, ben), two.person() as eve:
         empty(own_redis)
@@ -212,7 +212,7 @@ async def test_without_redis_everybody_is_what_they_were(quick: Config, own_redi
 
 
 async def told_of(person: Person, other: Person) -> str:
-    """What is told of somebody at last."""
+    """The last presence of a user that was received."""
     with trio.fail_after(20):
         while True:
             user, status = await told(person)

@@ -1,4 +1,4 @@
-"""What one node looks up in Postgres, while things happen."""
+"""The checks of one node in Postgres, while changes are committed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +36,7 @@ async def room(db: Postgres) -> Postgres:
 
 @asynccontextmanager
 async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Reconciler, SlowOnce]]:
-    """Ann hears the conversation, and it is being looked up who does."""
+    """Ann is subscribed to the conversation, and its members are being checked."""
     hub, slow = Hub(), SlowOnce(db)
     reconciler = reconciler_of(hub, slow)  # type: ignore[arg-type]
     attach(hub, Session("1", ANN, tenant="default"), (ROOM, 5))
@@ -75,7 +75,7 @@ LOGINS = {name: uuid7(number) for number, name in enumerate(["live", "ended", "s
 
 
 async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres) -> None:
-    """By what Postgres says alone, as after an order that was lost on the bus."""
+    """By Postgres alone, as after a control message was lost on the bus."""
     for name in ("live", "ended"):
         await room.run(
             "insert into logins (tenant, id, user_id, created_at, ended_at) values ('default', $1, $2, 0, $3)",
@@ -126,7 +126,7 @@ async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: 
 
 
 async def test_conversations_in_doubt_are_bounded_and_then_everything_is_looked_up(room: Postgres) -> None:
-    """While the database is away each refused change, also of a conversation that nobody has, is noted."""
+    """While the database is unavailable each refused change is noted, also of a conversation that does not exist."""
     async with in_doubt(room) as (_, reconciler, _slow):
         for number in range(MAX_DOUBTFUL + 10):
             reconciler.doubt("t", f"c{number}")

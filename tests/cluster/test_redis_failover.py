@@ -1,4 +1,4 @@
-"""Redis fails over while connections to the old primary stay open: nobody stops hearing anybody for good."""
+"""Redis fails over while connections to the old primary stay open: events between nodes resume."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +20,7 @@ from tests.support import running
 
 @dataclass
 class Replicas:
-    """Two servers, a way to each for the other, and a way to the primary for each of two nodes. Open connections stay."""
+    """Two servers, proxies between them, and a proxy to the primary for each node. Open connections stay."""
 
     old: redis.Server
     new: redis.Server
@@ -35,7 +35,7 @@ class Replicas:
         self.follow(self.new, "NO ONE")
 
     def lead_to_new(self, *ways: Proxy) -> None:
-        """New connections; those that are open stay where they are."""
+        """Lead new connections to the new primary; open connections stay."""
         for way in ways:
             way._target = self.new.socket
 
@@ -64,14 +64,14 @@ def demoted(servers: Replicas) -> None:
 
 
 def demoted_alone(servers: Replicas) -> None:
-    """The old primary takes no writes, and hears of none."""
+    """The old primary refuses writes, and is not connected to the new one."""
     servers.promote()
     servers.follow(servers.old, "127.0.0.1 1")
     servers.lead_to_new(*servers.ways)
 
 
 def split(servers: Replicas) -> None:
-    """The old primary goes on as one; of two nodes only the second is led to the new one, and cut off from the old."""
+    """The old primary accepts writes; only the second of two nodes is led to the new one, and cut from the old."""
     servers.promote()
     servers.lead_to_new(*servers.ways)
     tell(servers.old, "CLIENT KILL TYPE normal")

@@ -1,4 +1,4 @@
-"""F7: a Redis that is there and does not do its work. What is acked is kept and arrives, by the bus or by Postgres."""
+"""F7: a Redis that runs but fails. Acknowledged messages are kept and delivered, by the bus or by Postgres."""
 
 import socket
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ async def test_what_is_acked_arrives(
 
 
 async def send_until_it_is_live(alice: Person, bob: Person, conversation: str) -> int:
-    """The seq of a message that the other node has told by itself."""
+    """The `seq` of a message that the other node delivered live."""
     with trio.fail_after(3 * PATIENCE):
         while True:
             seq = int((await alice.send(conversation, "live?"))["seq"])

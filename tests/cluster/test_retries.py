@@ -1,4 +1,4 @@
-"""The same thing asked of several nodes at the same moment happens once."""
+"""The same request to several nodes at the same time takes effect once."""
 
 from contextlib import AsyncExitStack
 
@@ -13,7 +13,7 @@ TIMES = 60
 
 
 async def test_one_client_id_sent_to_three_nodes_at_once_is_one_message(config: Config) -> None:
-    """F13, I2: all three get the same seq and id, and one of them is the first."""
+    """F13, I2: all three get the same `seq` and id, and one of them is the first."""
     async with (
         nodes(config, 3) as (one, two, three),
         one.person("alice") as alice,
@@ -38,7 +38,7 @@ async def test_one_client_id_sent_to_three_nodes_at_once_is_one_message(config: 
 
 
 async def at_once(devices: list[Person], conversation: str, client_id: str) -> list[Reply]:
-    """The acks of one message that every device sends, each with a text of its own."""
+    """The acks of one message that every device sends, each with a different text."""
     acks: list[Reply] = []
 
     async def send(device: Person, text: str) -> None:

@@ -1,4 +1,4 @@
-"""I15: from the commit of a ban to the last socket closed, on every node, as the nodes measure it themselves."""
+"""I15: the time from the commit of a ban to the last closed connection, on every node, as the nodes measure it."""
 
 import trio
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ __all__ = ["moderator", "own_redis"]
 
 
 async def measured(daemon: Daemon) -> float:
-    """Seconds of the one revocation that this node has seen to its end."""
+    """Seconds of the one revocation that this node has completed."""
     with trio.fail_after(PATIENCE):
         while True:
             found = await scrape(daemon)

@@ -1,4 +1,4 @@
-"""A rolling restart: each node is drained and replaced in its turn, while people write."""
+"""A rolling restart: each node is drained and replaced in turn, while users send messages."""
 
 import random
 from pathlib import Path
@@ -38,7 +38,7 @@ async def write_meanwhile(group: Group, fleet: Fleet) -> None:
 
 
 def check_goodbyes(person: Person) -> None:
-    """Every connection that ended was told before, and closed as `going away`."""
+    """Every connection that ended was announced before, and closed as `going away`."""
     ended = 0
     told = False
     for frame in person.client.wire:

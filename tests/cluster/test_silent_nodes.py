@@ -1,4 +1,4 @@
-"""A node that dies, or is cut from Redis only: people on other nodes know of all it committed within ten seconds."""
+"""A node that dies, or is cut from Redis only: users on other nodes learn of all its commits within ten seconds."""
 
 import random
 import signal
@@ -14,19 +14,19 @@ from tests.cluster.soak.fleet import Fleet, Node, open_fleet
 from tests.reply import Reply
 from tests.support import Daemon, Person, eventually
 
-# Seconds within which everybody who is connected must know of what was committed.
+# Seconds within which connected users must learn of a commit.
 KNOWS_WITHIN = 10.0
 DEAD_NODE_KNOWN_WITHIN = 5.0
 
 
 def knows(person: Person, conversation: str) -> int:
-    """The rev up to which this one was told of the conversation, by events, acks or `behind`."""
+    """The `rev` up to which this client knows the conversation, by events, acks or `behind`."""
     told = [body for of, body in person.log if conversation in (of, body.get("conversation"))]
     return max((int(body.get("rev") or 0) for body in told), default=0)
 
 
 async def comes_to_know(person: Person, conversation: str, rev: int) -> float:
-    """How many seconds it took."""
+    """The seconds until the client knew of it."""
     began = trio.current_time()
     with trio.fail_after(KNOWS_WITHIN):
         while knows(person, conversation) < rev:
@@ -44,7 +44,7 @@ def daemon_of(node: Node) -> Daemon:
 
 @asynccontextmanager
 async def group_on(fleet: Fleet) -> AsyncIterator[tuple[Person, Person, Person, str]]:
-    """Alice and Xenia on the first node, Bob, who owns the group, on the second."""
+    """Alice and Xenia on the first node; Bob, who owns the group, on the second."""
     one, two = map(daemon_of, fleet.nodes)
     async with one.person("alice") as alice, one.person("xenia") as xenia, two.person("bob", "msgpack") as bob:
         made = await bob.call("conversation.create", title="x", members=[alice.user, xenia.user])
@@ -69,7 +69,7 @@ async def test_what_a_cut_off_or_killed_node_commits_becomes_known(tmp_path: Pat
 
 
 async def removed_while_cut(alice: Person, xenia: Person, bob: Person, conversation: str) -> None:
-    """The node of who is removed does not hear of it, and tells its own messages at once: not to them."""
+    """The node of the removed member misses the removal, and delivers its own messages at once: not to them."""
     await bob.call("member.remove", conversation=conversation, user=xenia.user)
     for number in range(30):
         await alice.send(conversation, f"past the cut {number}")
@@ -80,7 +80,7 @@ async def removed_while_cut(alice: Person, xenia: Person, bob: Person, conversat
 
 
 async def killed_after_the_ack(fleet: Fleet, alice: Person, bob: Person) -> None:
-    """Nothing was published: neither a message of a quiet conversation, nor a conversation that has only begun."""
+    """Nothing was published: neither a message of a quiet conversation, nor a new conversation."""
     one, two = (node.process for node in fleet.nodes)
     opened: Reply = (await alice.call("conversation.open", user=bob.user))["conversation"]
     known = await alice.send(opened["id"], "before")
@@ -92,5 +92,5 @@ async def killed_after_the_ack(fleet: Fleet, alice: Person, bob: Person) -> None
         assert await comes_to_know(bob, opened["id"], ack["rev"]) < DEAD_NODE_KNOWN_WITHIN
         changes = await bob.call("conversation.sync", conversation=opened["id"], rev=known["rev"])
         assert [message["text"] for message in changes["messages"]] == ["the last word"]
-        # Postgres says that the node is dead: nobody goes on asking.
+        # Postgres shows that the node is dead: no node keeps asking.
         await eventually(lambda: two.log.count("cluster bus is well again") == 2)

@@ -1,4 +1,4 @@
-"""A short form of `make soak`, and that its judges see what is wrong."""
+"""A short run of `make soak`, and proof that its checks find violations."""
 
 import random
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_the_longest_calm() -> None:
 
 
 class Wire:
-    """In place of a client: only what came over the wire."""
+    """The frames of a client, without a client."""
 
     def __init__(self, *frames: Frame) -> None:
         self.wire = list(frames)

@@ -1,4 +1,4 @@
-"""Strangers on different nodes: one pool, whoever owns it, and nobody lost when its owner dies."""
+"""Strangers on different nodes: one pool, whichever node owns it, and no user is lost when the owner dies."""
 
 from contextlib import AsyncExitStack
 
@@ -20,7 +20,7 @@ def quick(config: Config) -> Config:
 
 
 async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
-    """They look for somebody, and find each other; returns the conversation."""
+    """Both look for a partner and find each other; return the conversation."""
     for person in (one, two):
         await person.call("match.find")
     found = await one.event("match.found", patience)
@@ -39,10 +39,8 @@ async def test_they_meet_and_talk_and_part(quick: Config) -> None:
         assert (await ann.refused("typing.start", conversation=conversation)).code == "not_found"
 
 
-@pytest.mark.parametrize("pseudonyms", [False, True])
-async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config, pseudonyms: bool) -> None:
-    config = replace(quick, match=replace(quick.match, pseudonyms=pseudonyms))
-    async with nodes(config) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
+async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config) -> None:
+    async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         direct = (await ann.call("conversation.open", user=ben.user))["conversation"]["id"]
         for person in (ann, ben):
             await person.call("match.find")
@@ -71,7 +69,7 @@ async def test_cancelling_works_from_any_node(quick: Config) -> None:
 
 
 async def mortal(config: Config, task_status: trio.TaskStatus[tuple[Daemon, trio.CancelScope]]) -> None:
-    """A node that can be ended from outside, without a word to the others about its lease."""
+    """A node that can be killed from outside, without a message to others about its lease."""
     with trio.CancelScope() as scope:
         async with running(config) as daemon:
             task_status.started((daemon, scope))
@@ -92,7 +90,7 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
 
 
 async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config) -> None:
-    """Nobody but the journal knows of the ticket."""
+    """Only the event log knows the ticket."""
     patient = replace(quick, match=replace(quick.match, grace=8.0))
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, patient)
@@ -155,7 +153,7 @@ async def test_asked_over_rest_of_a_node_that_does_not_have_the_socket(quick: Co
 
 
 async def own_the_pool(daemon: Daemon) -> None:
-    """Until it matches, so that a node which comes later does not."""
+    """Wait until it owns the pool, so that a later node does not."""
     async with daemon.person() as one, daemon.person() as two:
         await meet(one, two)
 
@@ -172,7 +170,7 @@ async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config)
 
 
 async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(quick: Config, own_redis: redis.Server) -> None:
-    """The node that they have left cannot ask the others, and does not take that for an answer."""
+    """The node that they left cannot ask the others, and does not take silence as an answer."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), two.person("ben") as ben:
         async with one.person("ann") as ann:
@@ -218,7 +216,7 @@ async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> Non
 
 @pytest.mark.parametrize("owner", [0, 1])
 async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: Config, owner: int) -> None:
-    """Both have waited since before the block; the ticket stays what it was."""
+    """Both have waited since before the block; the ticket stays the same."""
     slow = replace(config, match=Match(relax=2.0))
     async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
         await own_the_pool((one, two)[owner])

@@ -1,4 +1,4 @@
-"""Two nodes that share one Postgres and one Redis, in one process: whoever is where makes no difference."""
+"""Two nodes that share one Postgres and one Redis, in one process: the node of a user makes no difference."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ def empty(server: redis.Server) -> None:
 
 
 def seen(person: Person, conversation: str) -> list[int]:
-    """Numbers of messages as they came over the wire, own acks included; every jump must have been said (I4)."""
+    """Numbers of messages in the order of delivery, own acks included; every gap must be announced (I4)."""
     last, found = 0, []
     for _, body in person.log:
         if body["t"] == "behind" and body["conversation"] == conversation:

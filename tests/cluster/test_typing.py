@@ -1,4 +1,4 @@
-"""Typing never comes where its writer, or its reader, is no member any more, whatever is under way between two nodes."""
+"""Typing events are never delivered from or to former members, whatever is in flight between two nodes."""
 
 import trio
 
@@ -13,12 +13,12 @@ __all__ = ["quick"]
 
 
 def typed(person: Person) -> list[tuple[str, str]]:
-    """Conversations and users, as they came."""
+    """Conversations and users in the order of delivery."""
     return [(body["conversation"], body["user"]) for _, body in person.log if body["t"] in ("typing.start", "typing.stop")]
 
 
 async def keep_typing(person: Person, conversation: str, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-    """Start and stop without a pause; a refusal is no reason to stop."""
+    """Start and stop typing without a pause, refused or not."""
     with trio.CancelScope() as scope:
         task_status.started(scope)
         while True:
@@ -30,13 +30,13 @@ async def keep_typing(person: Person, conversation: str, task_status: trio.TaskS
 
 
 def after(person: Person, kind: str) -> list[Reply]:
-    """What came after the first event, or answer, of this type."""
+    """The frames after the first event or answer of this type."""
     bodies = [body for _, body in person.log]
     return bodies[next(at for at, body in enumerate(bodies) if body["t"] == kind) :]
 
 
 async def test_skipping_to_the_next_while_the_last_one_types(quick: Config) -> None:
-    """E2, I9. All three on two nodes; what Ben types reaches Ann only, and only until the end."""
+    """E2, I9. All three are on two nodes; Ben's typing reaches only Ann, and only until the end."""
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("cat") as cat:
         first = await meet(ann, ben)
         async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""`chatd serve --workers`: several processes behind one port."""
+"""`chatd serve --workers`: several processes on one port."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.support import PATIENCE, eventually, texts
 
 
 def workers_of(daemon: Process) -> list[int]:
-    """By process id. A child belongs to the thread that made it."""
+    """The workers by process id. A child belongs to the thread that created it."""
     found = []
     for children in Path(f"/proc/{daemon.pid}/task").glob("*/children"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""An echo behind the production listener, guard and lane, for any WebSocket conformance suite.
+"""An echo server on the production listener, handshake and fast path, for any WebSocket conformance suite.
 
 python -m tests.conformance.echo PORT [MAX_MESSAGE_BYTES]
 """

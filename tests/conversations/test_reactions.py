@@ -4,8 +4,6 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config, Messages
-from chatd.db import queries
-from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -90,21 +88,3 @@ async def test_many_at_once_are_all_counted(daemon: Daemon) -> None:
             for number, person in enumerate(people):
                 nursery.start_soon(react, person, number)
         assert await reactions(people[3], id_) == {"👍": 4, "🎉": 8}
-
-
-async def test_reactions_in_other_spellings_become_one(daemon: Daemon, store: Postgres) -> None:
-    """The migration 0031, on what was given before there was one spelling."""
-    async with daemon.pair() as (alice, bob, conversation):
-        sent = await alice.send(conversation)
-        message = {"conversation": conversation, "message": sent["message"]}
-        for emoji in ("❤", "👍", "❤\ufe0e"):
-            await alice.call("reaction.add", **message, emoji=emoji)
-        await bob.call("reaction.add", **message, emoji="❤\ufe0f")
-        await store.run("insert into reactions select tenant, conversation, seq, $1, '❤', 1 from messages", alice.user)
-        await store.run("insert into reactions select tenant, conversation, seq, $1, '☠', 1 from messages", bob.user)
-        text = (queries.folder() / "migrations" / "0031_saying.sql").read_text()
-        await store.in_transaction(lambda connection: connection.execute("--" + text.partition("-- One spelling")[2]))
-        seen = (await bob.call("message.history", conversation=conversation))["items"][0]
-        assert (seen["reactions"], seen["mine"]) == ({"❤\ufe0f": 2, "👍": 1, "☠\ufe0f": 1}, ["☠\ufe0f", "❤\ufe0f"])
-        await bob.call("reaction.remove", **message, emoji="☠")
-        assert "☠\ufe0f" not in (await bob.call("message.history", conversation=conversation))["items"][0]["reactions"]

@@ -39,7 +39,6 @@ class Connection:
     token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
-    mask: None = None
 
     def send_nowait(self, frame: bytes, event: News | None = None, /) -> bool:
         assert event is not None
@@ -113,7 +112,7 @@ class OneConversation:
             self._online.remove(connection)
             self._hub.detach(connection)
 
-    # --- what is committed ------------------------------------------------------------------------------------------------
+    # --- what is committed ----------------------------------------------------------------------------------------
 
     def _news(self, rev: int, **fields: Any) -> News:
         return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
@@ -182,7 +181,7 @@ class OneConversation:
             await self._pause()
             await self._hub.tell_conversation(*PLACE, self._news(rev))
 
-    # --- repairs, as in cluster/reconciler.py -------------------------------------------------------------------------
+    # --- repairs, as in cluster/reconciler.py ---------------------------------------------------------------------
 
     async def _read_rev(self) -> int:
         await self._pause()

@@ -37,7 +37,7 @@ async def texts_of(person: Person, conversation: str) -> list[str]:
     return [message["text"] for message in (await person.call("message.history", conversation=conversation))["items"]]
 
 
-# --- filters ------------------------------------------------------------------------------------------------------------------
+# --- filters ------------------------------------------------------------------------------------------------------
 
 
 @covers("message.send", "forbidden")
@@ -87,7 +87,7 @@ async def test_an_attachment_needs_no_text(config: Config) -> None:
         assert sent["seq"] == 1
 
 
-# --- the hook -----------------------------------------------------------------------------------------------------------------
+# --- the hook -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_question_is_whole_and_signed(config: Config) -> None:

@@ -105,7 +105,7 @@ async def test_what_nobody_else_reads_passes(config: Config) -> None:
         await alice.call("report.create", user=bob.user, reason="abuse", text="he said darn, and evil.com")
 
 
-# --- the form of names --------------------------------------------------------------------------------------------------------
+# --- the form of names --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_wi
         assert (await ben.refused("match.find", accept={"must": {"\u200b": 1}})).code == "bad_request"
 
 
-# --- may this user say this here now ------------------------------------------------------------------------------------------
+# --- may this user say this here now ------------------------------------------------------------------------------
 
 
 @covers("message.edit", "forbidden")
@@ -212,7 +212,7 @@ async def test_an_edit_counts_in_slow_mode(daemon: Daemon) -> None:
         assert next(one for one in history if one["id"] == said["message"])["text"] == "first"
 
 
-# --- mentions and times -------------------------------------------------------------------------------------------------------
+# --- mentions and times -------------------------------------------------------------------------------------------
 
 
 async def test_unknown_ids_are_not_mentioned(daemon: Daemon) -> None:

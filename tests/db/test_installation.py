@@ -14,8 +14,8 @@ ONE, OTHER = "1" * 32, "2" * 32
 
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
-    keys = {derived_key(secret, purpose) for secret in (ONE, OTHER) for purpose in ("addresses", "pseudonyms", "fingerprint")}
-    assert len(keys) == 6
+    keys = {derived_key(secret, purpose) for secret in (ONE, OTHER) for purpose in ("addresses", "fingerprint")}
+    assert len(keys) == 4
     assert ONE not in fingerprint(ONE)
 
 

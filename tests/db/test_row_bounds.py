@@ -94,6 +94,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "rounds": (Documented(ARCHITECTURE, "`rounds` has a row for each job"),),
     "scheduled_messages": (Within("users"), Deleted("conversations/due.done"), Setting("messages.scheduled_per_user")),
     "scheduled_uploads": (Within("scheduled_messages"),),
+    "schema_functions": (Documented(ARCHITECTURE, "`schema_functions` one for each subsystem"),),
     "schema_migrations": (Documented(ARCHITECTURE, "`schema_migrations` one for each migration"),),
     "search_index": (
         Deleted("search/search_index.remove"),

@@ -1,4 +1,4 @@
-"""A daemon as a process of its own, which can be killed."""
+"""A daemon in its own process, which can be killed."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ LIMITS = {
 
 
 class Process:
-    """`chatd serve` with embedded servers in `folder`, on the same ports each time it is started."""
+    """`chatd serve` with embedded servers in `folder`, on the same ports at each start."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -83,7 +83,7 @@ class Process:
         os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """The exit code."""
+        """Wait for the exit, and return its code."""
         assert self._process is not None
         with trio.fail_after(START_TIMEOUT):
             return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
@@ -93,7 +93,7 @@ class Process:
         await self.wait()
 
     async def end(self) -> None:
-        """Whatever has happened to it before; leave no server behind."""
+        """Stop it in any state, and leave no server behind."""
         if self._process is not None and self._process.poll() is None:
             self.signal(signal.SIGTERM)
             self.signal(signal.SIGTERM)
@@ -106,7 +106,7 @@ class Process:
 
 
 def end_servers(data: Path) -> None:
-    """End the embedded servers that a killed daemon has left behind."""
+    """Stop the embedded servers that a killed daemon left behind."""
     redis, postgres = embedded_redis.Server(data / "redis"), embedded_postgres.Server(data / "postgres", {})
     # SIGQUIT is the immediate shutdown of Postgres.
     for path, number in ((redis.socket, signal.SIGKILL), (postgres.socket, signal.SIGQUIT)):
@@ -117,7 +117,7 @@ def end_servers(data: Path) -> None:
 
 @asynccontextmanager
 async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """Started; stopped in the end, with its servers, whatever has happened to it."""
+    """A running daemon; stopped at the end with its servers."""
     daemon = Process(folder, *arguments, **environment)
     try:
         await daemon.start()
@@ -129,7 +129,7 @@ async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIte
 
 @asynccontextmanager
 async def linked(daemon: Process, account: Account, codec: str = "json") -> AsyncIterator[Link]:
-    """Somebody's connection, for commands; nobody looks at the events."""
+    """A connection for commands; events are ignored."""
     headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
     async with open_websocket_url(daemon.socket, subprotocols=[f"chatd.v1.{codec}"], extra_headers=headers) as connection:
         link = Link(connection)

@@ -1,10 +1,10 @@
-"""A bad line: a TCP proxy of our own in front of a daemon, or of Postgres. The toxics are those of Toxiproxy.
+"""A bad line: a TCP proxy in front of a daemon or of Postgres. The toxics are those of Toxiproxy.
 
     async with bad_line(daemon) as line:
         line.up.slice = 1
 
-Each direction has its toxics: `up` is what the client sends, `down` what it gets. They can be changed at any time. After `heal`
-the next connections are good, while those that are there keep what they have.
+Each direction has its toxics: `up` is what the client sends, `down` what it receives. They can be changed at any time.
+After `heal` new connections are good, while existing ones keep their toxics.
 """
 
 import socket
@@ -25,10 +25,10 @@ GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 @dataclass
 class Toxics:
-    """`latency` in seconds for each piece; `bandwidth` in bytes a second; `slice` in bytes, the size of a piece.
+    """`latency` in seconds per piece; `bandwidth` in bytes per second; `slice` in bytes, the size of a piece.
 
-    `limit_data`: after so many bytes the connection ends. `timeout`: everything is swallowed, and nobody is told of an end.
-    `slow_close`: seconds that the end of one side is kept from the other.
+    `limit_data`: the connection ends after this many bytes. `timeout`: data is swallowed, and no end is signalled.
+    `slow_close`: seconds by which the end of one side is delayed for the other.
     """
 
     latency: float = 0.0
@@ -41,7 +41,7 @@ class Toxics:
 
 @dataclass(eq=False)
 class Carried:
-    """One connection of a client, and the one to the daemon that it is carried by."""
+    """One connection of a client, and the one to the daemon that carries it."""
 
     near: trio.SocketStream
     far: trio.SocketStream
@@ -66,11 +66,11 @@ class BadLine:
         return len(self._carried)
 
     def heal(self) -> None:
-        """For connections that are still to come."""
+        """Make new connections good."""
         self.up, self.down = Toxics(), Toxics()
 
     def through(self, daemon: Daemon) -> Daemon:
-        """The daemon, by this line."""
+        """The daemon, through this line."""
         return replace(daemon, addresses=replace(daemon.addresses, socket=self.url))
 
     def cut(self) -> None:
@@ -79,7 +79,7 @@ class BadLine:
             carried.scope.cancel()
 
     def reset_peer(self) -> None:
-        """End all connections with RST on both sides, whatever is still on its way."""
+        """End all connections with RST on both sides, and drop data in flight."""
         for carried in self._carried:
             for stream in (carried.near, carried.far):
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -133,7 +133,7 @@ def pieces(part: bytes | bytearray, toxics: Toxics) -> list[bytes]:
 
 @asynccontextmanager
 async def bad_line(daemon: Daemon) -> AsyncIterator[BadLine]:
-    """A line that is good until its toxics say otherwise."""
+    """A line that is good until toxics are set."""
     host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
     async with open_line(partial(trio.open_tcp_stream, host, int(rest.partition("/")[0]))) as line:
         yield line
@@ -141,7 +141,7 @@ async def bad_line(daemon: Daemon) -> AsyncIterator[BadLine]:
 
 @asynccontextmanager
 async def line_to_postgres(dsn: str) -> AsyncIterator[tuple[BadLine, str]]:
-    """The same to the Unix socket of a server, and the dsn that goes by it."""
+    """A line to the Unix socket of a server, and the dsn that uses it."""
     parts = urlsplit(dsn)
     folder = parse_qs(parts.query)["host"][0]
     async with open_line(partial(trio.open_unix_socket, f"{folder}/.s.PGSQL.5432")) as line:

@@ -1,4 +1,4 @@
-"""Clients on bad lines, and clients that do not read: nothing is lost for them, and nobody else notices."""
+"""Clients on bad lines, and clients that do not read: they lose nothing, and other clients do not notice."""
 
 import os
 from pathlib import Path
@@ -69,7 +69,7 @@ def open_things() -> tuple[int, int]:
 
 
 async def test_a_line_that_ends_after_so_many_bytes_carries_all_of_a_message_or_none(daemon: Daemon) -> None:
-    """F9, limit_data: cut anywhere, sent again under the same client_id, it is there once."""
+    """F9, limit_data: cut anywhere and sent again under the same client_id, the message exists once."""
     async with daemon.person() as alice, bad_line(daemon) as line:
         conversation = (await alice.call("conversation.create", members=[])).conversation.id
         handshake = len(upgrade(daemon, user=alice.user))
@@ -90,7 +90,7 @@ async def test_a_line_that_ends_after_so_many_bytes_carries_all_of_a_message_or_
 
 
 async def test_a_peer_that_vanished_is_let_go_and_a_client_comes_back(config: Config) -> None:
-    """F9, timeout: half open, no FIN. Both sides find out by themselves, by their heartbeats."""
+    """F9, timeout: half open, no FIN. Both sides detect it by their heartbeats."""
     lively = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(lively) as daemon, daemon.person("bob") as bob, bad_line(daemon) as line:
         alice = await sign_up(daemon.addresses.http, name="alice")
@@ -114,7 +114,7 @@ async def test_a_peer_that_vanished_is_let_go_and_a_client_comes_back(config: Co
 
 @pytest.mark.parametrize("toxic", ["latency", "bandwidth", "slow_close"])
 async def test_over_a_poor_line_everything_arrives_once_and_in_order(daemon: Daemon, toxic: str) -> None:
-    """F9: the client of chatd, over a line that breaks as well."""
+    """F9: the client of chatd, over a line that also breaks."""
     http = daemon.addresses.http
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
     async with bad_line(daemon) as line, connect(line.url, alice) as a, connect(line.url, bob, codec="json") as b:
@@ -137,7 +137,7 @@ def poison(line: BadLine, toxic: str) -> None:
 
 
 async def test_some_of_a_big_group_do_not_read(config: Config) -> None:
-    """F10: they are closed with 4000 when they take nothing for too long; the others get everything, and so do they later."""
+    """F10: clients that read nothing are closed with 4000; the others get everything, and so do these later."""
     gateway = replace(config.gateway, outbox_bytes=OUTBOX, stall_timeout=0.2, close_timeout=PATIENCE)
     async with running(replace(config, gateway=gateway)) as daemon, daemon.people(12) as people:
         alice, *others = people
@@ -163,13 +163,13 @@ async def test_some_of_a_big_group_do_not_read(config: Config) -> None:
 
 
 def more_than_fits() -> int:
-    """Bytes that neither the outbox nor the system can keep for somebody who does not read."""
+    """More bytes than the send queue and the system can hold for a client that does not read."""
     system = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
     return 2 * OUTBOX + system + 1_000_000
 
 
 async def sleep_then_read(daemon: Daemon, user: str, wake: trio.Event, ends: list[tuple[int | None, int]]) -> None:
-    """The close code, and how many messages came before it, of somebody who does not read for a while."""
+    """The close code, and the number of messages before it, for a client that does not read for a while."""
     async with Raw.to(daemon) as raw:
         await raw.send(upgrade(daemon, user=user))
         await raw.read(b"\r\n\r\n")
@@ -187,7 +187,7 @@ async def got(person: Person, count: int) -> list[int]:
 
 
 async def synced(person: Person, conversation: str) -> list[int]:
-    """All that conversation.sync knows, page by page."""
+    """Everything that conversation.sync returns, page by page."""
     rev, found, more = 0, [], True
     while more:
         changes = await person.call("conversation.sync", conversation=conversation, rev=rev, limit=20)

@@ -1,4 +1,4 @@
-"""Postgres or Redis going away and coming back: nothing acked is lost, nothing is there twice, nobody restarts anything."""
+"""Postgres or Redis stops and returns: acknowledged messages are kept, none is duplicated, and no restart is needed."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 @pytest.fixture
 async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, embedded_postgres.Server, embedded_redis.Server]]:
-    """Servers that only this test has."""
+    """Servers for this test alone."""
     postgres = embedded_postgres.Server(tmp_path / "postgres", {})
     redis = embedded_redis.Server(tmp_path / "redis", "+@all")
     await postgres.start()
@@ -40,7 +40,7 @@ async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, emb
 
 
 async def sent_in_the_end(person: Person, conversation: str, client_id: str) -> tuple[int, int]:
-    """Retry as a client does; the seq, and how often it was refused."""
+    """Retry as a client does; return the seq, and the number of refusals."""
     refusals = 0
     with trio.fail_after(3 * PATIENCE):
         while True:
@@ -85,7 +85,7 @@ async def test_postgres_goes_away_and_comes_back(
 
 
 def check_live(events: list[Reply]) -> None:
-    """I4: strictly one after the other; a jump is preceded by `behind`, never silent."""
+    """I4: strictly in order; a gap is preceded by `behind`."""
     last, may_jump = 0, False
     for event in events:
         if event["t"] == "behind":
@@ -98,7 +98,7 @@ def check_live(events: list[Reply]) -> None:
 
 
 async def not_ready(daemon: Daemon) -> Answer:
-    """Readiness says so too, once its second is over."""
+    """Readiness reports it too, within a second."""
     with trio.fail_after(PATIENCE):
         while (answer := await daemon.rest("GET", "/readyz")).body["status"] == "ready":
             await trio.sleep(0.1)
@@ -158,7 +158,7 @@ async def test_redis_goes_away_and_comes_back(own: tuple[Config, embedded_postgr
 async def test_a_command_while_postgres_is_away_is_refused_and_the_session_lives_on(
     own: tuple[Config, embedded_postgres.Server, embedded_redis.Server],
 ) -> None:
-    """H6: no SQL, no trace, and a code that says to try again."""
+    """H6: no SQL, no traceback, and a retryable code."""
     config, postgres, _ = own
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await postgres.stop("immediate")

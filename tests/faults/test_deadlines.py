@@ -1,4 +1,4 @@
-"""One deadline for a command, counted from when it was read, whatever waits before it and however many statements it takes."""
+"""One deadline for a command, counted from when it was read, regardless of the queue and the statements."""
 
 import json
 from typing import Any
@@ -13,15 +13,15 @@ from chatd.db.postgres import Postgres
 from tests.faults.test_slow_postgres import slow_nodes
 from tests.support import Daemon, Person
 
-# `slow_nodes` sets deadlines of one second; a frame that came while another was handled is read when that one is answered, hence
-# two of them at most, and much for a busy machine. One after the other they would take twelve seconds or more.
+# `slow_nodes` sets deadlines of one second. A frame that arrives during another command is read when that one is
+# answered: two deadlines at most, with room for a busy machine. One after the other they would take twelve seconds.
 MOST_S = 8.0
 
 
 def lasting(conversation: str, message: str, user: str) -> list[tuple[str, dict[str, Any]]]:
     here = {"conversation": conversation}
     return [
-        # Those that are carried out whoever hangs up.
+        # Commands that complete even if the caller disconnects.
         ("message.edit", {**here, "message": message, "text": "y"}),
         ("message.delete", {**here, "message": message}),
         ("reaction.add", {**here, "message": message, "emoji": "👍"}),
@@ -119,7 +119,7 @@ async def pipelined(daemon: Daemon, token: str, paths: list[str]) -> list[tuple[
 
 
 async def test_the_statements_of_a_command_end_at_its_deadline(store: Postgres) -> None:
-    """No statement takes as long as a statement may, and together they would; what goes on beside the command has no deadline."""
+    """Each statement is below its own limit, all together are not; work beside the command has no deadline."""
     limit = limit_statements(trio.current_time() + 1.0)
     done: list[float] = []
     with pytest.raises(Refused, match="timeout"):

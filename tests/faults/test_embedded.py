@@ -1,4 +1,4 @@
-"""Embedded servers that die, and a disk that is full: the daemon stays, and all is well again by itself."""
+"""Embedded servers that die, and a full disk: the daemon stays up and recovers by itself."""
 
 import os
 import signal
@@ -23,12 +23,12 @@ from tests.faults.process import Process, linked, process
 from tests.support import PATIENCE
 
 LONG = 6 * PATIENCE
-# The flag of a socket that listens, in /proc/net/unix.
+# The flag of a listening socket in /proc/net/unix.
 ACCEPTS = "00010000"
 
 
 async def sent(link: Link, conversation: str, number: int) -> Any:
-    """The ack of a message, however often it has to be sent; and what was refused before."""
+    """The ack of a message, however often it is sent; and the refusals before it."""
     refusals = []
     with trio.fail_after(LONG):
         while True:
@@ -74,7 +74,7 @@ async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system that is soon full."""
+    """A file system that fills up soon."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0711", "tmpfs", str(folder)]
@@ -92,7 +92,7 @@ async def status(daemon: Process) -> str:
 
 
 async def write_until_it_ends(dsn: str) -> None:
-    """In asyncio: what goes into the log of changes and nowhere else."""
+    """In asyncio: write only to the write-ahead log."""
     with suppress(asyncpg.PostgresError, OSError):
         connection = await asyncpg.connect(dsn)
         while True:
@@ -100,14 +100,14 @@ async def write_until_it_ends(dsn: str) -> None:
 
 
 def fill(folder: Path) -> None:
-    """To the last page."""
+    """Fill the disk to the last page."""
     with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(bytes(65_536))
 
 
 async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None:
-    """Postgres ends itself when it cannot write its log of changes, and cannot be started before there is space."""
+    """Postgres stops when it cannot write its log, and cannot start before there is space."""
     async with process(small_disk) as daemon:
         person = await sign_up(daemon.http, name="a")
         async with linked(daemon, person) as link:

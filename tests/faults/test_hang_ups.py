@@ -1,4 +1,4 @@
-"""Who asks for something that others have to hear of, and hangs up before it is done: it is done, and the others hear of it."""
+"""The caller disconnects before a command is done: the command completes, and other users get its events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ WAITING = "select count(*) from pg_stat_activity where datname = current_databas
 
 @asynccontextmanager
 async def held_up(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connection]:
-    """As long as the block lasts nothing in these tables is changed."""
+    """Lock these tables as long as the block lasts."""
     connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
     try:
         await trio_asyncio.aio_as_trio(connection.execute)(f"begin; lock table {tables} in exclusive mode")
@@ -29,7 +29,7 @@ async def held_up(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connecti
 
 
 async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, body: str = "{}") -> None:
-    """While the request waits for one of these tables, which are free again afterwards."""
+    """Disconnect while the request waits for one of these tables, which are released afterwards."""
     async with held_up(daemon, tables) as connection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(daemon.rest, "POST", path, body.encode(), token))
@@ -42,7 +42,7 @@ async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, bo
 
 @pytest.mark.parametrize(("command", "reason"), [("leave", "left"), ("skip", "skipped")])
 async def test_the_partner_hears_of_the_end(daemon: Daemon, command: str, reason: str) -> None:
-    """At once, and not when the grace is over."""
+    """At once, not after the grace period."""
     async with daemon.person() as ann, daemon.person() as ben:
         await meet(ann, ben)
         await ask_and_hang_up(daemon, "matches", f"/v1/match/{command}", ann.account.access_token)

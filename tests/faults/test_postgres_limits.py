@@ -1,4 +1,4 @@
-"""A Postgres that is there and does not serve: no connection is free, a table is locked. Refused for now, nothing lost (F5)."""
+"""Postgres runs but does not serve: no free connection, a locked table. Commands are refused, nothing is lost (F5)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,7 +25,7 @@ LOCK = "begin; lock table messages; select pg_sleep(5); commit"
 
 @asynccontextmanager
 async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
-    """All are taken, those that the daemon had as well."""
+    """All connections are taken, those of the daemon too."""
     async with open_postgres(dsn, PostgresSection(timeout=30)) as door:
         taken = [door.connection("taker")]
         await taken[0].call("select 1")
@@ -41,7 +41,7 @@ async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
 
 
 async def take_all(door: Postgres, taken: list[Connection]) -> None:
-    """Until none is left."""
+    """Take connections until none is left."""
     with suppress(Refused):
         while True:
             taken.append(door.connection("taker"))
@@ -60,7 +60,7 @@ async def check_refused_for_now(alice: Person, conversation: str) -> None:
 
 
 async def check_recovered(daemon: Daemon, alice: Person, bob: Person, conversation: str) -> None:
-    """What was refused may be sent again; it is there once, and new people can come."""
+    """Refused messages may be sent again and exist once, and new users can connect."""
     before = [message["client_id"] for message in await all_messages(bob, conversation)]
     seq, _ = await sent_in_the_end(alice, conversation, "refused")
     await sent_in_the_end(alice, conversation, "after")

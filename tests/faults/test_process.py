@@ -1,4 +1,4 @@
-"""The daemon as a process: killed amid sends, drained, hurried, started twice."""
+"""The daemon as a process: killed during sends, drained, stopped at once, started twice."""
 
 import signal
 from pathlib import Path
@@ -19,7 +19,7 @@ LOST = (OSError, ConnectionClosed, Disconnected, trio.BrokenResourceError)
 
 
 class Ledger:
-    """What was sent, and what was acked."""
+    """The messages sent, and those acknowledged."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -27,7 +27,7 @@ class Ledger:
 
 
 async def burst(daemon: Process, account: Account, conversation: str, ledger: Ledger, mark: str) -> None:
-    """Fifty sends one after the other, until the daemon is gone."""
+    """Send fifty messages one after the other, or until the daemon is gone."""
     try:
         async with linked(daemon, account, "msgpack") as link:
             for number in range(SENDS):
@@ -56,7 +56,7 @@ async def history(daemon: Process, account: Account, conversation: str) -> list[
 
 
 async def group_of(daemon: Process, count: int) -> tuple[list[Account], str]:
-    """People, and a group of them all."""
+    """Users, and a group with all of them."""
     people = [await sign_up(daemon.http, name=f"p{number}") for number in range(count)]
     async with linked(daemon, people[0]) as link:
         made = await link.call({"t": "conversation.create", "members": [person.user for person in people]})
@@ -64,7 +64,7 @@ async def group_of(daemon: Process, count: int) -> tuple[list[Account], str]:
 
 
 async def test_killed_ten_times_amid_a_thousand_sends(tmp_path: Path) -> None:
-    """After each restart: every acked message exactly once, every other at most once, no gap in seq."""
+    """After each restart: every acknowledged message exactly once, every other at most once, no gap in seq."""
     ledger = Ledger()
     async with process(tmp_path) as daemon:
         people, conversation = await group_of(daemon, SENDERS)
@@ -109,7 +109,7 @@ async def test_a_term_drains_and_everybody_is_told_when_to_come_back(tmp_path: P
 
 
 async def test_a_second_term_hurries(tmp_path: Path) -> None:
-    """A peer that does not answer the close would keep a drain until its deadline."""
+    """A peer that does not answer the close frame would delay a drain until its deadline."""
     async with process(tmp_path, CHATD_DRAIN__TIMEOUT="60", CHATD_GATEWAY__CLOSE_TIMEOUT="60") as daemon:
         person = await sign_up(daemon.http, name="a")
         host, _, port = daemon.socket.removeprefix("ws://").partition("/")[0].partition(":")
@@ -139,7 +139,7 @@ async def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> 
 
 
 async def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
-    """D11, H4: good and bad tokens in every place where one can stand; afterwards the log knows none of them."""
+    """D11, H4: valid and invalid tokens in every possible place; the log contains none of them."""
     async with process(tmp_path, CHATD_LOG__LEVEL="debug") as daemon:
         person = await sign_up(daemon.http, name="a\x1b[2J\r\nb")
         bad = person.access_token[:-4] + "AAAA"

@@ -1,4 +1,4 @@
-"""Whatever a background service meets, the daemon serves on, says so, and is well again by itself."""
+"""Whatever fails in a background service, the daemon keeps serving, logs it, and recovers by itself."""
 
 import ast
 import logging
@@ -23,7 +23,7 @@ from tests.support import PATIENCE, Daemon, Person, run_often, running
 __all__ = ["moderator"]
 ROOT = Path(__file__).parents[2]
 
-# A service, and the statements that break it and mend it.
+# A service, and the statements that break and repair it.
 STATEMENTS = {
     "search index of a conversation": (
         "create function no() returns trigger language plpgsql as $$begin raise 'not today'; end$$; "
@@ -58,7 +58,7 @@ KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens once in seconds or hours happens all the time."""
+    """Run periodic work all the time."""
     monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
     monkeypatch.setattr(reconciler, "PATROL", 1)
@@ -67,7 +67,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def failing(daemon: Daemon) -> set[str]:
-    """The services that fail, and the others by their status."""
+    """The failing services, and the others by their status."""
     body = (await daemon.rest("GET", "/readyz")).body
     assert body["status"] in ("ready", "degraded")
     others = {f"{name} {one['status']}" for name, one in body["services"].items() if one["status"] != "ready"}
@@ -125,7 +125,7 @@ async def of_another_kind(redis: Redis) -> None:
 
 
 async def foreign_entries(redis: Redis) -> None:
-    """Of another program, of another version, and of nobody."""
+    """Entries of another program, of another version, and of no one."""
     for fields in (
         ("foreign", "1"),
         ("b", "no msgpack"),
@@ -157,7 +157,7 @@ async def test_keys_that_somebody_else_has_written(
 
 
 async def test_every_service_may_fail_at_first(config: Config, often: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are started, whichever they are: each raises something that nobody expects, and is run again."""
+    """All started services: each raises an unexpected error, and is run again."""
     failures: dict[str, int] = {}
     start = Health.start
 
@@ -189,7 +189,7 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
     assert len(failures) >= 25
 
 
-# Tasks without the guard, by file: each ends with the request, the connection or the step that it belongs to, or guards itself.
+# Tasks without the guard, by file: each ends with its request, connection or step, or guards itself.
 UNGUARDED = {
     "chatd/daemon.py": {"listener.run", "end_with", "hurry"},
     "chatd/core/health.py": {"keep", "_recover_after"},
@@ -206,7 +206,7 @@ UNGUARDED = {
     "chatd/matching/pairing.py": {"self._carry_out_all"},
     "chatd/presence/service.py": {"self._bury"},
     "chatd/db/embedded/watch.py": {"keep"},
-    # Parts of a share of the log: when one fails, the guard runs the share again.
+    # Parts of a shard of the log: if one fails, the guard runs the shard again.
     "chatd/conversations/log/writer.py": {"self._telling.run", "self._aside.run", "self._expire"},
 }
 

@@ -1,4 +1,4 @@
-"""A Postgres that answers late: what one connection is given stays in the order of `rev`, and nobody waits past the deadline."""
+"""A slow Postgres: each connection gets events in the order of `rev`, and no command outlives its deadline."""
 
 import random
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def slow_nodes(config: Config, nodes: int) -> AsyncIterator[tuple[list[Dae
 
 
 async def write(person: Person, conversation: str, over: trio.Event) -> None:
-    """Send without end, and what was refused for now again, as a client does."""
+    """Send endlessly, and retry refused messages as a client does."""
     while not over.is_set():
         client_id = f"w{next(NUMBERS)}"
         while not over.is_set():
@@ -50,7 +50,7 @@ async def write(person: Person, conversation: str, over: trio.Event) -> None:
 
 
 def revs_of(person: Person) -> list[tuple[str, int]]:
-    """What carries a rev, in the order in which it came. A duplicate's ack repeats what was given before."""
+    """The revs in the order of delivery. The ack of a duplicate repeats its first rev."""
     found = []
     for _, body in person.log:
         if body["t"] == "message.new" or body["t"] == "behind" or (body["t"] == "message.ack" and not body["duplicate"]):
@@ -73,7 +73,7 @@ async def crowd(stack: AsyncExitStack, daemons: list[Daemon], each: int) -> tupl
 
 @asynccontextmanager
 async def locked(store: Postgres, sql: str, *args: Any) -> AsyncIterator[None]:
-    """What the statement locks stays locked as long as the block lasts."""
+    """Hold the locks of the statement as long as the block lasts."""
     done, held = trio.Event(), trio.Event()
 
     async def hold(connection: Any) -> None:
@@ -115,7 +115,7 @@ async def trouble(lines: list[BadLine], store: Postgres, rng: random.Random) -> 
                 await trio.sleep(0.1)
                 line.heal()
             case "locked":
-                # Those who are writing may not let go of it in time.
+                # Current writers may not release it in time.
                 with suppress(Refused):
                     await hold_messages(store, 1.3)
         await trio.sleep(rng.random() / 2)
@@ -178,7 +178,7 @@ async def check_refused_at_the_deadline(person: Person, conversation: str, deadl
 
 
 async def test_every_command_is_answered_at_the_deadline_when_postgres_is_silent(config: Config) -> None:
-    """A single statement has one second; what takes several statements has no more."""
+    """A single statement has one second; a command of several statements has no more."""
     async with slow_nodes(config, 1) as ((daemon,), (line,)), daemon.person() as alice, daemon.person() as bob:
         made = await alice.call("conversation.open", user=bob.user)
         conversation = made["conversation"]["id"]

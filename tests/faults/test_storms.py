@@ -1,4 +1,4 @@
-"""Many at once: everybody comes back at the same moment, and thousands hang up in the midst of what they asked for."""
+"""Many clients at once: all reconnect at the same moment, and thousands disconnect during their command."""
 
 import random
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ Count = dict[str, int]
 
 
 async def test_everybody_comes_back_at_once(config: Config) -> None:
-    """F11: they are let in as fast as is allowed, told when to come, and who is connected does not notice. See bench/storm.py."""
+    """F11: they are admitted at the permitted rate and retry when told to; others do not notice. See bench/storm.py."""
     limits = replace(config.limits, accepts_per_second=100, connections_per_address=1000, pending_per_address=1000)
     async with running(replace(config, limits=limits)) as daemon, daemon.pair() as (alice, bob, conversation):
         users = [str(uuid4()) for _ in range(CLIENTS)]
@@ -38,7 +38,7 @@ async def test_everybody_comes_back_at_once(config: Config) -> None:
 async def all_back(
     daemon: Daemon, users: list[str], line: AsyncExitStack, refused: list[float], canary: tuple[Person, Person, str]
 ) -> None:
-    """Until all are back and have synced; two others write to each other all the while."""
+    """Wait until all are back and have synced; two others send messages to each other meanwhile."""
     async with trio.open_nursery() as nursery:
         over = trio.Event()
         nursery.start_soon(write_all_the_while, *canary, over)
@@ -76,7 +76,7 @@ async def come_back(daemon: Daemon, user: str, line: AsyncExitStack, refused: li
 
 
 async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> None:
-    """F14: no reply reaches another, no connection of the pool is lost, nothing stays open in Postgres."""
+    """F14: no reply reaches another client, no connection of the pool leaks, nothing stays open in Postgres."""
     limits = replace(
         config.limits,
         accepts_per_second=100_000,
@@ -102,16 +102,16 @@ async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> N
         with trio.fail_after(PATIENCE):
             while (now := await daemon_connections(db)).get("idle in transaction", 0) or now.get("active", 0):
                 await trio.sleep(0.05)
-        # Those of the pool, of the journal, and the one of the search index.
+        # Those of the pool, of the log, and the one of the search index.
         assert sum(now.values()) <= max(sum(before.values()), generous.postgres.pool + generous.journal.flushers + 1)
-        # As many at once as the pool has: all of them are there.
+        # As many at once as the pool has: all of them exist.
         async with trio.open_nursery() as nursery:
             for person in people:
                 nursery.start_soon(check_own_words, person, rooms[person.user])
 
 
 async def daemon_connections(db: Postgres) -> Count:
-    """Of this database, by their state; without the one that asks."""
+    """Connections of this database by state, except the one that asks."""
     rows = await db.all(
         "select coalesce(state, '') as state, count(*) as n from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid() group by 1"
@@ -120,7 +120,7 @@ async def daemon_connections(db: Postgres) -> Count:
 
 
 async def hang_up_again_and_again(daemon: Daemon, person: Person, room: str, times: int) -> None:
-    """Ask for something that needs the database, over a connection of its own, and go 0 to 30 ms later."""
+    """Run a command that needs the database on a separate connection, and disconnect 0 to 30 ms later."""
     for number in range(times):
         async with Raw.to(daemon) as raw:
             await raw.send(upgrade(daemon, user=person.user))
@@ -132,7 +132,7 @@ async def hang_up_again_and_again(daemon: Daemon, person: Person, room: str, tim
 
 
 async def ask_all_the_while(person: Person, room: str, times: int) -> None:
-    """On a connection that stays: every answer is one's own."""
+    """On a connection that stays: every answer belongs to its own command."""
     for _ in range(times // 5):
         await check_own_words(person, room)
         await trio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Killed amid an erasure and amid scheduled messages: what is left is done afterwards, once."""
+"""A daemon killed during an erasure and with scheduled messages completes them afterwards, once."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an operator reads while something fails: each change once, with the cause, and nothing in between."""
+"""The log during failures: each change of state once, with the cause."""
 
 import getpass
 import logging
@@ -43,7 +43,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Logged:
 
 
 def told_once(logged: Logged) -> list[tuple[str, str]]:
-    """The warnings, none of which is there twice; without that of the bus, which lives in Redis."""
+    """The warnings, none of which is repeated; without that of the bus, which depends on Redis."""
     lines = logged(logging.WARNING)
     messages = [message for message, _ in lines]
     assert len(messages) == len(set(messages)), messages
@@ -106,7 +106,7 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
 
 
 async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own, logged: Logged) -> None:
-    """111 failed commits were not one line, and senders were told that the database is away."""
+    """The log says that commits fail, and clients are not told that the database is unavailable."""
     config, postgres, _ = own
     await postgres.stop()
     await postgres.administer(

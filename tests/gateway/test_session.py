@@ -9,22 +9,19 @@ from trio.testing import MockClock
 
 from chatd.core.config import Config
 from chatd.core.identity import Principal
-from chatd.core.ids import uuid7
 from chatd.gateway.penalties import FIRST_S, FORGOTTEN_AFTER_S, MAX_S, Penalties
-from chatd.gateway.send_queue import Placed
-from chatd.gateway.session import MOST_HIDDEN, PING, Session
-from chatd.matching.aliases.aliases import Mask
+from chatd.gateway.session import PING, Session
 from chatd.wire.codec import codecs
 
 
-def session_on(send_nowait: Any, mask: Mask | None = None) -> Session:
+def session_on(send_nowait: Any) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
     desk: Any = SimpleNamespace(node=node, rows={}, wheel=None, penalties=Penalties())
     lane: Any = SimpleNamespace(
         send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None, mute=lambda: None
     )
     me = Principal("default", "u", "t", "", "user", 2**60)
-    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1", mask)
+    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1")
 
 
 async def test_after_the_goodbye_nothing_follows() -> None:
@@ -83,47 +80,6 @@ async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) 
         assert (busy + 1) * heartbeat <= trio.current_time() - start <= (busy + 3) * heartbeat
         assert len(written) >= busy
         assert set(written) == {PING}
-
-
-async def test_a_session_that_hides_nobody_writes_to_the_lane_itself() -> None:
-    """With or without the option: what it costs is paid only while there is somebody to hide."""
-    written: list[tuple[bytes, Any]] = []
-
-    def send_nowait(frame: bytes, event: Any = None, /) -> bool:
-        written.append((frame, event))
-        return True
-
-    assert session_on(send_nowait).send_nowait is send_nowait
-    mask = Mask()
-    session = session_on(send_nowait, mask)
-    assert session.send_nowait is send_nowait
-    somebody, alias = uuid7(1), uuid7(2)
-    mask.hide([(somebody, alias)])
-    event = Placed("c", 1)
-    session.send_nowait(f"<{somebody}>".encode(), event)
-    assert written == [(f"<{alias}>".encode(), event)]
-    mask.reveal([somebody])
-    assert session.send_nowait is send_nowait
-
-
-async def test_a_session_that_has_ended_stays_silent_whoever_is_hidden_then() -> None:
-    written: list[bytes] = []
-    mask = Mask()
-    session = session_on(lambda frame, event=None: written.append(frame) or True, mask)
-    session.close_soon("slow")
-    mask.hide([(uuid7(1), uuid7(2))])
-    assert session.send_nowait(b"late")
-    assert written == []
-
-
-async def test_a_session_that_has_met_too_many_has_to_come_back() -> None:
-    mask = Mask()
-    session = session_on(lambda frame, event=None: True, mask)
-    mask.hide([(uuid7(number), uuid7(number)) for number in range(MOST_HIDDEN)])
-    assert session.ending is None
-    mask.hide([(uuid7(1), uuid7(2))])
-    assert session.ending is not None
-    assert (session.ending[0].name, session.ending[0].may_return) == ("going_away", True)
 
 
 def test_who_floods_again_has_to_stay_away_for_longer() -> None:

@@ -1,7 +1,7 @@
-"""What every type looked like on the wire when it was agreed on: one example each, in both codecs.
+"""The agreed encoding of every type: one example each, in both codecs.
 
-`python -m tests.golden.vectors` writes the file anew. A vector that changes is a change of the protocol: clients that people
-have installed will meet it, so add types and optional fields freely, and change nothing else without a reason.
+`python -m tests.golden.vectors` writes the file. A changed vector is a change of the protocol, which installed clients will
+meet: add types and optional fields freely, and change nothing else without a reason.
 """
 
 import json
@@ -25,7 +25,7 @@ ID = 7
 
 
 def vector_of(kind: type[Struct]) -> dict[str, str]:
-    """The frame that holds the example: JSON as text, msgpack as hexadecimal digits."""
+    """The frame of the example: JSON as text, msgpack as hexadecimal digits."""
     return {name: readable(name, frame_of(kind, name)) for name in ("json", "msgpack")}
 
 
@@ -44,7 +44,7 @@ def vectors() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def agreed() -> dict[str, dict[str, dict[str, str]]]:
-    """The vectors as they are kept."""
+    """The stored vectors."""
     return json.loads(FILE.read_text())  # type: ignore[no-any-return]
 
 

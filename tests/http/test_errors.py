@@ -109,7 +109,7 @@ async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
     assert daemon.addresses.socket.encode() in answer
 
 
-# --- CORS -----------------------------------------------------------------------------------------------------------------
+# --- CORS ---------------------------------------------------------------------------------------------------------
 
 
 FOREIGN = ("https://evil.test", "null", "https://good.test.evil.test", "http://good.test", "HTTPS://GOOD.TEST")
@@ -147,7 +147,7 @@ async def test_no_page_may_call_where_nothing_is_set(daemon: Daemon) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-# --- what goes wrong inside -----------------------------------------------------------------------------------------------
+# --- what goes wrong inside ---------------------------------------------------------------------------------------
 
 
 class Try(Command, tag="try"):

@@ -36,7 +36,7 @@ socket.onclose = ({ code }) => { seen.push("closed " + code); report(); };
 
 
 class Site:
-    """Where the page comes from, and where it reports to."""
+    """The origin of the page, and the address for its report."""
 
     def __init__(self, listeners: list[trio.SocketListener]) -> None:
         self._listeners = listeners

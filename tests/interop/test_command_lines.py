@@ -1,4 +1,4 @@
-"""Command lines that speak WebSocket, with nothing but what docs/protocol.md says."""
+"""Command line programs that speak WebSocket, used as docs/protocol.md describes."""
 
 import json
 import os
@@ -31,7 +31,7 @@ socket.on("close", (code) => console.log("closed", code));
 
 
 async def run(command: list[str], typed: str, until: str) -> str:
-    """What it shows, until `until` is in it. A line is typed once the server has greeted."""
+    """The output until it contains `until`. A line is typed after the server has greeted."""
     environment = os.environ | {"NODE_PATH": "/usr/share/nodejs"}
     process = await trio.lowlevel.open_process(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment

@@ -1,4 +1,4 @@
-"""The app of docs/tutorial.md works as it is printed there."""
+"""The app of docs/tutorial.md works as printed there."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from tests.interop.tools import tool
 from tests.support import PATIENCE, running
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
-# What a user does: the page sends one message, and another one when an answer is shown.
+# The actions of a user: the page sends one message, and another one when an answer is shown.
 USER = """
 const say = (text) => { document.querySelector("input").value = text; document.querySelector("form").requestSubmit(); };
 socket.addEventListener("open", () => say("hello from the page"));

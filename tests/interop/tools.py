@@ -1,4 +1,4 @@
-"""Programs that are not Python. CI installs them (`.ci/run`); elsewhere their tests are skipped, and say what to install."""
+"""Programs that are not Python. CI installs them (`.ci/run`); elsewhere their tests are skipped with a hint."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import pytest
 
 
 def tool(name: str, package: str) -> str:
-    """The path of a program. Missing in CI, it fails the test."""
+    """The path of a program. In CI, a missing program fails the test."""
     path = shutil.which(name)
     if path is None:
         missing = f"{name} is not installed: apt-get install {package}"

@@ -287,9 +287,8 @@ async def open_and(alice: Person, bob: Person, **settings: Any) -> None:
         await bob.call("conversation.settings", conversation=direct, **settings)
 
 
-@pytest.mark.parametrize("pseudonyms", [False, True])
-async def test_keeping_keeps_what_was_said_whatever_the_two_had(config: Config, pseudonyms: bool) -> None:
-    async with running(replace(config, match=Match(pseudonyms=pseudonyms))) as daemon:
+async def test_keeping_keeps_what_was_said_whatever_the_two_had(config: Config) -> None:
+    async with running(config) as daemon:
         for settings in (None, {}, {"hidden": True}, {"archived": True}):
             for together in (False, True):
                 async with matched(daemon) as (alice, bob, match, conversation):

@@ -32,7 +32,9 @@ NOTHING_OF_USERS = {
     ("messages", "reply_to"), ("report_uploads", "report"), ("reports", "message"), ("reports", "state"),
     ("scheduled_uploads", "scheduled"),
     ("database_epoch", "value"), ("installation", "secret_fingerprint"), ("maintenance", "message"), ("rounds", "job"),
-    ("schema_migrations", "name"), ("schema_migrations", "checksum"), ("search_round", "after"), ("search_round", "after_tenant"),
+    ("schema_migrations", "subsystem"), ("schema_migrations", "name"), ("schema_migrations", "checksum"),
+    ("schema_functions", "subsystem"), ("schema_functions", "checksum"), ("schema_functions", "release"),
+    ("search_round", "after"), ("search_round", "after_tenant"),
     ("write_probes", "name"), ("write_probes", "filler"),
 }  # fmt: skip
 

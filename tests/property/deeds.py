@@ -1,7 +1,7 @@
-"""What people do: every command of the messenger, with arguments that fit and arguments that do not, by a seeded generator.
+"""Random commands of the messenger, with valid and invalid arguments, from a seeded generator.
 
-A deed is a function of the world and the device that does it, and returns a command: its name and its fields. It knows what the
-device knows (its mirror), and what the world does: everybody's ids, everybody's conversations, all secrets of links.
+A deed is a function of the world and the acting device that returns a command: its name and its fields. It uses what the
+device knows (its mirror), and what the world knows: the ids of all users, all conversations, all secrets of links.
 """
 
 import random
@@ -17,7 +17,7 @@ from tests.property.room import NOBODY, Json, Room
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
 FOR_EVER, LONG_AGO = 2**53 - 1, 10**12
 YEAR, SOON = 31_536_000, 3
-# Milliseconds until something is sent: while the history goes on, or never in it.
+# Milliseconds until a scheduled message is sent: during the history, or never in it.
 LATER = (300, 1500, 1500, 86_400_000)
 Fields = dict[str, Any]
 Command = tuple[str, Fields]
@@ -25,7 +25,7 @@ Command = tuple[str, Fields]
 
 @dataclass
 class World:
-    """What is known to all: for arguments that are somebody else's."""
+    """What all deeds can use for arguments that belong to other users."""
 
     rng: random.Random
     users: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class World:
     sent: list[Command] = field(default_factory=list)
     deeds: "dict[Deed, int]" = field(default_factory=lambda: DEEDS)
     numbers: Any = field(default_factory=lambda: count(1))
-    # Whom each user has tried to block.
+    # The users that each user has tried to block.
     blocked: dict[str, list[str]] = field(default_factory=dict)
 
     def user(self) -> str:
@@ -45,7 +45,7 @@ class World:
         return self.rng.sample(self.users, self.rng.randint(1, most))
 
     def room(self, device: Device) -> tuple[str, Room]:
-        """One of the device's, or seldom one that may be another's."""
+        """A conversation of the device, or rarely any conversation."""
         rooms = sorted(device.mirror.rooms)
         if not rooms or self.rng.random() < 0.03:
             id_ = self.rng.choice([NOBODY, *sorted(self.conversations)])
@@ -54,7 +54,7 @@ class World:
         return id_, device.mirror.rooms[id_]
 
     def message(self, device: Device) -> Json:
-        """Where a message is: often a late one, seldom one that is not there."""
+        """The position of a message: often a late one, rarely one that does not exist."""
         id_, room = self.room(device)
         if not room.messages or self.rng.random() < 0.02:
             return {"conversation": id_, "message": NOBODY}
@@ -203,7 +203,7 @@ def decide(world: World, device: Device) -> Command:
 
 
 def block(world: World, device: Device) -> Command:
-    """Mostly a block that exists is taken back."""
+    """Usually an existing block is removed."""
     blocked = world.blocked.setdefault(device.account.user, [])
     if world.rng.random() < 0.67:
         return "user.unblock", {"user": blocked.pop() if blocked and world.rng.random() < 0.8 else world.user()}
@@ -232,7 +232,7 @@ def meet(world: World, device: Device) -> Command:
     ), {}
 
 
-# How often each is done, of all that is done.
+# The relative frequency of each deed.
 DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
@@ -240,13 +240,13 @@ DEEDS: dict[Deed, int] = {
 }  # fmt: skip
 
 
-# Of few people who write to each other, block each other and take it back.
+# For a few users who write to each other, and block and unblock each other.
 BLOCKING: dict[Deed, int] = {
     send: 25, receipt: 30, open_: 12, block: 12, edit: 3, delete: 3, react: 3, settle: 3, create: 1, schedule: 1, forward: 2,
 }  # fmt: skip
 
 
 def draw(world: World, device: Device) -> Command:
-    """What this device does next."""
+    """The next command of this device."""
     deeds = list(world.deeds)
     return world.rng.choices(deeds, [world.deeds[deed] for deed in deeds])[0](world, device)

@@ -1,4 +1,4 @@
-"""A device of somebody: a connection to one node, and the mirror that it keeps."""
+"""A device of a user: a connection to one node, and its mirror."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support import PATIENCE, Daemon
 
 
 class Device:
-    """`go_online`, `call`, `catch_up`, `go_offline`; one of them at a time. The mirror stays, whatever the connection does."""
+    """`go_online`, `call`, `catch_up`, `go_offline`; one of them at a time. The mirror outlives connections."""
 
     def __init__(self, name: str, account: Account, node: Daemon, codec: str) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class Device:
         return self._link is not None
 
     async def go_online(self, nursery: trio.Nursery) -> None:
-        """What comes before the first session.sync waits for it."""
+        """Events before the first session.sync wait for it."""
         self._held = []
         self.mirror.connected()
         self.wire = Wire(self.user)
@@ -70,7 +70,7 @@ class Device:
         self.wire.wrong = []
 
     async def go_offline(self) -> None:
-        """Without a word, and with whatever was on its way lost."""
+        """Disconnect without a close frame; data in flight is lost."""
         self._scope.cancel()
         while self.online:
             await trio.lowlevel.checkpoint()
@@ -96,7 +96,7 @@ class Device:
             return await self._link.call({"t": command, **fields})
 
     async def catch_up(self, limit: int = 100, pages: int = 10**6) -> None:
-        """Ask what has to be asked, in pages of so many, and give up after a number of pages. Events wait meanwhile."""
+        """Sync as the mirror needs, in pages of this size, and stop after a number of pages. Events wait meanwhile."""
         mirror = self.mirror
         self._held = self._held or []
         while (mirror.stale or mirror.behind) and pages:

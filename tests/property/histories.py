@@ -1,7 +1,7 @@
-"""Random histories: everything that people can do to conversations, in any order, on two nodes, with devices that come and go.
+"""Random histories: every command on conversations, in any order, on two nodes, with devices that come and go.
 
-The property: what a device has after any history (old state and changes) equals what a fresh client reads, and what the tables
-say.
+The property: the state of a device after any history (old state and changes) equals what a fresh client reads, and what
+the tables contain.
 
 python -m tests.property.histories --seeds 1 2 3 --steps 5000
 """
@@ -34,22 +34,22 @@ from tests.support import Daemon
 
 @dataclass(frozen=True)
 class Kind:
-    """Of what a history is made: how many people, and how often they do each deed."""
+    """A kind of history: the number of users, and the frequency of each deed."""
 
     people: int
     deeds: dict[Deed, int]
 
 
 KINDS = {"all": Kind(5, DEEDS), "blocking": Kind(3, BLOCKING)}
-# At most so many at once, so many steps between two judgements, and seconds in which everything has to have arrived.
+# The maximum number of concurrent deeds, of steps between two checks, and of seconds until all events are delivered.
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
-# Of what a device does: it goes away, it catches up.
+# The probability that a device disconnects, and that it catches up.
 AWAY, CATCH_UP = 0.06, 0.35
 
 
 @dataclass
 class Report:
-    """What was done, and what was wrong."""
+    """The deeds, and the differences found."""
 
     seed: int
     steps: int = 0
@@ -63,7 +63,7 @@ class Report:
 
 
 class History:
-    """One seed. What is drawn is the same each time; in which order it reaches the database is not."""
+    """One seed. The commands are the same for each seed; the order in which they reach the database is not."""
 
     def __init__(self, seed: int, kind: Kind, db: Postgres, nursery: trio.Nursery) -> None:
         self.report = Report(seed)
@@ -82,7 +82,7 @@ class History:
                 self.devices.append(Device(f"p{number}/{codec}", account, daemon, codec))
 
     async def run(self, steps: int) -> None:
-        """Ends early when something is wrong."""
+        """Ends early at the first difference."""
         while self.report.steps < steps and not self.report.wrong:
             for _ in range(BETWEEN // AT_ONCE):
                 await self._round()
@@ -102,7 +102,7 @@ class History:
             await device.go_online(self._nursery)
         try:
             if chance < AWAY:
-                # In the middle of a catching up, as often as not.
+                # In the middle of a catch-up, half of the time.
                 await device.catch_up(limit, pages=int(chance * 100))
                 await device.go_offline()
             elif chance < AWAY + CATCH_UP:
@@ -132,10 +132,10 @@ class History:
         if outcome == "ok":
             self._tail = [*self._tail[-60:], f"{device.name} {name} {fields}"]
 
-    # --- judging --------------------------------------------------------------------------------------------------------
+    # --- checks -----------------------------------------------------------------------------------------------------
 
     async def judge(self) -> None:
-        """Nobody does anything now: within the patience every device has to have what there is."""
+        """Compare each device while no command runs: all events must arrive in time."""
         self.report.judged += 1
         for device in self.devices:
             if not device.online:
@@ -159,12 +159,12 @@ class History:
 
     @property
     def tail(self) -> str:
-        """What was done last."""
+        """The last deeds."""
         return "\n".join(self._tail)
 
 
 async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"]) -> Report:
-    """A history of so many steps. Needs trio_asyncio's loop."""
+    """A history of this many steps. Needs trio_asyncio's loop."""
     async with (
         nodes(config) as daemons,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,
@@ -179,7 +179,7 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
     return history.report
 
 
-# --- by itself ------------------------------------------------------------------------------------------------------------
+# --- command line ----------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -194,7 +194,7 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
 
 
 async def alone(seeds: list[int], steps: int, kind: Kind) -> int:
-    """How many seeds found something."""
+    """Run without pytest; return the number of seeds with differences."""
     folder, failed = Path(tempfile.mkdtemp(prefix="chatd-histories-")), 0
     async with servers(folder) as found:
         for seed in seeds:

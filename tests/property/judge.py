@@ -1,4 +1,4 @@
-"""Whether a device has what there is: what a fresh client reads from nothing, and what the tables say."""
+"""Compare the state of a device with what a fresh client reads, and with the tables."""
 
 from typing import Any
 
@@ -35,14 +35,14 @@ REACTIONS = """
 select conversation::text as id, seq, jsonb_object_agg(emoji, found) as counts
 from (select conversation, seq, emoji, count(*) as found from reactions group by 1, 2, 3) as r group by 1, 2
 """
-# Letters of what is looked for, as the beginning of words.
+# Prefixes of the words to search for.
 WORD = range(3, 30)
-# Who has reacted with what is compared as a set: two reactions of one millisecond have no order.
+# Users who reacted are compared as a set: reactions of the same millisecond have no order.
 UNORDERED = ("mine",)
 
 
 async def fresh(device: Device) -> Json:
-    """All that the user of this device may see, read from nothing, in the form of `Mirror.view`."""
+    """All that the user of this device may see, read from scratch, in the form of `Mirror.view`."""
     rooms = {}
     for state in await pages(device, "session.sync", "conversations", limit=50):
         rooms[state["id"]] = await fresh_room(device, state)
@@ -92,14 +92,14 @@ async def messages_of(device: Device, id_: str) -> dict[int, Json]:
 
 
 def normal(value: Any) -> Any:
-    """For comparing."""
+    """Normalise for the comparison."""
     if isinstance(value, dict):
         return {name: sorted(one) if name in UNORDERED else normal(one) for name, one in value.items()}
     return [normal(one) for one in value] if isinstance(value, list) else value
 
 
 def differences(one: Any, two: Any, path: str = "$") -> list[str]:
-    """Where two states differ, field by field."""
+    """The differences of two states, field by field."""
     if isinstance(one, dict) and isinstance(two, dict):
         names = sorted({*one, *two}, key=str)
         return [line for name in names for line in differences(one.get(name), two.get(name), f"{path}.{name}")]
@@ -107,7 +107,7 @@ def differences(one: Any, two: Any, path: str = "$") -> list[str]:
 
 
 async def compare(device: Device) -> list[str]:
-    """What is different between the device and a fresh client. Nothing is left to be asked."""
+    """The differences between the device and a fresh client, with no sync outstanding."""
     here, there = normal(device.mirror.view()), normal(await fresh(device))
     wrong = differences(here, there)
     wrong += differences(device.blocks, [plain(one) for one in (await device.call("block.list"))["items"]], "blocks")
@@ -118,7 +118,7 @@ async def compare(device: Device) -> list[str]:
 
 
 async def compare_lists(device: Device) -> list[str]:
-    """Lists that are made of the same messages: pins, stars, last messages."""
+    """Lists derived from the same messages: pins, stars, last messages."""
     wrong: list[str] = []
     views = device.mirror.view()
     for id_, view in views.items():
@@ -139,7 +139,7 @@ async def compare_lists(device: Device) -> list[str]:
 
 
 async def compare_search(device: Device) -> list[str]:
-    """What is found for a word is what the device has with it, in all conversations."""
+    """A search for a word finds the messages of the device that contain it, in all conversations."""
     texts = {
         (id_, seq): one["text"]
         for id_, room in device.mirror.rooms.items()
@@ -154,7 +154,7 @@ async def compare_search(device: Device) -> list[str]:
 
 
 async def recount(db: Postgres, device: Device) -> list[str]:
-    """What the tables say themselves."""
+    """Compare the counters with the rows."""
     views = device.mirror.view()
     rows = {row["id"]: row for row in await db.all(OF_USER, device.user)}
     wrong = differences(sorted(rows), sorted(views), "conversations in the tables")

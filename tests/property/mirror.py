@@ -1,41 +1,41 @@
-"""What an app keeps of a user's conversations, and how it stays the same as what the server has. Pure: no network, no clock.
+"""The state of a user's conversations in an app, and the rules that keep it equal to the server's. Pure: no network, no clock.
 
-Whoever writes an app may read this as the rules of being a client. There are three sources, and what they say is merged so that
-old state and changes give what a fresh client would read:
+Authors of clients can read this as the rules of the protocol. The state is merged from three sources, so that old state and
+changes equal what a fresh client would read:
 
-* `session.sync` with the cursor of the last time: which conversations changed, which are gone, what is the user's own (settings,
-  stars, hidden messages, blocks).
-* `conversation.sync` with the last rev: what changed in one conversation, as states.
-* Events, in the order in which they come, and the answers to the user's own commands.
+* `session.sync` from the last cursor: conversations that changed, conversations that are gone, and the user's own data
+  (settings, stars, hidden messages, blocks).
+* `conversation.sync` from the last rev: the changes of one conversation, as states.
+* Events, in the order of delivery, and the answers to the user's own commands.
 
 The rules:
 
-1. Everything that members share has a `rev`, the next one of its conversation. What is not later than one's own rev is known:
-   drop it. What is exactly the next one is applied. Anything later shows a gap: drop it, and the conversation is `behind`: ask
-   conversation.sync until it says no `more`. So does the event `behind`.
-2. What is the user's own has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`, the
-   state is `stale`: ask session.sync.
-3. Events wait while either sync is on its way, and are applied after it. One command or sync at a time. A connection begins with
-   a session.sync; if the one before it ended between two pages, from the cursor of the last one that was finished.
-4. A conversation that is new is both: its own part comes by session.sync, the rest by conversation.sync from rev 0.
-5. Another `joined_at` of one's own membership than before, or another `first_seq`: one was out and came back, perhaps to see less
-   or more. Forget what was known, and begin at rev 0.
-6. A quote is no text of its own, but a view of a message that one has. When that changes, so does the quote; of what one may
-   not see, or has hidden, there is no quote.
-7. An event tells what all share, so never the stars and reactions of one's own: these stay as they are, but for a reaction that
-   is said to be by oneself.
-8. An update of a message that one does not have is dropped: it is hidden, or has not been loaded.
-9. Unread are the messages of others after one's own `read_seq` that somebody wrote and nobody deleted, and that are not hidden.
-10. A user's own positions come from four sources, and the highest one counts: the events with a rev, `conversation.update`
-   without one, session.sync, and the answer `ok` to the user's own receipt. In a direct conversation with a block, and in large
-   groups, there is no event with a rev.
+1. Every change that members share has the next `rev` of its conversation. Drop a rev that is not greater than the known one.
+   Apply the next one. A greater one shows a gap: drop it, and mark the conversation `behind`: call conversation.sync until it
+   has no `more`. The event `behind` does the same.
+2. The user's own data has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`, the
+   state is `stale`: call session.sync.
+3. Events wait while a sync is in flight, and are applied after it. Only one command or sync at a time. A connection begins
+   with a session.sync; if the last one ended between two pages, from the cursor of its last complete page.
+4. A new conversation needs both: its own data comes by session.sync, the rest by conversation.sync from rev 0.
+5. If `joined_at` or `first_seq` of the user's own membership changed, the user left and returned, perhaps to see less or more:
+   drop the conversation and start from rev 0.
+6. A quote is a view of a message, not a text of its own. If the message changes, so does the quote; a message that is hidden
+   or not visible has no quote.
+7. Events carry what all members share, never the user's own stars and reactions: keep these, except for the user's own
+   reaction events.
+8. Drop an update of an unknown message: it is hidden, or has not been loaded.
+9. Unread messages are those of others after the user's `read_seq`, without system, deleted and hidden messages.
+10. The user's own positions come from four sources, and the highest one counts: events with a rev, `conversation.update`
+   without one, session.sync, and the answer `ok` to the user's own receipt. In a direct conversation with a block, and in
+   large groups, there is no event with a rev.
 """
 
 from dataclasses import replace
 
 from tests.property.room import Given, Json, Room, quoting, sent
 
-# Answered with `ok`, and told to one's other devices by `session.behind`.
+# Answered with `ok`; the user's other devices get `session.behind`.
 OWN = (
     "message.star",
     "message.unstar",
@@ -48,7 +48,7 @@ OWN = (
     "match.keep",
 )
 RECEIPTS = ("receipt.read", "receipt.delivered")
-# Events after which session.sync says what has become of the conversation.
+# Events after which session.sync has the new state of the conversation.
 MATCHES = ("match.found", "match.ended", "match.kept")
 
 
@@ -57,16 +57,16 @@ class Mirror:
 
     def __init__(self, user: str) -> None:
         self.user = user
-        # Of the last page of session.sync, and of the last one that had no `more`.
+        # Of the last page of session.sync, and of the last one without `more`.
         self.cursor: str | None = None
         self.finished: str | None = None
         self.rooms: dict[str, Room] = {}
         self.behind: set[str] = set()
         self.stale = True
-        # Whether user.settings, block.list and schedule.list have to be asked.
+        # Whether to call user.settings, block.list and schedule.list.
         self.own = True
 
-    # --- what is to be asked --------------------------------------------------------------------------------------------
+    # --- what to request ---------------------------------------------------------------------------------------------
 
     def connected(self) -> None:
         """A connection begins."""
@@ -79,18 +79,18 @@ class Mirror:
             self.behind.add(id_)
 
     def forget(self, id_: str) -> None:
-        """A conversation that is the user's no more."""
+        """Drop a conversation that the user has lost."""
         self.rooms.pop(id_, None)
         self.behind.discard(id_)
 
     def _begin(self, id_: str) -> None:
-        """A conversation of which nothing is known yet."""
+        """Start a conversation without any known state."""
         self.rooms[id_] = Room()
         self.behind.add(id_)
         self.stale = True
 
     def _begin_again(self, id_: str) -> Room:
-        """The same for one that the user has come back to. What session.sync said of it may be news already, and is kept."""
+        """Start again after the user returned. The data of session.sync may be newer, and is kept."""
         old = self.rooms[id_]
         room = replace(old, rev=0, members={}, departures={}, messages={})
         self.rooms[id_] = room
@@ -98,10 +98,10 @@ class Mirror:
         self.stale = True
         return room
 
-    # --- session.sync ---------------------------------------------------------------------------------------------------
+    # --- session.sync ---------------------------------------------------------------------------------------------
 
     def take_states(self, page: Given) -> None:
-        """A page of session.sync."""
+        """Merge a page of session.sync."""
         for id_ in page["gone"]:
             self.forget(id_)
         for state in page["conversations"]:
@@ -136,10 +136,10 @@ class Mirror:
         else:
             message["starred_at"] = mark["starred_at"]
 
-    # --- conversation.sync ----------------------------------------------------------------------------------------------
+    # --- conversation.sync ----------------------------------------------------------------------------------------
 
     def take_changes(self, id_: str, page: Given) -> None:
-        """A page of conversation.sync from this room's rev. Refused `not_found`: forget it."""
+        """Merge a page of conversation.sync from the room's rev. Refused with `not_found`: drop the room."""
         room = self.rooms[id_]
         if any(self._is_another_life(room, member) for member in page["members"]):
             self._begin_again(id_)
@@ -160,10 +160,10 @@ class Mirror:
         known = room.members.get(self.user)
         return member["user"] == self.user and known is not None and known["joined_at"] != member["joined_at"]
 
-    # --- events ---------------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
     def take(self, event: Given) -> None:
-        """An event. Those of other things than conversations pass by."""
+        """Merge an event. Events that are not about conversations are ignored."""
         kind = event["t"]
         if kind == "session.behind" or kind in MATCHES:
             self.stale = True
@@ -175,14 +175,14 @@ class Mirror:
             self._take_shared(event)
 
     def learn(self, conversation: Given) -> None:
-        """A conversation that may be new."""
+        """Add a conversation that may be new."""
         if conversation["id"] not in self.rooms:
             self._begin(conversation["id"])
         elif "read_seq" in conversation:
             self._move_own(conversation)
 
     def _move_own(self, conversation: Given) -> None:
-        """How far the user has received and read, unless the membership is another one than the known one."""
+        """Update the user's own positions, unless they belong to another membership."""
         room = self.rooms[conversation["id"]]
         if room.first_seq in (0, conversation["first_seq"]):
             room.move(self.user, conversation["delivered_seq"], conversation["read_seq"])
@@ -233,10 +233,10 @@ class Mirror:
         own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
         room.put({**event["message"], **star, **own})
 
-    # --- answers --------------------------------------------------------------------------------------------------------
+    # --- answers --------------------------------------------------------------------------------------------------
 
     def answered(self, command: Given, result: Given) -> None:
-        """What a command of one's own has changed. Commands whose events come to who asked need nothing here."""
+        """Apply the user's own command. Commands whose events reach the sender need nothing here."""
         match result["t"]:
             case "message.ack":
                 self._acked(command, result)
@@ -255,7 +255,7 @@ class Mirror:
                 self.own = True
 
     def _acked(self, command: Given, ack: Given) -> None:
-        """The ack has the place of the message in the order. What it does not say (when it vanishes) is asked."""
+        """The ack has the message's position. What it lacks (its expiry) is requested."""
         room = self.rooms.get(command["conversation"])
         if room is None or ack["rev"] <= room.rev:
             return
@@ -265,10 +265,10 @@ class Mirror:
         room.rev = ack["rev"]
         room.put(sent(self.user, command, ack))
 
-    # --- what the app shows ---------------------------------------------------------------------------------------------
+    # --- what the app shows ------------------------------------------------------------------------------------------
 
     def view(self) -> dict[str, Json]:
-        """Every conversation, with everything that is derived."""
+        """Every conversation, with all derived values."""
         return {id_: self._view(room) for id_, room in self.rooms.items()}
 
     def _view(self, room: Room) -> Json:

@@ -1,4 +1,4 @@
-"""One conversation as an app keeps it, and what a message and its quotes are. Pure. See `mirror` for the rules."""
+"""One conversation as an app keeps it, and the form of messages and quotes. Pure. See `mirror` for the rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Any
 
 Json = dict[str, Any]
 Given = Mapping[str, Any]
-# An id that no user has.
+# An id of no user.
 NOBODY = "00000000-0000-7000-8000-000000000000"
 INFO = ("title", "description", "picture", "announce", "disappear", "keep_days", "slow_seconds", "joining", "history")
 
 
 @dataclass
 class Room:
-    """One conversation. All changes up to `rev` are in it; `top` is the last one that was heard of."""
+    """One conversation. It contains all changes up to `rev`; `top` is the last rev in an event."""
 
     rev: int = 0
     top: int = 0
@@ -28,7 +28,7 @@ class Room:
     messages: dict[int, Json] = field(default_factory=dict)
 
     def learn_own(self, state: Given) -> None:
-        """The user's own part, from session.sync or the answer to conversation.settings."""
+        """The user's own settings, from session.sync or the answer to conversation.settings."""
         self.seq = max(self.seq, state["seq"])
         self.settings = dict(state["settings"])
         # It stays hidden until the next message.
@@ -48,7 +48,7 @@ class Room:
         self.messages.pop(seq, None)
 
     def move(self, user: str, delivered: int, read: int, rev: int | None = None) -> None:
-        """A member has received and read so far. Without a `rev`: only that member is told."""
+        """A member has received and read up to here. Without a `rev`, only this member gets the event."""
         member = self.members.get(user)
         if member is not None:
             member["delivered_seq"] = max(member["delivered_seq"], delivered, read)
@@ -69,7 +69,7 @@ class Room:
 
 
 def sent(user: str, command: Given, ack: Given) -> Json:
-    """One's own message, as others see it."""
+    """The user's own message, as other members see it."""
     mentions = [user for user in dict.fromkeys(command.get("mentions", ())) if user != NOBODY]
     named = {"mentions": mentions} if mentions else {}
     everybody = {"mentions_everybody": True} if command.get("everybody") else {}
@@ -90,7 +90,7 @@ def sent(user: str, command: Given, ack: Given) -> Json:
 
 
 def quoting(message: Given, messages: Iterable[Given]) -> Json:
-    """The message with the quote of what it replies to, as that is now."""
+    """The message with the present quote of the message it replies to."""
     plain = {name: value for name, value in message.items() if name != "quote"}
     if message["reply_to"] is None:
         return plain

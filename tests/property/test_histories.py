@@ -1,4 +1,4 @@
-"""Random histories, a short form of `python -m tests.property.histories`; and that its judges see what is wrong."""
+"""A short form of `python -m tests.property.histories`; and proof that the checks find differences."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_differences_are_named_by_field() -> None:
 
 
 def known(*messages: dict[str, Any]) -> Mirror:
-    """Somebody who knows everything up to rev 9 of a conversation."""
+    """A device that knows a conversation up to rev 9."""
     mirror = Mirror(ME)
     mirror.learn({"id": "c"})
     member = {"user": ME, "role": "member", "read_seq": 0, "delivered_seq": 0, "joined_at": 1, "rev": 1}

@@ -1,4 +1,4 @@
-"""What one connection may hear: every change in its turn, or `behind` before it (I4), and nothing after one has gone (I9)."""
+"""Check one connection: every change in order, or `behind` before it (I4), none after the membership ended (I9)."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ QUOTED = "quote"
 
 
 class Wire:
-    """Everything that came over one connection, conversation by conversation. `wrong` is what must not be."""
+    """The events of one connection, by conversation. `wrong` lists the violations."""
 
     def __init__(self, user: str) -> None:
         self.user = user
         self.wrong: list[str] = []
-        # Messages that were told, and those that were quoted with what they say: conversation, seq; and in what.
+        # Delivered messages, and quotes with their text: conversation, seq; and the quoting message.
         self.shown: dict[tuple[str, int], str] = {}
         self._joined: dict[str, int] = {}
         self._revs: dict[str, int] = {}
         self._gone: set[str] = set()
 
     def heard(self, event: Given) -> None:
-        """An event, in its turn."""
+        """Check an event."""
         id_ = conversation_of(event)
         if event["t"] == "conversation.update" and "rev" not in event:
             self._gone.discard(id_)
@@ -33,7 +33,7 @@ class Wire:
             self._close(id_)
 
     def answered(self, command: Given, result: Given) -> None:
-        """Acks have their place in the order as well."""
+        """Acks have their position in the order as well."""
         if result["t"] in ("message.ack", "message.forwarded") and not result["duplicate"]:
             self._number(command["conversation"], result["rev"], result["t"])
         elif result["t"] in ("conversation", "conversation.joined") and result["conversation"] is not None:
@@ -63,7 +63,7 @@ class Wire:
         return event["t"] == "member.left" and event["departure"]["user"] == self.user
 
     def _enter(self, id_: str, joined: int | None) -> None:
-        """A membership that began anew, perhaps before the end of the last one was told: what was shown in that one was right."""
+        """A membership that began again, perhaps before the event of its end: earlier events were right."""
         if joined is not None and self._joined.get(id_) != joined:
             self._joined[id_] = joined
             self._forget(id_)

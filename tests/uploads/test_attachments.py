@@ -1,6 +1,5 @@
 """Attachments: what a client names, what others are shown of it, and what is refused."""
 
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -9,7 +8,7 @@ from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.moderation import reports
 from tests.files import MP4, PDF, fetched, picture, stored
-from tests.support import NOBODY, Daemon, Person, covers, operator
+from tests.support import Daemon, Person, covers, operator
 
 FORGED: list[Any] = [
     {"url": "javascript:alert(1)"},
@@ -163,32 +162,6 @@ async def test_an_edit_and_a_scheduled_message_keep_them(daemon: Daemon) -> None
         while new["client_id"] != "later":
             new = (await bob.event("message.new"))["message"]
         assert new["attachments"] == [facts(image, "file")]
-
-
-async def test_what_was_stored_before_attachments_had_a_type(daemon: Daemon) -> None:
-    """The migration 0030, on rows as senders wrote them."""
-    async with daemon.pair() as (alice, bob, conversation):
-        image = await uploaded(daemon, alice, picture())
-        old = [
-            {"upload": image["id"], "mime": "text/html", "url": "https://evil.test"}, {"url": "javascript:x"}, {"kind": "place"},
-            {}, {"url": "https://x.test/a", "mime": "image/png"}, {"upload": NOBODY, "url": "https://x.test"}, {"upload": 1},
-        ]  # fmt: skip
-        sent = await alice.send(conversation)
-        await alice.send(conversation, "none")
-        now = (await alice.call("ping", ts=1))["server_time"]
-        await alice.call("message.schedule", conversation=conversation, client_id="s", text="x", at=now + 3_600_000)
-        migration = Path("sql/migrations/0030_attachments.sql").read_text()
-        async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
-            await db.run("update messages set attachments = $1 where id = $2", old, sent["message"])
-            await db.run("update scheduled_messages set body = body || jsonb_build_object('attachments', $1::jsonb)", old)
-            await db.in_transaction(lambda connection: connection.execute(migration))
-        link = {"type": "link", "url": "https://x.test/a"}
-        messages = (await bob.call("message.history", conversation=conversation))["items"]
-        assert [message["attachments"] for message in messages] == [[facts(image, "image"), link], []]
-        waiting = (await alice.call("schedule.list"))["items"][0]["attachments"]
-        assert waiting == [{"upload": image["id"]}, {"url": link["url"]}]
-        id_ = (await alice.call("schedule.list"))["items"][0]["id"]
-        assert (await alice.call("schedule.edit", id=id_, text="y"))["scheduled"]["text"] == "y"
 
 
 async def test_a_report_keeps_the_facts(daemon: Daemon) -> None:

@@ -145,7 +145,7 @@ async def test_many_at_once(blobs: Blobs) -> None:
             nursery.start_soon(there_and_back, key)
 
 
-# --- the folder alone -------------------------------------------------------------------------------------------------------
+# --- the folder alone ---------------------------------------------------------------------------------------------
 
 
 async def test_a_folder_shows_nothing_half(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_a_disk_that_does_not_work_is_unavailable(tmp_path: Path) -> None:
         assert caught.value.code == "unavailable"
 
 
-# --- the bucket alone -------------------------------------------------------------------------------------------------------
+# --- the bucket alone ---------------------------------------------------------------------------------------------
 
 
 async def test_amazons_own_client_sees_the_same(s3_endpoint: str) -> None:

@@ -1,7 +1,7 @@
 """Blocking somebody: they can neither open a conversation nor write, type, see whether one is there, or be matched with one.
 
 Nothing is told of it to anybody. What was said before stays, and in groups both stay. In their direct conversation receipts are
-each one's own (migration 0033).
+each one's own (the SQL function `advance_receipts`).
 """
 
 from typing import Any
@@ -18,7 +18,6 @@ from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation
-from chatd.matching.aliases.middleware import met_ever
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -31,7 +30,7 @@ class BlockUser(Command, tag="user.block"):
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", lasting=True, aliases=("user",))
+@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", lasting=True)
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     """Ends the match of the two, if they are in one. Refused `too_large` for too many blocks."""
     if cmd.user == ctx.user:
@@ -91,7 +90,7 @@ class UnblockUser(Command, tag="user.unblock"):
     user: Id
 
 
-@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True, aliases=("user",))
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True)
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     """Refused `not_found` for who is not blocked."""
     change = await set_block(ctx, cmd.user, SQL.remove)
@@ -123,10 +122,9 @@ class Blocks(Result, tag="blocks"):
     cursor: Id | None
 
 
-@command(ListBlocks, result=Blocks, http="GET /v1/blocks", aliases=("cursor",))
+@command(ListBlocks, result=Blocks, http="GET /v1/blocks")
 async def list_blocks(ctx: Ctx, cmd: ListBlocks) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
-    strangers = await met_ever(ctx, [row["user"] for row in page])
-    items = [Blocked(**{**row, "user": strangers.get(row["user"], row["user"])}) for row in page]
+    items = [Blocked(**row) for row in page]
     return [Reply(Blocks(items=items, cursor=items[-1].user if more else None))]

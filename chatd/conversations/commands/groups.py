@@ -82,7 +82,6 @@ class RemoveMember(Command, tag="member.remove"):
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/members/{user}",
     lasting=True,
-    aliases=("user",),
 )
 async def remove_member(ctx: Ctx, cmd: RemoveMember) -> Effects:
     """Refused `forbidden` for a member who does not stand below the asker."""
@@ -141,7 +140,6 @@ class MemberResult(Result, tag="member"):
     refuses=("not_found", "forbidden"),
     http="PUT /v1/conversations/{conversation}/members/{user}/role",
     lasting=True,
-    aliases=("user",),
 )
 async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
     async def work(here: Change) -> Member | RolesChanged:
@@ -183,7 +181,6 @@ class TransferConversation(Command, tag="conversation.transfer"):
     refuses=("not_found", "forbidden"),
     http="POST /v1/conversations/{conversation}/transfer",
     lasting=True,
-    aliases=("user",),
 )
 async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
@@ -243,7 +240,6 @@ class ListMembers(Command, tag="member.list"):
     needs=Needs.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/members",
-    aliases=("cursor",),
 )
 async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, cmd.cursor, cmd.limit + 1)

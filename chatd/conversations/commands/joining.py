@@ -173,7 +173,6 @@ class DecideRequest(Command, tag="join.decide"):
     refuses=("not_found", "forbidden", "too_large"),
     http="POST /v1/conversations/{conversation}/requests/{user}",
     lasting=True,
-    aliases=("user",),
 )
 async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     """Refused `not_found` for who has not asked."""

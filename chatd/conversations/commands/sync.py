@@ -1,12 +1,13 @@
-"""Coming back: what has changed since, as states.
+"""Synchronization of clients that were offline, as states.
 
-`session.sync` says which conversations changed; `conversation.sync` what in one of them. The cursor of the first is the
-horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it
-may be news, and everything else is not. Unlike a timestamp or a sequence it misses nothing that was under way while it was
+`session.sync` answers which conversations changed, `conversation.sync` what changed in one of them. The cursor of the first is
+the horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it may
+be new, and everything else is known. Unlike a timestamp or a sequence, it misses no transaction that was in progress while it was
 taken; it may repeat a state, which does no harm.
 
-A cursor begins with the epoch of the data, which every restore changes (migration 0027). With a cursor of another epoch the
-answer is the whole state, marked `reset`: what was acked after the backup is gone, and its numbers may have been given again.
+A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a cursor of
+another epoch the answer is the whole state, marked `reset`: messages that were acknowledged after the backup are gone, and their
+numbers may have been given again.
 """
 
 import re

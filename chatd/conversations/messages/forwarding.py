@@ -8,7 +8,6 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects
 from chatd.app.registry import command
 from chatd.conversations.attachment_types import attachments_in
-from chatd.conversations.entities import Json
 from chatd.conversations.messages.screening import screened
 from chatd.conversations.messages.sending import Committed, Content, ack_of, append, is_known
 from chatd.core.errors import Refused
@@ -56,18 +55,9 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
-        forwarded = as_known(ctx, cmd, first) if row["kind"] == "match" else first
-        return Content(row["text"], attachments_in(row["attachments"]), forwarded=forwarded)
+        return Content(row["text"], attachments_in(row["attachments"]), forwarded=first)
     if await is_known(ctx, cmd.client_id):
         return DONE
     if row is None:
         raise Refused("not_found", "$.message: no such message")
     raise Refused("conflict", "$.message: there is nothing to forward")
-
-
-def as_known(ctx: Ctx, cmd: ForwardMessage, first: Json) -> Json:
-    """Who wrote it first, as those elsewhere may know it who were not in this match."""
-    veils = ctx.node.hub.veils
-    if veils is None or first["sender"] == ctx.user:
-        return first
-    return {**first, "sender": veils.pseudonym(ctx.tenant, cmd.source, first["sender"])}

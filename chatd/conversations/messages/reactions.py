@@ -143,7 +143,6 @@ class Reactions(Result, tag="reactions"):
     needs=Needs.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/messages/{message}/reactions",
-    aliases=("cursor",),
 )
 async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
     """Refused `not_found` for a message that the asker may not see."""

@@ -151,7 +151,6 @@ class Receipts(Result, tag="message.receipts"):
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/messages/{message}/receipts",
-    aliases=("cursor",),
 )
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
     """Refused `not_found` for what the asker may not see."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from notes import board, commands, routes
 
@@ -13,7 +14,6 @@ from chatd.app.subsystem import Subsystem
 
 @asynccontextmanager
 async def open_notes(node: Node) -> AsyncIterator[None]:
-    await node.db.run(board.SQL.create_table)
     notes = node.services.add(board.Board())
     node.cluster.on(board.NoteCounted, notes.count)
     yield
@@ -22,6 +22,7 @@ async def open_notes(node: Node) -> AsyncIterator[None]:
 NOTES = Subsystem(
     name="notes",
     package="notes",
+    schema=Path(__file__).with_name("schema"),
     commands=(commands,),
     jobs=(Job("archive notes", board.archive, 0.05),),
     routes=(routes.add_routes,),

@@ -1,4 +1,4 @@
-"""People write and strangers meet while nodes, Postgres, Redis and the network fail; then everybody's own log is judged.
+"""Soak test: users chat and match while nodes, Postgres, Redis and the network fail; then check each client's log.
 
 python -m tests.cluster.soak --scenario random --seconds 60 --seeds 1 2 3
 python -m tests.cluster.soak --scenario judged

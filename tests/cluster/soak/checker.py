@@ -1,8 +1,9 @@
-"""The judge of messages: everybody's own log against Postgres. What is wrong is returned.
+"""Check the log of each client against Postgres; each function returns the violations.
 
-The numbers are those of the list of invariants: I1 acked is there, I2 once, I3 everybody saw it, I4 in order and without a silent
-gap, I5 the same everywhere, I6 what was refused is not there, I7 who came later stands later, I8 cursors go forward, I10 few
-come over the wire twice. I9 is in `outcasts`, I11 in `checker_sync`, I13 and I14 in `checker_matches`.
+The numbers are those of the list of invariants: I1 acknowledged messages exist, I2 once, I3 every member got them,
+I4 in order and without a silent gap, I5 the same for all, I6 refused messages do not exist, I7 later messages have later
+positions, I8 cursors only advance, I10 few events are delivered twice. I9 is in `outcasts`, I11 in `checker_sync`, I13
+and I14 in `checker_matches`.
 """
 
 from collections import Counter
@@ -23,13 +24,13 @@ select m.conversation::text, m.read_seq, m.delivered_seq, c.seq from members m
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 where m.read_seq > m.delivered_seq or m.delivered_seq > c.seq
 """
-# Share of the messages over the wire that one device may get twice, over all its connections.
+# The maximum share of messages that one device may receive twice, over all its connections.
 TWICE = 0.1
 Rows = dict[str, list[Any]]
 
 
 async def rows_of(db: Postgres) -> Rows:
-    """All messages, by conversation, in the order of seq."""
+    """All messages by conversation, in the order of `seq`."""
     found: Rows = {}
     for row in await db.all(MESSAGES):
         found.setdefault(row["conversation"], []).append(row)
@@ -55,7 +56,7 @@ def sent_to(sent: Iterable[Sent], conversation: str) -> list[Sent]:
 
 
 def judge_rows(rows: Rows, sent: Iterable[Sent]) -> list[str]:
-    """I1, I2, I5, I6."""
+    """Check I1, I2, I5 and I6."""
     wrong = []
     written = [row for found in rows.values() for row in found if not row["system"]]
     by_client_id = {(row["sender"], row["client_id"]): row for row in written}
@@ -76,7 +77,7 @@ def judge_rows(rows: Rows, sent: Iterable[Sent]) -> list[str]:
 
 
 def judge_time(sent: Iterable[Sent]) -> list[str]:
-    """I7, for one conversation."""
+    """Check I7 for one conversation."""
     acked = sorted((message for message in sent if message.acked), key=lambda message: message.acked)
     top, at, wrong = 0, 0, []
     for message in sorted(acked, key=lambda message: message.invoked):
@@ -89,9 +90,9 @@ def judge_time(sent: Iterable[Sent]) -> list[str]:
 
 
 def judge_wire(wire: Sequence[Frame]) -> list[str]:
-    """I4: within a connection each change comes right after the one before; a jump is preceded by `behind`.
+    """Check I4: within a connection each change follows the one before; a gap is preceded by `behind`.
 
-    An ack of something that `behind` spoke of may still come after it.
+    The ack of a change that `behind` covers may arrive after it.
     """
     last, said = dict[str, int](), dict[str, int]()
     wrong = []
@@ -111,7 +112,7 @@ def judge_wire(wire: Sequence[Frame]) -> list[str]:
 
 
 def rev_of(frame: Frame) -> int:
-    """The place of a change in the order of its conversation; 0 for frames that have none."""
+    """The `rev` of a change; 0 for frames without one."""
     if frame.kind == EVENT and "conversation" in frame.body:
         return int(frame.body.get("rev", 0))
     is_new = frame.kind == ANSWER and frame.body["t"] == "message.ack" and not frame.body["duplicate"]
@@ -119,7 +120,7 @@ def rev_of(frame: Frame) -> int:
 
 
 def last_of(wire: Sequence[Frame], until: Frame, conversation: str) -> list[str]:
-    """What led to it, for whoever looks for the bug."""
+    """The last frames before a violation, for the report."""
     end = next(number for number, frame in enumerate(wire) if frame is until) + 1
     frames = [
         frame
@@ -132,7 +133,7 @@ def last_of(wire: Sequence[Frame], until: Frame, conversation: str) -> list[str]
 
 
 def judge_told(person: Person, rows: Rows, sent: Mapping[str, Sent]) -> list[str]:
-    """I3, I5: what the app was told comes in order and is what Postgres has, or had before it was changed. `sent` by id."""
+    """Check I3 and I5: events arrive in order and equal what Postgres has, or had before an edit. `sent` by id."""
     wrong, last = [], dict[str, int]()
     for event in person.told:
         if event["t"] != "message.new":
@@ -155,7 +156,7 @@ def is_same(message: Reply, row: Any, sent: Sent | None) -> bool:
 
 
 def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[str]:
-    """I3, I11: a member was told everything that the others sent, and what became of it."""
+    """Check I3 and I11: a member received every message of the others, and its later changes."""
     told = [event["message"]["seq"] for event in person.messages(conversation)]
     expected = {row["seq"]: row["text"] for row in rows if row["sender"] != person.user}
     if told != list(expected):
@@ -167,7 +168,7 @@ def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[
 
 
 def judge_cursors(person: Person) -> list[str]:
-    """I8, as the app was told."""
+    """Check I8 by the events that the client received."""
     wrong, last = [], dict[tuple[str, str, str], int]()
     for event in person.told:
         if event["t"] in ("message.read", "message.delivered"):
@@ -179,13 +180,13 @@ def judge_cursors(person: Person) -> list[str]:
 
 
 def judge_repeats(people: Iterable[Person]) -> list[str]:
-    """I10"""
+    """Check I10."""
     once, more = repeats(people)
     return [f"I10: {more} of {once} messages came over the wire twice"] if more > max(20, TWICE * once) else []
 
 
 def repeats(people: Iterable[Person]) -> tuple[int, int]:
-    """How many messages came over the wire, and how often one came again to the same device."""
+    """The number of messages delivered, and of those delivered to the same device again."""
     counts = [
         Counter(
             (frame.body["conversation"], frame.body["rev"])

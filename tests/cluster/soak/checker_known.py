@@ -1,6 +1,6 @@
-"""The judge of silence: whoever is connected knows of every acked message of their conversations soon, by an event or `behind`.
+"""Check that connected clients learn of every acknowledged message in time, by an event or `behind`.
 
-Not counted is the time in which a node sleeps or cannot ask Postgres: it begins when that is over.
+Time in which a node is stopped or cannot query Postgres does not count: the deadline starts when it ends.
 """
 
 from bisect import bisect_left
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.people import ANSWER, EVENT, UP, Frame, Group, Sent
 
-# Seconds after the ack, and spells in which a node is blind.
+# Seconds after the ack, and the periods in which a node is blind.
 KNOWN_WITHIN = 10.0
 BLIND = ("stop_node", "crash_postgres", "cut_postgres", "lock_messages", "part_from_postgres")
-# When it was known, and the rev up to which.
+# The time at which the client knew of a change, and its `rev`.
 Knowledge = list[tuple[float, int]]
 
 
@@ -30,14 +30,14 @@ def judge_known(groups: Iterable[Group], weather: Weather) -> list[str]:
 
 
 def connections_of(wire: Sequence[Frame]) -> list[tuple[float, float, list[Frame]]]:
-    """From when to when each of them lasted, and what came. One that has not ended lasted until its last frame."""
+    """The connections with their start, end and frames. An open connection ends at its last frame."""
     starts = [number for number, frame in enumerate(wire) if frame.kind == UP]
     parts = [wire[start:end] for start, end in zip(starts, [*starts[1:], len(wire)], strict=False)]
     return [(part[0].at, part[-1].at, [frame for frame in part if frame.kind in (EVENT, ANSWER)]) for part in parts]
 
 
 def knowledge_of(frames: Iterable[Frame], conversation: str) -> Knowledge:
-    """How far the client knew of the conversation, and since when."""
+    """Up to which `rev` the client knew of the conversation, and since when."""
     found: Knowledge = []
     for frame in frames:
         rev = known_by(frame, conversation)
@@ -47,7 +47,7 @@ def knowledge_of(frames: Iterable[Frame], conversation: str) -> Knowledge:
 
 
 def known_by(frame: Frame, conversation: str) -> int:
-    """The rev of the conversation that a frame speaks of; 0: of none."""
+    """The `rev` in a frame of the conversation; 0 for other frames."""
     body = frame.body
     if frame.kind == ANSWER and body["t"] == "session.state":
         return max((state["rev"] for state in body["conversations"] if state["id"] == conversation), default=0)
@@ -56,7 +56,7 @@ def known_by(frame: Frame, conversation: str) -> int:
 
 
 def knows(connection: tuple[float, float, Knowledge], sent: Sent, weather: Weather) -> bool:
-    """Whether this connection, where it lasted long enough, brought word of the message in time."""
+    """Whether this connection, if it lasted long enough, delivered the message in time."""
     since, until, knowledge = connection
     end = deadline(sent.acked, weather)
     if not since < sent.acked or until < end:
@@ -66,7 +66,7 @@ def knows(connection: tuple[float, float, Knowledge], sent: Sent, weather: Weath
 
 
 def deadline(since: float, weather: Weather) -> float:
-    """When it has to be known at last."""
+    """The time at which the client has to know of the message."""
     end = since + KNOWN_WITHIN
     for name, began, over in sorted(weather.spells, key=lambda spell: spell[1]):
         if name in BLIND and began < end and over > since:

@@ -1,4 +1,4 @@
-"""The judge of matches (I13), and of their journal in Redis (I14)."""
+"""Check matches (I13) and the event log of the pool in Redis (I14)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ select m.id::text as match, m.ended_at is null as stands, m.created_at, m.ended_
     array_agg(b.user_id::text order by b.user_id) as users
 from matches m join match_members b on b.tenant = m.tenant and b.match = m.id group by m.tenant, m.id
 """
-# Seconds: for two who wait after a fault, and until both know of an end.
+# Seconds: for two waiting users after a fault, and until both know of an end.
 WAIT, END = 10.0, 10.0
 # Milliseconds that a statement may wait for another one.
 LOCKED = 3000
@@ -36,7 +36,7 @@ async def judge_matches(db: Postgres, strangers: Sequence[Stranger], weather: We
 
 
 def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
-    """One at a time, with the right partner, told once."""
+    """A user is in one match at a time, with the right partner, and gets `match.found` once."""
     wrong = [f"I13: {stranger.user} was told of {match} again" for match in stranger.double if match not in matches]
     for talk in stranger.talks:
         row = matches.get(talk.match)
@@ -50,19 +50,19 @@ def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
 
 
 def went_before(one: Any, two: Any) -> bool:
-    """By Postgres; whoever makes a match may wait a little for the end of the one before."""
+    """Whether a match ended before another began, by Postgres' times; its commit may wait for the last end."""
     return one is not None and two is not None and not one["stands"] and one["ended_at"] <= two["created_at"] + LOCKED
 
 
 def was_connected(stranger: Stranger, start: float, end: float) -> bool:
-    """All the time between the two."""
+    """Whether the user was connected during the whole period."""
     before = [frame.kind for frame in stranger.client.wire if frame.at < start and frame.kind in (UP, DOWN)]
     between = [frame for frame in stranger.client.wire if start <= frame.at <= end and frame.kind in (UP, DOWN)]
     return before[-1:] == [UP] and not between
 
 
 def judge_symmetry(strangers: Iterable[Stranger], matches: dict[str, Any], weather: Weather) -> list[str]:
-    """Whoever was connected and in calm weather was told of the match that the other one was told of."""
+    """A user who was connected without faults gets `match.found` if the partner got it."""
     talks = {(stranger.user, talk.match): talk for stranger in strangers for talk in stranger.talks}
     by_user = {stranger.user: stranger for stranger in strangers}
     wrong = []
@@ -75,7 +75,7 @@ def judge_symmetry(strangers: Iterable[Stranger], matches: dict[str, Any], weath
 
 
 def judge_waits(strangers: Iterable[Stranger], weather: Weather) -> list[str]:
-    """No two waited side by side for long, once the faults were over."""
+    """No two users waited at the same time for long after the faults ended."""
     waits = [(stranger, wait) for stranger in strangers for wait in stranger.waits if wait.until]
     wrong = []
     for (one, first), (two, second) in combinations(waits, 2):
@@ -86,7 +86,7 @@ def judge_waits(strangers: Iterable[Stranger], weather: Weather) -> list[str]:
 
 
 def calm_seconds(weather: Weather, start: float, end: float) -> float:
-    """The longest calm between the two."""
+    """The longest period without faults between two times."""
     longest = 0.0
     for _, since, until in sorted(weather.spells, key=lambda spell: spell[1]):
         longest = max(longest, min(since, end) - start)
@@ -95,7 +95,7 @@ def calm_seconds(weather: Weather, start: float, end: float) -> float:
 
 
 def judge_ends(strangers: Sequence[Stranger], weather: Weather) -> list[str]:
-    """Whoever stayed connected learned of the end in time."""
+    """A user who stayed connected learned of the end in time."""
     by_user = {stranger.user: stranger for stranger in strangers}
     wrong = []
     for stranger in strangers:
@@ -119,9 +119,9 @@ def unanswered(waits: Iterable[Wait]) -> int:
 
 
 async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
-    """I14: every pair once, its end at most once, and what the last owner would replay can be replayed."""
+    """I14: every pair once, its end at most once, and the next owner can replay the log."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
-    # A snapshot says again what still stands.
+    # A snapshot repeats the matches that still run.
     news = [page for page in (page_of(fields) for _, fields in rows) if page is not None and not page.is_whole]
     pairs = Counter(line.step.match for line in in_order(news) if isinstance(line.step, Paired))
     ends = Counter(line.step.match for page in news for line in page.lines if isinstance(line.step, Ended))

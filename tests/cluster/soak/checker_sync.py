@@ -1,4 +1,4 @@
-"""The judge of coming back (I11): from wherever a device stands, what it saw and conversation.sync together are everything."""
+"""Check I11: events received up to any position, and `conversation.sync` from there, are complete."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,12 @@ from chatd.client import Client
 from tests.cluster.soak.outcasts import insist
 from tests.cluster.soak.people import ANSWER, Frame, Group, Person
 
-# States of messages, edited and deleted ones included: seq, rev, id, text.
+# States of messages, including edited and deleted ones: seq, rev, id, text.
 States = set[tuple[int, int, str, str | None]]
 
 
 async def judge_sync(groups: Sequence[Group], rows: dict[str, list[Any]], rng: random.Random, positions: int) -> list[str]:
-    """`positions`: random ones for each member of each group."""
+    """Sync each member of each group from random `positions`."""
     wrong = []
     for group in groups:
         found = rows.get(group.id, [])
@@ -24,14 +24,14 @@ async def judge_sync(groups: Sequence[Group], rows: dict[str, list[Any]], rng: r
 
 
 def judge_seen(person: Person, conversation: str, rows: Sequence[Any]) -> list[str]:
-    """The last state of every message has come to this device, live or by a sync."""
+    """The device received the last state of every message, live or by a sync."""
     seen = {place for frame in person.client.wire for place in places_in(frame, conversation)}
     missing = [row for row in rows if (row["seq"], row["rev"]) not in seen]
     return [f"I11: {person.user} never saw the last state of {len(missing)} messages, such as {missing[0]}"] if missing else []
 
 
 def places_in(frame: Frame, conversation: str) -> Iterable[tuple[int, int]]:
-    """Seq and rev of the messages that a frame tells of."""
+    """`seq` and `rev` of the messages in a frame."""
     body = frame.body
     if conversation not in (body.get("conversation"), frame.command.get("conversation")):
         return []
@@ -46,7 +46,7 @@ def places_in(frame: Frame, conversation: str) -> Iterable[tuple[int, int]]:
 async def judge_from_anywhere(
     client: Client, conversation: str, rows: Sequence[Any], rng: random.Random, positions: int
 ) -> list[str]:
-    """A sync from a rev gives exactly what has changed since."""
+    """A sync from a `rev` returns exactly the changes after it."""
     states: States = {(row["seq"], row["rev"], row["id"], row["text"]) for row in rows}
     wrong = []
     for _ in range(positions):

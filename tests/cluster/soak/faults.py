@@ -1,4 +1,4 @@
-"""What goes wrong, and when: each fault is done and mended again. The letters are those of the list of faults to survive."""
+"""The faults that are injected, when, and for how long. The codes are those of the list of faults to survive."""
 
 import random
 import signal
@@ -15,14 +15,14 @@ CUT = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_ba
 
 @dataclass
 class Weather:
-    """What went wrong from when to when, and problems that were seen on the way."""
+    """The injected faults with start and end, and problems observed on the way."""
 
     rng: random.Random
     spells: list[tuple[str, float, float]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def is_calm(self, start: float, end: float) -> bool:
-        """Whether nothing was wrong between the two."""
+        """Whether there was no fault between two times."""
         return all(end <= since or start >= until for _, since, until in self.spells)
 
     def last_end(self, before: float) -> float:
@@ -31,7 +31,7 @@ class Weather:
     @asynccontextmanager
     async def spell(self, name: str) -> AsyncIterator[None]:
         since = trio.current_time()
-        # As long as it lasts, it lasts for ever.
+        # Until it ends, a fault lasts forever.
         self.spells.append((name, since, since + 1e9))
         try:
             yield
@@ -44,7 +44,7 @@ Fault = Callable[[Fleet, Weather], Awaitable[None]]
 
 
 async def kill_node(fleet: Fleet, weather: Weather) -> None:
-    """F1"""
+    """F1: kill a node."""
     async with fleet.one() as node:
         await node.kill()
         await trio.sleep(weather.rng.random())
@@ -52,7 +52,7 @@ async def kill_node(fleet: Fleet, weather: Weather) -> None:
 
 
 async def drain_node(fleet: Fleet, weather: Weather) -> None:
-    """F2"""
+    """F2: drain a node."""
     async with fleet.one() as node:
         code = await node.drain()
         if code != 0:
@@ -61,7 +61,7 @@ async def drain_node(fleet: Fleet, weather: Weather) -> None:
 
 
 async def stop_node(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> None:
-    """F3: it sleeps, and then goes on as if nothing had happened."""
+    """F3: stop a node and continue it."""
     async with fleet.one() as node:
         node.process.signal(signal.SIGSTOP)
         await trio.sleep(seconds or weather.rng.uniform(2, 8))
@@ -69,61 +69,61 @@ async def stop_node(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> Non
 
 
 async def crash_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F4, F5"""
+    """F4, F5: crash Postgres."""
     await fleet.servers.postgres.stop(weather.rng.choice(("immediate", "fast")))
     await trio.sleep(weather.rng.uniform(0, 3))
     await fleet.servers.postgres.start()
 
 
 async def cut_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F5"""
+    """F5: cut the connections to Postgres."""
     await fleet.servers.sql(CUT)
 
 
 async def lock_messages(fleet: Fleet, weather: Weather) -> None:
-    """F5"""
+    """F5: lock the table of messages."""
     await fleet.servers.sql("begin; lock table messages; select pg_sleep(4); commit")
 
 
 async def kill_redis(fleet: Fleet, weather: Weather, *, forget: bool = True) -> None:
-    """F6"""
+    """F6: kill Redis."""
     await fleet.servers.kill_redis(forget=forget)
     await trio.sleep(weather.rng.uniform(0, 3))
     await fleet.servers.redis.start()
 
 
 async def flush_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7"""
+    """F7: flush Redis."""
     fleet.servers.ask_redis("FLUSHALL")
 
 
 async def cut_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7"""
+    """F7: cut the connections to Redis."""
     fleet.servers.ask_redis("CLIENT KILL TYPE normal")
 
 
 async def pause_redis(fleet: Fleet, weather: Weather, seconds: float = 5.0) -> None:
-    """F7"""
+    """F7: pause Redis."""
     fleet.servers.ask_redis(f"CLIENT PAUSE {seconds * 1000:.0f} ALL")
     await trio.sleep(seconds)
 
 
 async def fill_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: out of memory."""
+    """F7: Redis is out of memory."""
     fleet.servers.ask_redis("CONFIG SET maxmemory 1")
     await trio.sleep(weather.rng.uniform(1, 5))
     fleet.servers.ask_redis("CONFIG SET maxmemory 0")
 
 
 async def demote_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: READONLY."""
+    """F7: Redis is read-only."""
     fleet.servers.ask_redis("REPLICAOF 127.0.0.1 1")
     await trio.sleep(weather.rng.uniform(1, 5))
     fleet.servers.ask_redis("REPLICAOF NO ONE")
 
 
 async def part_from_redis(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> None:
-    """F8: one node, in one direction or both."""
+    """F8: partition one node from Redis, in one direction or both."""
     async with fleet.one() as node:
         out, back = weather.rng.choice(((True, True), (True, False), (False, True)))
         with node.redis.broken(out=out, back=back):
@@ -131,7 +131,7 @@ async def part_from_redis(fleet: Fleet, weather: Weather, seconds: float = 0.0) 
 
 
 async def part_from_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F8"""
+    """F8: partition one node from Postgres."""
     async with fleet.one() as node:
         out, back = weather.rng.choice(((True, True), (True, False), (False, True)))
         with node.postgres.broken(out=out, back=back):
@@ -153,7 +153,7 @@ async def happen(fault: Fault, fleet: Fleet, weather: Weather) -> None:
 
 
 async def storm(fleet: Fleet, weather: Weather, stop: float, faults: tuple[Fault, ...] = FAULTS) -> None:
-    """One after the other, now and then one of a node and one of a server together; each kind comes in its turn."""
+    """Inject faults one after the other, sometimes one of a node with one of a server; each kind in its turn."""
     rng, deck = weather.rng, list[Fault]()
     while True:
         await trio.sleep(rng.uniform(0.5, 3))
@@ -169,7 +169,7 @@ async def storm(fleet: Fleet, weather: Weather, stop: float, faults: tuple[Fault
 
 
 async def judged(fleet: Fleet, weather: Weather) -> None:
-    """The scenario that this project is judged by: a node killed, Redis paused and restarted, Postgres restarted, a partition."""
+    """The fixed scenario: kill a node, pause and restart Redis, restart Postgres, partition the network."""
     for fault in (kill_node, pause_redis_long, restart_redis, crash_postgres, part_from_redis_long):
         await trio.sleep(2)
         await happen(fault, fleet, weather)

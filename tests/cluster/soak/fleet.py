@@ -1,4 +1,4 @@
-"""Several nodes as processes of their own, on one Postgres and one Redis, each behind proxies that can be broken."""
+"""Several nodes in processes of their own, on one Postgres and one Redis, each behind proxies that can be broken."""
 
 import json
 import random
@@ -26,12 +26,12 @@ SETTINGS = {
 }
 DIAL_TIMEOUT = 3.0
 START_TIMEOUT = 60.0
-# After so many seconds a drain that was to last ten has failed.
+# Seconds after which a drain of ten seconds has failed.
 DRAINED = 15.0
 
 
 class Node:
-    """One `chatd serve`, which may be ended and started again."""
+    """One `chatd serve`, which can be stopped and started again."""
 
     def __init__(self, process: Process, redis: Proxy, postgres: Proxy) -> None:
         self.process = process
@@ -40,7 +40,7 @@ class Node:
         self.is_meant_to_run = True
 
     async def start(self) -> None:
-        """As a supervisor does: until it runs."""
+        """Start the process again, as a supervisor does, until it runs."""
         with trio.fail_after(START_TIMEOUT):
             while True:
                 try:
@@ -56,7 +56,7 @@ class Node:
         await self.process.kill()
 
     async def drain(self) -> int | None:
-        """The exit code; None when it did not end in time."""
+        """Drain the node; return its exit code, or None if it did not exit in time."""
         self.is_meant_to_run = False
         self.process.signal(signal.SIGTERM)
         with trio.move_on_after(DRAINED):
@@ -65,20 +65,20 @@ class Node:
         return None
 
     def errors(self) -> list[str]:
-        """What it logged as a bug, each kind once."""
+        """The bugs that the node logged, each kind once."""
         lines = (json.loads(line) for line in self.process.log.splitlines() if line.startswith("{"))
         found = [line for line in lines if line["level"] in ("error", "critical")]
         kinds = {(line["message"], line.get("trace", "").rpartition("\n")[2]): line for line in found}
         return [f"logged as a bug: {line}" for line in kinds.values()]
 
     def problems(self) -> list[str]:
-        """A process that ended by itself, or logged a bug."""
+        """Bugs in the log, and an exit that was not ordered."""
         gone = self.process._process is None or self.process._process.poll() is not None
         return (["a node has ended by itself"] if gone and self.is_meant_to_run else []) + self.errors()
 
 
 class Fleet:
-    """Opened by `open_fleet`."""
+    """The nodes and their servers; see `open_fleet`."""
 
     def __init__(self, servers: Servers, nodes: list[Node], rng: random.Random) -> None:
         self.servers = servers
@@ -91,7 +91,7 @@ class Fleet:
         return self.nodes[0].process.http
 
     async def dial(self, nursery: trio.Nursery, url: str, **options: Any) -> WebSocketConnection:
-        """In place of a load balancer: any node, and another one the next time."""
+        """Connect to a node as a load balancer does, to another node each time."""
         node = self._rng.choice(self.nodes)
         with trio.fail_after(DIAL_TIMEOUT):
             return await connect_websocket_url(nursery, node.process.socket, **options)
@@ -101,7 +101,7 @@ class Fleet:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Node]:
-        """A node to oneself, for a fault that is its own; it runs before and after."""
+        """Reserve a node for a fault; it runs before and after."""
         while len(self._busy) == len(self.nodes):
             await trio.sleep(0.1)
         node = self._rng.choice([node for node in self.nodes if node not in self._busy])
@@ -116,7 +116,7 @@ class Fleet:
 async def open_fleet(
     folder: Path, count: int, rng: random.Random, settings: Callable[[Path], dict[str, str]] = lambda folder: {}
 ) -> AsyncIterator[Fleet]:
-    """`settings` for the node in this folder, besides those of all."""
+    """Start the nodes. `settings` are added to the configuration in this folder."""
     async with open_servers(folder) as servers, AsyncExitStack() as stack:
         folders = [folder / f"node{number}" for number in range(count)]
         nodes = [await stack.enter_async_context(open_node(one, servers, settings(one))) for one in folders]
@@ -129,7 +129,7 @@ async def open_fleet(
 
 @asynccontextmanager
 async def open_node(folder: Path, servers: Servers, settings: dict[str, str]) -> AsyncIterator[Node]:
-    """Not started; killed in the end."""
+    """Create a node without starting it; kill it at the end."""
     folder.mkdir(exist_ok=True)
     async with proxy_to(servers.redis.socket) as redis, proxy_to(servers.postgres_socket) as postgres:
         environment = {

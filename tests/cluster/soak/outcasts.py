@@ -1,4 +1,4 @@
-"""People who are shut out: removed from a group, blocked or banned. Nothing that is said from then on may reach them (I9)."""
+"""Users who are excluded: removed from a group, blocked or banned. They must not receive later messages (I9)."""
 
 import os
 import random
@@ -15,13 +15,13 @@ from tests.cluster.soak.people import Person, Recorder, Sent, connected
 from tests.faults.process import SECRET
 
 AGAIN = 0.2
-# Seconds: what is said after the door was shut, and until a node that hears nothing of it must have noticed a ban (I15).
+# Seconds: for messages after the exclusion, and until a node without the bus must enforce a ban (I15).
 TALK, NOTICED = 0.5, 10.0
 
 
 @dataclass
 class Party:
-    """A host and a friend, who talk behind the door, and a guest, who is shown out again and again."""
+    """A host and a friend who keep talking, and a guest who is excluded again and again."""
 
     fleet: Fleet
     host: Person
@@ -49,7 +49,7 @@ class Party:
             self.shut_out += 1
 
     async def _meet(self, guest: Person) -> str:
-        """A new group of the three; returns when the guest has heard of it."""
+        """Create a group of the three; return when the guest got its event."""
         made = await insist(lambda: self.host.client.create([self.friend.user, guest.user]))
         await self.host.say(made.conversation.id, f"welcome to {made.conversation.id}")
         return str(made.conversation.id)
@@ -73,7 +73,7 @@ class Party:
         await insist(lambda: self.host.client.block(self.guest.user, on=False), done="not_found")
 
     async def _ban(self, rng: random.Random) -> None:
-        """Somebody who has come for this: nobody banned comes back."""
+        """Ban an account made for this; banned users do not return."""
         async with trio.open_nursery() as nursery:
             guest, gone = await nursery.start(self._come_once)
             group = await self._meet(guest)
@@ -95,7 +95,7 @@ class Party:
             gone.set()
 
     async def _order_ban(self, guest: Person) -> None:
-        """As an operator does, until it is done."""
+        """Ban the user as an operator does; retry until it succeeds."""
         servers = self.fleet.servers
         where = {
             "CHATD_POSTGRES__DSN": servers.postgres.dsn,
@@ -112,12 +112,12 @@ class Party:
 
 
 def behind(guest: Person) -> str:
-    """How everything begins that this one must not hear."""
+    """The prefix of messages that the excluded user must not receive."""
     return f"behind {guest.user}"
 
 
 async def insist(ask: Callable[[], Awaitable[Any]], done: str = "") -> Any:
-    """Until it is done, or refused as `done` says because an earlier attempt was done. Raises Refused for another definite no."""
+    """Retry until the command succeeds, or is refused with `done` after an earlier success. Raises Refused."""
     while True:
         try:
             return await ask()
@@ -132,7 +132,7 @@ async def insist(ask: Callable[[], Awaitable[Any]], done: str = "") -> Any:
 
 
 def judge_outcasts(parties: Sequence[Party]) -> list[str]:
-    """I9, by what came over the wire in whatever way."""
+    """Check I9 by all frames that the user received."""
     wrong = []
     for party in parties:
         for guest in party.outcasts:

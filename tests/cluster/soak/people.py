@@ -1,4 +1,4 @@
-"""People who write in groups, and the log that everybody keeps."""
+"""Users who send messages in groups, and the log of each."""
 
 import random
 from collections.abc import AsyncIterator, Iterable
@@ -15,14 +15,14 @@ from chatd.client import Account, Client, Disconnected, Refused, sign_up
 from tests.cluster.soak.fleet import Fleet
 from tests.reply import Reply
 
-# Share of the messages after which an earlier one is changed, one of so many.
+# One in this many messages is followed by a change of an earlier one.
 CHANGES, LAST = 0.15, 50
 UP, DOWN, EVENT, ANSWER = "up", "down", "event", "answer"
 
 
 @dataclass(slots=True)
 class Sent:
-    """One message, from when it was asked for to its ack, or to a definite no."""
+    """One message from the request to its ack or its refusal."""
 
     conversation: str
     sender: str
@@ -33,7 +33,7 @@ class Sent:
     id: str = ""
     refused: str = ""
     client_id: str = ""
-    # What it was to say instead, whether or not that came through; None: nothing any more.
+    # The text of an edit, whether or not it was acknowledged; None: deleted.
     later: list[str | None] = field(default_factory=list)
     rev: int = 0
 
@@ -43,7 +43,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Frame:
-    """What came over the wire: `kind` is up, event, answer (`command` is what it answers) or down."""
+    """A frame from the socket: `kind` is up, event, answer (`command` is what it answers) or down."""
 
     at: float
     kind: str
@@ -52,7 +52,7 @@ class Frame:
 
 
 class Recorder(Client):
-    """A client that keeps all that came over the wire. The body of a frame `down` has the code of the close, if there was one."""
+    """A client that keeps all frames. The body of a frame `down` has the close code, if there was one."""
 
     def __init__(self, fleet: Fleet, account: Account) -> None:
         super().__init__("ws://any", account, "msgpack", None, fleet.dial)
@@ -84,7 +84,7 @@ class Recorder(Client):
 
 
 class Person:
-    """Somebody: what they sent, and what their client told them, in order."""
+    """A user: the messages they sent, and what their client received, in order."""
 
     def __init__(self, account: Account, client: Recorder) -> None:
         self.user = account.user
@@ -94,7 +94,7 @@ class Person:
         self.read: dict[str, int] = {}
 
     async def listen(self) -> None:
-        """For ever: keep what is told, and say now and then how far it was read."""
+        """Keep received events until cancelled, and mark messages as read from time to time."""
         async with trio.open_nursery() as nursery:
             async for typed in self.client.events:
                 event = Reply(msgspec.to_builtins(typed))
@@ -106,7 +106,7 @@ class Person:
                 self.notice(event)
 
     def notice(self, event: Reply) -> None:
-        """For those who act upon it."""
+        """Notify subclasses of an event."""
 
     async def say_read(self, conversation: str) -> None:
         try:
@@ -115,7 +115,7 @@ class Person:
             return
 
     async def say(self, conversation: str, text: str) -> Sent:
-        """Returns when it is acked, or definitely refused."""
+        """Send a message; return when it is acknowledged or refused."""
         sent = Sent(conversation, self.user, text, trio.current_time(), client_id=str(uuid4()))
         self.sent.append(sent)
         try:
@@ -126,7 +126,7 @@ class Person:
         return sent
 
     async def change_something(self, conversation: str, rng: random.Random) -> None:
-        """Edit, delete or react to one of the last that were sent, and be content with whatever comes of it."""
+        """Edit, delete or react to one of the last messages; any outcome is fine."""
         mine = [sent for sent in self.sent[-LAST:] if sent.conversation == conversation and sent.acked and None not in sent.later]
         if not mine:
             return
@@ -144,12 +144,12 @@ class Person:
             return
 
     def shown(self, conversation: str) -> dict[int, str | None]:
-        """What an app shows that knows only what it was told: texts by seq."""
+        """The texts by `seq` that an app shows which knows only the received events."""
         told = [event for event in self.told if event["t"] in ("message.new", "message.update")]
         return {event["message"]["seq"]: event["message"].get("text") for event in told if event["conversation"] == conversation}
 
     def messages(self, conversation: str) -> list[Reply]:
-        """As they were told, in order."""
+        """The messages received, in order."""
         return [event for event in self.told if event["t"] == "message.new" and event["conversation"] == conversation]
 
 
@@ -161,7 +161,7 @@ class Group:
     members: list[Person]
 
     async def write(self, number: int, rng: random.Random, pause: float, over: trio.Event) -> None:
-        """One member writes, one message after the other."""
+        """Send messages as one member, one after the other."""
         count = 0
         while not over.is_set():
             await self.members[number].say(self.id, f"{number}-{count}")
@@ -182,7 +182,7 @@ async def connected(person: Person) -> AsyncIterator[None]:
 
 
 async def come(fleet: Fleet, kind: type[Person], account: Account | None = None, *, task_status: trio.TaskStatus[Person]) -> None:
-    """Somebody who stays."""
+    """Connect a user who stays until the end."""
     account = account or await sign_up(fleet.http)
     person = kind(account, Recorder(fleet, account))
     async with connected(person):

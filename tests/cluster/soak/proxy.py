@@ -1,7 +1,7 @@
-"""A way between one node and a server that can be broken like a network: in one direction or both, silently or loudly.
+"""A proxy between a node and a server that fails like a network: in one direction or both, silently or with a reset.
 
-What is held up while a direction is broken goes on when it is mended, as packets do that are sent again; it does so even when
-whoever sent it has given up meanwhile.
+Data held back while a direction is broken is delivered when it is repaired, as retransmitted packets are, even if the sender has
+given up.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +16,7 @@ LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 @dataclass
 class Gate:
-    """One direction."""
+    """One direction of a connection."""
 
     opened: trio.Event = field(default_factory=trio.Event)
 
@@ -32,7 +32,7 @@ class Gate:
 
 
 class Proxy:
-    """Listens on a port of its own and leads to a Unix socket."""
+    """Listens on a port and forwards to a Unix socket."""
 
     def __init__(self, target: Path) -> None:
         self.port = 0
@@ -58,7 +58,7 @@ class Proxy:
 
     @contextmanager
     def broken(self, *, out: bool = True, back: bool = True) -> Iterator[None]:
-        """Nothing passes; nobody is told."""
+        """Hold back all data silently."""
         gates = [gate for gate, meant in ((self._out, out), (self._back, back)) if meant]
         for gate in gates:
             gate.close()
@@ -70,7 +70,7 @@ class Proxy:
 
 
 async def pump(source: trio.SocketStream, sink: trio.SocketStream, gate: Gate) -> None:
-    """One direction, until its end. The end passes the gate too."""
+    """Forward one direction until its end, the end of the stream included."""
     while True:
         try:
             data = await source.receive_some(65536)

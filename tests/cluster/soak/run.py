@@ -1,4 +1,4 @@
-"""One run: people, strangers, faults, and then the judges."""
+"""One run: users, strangers, faults, and then the checks."""
 
 import random
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from tests.cluster.soak.servers import Servers
 from tests.cluster.soak.strangers import Stranger
 
 PEOPLE, GROUPS, MEMBERS, STRANGERS, PARTIES = 10, 4, 4, 8, 2
-# Seconds, at most: until all that was sent is acked, until everybody has seen all of it, and until strangers meet.
+# Maximum seconds until all messages are acknowledged, until all are delivered, and until strangers match.
 SETTLE, SEE, MEET = 40.0, 12.0, 10.0
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`faults` at random for `seconds`; none: the judged one, however long it takes.
+    """`faults` at random for `seconds`; without them the fixed scenario, however long it takes.
 
-    `pause`: most seconds between two messages of one person in one group. `calm`: seconds of fair weather in the end.
-    `positions`: from how many each member is synced, in each group.
+    `pause`: the maximum seconds between two messages of one user in one group. `calm`: seconds without faults at the end.
+    `positions`: the number of positions from which each member syncs each group.
     """
 
     nodes: int = 3
@@ -49,7 +49,7 @@ SHORT = Scenario(nodes=2, seconds=5.0, faults=QUICK, calm=1.0, positions=5)
 
 @dataclass
 class Report:
-    """What happened, and what was wrong."""
+    """What happened, and the violations."""
 
     seed: int
     messages: int = 0
@@ -121,7 +121,7 @@ def report_of(
 async def live(
     fleet: Fleet, weather: Weather, scenario: Scenario, groups: list[Group], strangers: list[Stranger], parties: list[Party]
 ) -> None:
-    """Until the faults are over, and everything that was sent is settled. Raises TooSlowError."""
+    """Run until the faults are over and all sent messages are settled. Raises TooSlowError."""
     over = trio.Event()
     async with trio.open_nursery() as writers, trio.open_nursery() as lives:
         for group in groups:
@@ -135,7 +135,7 @@ async def live(
             await storm(fleet, weather, trio.current_time() + scenario.seconds, scenario.faults)
         else:
             await judged(fleet, weather)
-        # Those who wait now may have to wait a little, and no longer.
+        # Users who wait now may have to wait a little, but no longer.
         await trio.sleep(scenario.calm)
         lives.cancel_scope.cancel()
         over.set()
@@ -145,7 +145,7 @@ async def live(
 
 
 async def last_words(fleet: Fleet, weather: Weather, groups: list[Group]) -> None:
-    """Said while a node cannot hear it, and then forgotten by Redis: nothing later shows that something is missing."""
+    """Send messages while one node cannot read the bus, then trim the stream: no later entry reveals the gap."""
     async with weather.spell("last_words"), fleet.one() as node:
         with node.redis.broken():
             await trio.sleep(0.5)
@@ -157,7 +157,7 @@ async def last_words(fleet: Fleet, weather: Weather, groups: list[Group]) -> Non
 
 
 async def meet_again(strangers: list[Stranger]) -> list[str]:
-    """After all of it an even number of people, who wait for nobody and are in no match, all find somebody."""
+    """At the end, an even number of users without a match or a ticket all find a partner."""
     with trio.move_on_after(SETTLE) as patience:
         async with trio.open_nursery() as nursery:
             for stranger in strangers:
@@ -171,7 +171,7 @@ async def meet_again(strangers: list[Stranger]) -> list[str]:
 
 
 async def see_all(db: Postgres, groups: Sequence[Group]) -> None:
-    """Wait until everybody has seen everything; whether they have is for the judge."""
+    """Wait until every client has received everything; the checks decide whether it has."""
     rows = await checker.rows_of(db)
     with trio.move_on_after(SEE):
         while any(checker.judge_whole(one, group.id, rows.get(group.id, [])) for group in groups for one in group.members):
@@ -179,7 +179,7 @@ async def see_all(db: Postgres, groups: Sequence[Group]) -> None:
 
 
 async def judge_messages(servers: Servers, people: Sequence[Person], groups: Sequence[Group]) -> list[str]:
-    """Once everybody has seen everything, or had the time for it."""
+    """Check the messages after all clients have received everything, or had the time to."""
     async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
         await see_all(db, groups)
         return await checker.judge(db, people, groups)

@@ -1,4 +1,4 @@
-"""The Postgres and the Redis of one run, and what can be done to them."""
+"""The Postgres and the Redis of one run, and the faults that can be injected into them."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SMALL = {"shared_buffers": "64MB", "max_connections": "100"}
 
 
 class Servers:
-    """Opened by `open_servers`."""
+    """The two servers; see `open_servers`."""
 
     def __init__(self, folder: Path) -> None:
         self.postgres = postgres.Server(folder / "postgres", SMALL)
@@ -26,10 +26,10 @@ class Servers:
     def postgres_socket(self) -> Path:
         return self.postgres.socket
 
-    # --- Redis ----------------------------------------------------------------------------------------------------------
+    # --- Redis ----------------------------------------------------------------------------------------------------
 
     def ask_redis(self, command: str) -> str:
-        """One command, and what it answers first."""
+        """Send one command; return the first line of the reply."""
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(5)
             peer.connect(str(self.redis.socket))
@@ -37,7 +37,7 @@ class Servers:
             return peer.recv(65536).decode()
 
     async def kill_redis(self, *, forget: bool) -> None:
-        """With `forget` it has lost everything when it starts again."""
+        """Kill Redis. With `forget` its data is gone when it starts again."""
         pid = int(self.ask_redis("INFO server").partition("process_id:")[2].split()[0])
         os.kill(pid, signal.SIGKILL)
         while self.redis.running():
@@ -46,10 +46,10 @@ class Servers:
             for path in self.redis.folder.glob("appendonly*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    # --- Postgres -------------------------------------------------------------------------------------------------------
+    # --- Postgres -------------------------------------------------------------------------------------------------
 
     async def sql(self, statement: str) -> None:
-        """By psql, in one transaction; whether it succeeds does not matter here."""
+        """Run a transaction in psql; failures are ignored."""
         tool = postgres.binaries() / "psql"
         command = [str(tool), "-c", statement, self.postgres.dsn]
         await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd="/")

@@ -1,4 +1,4 @@
-"""People who look for strangers, talk a little, and go on."""
+"""Users who look for strangers, talk a little, and go on to the next."""
 
 import random
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from chatd.client import Account, Disconnected, Refused
 from tests.cluster.soak.people import Person, Recorder
 from tests.reply import Reply
 
-# Seconds after which somebody asks again, and that somebody patient gives a partner.
+# Seconds until a user asks again, and until a patient user leaves a partner.
 ASK_AGAIN, PATIENT = 20.0, 12.0
 AGAIN = 0.3
 SUPERSEDED = "superseded"
@@ -17,7 +17,7 @@ SUPERSEDED = "superseded"
 
 @dataclass
 class Wait:
-    """Somebody waited from `since` to `until`; `found` says for which match."""
+    """A user waited from `since` to `until`; `found` is the match."""
 
     since: float
     until: float = 0.0
@@ -26,7 +26,7 @@ class Wait:
 
 @dataclass
 class Talk:
-    """A match as one of them saw it. `left`: when they asked to end it. `over`: when they knew of its end, and `how`."""
+    """A match as one user saw it. `left`: when they asked to end it. `over`: when they learned that it ended, and `how`."""
 
     match: str
     conversation: str
@@ -38,7 +38,7 @@ class Talk:
 
 
 class Stranger(Person):
-    """`live` it."""
+    """A user who looks for strangers; see `live`."""
 
     def __init__(self, account: Account, client: Recorder) -> None:
         super().__init__(account, client)
@@ -51,7 +51,7 @@ class Stranger(Person):
 
     @property
     def talk(self) -> Talk | None:
-        """The one that goes on."""
+        """The match that is still running."""
         return self.talks[-1] if self.talks and not self.talks[-1].over else None
 
     @property
@@ -73,7 +73,7 @@ class Stranger(Person):
             self.double.append(event["match"])
             return
         if self.talk is not None:
-            # Word of its end is late, or was lost.
+            # The event of its end is late or lost.
             self.end(self.talk.match, SUPERSEDED)
         if self.is_waiting:
             self.waits[-1].until, self.waits[-1].found = trio.current_time(), event["match"]
@@ -84,7 +84,7 @@ class Stranger(Person):
             if talk.match == match and not talk.over:
                 talk.over, talk.how = trio.current_time(), how
 
-    # --- a life ---------------------------------------------------------------------------------------------------------
+    # --- the loop -------------------------------------------------------------------------------------------------
 
     async def live(self, rng: random.Random) -> None:
         while True:
@@ -93,7 +93,7 @@ class Stranger(Person):
                 await self._talk(self.talk, rng)
 
     async def find(self, patience: float) -> None:
-        """Ask, unless we wait already, and wait to be found."""
+        """Ask for a partner, unless already waiting, and wait for one."""
         if not self.is_waiting and not await self._ask():
             return
         with trio.move_on_after(patience):
@@ -103,7 +103,7 @@ class Stranger(Person):
             self.waits[-1].until = trio.current_time()
 
     async def _ask(self) -> bool:
-        """Whether we wait now. Whoever is in a match without having been told leaves it."""
+        """Send `match.find`; return whether the user waits now. Leave a match that was not announced."""
         if self.talk is not None:
             return False
         outcome = await self.command("match.find")
@@ -121,7 +121,7 @@ class Stranger(Person):
         await self._news.wait()
 
     async def command(self, name: str) -> str:
-        """`ok`, the code of the refusal, or "" when it is not known what became of it."""
+        """`ok`, the code of the refusal, or "" if the outcome is unknown."""
         try:
             self.ticket = getattr(await self.client.request(name, {}), "ticket", None) or ""
             return "ok"
@@ -144,7 +144,7 @@ class Stranger(Person):
             ending = "match.leave"
 
     async def _end(self, talk: Talk, ending: str) -> None:
-        """One attempt."""
+        """Try once to end the match."""
         talk.left = talk.left or trio.current_time()
         if ending == "match.skip":
             self.waits.append(Wait(talk.left))
@@ -162,7 +162,7 @@ class Stranger(Person):
             await trio.sleep(AGAIN)
 
     async def settle_down(self) -> None:
-        """Wait for nobody, be in no match."""
+        """End up without a ticket and without a match."""
         for command in ("match.cancel", "match.leave"):
             while await self.command(command) not in ("ok", "not_found"):
                 await trio.sleep(AGAIN)

@@ -1,0 +1,99 @@
+-- Users, their credentials, and bans. Secrets are stored as hashes only.
+
+create table users (
+    tenant text not null references tenants (id),
+    id uuid not null,
+    name text check (length(name) between 1 and 100),
+    anonymous boolean not null default false,
+    created_at bigint not null,
+    -- Shadow ban: this user is matched with other shadow-banned users only, and is not notified.
+    shadow boolean not null default false,
+    erased_at bigint,
+    primary key (id, tenant)
+);
+-- For the removal of anonymous accounts that were never used again, see accounts/idle_accounts.py.
+create index users_anonymous on users (created_at, id, tenant) where anonymous and erased_at is null;
+create index users_erased on users (erased_at) where erased_at is not null;
+
+-- Devices that signed up anonymously. The same key signs in as the same user.
+create table devices (
+    tenant text not null,
+    key_hash bytea not null,
+    user_id uuid not null,
+    created_at bigint not null,
+    primary key (key_hash, tenant),
+    foreign key (tenant, user_id) references users (tenant, id) on delete cascade
+);
+create index devices_user on devices (user_id, tenant);
+
+-- A login is the family of all refresh tokens that descend from one sign-in.
+create table logins (
+    tenant text not null,
+    id uuid not null,
+    user_id uuid not null,
+    created_at bigint not null,
+    ended_at bigint,
+    primary key (id, tenant),
+    foreign key (tenant, user_id) references users (tenant, id) on delete cascade
+);
+create index logins_user on logins (user_id, tenant);
+create index logins_ended on logins (ended_at) where ended_at is not null;
+
+-- Using a refresh token a second time ends its login.
+create table refresh_tokens (
+    hash bytea primary key,
+    tenant text not null,
+    login uuid not null,
+    expires_at bigint not null,
+    used_at bigint,
+    foreign key (tenant, login) references logins (tenant, id) on delete cascade
+);
+create index refresh_tokens_login on refresh_tokens (login, tenant);
+create index refresh_tokens_expiry on refresh_tokens (expires_at);
+
+-- Access tokens that are rejected although they have not expired. Rows past `expires_at` are swept.
+create table revoked_tokens (
+    tenant text not null references tenants (id),
+    token_id text not null,
+    expires_at bigint not null,
+    primary key (token_id, tenant)
+);
+create index revoked_tokens_expiry on revoked_tokens (expires_at);
+
+-- Each opens one connection within seconds. Unlogged: they need not survive a crash.
+create unlogged table tickets (
+    hash bytea primary key,
+    tenant text not null,
+    user_id uuid not null,
+    token_id text not null,
+    login text not null,
+    scope text not null,
+    token_expires_at bigint not null,
+    expires_at bigint not null
+);
+create index tickets_expiry on tickets (expires_at);
+create index tickets_user on tickets (user_id, tenant);
+
+-- A ban of a user, a device or a range of addresses. Addresses are stored as keyed hashes of their prefixes.
+create table bans (
+    tenant text not null references tenants (id),
+    id uuid not null,
+    user_id uuid,
+    device_hash bytea,
+    address_hash bytea,
+    reason text not null,
+    actor text not null,
+    created_at bigint not null,
+    -- Null: never.
+    expires_at bigint,
+    lifted_at bigint,
+    primary key (id, tenant),
+    foreign key (tenant, user_id) references users (tenant, id) on delete cascade,
+    check (num_nonnulls(user_id, device_hash, address_hash) = 1)
+);
+create index bans_user on bans (user_id, tenant) where lifted_at is null;
+create index bans_device on bans (device_hash, tenant) where lifted_at is null;
+create index bans_address on bans (address_hash, tenant) where lifted_at is null;
+create index bans_not_lifted on bans (id, tenant) where lifted_at is null;
+-- The history of a user contains lifted bans.
+create index bans_of_user on bans (user_id, tenant) where user_id is not null;

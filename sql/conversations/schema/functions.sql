@@ -1,0 +1,435 @@
+-- Functions, views and triggers of conversations. `chatd migrate` applies this file whenever it has changed.
+--
+-- First what users see: counters, conversations, members, messages. Then the statements of the message log, which
+-- write.
+
+-- Whether a user has hidden a message from themselves.
+create or replace function hides(p_tenant text, p_conversation uuid, p_user uuid, p_seq bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from marks k
+        where k.user_id = p_user and k.conversation = p_conversation and k.seq = p_seq and k.tenant = p_tenant and k.hidden
+    )
+$$;
+
+-- The number of messages after a position that count as unread: those of others that are not deleted, expired, hidden
+-- or system messages. It counts up to 1000, in the next 5000 messages. Those are a range of `seq`, which has no gaps:
+-- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of hides()
+-- for each message is ten times slower.
+create or replace function unread_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
+language sql stable as $$
+    select count(*) from (
+        select 1 from messages x
+        where x.conversation = p_conversation and x.tenant = p_tenant and x.seq > p_read and x.seq <= p_read + 5000
+            and x.sender <> p_user and x.deleted_at is null and x.system is null
+            and (x.expires_at is null or x.expires_at > millis())
+            and x.seq not in (
+                select k.seq from marks k
+                where k.user_id = p_user and k.conversation = p_conversation and k.seq > p_read and k.seq <= p_read + 5000
+                    and k.tenant = p_tenant and k.hidden
+            )
+        order by x.seq limit 1000
+    ) as n
+$$;
+
+-- The number of messages after a position that mention the user, or all members. Each message is looked up by itself:
+-- with a join, Postgres may read all of a large conversation for one mention.
+create or replace function mentions_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
+language sql stable as $$
+    select least(1000, count(distinct n.seq)) from (
+        (
+            select m.seq from mentions m
+            where m.conversation = p_conversation and m.tenant = p_tenant and m.user_id = p_user and m.seq > p_read
+            order by m.seq limit 1000
+        )
+        union all (
+            select m.seq from mentions m
+            where m.conversation = p_conversation and m.tenant = p_tenant and m.seq > p_read
+                and m.user_id = '00000000-0000-0000-0000-000000000000'
+            order by m.seq limit 1000
+        )
+    ) as n
+    where (
+        select x.sender <> p_user and (x.expires_at is null or x.expires_at > millis()) from messages x
+        where x.conversation = p_conversation and x.seq = n.seq and x.tenant = p_tenant limit 1
+    ) and n.seq not in (
+        select k.seq from marks k
+        where k.user_id = p_user and k.conversation = p_conversation and k.seq > p_read and k.tenant = p_tenant and k.hidden
+    )
+$$;
+
+-- A conversation as one member sees it.
+create or replace view own_conversations as
+select
+    b.tenant, b.user_id, c.id as conversation, c.changed, b.changed as own_changed,
+    c.id::text as id, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.slow_seconds, c.joining, c.history,
+    c.members as member_count, c.seq, c.rev, c.created_at, c.info_rev,
+    b.role, b.first_seq, b.first_rev, b.read_seq, b.delivered_seq,
+    unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
+    mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
+    b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
+    b.joined_seq, b.joined_rev, c.keep_days
+from members b
+join conversations c on c.tenant = b.tenant and c.id = b.conversation;
+
+-- The members of a conversation as one user sees them: other members by the positions that are shown to others (null:
+-- all of them). Filter it by `user_id` or `rev`: Postgres inlines the function into the statement.
+create or replace function members_for(p_tenant text, p_conversation uuid, p_viewer uuid) returns table (
+    user_id uuid, "user" text, name text, role text, delivered_seq bigint, read_seq bigint, joined_at bigint, joined_seq bigint, rev bigint
+) language sql stable as $$
+    select b.user_id, b.user_id::text, p.name, b.role,
+        case when b.user_id = p_viewer then b.delivered_seq else coalesce(b.shown_delivered_seq, b.delivered_seq) end,
+        case when b.user_id = p_viewer then b.read_seq else coalesce(b.shown_read_seq, b.read_seq) end,
+        b.joined_at, b.joined_seq, b.rev
+    from members b
+    join users p on p.tenant = b.tenant and p.id = b.user_id
+    where b.tenant = p_tenant and b.conversation = p_conversation
+$$;
+
+-- A message as all members see it. `quote` is the beginning of the message that it replies to, as that is now. An
+-- expired message is shown as deleted from its very millisecond, before the sweep deletes it.
+create or replace view message_states as
+select
+    m.tenant, m.conversation, m.seq, m.rev, m.id::text as id, m.sender::text as sender, m.client_id,
+    case when x.over then null else m.text end as text,
+    case when x.over then null else m.attachments end as attachments,
+    case when x.over then null else m.reply_to::text end as reply_to,
+    m.created_at,
+    case when x.over then null else m.meta end as meta,
+    case when x.over then null else m.system end as system,
+    case when x.over then null else m.reactions end as reactions,
+    case when x.over then null else m.edited_at end as edited_at,
+    case when x.over then m.expires_at else m.deleted_at end as deleted_at,
+    case when x.over then null else m.expires_at end as expires_at,
+    case when x.over then null else m.pinned_at end as pinned_at,
+    case when x.over then null else m.extra -> 'mentions' end as mentions,
+    case when x.over then null else (m.extra -> 'everybody')::boolean end as mentions_everybody,
+    case when x.over then null else m.extra -> 'forwarded' end as forwarded,
+    case when m.reply_to is not null and not x.over then (
+        select jsonb_build_object(
+            'message', q.id, 'seq', q.seq, 'sender', q.sender,
+            'text', case when q.expires_at is null or q.expires_at > millis() then left(q.text, 200) end,
+            'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= millis())
+        )
+        from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
+    ) end as quote
+from messages m
+cross join lateral (select m.expires_at is not null and m.expires_at <= millis() as over) as x;
+
+-- The columns of messages_for(): a message with the state of one user.
+create or replace view own_message_states as
+select s.*, null::bigint as starred_at, null::text[] as mine from message_states s;
+
+-- The messages that a member may see; none for other users. Quotes of messages that the member may not see, or has
+-- hidden, are left out. Filter it by `seq` or `rev`, which have an index: Postgres inlines the function into the
+-- statement.
+create or replace function messages_for(p_tenant text, p_conversation uuid, p_user uuid) returns setof own_message_states
+language sql stable as $$
+    select
+        s.tenant, s.conversation, s.seq, s.rev, s.id, s.sender, s.client_id, s.text, s.attachments, s.reply_to, s.created_at, s.meta,
+        s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded,
+        case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
+            select b.first_seq from members b
+            where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
+        ) and not hides(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
+        k.starred_at, case when s.reactions is not null then array(
+        select r.emoji from reactions r
+        where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
+        order by r.created_at, r.emoji
+    ) end
+    from message_states s
+    left join marks k on k.user_id = p_user and k.conversation = s.conversation and k.seq = s.seq and k.tenant = s.tenant
+    where s.tenant = p_tenant and s.conversation = p_conversation and k.hidden is not true
+        and s.seq >= (
+            select b.first_seq from members b
+            where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
+        )
+$$;
+
+-- The refusal code if a user may not send to a conversation now, else null. The only place of this rule:
+-- append_messages() and message.edit use it. The role is null for a user who is not a member. slow_down() has the rule
+-- of slow mode.
+create or replace function refusal_to_say(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean) returns text
+language sql immutable parallel safe as $$
+    select case
+        when p_role is null then 'not_found'
+        when p_blocked then 'blocked'
+        when p_role = 'member' and (p_announce or (p_everybody and p_kind = 'group')) then 'forbidden'
+    end
+$$;
+
+-- Slow mode, for a batch whose conversations are locked: for each entry the milliseconds that it is early; null if it
+-- may be sent now, which is recorded. A message that is stored already is never early: it gets its first result. Of
+-- several new messages of one sender the first may be sent, with its repetitions. Times are of the database, because
+-- the clocks of nodes differ.
+create or replace function slow_down(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
+language plpgsql volatile as $$
+declare
+    p_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+    early bigint[];
+begin
+    with asked as materialized (
+        select s.*, c.slow_seconds * 1000 as pause, b.last_sent_at,
+            c.slow_seconds is not null and b.is_member is not null and k.is_known is null as counts
+        from unnest(p_tenant, p_conversation, p_sender, p_client_id)
+            with ordinality as s (tenant, conversation, sender, client_id, ord)
+        left join lateral (
+            select c.slow_seconds from conversations c
+            where c.tenant = s.tenant and c.id = s.conversation and c.slow_seconds > 0 limit 1
+        ) as c on true
+        -- Slow mode does not apply to higher roles.
+        left join lateral (
+            select true as is_member, b.last_sent_at from members b
+            where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender and b.role = 'member' limit 1
+        ) as b on true
+        left join lateral (
+            select true as is_known from messages m
+            where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id limit 1
+        ) as k on true
+    ),
+    judged as materialized (
+        select a.*, row_number() over same = 1 as leads, first_value(a.client_id) over same = a.client_id as is_first,
+            -- At most the whole pause, even if the clock was set back.
+            least(a.pause, coalesce(a.last_sent_at + a.pause - p_now, 0)) as rest
+        from asked a
+        window same as (partition by a.counts, a.tenant, a.conversation, a.sender order by a.ord)
+    ),
+    noted as (
+        update members b set last_sent_at = p_now
+        from judged j
+        where j.counts and j.leads and j.rest <= 0
+            and b.tenant = j.tenant and b.conversation = j.conversation and b.user_id = j.sender
+    )
+    select array_agg(
+        case when not j.counts then null when j.rest > 0 then j.rest when not j.is_first then j.pause end order by j.ord
+    ) into early
+    from judged j;
+    return early;
+end $$;
+
+-- The two statements of the group commit. Each takes a batch as arrays and returns one row for each entry, by `ord`.
+--
+-- They are plpgsql and volatile because each statement inside takes a new snapshot. The first one locks the
+-- conversations (in one order everywhere, so that batches do not deadlock); the second one then looks for duplicates
+-- and members. A single statement would look before it waits for the lock, miss a duplicate that was committed in
+-- between, and leave a gap in `seq`.
+--
+-- Each entry looks up its own rows through an index (lateral, with a limit that keeps the planner from using a join),
+-- and window functions number them: the cost of an entry does not depend on statistics, which may be of empty tables.
+
+-- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
+-- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
+-- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
+-- until the sender may send). A stored message is never refused.
+create or replace function append_messages(
+    p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
+    p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
+) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint)
+language plpgsql volatile as $$
+#variable_conflict use_column
+declare
+    slow boolean;
+    -- The milliseconds that each entry is early, see slow_down(); null if no conversation is in slow mode.
+    early bigint[];
+begin
+    select bool_or(l.slow_seconds > 0) into slow from (
+        select c.slow_seconds from conversations c
+        where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
+        order by c.tenant, c.id
+        for no key update
+    ) as l;
+    if slow then
+        early := slow_down(p_tenant, p_conversation, p_sender, p_client_id);
+    end if;
+
+    return query
+    with looked as materialized (
+        select s.*, k.conversation as known_in, k.id as known_id, k.seq as known_seq, k.rev as known_rev, k.created_at as known_at,
+            c.seq as last_seq, c.rev as last_rev, c.disappear, early[s.ord] as early, d.denied,
+            k.id is null and d.denied is null as fresh
+        from unnest(
+            p_tenant, p_conversation, p_sender, p_client_id, p_id, p_text, p_attachments, p_reply_to, p_meta, p_extra
+        ) with ordinality as s (tenant, conversation, sender, client_id, id, text, attachments, reply_to, meta, extra, ord)
+        left join lateral (
+            select m.conversation, m.id, m.seq, m.rev, m.created_at from messages m
+            where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id limit 1
+        ) as k on true
+        left join lateral (
+            select b.role from members b
+            where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender limit 1
+        ) as b on true
+        left join lateral (
+            select c.seq, c.rev, c.kind, c.announce, c.blocked, c.disappear from conversations c
+            where c.tenant = s.tenant and c.id = s.conversation limit 1
+        ) as c on true
+        cross join lateral (
+            select coalesce(
+                refusal_to_say(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%'),
+                case when early[s.ord] is not null then 'slow' end
+            ) as denied
+        ) as d
+    ),
+    -- Of several entries with the same client_id, the first one is stored.
+    folded as materialized (
+        select l.*, l.fresh and row_number() over same = 1 as wins,
+            first_value(l.ord) over same as first_ord, first_value(l.id) over same as first_id,
+            first_value(l.conversation) over same as first_in
+        from looked l
+        window same as (partition by l.fresh, l.tenant, l.sender, l.client_id order by l.ord)
+    ),
+    numbered as materialized (
+        select f.*, sum(f.wins::int) over (partition by f.tenant, f.conversation order by f.ord) as n from folded f
+    ),
+    advanced as (
+        update conversations c
+        set seq = c.seq + g.n, rev = c.rev + g.n, active_at = p_now, changed = pg_current_xact_id()
+        from (select tenant, conversation, max(n) as n from numbered where wins group by 1, 2) g
+        where c.tenant = g.tenant and c.id = g.conversation
+    ),
+    inserted as (
+        insert into messages (
+            tenant, conversation, seq, rev, id, sender, client_id, text, attachments, reply_to, meta, extra, created_at, expires_at
+        )
+        select tenant, conversation, last_seq + n, last_rev + n, id, sender, client_id,
+            text, attachments::jsonb, reply_to, meta::jsonb, extra::jsonb, p_now,
+            case when disappear > 0 then p_now + disappear * 1000::bigint end
+        from numbered where wins
+    ),
+    mentioned as (
+        insert into mentions (tenant, conversation, user_id, seq)
+        select r.tenant, r.conversation, who.id::uuid, r.last_seq + r.n
+        from numbered r
+        cross join lateral (
+            select jsonb_array_elements_text(r.extra::jsonb -> 'mentions') as id
+            union select '00000000-0000-0000-0000-000000000000' where r.extra::jsonb ? 'everybody'
+        ) as who
+        where r.wins and r.extra is not null and (
+            who.id = '00000000-0000-0000-0000-000000000000' or exists (
+                select 1 from members b
+                where b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = who.id::uuid
+            )
+        )
+    ),
+    used as (
+        insert into upload_uses (tenant, upload, conversation, seq)
+        select r.tenant, u.id, r.conversation, r.last_seq + r.n
+        from numbered r
+        cross join lateral jsonb_array_elements(r.attachments::jsonb) as a
+        join uploads u on u.tenant = r.tenant and u.id = (a ->> 'upload')::uuid
+        where r.wins and r.attachments like '%"upload"%' and u.removed_at is null
+        -- The sweep of unused files must not delete it at the same time.
+        for share of u
+        on conflict do nothing
+    ),
+    told as (
+        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear, r.early,
+            case when r.fresh then r.first_in else r.known_in end as found_in,
+            case when r.fresh then r.first_id else r.known_id end as found_id,
+            case when r.fresh then first_value(r.last_seq + r.n) over same else r.known_seq end as found_seq,
+            case when r.fresh then first_value(r.last_rev + r.n) over same else r.known_rev end as found_rev,
+            case when r.fresh then p_now else r.known_at end as found_at
+        from numbered r
+        window same as (partition by r.fresh, r.tenant, r.sender, r.client_id order by r.ord)
+    )
+    select t.ord,
+        case
+            when t.found_in is null then t.denied
+            when t.found_in <> t.conversation then 'conflict'
+            when t.wins then 'new'
+            else 'duplicate'
+        end,
+        t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.early),
+        case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end
+    from told t
+    order by t.found_rev, t.ord;
+end $$;
+
+-- Advance receipts. They only move forward: a position never decreases and never passes the last message, and reading
+-- implies delivery. The valid receipts of one member are one change, and the first of them returns it. In a
+-- conversation of more than `p_up_to` members, and under a block, a change is private to the member, like a draft: it
+-- takes no `rev`, and other members get no event. The next shared change sends the read position once more if it has
+-- moved privately: then `unread` and `mentions` are returned as well. `outcome`: 'new'; 'own' (moved, an event for the
+-- member's own devices only); 'same' (did not move, or moved with another entry of the batch); 'not_found' (not a
+-- member, or no such message).
+create or replace function advance_receipts(
+    p_tenant text[], p_conversation uuid[], p_user uuid[], p_delivered bigint[], p_read bigint[], p_up_to integer[]
+) returns table (ord bigint, outcome text, delivered_seq bigint, read_seq bigint, rev bigint, seq bigint, unread bigint, mentions bigint)
+language plpgsql volatile as $$
+#variable_conflict use_column
+begin
+    perform 1 from conversations c
+    where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
+    order by c.tenant, c.id
+    for no key update;
+
+    return query
+    with asked as materialized (
+        select u.*, c.seq as last_seq, c.rev as last_rev, c.blocked, c.members <= u.up_to and not c.blocked as shared,
+            b.delivered_seq as old_delivered, b.read_seq as old_read,
+            case when b.read_unshared and c.members <= u.up_to and not c.blocked then 0 else b.read_seq end as told_read,
+            b.read_seq is not null and greatest(u.delivered, u.read) <= c.seq as valid
+        from unnest(p_tenant, p_conversation, p_user, p_delivered, p_read, p_up_to)
+            with ordinality as u (tenant, conversation, user_id, delivered, read, up_to, ord)
+        left join lateral (
+            select c.seq, c.rev, c.members, c.blocked from conversations c where c.tenant = u.tenant and c.id = u.conversation limit 1
+        ) as c on true
+        left join lateral (
+            select b.delivered_seq, b.read_seq, b.read_unshared from members b
+            where b.tenant = u.tenant and b.conversation = u.conversation and b.user_id = u.user_id limit 1
+        ) as b on true
+    ),
+    folded as materialized (
+        select a.*, a.valid and row_number() over (same order by a.ord) = 1 as leads,
+            greatest(a.old_delivered, max(greatest(a.delivered, a.read)) over same) as new_delivered,
+            greatest(a.old_read, max(a.read) over same) as new_read
+        from asked a
+        window same as (partition by a.valid, a.tenant, a.conversation, a.user_id)
+    ),
+    judged as materialized (
+        select f.*, f.leads and (f.new_delivered > f.old_delivered or f.new_read > f.old_read) as moves from folded f
+    ),
+    numbered as materialized (
+        select j.*, sum((j.moves and j.shared)::int) over (partition by j.tenant, j.conversation order by j.ord) as n from judged j
+    ),
+    advanced as (
+        update conversations c set rev = c.rev + g.n, changed = pg_current_xact_id()
+        from (select tenant, conversation, max(n) as n from numbered where moves and shared group by 1, 2) g
+        where c.tenant = g.tenant and c.id = g.conversation
+    ),
+    updated as (
+        update members b set delivered_seq = m.new_delivered, read_seq = m.new_read,
+            shown_delivered_seq = case when m.blocked then coalesce(b.shown_delivered_seq, m.old_delivered) end,
+            shown_read_seq = case when m.blocked then coalesce(b.shown_read_seq, m.old_read) end,
+            read_unshared = not m.shared and (b.read_unshared or m.new_read > m.old_read),
+            rev = case when m.shared then m.last_rev + m.n else b.rev end,
+            changed = case when m.shared then b.changed else pg_current_xact_id() end
+        from numbered m
+        where m.moves and b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = m.user_id
+    )
+    select t.ord,
+        case when not t.valid then 'not_found' when not t.moves then 'same' when t.shared then 'new' else 'own' end,
+        t.new_delivered, t.new_read, case when t.moves and t.shared then (t.last_rev + t.n)::bigint end, t.last_seq,
+        case when t.moves and t.new_read > t.told_read then unread_of(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        case when t.moves and t.new_read > t.told_read then mentions_of(t.tenant, t.conversation, t.user_id, t.new_read) end
+    from numbered t
+    order by t.last_rev + t.n, t.ord;
+end $$;
+
+-- The epoch of the data. It changes with the database cluster and its timeline (a copy, or a failover that may have
+-- lost transactions), with the database, with each table that is dropped and created again, and with the stored value.
+create or replace function current_epoch() returns text language sql stable as $$
+    select md5(concat_ws('.',
+        (select system_identifier from pg_control_system()), (select timeline_id from pg_control_checkpoint()),
+        (select oid from pg_database where datname = current_database()),
+        'conversations'::regclass::oid, 'messages'::regclass::oid, 'members'::regclass::oid,
+        (select value from database_epoch)
+    ))
+$$;
+
+-- A row that is restored from a dump gets a new value.
+create or replace function renew_database_epoch() returns trigger language plpgsql as $$
+begin
+    new.value := gen_random_uuid();
+    return new;
+end $$;
+create or replace trigger renew before insert on database_epoch for each row execute function renew_database_epoch();
