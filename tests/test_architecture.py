@@ -16,7 +16,7 @@ import pytest
 
 from chatd import __version__
 from chatd.app.addresses import Addresses
-from chatd.conversations.message_shapes import SHAPES, Act
+from chatd.conversations.entities import SHAPES, Act
 from chatd.core.config import Admin, Config
 from chatd.core.services import Services
 from chatd.core.template import template
@@ -153,7 +153,7 @@ async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
 @pytest.mark.parametrize("name", queries.names())
 def test_every_statement_is_used(name: str) -> None:
     users = "".join(
-        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/journal"
+        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/log"
     )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"

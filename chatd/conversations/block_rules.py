@@ -7,7 +7,7 @@ from chatd.app.context import Ctx
 from chatd.core.errors import Refused
 from chatd.db import queries
 
-SQL = queries.load("conversations/blocks")
+SQL = queries.load("conversations/block_rules")
 MOST_AVOIDED = 5000
 
 

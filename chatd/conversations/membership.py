@@ -1,6 +1,7 @@
 """Becoming and ceasing to be a member of a group, within a change, and what is told of it."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -118,3 +119,18 @@ async def depart(here: Change) -> MemberGone:
 def named(act: str, users: Sequence[str]) -> Json:
     """What a message of the system says: what was done to whom. Of many only the first ones are named."""
     return {"act": act, "users": list(users[:MOST_NAMED]), "count": len(users)}
+
+
+class OfConversation(Protocol):
+    """A command that names a conversation."""
+
+    @property
+    def conversation(self) -> str: ...
+
+
+async def check_member(ctx: Ctx, command: OfConversation) -> None:
+    """Raises Refused: `not_found` alike for what does not exist and for what one may not know of."""
+    if ctx.session and ctx.node.hub.is_member(ctx.session, command.conversation):
+        return
+    if await ctx.node.db.one(SQL.is_member, ctx.tenant, command.conversation, ctx.user) is None:
+        raise Refused("not_found", "no such conversation")

@@ -6,7 +6,7 @@ from chatd.conversations.commands.group_settings import EditConversation
 from chatd.conversations.commands.joining import JoinConversation
 from chatd.conversations.commands.sync import SyncSession
 from chatd.conversations.commands.user_settings import SetConversation
-from chatd.conversations.messages.commands import SendMessage
+from chatd.conversations.messages.sending import SendMessage
 from chatd.conversations.messages.stars import ListStarred
 from chatd.wire.reference.conditions import UUID, changes, given
 from chatd.wire.reference.description import Condition, Schema

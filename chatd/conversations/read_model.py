@@ -14,7 +14,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.db.unnest import slices
 
-SQL = queries.load("conversations/views")
+SQL = queries.load("conversations/read_model")
 # Conversations whose unread messages one statement counts: each may read 5000 rows.
 COUNTED_PER_STATEMENT = 50
 T = TypeVar("T")

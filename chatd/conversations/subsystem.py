@@ -11,19 +11,18 @@ from chatd.app.registry import Guards, Needs
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations import openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
-from chatd.conversations.guards import check_member
+from chatd.conversations.entities import SHAPES
 from chatd.conversations.log.writer import open_journal
-from chatd.conversations.message_shapes import SHAPES
+from chatd.conversations.membership import check_member
 from chatd.conversations.messages import (
-    commands,
     deletion,
     edits,
     forwarding,
     pins,
     reactions,
     receipts,
-    scheduler,
     scheduling,
+    sending,
     stars,
     typing,
 )
@@ -62,12 +61,12 @@ CONVERSATIONS = Subsystem(
     name="conversations",
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
-        *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
+        *(sending, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
     shapes=SHAPES,
     conditions=openapi.CONDITIONS,
     jobs=(
-        Job("scheduled messages", scheduler.send_due, 1),
+        Job("scheduled messages", scheduling.send_due, 1),
         Job("disappearing messages", deletion.expire, 2),
         Job("retention", deletion.retain, 60),
     ),

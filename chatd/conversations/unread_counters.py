@@ -22,7 +22,7 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("conversations/recounts")
+SQL = queries.load("conversations/unread_counters")
 MOST_WAITING = 10_000
 RETRY_AFTER = 1.0
 

@@ -75,3 +75,7 @@ update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 a
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
+
+-- name: is_member
+-- A row when the user is a member of the conversation.
+select 1 from members where tenant = $1 and conversation = $2 and user_id = $3

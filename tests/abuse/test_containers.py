@@ -59,7 +59,7 @@ Rule = Most | Setting | Fixed | Passing | OneEach
 # Objects that live as long as a frame, a command, a request or a connection.
 BRIEF = {
     "chatd.conversations.log.entries.Entry", "chatd.conversations.log.publisher.Flight",
-    "chatd.conversations.messages.commands.SendMessage", "chatd.conversations.messages.sending.Content",
+    "chatd.conversations.messages.sending.SendMessage", "chatd.conversations.messages.sending.Content",
     "chatd.gateway.handshake.Handshake", "chatd.gateway.send_queue.Outbox", "chatd.http.hypercorn_patches.SteadyHttp1",
     "chatd.http.hypercorn_patches.SteadyServer",
     "chatd.operations.health.Service", "chatd.realtime.pending_session.Arrival", "chatd.uploads.multipart.Request",

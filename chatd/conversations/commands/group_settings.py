@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.texts import NAME, PROSE
 
-SQL = queries.load("conversations/group_info")
+SQL = queries.load("conversations/group_settings")
 INFO = ("title", "description", "picture")
 RULES = ("announce", "disappear", "joining", "history", "keep_days", "slow_seconds")
 # What every member reads in the conversation itself.

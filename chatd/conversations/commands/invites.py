@@ -5,7 +5,7 @@ where it is `request` it lets ask. A link that is unknown, used up, over or revo
 """
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -13,16 +13,17 @@ from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
-from chatd.conversations.commands.invite_lookup import Secret, group_of
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.permissions import Right
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("conversations/invites")
 MOST_INVITES = 100
+Secret = Annotated[str, Meta(min_length=16, max_length=64, extra=PRIVATE)]
 
 
 class CreateInvite(Command, tag="invite.create"):
@@ -136,3 +137,11 @@ class Preview(Result, tag="invite.preview"):
 async def show_invite(ctx: Ctx, cmd: ShowInvite) -> Effects:
     fields = dict(await group_of(ctx, cmd.secret))
     return [Reply(Preview(conversation=fields.pop("id"), asks=fields.pop("joining") == "request", **fields))]
+
+
+async def group_of(ctx: Ctx, secret: str) -> dict[str, Any]:
+    """Where a link leads to, as a row of `find`. Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.find, ctx.tenant, digest(secret), ctx.now)
+    if row is None:
+        raise Refused("not_found", "$.secret: no such link")
+    return dict(row)

@@ -8,7 +8,7 @@ from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
-from chatd.conversations.commands.invite_lookup import Secret, group_of
+from chatd.conversations.commands.invites import Secret, group_of
 from chatd.conversations.effects import AnnounceMembers, WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.log.transaction import Change, change

@@ -21,7 +21,7 @@ from chatd.wire.connection_events import SessionBehind
 from chatd.wire.texts import PRIVATE
 from chatd.wire.times import Moment
 
-SQL = queries.load("conversations/own")
+SQL = queries.load("conversations/user_settings")
 # Conversations with unread messages that `unread.total` counts.
 MAX_UNREAD_CONVERSATIONS = 200
 

@@ -23,7 +23,7 @@ from chatd.db.postgres_faults import Locked
 from chatd.db.unnest import columns_of
 
 LOG = log.get(__name__)
-SQL = queries.load("conversations/journal")
+SQL = queries.load("conversations/log")
 RETRY_S = 0.2
 
 

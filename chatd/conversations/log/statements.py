@@ -12,7 +12,7 @@ from chatd.db import queries
 from chatd.db.postgres import Connection
 from chatd.db.unnest import columns_of
 
-SQL = queries.load("conversations/journal")
+SQL = queries.load("conversations/log")
 # How long one statement waits for a lock. Whoever holds it for longer holds up one conversation, and not the others of its share.
 LOCK_WAIT_MS = 250
 # One plan for ever, through indexes, whatever the tables looked like when it was made.

@@ -12,15 +12,14 @@ from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
 from chatd.cluster.control_messages import Doubtful
-from chatd.conversations.entities import Json, Message
-from chatd.conversations.message_shapes import SystemAct
+from chatd.conversations.entities import Json, Message, SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
 
-SQL = queries.load("conversations/changes")
+SQL = queries.load("conversations/transaction")
 # The user in whose name the server changes what no user asked for.
 NOBODY = NIL
 T = TypeVar("T")
@@ -119,6 +118,17 @@ class Change:
         """Raises Refused: `forbidden`."""
         if self.place.role is None or not may(self.place.kind, self.place.role, right):
             raise Refused("forbidden", f"you may not {right.value} here")
+
+    async def check_may_send(self) -> None:
+        """For a change that brings new text of the requester to others.
+
+        Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow mode.
+        """
+        row = await self.one(SQL.may_say, self.user, f"change-{uuid7(self.now)}")
+        if row is None or row["denied"] is not None:
+            raise Refused("not_found" if row is None else row["denied"])
+        if row["early"] is not None:
+            raise Refused("rate_limited", "this conversation is in slow mode", retry_after=row["early"] / 1000)
 
     async def finish(self) -> None:
         """Write the counters, when anything has changed."""

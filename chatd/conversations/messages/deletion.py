@@ -24,7 +24,7 @@ from chatd.core.config import Config
 from chatd.core.ids import NIL
 from chatd.db import queries
 
-SQL = queries.load("conversations/tombstones")
+SQL = queries.load("conversations/deletion")
 # Of one conversation in one transaction, and of all conversations in one round.
 BATCH, ROUND = 200, 1000
 # Conversations that are looked at in one statement.

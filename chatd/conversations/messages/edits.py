@@ -20,7 +20,6 @@ from chatd.conversations.messages.screening import screened
 from chatd.conversations.messages.sending import check_text
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
-from chatd.conversations.send_permission import check_may_say
 from chatd.core.config import Messages as Settings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -72,7 +71,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
         row = await here.message(cmd.message)
         check_edit(ctx, row)
         await check_pace(here, row["seq"], ctx.node.config.messages)
-        await check_may_say(here)
+        await here.check_may_send()
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
         message = message_of(await here.message(cmd.message), here.files_url)

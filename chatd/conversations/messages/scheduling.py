@@ -1,26 +1,29 @@
 """Messages that are sent later. See chatd/conversations/messages/scheduler.py for how they are."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+import trio
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from msgspec.structs import replace
 
-from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToUser
+from chatd.app.context import Ctx, Node, on_behalf
+from chatd.app.effects import Effects, Reply, ToUser, deliver
 from chatd.app.registry import Needs, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.scheduler import body_of, readable
-from chatd.conversations.messages.sending import MessageText, Outgoing, check
+from chatd.conversations.messages.sending import MessageText, Outgoing, check, prepare
 from chatd.conversations.read_model import page_of
+from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
-from chatd.wire.connection_events import SessionBehind
+from chatd.wire.connection_events import ScheduleFailed, SessionBehind
 from chatd.wire.times import TIME
 
+LOG = log.get(__name__)
 SQL = queries.load("conversations/scheduling")
 # Milliseconds.
 LONGEST = 366 * 86_400_000
@@ -219,3 +222,68 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
 
     changed = await ctx.node.db.in_transaction(work)
     return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *others(ctx)]
+
+
+# --- sending what is due
+ROUND = 50
+# Milliseconds: how long a node may take over what it has taken, and when what could not be decided is tried again.
+LEASE, AGAIN = 20_000, 5_000
+
+
+def body_of(out: Outgoing) -> Json:
+    """What is kept of a message until it is sent."""
+    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody")
+    return {name: getattr(out, name) for name in names}
+
+
+def outgoing(conversation: str, client_id: str, body: Json) -> Outgoing:
+    """And back."""
+    return convert({"conversation": conversation, "client_id": client_id, **body}, Outgoing)
+
+
+def readable(conversation: str, client_id: str, body: Any) -> Outgoing:
+    """The same for the author's list: a body of another form, which other programs have stored, is an empty message there."""
+    try:
+        return outgoing(conversation, client_id, body)
+    except (ValidationError, TypeError):
+        return Outgoing(conversation=conversation, client_id=client_id)
+
+
+async def send_due(node: Node) -> bool:
+    """Send what is due, all at once. Whether there may be more."""
+    rows = await node.db.all(SQL.take, LEASE, ROUND)
+    async with trio.open_nursery() as nursery:
+        for row in rows:
+            nursery.start_soon(send_one, node, row)
+    return len(rows) == ROUND
+
+
+async def send_one(node: Node, row: Row) -> None:
+    """What cannot be noted because the database is away is found again after the lease."""
+    with suppress(Refused):
+        await settle(node, row)
+
+
+async def settle(node: Node, row: Row) -> None:
+    ctx = on_behalf(node, row["tenant"], row["sender"])
+    try:
+        if row["banned"]:
+            raise Refused("banned")
+        await deliver(ctx, [await prepare(ctx, outgoing(row["conversation"], row["client_id"], row["body"]))])
+    except Refused as refused:
+        if refused.row.retryable:
+            await node.db.run(SQL.later, row["tenant"], row["id"], AGAIN)
+        else:
+            await fail(node, row, refused.code)
+    except Exception:
+        LOG.exception("a scheduled message could not be sent", extra={"scheduled": row["id"]})
+        await fail(node, row, "internal")
+    else:
+        await node.db.run(SQL.done, row["tenant"], row["id"])
+
+
+async def fail(node: Node, row: Row, code: str) -> None:
+    """Keep the refusal in the list of the author, and send it to them."""
+    if await node.db.value(SQL.failed, row["tenant"], row["id"], code) is not None:
+        event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
+        await deliver(on_behalf(node, row["tenant"], row["sender"]), [ToUser(row["sender"], event)])
