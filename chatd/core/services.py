@@ -24,10 +24,10 @@ class Services:
 
     def get(self, kind: type[T]) -> T:
         """The object of this class. Raises LookupError when its subsystem is not open."""
-        service = self.find(kind)
-        if service is None:
-            raise LookupError(f"no {kind.__name__} is open")
-        return service
+        try:
+            return self._by_class[kind]  # type: ignore[no-any-return]
+        except KeyError:
+            raise LookupError(f"no {kind.__name__} is open") from None
 
     def find(self, kind: type[T]) -> T | None:
         """The object of this class, or None when there is none."""
