@@ -13,14 +13,14 @@ from msgspec.structs import replace
 
 from chatd.app import installation
 from chatd.app.addresses import Addresses
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import Metrics
 from chatd.app.rate_limits import UserLimits
-from chatd.app.registry import Guards, Registry
+from chatd.app.registry import GuardChecks, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
@@ -114,10 +114,10 @@ async def open_kernel(
         cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages_of(subsystems))
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            await services.add(Maintenance(db, hub, cluster)).look()
+            await services.add(Maintenance(db, hub, cluster)).refresh()
             services.add(UserLimits.of_commands(config.limits))
-            services.add(Meters())
-            services.add(Guards())
+            services.add(CommandMetrics())
+            services.add(GuardChecks())
             services.add(addresses)
             services.add(Drain(config.drain))
             services.add(Admission(config.limits))

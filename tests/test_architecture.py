@@ -78,7 +78,7 @@ DELIVERING = {
     *("close_sessions", "tell_behind", "tell_conversation", "tell_everybody", "tell_user"),
 }
 # They tell the members of a conversation that a change may have been committed which cannot be sent.
-UNCERTAIN = {"change", "read_changed"}
+UNCERTAIN = {"change_conversation", "snapshot_for_event"}
 HANDLING = [path for path in SOURCES if path.relative_to(ROOT / "chatd").parts[0] not in ("app", "gateway", "http")]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -178,9 +178,9 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 
 
 def test_every_act_of_a_system_message_is_declared() -> None:
-    """`Change.say` refuses others when they are said; here are also those that no test says."""
+    """`ConversationTx.add_system_message` refuses others when they are said; here are also those that no test says."""
     source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
-    said = set(re.findall(r'(?:named\(|limits, |"act": )"([a-z.]+)"', source))
+    said = set(re.findall(r'(?:system_payload\(|limits, |"act": )"([a-z.]+)"', source))
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
     assert all(f"`{act}`" in text for act in said)

@@ -17,7 +17,7 @@ from chatd.accounts.keys import Keyring
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -62,7 +62,7 @@ class Tokens(Result, tag="auth.tokens"):
 @command(
     SignUp,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("forbidden", "not_found"),
     http="POST /v1/auth/anonymous",
     socket=False,
@@ -127,7 +127,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
 @command(
     RotateToken,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("unauthenticated",),
     http="POST /v1/auth/refresh",
     socket=False,
@@ -210,7 +210,7 @@ class Logout(Command, tag="auth.logout"):
     everywhere: bool = False
 
 
-@command(Logout, result=Ok, http="POST /v1/auth/logout", lasting=True)
+@command(Logout, result=Ok, http="POST /v1/auth/logout", uncancellable=True)
 async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None

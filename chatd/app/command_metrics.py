@@ -9,7 +9,7 @@ from chatd.wire.base import Command
 BY_PEER = "by_peer"
 
 
-class Durations(dict[type[Command], Histogram]):
+class LatencyByCommand(dict[type[Command], Histogram]):
     """How long the handlers took, by command."""
 
     def __missing__(self, kind: type[Command]) -> Histogram:
@@ -17,12 +17,12 @@ class Durations(dict[type[Command], Histogram]):
         return found
 
 
-class Meters:
+class CommandMetrics:
     """`commands` that were run, `refusals` by code (also of frames that were no command), `closes` of sockets by name."""
 
     __slots__ = ("closes", "commands", "refusals")
 
     def __init__(self) -> None:
-        self.commands = Durations()
+        self.commands = LatencyByCommand()
         self.refusals: Counter[str] = Counter()
         self.closes: Counter[str] = Counter()

@@ -79,9 +79,9 @@ class Ctx(Struct):
     def user_or_nobody(self) -> str:
         return self.principal.user if self.principal else ""
 
-    def take(self, cost: float) -> None:
+    def charge(self, cost: float) -> None:
         """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
-        self.node.get(UserLimits).take(self.tenant, self.user, cost)
+        self.node.get(UserLimits).charge(self.tenant, self.user, cost)
 
     @property
     def tenant(self) -> str:
@@ -107,7 +107,7 @@ class Ctx(Struct):
         return Actor(self.authority.tenant, self.authority.name, self.now)
 
 
-def on_behalf(node: Node, tenant: str, user: str) -> Ctx:
+def system_context(node: Node, tenant: str, user: str) -> Ctx:
     """For what the server does in the name of a user who did not ask for it just now. Nobody waits for an answer."""
     principal = Principal(tenant, user, token_id="", login="", scope="", expires_at=0)
     return Ctx(node, principal, "", "", node.clock(), lambda _: None)

@@ -10,12 +10,12 @@ from time import perf_counter
 
 import trio
 
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.command_texts import prepared
 from chatd.app.context import Ctx
 from chatd.app.effects import deliver
 from chatd.app.rate_limits import UserLimits
-from chatd.app.registry import Guards, Needs, Row
+from chatd.app.registry import Guard, GuardChecks, Row
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db.deadline import limit_statements
@@ -33,7 +33,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     began = perf_counter()
     limit = limit_statements(answer_by(ctx))
     try:
-        with trio.CancelScope(shield=row.lasting, deadline=inf if row.lasting else limit.at + GRACE_S) as scope:
+        with trio.CancelScope(shield=row.uncancellable, deadline=inf if row.uncancellable else limit.at + GRACE_S) as scope:
             await check_guard(row, ctx, command)
             check_times(command)
             command = await prepared(ctx, command)
@@ -50,9 +50,9 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
         limit.over()
     account = ACCOUNT.get()
     if account is not None and account.used_s:
-        ctx.node.get(UserLimits).charge(account.tenant, account.user, account.used_s)
+        ctx.node.get(UserLimits).charge_database_time(account.tenant, account.user, account.used_s)
         account.used_s = 0.0
-    ctx.node.get(Meters).commands[row.command].observe(perf_counter() - began)
+    ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
 
 
 def answer_by(ctx: Ctx) -> float:
@@ -63,7 +63,7 @@ def answer_by(ctx: Ctx) -> float:
 
 
 def refuse(ctx: Ctx, refused: Refused) -> None:
-    ctx.node.get(Meters).refusals[refused.code] += 1
+    ctx.node.get(CommandMetrics).refusals[refused.code] += 1
     if LOG.isEnabledFor(DEBUG):
         LOG.debug("refused", extra={"code": refused.code, "why": refused.message, "session": ctx.session})
     ctx.answer(error_of(refused))
@@ -71,16 +71,16 @@ def refuse(ctx: Ctx, refused: Refused) -> None:
 
 async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
     """What the row needs, as a refusal when it is not there."""
-    if row.needs is Needs.NOTHING:
+    if row.guard is Guard.NOTHING:
         return
-    if row.needs is Needs.ADMIN:
+    if row.guard is Guard.ADMIN:
         check_admin(ctx)
         return
-    ctx.take(row.cost)
+    ctx.charge(row.cost)
     charge_to(ctx.tenant, ctx.user)
-    if row.needs is not Needs.USER:
+    if row.guard is not Guard.USER:
         # A need without a guard is a bug: nothing is carried out.
-        await ctx.node.get(Guards).by_need[row.needs](ctx, command)
+        await ctx.node.get(GuardChecks).by_guard[row.guard](ctx, command)
 
 
 def check_admin(ctx: Ctx) -> None:

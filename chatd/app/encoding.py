@@ -15,14 +15,14 @@ from chatd.core.turns import in_turns
 from chatd.wire.base import Result
 
 # A list of so many items is encoded with the rest of the answer.
-FEW = 8
+MAX_INLINE_ITEMS = 8
 Encode = Callable[[Any], bytes]
 
 
 async def with_encoded_items(result: Result, encode: Encode) -> Result:
     """The same result with the items of its long lists encoded, for the codec of this `encode`."""
     fields = ((name, getattr(result, name)) for name in result.__struct_fields__)
-    lists = {name: value for name, value in fields if value.__class__ is list and len(value) > FEW}
+    lists = {name: value for name, value in fields if value.__class__ is list and len(value) > MAX_INLINE_ITEMS}
     if not lists:
         return result
     result = replace(result, **{name: await in_turns(encoded(items, encode)) for name, items in lists.items()})

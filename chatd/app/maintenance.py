@@ -36,21 +36,21 @@ class Maintenance:
         self.retry_after: float | None = None
         self._db = db
         self._hub = hub
-        self._looking = trio.Lock()
-        cluster.on(control_messages.MaintenanceChanged, self.look)
-        hub.signals.on(Resync, self.look)
+        self._refreshing = trio.Lock()
+        cluster.on(control_messages.MaintenanceChanged, self.refresh)
+        hub.signals.on(Resync, self.refresh)
 
     def check(self) -> None:
         """Raises Refused: `maintenance`."""
         if self.enabled:
             raise Refused("maintenance", self.message, retry_after=self.retry_after)
 
-    async def look(self, _: object = None) -> None:
+    async def refresh(self, _: object = None) -> None:
         """Read how it stands, and tell everybody when it has changed. Raises Refused.
 
         One after the other: of two at once the earlier answer could come later, and would stand.
         """
-        async with self._looking:
+        async with self._refreshing:
             row = await self._db.one(SQL.get)
             before, self.enabled = self.enabled, bool(row and row["enabled"])
             if row is not None:

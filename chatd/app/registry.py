@@ -26,7 +26,7 @@ MARK = "__chatd_command__"
 COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "banned", "internal")
 
 
-class Needs(Enum):
+class Guard(Enum):
     """What dispatch checks before it calls the handler."""
 
     NOTHING = "nothing"
@@ -35,11 +35,11 @@ class Needs(Enum):
     ADMIN = "an admin of `tenant`"
 
 
-class Guards:
+class GuardChecks:
     """What has to hold before a command is carried out, by what its row needs; subsystems add theirs."""
 
     def __init__(self) -> None:
-        self.by_need: dict[Needs, Callable[[Ctx, Any], Awaitable[None]]] = {}
+        self.by_guard: dict[Guard, Callable[[Ctx, Any], Awaitable[None]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Row:
     command: type[Command]
     result: type[Result]
     handler: Handler
-    needs: Needs
+    guard: Guard
     cost: float
     refuses: tuple[str, ...]
     http: str
     socket: bool
-    lasting: bool
+    uncancellable: bool
 
     @property
     def tag(self) -> str:
@@ -82,31 +82,31 @@ def command(
     kind: type[Command],
     *,
     result: type[Result],
-    needs: Needs = Needs.USER,
+    guard: Guard = Guard.USER,
     cost: float = 1,
     refuses: tuple[str, ...] = (),
     http: str = "",
     socket: bool = True,
-    lasting: bool = False,
+    uncancellable: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
     `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases,
     whose statements end at the deadline of the command.
     """
-    if needs is Needs.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
+    if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting))
+        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable))
         return handler
 
     return mark
 
 
 def admin_command(
-    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), lasting: bool = False
+    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), uncancellable: bool = False
 ) -> Callable[[Marked], Marked]:
     """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never taken from a socket."""
     if not (issubclass(kind, AdminCommand) and tag_of(kind).startswith("admin.")):
@@ -115,7 +115,9 @@ def admin_command(
     http = f"POST /{tag_of(kind).replace('.', '/')}"
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, Needs.ADMIN, 1, refuses, http, socket=False, lasting=lasting))
+        setattr(
+            handler, MARK, Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable)
+        )
         return handler
 
     return mark

@@ -1,4 +1,4 @@
-"""Whether people want to have to do with each other. A block is nobody's business but the blocker's: nothing is told of it."""
+"""Rules about blocks between users. Blocks are private: they are only shown to the blocker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,22 +8,22 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 
 SQL = queries.load("conversations/block_rules")
-MOST_AVOIDED = 5000
+MAX_BLOCK_LIST = 5000
 
 
 async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
-    """Raises Refused: `blocked` when one of them has blocked the asker."""
+    """Raises Refused: `blocked` if one of these users has blocked the requester."""
     if await ctx.node.db.one(SQL.between, ctx.tenant, ctx.user, users) is not None:
         raise Refused("blocked")
 
 
-async def avoided(ctx: Ctx) -> tuple[str, ...]:
-    """Whom the asker must not be brought together with: those they have blocked, and those who have blocked them."""
-    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MOST_AVOIDED)
+async def block_list(ctx: Ctx) -> tuple[str, ...]:
+    """The users whom the requester must not be matched with: those they have blocked, and those who have blocked them."""
+    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
     return tuple(row["user"] for row in rows)
 
 
 async def lock_pair(connection: Any, tenant: str, one: str, other: str) -> bool:
-    """Within a transaction: nobody else decides about these two until its end. Whether one has blocked the other."""
+    """Within a transaction: lock decisions about these two users until its end. Whether one of them has blocked the other."""
     await connection.execute(SQL.lock_pair, tenant, one, other)
     return await connection.fetchrow(SQL.between_two, tenant, one, other) is not None

@@ -1,4 +1,4 @@
-"""What members are sent of a change, as effects."""
+"""What members get when a conversation changes, as effects."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,42 +11,42 @@ from chatd.app.effects import Broadcast, Effect, Effects, ToConversation, ToUser
 from chatd.cluster.control_messages import Doubtful, Joined
 from chatd.conversations.entities import Conversation, Member, Message
 from chatd.conversations.events import ConversationUpdate, MemberLeft, MemberUpdate, MessageNew, MessageUpdate, Why
-from chatd.conversations.log.transaction import NOBODY, Change
+from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx
 from chatd.conversations.membership import MemberGone, MembersAdded
 from chatd.conversations.read_model import conversations_of, shared
 from chatd.core.errors import Refused
 from chatd.wire.connection_events import Behind
 
-# When more come at once, each is told what the conversation is without who is in it.
-MOST_SHOWN = 20
+# If more users are added at once, they get the conversation without its members.
+MAX_MEMBERS_SHOWN = 20
 
 
-def told_message(conversation: str, message: Message) -> ToConversation:
-    """A message that is new, also one that says what happened."""
+def message_event(conversation: str, message: Message) -> ToConversation:
+    """A new message, or a system message."""
     return ToConversation(conversation, MessageNew(conversation=conversation, rev=message.rev, message=message))
 
 
-def told_update(here: Change, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
-    """What all members are told of a change. Of a message that not all of them may see, only that something has changed."""
-    if message.seq < here.late_seq:
-        return Behind(conversation=here.conversation, rev=message.rev)
-    if message.quote is not UNSET and message.quote.seq < here.late_seq:
+def update_event(tx: ConversationTx, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
+    """A change of a message. Members of whom some may not see the message get `behind`."""
+    if message.seq < tx.late_seq:
+        return Behind(conversation=tx.conversation, rev=message.rev)
+    if message.quote is not UNSET and message.quote.seq < tx.late_seq:
         message = replace(message, quote=UNSET)
     return MessageUpdate(
-        conversation=here.conversation,
+        conversation=tx.conversation,
         rev=message.rev,
         message=message,
         change=change,
-        by=UNSET if here.user == NOBODY else here.user,
+        by=UNSET if tx.user == SYSTEM_USER else tx.user,
         **more,
     )
 
 
 class AnnounceMembers(Effect, frozen=True):
-    """Subscribe new members, send them the conversation, and send all members who has come.
+    """Subscribe new members, send them the conversation, and announce them to all members.
 
     They are subscribed before anything is read: a removal that follows must find them subscribed, and an unavailable database
-    must not keep them from events. Some or all of them may be gone again by the time the conversation is read.
+    must not keep them from events. Some or all of them may have left again when the conversation is read.
     """
 
     conversation: str
@@ -56,14 +56,14 @@ class AnnounceMembers(Effect, frozen=True):
         users, message = [member.user for member in self.added.members], self.added.message
         before = message.rev - len(users) - 1
         await Broadcast(Joined(ctx.tenant, self.conversation, users, before, anew=True)).deliver(ctx)
-        view = await read_changed(ctx, self.conversation, [ctx.user, *users])
+        view = await snapshot_for_event(ctx, self.conversation, [ctx.user, *users])
         if view is None:
             return
         came = {"joined_seq": message.seq - 1, "joined_rev": before}
-        view = replace(shared(view), members=view.members if len(users) <= MOST_SHOWN else UNSET, **came)
+        view = replace(shared(view), members=view.members if len(users) <= MAX_MEMBERS_SHOWN else UNSET, **came)
         effects: list[Effect] = [ToUser(user, ConversationUpdate(conversation=view)) for user in users]
-        effects += told_members(self.conversation, self.added.members)
-        effects.append(told_message(self.conversation, message))
+        effects += member_events(self.conversation, self.added.members)
+        effects.append(message_event(self.conversation, message))
         await deliver(ctx, effects)
 
 
@@ -74,16 +74,16 @@ class WithConversation(Effect, frozen=True):
     effects: Callable[[Conversation], Effects]
 
     async def deliver(self, ctx: Ctx) -> None:
-        view = await read_changed(ctx, self.conversation, [ctx.user])
+        view = await snapshot_for_event(ctx, self.conversation, [ctx.user])
         if view is None:
             raise Refused("not_found", "no such conversation")
         await deliver(ctx, self.effects(view))
 
 
-async def read_changed(ctx: Ctx, conversation: str, users: Sequence[str]) -> Conversation | None:
+async def snapshot_for_event(ctx: Ctx, conversation: str, users: Sequence[str]) -> Conversation | None:
     """A changed conversation, as the first of these users sees it who is a member; None if none of them is.
 
-    Without it the change cannot be sent: then its members are told later that something has changed. Raises Refused.
+    Without it the change cannot be sent: then the members get `behind`. Raises Refused.
     """
     view = None
     try:
@@ -97,17 +97,17 @@ async def read_changed(ctx: Ctx, conversation: str, users: Sequence[str]) -> Con
     return view
 
 
-def told_members(conversation: str, members: Sequence[Member]) -> Effects:
-    """What they are now."""
+def member_events(conversation: str, members: Sequence[Member]) -> Effects:
+    """The members as they are now."""
     return [ToConversation(conversation, MemberUpdate(conversation=conversation, rev=one.rev, member=one)) for one in members]
 
 
-def told_gone(conversation: str, gone: MemberGone) -> Effects:
-    """The departure goes to the former member too, as the last event; what follows is for those who stay."""
+def departure_events(conversation: str, gone: MemberGone) -> Effects:
+    """The departure is the last event for the former member; what follows is for the remaining members."""
     departure = gone.departure
     left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
     effects: list[Effect] = [
         ToConversation(conversation, left, leaving=[departure.user]),
-        *told_members(conversation, gone.heirs),
+        *member_events(conversation, gone.heirs),
     ]
-    return effects if gone.message is None else [*effects, told_message(conversation, gone.message)]
+    return effects if gone.message is None else [*effects, message_event(conversation, gone.message)]

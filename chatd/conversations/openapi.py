@@ -1,4 +1,4 @@
-"""What the types of the fields of commands cannot say. The patterns of cursors: each list has its own."""
+"""Conditions of commands that the types of their fields cannot express, and the patterns of cursors."""
 
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.commands.conversations import ListConversations

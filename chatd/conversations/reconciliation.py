@@ -1,4 +1,4 @@
-"""Looks up which conversations have changed, and who their members are, when that may have been missed.
+"""Looks up which conversations have changed, and who their members are, when events may have been missed.
 
 See `cluster/reconciler`.
 """
@@ -39,8 +39,8 @@ class ConversationChecks:
 
         A user who connects while the database is asked is not in its answer, and stays.
         """
-        here, audience = [user for of, user in self._hub.users() if of == tenant], self._hub.audience_of(tenant, conversation)
-        row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        tx, audience = [user for of, user in self._hub.users() if of == tenant], self._hub.audience_of(tenant, conversation)
+        row = await self._db.one(SQL.recheck, tenant, conversation, tx)
         if row is not None:
             self._hub.part(tenant, conversation, audience - set(row["users"]))
             await self._apply(row)

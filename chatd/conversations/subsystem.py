@@ -1,4 +1,4 @@
-"""Conversations: direct ones, groups, their members and everything that is said in them."""
+"""Conversations: direct ones, groups, their members and their messages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,12 +7,12 @@ from functools import partial
 from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
 from chatd.app.jobs import Job
-from chatd.app.registry import Guards, Needs
+from chatd.app.registry import Guard, GuardChecks
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations import openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.entities import SHAPES
-from chatd.conversations.log.writer import open_journal
+from chatd.conversations.log.writer import open_message_log
 from chatd.conversations.membership import check_member
 from chatd.conversations.messages import (
     deletion,
@@ -29,7 +29,7 @@ from chatd.conversations.messages import (
 from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
 from chatd.conversations.reconciliation import ConversationChecks
-from chatd.conversations.unread_counters import Recounts
+from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
 
@@ -38,22 +38,22 @@ from chatd.realtime.signals import SessionClosed
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
     async with (
-        open_journal(node.db, node.config.journal, node.cluster.tell_behind, node.health) as journal,
+        open_message_log(node.db, node.config.journal, node.cluster.tell_behind, node.health) as message_log,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
-        node.services.add(journal)
-        node.hub.commit_began = journal.began
+        node.services.add(message_log)
+        node.hub.commit_began = message_log.began
         node.signals.on(SessionClosed, partial(typing.end_typing, node))
-        node.signals.on(NodeLeft, lambda _: journal.flush())
+        node.signals.on(NodeLeft, lambda _: message_log.flush())
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.watch_topics(checks)
-        node.get(Guards).by_need[Needs.MEMBER] = check_member
-        start("unread counters", Recounts(node.db, node.hub, node.cluster).run)
+        node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
+        start("unread counters", UnreadCounters(node.db, node.hub, node.cluster).run)
         yield
 
 
@@ -67,8 +67,8 @@ CONVERSATIONS = Subsystem(
     conditions=openapi.CONDITIONS,
     jobs=(
         Job("scheduled messages", scheduling.send_due, 1),
-        Job("disappearing messages", deletion.expire, 2),
-        Job("retention", deletion.retain, 60),
+        Job("disappearing messages", deletion.delete_expired, 2),
+        Job("retention", deletion.delete_aged, 60),
     ),
     metrics=METRICS,
     open=open_conversations,

@@ -1,8 +1,8 @@
-"""Telling somebody's other devices how a conversation stands for them, once one device has read further.
+"""Unread counters for the other devices of a reader, after one device has read further.
 
-It is kept off the road of the receipts, where it costs an entry in a dict, and that only where the reader has another session.
-What has gathered while the database answered for those before is asked for in one query, once for each reader and conversation,
-however often they have read meanwhile.
+This is kept off the path of receipts, where it costs an entry in a dict, and only if the reader has another session. What has
+gathered while the database answered is looked up in one query, once for each reader and conversation, however often they have
+read in between.
 """
 
 import trio
@@ -23,35 +23,35 @@ from chatd.realtime.subscriptions import News, SharedFrame
 from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("conversations/unread_counters")
-MOST_WAITING = 10_000
-RETRY_AFTER = 1.0
+MAX_WAITING = 10_000
+RETRY_S = 1.0
 
 
 class Reader(Struct, frozen=True):
-    """Whose position has moved, and where."""
+    """A user whose position has moved, and the conversation."""
 
     tenant: str
     user: str
     conversation: str
 
 
-class Recounts:
-    """Who is to be told, and `run`, which tells them."""
+class UnreadCounters:
+    """The readers to update; `run` sends the counters."""
 
     def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
         self._db = db
         self._hub = hub
-        # The session that has read knows already.
+        # The session that has read further is excluded.
         self._waiting: dict[Reader, str | None] = {}
         self._work = trio.Event()
-        cluster.on(Recount, self._obey)
+        cluster.on(Recount, self._on_unread_changed)
 
-    async def _obey(self, order: Recount) -> None:
-        """For the sessions here, of which there may be none."""
+    async def _on_unread_changed(self, order: Recount) -> None:
+        """For the sessions on this node, if there are any."""
         if not self._hub.has_other(order.tenant, order.user, order.but):
             return
         reader = Reader(order.tenant, order.user, order.conversation)
-        if len(self._waiting) >= MOST_WAITING and reader not in self._waiting:
+        if len(self._waiting) >= MAX_WAITING and reader not in self._waiting:
             await self._hub.tell_user(order.tenant, order.user, News(SharedFrame(SessionBehind()), but=order.but))
             return
         known = self._waiting.get(reader, order.but)
@@ -59,7 +59,6 @@ class Recounts:
         self._work.set()
 
     async def run(self) -> None:
-        """For ever."""
         while True:
             await self._work.wait()
             batch = {reader: self._waiting.pop(reader) for reader in tuple(self._waiting)[:COUNTED_PER_STATEMENT]}
@@ -67,14 +66,14 @@ class Recounts:
                 self._work = trio.Event()
                 continue
             try:
-                await self._tell(batch)
+                await self._send(batch)
             except Exception as error:
                 self._waiting = batch | self._waiting
                 if not isinstance(error, Refused):
                     raise
-                await trio.sleep(RETRY_AFTER)
+                await trio.sleep(RETRY_S)
 
-    async def _tell(self, batch: dict[Reader, str | None]) -> None:
+    async def _send(self, batch: dict[Reader, str | None]) -> None:
         columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
         async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])

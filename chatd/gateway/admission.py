@@ -12,7 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import trio
 
-from chatd.app.rate_limits import MOST_ADDRESSES, Recent
+from chatd.app.rate_limits import MAX_ADDRESSES, Recent
 from chatd.core.addresses import bucket
 from chatd.core.config import Limits
 from chatd.core.rate_limit import TokenBucket
@@ -121,7 +121,7 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._gate = Gate(limits.accepts_per_second)
-        self._gates = Recent[str, Gate](lambda: Gate(limits.accepts_per_address), MOST_ADDRESSES)
+        self._gates = Recent[str, Gate](lambda: Gate(limits.accepts_per_address), MAX_ADDRESSES)
         self._turns = trio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._connections = Places(limits.connections, limits.connections_per_address)

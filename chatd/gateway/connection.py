@@ -6,7 +6,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
-from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -111,7 +111,7 @@ class Door:
             hub.detach(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
-            desk.node.get(Meters).closes[ending] += 1
+            desk.node.get(CommandMetrics).closes[ending] += 1
             await desk.node.signals.send(SessionClosed(session.tenant, session.user, typing_in))
 
 

@@ -5,7 +5,7 @@ import math
 import msgspec
 from quart import Response
 
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.core.errors import REFUSALS, Refused
 from chatd.wire.base import Error, Result, error_of
@@ -33,7 +33,7 @@ def answer_of(result: Result) -> Response:
 
 def refused_answer(node: Node, refused: Refused) -> Response:
     """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
-    node.get(Meters).refusals[refused.code] += 1
+    node.get(CommandMetrics).refusals[refused.code] += 1
     return answer_of(error_of(refused))
 
 

@@ -9,7 +9,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.conversations.block_rules import avoided, lock_pair
+from chatd.conversations.block_rules import block_list, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -109,7 +109,7 @@ async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
         tags=asked.tags,
         attributes=asked.attributes,
         accept=asked.accept,
-        avoid=frozenset(await avoided(ctx)),
+        avoid=frozenset(await block_list(ctx)),
         recent=tuple(row["user"] for row in recent),
         shadow=await shadow_of(ctx),
     )
@@ -195,7 +195,7 @@ class LeaveMatch(Command, tag="match.leave"):
     ticket: Id | None = None
 
 
-@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", lasting=True)
+@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", uncancellable=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx, cmd.ticket)
@@ -212,7 +212,7 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", lasting=True)
+@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` for who is in no match, `conflict` for who has no socket to be told by."""
     row, asked = await the_match(ctx, cmd.ticket)
@@ -227,7 +227,7 @@ class KeepMatch(Command, tag="match.keep"):
     """Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over."""
 
 
-@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
+@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", uncancellable=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` for who is in no match."""
     row, _ = await the_match(ctx)

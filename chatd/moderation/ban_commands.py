@@ -37,7 +37,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@admin_command(AddBan, result=BanAdded, refuses=("not_found",), lasting=True)
+@admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000

@@ -14,7 +14,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await actions.note_kick(ctx.node.db, ctx.actor, cmd.user)
@@ -30,7 +30,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await actions.revoke(ctx.node.db, ctx.actor, cmd.user)
@@ -53,7 +53,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
+@admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)

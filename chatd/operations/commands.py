@@ -26,7 +26,7 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     SetMaintenance,
     result=Ok,
     refuses=("forbidden",),
-    lasting=True,
+    uncancellable=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
@@ -43,7 +43,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
     node: Annotated[str, Meta(max_length=64)] = ""
 
 
-@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
+@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)

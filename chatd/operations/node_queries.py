@@ -19,7 +19,7 @@ from chatd.accounts.keys import token_keys
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.cluster import control_messages
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.writer import MessageLog
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
@@ -104,7 +104,7 @@ class Questions:
 
     def _health(self) -> Health:
         node, bus = self._node, self._node.cluster.bus
-        hub, journal = node.hub.statistics(), node.get(Journal).statistics()
+        hub, journal = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,
             at=node.clock(),

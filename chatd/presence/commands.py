@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.presence.events import PresenceState
 from chatd.presence.local_presence import User
 from chatd.presence.online_count import Headcount
@@ -81,7 +81,7 @@ class PresenceCount(Result, tag="presence.count"):
 @command(
     CountPresence,
     result=PresenceCount,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",

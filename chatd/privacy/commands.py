@@ -21,7 +21,7 @@ class Erased(Result, tag="me.erased"):
     """Nobody comes in as this user any more."""
 
 
-@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)
+@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", uncancellable=True)
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from chatd.app.context import Ctx, Node, on_behalf
+from chatd.app.context import Ctx, Node, system_context
 from chatd.app.effects import Effects, ToConversation, deliver
-from chatd.conversations.effects import told_gone, told_members, told_update
+from chatd.conversations.effects import departure_events, member_events, update_event
 from chatd.conversations.entities import Member
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.membership import depart, member_in
-from chatd.conversations.messages.deletion import bury, states, told
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.membership import leave_group, member_in
+from chatd.conversations.messages.deletion import delete_messages, deletion_events, states
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -83,7 +83,7 @@ class Erasure:
 
     @property
     def _ctx(self) -> Ctx:
-        return on_behalf(self._node, *self._who)
+        return system_context(self._node, *self._who)
 
     async def run(self, position: str, buried: int) -> bool:
         """Everything; whether it is done for good.
@@ -121,9 +121,11 @@ class Erasure:
         if row["match"] is not None:
             await self._node.get(Matcher).meetings.end(ctx.tenant, row["match"], "left")
         elif row["kind"] == "direct":
-            await deliver(ctx, told_members(conversation, [await change(ctx, conversation, strip, blocked=True)]))
+            await deliver(
+                ctx, member_events(conversation, [await change_conversation(ctx, conversation, strip, allow_blocked=True)])
+            )
         else:
-            await deliver(ctx, told_gone(conversation, await change(ctx, conversation, depart)))
+            await deliver(ctx, departure_events(conversation, await change_conversation(ctx, conversation, leave_group)))
 
     async def _bury_all(self, position: str) -> int:
         """One pass through what the user has written, from `position` on; how many became tombstones."""
@@ -138,11 +140,13 @@ class Erasure:
         return total
 
     async def _bury(self, conversation: str, seqs: Sequence[int]) -> int:
-        async def work(here: Change) -> Effects:
-            return told(here, await bury(here, [row["seq"] for row in await here.all(SQL.not_gone, seqs)]), "delete")
+        async def work(tx: ConversationTx) -> Effects:
+            return deletion_events(
+                tx, await delete_messages(tx, [row["seq"] for row in await tx.all(SQL.not_gone, seqs)]), "delete"
+            )
 
         ctx = self._ctx
-        effects = await change(ctx, conversation, work, stranger=True, blocked=True)
+        effects = await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True)
         await deliver(ctx, effects)
         return len(effects)
 
@@ -153,11 +157,11 @@ class Erasure:
             await self._db.run(SQL.hold, *self._who, LEASE)
 
     async def _take_back(self, conversation: str, rows: Sequence[Row]) -> None:
-        async def work(here: Change) -> Effects:
-            return [update for row in rows for update in await take_back(here, row["seq"], row["emoji"])]
+        async def work(tx: ConversationTx) -> Effects:
+            return [update for row in rows for update in await take_back(tx, row["seq"], row["emoji"])]
 
         ctx = self._ctx
-        await deliver(ctx, await change(ctx, conversation, work, stranger=True, blocked=True))
+        await deliver(ctx, await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True))
 
     async def _in_batches(self, statement: str, *args: Any) -> None:
         """Until the statement finds less than a batch of them."""
@@ -165,19 +169,19 @@ class Erasure:
             await self._db.run(SQL.hold, *self._who, LEASE)
 
 
-async def strip(here: Change) -> Member:
+async def strip(tx: ConversationTx) -> Member:
     """What the member has set for themselves goes; what they are to the others then."""
-    await here.run(SQL.strip, here.user, here.next_rev())
-    return await member_in(here, here.user)
+    await tx.run(SQL.strip, tx.user, tx.next_rev())
+    return await member_in(tx, tx.user)
 
 
-async def take_back(here: Change, seq: int, emoji: str) -> Effects:
+async def take_back(tx: ConversationTx, seq: int, emoji: str) -> Effects:
     """One reaction, and one less in the count; nothing when it is not there any more."""
-    if await here.one(SQL.is_set, seq, here.user, emoji) is None:
+    if await tx.one(SQL.is_set, seq, tx.user, emoji) is None:
         return []
-    await here.run(REACTIONS.remove, seq, here.user, emoji, here.next_rev())
-    updates = [told_update(here, one, "reaction", emoji=emoji, on=False) for one in await states(here, [seq])]
-    return [ToConversation(here.conversation, update) for update in updates]
+    await tx.run(REACTIONS.remove, seq, tx.user, emoji, tx.next_rev())
+    updates = [update_event(tx, one, "reaction", emoji=emoji, on=False) for one in await states(tx, [seq])]
+    return [ToConversation(tx.conversation, update) for update in updates]
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:

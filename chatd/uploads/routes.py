@@ -49,7 +49,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     async def asked(cost: float) -> Principal:
         who = await identify(node, asker(proxies))
-        node.get(UserLimits).take(who.tenant, who.user, cost)
+        node.get(UserLimits).charge(who.tenant, who.user, cost)
         return who
 
     @app.post(PATH, endpoint="upload.create")

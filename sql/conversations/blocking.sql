@@ -7,7 +7,7 @@ returning blocked
 -- Tenant, blocker, blocked.
 delete from blocks where tenant = $1 and blocker = $2 and blocked = $3 returning blocked
 
--- name: hold
+-- name: lock
 -- One block of a user after the other, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 

@@ -17,7 +17,7 @@ where exists (
 select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
--- name: enter
+-- name: insert_members
 -- Make them members, who have read what was said before: tenant, conversation, users, rev of the first of them, seq so far, first seq
 -- to be seen, now, rev before which there is nothing to be seen, rev before all of this.
 with back as (
@@ -32,7 +32,7 @@ insert into members (
 select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9
 from unnest($3::uuid[]) with ordinality as w (id, ord)
 
--- name: leave
+-- name: remove_member
 -- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
 with gone as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
@@ -54,7 +54,7 @@ select b.* from members_for($1, $2, null) as b
 where b.user_id = any($3::uuid[])
 order by b.rev
 
--- name: shut
+-- name: close_joining
 -- Tenant, conversation.
 update conversations set joining = 'closed' where tenant = $1 and id = $2
 

@@ -1,4 +1,4 @@
--- name: hold
+-- name: lock
 -- One scheduled message of a user after the other, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
@@ -101,6 +101,6 @@ noted as (
 )
 select 1 from kept
 
--- name: later
+-- name: retry_later
 -- Nobody could say whether it may be sent: again in so many milliseconds: tenant, id, milliseconds.
 update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

@@ -1,4 +1,4 @@
--- name: hold
+-- name: lock
 -- The conversation with its row locked: nobody else numbers anything in it until the end of the transaction: tenant, conversation.
 select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.late_seq, c.members, c.seq, c.rev
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
@@ -16,7 +16,7 @@ set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_
     changed = pg_current_xact_id()
 where tenant = $1 and id = $2
 
--- name: say
+-- name: add_system_message
 -- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now.
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -320,7 +320,7 @@ async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in
 
 
 async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "MOST_OWN_REQUESTS", 1)
+    monkeypatch.setattr(joining, "MAX_OWN_REQUESTS", 1)
     async with daemon.people(2) as (ann, ben):
         secrets = []
         for _ in range(2):

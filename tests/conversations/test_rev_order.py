@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from chatd.cluster.reconciler import PATIENCE
 from chatd.conversations.log.entries import Appended, Entry, Receipt
-from chatd.conversations.log.publisher import Telling
+from chatd.conversations.log.publisher import Publisher
 from chatd.conversations.messages.receipts import MessageDelivered
 from chatd.realtime import subscriptions
 from chatd.realtime.hub import Hub
@@ -72,13 +72,13 @@ class OneConversation:
         self._rng = rng
         self._ids = count(1)
         self._hub = Hub()
-        self._telling = Telling(self._hub.skip_to, lambda entry, result: None)
-        self._hub.commit_began = lambda tenant, conversation: self._telling.began((tenant, conversation))
+        self._publisher = Publisher(self._hub.skip_to, lambda entry, result: None)
+        self._hub.commit_began = lambda tenant, conversation: self._publisher.began((tenant, conversation))
 
     async def run(self) -> None:
         with trio.move_on_after(LENGTH_S):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._telling.run)
+                nursery.start_soon(self._publisher.run)
                 nursery.start_soon(self._mend)
                 nursery.start_soon(self._resync)
                 nursery.start_soon(self._journal)
@@ -123,15 +123,15 @@ class OneConversation:
             await self._pause()
             senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
             entries = [Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf) for sender in senders]
-            with self._telling.flight(entries) as flight:
+            with self._publisher.flight(entries) as flight:
                 await self._pause()
                 results = [Appended("m", 1, self._number(), 0, False, 0, 1) for _ in entries]
                 await self._pause()
                 if self._rng.random() < 0.2:
                     self._rng.choice(entries).decided = True
-                await self._telling.put(flight, list(zip(entries, results, strict=True)))
+                await self._publisher.put(flight, list(zip(entries, results, strict=True)))
             if self._rng.random() < 0.1:
-                await self._telling.put_gap(*PLACE, self.rev)
+                await self._publisher.put_gap(*PLACE, self.rev)
 
     async def _tell(self, sender: Connection | None, done: Appended) -> None:
         if sender is None:

@@ -62,7 +62,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
     monkeypatch.setattr(reconciler, "PATROL", 1)
-    monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
+    monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 1)
     run_often(monkeypatch, 0.1)
 
 
@@ -207,7 +207,7 @@ UNGUARDED = {
     "chatd/presence/service.py": {"self._bury"},
     "chatd/db/embedded/watch.py": {"keep"},
     # Parts of a shard of the log: if one fails, the guard runs the shard again.
-    "chatd/conversations/log/writer.py": {"self._telling.run", "self._aside.run", "self._expire"},
+    "chatd/conversations/log/writer.py": {"self._publisher.run", "self._deferred.run", "self._expire"},
 }
 
 

@@ -14,7 +14,7 @@ from chatd.app import effects, jobs
 from chatd.app.context import Ctx, Node
 from chatd.client import Account, sign_up
 from chatd.conversations.log.entries import NewMessage
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.writer import MessageLog
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, Tenant
 from chatd.core.errors import Refused
@@ -267,7 +267,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
 
         async def deliver(ctx: Ctx, told: effects.Effects) -> None:
             await effects.deliver(ctx, told)
-            await ctx.node.get(Journal).append(late, tell, ctx.began)
+            await ctx.node.get(MessageLog).append(late, tell, ctx.began)
 
         monkeypatch.setattr(erasure, "deliver", deliver)
         await inside(erasure.erase_next)

@@ -1,7 +1,8 @@
-"""Blocking somebody: they can neither open a conversation nor write, type, see whether one is there, or be matched with one.
+"""Blocking of users.
 
-Nothing is told of it to anybody. What was said before stays, and in groups both stay. In their direct conversation receipts are
-each one's own (the SQL function `advance_receipts`).
+A blocked user cannot open a conversation with the blocker, write to them in their direct conversation, see them typing or
+online, or be matched with them. The blocked user is not notified. Earlier messages stay, and both stay in their common groups.
+In their direct conversation, receipts are private.
 """
 
 from typing import Any
@@ -25,16 +26,18 @@ SQL = queries.load("conversations/blocking")
 
 
 class BlockUser(Command, tag="user.block"):
-    """Block somebody. Twice is once."""
+    """Block a user. Blocking a user who is blocked already changes nothing."""
 
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", lasting=True)
+@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", uncancellable=True)
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
-    """Ends the match of the two, if they are in one. Refused `too_large` for too many blocks."""
+    """Ends the match of the two users, if they are in one. `not_found`: there is no such user. `too_large`: the list of
+    blocks is full (`limits.blocks_per_user`).
+    """
     if cmd.user == ctx.user:
-        raise Refused("bad_request", "$.user: that is you")
+        raise Refused("bad_request", "$.user: you cannot block yourself")
     try:
         change = await set_block(ctx, cmd.user, SQL.add, ctx.now)
     except ForeignKeyViolation:
@@ -48,18 +51,18 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
 
 
 class BlockChange(Struct, frozen=True):
-    """A block was added or removed. `conversation`: the direct conversation of the two, if any; `is_blocked`: in it."""
+    """A block was added or removed. `conversation`: the direct conversation of the two, if any; `is_blocked`: its state now."""
 
     conversation: str | None
     is_blocked: bool
 
 
 async def set_block(ctx: Ctx, user: str, statement: str, *more: int) -> BlockChange | None:
-    """Block or unblock, and close or open the conversation of the two. None if nothing had to be changed."""
+    """Block or unblock a user, and close or reopen the direct conversation of the two. None if nothing had to be changed."""
 
     async def work(connection: Any) -> BlockChange | None:
         await lock_pair(connection, ctx.tenant, ctx.user, user)
-        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
+        await connection.execute(SQL.lock, ctx.tenant, ctx.user)
         if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
         most = ctx.node.config.limits.blocks_per_user
@@ -73,7 +76,7 @@ async def set_block(ctx: Ctx, user: str, statement: str, *more: int) -> BlockCha
 
 
 def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
-    """Typing is not sent in a direct conversation with a block."""
+    """Stop or resume typing events in the direct conversation of the two."""
     if change is None or change.conversation is None:
         return []
     return [Broadcast(Hushed(ctx.tenant, change.conversation, change.is_blocked))]
@@ -85,23 +88,23 @@ def ok_and_sync(ctx: Ctx) -> Effects:
 
 
 class UnblockUser(Command, tag="user.unblock"):
-    """Take it back."""
+    """Unblock a user."""
 
     user: Id
 
 
-@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True)
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", uncancellable=True)
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
-    """Refused `not_found` for who is not blocked."""
+    """`not_found`: the user is not blocked."""
     change = await set_block(ctx, cmd.user, SQL.remove)
     if change is None:
-        raise Refused("not_found", "$.user: not blocked")
+        raise Refused("not_found", "$.user: this user is not blocked")
     visibility = SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
     return [*suppress_typing(ctx, change), visibility, *ok_and_sync(ctx)]
 
 
 class Blocked(Struct, kw_only=True, frozen=True):
-    """Somebody who is blocked."""
+    """A blocked user."""
 
     user: Id
     name: Name | None
@@ -109,14 +112,14 @@ class Blocked(Struct, kw_only=True, frozen=True):
 
 
 class ListBlocks(Command, tag="block.list"):
-    """Whom one has blocked."""
+    """List the users that the requester has blocked."""
 
     cursor: Id | None = None
     limit: Limit = 100
 
 
 class Blocks(Result, tag="blocks"):
-    """By user id. `cursor` is null on the last page."""
+    """Blocked users, ordered by id. `cursor` is null on the last page."""
 
     items: list[Blocked]
     cursor: Id | None

@@ -1,4 +1,4 @@
-"""Opening, creating and listing conversations."""
+"""Opening, creating and listing of conversations."""
 
 import re
 from functools import partial
@@ -14,7 +14,7 @@ from chatd.conversations.block_rules import check_not_blocked, lock_pair
 from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
-from chatd.conversations.membership import check_room
+from chatd.conversations.membership import check_conversation_limit
 from chatd.conversations.read_model import conversation_for, conversations_of, shared
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
@@ -23,25 +23,25 @@ from chatd.db.postgres import ForeignKeyViolation, Row
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
-# A place in the order of activity: when, and the id.
+# A position in the order of activity: the time in milliseconds, and the id.
 Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
-    """The conversation with one other user: one per pair, for ever."""
+    """Open the direct conversation with another user. Two users share one, for ever."""
 
     user: Id
 
 
 class CreateConversation(Command, tag="conversation.create"):
-    """A group. Whoever creates it is a member too."""
+    """Create a group. Its creator becomes the owner."""
 
     members: Annotated[list[Id], Meta(max_length=10_000)]
     title: Name | None = None
 
 
 class ConversationResult(Result, tag="conversation"):
-    """A conversation as the asker sees it. `created`: it was not there before."""
+    """A conversation as the requester sees it. `created`: the command has created it."""
 
     conversation: Conversation
     created: bool
@@ -55,30 +55,29 @@ class ConversationResult(Result, tag="conversation"):
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker.
-
-    Also `too_large` when one of the two is in as many conversations as one user may be.
+    """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is in
+    too many conversations (`limits.conversations_per_user`).
     """
     if cmd.user == ctx.user:
-        raise Refused("bad_request", "$.user: a conversation needs somebody else")
+        raise Refused("bad_request", "$.user: expected another user than yourself")
     await check_not_blocked(ctx, [cmd.user])
     low, high = sorted((ctx.user, cmd.user))
     id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     if id_ is not None:
         return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
     await check_not_erased(ctx, [cmd.user])
-    await check_room(ctx, NIL, [ctx.user, cmd.user])
+    await check_conversation_limit(ctx, NIL, [ctx.user, cmd.user])
     return await open_new(ctx, low, high)
 
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
-    """Raises Refused: `not_found`. The row of somebody who is erased is there, and stands for nobody."""
+    """Raises Refused: `not_found`. The row of an erased user stays, and stands for no account."""
     if await ctx.node.db.one(SQL.erased, ctx.tenant, users) is not None:
         raise Refused("not_found", "no such user")
 
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
-    """Both may open it at once; whoever comes second gets what the first one made."""
+    """If both users open the conversation at the same time, both get the same one."""
 
     async def work(connection: Any) -> str | None:
         if await lock_pair(connection, ctx.tenant, low, high):
@@ -91,7 +90,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return [WithConversation(id_, partial(told_opened, ctx, [low, high], created=made is not None))]
+    return [WithConversation(id_, partial(opened_events, ctx, [low, high], created=made is not None))]
 
 
 @command(
@@ -102,24 +101,26 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     http="POST /v1/conversations",
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
-    """Refused `not_found` when a member is unknown, `too_large` for too many, `forbidden` by a filter of the title."""
+    """`not_found`: a member does not exist. `blocked`: a member has blocked the requester. `too_large`: there are too many
+    members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
+    """
     users = sorted({ctx.user, *cmd.members})
     most = ctx.node.config.limits.members
     if len(users) > most:
-        raise Refused("too_large", f"$.members: at most {most}")
+        raise Refused("too_large", f"$.members: expected at most {most} members, you included")
     await check_not_blocked(ctx, users)
     await check_not_erased(ctx, users)
-    await check_room(ctx, NIL, users)
+    await check_conversation_limit(ctx, NIL, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.members: no such user") from None
-    return [WithConversation(id_, partial(told_opened, ctx, users, created=True))]
+    return [WithConversation(id_, partial(opened_events, ctx, users, created=True))]
 
 
-def told_opened(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
-    """Subscribe the members, answer, and send the others a new conversation."""
+def opened_events(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
+    """Subscribe the members, answer, and send a new conversation to the other sessions."""
     joined = Broadcast(Joined(ctx.tenant, view.id, users, view.rev))
     reply = Reply(ConversationResult(conversation=view, created=created))
     if not created:
@@ -128,7 +129,7 @@ def told_opened(ctx: Ctx, users: list[str], view: Conversation, *, created: bool
 
 
 class GetConversation(Command, tag="conversation.get"):
-    """One conversation by its id."""
+    """Get one conversation."""
 
     conversation: Id
 
@@ -140,9 +141,10 @@ async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
 
 
 class ListConversations(Command, tag="conversation.list"):
-    """The conversations of the asker, the most recently active first. `cursor` from the page before.
+    """List the conversations of the requester, the most recently active first.
 
-    One in which something happens while you page may come a second time on the last pages; none is left out.
+    `cursor`: from the page before. A conversation that becomes active while the client pages may appear again on one of the last
+    pages; none is left out.
     """
 
     cursor: Cursor | None = None
@@ -150,7 +152,7 @@ class ListConversations(Command, tag="conversation.list"):
 
 
 class Conversations(Result, tag="conversations"):
-    """A page. `cursor` is null on the last one."""
+    """A page of conversations. `cursor` is null on the last page."""
 
     items: list[Conversation]
     cursor: str | None
@@ -164,9 +166,9 @@ async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
 
 
 class Position(Struct, frozen=True):
-    """How far a list has come. `top`: the first conversation of the first page; what moves above it is listed at the end.
+    """The position of a list. `top`: the first conversation of the first page; those that become more active are listed last.
 
-    `last`: the conversation before the next page; None when all from the top down were listed, and `top` moves up instead.
+    `last`: the conversation before the next page; None once everything below `top` is listed, then `top` moves up.
     """
 
     top: Spot | None = None
@@ -214,5 +216,5 @@ def read_cursor(cursor: str | None) -> Position:
         return Position()
     match = CURSOR.fullmatch(cursor)
     if match is None:
-        raise Refused("bad_request", "$.cursor: not a cursor of conversation.list")
+        raise Refused("bad_request", "$.cursor: expected a cursor from conversation.list")
     return Position((int(match[1]), match[2]), (int(match[3]), match[4]) if match[3] else None)

@@ -1,4 +1,4 @@
-"""What somebody sets for themselves alone, per conversation and for all. Every device of theirs has it; nobody else sees it."""
+"""A user's own settings, for one conversation and for all. All devices of the user see them, and nobody else."""
 
 from collections import Counter
 from typing import Annotated, Literal
@@ -27,9 +27,10 @@ MAX_UNREAD_CONVERSATIONS = 200
 
 
 class SetConversation(Command, tag="conversation.settings"):
-    """Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever).
+    """Change the given settings of a conversation for the requester.
 
-    `hidden` lasts until the next message; `draft` "" is none; `notify` "" is as set for all conversations.
+    `muted_until`: in milliseconds; 0: not muted, 2^53-1: for ever. `hidden` lasts until the next message. `draft`: "" deletes
+    it. `notify`: "" means the setting for all conversations.
     """
 
     conversation: Id
@@ -42,7 +43,7 @@ class SetConversation(Command, tag="conversation.settings"):
 
 
 class OwnConversation(Result, tag="conversation.settings"):
-    """The conversation as the asker sees it now."""
+    """The conversation as the requester sees it now."""
 
     conversation: Conversation
 
@@ -54,10 +55,11 @@ class OwnConversation(Result, tag="conversation.settings"):
     http="PATCH /v1/conversations/{conversation}/settings",
 )
 async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
-    """Own other devices hear `session.behind`, not what was set: two that set it at once would each end with the other's."""
+    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation."""
     given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify)
     if all(value is None for value in given):
-        raise Refused("bad_request", "$: nothing to change")
+        raise Refused("bad_request", "$: expected at least one field to change")
+    # Other devices get no values: of two that change a setting at once, each would end with the value of the other.
     if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
         raise Refused("not_found", "no such conversation")
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
@@ -65,7 +67,11 @@ async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
 
 
 class SetUser(Command, tag="user.settings"):
-    """Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more."""
+    """Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current
+    settings are returned.
+
+    `loud`: true removes the quiet hours.
+    """
 
     notify: Notify | None = None
     quiet: Quiet | None = None
@@ -74,7 +80,9 @@ class SetUser(Command, tag="user.settings"):
 
 
 class UserSettings(Result, tag="user.settings"):
-    """How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation."""
+    """The settings of the requester for notifications and presence. Contacts are the users the requester started a direct
+    conversation with or replied to in one.
+    """
 
     notify: Notify
     quiet: Quiet | None
@@ -84,7 +92,7 @@ class UserSettings(Result, tag="user.settings"):
 @command(SetUser, result=UserSettings, http="PATCH /v1/me/settings")
 async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     if cmd.quiet is not None and not is_zone(cmd.quiet.zone):
-        raise Refused("bad_request", "$.quiet.zone: no such time zone; expected one such as Europe/Berlin")
+        raise Refused("bad_request", "$.quiet.zone: expected a time zone such as Europe/Berlin")
     if cmd == SetUser():
         return [Reply(await read_settings(ctx))]
     changes = (cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
@@ -94,7 +102,7 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
 
 
 class ShowSettings(Command, tag="user.settings.get"):
-    """What `user.settings` has set."""
+    """Get the settings that `user.settings` changes."""
 
 
 @command(ShowSettings, result=UserSettings, http="GET /v1/me/settings")
@@ -111,7 +119,7 @@ def plain(quiet: Quiet | None) -> dict[str, str] | None:
 
 
 def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
-    """With the defaults for what is not set."""
+    """Settings that are not set have their defaults."""
     known = dict(row) if row is not None else {}
     return UserSettings(
         notify=known.get("notify") or "all",
@@ -121,7 +129,9 @@ def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
 
 
 class Unread(Struct, kw_only=True, frozen=True):
-    """Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all."""
+    """Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and
+    the unread mentions in all conversations.
+    """
 
     unread: int
     conversations: int
@@ -129,11 +139,13 @@ class Unread(Struct, kw_only=True, frozen=True):
 
 
 class AskUnread(Command, tag="unread.total"):
-    """The number for the badge of the app."""
+    """Get the number for the badge of an app."""
 
 
 class UnreadTotal(Result, tag="unread.total"):
-    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
+    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations
+    count.
+    """
 
     total: Unread
 

@@ -7,7 +7,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effect, Effects, Reply, ToConversation, deliver
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.writer import MessageLog
 from chatd.wire.base import Result
 
 
@@ -23,7 +23,7 @@ class Append(Effect, frozen=True):
     ack: Callable[[Appended], Result] | None = None
 
     async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.get(Journal).append(self.message, partial(self.publish, ctx), ctx.began)
+        await ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began)
 
     async def publish(self, ctx: Ctx, done: Appended) -> None:
         """In the place of the message in the order of the log."""
@@ -42,7 +42,7 @@ class Advance(Effect, frozen=True):
     effects: Callable[[Advanced], Effects]
 
     async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.get(Journal).append(self.receipt, partial(self.publish, ctx), ctx.began)
+        await ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began)
 
     async def publish(self, ctx: Ctx, done: Advanced) -> None:
         """In the place of the receipt in the order of the log."""

@@ -1,8 +1,8 @@
-"""The one road for changes of a conversation that are not messages or receipts: edits, roles, members, titles, pins.
+"""Changes of a conversation other than messages and receipts: edits, roles, members, titles, pins.
 
-The conversation's row is locked first, as the journal does, so that all numbers of a conversation are given one after the other;
-then `work` looks, decides and writes, taking a `rev` for each row it changes; then the counters are written and all is committed.
-What it returns is told afterwards. Whoever may not do it is refused before anything is written.
+`change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation are given
+one after the other. Then `work` reads, decides and writes, taking a `rev` for each row it changes; then the counters are written
+and everything is committed. The effects that `work` returns are delivered afterwards.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,15 +20,15 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 
 SQL = queries.load("conversations/transaction")
-# The user in whose name the server changes what no user asked for.
-NOBODY = NIL
+# The actor of changes that no user has asked for.
+SYSTEM_USER = NIL
 T = TypeVar("T")
 
 
-class Place(Struct, frozen=True):
-    """The conversation as it was when its row was locked. `role` None: who asks is no member.
+class LockedConversation(Struct, frozen=True):
+    """The conversation when its row was locked. `role` None: the requester is not a member.
 
-    `late_seq`: there are members who may see nothing before it.
+    `late_seq`: some members may not see messages before it.
     """
 
     kind: str
@@ -45,17 +45,17 @@ class Place(Struct, frozen=True):
     first_seq: int | None = None
 
 
-class Change:
-    """One transaction on one conversation. Statements run one after the other on `connection` (asyncpg's)."""
+class ConversationTx:
+    """A transaction on one conversation. Its statements run one after the other on `connection` (asyncpg's)."""
 
-    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: Place) -> None:
+    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: LockedConversation) -> None:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
         self.moderation = ctx.node.config.moderation
-        self.place = place
+        self.locked = place
         self.members = place.members
         self.late_seq = place.late_seq
         self._connection = connection
@@ -64,11 +64,11 @@ class Change:
 
     @property
     def rev(self) -> int:
-        """The last one that was given."""
+        """The last number that was given."""
         return self._rev
 
     def next_rev(self, *, info: bool = False) -> int:
-        """The number of one more change; `info`: of what the row of the conversation itself says."""
+        """The number of the next change. `info`: the change is one of the settings of the conversation."""
         self._rev += 1
         if info:
             self._info_rev = self._rev
@@ -79,7 +79,7 @@ class Change:
         return row
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
-        """All rows. Tenant and conversation are the first two arguments of every statement."""
+        """All rows. The first two arguments of every statement are the tenant and the conversation."""
         rows: list[Row] = await self._connection.fetch(sql, self.tenant, self.conversation, *args)
         return rows
 
@@ -88,13 +88,13 @@ class Change:
 
     async def message(self, id_: str) -> Row:
         """A row of `message_states`, if the requester may see it. Raises Refused: `not_found`."""
-        row = await self.one(SQL.message, id_, self.place.first_seq or 1)
+        row = await self.one(SQL.message, id_, self.locked.first_seq or 1)
         if row is None:
             raise Refused("not_found", "no such message")
         return row
 
-    async def say(self, system: Json) -> Message:
-        """A message that says what happened, in its place of the order. Tell it as `message.new`."""
+    async def add_system_message(self, system: Json) -> Message:
+        """A message about what has happened, with the next number. Send it as `message.new`."""
         convert(system, SystemAct)
         self._seq += 1
         id_ = uuid7(self.now)
@@ -111,16 +111,16 @@ class Change:
             meta=None,
             system=system,
         )
-        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
+        await self.run(SQL.add_system_message, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
         return message
 
     def check(self, right: Right) -> None:
         """Raises Refused: `forbidden`."""
-        if self.place.role is None or not may(self.place.kind, self.place.role, right):
+        if self.locked.role is None or not may(self.locked.kind, self.locked.role, right):
             raise Refused("forbidden", f"you may not {right.value} here")
 
     async def check_may_send(self) -> None:
-        """For a change that brings new text of the requester to others.
+        """For a change that shows new text of the requester to others.
 
         Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow mode.
         """
@@ -131,37 +131,40 @@ class Change:
             raise Refused("rate_limited", "this conversation is in slow mode", retry_after=row["early"] / 1000)
 
     async def finish(self) -> None:
-        """Write the counters, when anything has changed."""
-        if self._rev != self.place.rev:
-            said = self.now if self._seq != self.place.seq else None
+        """Write the counters, if anything has changed."""
+        if self._rev != self.locked.rev:
+            said = self.now if self._seq != self.locked.seq else None
             await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.late_seq)
 
 
-async def change(
+async def change_conversation(
     ctx: Ctx,
     conversation: str,
-    work: Callable[[Change], Awaitable[T]],
-    needs: Right | None = None,
+    work: Callable[[ConversationTx], Awaitable[T]],
+    right: Right | None = None,
     *,
-    stranger: bool = False,
-    blocked: bool = False,
+    allow_non_member: bool = False,
+    allow_blocked: bool = False,
 ) -> T:
-    """Run `work` on the conversation as one transaction; what it returns.
+    """Run `work` on the locked conversation as one transaction, and return its result.
 
-    Raises Refused: `not_found` for who is no member (but where a `stranger` may come), `forbidden` without the right, `blocked`
-    where one of two has blocked the other (but where that makes no difference), and whatever `work` raises: then nothing has
-    happened. When nobody can say whether it has, whoever hears the conversation is told `behind`.
-    `work` runs in asyncio: it awaits nothing but the change.
+    `right`: what the requester must be allowed to do. `allow_non_member` and `allow_blocked` waive the rules that the requester
+    is a member, and that neither of two members has blocked the other.
+    `work` runs in asyncio: it awaits only methods of the transaction.
+
+    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `work` raises; then nothing is changed. If the outcome of the
+    commit is unknown, the members get `behind`.
     """
     tenant = ctx.tenant
 
     async def transaction(connection: Any) -> T:
-        place = await hold(connection, tenant, conversation, ctx.user)
-        here = Change(connection, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
-        if needs is not None:
-            here.check(needs)
-        result = await work(here)
-        await here.finish()
+        locked = await lock(connection, tenant, conversation, ctx.user)
+        locked = require_access(locked, allow_non_member=allow_non_member, allow_blocked=allow_blocked)
+        tx = ConversationTx(connection, ctx, conversation, locked)
+        if right is not None:
+            tx.check(right)
+        result = await work(tx)
+        await tx.finish()
         return result
 
     try:
@@ -172,19 +175,19 @@ async def change(
         raise
 
 
-def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
-    """The place, for who may change something there. Raises Refused: `not_found`, `blocked`."""
-    if place is None or (place.role is None and not stranger):
+def require_access(locked: LockedConversation | None, *, allow_non_member: bool, allow_blocked: bool) -> LockedConversation:
+    """The conversation, if the requester may change it. Raises Refused: `not_found`, `blocked`."""
+    if locked is None or (locked.role is None and not allow_non_member):
         raise Refused("not_found", "no such conversation")
-    if place.blocked and not blocked:
-        raise Refused("not_found", "no such conversation") if place.role is None else Refused("blocked")
-    return place
+    if locked.blocked and not allow_blocked:
+        raise Refused("not_found", "no such conversation") if locked.role is None else Refused("blocked")
+    return locked
 
 
-async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:
-    """The conversation with its row locked; None where there is none."""
-    row = await connection.fetchrow(SQL.hold, tenant, conversation)
+async def lock(connection: Any, tenant: str, conversation: str, user: str) -> LockedConversation | None:
+    """Lock the row of the conversation; None if there is none."""
+    row = await connection.fetchrow(SQL.lock, tenant, conversation)
     if row is None:
         return None
     standing = await connection.fetchrow(SQL.standing, tenant, conversation, user)
-    return Place(**dict(row), **dict(standing or {}))
+    return LockedConversation(**dict(row), **dict(standing or {}))

@@ -1,4 +1,4 @@
-"""Sending on what somebody said elsewhere. It says who wrote it first and when, and not in which conversation."""
+"""Forwarding of messages. A forwarded message names its first sender and time, but not its first conversation."""
 
 from functools import partial
 
@@ -8,8 +8,8 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects
 from chatd.app.registry import command
 from chatd.conversations.attachment_types import attachments_in
-from chatd.conversations.messages.screening import screened
-from chatd.conversations.messages.sending import Committed, Content, ack_of, append, is_known
+from chatd.conversations.messages.screening import screen
+from chatd.conversations.messages.sending import Content, SentAck, ack_of, append, is_known
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import ClientId, Command, Id
@@ -18,7 +18,10 @@ SQL = queries.load("conversations/forwarding")
 
 
 class ForwardMessage(Command, tag="message.forward"):
-    """Send a `message` of the conversation `source` into another one. As with message.send, again is the same."""
+    """Send a copy of the `message` of the conversation `source` to another conversation.
+
+    Forwarding again with the same `client_id` gives the same ack and no second message, as with message.send.
+    """
 
     conversation: Id
     client_id: ClientId
@@ -30,8 +33,8 @@ class ForwardMessage(Command, tag="message.forward"):
 DONE = Content(forwarded={})
 
 
-class Forwarded(Committed, tag="message.forwarded"):
-    """As message.ack."""
+class Forwarded(SentAck, tag="message.forwarded"):
+    """The forwarded message is committed. See message.ack."""
 
 
 @command(
@@ -42,16 +45,18 @@ class Forwarded(Committed, tag="message.forwarded"):
     http="POST /v1/conversations/{conversation}/forward",
 )
 async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
-    """Refused `conflict` for a message that was deleted or that nobody wrote; else as message.send."""
+    """`conflict`: the message was deleted or is a system message, or the `client_id` was used in another conversation.
+    Otherwise as message.send.
+    """
     content = await original(ctx, cmd)
-    draft = await screened(ctx, cmd.conversation, cmd.client_id, content.text, content.attachments)
-    ack = partial(ack_of, Forwarded, cmd.client_id, content.text, draft.text)
-    content = replace(content, text=draft.text, attachments=draft.attachments)
+    screened = await screen(ctx, cmd.conversation, cmd.client_id, content.text, content.attachments)
+    ack = partial(ack_of, Forwarded, cmd.client_id, content.text, screened.text)
+    content = replace(content, text=screened.text, attachments=screened.attachments)
     return [append(ctx, cmd.conversation, cmd.client_id, content, ack)]
 
 
 async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
-    """What is forwarded; nothing if that was done before, because the message may be gone by now. Raises Refused."""
+    """The content to forward; empty if it was forwarded before, because the message may be gone by now. Raises Refused."""
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
@@ -60,4 +65,4 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
         return DONE
     if row is None:
         raise Refused("not_found", "$.message: no such message")
-    raise Refused("conflict", "$.message: there is nothing to forward")
+    raise Refused("conflict", "$.message: deleted messages and system messages cannot be forwarded")

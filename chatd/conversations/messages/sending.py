@@ -1,4 +1,4 @@
-"""The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
+"""Sending messages, and reading them back."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,14 +9,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
 from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.effects import Append
 from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
-from chatd.conversations.messages.screening import Screening, screened
+from chatd.conversations.messages.screening import Screening, screen
 from chatd.conversations.read_model import message_of, page_of
 from chatd.core.config import Config
 from chatd.core.errors import Refused
@@ -27,7 +27,7 @@ from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, S
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("conversations/sending")
-# What stands for everybody in the table of mentions is nobody's id.
+# Stands for all members in the table of mentions; no user has this id.
 EVERYBODY = NIL
 
 
@@ -35,8 +35,8 @@ MessageText = Annotated[str, Meta(extra=MESSAGE)]
 MessageMeta = Annotated[Json, Meta(extra=MESSAGE)]
 
 
-class Outgoing(Command):
-    """What somebody wants to say, and where."""
+class MessageInput(Command):
+    """A message to send, and its conversation."""
 
     conversation: Id
     client_id: ClientId
@@ -48,8 +48,8 @@ class Outgoing(Command):
     everybody: bool = False
 
 
-class Committed(Result):
-    """What the sender is told of a message that is committed."""
+class SentAck(Result):
+    """The acknowledgement of a committed message."""
 
     client_id: ClientId
     message: Id
@@ -62,11 +62,13 @@ class Committed(Result):
     text: str | UnsetType = UNSET
 
 
-Ack = TypeVar("Ack", bound=Committed)
+Ack = TypeVar("Ack", bound=SentAck)
 
 
 class Content(Struct, frozen=True):
-    """What a message says, checked and screened. `attachments` in their stored form; `quote` is an excerpt of `reply_to`."""
+    """The checked and screened content of a message. `attachments` are in their stored form; `quote` is an excerpt of
+    `reply_to`.
+    """
 
     text: str | None = None
     attachments: list[Json] = []
@@ -79,7 +81,7 @@ class Content(Struct, frozen=True):
 
 
 def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
-    """Of a text that was `asked` for, and is `said` as filters have left it."""
+    """The ack of a message. `asked`: the text in the command; `said`: the text that the filters left."""
     return kind(
         client_id=client_id,
         message=done.id,
@@ -92,8 +94,8 @@ def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None,
     )
 
 
-async def prepare(ctx: Ctx, out: Outgoing, kind: type[Committed] | None = None) -> Append:
-    """The effect that sends a checked and screened message. `kind`: the type of the sender's ack, None for no ack.
+async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None) -> Append:
+    """The effect that sends a message, checked and screened. `kind`: the type of the ack for the sender, None for no ack.
 
     Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `unavailable`.
     """
@@ -105,16 +107,16 @@ async def prepare(ctx: Ctx, out: Outgoing, kind: type[Committed] | None = None) 
             raise
         content = Content(out.text, [], out.meta, mentions=[], everybody=out.everybody)
     if ctx.node.services.find(Screening) is not None:
-        draft = await screened(
+        screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
         )
-        content = msgspec.structs.replace(content, text=draft.text, attachments=draft.attachments, meta=draft.meta)
+        content = msgspec.structs.replace(content, text=screened.text, attachments=screened.attachments, meta=screened.meta)
     ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
     return append(ctx, out.conversation, out.client_id, content, ack)
 
 
-async def check(ctx: Ctx, out: Outgoing) -> Content:
-    """That it may be said, as far as it can be known before it is committed. Raises Refused."""
+async def check(ctx: Ctx, out: MessageInput) -> Content:
+    """Check what can be known before the commit. Raises Refused."""
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
@@ -123,21 +125,22 @@ async def check(ctx: Ctx, out: Outgoing) -> Content:
 
 
 async def existing(ctx: Ctx, users: Sequence[str]) -> list[str]:
-    """Those of these ids that are users, in their order: an unknown id is not stored with the message."""
+    """Those of these ids that belong to users, in their order. Unknown ids are not stored with the message."""
     known = {row["user"] for row in await ctx.node.db.all(SQL.existing, ctx.tenant, list(users))}
     return [user for user in dict.fromkeys(users) if user in known]
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
-    """Whether the asker has sent a message under it already."""
+    """Whether the requester has sent a message under this client_id already."""
     return await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, client_id) is not None
 
 
-def check_content(ctx: Ctx, out: Outgoing) -> None:
+def check_content(ctx: Ctx, out: MessageInput) -> None:
+    """Raises Refused: `bad_request`, `too_large`."""
     if not out.text and not out.attachments:
-        raise Refused("bad_request", "$: a message needs a text or an attachment")
+        raise Refused("bad_request", "$: expected a text or an attachment")
     if EVERYBODY in out.mentions:
-        raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
+        raise Refused("bad_request", "$.mentions: expected ids of users; to mention all members, set `everybody`")
     if out.text:
         check_text(ctx.node.config, out.text)
     check_payload(ctx.node.config, out)
@@ -147,18 +150,20 @@ def check_text(config: Config, text: str) -> None:
     """Raises Refused: `too_large`."""
     most = config.limits.text_bytes
     if len(text) * 4 > most and len(text.encode()) > most:
-        raise Refused("too_large", f"$.text: at most {most} bytes")
+        raise Refused("too_large", f"$.text: expected at most {most} bytes in UTF-8")
 
 
-def check_payload(config: Config, out: Outgoing) -> None:
-    """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
+def check_payload(config: Config, out: MessageInput) -> None:
+    """Raises Refused: `too_large`. Every node and every member receives the payload, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
     if size > config.limits.payload_bytes:
-        raise Refused("too_large", f"$: meta and attachments have at most {config.limits.payload_bytes} bytes together, as JSON")
+        raise Refused(
+            "too_large", f"$: expected at most {config.limits.payload_bytes} bytes in meta and attachments together, as JSON"
+        )
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
-    """What is quoted to all; nothing when not all of them may see it. Raises Refused: `not_found`."""
+    """The quote that all members get; UNSET if some of them may not see the quoted message. Raises Refused: `not_found`."""
     row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
     if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
@@ -196,7 +201,7 @@ def extra_of(content: Content) -> str | None:
 
 
 def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
-    """What the other members get."""
+    """The event for the other sessions."""
     message = Message(
         id=done.id,
         seq=done.seq,
@@ -217,21 +222,21 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
 
 
-class SendMessage(Outgoing, tag="message.send"):
-    """Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever.
+class SendMessage(MessageInput, tag="message.send"):
+    """Send a message. It needs a text or an attachment.
 
-    It needs a text or an attachment, which names an `upload` that the sender may read, or the `url` of a link. `mentions` are
-    members it is meant for (unknown ids are left out), `everybody` means all of them, for which a group asks for a right.
+    Sending it again with the same `client_id` gives the same ack and no second message, for ever. An attachment names an
+    `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of others are ignored.
+    `everybody`: mention all members; in a group this needs a right.
     """
 
 
-class MessageAck(Committed, tag="message.ack"):
-    """The message is committed. `duplicate`: it had been before, and this is the first ack again.
+class MessageAck(SentAck, tag="message.ack"):
+    """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
 
-    Other acks and events of a conversation come to a connection in the order of `rev`, also past a `behind`; the `rev` of a
-    duplicate may lie below what the connection was given since.
-
-    `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate.
+    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of a
+    duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
+    has changed it. Neither comes with a duplicate.
     """
 
 
@@ -242,16 +247,18 @@ class MessageAck(Committed, tag="message.ack"):
     http="POST /v1/conversations/{conversation}/messages",
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
-    """Refused `not_found` for who is no member, `conflict` for a client_id of another conversation.
-
-    `blocked` where one of two has blocked the other, `forbidden` by a filter, and where only announcements are allowed.
-    `too_large` for too long a text, and where `meta` and `attachments` together have more than 8 KB as JSON.
+    """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
+    `client_id` was used in another conversation. `too_large`: the text is too long, or `meta` and `attachments` have more
+    than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the message, or only
+    moderators and above may write or mention everybody.
     """
     return [await prepare(ctx, cmd, MessageAck)]
 
 
 class MessageHistory(Command, tag="message.history"):
-    """Page through a conversation: the newest, those `before` a seq, or those `after` one. Always in the order of seq."""
+    """Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of
+    `seq`.
+    """
 
     conversation: Id
     before: Seq | None = None
@@ -260,7 +267,7 @@ class MessageHistory(Command, tag="message.history"):
 
 
 class Messages(Result, tag="messages"):
-    """A page of messages. `more`: there are further ones in the direction that was asked for."""
+    """A page of messages. `more`: there are further messages in the requested direction."""
 
     items: list[Message]
     more: bool
@@ -269,13 +276,13 @@ class Messages(Result, tag="messages"):
 @command(
     MessageHistory,
     result=Messages,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/messages",
 )
 async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
     if cmd.before is not None and cmd.after is not None:
-        raise Refused("bad_request", "$: before and after exclude each other")
+        raise Refused("bad_request", "$: expected before or after, not both")
     statement = SQL.history_before if cmd.after is None else SQL.history_after
     edge = cmd.before if cmd.after is None else cmd.after
     rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, ctx.user, edge, cmd.limit + 1)

@@ -142,7 +142,7 @@ def request(row: Declared) -> str:
 
 
 def needed(row: Declared) -> str:
-    return "nobody to be signed in" if row.needs.name == "NOTHING" else str(row.needs.value)
+    return "nobody to be signed in" if row.guard.name == "NOTHING" else str(row.guard.value)
 
 
 def told_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
