@@ -17,7 +17,7 @@ from rich.table import Table
 
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Paired, Queue, Step
+from chatd.matching.pool_events import Paired, PoolEvent, Queue
 
 SIZES = (100, 1_000, 10_000, 100_000)
 # Criteria do not relax during a measurement, except where relaxing is measured.
@@ -109,7 +109,7 @@ class Crowd:
         """Add one user; return whether they matched. A user without a match is removed."""
         pairs = [step for step in self.pool.find(one, 1) if isinstance(step, Paired)]
         for pair in pairs:
-            self.pool.settle(pair.match)
+            self.pool.commit(pair.match)
         if not pairs:
             self.pool.leave(one.id, "cancelled", 1)
         return bool(pairs)
@@ -131,7 +131,7 @@ def wakings(size: int, count: int) -> float:
     """Microseconds per user whose criteria relax, in a pool without a fitting pair."""
     crowd = Crowd(lambda rng, number: replace(nobody(rng, number), since=number), size, RELAXING, size)
     start = time.process_time_ns()
-    steps: list[Step] = crowd.pool.tick(RELAX + count)
+    steps: list[PoolEvent] = crowd.pool.tick(RELAX + count)
     used = time.process_time_ns() - start
     assert not steps
     return used / min(count, size) / 1000
@@ -142,7 +142,7 @@ def words(size: int) -> float:
     crowd = Crowd(lambda _, number: ticket(number, attributes={"name": f"{number}"}), size, RULES, size)
     start = time.process_time_ns()
     for _ in range(20):
-        crowd.pool.lines.longest(100)
+        crowd.pool.index.longest(100)
     return (time.process_time_ns() - start) / 20 / 1000
 
 

@@ -24,7 +24,6 @@ from chatd.app.registry import GuardChecks, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import DrainNodes
 from chatd.cluster.peer_watch import PeerWatch
 from chatd.core import log
 from chatd.core.clock import now_ms
@@ -35,17 +34,16 @@ from chatd.core.ids import uuid7
 from chatd.core.services import Services
 from chatd.core.settings import with_installation_secret
 from chatd.core.signals import Signals
-from chatd.db import migrations, stale_statistics, write_probe
+from chatd.db import migrations, server_checks, stale_statistics, write_probe
 from chatd.db.embedded.select import open_servers, uses_embedded_redis
 from chatd.db.migrations import Schema
-from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.postgres_faults import NO_POOLER
 from chatd.db.redis import Redis, open_redis
 from chatd.gateway.admission import Admission
-from chatd.gateway.connection import Door, Guest
+from chatd.gateway.endpoint import AuthenticatedPeer, GatewayEndpoint
 from chatd.gateway.listener import Listener
-from chatd.gateway.session import Desk
+from chatd.gateway.session import SessionDeps
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
@@ -111,10 +109,10 @@ async def open_kernel(
         services, signals = Services(), Signals()
         hub = Hub(signals=signals)
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
-        cluster = Cluster(hub, Bus(redis, name), db, now_ms, packages_of(subsystems))
+        cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
             wheel = services.add(Wheel())
-            await services.add(Maintenance(db, hub, cluster)).refresh()
+            await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
             services.add(CommandMetrics())
             services.add(GuardChecks())
@@ -177,7 +175,7 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
     health.add(watch.condition)
     await cluster.reconciler.begin()
     async with trio.open_nursery() as nursery:
-        health.start(nursery, "bus reader", bus.read, cluster.obey, cluster.resync)
+        health.start(nursery, "bus reader", bus.read, cluster.handle, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
         health.start(nursery, "peer watch", watch.run)
         health.start(nursery, "gap repair", cluster.reconciler.mend)
@@ -192,13 +190,15 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
 
 async def prepare(db: Postgres, config: Config, schemas: Sequence[Schema]) -> None:
     """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
-    problems = await migrations.server_problems(db)
+    problems = await server_checks.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
-        problems += await migrations.durability_problems(db)
-    if pooling := await pooling_problem(db):
+        problems += await server_checks.durability_problems(db)
+    if pooling := await server_checks.pooling_problem(db):
         problems.append(f"{pooling}: {NO_POOLER}")
     if problems:
         raise CannotServe("; ".join(problems))
+    if collation := await server_checks.collation_problem(db):
+        LOG.warning("the collation of the database has changed: run `chatd doctor`", extra={"cause": collation})
     for script in await migrations.migrate(db, schemas):
         LOG.info("migrated", extra={"migration": str(script)})
     await installation.check_secret(db, config.data.secret)
@@ -234,15 +234,9 @@ async def run(
 async def serve(doors: Doors, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]) -> None:
     """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
     drain = node.get(Drain)
-
-    async def obey_drain(order: DrainNodes) -> None:
-        if order.node in ("", node.cluster.name):
-            drain.ask(order.over, order.by or "an operator")
-
-    node.cluster.on(DrainNodes, obey_drain)
-    desk = Desk(node, registry.commands, node.get(Wheel))
-    house = Door(desk, codecs(registry.on_socket), drain).house()
-    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), house, node.health)
+    deps = SessionDeps(node, registry.commands, node.get(Wheel))
+    endpoint = GatewayEndpoint(deps, codecs(registry.on_socket), drain)
+    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(doors.addresses)
@@ -254,7 +248,7 @@ async def serve(doors: Doors, http: Server, node: Node, registry: Registry, read
         nursery.cancel_scope.deadline = deadline
 
 
-async def leave(listener: Listener[Guest], http: Server, drain: Drain, node: Node) -> None:
+async def leave(listener: Listener[AuthenticatedPeer], http: Server, drain: Drain, node: Node) -> None:
     """Readiness is over; a while later nobody new, everybody told, everything committed."""
     http.announce_end()
     await drain.announce()

@@ -1,7 +1,7 @@
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
 // A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
 
-/** Conditions on the attributes of the others: a value, a list of values, or `{"min": 18, "max": 30}`. */
+/** Conditions on the attributes of partners: a value, a list of values, or `{"min": 18, "max": 30}`. */
 export interface Accepts {
   must?: Record<string, unknown>;
   should?: Record<string, unknown>;
@@ -147,7 +147,7 @@ export interface Blocks {
   cursor: string | null;
 }
 
-/** Stop waiting. With `ticket` only when it is this one. */
+/** End the search. With `ticket`, only the search with this ticket. */
 export interface CancelMatch {
   t: "match.cancel";
   ticket?: string | null;
@@ -171,7 +171,7 @@ export interface Changes {
   reset: boolean;
 }
 
-/** Yes to what was proposed. */
+/** Accept a proposed match. */
 export interface ConfirmMatch {
   t: "match.confirm";
   match: string;
@@ -450,7 +450,7 @@ export interface FileAttachment {
   height?: number;
 }
 
-/** Find somebody to talk to. Whoever asks again replaces what they asked before. */
+/** Search for a partner. A new search replaces the previous one. */
 export interface FindMatch {
   t: "match.find";
   queue?: string;
@@ -579,7 +579,7 @@ export interface Joined {
   requested: boolean;
 }
 
-/** Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over. */
+/** Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends. */
 export interface KeepMatch {
   t: "match.keep";
 }
@@ -616,7 +616,7 @@ export interface LeaveConversation {
   conversation: string;
 }
 
-/** End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later. */
+/** End your match; the partners get `match.ended`. With `ticket`, only the match that this ticket led to. */
 export interface LeaveMatch {
   t: "match.leave";
   ticket?: string | null;
@@ -754,21 +754,21 @@ export interface Mark {
   hidden: boolean;
 }
 
-/** The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more. */
+/** The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`. */
 export interface MatchEnded {
   t: "match.ended";
   match: string;
   reason: string;
 }
 
-/** Nobody was found, or you did not confirm: the ticket is no more. */
+/** Your search has ended: no partner was found, or you did not confirm. */
 export interface MatchExpired {
   t: "match.expired";
   ticket: string;
   reason: string;
 }
 
-/** You have been brought together, and can write to each other. */
+/** You are in a match, and can write to your partners in its conversation. */
 export interface MatchFound {
   t: "match.found";
   match: string;
@@ -780,21 +780,21 @@ export interface MatchFound {
   waited_ms: number;
 }
 
-/** All want to keep in touch: the conversation stays, with all that was said in it. */
+/** All users voted to keep in touch: the match has ended, and its conversation stays with all of its messages. */
 export interface MatchKept {
   t: "match.kept";
   match: string;
   conversation: string;
 }
 
-/** Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it. */
+/** A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation. */
 export interface MatchProposed {
   t: "match.proposed";
   match: string;
   expires_in: number;
 }
 
-/** You wait. `waiting`: how many do in this queue, you included. `eta_ms`: what the last ones waited, where that is known. */
+/** The search is active. */
 export interface MatchQueued {
   t: "match.queued";
   ticket: string;
@@ -802,14 +802,14 @@ export interface MatchQueued {
   eta_ms?: number;
 }
 
-/** The other one did not confirm, or has gone: you wait on, from when you began. */
+/** A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time. */
 export interface MatchRequeued {
   t: "match.requeued";
   ticket: string;
   reason: string;
 }
 
-/** How long the line is by now. The ticket stays what it is. */
+/** Get the state of your search. It changes nothing. */
 export interface MatchStatus {
   t: "match.status";
 }
@@ -984,7 +984,7 @@ export interface OwnConversation {
   conversation: Conversation;
 }
 
-/** Somebody whom one has been brought together with. */
+/** Another user of your match. */
 export interface Partner {
   id: string;
   name: string | null;
@@ -1443,7 +1443,7 @@ export interface SignUp {
   device?: string | null;
 }
 
-/** End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`. */
+/** End your match and search for the next one with the same criteria. `ticket` as in `match.leave`. */
 export interface SkipMatch {
   t: "match.skip";
   ticket?: string | null;

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import shutil
 import tempfile
 import traceback
@@ -21,6 +22,7 @@ from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.subsystems import schemas_of
+from tests.db.system_postgres import SystemPostgres, programs
 from tests.support import Daemon, running
 
 # Durability is off for these servers; tests about crashes start their own.
@@ -68,7 +70,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="chatd-tests-", dir=memory()) as folder:
-        postgres = embedded_postgres.Server(Path(folder, "postgres"), QUICK)
+        postgres = postgres_server(Path(folder))
         redis = embedded_redis.Server(Path(folder, "redis"), "+@all")
         trio.run(start, postgres, redis)
         try:
@@ -77,12 +79,21 @@ def servers() -> Iterator[Servers]:
             trio.run(stop, postgres, redis)
 
 
+def postgres_server(folder: Path) -> embedded_postgres.Server | SystemPostgres:
+    """The embedded one; with CHATD_TEST_POSTGRES, that of the distribution, with these options of initdb."""
+    locale = os.environ.get("CHATD_TEST_POSTGRES")
+    if locale is None:
+        return embedded_postgres.Server(folder / "postgres", QUICK)
+    folder.chmod(0o711)
+    return SystemPostgres(folder / "postgres", programs(), QUICK, locale.split())
+
+
 def memory() -> Path | None:
     """A file system in memory, if this machine has a large enough one."""
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES else None
 
 
-async def start(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
+async def start(postgres: embedded_postgres.Server | SystemPostgres, redis: embedded_redis.Server) -> None:
     """Start both, with the schema in the template database."""
     await redis.start()
     await postgres.start()
@@ -90,7 +101,7 @@ async def start(postgres: embedded_postgres.Server, redis: embedded_redis.Server
         await migrations.migrate(db, schemas_of())
 
 
-async def stop(postgres: embedded_postgres.Server, redis: embedded_redis.Server) -> None:
+async def stop(postgres: embedded_postgres.Server | SystemPostgres, redis: embedded_redis.Server) -> None:
     await postgres.stop("immediate")
     await redis.stop()
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 import trio
 
 from chatd.accounts.bans import address_hashes
-from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -26,15 +26,25 @@ RECENT = 300_000
 SESSIONS_PER_TURN = 100
 
 
-class RangeBans:
-    """`run` it: it obeys from now on."""
+class CloseRange(ControlMessage, array_like=True, tag="close-range"):
+    """Close the sessions from a range of addresses. `hash`: as stored. `at`: when the ban was committed, in milliseconds."""
 
-    def __init__(self, config: Config, db: Postgres, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
+    tenant: str
+    hash: bytes
+    at: int
+
+    async def apply(self, cluster: Cluster) -> None:
+        await cluster.services.get(RangeBans).close(self.tenant, self.hash, self.at)
+
+
+class RangeBans:
+    """`run` it."""
+
+    def __init__(self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int]) -> None:
         self._config = config
         self._db = db
         self._hub = hub
         self._clock = clock
-        cluster.on(control_messages.CloseRange, self._obey)
 
     async def run(self) -> None:
         """For ever: an order can be lost without a trace, a ban must not be."""
@@ -47,12 +57,9 @@ class RangeBans:
         """Raises Refused."""
         tenants, now = list({session.tenant for session in self._hub.sessions.values()}), self._clock()
         for row in await self._db.all(SQL.recent_ranges, tenants, now, now - RECENT):
-            await self._close(row["tenant"], row["address_hash"], row["at"])
+            await self.close(row["tenant"], row["address_hash"], row["at"])
 
-    async def _obey(self, order: control_messages.CloseRange) -> None:
-        await self._close(order.tenant, order.hash, order.at)
-
-    async def _close(self, tenant: str, hash_: bytes, at: int) -> None:
+    async def close(self, tenant: str, hash_: bytes, at: int) -> None:
         meant: dict[str, bool] = {}
         found = []
         for turn, session in enumerate(list(self._hub.sessions.values()), start=1):

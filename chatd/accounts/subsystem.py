@@ -23,7 +23,7 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
         await jwks.wait_for_keys(keys)
-        start("range bans", RangeBans(node.config, node.db, node.hub, node.cluster, node.clock).run)
+        start("range bans", node.services.add(RangeBans(node.config, node.db, node.hub, node.clock)).run)
         yield
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.encoding import with_encoded_items
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import CloseUser, ControlMessage
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
@@ -102,8 +102,7 @@ class Broadcast(Effect, frozen=True):
     message: ControlMessage
 
     async def deliver(self, ctx: Ctx) -> None:
-        ctx.node.cluster.publish(self.message)
-        await self.message.apply(ctx.node.cluster)
+        await ctx.node.cluster.broadcast(self.message)
 
 
 class SendSignal(Effect, frozen=True):
@@ -133,7 +132,8 @@ class CloseSessions(Effect, frozen=True):
     tenant: str = ""
 
     async def deliver(self, ctx: Ctx) -> None:
-        ctx.node.cluster.close_sessions(self.tenant or ctx.tenant, self.user, self.close, credential=self.credential)
+        message = CloseUser(self.tenant or ctx.tenant, self.user, self.close, self.credential, ctx.node.clock())
+        await ctx.node.cluster.broadcast(message)
 
 
 def deferred_reply(ctx: Ctx, ack: Result) -> Callable[[], None] | None:

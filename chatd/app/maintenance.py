@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct
 
 from chatd.app import audit_log
 from chatd.app.audit_log import Actor
-from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -27,17 +27,23 @@ class MaintenanceSwitched(Struct, frozen=True):
     enabled: bool
 
 
+class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
+    """Read from Postgres whether the cluster is under maintenance."""
+
+    async def apply(self, cluster: Cluster) -> None:
+        await cluster.services.get(Maintenance).refresh()
+
+
 class Maintenance:
     """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
 
-    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
+    def __init__(self, db: Postgres, hub: Hub) -> None:
         self.enabled = False
         self.message = MESSAGE
         self.retry_after: float | None = None
         self._db = db
         self._hub = hub
         self._refreshing = trio.Lock()
-        cluster.on(control_messages.MaintenanceChanged, self.refresh)
         hub.signals.on(Resync, self.refresh)
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from chatd.accounts import bans
 from chatd.accounts.bans import BadRange
+from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.installation import check_secret
 from chatd.cli.cluster import tell_nodes
@@ -59,13 +60,13 @@ def add(
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    order: control_messages.CloseRange | control_messages.CloseUser
+    order: CloseRange | control_messages.CloseUser
     async with database(config) as db:
         if address is not None:
             hash_ = hash_of(config, address)
             await check_secret(db, config.data.secret)
             say(await bans.ban_range(db, operator(tenant), hash_, reason, until))
-            order = control_messages.CloseRange(tenant, hash_, now_ms())
+            order = CloseRange(tenant, hash_, now_ms())
         else:
             assert user is not None
             say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))

@@ -25,10 +25,9 @@ from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.core.settings import Loaded, effective, one_line
-from chatd.db import migrations, releases
+from chatd.db import migrations, releases, server_checks
 from chatd.db.embedded.folder_lock import EmbeddedError, is_locked
 from chatd.db.embedded.select import join_servers, uses_embedded_postgres, uses_embedded_redis
-from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.postgres_faults import NO_POOLER
 from chatd.db.postgres_faults import fix_of as postgres_fix
@@ -160,6 +159,7 @@ async def signing_keys(config: Config) -> list[Finding]:
 
 
 # What `queue` of match.find can name.
+REINDEX = "stop chatd; run `reindex database NAME`, then `alter database NAME refresh collation version`"
 QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -270,10 +270,11 @@ def no_servers(error: EmbeddedError | OSError) -> Finding:
 
 async def postgres(db: Postgres, config: Config) -> list[Finding]:
     try:
-        pooling = await pooling_problem(db)
+        pooling = await server_checks.pooling_problem(db)
         version = await db.value("show server_version")
-        problems = await migrations.server_problems(db)
-        durability = await migrations.durability_problems(db)
+        problems = await server_checks.server_problems(db)
+        collation = "" if problems else await server_checks.collation_problem(db)
+        durability = await server_checks.durability_problems(db)
         pending = await migrations.pending(db, schemas_of())
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
@@ -301,6 +302,7 @@ async def postgres(db: Postgres, config: Config) -> list[Finding]:
             "turn these settings on, or set postgres.allow_unsafe_durability",
             "postgres.durability",
         ),
+        Finding("collation", not collation, collation or "as the indexes were built", REINDEX, "postgres.collation"),
         Finding("schema", True, todo, code="postgres.schema"),
     ]
 

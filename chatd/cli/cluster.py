@@ -19,6 +19,7 @@ from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.redis import Redis
+from chatd.operations.node_queries import NodeQuery
 from chatd.operations.node_query_types import Answer
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ async def tell_nodes(config: Config, order: ControlMessage) -> None:
     """All nodes that run, of what is committed: it is done, whether they can be told or not."""
     async with redis_alone(config) as redis:
         try:
-            await announce(redis, uuid7(now_ms()), control_messages.encode_order(order))
+            await announce(redis, uuid7(now_ms()), control_messages.encode(order))
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
             warn(f"done, but the nodes could not be notified: {why}. Without Redis they read it from Postgres within ten seconds")
@@ -57,14 +58,14 @@ async def close_sessions(config: Config, tenant: str, user: str, close: str, at:
     await tell_nodes(config, control_messages.CloseUser(tenant, user, close, None, at))
 
 
-async def ask(redis: Redis, question: Callable[[str], control_messages.Question], kind: type[T], seconds: int = 3) -> Answers[T]:
+async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:
     """Ask all nodes, and wait until those have answered who were there `seconds` ago, or until it takes too long.
 
     Raises Refused.
     """
     reply, asked_at = uuid7(now_ms()), now_ms()
     found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
-    await announce(redis, reply, control_messages.encode_order(question(reply)))
+    await announce(redis, reply, control_messages.encode(question(reply)))
     with trio.move_on_after(PATIENCE):
         while NO_ANSWER in found.silent.values():
             data = await redis.call("LPOP", redis.key("answers", reply))

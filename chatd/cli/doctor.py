@@ -14,7 +14,6 @@ from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock, Ours
 from chatd.cli.finding import Finding
 from chatd.cli.printing import out
-from chatd.cluster import control_messages
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.errors import Refused
@@ -23,6 +22,7 @@ from chatd.core.settings import Loaded
 from chatd.db.embedded.folder_lock import EmbeddedError
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
+from chatd.operations.node_queries import AskHealth
 from chatd.operations.node_query_types import Health
 from chatd.uploads.open import BlobsError, open_blobs
 
@@ -95,7 +95,7 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
     if not is_well(findings, "redis.server"):
         return 0
     try:
-        found = await ask(redis, control_messages.AskHealth, Health, LIVED)
+        found = await ask(redis, AskHealth, Health, LIVED)
         owner = await redis.call("GET", redis.key("lease", "match"))
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)

@@ -6,7 +6,7 @@ import typer
 
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app import audit_log
-from chatd.app.maintenance import change
+from chatd.app.maintenance import MaintenanceChanged, change
 from chatd.cli.cluster import no_node, tell_nodes
 from chatd.cli.common import ConfigFile, failed, load_or_exit, operator, run_async, seconds_of
 from chatd.cli.databases import database, databases
@@ -43,7 +43,7 @@ def off(config: ConfigFile = None) -> None:
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
         await change(db, operator(DEFAULT_TENANT), enabled, message, retry_after)
-    await tell_nodes(config, control_messages.MaintenanceChanged())
+    await tell_nodes(config, MaintenanceChanged())
 
 
 def drain(
@@ -70,6 +70,4 @@ async def order_drain(config: Config, node: str, seconds: float) -> None:
             raise failed(f"node {node} is not running; see `chatd nodes`")
         actor = operator(DEFAULT_TENANT)
         await audit_log.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
-        await announce(
-            redis, uuid7(now_ms()), control_messages.encode_order(control_messages.DrainNodes(node, seconds, actor.name))
-        )
+        await announce(redis, uuid7(now_ms()), control_messages.encode(control_messages.StartDrain(node, seconds, actor.name)))

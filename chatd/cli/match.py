@@ -12,9 +12,8 @@ from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_jso
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
-from chatd.matching.event_log import Mirror
-from chatd.matching.event_log_pages import Line
-from chatd.matching.pairing import queues_of
+from chatd.matching.event_log import EventLogReader, LoggedEvent
+from chatd.matching.pairing import queue_rules
 from chatd.matching.simulation import Summary, Timed, as_it_was, under
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
@@ -38,9 +37,9 @@ def export(config: ConfigFile = None) -> None:
 
 async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
-        mirror = Mirror(redis, config.redis.stream_key, lambda: 0, lambda: (0, []))
-        for line in await mirror.everything():
-            write_json(msgspec.json.encode(line).decode() + "\n")
+        reader = EventLogReader(redis, config.redis.stream_key)
+        for logged in await reader.everything():
+            write_json(msgspec.json.encode(logged).decode() + "\n")
 
 
 @app.command("replay")
@@ -58,7 +57,7 @@ def replay_journal(
       chatd match replay journal.jsonl --relax 2
     """
     journal = read_journal(file)
-    rules = queues_of(load_or_exit(config).config)
+    rules = queue_rules(load_or_exit(config).config)
     changes = {"relax": relax, "longest": longest}
     own = {name: round(seconds * 1000) for name, seconds in changes.items() if seconds is not None}
     summaries = {"as it was": as_it_was(journal), "these rules": under(journal, rules)}
@@ -72,12 +71,12 @@ def replay_journal(
 
 def read_journal(file: Path) -> list[Timed]:
     try:
-        lines = [msgspec.json.decode(text, type=Line) for text in file.read_bytes().splitlines() if text.strip()]
+        lines = [msgspec.json.decode(text, type=LoggedEvent) for text in file.read_bytes().splitlines() if text.strip()]
     except OSError as error:
         raise failed(f"{file}: {error.strerror}") from None
     except msgspec.DecodeError as error:
         raise failed(f"{file} is not a file written by `chatd match export`: {error}") from None
-    return [(line.at, line.step) for line in lines]
+    return [(line.at, line.event) for line in lines]
 
 
 def table_of(summaries: dict[str, Summary]) -> Table:

@@ -22,9 +22,9 @@ from chatd.cli.common import (
 )
 from chatd.cli.databases import databases, redis_alone
 from chatd.cli.printing import out, say, styled
-from chatd.cluster import control_messages
 from chatd.core.config import Config
 from chatd.db.redis import Redis
+from chatd.operations.node_queries import AskKick, AskSessions
 from chatd.operations.node_query_types import Sessions
 
 MOST = 1000
@@ -74,7 +74,7 @@ async def find(config: Config, tenant: str, user: str | None, limit: int) -> Ans
 
 async def find_sessions(redis: Redis, tenant: str, user: str | None, session: str | None, limit: int) -> Answers[Sessions]:
     """Raises Refused."""
-    return await ask(redis, lambda reply: control_messages.AskSessions(reply, tenant, user, session, limit), Sessions)
+    return await ask(redis, lambda reply: AskSessions(reply, tenant, user, session, limit), Sessions)
 
 
 def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
@@ -135,4 +135,4 @@ async def kick_sessions(config: Config, tenant: str, user: str | None, session: 
             return found
         who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
         await write(db, operator(tenant), "session.kick", session or user or "", who)
-        return await ask(redis, lambda reply: control_messages.AskKick(reply, tenant, user, session), Sessions)
+        return await ask(redis, lambda reply: AskKick(reply, tenant, user, session), Sessions)

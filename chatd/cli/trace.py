@@ -10,12 +10,12 @@ from chatd.cli.cluster import Answers, ask, check_nodes
 from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
-from chatd.cluster import control_messages
 from chatd.core.config import Config
 from chatd.core.ids import made_at
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.redis import Redis
+from chatd.operations.node_queries import AskTrace
 from chatd.realtime.message_trace import Moved, Trace
 
 SQL = queries.load("cli/trace")
@@ -106,7 +106,7 @@ async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
     """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked again."""
 
     def question(rev: int) -> Any:
-        return lambda reply: control_messages.AskTrace(reply, message, row["conversation"], rev, row["seq"])
+        return lambda reply: AskTrace(reply, message, row["conversation"], rev, row["seq"])
 
     found = await ask(redis, question(row["rev"]), Trace)
     first = next((heard.answer.accepted.rev for heard in found.nodes.values() if heard.answer.accepted), row["rev"])

@@ -312,22 +312,22 @@ class Mark(Part, kw_only=True, frozen=True):
     hidden: bool
 
 class MatchEnded(Event, tag="match.ended", kw_only=True, frozen=True):
-    """The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more."""
+    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`."""
 
     match: str
     reason: str
 
 class MatchExpired(Event, tag="match.expired", kw_only=True, frozen=True):
-    """Nobody was found, or you did not confirm: the ticket is no more."""
+    """Your search has ended: no partner was found, or you did not confirm."""
 
     ticket: str
     reason: str
 
 class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
-    """You have been brought together, and can write to each other.
+    """You are in a match, and can write to your partners in its conversation.
 
-    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
-    `tags` and `recent`. `partner` is the first of `partners`."""
+    `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
+    `should`, `tags` and `recent` the match does not satisfy. `partner` is the first of `partners`."""
 
     match: str
     conversation: str
@@ -338,28 +338,30 @@ class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
     waited_ms: int
 
 class MatchKept(Event, tag="match.kept", kw_only=True, frozen=True):
-    """All want to keep in touch: the conversation stays, with all that was said in it.
+    """All users voted to keep in touch: the match has ended, and its conversation stays with all of its messages.
 
-    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group."""
+    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than two users."""
 
     match: str
     conversation: str
 
 class MatchProposed(Event, tag="match.proposed", kw_only=True, frozen=True):
-    """Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it."""
+    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation."""
 
     match: str
     expires_in: float
 
 class MatchQueued(Answer, tag="match.queued", kw_only=True, frozen=True):
-    """You wait. `waiting`: how many do in this queue, you included. `eta_ms`: what the last ones waited, where that is known."""
+    """The search is active.
+
+    `waiting`: users in this queue, including you. `eta_ms`: how long the last matched users waited, if known."""
 
     ticket: str
     waiting: int
     eta_ms: int | None = None
 
 class MatchRequeued(Event, tag="match.requeued", kw_only=True, frozen=True):
-    """The other one did not confirm, or has gone: you wait on, from when you began."""
+    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time."""
 
     ticket: str
     reason: str
@@ -515,7 +517,7 @@ class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=
     conversation: Conversation
 
 class Partner(Part, kw_only=True, frozen=True):
-    """Somebody whom one has been brought together with."""
+    """Another user of your match."""
 
     id: str
     name: str | None

@@ -5,30 +5,24 @@ from typing import TYPE_CHECKING, Union
 
 from msgspec import Raw, Struct, msgpack
 
+from chatd.cluster.signals import UserBanned
+from chatd.core import log
+from chatd.realtime.drain import Drain
 from chatd.realtime.subscriptions import News, RawFrame
 from chatd.wire.base import declared_below
 
 if TYPE_CHECKING:
     from chatd.cluster.cluster import Cluster
 
+LOG = log.get(__name__)
+
 
 class ControlMessage(Struct, tag_field="t"):
-    """A message from node to node. Subclasses apply themselves, or a service applies them: see `Cluster.on`."""
+    """A message from node to node, which applies itself. A subclass lies beside the service that it changes."""
 
     async def apply(self, cluster: "Cluster") -> None:
-        """Carry it out on this node. Nothing may be there to do it while the node starts or stops."""
-        await cluster.handle(self)
-
-
-class HubMessage(ControlMessage):
-    """One that is applied without awaiting."""
-
-    def apply_now(self, cluster: "Cluster") -> None:
-        """Carry it out on this node."""
+        """Carry it out on this node. Raises NotOpen if a service that it needs is not open."""
         raise NotImplementedError
-
-    async def apply(self, cluster: "Cluster") -> None:
-        self.apply_now(cluster)
 
 
 class TellConversation(ControlMessage, array_like=True, tag="event"):
@@ -75,16 +69,7 @@ class TellUser(ControlMessage, array_like=True, tag="user"):
         await cluster.hub.tell_user(self.tenant, self.user, News(RawFrame(self.event), but=self.but))
 
 
-class Recount(ControlMessage, array_like=True, tag="recount"):
-    """This user has read further: their sessions, but this one, are to be told how the conversation stands for them."""
-
-    tenant: str
-    user: str
-    conversation: str
-    but: str | None
-
-
-class Joined(HubMessage, array_like=True, tag="join"):
+class Joined(ControlMessage, array_like=True, tag="join"):
     """These hear it, from `rev` on; `anew`: their membership begins."""
 
     tenant: str
@@ -93,7 +78,7 @@ class Joined(HubMessage, array_like=True, tag="join"):
     rev: int
     anew: bool = False
 
-    def apply_now(self, cluster: "Cluster") -> None:
+    async def apply(self, cluster: "Cluster") -> None:
         """What comes too late for its place in the order is looked up: the membership may have ended since."""
         hub = cluster.hub
         if self.anew and (hub.rev_of(self.tenant, self.conversation) or 0) > self.rev:
@@ -101,39 +86,39 @@ class Joined(HubMessage, array_like=True, tag="join"):
         hub.join(self.tenant, self.conversation, self.users, self.rev, anew=self.anew)
 
 
-class Parted(HubMessage, array_like=True, tag="part"):
+class Parted(ControlMessage, array_like=True, tag="part"):
     """These users hear the conversation no more."""
 
     tenant: str
     conversation: str
     users: list[str]
 
-    def apply_now(self, cluster: "Cluster") -> None:
+    async def apply(self, cluster: "Cluster") -> None:
         cluster.hub.part(self.tenant, self.conversation, self.users)
 
 
-class Hushed(HubMessage, array_like=True, tag="hush"):
+class Hushed(ControlMessage, array_like=True, tag="hush"):
     """Nothing volatile is told in this conversation, or it is again."""
 
     tenant: str
     conversation: str
     on: bool
 
-    def apply_now(self, cluster: "Cluster") -> None:
+    async def apply(self, cluster: "Cluster") -> None:
         cluster.hub.hush(self.tenant, self.conversation, self.on)
 
 
-class Doubtful(HubMessage, array_like=True, tag="doubt"):
+class Doubtful(ControlMessage, array_like=True, tag="doubt"):
     """Who hears this conversation, and how far it is, has to be looked up."""
 
     tenant: str
     conversation: str
 
-    def apply_now(self, cluster: "Cluster") -> None:
+    async def apply(self, cluster: "Cluster") -> None:
         cluster.reconciler.doubt(self.tenant, self.conversation)
 
 
-class CloseUser(HubMessage, array_like=True, tag="close"):
+class CloseUser(ControlMessage, array_like=True, tag="close"):
     """Close the sessions of a user: all, or those of one credential. `at`: when that was committed, in milliseconds, or 0."""
 
     tenant: str
@@ -142,133 +127,38 @@ class CloseUser(HubMessage, array_like=True, tag="close"):
     credential: str | None
     at: int = 0
 
-    def apply_now(self, cluster: "Cluster") -> None:
-        cluster.close_sessions_here(self.tenant, self.user, self.close, self.credential, self.at)
+    async def apply(self, cluster: "Cluster") -> None:
+        names = {"close": self.close, "tenant": self.tenant, "user": self.user, "credential": self.credential}
+        LOG.info("sessions of a user are closed", extra=names)
+        if self.close == "banned":
+            cluster.hub.signals.send_sync(UserBanned(self.tenant, self.user))
+        cluster.hub.close_sessions(self.tenant, self.user, self.close, credential=self.credential, at=self.at)
 
 
-class CloseRange(ControlMessage, array_like=True, tag="close-range"):
-    """Close the sessions that come from a range of addresses; `hash` as it is kept, `at` as above."""
+class StartDrain(ControlMessage, array_like=True, tag="drain"):
+    """Drain the node of this name, or all nodes if it is empty.
 
-    tenant: str
-    hash: bytes
-    at: int
-
-
-class Seek(HubMessage, array_like=True, tag="seek"):
-    """Is this user connected to anybody? Whoever has them answers the asker."""
-
-    tenant: str
-    user: str
-    asker: str
-
-    def apply_now(self, cluster: "Cluster") -> None:
-        if cluster.hub.sessions_of(self.tenant, self.user):
-            cluster.publish(Seen(self.tenant, self.user, self.asker))
-
-
-class Seen(HubMessage, array_like=True, tag="seen"):
-    """The answer."""
-
-    tenant: str
-    user: str
-    asker: str
-
-    def apply_now(self, cluster: "Cluster") -> None:
-        if self.asker == cluster.name:
-            cluster.note_seen(self.tenant, self.user)
-
-
-class WhoIsHere(ControlMessage, array_like=True, tag="who"):
-    """Which of these users (tenant, id) are connected to you? Everybody answers the asker."""
-
-    asker: str
-    number: int
-    users: list[tuple[str, str]]
-
-
-class TheseAreHere(ControlMessage, array_like=True, tag="these"):
-    """The answer."""
-
-    asker: str
-    number: int
-    node: str
-    users: list[tuple[str, str]]
-
-
-class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
-    """Look into Postgres whether the cluster is under maintenance."""
-
-
-class DrainNodes(ControlMessage, array_like=True, tag="drain"):
-    """Stop in good order: the node of this name, or all where it is empty.
-
-    Sessions are closed one by one, within `over` seconds. `by`: the operator who ordered it, for the log.
+    Sessions are closed one by one within `over` seconds. `by`: the operator, for the log.
     """
 
     node: str
     over: float
     by: str = ""
 
-
-class AskHealth(ControlMessage, array_like=True, tag="ask-health"):
-    """How are you? To be answered, as all that begin with Ask, on the list of this id. See `operations/node_queries`."""
-
-    reply: str
+    async def apply(self, cluster: "Cluster") -> None:
+        if self.node in ("", cluster.name):
+            cluster.services.get(Drain).ask(self.over, self.by or "an operator")
 
 
-class AskSessions(ControlMessage, array_like=True, tag="ask-sessions"):
-    """The sessions of a tenant, at most `limit`: all, those of a user, or the one of this id."""
-
-    reply: str
-    tenant: str
-    user: str | None
-    session: str | None
-    limit: int
+encode = msgpack.Encoder().encode
 
 
-class AskKick(ControlMessage, array_like=True, tag="ask-kick"):
-    """Close the sessions of a user, or the one of this id. They may come back. The answer is which they were."""
-
-    reply: str
-    tenant: str
-    user: str | None
-    session: str | None
-
-
-class AskTrace(ControlMessage, array_like=True, tag="ask-trace"):
-    """What became of this message, which has this place in its conversation?"""
-
-    reply: str
-    message: str
-    conversation: str
-    rev: int
-    seq: int
-
-
-class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
-    """Users (tenant, id) of this node are what they are now: 0 gone, 1 away, 2 online."""
-
-    node: str
-    changes: list[tuple[str, str, int]]
-
-
-class PresenceWritten(ControlMessage, array_like=True, tag="presences"):
-    """A node has written all of its users anew: look at the board."""
-
-
-class PresenceShown(ControlMessage, array_like=True, tag="shown"):
-    """Who may see these users may have changed."""
-
-    tenant: str
-    users: list[str]
-
-
-Question = AskHealth | AskSessions | AskKick | AskTrace
-encode_order = msgpack.Encoder().encode
+def declared(packages: Iterable[str] = ("chatd",)) -> list[type[ControlMessage]]:
+    """The classes of control messages in these packages, without their bases."""
+    return [kind for kind in declared_below(ControlMessage, packages) if not kind.__subclasses__()]
 
 
 def decoder(packages: Iterable[str] = ("chatd",)) -> "msgpack.Decoder[ControlMessage]":
     """For all control messages that are declared in these packages."""
-    declared = (kind for kind in declared_below(ControlMessage, packages) if kind is not HubMessage)
-    kinds = sorted(declared, key=lambda kind: kind.__name__)
+    kinds = sorted(declared(packages), key=lambda kind: kind.__name__)
     return msgpack.Decoder(Union[tuple(kinds)])  # noqa: UP007

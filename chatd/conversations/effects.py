@@ -93,7 +93,7 @@ async def snapshot_for_event(ctx: Ctx, conversation: str, users: Sequence[str]) 
                 break
     finally:
         if view is None:
-            ctx.node.cluster.broadcast(Doubtful(ctx.tenant, conversation))
+            await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, conversation))
     return view
 
 

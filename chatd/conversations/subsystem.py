@@ -53,7 +53,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.watch_topics(checks)
         node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
-        start("unread counters", UnreadCounters(node.db, node.hub, node.cluster).run)
+        start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield
 
 

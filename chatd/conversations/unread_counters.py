@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import astuple, replace
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import Recount
+from chatd.cluster.control_messages import ControlMessage
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_of
 from chatd.core.errors import Refused
@@ -35,18 +35,29 @@ class Reader(Struct, frozen=True):
     conversation: str
 
 
+class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
+    """A user has read further: send the new counters of the conversation to their sessions, except `but`."""
+
+    tenant: str
+    user: str
+    conversation: str
+    but: str | None
+
+    async def apply(self, cluster: Cluster) -> None:
+        await cluster.services.get(UnreadCounters).add(self)
+
+
 class UnreadCounters:
     """The readers to update; `run` sends the counters."""
 
-    def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
+    def __init__(self, db: Postgres, hub: Hub) -> None:
         self._db = db
         self._hub = hub
         # The session that has read further is excluded.
         self._waiting: dict[Reader, str | None] = {}
         self._work = trio.Event()
-        cluster.on(Recount, self._on_unread_changed)
 
-    async def _on_unread_changed(self, order: Recount) -> None:
+    async def add(self, order: RefreshUnread) -> None:
         """For the sessions on this node, if there are any."""
         if not self._hub.has_other(order.tenant, order.user, order.but):
             return

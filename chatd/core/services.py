@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class NotOpen(LookupError):
+    """The subsystem of the service is not open: the node is starting or stopping, or runs without it."""
+
+
 class Services:
     """One object for each class."""
 
@@ -23,11 +27,11 @@ class Services:
         return service
 
     def get(self, kind: type[T]) -> T:
-        """The object of this class. Raises LookupError when its subsystem is not open."""
+        """The object of this class. Raises NotOpen when its subsystem is not open."""
         try:
             return self._by_class[kind]  # type: ignore[no-any-return]
         except KeyError:
-            raise LookupError(f"no {kind.__name__} is open") from None
+            raise NotOpen(f"no {kind.__name__} is open") from None
 
     def find(self, kind: type[T]) -> T | None:
         """The object of this class, or None when there is none."""

@@ -21,7 +21,6 @@ from chatd.core.errors import OperatorError
 from chatd.db.postgres import Postgres
 from chatd.db.releases import parse_version
 
-OLDEST_SERVER = 140000
 LOCK = 0x63686174_64000001
 NAME = re.compile(r"(\d{4}_[a-z0-9_]{1,100})\.sql")
 FUNCTIONS = "functions"
@@ -153,24 +152,3 @@ async def apply(connection: Any, script: Script) -> None:
             await connection.execute(RECORD_MIGRATION, script.subsystem, script.name, script.checksum)
             # A migration may drop functions of any subsystem: apply them all again, also if this process fails before it does.
             await connection.execute("delete from schema_functions")
-
-
-async def server_problems(db: Postgres) -> list[str]:
-    """Why this server must not be used: too old, wrong encoding. Empty when it may be."""
-    version = int(await db.value("show server_version_num"))
-    encoding = await db.value("show server_encoding")
-    problems = []
-    if version < OLDEST_SERVER:
-        problems.append(f"Postgres {version // 10000} is too old: 14 or newer is needed")
-    if encoding != "UTF8":
-        problems.append(f"the database is encoded in {encoding}: create it with encoding UTF8")
-    return problems
-
-
-async def durability_problems(db: Postgres) -> list[str]:
-    """Settings under which a crash loses what was acked. Empty when there are none."""
-    problems = []
-    for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        if await db.value(f"show {name}") == "off":
-            problems.append(f"{name} is off: a crash can lose acked messages. Set {name} = on in postgresql.conf")
-    return problems

@@ -10,7 +10,7 @@ Version = tuple[int, ...]
 
 FLOORS: dict[str, dict[Version, int]] = {
     # CVE-2025-8714, -8715 (pg_dump), CVE-2025-12817, -12818 (libpq).
-    "postgres": {(14,): 20, (15,): 15, (16,): 11, (17,): 7, (18,): 1},
+    "postgres": {(15,): 15, (16,): 11, (17,): 7, (18,): 1},
     # CVE-2025-49844, -46817 and older ones of Lua. 7.0 has no release with them mended; Debian 12 mends 7.0.15.
     "redis": {(6, 2): 20, (7, 0): 15, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2},
     "valkey": {(7, 2): 11, (8, 0): 6, (8, 1): 4},

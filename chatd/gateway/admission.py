@@ -1,8 +1,8 @@
-"""How many may come in: in all, from one address, how fast, and how many at the same moment.
+"""Admission of connections: limits in total, per address, per second, and on concurrent sign-ins.
 
-When everybody comes back at once, the danger is not the work but doing it for nothing: with a thousand handshakes under way each
-takes longer than its peer waits, all of them fail, and all come again. So only a few are signed in at a time, whoever would
-have to wait too long for that is told at once to come later, and not all are told the same.
+When all clients reconnect at once, work must not be wasted: with a thousand handshakes under way each takes longer than its
+client waits, all fail, and all clients retry. So only a few handshakes are signed in at a time, a client that would wait too long
+is rejected at once, and each rejected client gets another time to retry.
 """
 
 import math
@@ -17,40 +17,40 @@ from chatd.core.addresses import bucket
 from chatd.core.config import Limits
 from chatd.core.rate_limit import TokenBucket
 
-# Handshakes that are signed in at the same time, and seconds that the others wait for it.
-AT_ONCE = 16
-PATIENCE = 1.0
-# A refused handshake costs an address as much as so many more connections.
-REFUSED_COST = 4
-# Seconds within which to come back when there are too many at once, and after which when there is no place.
-LATEST = 10
-NO_PLACE = 30
+# Handshakes that are signed in at the same time, and the time that others wait for a slot.
+MAX_CONCURRENT_AUTH = 16
+AUTH_SLOT_TIMEOUT_S = 1.0
+# A rejected handshake counts as this many more connections of its address.
+REJECTION_COST = 4
+# The latest time to retry after an overload, and the time to retry when all connections are in use.
+MAX_RETRY_S = 10
+FULL_RETRY_S = 30
 
 
-class Full(Exception):
-    """No place now. `retry_after` in seconds."""
+class Overloaded(Exception):
+    """The connection cannot be admitted now. `retry_after` in seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class Places:
-    """Counted in all and by key, each with a bound."""
+class SlotCounter:
+    """Counts slots in use, in total and by key, up to a limit for each."""
 
-    def __init__(self, most: int, most_by_key: int) -> None:
-        self._most = most
-        self._most_by_key = most_by_key
+    def __init__(self, max_total: int, max_per_key: int) -> None:
+        self._max_total = max_total
+        self._max_per_key = max_per_key
         self._by_key: Counter[str] = Counter()
         self.taken = 0
 
     def has_room(self, key: str) -> bool:
-        """For one more under `key`; "" is not bounded by itself."""
-        return self.taken < self._most and (not key or self._by_key.get(key, 0) < self._most_by_key)
+        """Whether `key` can take another slot. The key "" has no limit of its own."""
+        return self.taken < self._max_total and (not key or self._by_key.get(key, 0) < self._max_per_key)
 
     @contextmanager
-    def one(self, key: str) -> Iterator[None]:
-        """A place under `key`."""
+    def reserve(self, key: str) -> Iterator[None]:
+        """Hold a slot of `key`."""
         self.taken += 1
         self._by_key[key] += 1
         try:
@@ -62,130 +62,131 @@ class Places:
                 del self._by_key[key]
 
 
-class Returns:
-    """When to come back for those who were refused: one after the other, as fast as others come in at present."""
+class RetryScheduler:
+    """Spreads the retries of rejected clients, at the rate at which connections are admitted at present."""
 
-    def __init__(self, most_per_second: float) -> None:
-        self._most = most_per_second
-        self.rate = most_per_second
+    def __init__(self, max_per_second: float) -> None:
+        self._max_rate = max_per_second
+        self.rate = max_per_second
         self._next = self._since = float("-inf")
-        self._came = 0
-        self._refused = False
+        self._admitted = 0
+        self._has_rejected = False
 
-    def came_in(self, now: float) -> None:
-        self._look(now)
-        self._came += 1
+    def note_accepted(self, now: float) -> None:
+        self._update_rate(now)
+        self._admitted += 1
 
-    def next(self, now: float) -> int:
-        """Seconds until the next free moment, which nobody else is told."""
-        self._look(now)
-        self._refused = True
-        self._next = min(max(self._next, now) + 1 / self.rate, now + LATEST)
+    def next_retry(self, now: float) -> int:
+        """Reserve the next free time to retry. Returns the seconds until then."""
+        self._update_rate(now)
+        self._has_rejected = True
+        self._next = min(max(self._next, now) + 1 / self.rate, now + MAX_RETRY_S)
         return max(1, math.ceil(self._next - now))
 
-    def full(self, message: str, now: float) -> Full:
-        """The refusal for one who has to come back."""
-        return Full(message, retry_after=self.next(now))
+    def overloaded(self, message: str, now: float) -> Overloaded:
+        """The refusal for a client that has to retry."""
+        return Overloaded(message, retry_after=self.next_retry(now))
 
-    def _look(self, now: float) -> None:
-        """Once a second: how many came in. If nobody was refused it says nothing of how many could; a bad second is not all."""
+    def _update_rate(self, now: float) -> None:
+        """Once a second, adapt the rate to what was admitted, which shows the capacity only if others were rejected."""
         passed = now - self._since
         if passed >= 1:
-            came = self._came / passed if self._refused and passed < 2 else self._most
-            self.rate = min(self._most, max(came, self.rate / 2, self._most / 20))
-            self._since, self._came, self._refused = now, 0, False
+            admitted = self._admitted / passed if self._has_rejected and passed < 2 else self._max_rate
+            # One slow second halves the rate at most.
+            self.rate = min(self._max_rate, max(admitted, self.rate / 2, self._max_rate / 20))
+            self._since, self._admitted, self._has_rejected = now, 0, False
 
 
-class Gate:
-    """How fast connections may come, and when those have to come back that are refused. Raises Full."""
+class RateGate:
+    """Limits connections per second, and schedules the retries of the others."""
 
     def __init__(self, per_second: float) -> None:
         self._rate = TokenBucket(per_second, 2 * per_second)
-        self.returns = Returns(per_second)
+        self.retries = RetryScheduler(per_second)
 
     def check(self, now: float, message: str) -> None:
+        """Raises Overloaded."""
         if self._rate.take(now) > 0:
-            raise self.returns.full(message, now)
+            raise self.retries.overloaded(message, now)
 
     def charge(self, now: float, cost: float) -> None:
-        """Take as much of it as there is."""
+        """Take `cost`, or what is left."""
         self._rate.take(now, min(cost, self._rate.tokens(now)))
 
 
 class Admission:
-    """The places of this process. A place is given back however its connection ends.
+    """The limits of this process. Each is checked after the limit of the address, so that no address can use it up.
 
-    Each limit of the process stands behind one of the address, so that no address can use it up for the others.
-    `accepted` and `refused` (by code) count handshakes, for whoever watches.
+    `accepted` and `refused` (by code) count handshakes.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._gate = Gate(limits.accepts_per_second)
-        self._gates = Recent[str, Gate](lambda: Gate(limits.accepts_per_address), MAX_ADDRESSES)
-        self._turns = trio.Semaphore(AT_ONCE)
+        self._gate = RateGate(limits.accepts_per_second)
+        self._gates = Recent[str, RateGate](lambda: RateGate(limits.accepts_per_address), MAX_ADDRESSES)
+        self._auth_slots = trio.Semaphore(MAX_CONCURRENT_AUTH)
         self._waiting = 0
-        self._connections = Places(limits.connections, limits.connections_per_address)
-        self._pending = Places(limits.pending_handshakes, limits.pending_per_address)
-        self._turned_away = Places(limits.pending_handshakes, limits.pending_per_address)
+        self._connections = SlotCounter(limits.connections, limits.connections_per_address)
+        self._pending = SlotCounter(limits.pending_handshakes, limits.pending_per_address)
+        self._rejections = SlotCounter(limits.pending_handshakes, limits.pending_per_address)
         self.accepted = 0
         self.refused: Counter[str] = Counter()
 
     def check_rate(self, address: str) -> None:
-        """A connection has come. Raises Full: also when so many wait for their turn that it would not come in time."""
+        """Count a new connection. Raises Overloaded, also if so many wait for an `auth_slot` that this one would time out."""
         now = trio.current_time()
-        self._gates.of(bucket(address)).check(now, "too many connections of your address at once")
-        if self._waiting >= AT_ONCE + self._gate.returns.rate * PATIENCE / 2:
-            raise self._full("too many connections at once")
+        self._gates.of(bucket(address)).check(now, "too many connections from your address")
+        if self._waiting >= MAX_CONCURRENT_AUTH + self._gate.retries.rate * AUTH_SLOT_TIMEOUT_S / 2:
+            raise self._overloaded("too many connections at once")
         self._gate.check(now, "too many connections at once")
 
     def charge(self, address: str) -> None:
-        """A handshake of this address was refused after it had been read: it counts as several connections."""
-        self._gates.of(bucket(address)).charge(trio.current_time(), REFUSED_COST)
+        """Charge the address for a handshake that was rejected after it had been read."""
+        self._gates.of(bucket(address)).charge(trio.current_time(), REJECTION_COST)
 
-    def turned_away(self, address: str) -> ExitStack | None:
-        """A place for a refusal that is answered; None when so many are under way that the connection has to be cut."""
-        key, place = bucket(address), ExitStack()
-        if not self._turned_away.has_room(key):
+    def rejection_slot(self, address: str) -> ExitStack | None:
+        """Hold a slot for an answered rejection. Returns None if all are in use: the connection is then closed unanswered."""
+        key, slot = bucket(address), ExitStack()
+        if not self._rejections.has_room(key):
             return None
-        place.enter_context(self._turned_away.one(key))
-        return place
+        slot.enter_context(self._rejections.reserve(key))
+        return slot
 
     @contextmanager
     def pending(self, address: str, *, is_proxy: bool) -> Iterator[None]:
-        """A handshake that is not finished. Raises Full."""
+        """Hold a slot for an unfinished handshake. Raises Overloaded."""
         key = "" if is_proxy else bucket(address)
         if not self._pending.has_room(key):
-            raise self._full("too many handshakes are under way")
-        with self._pending.one(key):
+            raise self._overloaded("too many handshakes are under way")
+        with self._pending.reserve(key):
             yield
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Being signed in. Raises Full when that cannot be soon."""
+    async def auth_slot(self) -> AsyncIterator[None]:
+        """Hold a slot for a sign-in. Raises Overloaded if none is free in time."""
         self._waiting += 1
         try:
-            with trio.move_on_after(PATIENCE) as patience:
-                await self._turns.acquire()
+            with trio.move_on_after(AUTH_SLOT_TIMEOUT_S) as timeout:
+                await self._auth_slots.acquire()
         finally:
             self._waiting -= 1
-        if patience.cancelled_caught:
-            raise self._full("too many come in at once")
+        if timeout.cancelled_caught:
+            raise self._overloaded("too many sign-ins at once")
         try:
             yield
-            self._gate.returns.came_in(trio.current_time())
+            self._gate.retries.note_accepted(trio.current_time())
         finally:
-            self._turns.release()
+            self._auth_slots.release()
 
-    def _full(self, message: str) -> Full:
-        return self._gate.returns.full(message, trio.current_time())
+    def _overloaded(self, message: str) -> Overloaded:
+        return self._gate.retries.overloaded(message, trio.current_time())
 
     @contextmanager
     def connected(self, address: str) -> Iterator[None]:
-        """A connection. Raises Full."""
+        """Hold a slot for a connection. Raises Overloaded."""
         key = bucket(address)
         if not self._connections.has_room(key):
-            raise Full("no place for another connection", retry_after=NO_PLACE)
-        with self._connections.one(key):
+            raise Overloaded("no more connections are accepted", retry_after=FULL_RETRY_S)
+        with self._connections.reserve(key):
             yield
 
     def statistics(self) -> dict[str, int]:

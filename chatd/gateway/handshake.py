@@ -1,8 +1,8 @@
-"""The opening handshake (RFC 6455, section 4.2.1), read and judged before trio-websocket sees it.
+"""The opening handshake (RFC 6455, section 4.2.1), read and checked before trio-websocket sees it.
 
-trio-websocket accepts what it should not (keys of any form, HTTP/1.0, bodies, endless headers) and lets one byte that is not
-ASCII end the process. So the head is read here, within bounds and by the letter, and what trio-websocket then gets is a head of
-our own making that holds nothing of the peer's but its key.
+trio-websocket accepts invalid requests (keys of any form, HTTP/1.0, bodies, endless headers), and a single byte that is not ASCII
+ends the process. So the head is read here, within bounds and strictly, and trio-websocket gets a new head, which has nothing of
+the peer's but the key.
 """
 
 import base64
@@ -15,19 +15,19 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from chatd.gateway.fast_path import Lane
+from chatd.gateway.fast_path import FastPathStream
 
-MOST_HEAD = 16_384
-MOST_NAME = 64
-MOST_HEADERS = 100
-MOST_TARGET = 8192
+MAX_HEAD_BYTES = 16_384
+MAX_NAME_BYTES = 64
+MAX_HEADERS = 100
+MAX_TARGET_BYTES = 8192
 REQUEST = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/(\d)\.(\d)")
-# What the name and the value of a header consist of (RFC 9110, sections 5.1 and 5.5), without the bytes past ASCII.
+# Characters of the name and the value of a header (RFC 9110, sections 5.1 and 5.5), without those past ASCII.
 NAME_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VALUE_BYTES = b"\t" + bytes(range(0x20, 0x7F))
 NOT_HTTP = re.compile(rb"[^\t\r\n\x20-\x7e]")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
-# Sent twice, these have two meanings.
+# Headers that are ambiguous if sent twice.
 SINGLE = frozenset({"host", "sec-websocket-key", "sec-websocket-version", "origin", "authorization", "content-length"})
 BEARER_PROTOCOL = "bearer."
 
@@ -46,7 +46,7 @@ class Rejected(Exception):
         self.details = details
 
     def response(self) -> bytes:
-        """The whole answer."""
+        """The whole HTTP response."""
         body = {"code": self.code, "message": self.message} | (self.details if isinstance(self.details, dict) else {})
         content = msgspec.json.encode(body)
         headers = {
@@ -62,14 +62,14 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A valid request to open a WebSocket. `address` is the client's, as far as it can be known."""
+    """A valid request to open a WebSocket. `address` is that of the client, behind trusted proxies too."""
 
     path: str
     query: dict[str, str] = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     address: str
 
-    def at(self, address: str) -> "Handshake":
+    def with_address(self, address: str) -> "Handshake":
         return replace(self, address=address)
 
     @property
@@ -78,7 +78,7 @@ class Handshake:
 
     @property
     def subprotocols(self) -> list[str]:
-        """Those that were offered, without credentials."""
+        """The offered subprotocols, without credentials."""
         return [name for name in self._offered if not name.startswith(BEARER_PROTOCOL)]
 
     @property
@@ -94,7 +94,7 @@ class Handshake:
         return next((name[len(BEARER_PROTOCOL) :] for name in self._offered if name.startswith(BEARER_PROTOCOL)), None)
 
     def head_for(self, subprotocol: str | None) -> bytes:
-        """What trio-websocket gets to read."""
+        """The head for trio-websocket."""
         protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
         return (
             "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -102,20 +102,20 @@ class Handshake:
         ).encode("ascii")
 
 
-async def read_head(lane: Lane) -> bytes:
-    """Wait for the whole head, with its empty line. Raises Rejected; an empty one means that the peer hung up."""
+async def read_head(stream: FastPathStream) -> bytes:
+    """Read the head, with its empty line. Returns b"" if the peer disconnected. Raises Rejected."""
     searched = 0
     while True:
-        data = lane.peek()
-        end = data.find(b"\r\n\r\n", max(0, searched - 3), MOST_HEAD)
+        data = stream.peek()
+        end = data.find(b"\r\n\r\n", max(0, searched - 3), MAX_HEAD_BYTES)
         if end >= 0:
             return bytes(data[: end + 4])
-        if len(data) >= MOST_HEAD:
+        if len(data) >= MAX_HEAD_BYTES:
             raise Rejected(431, "too_large", "the head of the request is too large")
         if NOT_HTTP.search(data, searched):
             raise Rejected(400, "bad_request", "not HTTP")
         searched = len(data)
-        if not await lane.read_more():
+        if not await stream.read_more():
             return b""
 
 
@@ -125,10 +125,10 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
     match = REQUEST.fullmatch(request)
     if match is None:
         raise Rejected(400, "bad_request", "not an HTTP request line")
-    if len(match[2]) > MOST_TARGET or len(lines) > MOST_HEADERS:
+    if len(match[2]) > MAX_TARGET_BYTES or len(lines) > MAX_HEADERS:
         raise Rejected(431, "too_large", "the head of the request is too large")
     if (match[3], match[4]) != (b"1", b"1") or match[1] != b"GET":
-        raise Rejected(400, "bad_request", "a WebSocket opens with GET and HTTP/1.1", headers={"Allow": "GET"})
+        raise Rejected(400, "bad_request", "a WebSocket handshake needs GET and HTTP/1.1", headers={"Allow": "GET"})
     return match[2].decode("ascii"), parse_headers(lines)
 
 
@@ -145,7 +145,12 @@ def parse_headers(lines: list[bytes]) -> dict[str, str]:
 def parse_header(line: bytes) -> tuple[str, str]:
     """Name (lower case) and value, in linear time. Raises Rejected."""
     name, colon, value = line.partition(b":")
-    if not colon or not 1 <= len(name) <= MOST_NAME or name.translate(None, NAME_BYTES) or value.translate(None, VALUE_BYTES):
+    if (
+        not colon
+        or not 1 <= len(name) <= MAX_NAME_BYTES
+        or name.translate(None, NAME_BYTES)
+        or value.translate(None, VALUE_BYTES)
+    ):
         raise Rejected(400, "bad_request", "a header is not valid")
     return name.decode("ascii").lower(), value.strip(b" \t").decode("ascii")
 
@@ -157,9 +162,14 @@ def check_upgrade(headers: Mapping[str, str]) -> None:
     if "content-length" in headers or "transfer-encoding" in headers:
         raise Rejected(400, "bad_request", "a handshake has no body")
     if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in tokens(headers.get("connection", "")):
-        raise Rejected(426, "bad_request", "this is a WebSocket", headers={"Upgrade": "websocket"})
+        raise Rejected(
+            426,
+            "bad_request",
+            "expected the headers `Upgrade: websocket` and `Connection: Upgrade`",
+            headers={"Upgrade": "websocket"},
+        )
     if headers.get("sec-websocket-version") != "13":
-        raise Rejected(426, "bad_request", "only version 13 is spoken here", headers={"Sec-WebSocket-Version": "13"})
+        raise Rejected(426, "bad_request", "only Sec-WebSocket-Version 13 is supported", headers={"Sec-WebSocket-Version": "13"})
     if not is_key(headers.get("sec-websocket-key", "")):
         raise Rejected(400, "bad_request", "Sec-WebSocket-Key is not 16 bytes of base64")
 
@@ -176,7 +186,7 @@ def is_key(key: str) -> bool:
 
 
 def handshake_of(head: bytes, address: str) -> Handshake:
-    """A valid handshake. Raises Rejected."""
+    """Parse and check a head. Raises Rejected."""
     target, headers = parse_head(head)
     check_upgrade(headers)
     path, _, query = target.partition("?")
@@ -191,7 +201,7 @@ def parse_query(query: str) -> dict[str, str]:
 
 
 def is_allowed_origin(origin: str | None, allowed: list[str], *, required: bool) -> bool:
-    """Browsers always say where a page comes from; other clients need not. Compared to the letter: origins have one form."""
+    """Whether a page of this origin may connect. Browsers always send an origin; other clients only if `required`."""
     if origin is None:
         return not required
     return "*" in allowed or origin in allowed

@@ -1,15 +1,14 @@
-"""The socket door: accept, let in, guard.
+"""The WebSocket listener: accepts connections, admits them, and guards each one.
 
-The guard is the first thing around every connection: whatever a peer or a bug does in there, the connection ends, it is logged
-once, and everybody else is served. (Plain `serve_websocket` ends the process from one packet.)
+Whatever a peer or a bug does inside the guard, only this connection ends, with one log entry. (With plain `serve_websocket` a
+single packet can end the process.)
 """
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
@@ -19,67 +18,71 @@ from chatd.core import log
 from chatd.core.addresses import client_address, is_trusted, parse_networks
 from chatd.core.config import Gateway
 from chatd.core.health import Health, Sparse
-from chatd.gateway.admission import Admission, Full
-from chatd.gateway.fast_path import Lane
+from chatd.gateway.admission import Admission, Overloaded
+from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
-from chatd.gateway.send_queue import Outbox
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import READ_SIZE, SocketTransport
 
 LOG = log.get(__name__)
-Guest = TypeVar("Guest")
+Peer = TypeVar("Peer")
 
 
-@dataclass(frozen=True, slots=True)
-class House(Generic[Guest]):
-    """What the door is told: who may come in, what to speak with them, and what to do with them then.
+class Endpoint(Protocol[Peer]):
+    """Authenticates the peers of a listener and serves them."""
 
-    `authenticate` raises Rejected. `choose` names the subprotocol to answer, or None. `serve` ends when the connection does.
-    """
+    async def authenticate(self, handshake: Handshake) -> Peer:
+        """Return what `serve` needs to know of the peer. Raises Rejected."""
+        ...
 
-    authenticate: Callable[[Handshake], Awaitable[Guest]]
-    choose: Callable[[Handshake], str | None]
-    serve: Callable[[WebSocketConnection, Lane, Handshake, Guest], Awaitable[None]]
+    def choose_subprotocol(self, handshake: Handshake) -> str | None:
+        """The subprotocol to answer, if any."""
+        ...
+
+    async def serve(self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: Peer) -> None:
+        """Serve until the connection ends."""
+        ...
 
 
-class Listener(Generic[Guest]):
-    """One listening socket, and the connections that came through it."""
+class Listener(Generic[Peer]):
+    """A listening socket and its connections."""
 
     def __init__(
-        self, sock: socket.socket, settings: Gateway, admission: Admission, house: House[Guest], health: Health | None = None
+        self, sock: socket.socket, settings: Gateway, admission: Admission, endpoint: Endpoint[Peer], health: Health | None = None
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._house = house
+        self._endpoint = endpoint
         self._health = health or Health()
         self._proxies = parse_networks(settings.trusted_proxies)
         self._acceptor = Acceptor("gateway", sock, self._start)
         self._connections: trio.Nursery | None = None
-        # Handshakes whose head is being read; and, when the process leaves, after how many seconds to come back.
+        # Handshakes whose head is being read; and once the node drains, after how long those clients retry.
         self._reading: set[trio.CancelScope] = set()
         self._retry_after_s: int | None = None
-        self._refused_origins = Sparse(LOG, "origin")
+        self._rejected_origins = Sparse(LOG, "origin")
 
     def stop_accepting(self, retry_after_s: int = 1) -> None:
-        """Refuse who is not connected yet. The connected ones stay."""
+        """Reject new connections and unfinished handshakes. Established connections stay."""
         self._retry_after_s = retry_after_s
         for handshake in self._reading:
             handshake.cancel()
         self._acceptor.stop()
 
     async def run(self) -> None:
-        """Accept until told otherwise; return when the last connection has ended."""
+        """Accept until `stop_accepting`, and return when the last connection has ended."""
         async with trio.open_nursery() as self._connections:
             await self._acceptor.run(self._health)
 
     def _start(self, sock: socket.socket) -> None:
         assert self._connections is not None
-        self._connections.start_soon(self._guarded, sock)
+        self._connections.start_soon(self._serve_guarded, sock)
 
-    async def _guarded(self, sock: socket.socket) -> None:
+    async def _serve_guarded(self, sock: socket.socket) -> None:
         peer = ""
         try:
             peer = sock.getpeername()[0]
-            await self._knock(sock, peer)
+            await self._admit(sock, peer)
         except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
         except* Exception as group:
@@ -87,103 +90,103 @@ class Listener(Generic[Guest]):
         finally:
             sock.close()
 
-    async def _knock(self, sock: socket.socket, peer: str) -> None:
-        """Who comes through a proxy is counted under the address that the proxy names: see `_read`."""
+    async def _admit(self, sock: socket.socket, peer: str) -> None:
+        """Check the rate of the peer; that of clients behind a proxy is checked in `_read_handshake`, by forwarded address."""
         try:
             if not is_trusted(peer, self._proxies):
                 self._admission.check_rate(peer)
-        except Full as full:
+        except Overloaded as overloaded:
             self._admission.refused["unavailable"] += 1
-            place = self._admission.turned_away(peer)
-            if place is not None:
-                with place:
-                    await turn_away(sock, too_many(full).response())
+            slot = self._admission.rejection_slot(peer)
+            if slot is not None:
+                with slot:
+                    await reject_early(sock, rejection_of(overloaded).response())
         else:
             await self._connection(sock, peer)
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock)
-            outbox = Outbox(
+            queue = SendQueue(
                 transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames, self._settings.stall_timeout
             )
-            lane = Lane(transport, outbox)
+            stream = FastPathStream(transport, queue)
             try:
-                await self._visit(nursery, lane, peer)
+                await self._serve(nursery, stream, peer)
             except Rejected as rejected:
-                await self._refuse(lane, rejected)
-            except Full as full:
-                await self._refuse(lane, too_many(full))
+                await self._reject(stream, rejected)
+            except Overloaded as overloaded:
+                await self._reject(stream, rejection_of(overloaded))
             finally:
-                await trio.aclose_forcefully(lane)
+                await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
 
-    async def _refuse(self, lane: Lane, rejected: Rejected) -> None:
+    async def _reject(self, stream: FastPathStream, rejected: Rejected) -> None:
         self._admission.refused[rejected.code] += 1
-        LOG.debug("a handshake was refused", extra={"code": rejected.code, "why": rejected.message})
-        await refuse(lane, rejected)
+        LOG.debug("a handshake was rejected", extra={"code": rejected.code, "why": rejected.message})
+        await reject(stream, rejected)
 
-    async def _visit(self, nursery: trio.Nursery, lane: Lane, peer: str) -> None:
-        """From the first byte to the last. A place among the connections is kept until the end."""
-        with ExitStack() as place:
+    async def _serve(self, nursery: trio.Nursery, stream: FastPathStream, peer: str) -> None:
+        """Serve from the first byte to the last. The slot of the connection is held until the end."""
+        with ExitStack() as slots:
             with self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)):
-                arrived = await self._arrive(nursery, lane, peer, place)
-            if arrived is not None:
-                await arrived()
+                serve = await self._handshake(nursery, stream, peer, slots)
+            if serve is not None:
+                await serve()
 
-    async def _arrive(
-        self, nursery: trio.Nursery, lane: Lane, peer: str, place: ExitStack
+    async def _handshake(
+        self, nursery: trio.Nursery, stream: FastPathStream, peer: str, slots: ExitStack
     ) -> Callable[[], Awaitable[None]] | None:
-        """The handshake; what comes after it, or None when the peer hung up or was too slow.
+        """Do the handshake. Returns the function that serves, or None if the peer disconnected or was too slow.
 
-        Its time is for what the peer has to do: how long we take to sign somebody in is not the peer's fault.
+        The timeout covers only what the peer has to do, not the sign-in.
         """
-        handshake = await self._read(lane, peer)
+        handshake = await self._read_handshake(stream, peer)
         if handshake is None:
             return None
-        place.enter_context(self._admission.connected(handshake.address))
-        async with self._admission.turn():
-            guest = await self._authenticate(handshake)
+        slots.enter_context(self._admission.connected(handshake.address))
+        async with self._admission.auth_slot():
+            authenticated = await self._authenticate(handshake)
         with trio.move_on_after(self._settings.handshake_timeout):
-            connection = await self._upgrade(nursery, lane, handshake)
+            connection = await self._upgrade(nursery, stream, handshake)
             self._admission.accepted += 1
-            return partial(self._house.serve, connection, lane, handshake, guest)
+            return partial(self._endpoint.serve, connection, stream, handshake, authenticated)
         self._admission.refused["timeout"] += 1
         return None
 
-    async def _authenticate(self, handshake: Handshake) -> Guest:
-        """Raises Rejected, which counts against the address: whoever is refused again and again is heard less."""
+    async def _authenticate(self, handshake: Handshake) -> Peer:
+        """Raises Rejected, which is charged to the address."""
         try:
-            return await self._house.authenticate(handshake)
+            return await self._endpoint.authenticate(handshake)
         except Rejected:
             self._admission.charge(handshake.address)
             raise
 
-    async def _read(self, lane: Lane, peer: str) -> Handshake | None:
+    async def _read_handshake(self, stream: FastPathStream, peer: str) -> Handshake | None:
         head = b""
-        with trio.move_on_after(self._settings.handshake_timeout) as patience, self._until_leaving(patience):
-            head = await read_head(lane)
+        with trio.move_on_after(self._settings.handshake_timeout) as timeout, self._cancelled_on_stop(timeout):
+            head = await read_head(stream)
         if not head and self._retry_after_s is not None:
             headers = {"Retry-After": str(self._retry_after_s)}
             raise Rejected(503, "maintenance", "the server is about to stop", headers=headers)
-        self._admission.refused["timeout"] += patience.cancelled_caught
+        self._admission.refused["timeout"] += timeout.cancelled_caught
         if not head:
             return None
         handshake = handshake_of(head, peer)
         forwarded = handshake.headers.get("x-forwarded-for", "")
-        handshake = handshake.at(client_address(peer, forwarded, self._proxies))
+        handshake = handshake.with_address(client_address(peer, forwarded, self._proxies))
         if is_trusted(peer, self._proxies):
             self._admission.check_rate(handshake.address)
         if handshake.path != self._settings.path:
             raise Rejected(404, "not_found", f"the WebSocket is at {self._settings.path}")
         if not is_allowed_origin(handshake.origin, self._settings.origins, required=self._settings.require_origin):
-            self._refused_origins.log("an origin was refused; see gateway.origins", handshake.origin or "none")
+            self._rejected_origins.log("an origin was rejected; see gateway.origins", handshake.origin or "none")
             raise Rejected(403, "forbidden", "this origin may not connect; see gateway.origins")
-        lane.replace_head(len(head), handshake.head_for(self._house.choose(handshake)))
+        stream.replace_head(len(head), handshake.head_for(self._endpoint.choose_subprotocol(handshake)))
         return handshake
 
     @contextmanager
-    def _until_leaving(self, scope: trio.CancelScope) -> Iterator[None]:
+    def _cancelled_on_stop(self, scope: trio.CancelScope) -> Iterator[None]:
         self._reading.add(scope)
         if self._retry_after_s is not None:
             scope.cancel()
@@ -192,17 +195,19 @@ class Listener(Generic[Guest]):
         finally:
             self._reading.discard(scope)
 
-    async def _upgrade(self, nursery: trio.Nursery, lane: Lane, handshake: Handshake) -> WebSocketConnection:
-        request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=self._settings.max_message_bytes)
-        return await request.accept(subprotocol=self._house.choose(handshake))
+    async def _upgrade(self, nursery: trio.Nursery, stream: FastPathStream, handshake: Handshake) -> WebSocketConnection:
+        request = await wrap_server_stream(
+            nursery, stream, message_queue_size=1, max_message_size=self._settings.max_message_bytes
+        )
+        return await request.accept(subprotocol=self._endpoint.choose_subprotocol(handshake))
 
 
-def too_many(full: Full) -> Rejected:
-    return Rejected(503, "unavailable", str(full), headers={"Retry-After": str(full.retry_after)})
+def rejection_of(overloaded: Overloaded) -> Rejected:
+    return Rejected(503, "unavailable", str(overloaded), headers={"Retry-After": str(overloaded.retry_after)})
 
 
-async def turn_away(sock: socket.socket, response: bytes) -> None:
-    """As `refuse`, but with nothing made for the connection: in a storm this is done to most. Raises OSError."""
+async def reject_early(sock: socket.socket, response: bytes) -> None:
+    """Reject without creating objects for the connection, for most connections of an overload. Raises OSError."""
     with trio.move_on_after(1):
         sock.send(response)
         sock.shutdown(socket.SHUT_WR)
@@ -211,14 +216,14 @@ async def turn_away(sock: socket.socket, response: bytes) -> None:
             await trio.lowlevel.wait_readable(sock)
 
 
-async def refuse(lane: Lane, rejected: Rejected) -> None:
-    """Answer, and read on for a moment: closing with unread bytes would take the answer back (RFC 9112, section 9.6)."""
+async def reject(stream: FastPathStream, rejected: Rejected) -> None:
+    """Answer, then read for a moment: closing with unread data would destroy the answer (RFC 9112, section 9.6)."""
     with trio.move_on_after(1):
-        lane.send_nowait(rejected.response())
-        await lane.linger()
+        stream.send_nowait(rejected.response())
+        await stream.linger()
 
 
-async def say_goodbye(connection: WebSocketConnection, code: int, reason: str, timeout: float) -> None:
-    """Close with a code; a peer that does not answer in time is left standing. A reason has at most 123 bytes."""
+async def close_websocket(connection: WebSocketConnection, code: int, reason: str, timeout: float) -> None:
+    """Close with a code, without waiting longer than `timeout` seconds for the answer. A reason has at most 123 bytes."""
     with trio.move_on_after(timeout):
         await connection.aclose(code, reason.encode()[:120].decode(errors="ignore"))

@@ -1,28 +1,29 @@
-"""The send queue of a connection: a frame is written at once when it can be, and queued within bounds when it cannot.
+"""The send queue of a connection: a frame is written at once if the socket takes it, and otherwise queued within bounds.
 
-Nobody waits here but trio-websocket with its own control frames. A writer exists only while there is a backlog, and takes
-many frames in one system call.
+Senders never wait; only trio-websocket waits, for its own control frames. A writer task exists only while frames are queued, and
+writes many of them in one system call.
 
-A reader that is too slow for its events becomes a pull client. When the queue is full, the queued events of conversations are
-dropped, whole frames only, and each of these conversations gets one `behind` in their place, as far as there is room. What a
-`behind` cannot replace (answers, events of the user) stays; when events of the user do not fit, `session.behind` says so. Only a
-reader that takes nothing at all for `stall_s` is closed.
+A full queue turns a slow reader into one that syncs. The queued events of conversations are dropped, whole frames only, and one
+`behind` per conversation takes their place as far as there is room. Frames that a `behind` cannot replace (answers, events of the
+user) stay; if an event of the user does not fit, `session.behind` announces it. Only a reader that takes nothing at all for
+`stall_s` is closed.
 """
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 import trio
 
-from chatd.gateway.transport import MAX_WRITE_BYTES, MOST_BUFFERS, Data, Transport
+from chatd.gateway.transport import MAX_BUFFERS, MAX_WRITE_BYTES, Data, Transport
 
-GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+PEER_GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class Mark(Protocol):
-    """What the queue has to know of an event. `rev` 0: it has no place in the order of a conversation."""
+class EventPosition(Protocol):
+    """What the queue needs of an event. `rev` is 0 for an event without a number in its conversation."""
 
     @property
     def conversation(self) -> str: ...
@@ -32,174 +33,201 @@ class Mark(Protocol):
     def volatile(self) -> bool: ...
 
 
-class Placed(NamedTuple):
-    """The mark of a `behind`: it may be replaced by a later one."""
+class State(Enum):
+    """Whether frames are taken. While CLOSED, only trio-websocket can write, and other frames are discarded."""
+
+    OPEN = 1
+    CLOSED = 2
+    BROKEN = 3
+
+
+OPEN, CLOSED, BROKEN = State
+
+
+class GapPosition(NamedTuple):
+    """The position of a `behind`, which a later one may replace."""
 
     conversation: str
     rev: int
     volatile: bool = False
 
 
-Queue = deque[tuple[Data, Mark | None]]
+Entries = deque[tuple[Data, EventPosition | None]]
 
 
-class Outbox:
-    """Bounded by bytes and by frames. Volatile events are refused when it is more than half full."""
+class SendQueue:
+    """Bounded in bytes and frames. More than half full, it takes no ephemeral events."""
 
     __slots__ = (
         "_changed",
+        "_dropped_revs",
+        "_entries",
         "_in_flight",
         "_is_partial",
-        "_missed",
-        "_most_bytes",
-        "_most_frames",
+        "_max_bytes",
+        "_max_frames",
         "_nursery",
-        "_queue",
         "_stall_s",
         "_transport",
         "_write",
         "behind",
-        "broken",
         "on_drop",
         "on_stall",
         "queued_bytes",
+        "state",
     )
 
     def __init__(
-        self, transport: Transport, nursery: trio.Nursery, most_bytes: int, most_frames: int, stall_s: float = float("inf")
+        self, transport: Transport, nursery: trio.Nursery, max_bytes: int, max_frames: int, stall_s: float = float("inf")
     ) -> None:
         self._transport = transport
         self._write = transport.write_nowait
         self._nursery = nursery
-        self._most_bytes = most_bytes
-        self._most_frames = most_frames
+        self._max_bytes = max_bytes
+        self._max_frames = max_frames
         self._stall_s = stall_s
-        self._queue: Queue | None = None
-        # The first of the queue that cannot be dropped: those that are being written, and one that is written in part.
+        self._entries: Entries | None = None
+        # Entries at the head that cannot be dropped: those being written, and one that is written in part.
         self._in_flight = 0
         self._is_partial = False
-        # By conversation the last rev that was dropped and is not announced yet; "" for events of the user.
-        self._missed: dict[str, int] = {}
+        # The last dropped rev of each conversation until its `behind` is queued; "" stands for events of the user.
+        self._dropped_revs: dict[str, int] = {}
         self._changed: trio.Event | None = None
         self.queued_bytes = 0
-        self.broken = False
-        # A whole frame that says `behind`, or `session.behind` for the conversation "".
+        self.state = OPEN
+        # Makes the frame of a `behind`, or of `session.behind` for the conversation "".
         self.behind: Callable[[str, int], bytes] = no_frame
-        # How many queued events were dropped at once.
+        # Called with the number of queued events that are dropped at once.
         self.on_drop: Callable[[int], None] = ignore
-        self.on_stall: Callable[[], None] = self.give_up
+        self.on_stall: Callable[[], None] = self.abandon
 
-    def send_nowait(self, frame: bytes, event: Mark | None = None, /) -> bool:
-        """Write or queue it; False when it is dropped. Without the mark of an `event` it is an answer, which always stays."""
-        if self.broken:
-            return False
-        if self._queue is None:
+    def send_nowait(self, frame: bytes, event: EventPosition | None = None, /) -> bool:
+        """Write or queue a frame. Returns False if it is dropped. Answers, which have no `event`, are never dropped."""
+        if self.state is not OPEN:
+            return self.state is CLOSED
+        if self._entries is None:
             return self._write_or_queue(frame)
-        return self._enqueue(self._queue, frame, event)
+        return self._enqueue(self._entries, frame, event)
+
+    def send_close(self, frame: bytes) -> None:
+        """Write or queue a close frame, the last one, also while CLOSED."""
+        if self._entries is not None:
+            self._append(self._entries, frame, None)
+        elif self.state is not BROKEN:
+            self._write_or_queue(frame)
+
+    def open(self) -> None:
+        if self.state is CLOSED:
+            self.state = OPEN
+
+    def close(self) -> None:
+        """Discard further frames, except those of trio-websocket."""
+        if self.state is OPEN:
+            self.state = CLOSED
 
     @property
     def queued_frames(self) -> int:
-        return len(self._queue) if self._queue is not None else 0
+        return len(self._entries) if self._entries is not None else 0
 
     def _is_full(self, share: int) -> bool:
-        return self.queued_bytes * share >= self._most_bytes or self.queued_frames * share >= self._most_frames
+        return self.queued_bytes * share >= self._max_bytes or self.queued_frames * share >= self._max_frames
 
     def _write_or_queue(self, frame: bytes) -> bool:
         try:
             written = self._write(frame)
-        except GONE:
-            self.give_up()
+        except PEER_GONE:
+            self.abandon()
             return False
         if written < len(frame):
-            self._queue = deque()
+            self._entries = deque()
             self._is_partial = written > 0
-            self._append(self._queue, memoryview(frame)[written:] if written else frame, None)
-            self._nursery.start_soon(self._write_backlog, self._queue)
+            self._append(self._entries, memoryview(frame)[written:] if written else frame, None)
+            self._nursery.start_soon(self._write_entries, self._entries)
         return True
 
-    def _enqueue(self, queue: Queue, frame: bytes, event: Mark | None) -> bool:
-        if event is not None and self._missed:
-            return self._miss(event)
+    def _enqueue(self, entries: Entries, frame: bytes, event: EventPosition | None) -> bool:
+        if event is not None and self._dropped_revs:
+            return self._note_dropped(event)
         if self._is_full(2 if event is not None and event.volatile else 1):
             if event is not None and event.volatile:
                 return False
-            self._drop_events(queue)
-            if event is not None and (self._missed or self._is_full(1)):
-                return self._miss(event)
-        self._append(queue, frame, event)
+            self._drop_conversation_events(entries)
+            if event is not None and (self._dropped_revs or self._is_full(1)):
+                return self._note_dropped(event)
+        self._append(entries, frame, event)
         return True
 
-    def _append(self, queue: Queue, frame: Data, event: Mark | None) -> None:
-        queue.append((frame, event))
+    def _append(self, entries: Entries, frame: Data, event: EventPosition | None) -> None:
+        entries.append((frame, event))
         self.queued_bytes += len(frame)
 
-    # --- too much for the reader ----------------------------------------------------------------------------------------
+    # --- overflow -------------------------------------------------------------------------------------------------------
 
-    def _miss(self, event: Mark) -> bool:
-        """Remember that an event was dropped. Nothing is remembered of volatile ones."""
+    def _note_dropped(self, event: EventPosition) -> bool:
+        """Record that an event is dropped, unless it is ephemeral. Returns False, as `send_nowait` does for it."""
         if not event.volatile:
             key = event.conversation if event.rev else ""
-            self._missed[key] = max(event.rev, self._missed.get(key, 0))
+            self._dropped_revs[key] = max(event.rev, self._dropped_revs.get(key, 0))
         return False
 
-    def _drop_events(self, queue: Queue) -> None:
-        """Drop the queued events of conversations, and announce them instead."""
-        held, kept = max(self._in_flight, self._is_partial), list(queue)
-        queue.clear()
+    def _drop_conversation_events(self, entries: Entries) -> None:
+        """Replace the queued events of conversations with one `behind` each."""
+        held, kept = max(self._in_flight, self._is_partial), list(entries)
+        entries.clear()
         for place, (frame, event) in enumerate(kept):
             if place >= held and event is not None and (event.rev or event.volatile):
-                self._miss(event)
+                self._note_dropped(event)
                 self.queued_bytes -= len(frame)
             else:
-                queue.append((frame, event))
-        self.on_drop(len(kept) - len(queue))
-        self._announce(queue)
+                entries.append((frame, event))
+        self.on_drop(len(kept) - len(entries))
+        self._queue_gaps(entries)
 
-    def _announce(self, queue: Queue) -> None:
-        """Queue a `behind` for each conversation that has missed something, as far as there is room."""
-        while self._missed and not self._is_full(2):
-            conversation = next(iter(self._missed))
-            rev = self._missed.pop(conversation)
-            self._append(queue, self.behind(conversation, rev), Placed(conversation, rev))
+    def _queue_gaps(self, entries: Entries) -> None:
+        """Queue a `behind` for each conversation with dropped events, as far as there is room."""
+        while self._dropped_revs and not self._is_full(2):
+            conversation = next(iter(self._dropped_revs))
+            rev = self._dropped_revs.pop(conversation)
+            self._append(entries, self.behind(conversation, rev), GapPosition(conversation, rev))
 
     def discard(self) -> None:
-        """Drop everything that is not on its way: what follows is the goodbye, at the end of a whole frame."""
-        self._missed.clear()
-        if self._queue is not None:
-            kept = list(islice(self._queue, max(self._in_flight, self._is_partial)))
-            self._queue.clear()
-            self._queue.extend(kept)
+        """Drop all frames that are not being written, so that a close frame follows at the boundary of a frame."""
+        self._dropped_revs.clear()
+        if self._entries is not None:
+            kept = list(islice(self._entries, max(self._in_flight, self._is_partial)))
+            self._entries.clear()
+            self._entries.extend(kept)
             self.queued_bytes = sum(len(frame) for frame, _ in kept)
         self._wake()
 
     # --- waiting --------------------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """For trio-websocket: in its turn among the frames, and waited for. Raises trio.BrokenResourceError."""
-        if not self.broken and self._queue is None:
+        """Queue data of trio-websocket behind the other frames and wait until it is written. Raises trio.BrokenResourceError."""
+        if self.state is not BROKEN and self._entries is None:
             self._write_or_queue(data)
-        elif self._queue is not None:
-            self._append(self._queue, data, None)
+        elif self._entries is not None:
+            self._append(self._entries, data, None)
         await self.drained()
-        if self.broken:
+        if self.state is BROKEN:
             raise trio.BrokenResourceError("the peer is gone")
 
     async def drained(self) -> None:
-        """Until nothing is queued, or nothing can be written any more."""
-        if self._queue is None or self.broken:
+        """Wait until nothing is queued, or the peer is gone."""
+        if self._entries is None or self.state is BROKEN:
             await trio.lowlevel.checkpoint()
-        while self._queue is not None and not self.broken:
-            await self._change()
+        while self._entries is not None and self.state is not BROKEN:
+            await self._wait_for_change()
 
-    async def room(self) -> bool:
-        """Until the queue is less than half full, or nothing can be written any more. Whether it had to wait for that."""
+    async def wait_for_room(self) -> bool:
+        """Wait until the queue is less than half full, or the peer is gone. Returns whether it had to wait."""
         waited = False
-        while self._is_full(2) and not self.broken:
-            await self._change()
+        while self._is_full(2) and self.state is not BROKEN:
+            await self._wait_for_change()
             waited = True
         return waited
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         if self._changed is None:
             self._changed = trio.Event()
         await self._changed.wait()
@@ -211,54 +239,54 @@ class Outbox:
 
     # --- the writer -----------------------------------------------------------------------------------------------------
 
-    async def _write_backlog(self, queue: Queue) -> None:
-        """Until the queue is empty."""
+    async def _write_entries(self, entries: Entries) -> None:
+        """Write until the queue is empty."""
         try:
-            while queue and not self.broken:
-                with trio.move_on_after(self._stall_s) as patience:
-                    self._consume(queue, await self._transport.write(self._next_frames))
-                    self._announce(queue)
+            while entries and self.state is not BROKEN:
+                with trio.move_on_after(self._stall_s) as stall:
+                    self._consume(entries, await self._transport.write(self._next_frames))
+                    self._queue_gaps(entries)
                     self._wake()
-                if patience.cancelled_caught:
+                if stall.cancelled_caught:
                     self.on_stall()
-        except GONE:
-            self.give_up()
-        self._queue = None
+        except PEER_GONE:
+            self.abandon()
+        self._entries = None
         self._wake()
 
     def _next_frames(self) -> list[Data]:
-        """What to write now. It is asked for when something can be written: until then the queue may change."""
-        assert self._queue is not None
-        frames, room = list[Data](), MAX_WRITE_BYTES
-        for frame, _ in islice(self._queue, MOST_BUFFERS):
-            frames.append(frame if len(frame) <= room else memoryview(frame)[:room])
-            room -= len(frame)
-            if room <= 0:
+        """The frames to write now. The transport asks once the socket is writable, because the queue may change until then."""
+        assert self._entries is not None
+        frames, free_bytes = list[Data](), MAX_WRITE_BYTES
+        for frame, _ in islice(self._entries, MAX_BUFFERS):
+            frames.append(frame if len(frame) <= free_bytes else memoryview(frame)[:free_bytes])
+            free_bytes -= len(frame)
+            if free_bytes <= 0:
                 break
         self._in_flight = len(frames)
         return frames
 
-    def _consume(self, queue: Queue, written: int) -> None:
+    def _consume(self, entries: Entries, written: int) -> None:
         self._in_flight = 0
         self.queued_bytes -= written
         while written:
-            frame, event = queue.popleft()
+            frame, event = entries.popleft()
             self._is_partial = len(frame) > written
             if self._is_partial:
-                queue.appendleft((memoryview(frame)[written:], event))
+                entries.appendleft((memoryview(frame)[written:], event))
                 return
             written -= len(frame)
 
-    def give_up(self) -> None:
-        """The peer is gone, or nobody wants to send any more."""
-        self.broken = True
+    def abandon(self) -> None:
+        """Write nothing more: the peer is gone, or the connection ends."""
+        self.state = BROKEN
         self._wake()
 
 
 def ignore(count: int) -> None:
-    """Nobody counts."""
+    """Do not count dropped events."""
 
 
 def no_frame(conversation: str, rev: int) -> bytes:
-    """Before the session begins there are no events."""
+    """Stands in until the session begins: there are no events before."""
     raise AssertionError(conversation)

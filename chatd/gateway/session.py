@@ -1,7 +1,7 @@
-"""One connection: who it is, what it may send, and its end.
+"""A session: one authenticated connection, from `connected` to its close.
 
-Frames come in through `receive`, which the lane calls in its own task; everything that goes out passes `send_nowait`.
-Whoever wants the session to end says `close_soon`; its own task then says goodbye with the close code and lets go.
+The stream calls `receive` for each message, in its own task; everything that is sent passes `send_nowait`. Any task can end the
+session by `request_close`; the task of the session then sends the close frame.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,9 @@ from chatd.core.errors import CLOSES, Close, Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import made_at, uuid7
 from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.fast_path import Lane
-from chatd.gateway.limits import Rules
-from chatd.gateway.listener import say_goodbye
+from chatd.gateway.fast_path import FastPathStream, FrameRules
+from chatd.gateway.listener import close_websocket
 from chatd.gateway.penalties import Penalties
-from chatd.gateway.send_queue import Mark
 from chatd.realtime.subscriptions import SessionLine
 from chatd.realtime.timer_wheel import Wheel
 from chatd.wire.base import Command, Event, Result
@@ -35,17 +33,17 @@ from chatd.wire.frames import encode_frame
 
 LOG = log.get(__name__)
 
-# Commands refused at this many times the rate that is allowed are not answered any more: the session is flooding.
-FLOOD = 4
-# `token.expiring` is sent so many milliseconds before.
-WARNING_MS = 60_000
-# Digits of the hash of an address that are shown.
-HASH = 16
+# Commands refused at this multiple of the allowed rate close the session as flooding.
+FLOOD_FACTOR = 4
+# Time between `token.expiring` and the expiry of the token.
+EXPIRY_WARNING_MS = 60_000
+# Digits of the hash of an address that are shown to operators.
+ADDRESS_DIGITS = 16
 PING = encode_frame(0x9, b"")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class SessionDeps:
     """What all sessions of this process share."""
 
     node: Node
@@ -55,18 +53,18 @@ class Desk:
 
 
 class Session:
-    """A connection that was let in. See `chatd.realtime.subscriptions.Session` for what others may use."""
+    """An authenticated connection. `chatd.realtime.subscriptions.Session` is the interface for other code."""
 
     __slots__ = (
         "_attended_at",
         "_bucket",
         "_busy",
-        "_desk",
+        "_deps",
         "_flood",
-        "_lane",
         "_node",
         "_principal",
         "_scope",
+        "_stream",
         "_warned",
         "address",
         "codec",
@@ -79,37 +77,37 @@ class Session:
         "user",
     )
 
-    def __init__(self, desk: Desk, lane: Lane, codec: Codec, principal: Principal, address: str) -> None:
-        limits = desk.node.config.limits
-        self.id = uuid7(desk.node.clock())
+    def __init__(self, deps: SessionDeps, stream: FastPathStream, codec: Codec, principal: Principal, address: str) -> None:
+        limits = deps.node.config.limits
+        self.id = uuid7(deps.node.clock())
         self.tenant, self.user = principal.tenant, principal.user
         self.login, self.token_id = principal.login, principal.token_id
         self.codec = codec
         self.ending: tuple[Close, str] | None = None
-        self._desk = desk
-        self._node = desk.node
-        self._lane = lane
-        # Put a whole WebSocket frame on its way; False when it is dropped. Every delivery passes here.
-        self.send_nowait = lane.send_nowait
+        self._deps = deps
+        self._node = deps.node
+        self._stream = stream
+        # See `SendQueue.send_nowait`. All frames of the session pass here.
+        self.send_nowait = stream.send_nowait
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
         self._busy = False
-        # When it was last seen that the peer waits for this session, and not this session for the peer.
+        # When the peer was last seen waiting for this session, and not the reverse.
         self._attended_at = float("-inf")
         self._warned = False
         self._bucket = TokenBucket(limits.commands_per_second, limits.commands_burst)
-        self._flood = TokenBucket(limits.commands_per_second * FLOOD, limits.commands_burst * FLOOD)
+        self._flood = TokenBucket(limits.commands_per_second * FLOOD_FACTOR, limits.commands_burst * FLOOD_FACTOR)
 
-    def rules(self) -> Rules:
-        """What the lane lets through."""
+    def rules(self) -> FrameRules:
+        """What the peer may send."""
         settings = self._node.config.gateway
         rate = self._node.config.limits.control_frames_per_second
         control = TokenBucket(rate, 2 * rate)
         opcodes = (self.codec.opcode,)
-        return Rules(
+        return FrameRules(
             self.receive,
-            self.close_soon,
+            self.request_close,
             opcodes,
             settings.max_message_bytes,
             settings.max_frames,
@@ -123,18 +121,18 @@ class Session:
         return self.codec.frame_of(event)
 
     async def run(self, connection: WebSocketConnection) -> None:
-        """Serve until the peer hangs up or somebody says `close_soon`; then say goodbye."""
+        """Serve until the peer disconnects or the session is closed; then send the close frame."""
         with self._scope:
-            await self._lane.pump(connection)
-        self.send_nowait = unheard
+            await self._stream.run_slow_path(connection)
+        self._stream.close_output()
         if self.ending is not None:
             close, reason = self.ending
-            await say_goodbye(connection, close.code, reason, self._node.config.gateway.close_timeout)
+            await close_websocket(connection, close.code, reason, self._node.config.gateway.close_timeout)
 
     # --- in -------------------------------------------------------------------------------------------------------------
 
     async def receive(self, opcode: int, payload: bytes) -> None:
-        """One message from the peer. Commands of one connection run one after the other, in the order they were sent."""
+        """Handle a message of the peer. Commands of one connection run one after another, in the order of sending."""
         if self.ending is not None:
             return
         self._busy = True
@@ -149,7 +147,7 @@ class Session:
         try:
             frame_id, body = self.codec.open_envelope(payload)
         except NotAFrame as error:
-            self.close_soon("protocol_error", str(error))
+            self.request_close("protocol_error", str(error))
             return
         except BadBody as refused:
             self._refuse(self._context(refused.frame_id), refused)
@@ -157,17 +155,17 @@ class Session:
         ctx = self._context(frame_id)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
-            row = self._desk.rows[type(command)]
-            check(self._bucket, row.cost, self._lane.last_activity)
+            row = self._deps.rows[type(command)]
+            check(self._bucket, row.cost, self._stream.last_activity)
         except Refused as refused:
             self._refuse(ctx, refused)
             return
         await run_command(row, ctx, command)
 
     def _refuse(self, ctx: Ctx, refused: Refused) -> None:
-        """Say no, but not without end."""
-        if self._flood.take(self._lane.last_activity) > 0:
-            self.close_soon("flooding")
+        """Answer with a refusal, or close a session that floods."""
+        if self._flood.take(self._stream.last_activity) > 0:
+            self.request_close("flooding")
         else:
             refuse(ctx, refused)
 
@@ -183,7 +181,7 @@ class Session:
             self._node.clock(),
             answer,
             self._renew,
-            began=self._lane.read_at,
+            began=self._stream.read_at,
             encode=self.codec.encode,
         )
 
@@ -196,17 +194,17 @@ class Session:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Nothing is sent within it. For the time before the session is attached: nobody can close it yet."""
-        self.send_nowait = unheard
+        """Discard what is sent within the block, before the session is registered: it cannot be closed yet."""
+        self._stream.close_output()
         yield
-        self.send_nowait = self._lane.send_nowait
+        self._stream.open_output()
 
     def send_event(self, event: Event) -> None:
-        """To this session alone; it is not dropped."""
+        """Send an event to this session alone. It is never dropped."""
         self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_event(event)))
 
-    def greet(self, *, maintenance: bool) -> None:
-        """The first frame: what the client has to know of this connection."""
+    def send_hello(self, *, maintenance: bool) -> None:
+        """Send `connected`, the first event."""
         node = self._node
         self.send_event(
             Connected(
@@ -222,9 +220,9 @@ class Session:
         )
 
     def statistics(self) -> SessionLine:
-        """As an operator may see it: nothing of what was said, no address."""
-        now, queue = self._node.clock(), self._lane.statistics()
-        silence = trio.current_time() - self._lane.last_activity
+        """What operators may see: no content and no address."""
+        now, queue = self._node.clock(), self._stream.statistics()
+        silence = trio.current_time() - self._stream.last_activity
         hashes = address_hashes(self._node.config, self.address)
         return SessionLine(
             id=self.id,
@@ -237,58 +235,51 @@ class Session:
             queued_bytes=queue["queued_bytes"],
             queued_frames=queue["queued_frames"],
             expires_at=self._principal.expires_at,
-            address=hashes[0].hex()[:HASH] if hashes else "",
+            address=hashes[0].hex()[:ADDRESS_DIGITS] if hashes else "",
         )
 
-    # --- its end --------------------------------------------------------------------------------------------------------
+    # --- end ------------------------------------------------------------------------------------------------------------
 
-    def close_soon(self, close: str, reason: str = "") -> None:
-        """End the session with this row of the table of closes. A drain lets the command that is running finish."""
+    def request_close(self, close: str, reason: str = "") -> None:
+        """End the session with a close of the table `CLOSES`. A running command is finished first if the node drains."""
         if self.ending is None:
             if close == "flooding":
-                reason = f"retry_in_ms={self._desk.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
-                self._lane.mute()
+                reason = f"retry_in_ms={self._deps.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
+                self._stream.mute()
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
-                self.send_nowait = unheard
-            if close == "slow":
-                self._lane.discard()
+                self._stream.close_output(discard=close == "slow")
             if not (self._busy and close == "going_away"):
                 self._scope.cancel()
 
-    def hang_up(self) -> None:
-        """The peer is gone: nobody is there to say goodbye to."""
+    def abort(self) -> None:
+        """End the session without a close frame, because the peer is gone."""
         self._scope.cancel()
 
-    def beat(self) -> float | None:
-        """Called by the timing wheel: is the peer there, is the token valid. Returns seconds until the next look."""
+    def on_heartbeat(self) -> float | None:
+        """Check that the peer is alive and the token valid. Called by the timer wheel; returns seconds until the next check."""
         now, heartbeat = trio.current_time(), self._node.config.gateway.heartbeat
-        if not self._lane.is_reading:
+        if not self._stream.is_reading:
             self._attended_at = now
-        silence = now - max(self._lane.last_activity, self._attended_at)
+        silence = now - max(self._stream.last_activity, self._attended_at)
         if silence >= 2 * heartbeat:
-            self.hang_up()
+            self.abort()
             return None
-        if now - self._lane.last_activity >= heartbeat:
+        if now - self._stream.last_activity >= heartbeat:
             self.send_nowait(PING)
-        # One ping is enough, TCP repeats it; the next look is when the answer must have come.
-        next_look = heartbeat if silence < heartbeat else 2 * heartbeat
-        return min(next_look - silence, self._seconds_to_expiry())
+        # One ping is enough, TCP repeats it. The next check is at the deadline of its answer.
+        next_check = heartbeat if silence < heartbeat else 2 * heartbeat
+        return min(next_check - silence, self._seconds_to_expiry())
 
     def _seconds_to_expiry(self) -> float:
-        """Warn a minute before the token ends, close when it has ended."""
+        """Warn before the token expires, and close after."""
         left = self._principal.expires_at - self._node.clock()
         if left <= -self._node.config.auth.leeway * 1000:
-            self.close_soon("token_expired")
-        elif left <= WARNING_MS and not self._warned:
+            self.request_close("token_expired")
+        elif left <= EXPIRY_WARNING_MS and not self._warned:
             self._warned = True
             self.send_event(TokenExpiring(expires_at=self._principal.expires_at))
-        return max(0.25, (left if self._warned else left - WARNING_MS) / 1000)
-
-
-def unheard(_: bytes, __: Mark | None = None, /) -> bool:
-    """In place of `send_nowait`: after the goodbye nothing may follow."""
-    return True
+        return max(0.25, (left if self._warned else left - EXPIRY_WARNING_MS) / 1000)
 
 
 def connection_limits(node: Node) -> ConnectionLimits:

@@ -1,4 +1,4 @@
-"""What is below the lane: a non-blocking socket, or any Trio stream where there is no socket (TLS, tests)."""
+"""Transports below the fast path: a non-blocking socket, or any Trio stream where there is no socket (TLS, tests)."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -9,33 +9,33 @@ import trio
 
 READ_SIZE = 65536
 # writev takes at most IOV_MAX buffers (1024 on Linux); more than a few dozen gain nothing.
-MOST_BUFFERS = 64
-# One system call copies at most so many bytes: 3 MB would take 5 ms.
+MAX_BUFFERS = 64
+# Bytes of one system call: copying 3 MB would take 5 ms.
 MAX_WRITE_BYTES = 262_144
 Data = bytes | memoryview
 Frames = Callable[[], Sequence[Data]]
 
 
 class Transport(Protocol):
-    """Reads, and writes that may refuse. Raises OSError or trio.BrokenResourceError when the peer is gone."""
+    """Reads, and writes that may take less than given. Raises OSError or trio.BrokenResourceError if the peer is gone."""
 
     async def read(self) -> bytes:
-        """Some bytes; none at the end."""
+        """Return some bytes, or b"" at the end."""
 
     def write_nowait(self, data: bytes) -> int:
-        """How many bytes were taken at once."""
+        """Write without waiting. Returns the number of bytes taken."""
 
     async def write(self, frames: Frames) -> int:
-        """Wait until something can be written, then ask for what; how many bytes were written."""
+        """Wait until the socket is writable, then call `frames` and write them. Returns the number of bytes written."""
 
     def finish(self) -> None:
-        """Tell the peer that nothing more will come."""
+        """Shut down the sending direction."""
 
     async def aclose(self) -> None: ...
 
 
 class SocketTransport:
-    """A connected, non-blocking socket of the standard library, which this object owns."""
+    """A connected, non-blocking socket, owned by this object."""
 
     __slots__ = ("_socket",)
 
@@ -77,7 +77,7 @@ class SocketTransport:
 
 
 class StreamTransport:
-    """Any Trio stream. It has no way to write without waiting, so the writer does all of it."""
+    """Any Trio stream. It cannot write without waiting, so the writer task of the queue writes everything."""
 
     __slots__ = ("_stream",)
 
@@ -96,7 +96,7 @@ class StreamTransport:
         return len(data)
 
     def finish(self) -> None:
-        """A stream cannot end in one direction only."""
+        """Do nothing: a Trio stream cannot end in one direction only."""
 
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)

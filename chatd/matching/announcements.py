@@ -1,9 +1,9 @@
-"""What the sessions of this node know of matches, so that each connected user hears once that a match began, and that it ended.
+"""Announces to each connected user, once, that a match has begun and that it has ended.
 
-Whoever commits a change of a match announces it with one order to all nodes. A node may die between the two, and an order may be
-lost. So each node remembers which match its users were told of and drops what they know already; then an announcement may be
-repeated by anybody, at any time. `unsure` are users for whom the database has to be asked. That a user has heard of a match is
-written down as well, for the node to which they come back.
+The node that commits a change of a match announces it with one control message to all nodes. That node may die in
+between, and the message may be lost. So each node remembers which match its users were sent and skips repetitions; any
+node may repeat an announcement at any time. For users in `unverified` the database has to be read. That a user was sent
+a match is stored as well, for the node to which they reconnect.
 """
 
 from collections import OrderedDict
@@ -15,144 +15,146 @@ from msgspec import Raw, msgpack
 
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
+from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
-from chatd.matching.match_messages import MatchNews
+from chatd.matching.control_messages import MatchAnnounced
 from chatd.realtime.hub import Hub
 from chatd.realtime.subscriptions import News, RawFrame
 from chatd.wire.base import Event
 
-SQL = queries.load("matching/match_news")
-User = tuple[str, str]
-# Matches of which it is remembered that they are over.
-MOST_OVER = 20_000
-# Seconds between two writes of who has heard, and rows in one of them.
-MARK_EVERY, MOST_MARKS = 0.5, 1000
-# Seconds that somebody stays connected after being told of a match, until that counts: what was written to a connection that
-# breaks may never have arrived, and who comes back before is told again.
-HEARD_AFTER = 2.0
-# Seconds to wait for the word that the match before is over, until the database is asked.
-EARLY = 0.5
-# Seconds after which somebody who must have met a stranger, and was told of no match, is looked up.
-UNSURE_AFTER = 1.0
+SQL = queries.load("matching/announcements")
+# Ended matches that are remembered.
+MAX_ENDED = 20_000
+# Time between two writes of deliveries, and rows per write.
+STORE_S, MAX_ROWS = 0.5, 1000
+# A delivery counts when the user has stayed connected for this time after it: what was written to a connection that
+# breaks may not have arrived, and a user who reconnects before is sent the match again.
+CONFIRMED_AFTER_S = 2.0
+# Time to wait for the end of the previous match until the database is read.
+PREVIOUS_END_S = 0.5
+# Time after which the database is read for a user whose ticket led to a match that was not announced.
+ANNOUNCED_WITHIN_S = 1.0
 ENCODE = msgpack.Encoder().encode
 
 
 class Announcements:
-    """`announce` may be called on any node, and repeated. Run `mark` beside it."""
+    """`announce` may be called on any node, and repeated. `store_deliveries` runs beside it."""
 
     def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
-        # The match that users connected here were told of, and that is not over as far as they know.
-        self.known: dict[User, str] = {}
-        # Of those the users who may not have heard that it began: they are told again, and in any case of its end.
-        self.untold: set[User] = set()
-        # Users connected here who may not know what is true, and from which moment on that is to be looked up.
-        self.unsure: dict[User, float] = {}
-        self._over: OrderedDict[str, None] = OrderedDict()
-        # Who has heard of which match and when, and it is not written down yet: tenant, match, user.
-        self._heard: dict[tuple[str, str, str], float] = {}
-        # Matches that have begun for users who do not know yet that the one before is over.
-        self._early: dict[User, MatchNews] = {}
+        # The match that each user connected here was sent, and whose end they were not sent.
+        self.announced: dict[UserKey, str] = {}
+        # Of those the users who may not have received `match.found`: it is sent again, and the end in any case.
+        self.unconfirmed: set[UserKey] = set()
+        # Users connected here whose state may be outdated, and when to read it, on Trio's clock.
+        self.unverified: dict[UserKey, float] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        # Deliveries that are not stored yet, with their time: tenant, match, user.
+        self._deliveries: dict[tuple[str, str, str], float] = {}
+        # Beginnings of matches for users who were not sent the end of the previous one.
+        self._deferred: dict[UserKey, MatchAnnounced] = {}
         self._db = db
         self._hub = hub
         self._cluster = cluster
-        cluster.on(MatchNews, self._deliver)
 
-    async def announce(self, order: MatchNews) -> None:
-        """To all sessions of the user, wherever they are, unless they know."""
-        await self._cluster.order(order)
+    async def announce(self, message: MatchAnnounced) -> None:
+        """Send an event to all sessions of the user on all nodes, unless it was sent before."""
+        self._cluster.publish(message)
+        await self.deliver(message)
 
-    async def _deliver(self, order: MatchNews) -> None:
-        user = (order.tenant, order.user)
-        if self._begin(user, order) if order.began else self._end(user, order.match):
-            await self._hub.tell_user(*user, News(RawFrame(order.event), but=order.but))
-        early = self._early.pop(user, None) if user not in self.known else None
-        if early is not None:
-            await self._deliver(early)
+    async def deliver(self, message: MatchAnnounced) -> None:
+        """Send the event to the sessions of the user on this node, unless it was sent before."""
+        user = (message.tenant, message.user)
+        if self._note_beginning(user, message) if message.began else self._note_end(user, message.match):
+            await self._hub.tell_user(*user, News(RawFrame(message.event), but=message.but))
+        deferred = self._deferred.pop(user, None) if user not in self.announced else None
+        if deferred is not None:
+            await self.deliver(deferred)
 
-    def _begin(self, user: User, order: MatchNews) -> bool:
-        """Whether the sessions here do not know that it has begun; they do from now on."""
-        match, known = order.match, self.known.get(user)
-        if match in self._over:
+    def _note_beginning(self, user: UserKey, message: MatchAnnounced) -> bool:
+        """Whether `match.found` has to be sent to the sessions here."""
+        match, known = message.match, self.announced.get(user)
+        if match in self._ended:
             return False
-        self.unsure.pop(user, None)
+        self.unverified.pop(user, None)
         if not self._hub.sessions_of(*user):
             if self._hub.is_arriving(*user):
-                self.unsure[user] = trio.current_time()
+                self.unverified[user] = trio.current_time()
             return False
-        if known is not None and not (known == match and self._told_again(user)):
+        if known is not None and not (known == match and self._is_resend(user)):
             if known != match:
-                # Nobody is in two matches: the word that the one before is over comes later, or was lost.
-                self._early[user] = order
-                self.unsure[user] = trio.current_time() + EARLY
+                # A user is never in two matches: the end of the previous one is still on its way, or was lost.
+                self._deferred[user] = message
+                self.unverified[user] = trio.current_time() + PREVIOUS_END_S
             return False
-        self.known[user] = match
-        self._heard[user[0], match, user[1]] = trio.current_time()
+        self.announced[user] = match
+        self._deliveries[user[0], match, user[1]] = trio.current_time()
         return True
 
-    def _end(self, user: User, match: str) -> bool:
-        """Whether the sessions here do not know that it is over; they do from now on."""
-        self._over[match] = None
-        if len(self._over) > MOST_OVER:
-            self._over.popitem(last=False)
-        if self.known.get(user) != match:
+    def _note_end(self, user: UserKey, match: str) -> bool:
+        """Whether the end of the match has to be sent to the sessions here."""
+        self._ended[match] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)
+        if self.announced.get(user) != match:
             return False
-        del self.known[user]
-        self.untold.discard(user)
+        del self.announced[user]
+        self.unconfirmed.discard(user)
         return True
 
-    def _told_again(self, user: User) -> bool:
-        """Whether nobody knows that the user has heard of the match; from now on it is known."""
-        untold = user in self.untold
-        self.untold.discard(user)
-        return untold
+    def _is_resend(self, user: UserKey) -> bool:
+        """Whether the user may not have received `match.found`; from now on it counts as sent."""
+        unconfirmed = user in self.unconfirmed
+        self.unconfirmed.discard(user)
+        return unconfirmed
 
-    def came(self, user: User, match: str | None, heard: bool) -> None:
-        """Somebody has connected who is in this match, and was told of it or was not."""
+    def on_session_opened(self, user: UserKey, match: str | None, heard: bool) -> None:
+        """Note the match that a new session was sent with its state. `heard`: the user received `match.found` before."""
         if match is None:
             return
-        self.known.setdefault(user, match)
+        self.announced.setdefault(user, match)
         if not heard:
-            self.untold.add(user)
-        if not heard or self.known[user] != match or match in self._over:
-            self.unsure[user] = trio.current_time()
+            self.unconfirmed.add(user)
+        if not heard or self.announced[user] != match or match in self._ended:
+            self.unverified[user] = trio.current_time()
 
-    def went(self, user: User) -> bool:
-        """The last session here has gone. Whether the user knew of a match."""
-        self._early.pop(user, None)
-        self.untold.discard(user)
-        unsure = self.unsure.pop(user, None) is not None
-        return self.known.pop(user, None) is not None or unsure
+    def on_disconnect(self, user: UserKey) -> bool:
+        """Forget a user whose last session here has ended. Returns whether the user may be in a match."""
+        self._deferred.pop(user, None)
+        self.unconfirmed.discard(user)
+        unverified = self.unverified.pop(user, None) is not None
+        return self.announced.pop(user, None) is not None or unverified
 
-    def expect(self, user: User) -> None:
-        """A user who is connected here has met somebody, and should be told of it in a moment."""
-        self.unsure.setdefault(user, trio.current_time() + UNSURE_AFTER)
+    def expect(self, user: UserKey, match: str) -> None:
+        """The ticket of a user connected here led to this match: unless it is announced soon, the database is read."""
+        if self.announced.get(user) != match and match not in self._ended:
+            self.unverified.setdefault(user, trio.current_time() + ANNOUNCED_WITHIN_S)
 
-    def take_unsure(self) -> list[User]:
-        """Those whose time has come, and who are still here."""
+    def take_unverified(self) -> list[UserKey]:
+        """Remove and return the users whose state is due to be read, if they are still connected."""
         now = trio.current_time()
-        due = [user for user, at in self.unsure.items() if at <= now]
+        due = [user for user, at in self.unverified.items() if at <= now]
         for user in due:
-            del self.unsure[user]
+            del self.unverified[user]
         return [user for user in due if self._hub.sessions_of(*user)]
 
-    async def mark(self) -> None:
-        """For ever: write down who has heard, and has stayed connected since."""
+    async def store_deliveries(self) -> None:
+        """Store, until cancelled, which users were sent a match and have stayed connected since."""
         while True:
-            await trio.sleep(MARK_EVERY)
-            until = trio.current_time() - HEARD_AFTER
-            due = [key for key, at in islice(self._heard.items(), MOST_MARKS) if at <= until]
-            here = [key for key in due if self._hub.sessions_of(key[0], key[2])]
+            await trio.sleep(STORE_S)
+            until = trio.current_time() - CONFIRMED_AFTER_S
+            due = [key for key, at in islice(self._deliveries.items(), MAX_ROWS) if at <= until]
+            connected = [key for key in due if self._hub.sessions_of(key[0], key[2])]
             with suppress(Refused):
-                if here:
-                    await self._db.run(SQL.mark, *columns_of(here, 3))
+                if connected:
+                    await self._db.run(SQL.mark_heard, *columns_of(connected, 3))
                 for key in due:
-                    if self._heard[key] <= until:
-                        del self._heard[key]
+                    if self._deliveries[key] <= until:
+                        del self._deliveries[key]
 
 
-def news(
+def announcement(
     tenant: str,
     user: str,
     match: str,
@@ -160,6 +162,6 @@ def news(
     *,
     began: bool = False,
     but: str | None = None,
-) -> MatchNews:
-    """An order to announce an event: that a match `began`, or that it is over."""
-    return MatchNews(tenant, user, match, began, but, Raw(ENCODE(event)))
+) -> MatchAnnounced:
+    """The announcement of an event: that a match `began`, or that it has ended."""
+    return MatchAnnounced(tenant, user, match, began, but, Raw(ENCODE(event)))

@@ -1,4 +1,4 @@
-"""Meeting strangers: find somebody, leave, skip to the next, keep in touch."""
+"""Commands of matching: find a partner, leave, skip to the next one, keep in touch."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,28 +11,29 @@ from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
 from chatd.conversations.block_rules import block_list, lock_pair
 from chatd.core.errors import Refused
+from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row
-from chatd.matching.criteria import Accept, Asked, Ticket, read_asked
-from chatd.matching.service import Matcher
+from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
+from chatd.matching.service import MatchingService
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.connection_events import Behind
 from chatd.wire.texts import KEY, LOOKUP
 
-SQL = queries.load("matching/matching")
-MOST_CONDITIONS = 20
-LONGEST_TEXT = 64
+SQL = queries.load("matching/matches")
+MAX_CONDITIONS = 20
+MAX_TEXT = 64
 
 Tag = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
 Attribute = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
-Value = bool | int | float | Annotated[str, Meta(max_length=LONGEST_TEXT, extra=KEY)]
-Conditions = Annotated[dict[Attribute, Any], Meta(max_length=MOST_CONDITIONS, extra=LOOKUP)]
+Value = bool | int | float | Annotated[str, Meta(max_length=MAX_TEXT, extra=KEY)]
+Conditions = Annotated[dict[Attribute, Any], Meta(max_length=MAX_CONDITIONS, extra=LOOKUP)]
 
 
 class Accepts(Struct, forbid_unknown_fields=True):
-    """Conditions on the attributes of the others: a value, a list of values, or `{"min": 18, "max": 30}`."""
+    """Conditions on the attributes of partners: a value, a list of values, or `{"min": 18, "max": 30}`."""
 
     must: Conditions = {}
     should: Conditions = {}
@@ -40,19 +41,23 @@ class Accepts(Struct, forbid_unknown_fields=True):
 
 
 class FindMatch(Command, tag="match.find"):
-    """Find somebody to talk to. Whoever asks again replaces what they asked before.
+    """Search for a partner. A new search replaces the previous one.
 
-    Both sides have to accept each other. With waiting `should` is given up, then common tags, then the wish for new people.
+    Both sides must accept each other. With waiting time the search drops `should`, then common tags, then the exclusion of recent
+    partners.
     """
 
     queue: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}$")] = "default"
     tags: Annotated[list[Tag], Meta(max_length=10)] = field(default_factory=list)
-    attributes: Annotated[dict[Attribute, Value], Meta(max_length=MOST_CONDITIONS)] = field(default_factory=dict)
+    attributes: Annotated[dict[Attribute, Value], Meta(max_length=MAX_CONDITIONS)] = field(default_factory=dict)
     accept: Accepts = field(default_factory=Accepts)
 
 
 class MatchQueued(Result, tag="match.queued"):
-    """You wait. `waiting`: how many do in this queue, you included. `eta_ms`: what the last ones waited, where that is known."""
+    """The search is active.
+
+    `waiting`: users in this queue, including you. `eta_ms`: how long the last matched users waited, if known.
+    """
 
     ticket: Id
     waiting: int
@@ -61,21 +66,22 @@ class MatchQueued(Result, tag="match.queued"):
 
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
-    """Refused `conflict` for who is in a match or has no socket to be told by, `forbidden` by a filter of words or links."""
+    """Refused `conflict` in a match or without a WebSocket connection, `forbidden` by a word or link filter."""
     ctx.node.get(Maintenance).check()
     check_conditions(cmd.accept)
-    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
+    matching = ctx.node.get(MatchingService)
+    await matching.check_connected(user_key(ctx))
     if await active(ctx) is not None:
-        raise Refused("conflict", "you are in a match: match.leave or match.skip first")
+        raise Refused("conflict", "you are in a match: send match.leave or match.skip first")
     accept = Accept(cmd.accept.must, cmd.accept.should, cmd.accept.must_not)
-    asked = Asked("", tuple(dict.fromkeys(cmd.tags)), cmd.attributes, accept)
-    ticket = await ticket_of(ctx, cmd.queue, asked)
-    ctx.node.get(Matcher).find(ticket)
-    return [Reply(queued(ctx, ticket, new=True))]
+    criteria = Criteria("", tuple(dict.fromkeys(cmd.tags)), cmd.attributes, accept)
+    ticket = await new_ticket(ctx, cmd.queue, criteria)
+    matching.find(ticket)
+    return [Reply(queued(ctx, ticket, is_new=True))]
 
 
 def check_conditions(accepts: Accepts) -> None:
-    """Raises Refused: `bad_request` for what is no condition."""
+    """Raises Refused: `bad_request` if a condition is malformed."""
     for kind in Accepts.__struct_fields__:
         for name, condition in getattr(accepts, kind).items():
             if not is_condition(condition):
@@ -86,127 +92,136 @@ def is_condition(condition: Any) -> bool:
     if isinstance(condition, dict):
         return condition.keys() <= {"min", "max"} and all(is_number(limit) for limit in condition.values())
     values = condition if isinstance(condition, list) else [condition]
-    return len(values) <= MOST_CONDITIONS and all(is_value(value) for value in values)
+    return len(values) <= MAX_CONDITIONS and all(is_value(value) for value in values)
 
 
 def is_value(value: Any) -> bool:
-    return isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
+    return isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= MAX_TEXT)
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-async def ticket_of(ctx: Ctx, queue: str, asked: Asked) -> Ticket:
-    """A new ticket. What others have a say in is looked up anew each time, also for who skips."""
+def user_key(ctx: Ctx) -> UserKey:
+    return ctx.tenant, ctx.user
+
+
+async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
+    """Make a ticket with the current blocks, recent partners and shadow ban of the user."""
     recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.match.recent)
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,
         user=ctx.user,
         queue=queue,
-        since=ctx.node.get(Matcher).clock(),
-        tags=asked.tags,
-        attributes=asked.attributes,
-        accept=asked.accept,
+        since=ctx.node.get(MatchingService).clock(),
+        tags=criteria.tags,
+        attributes=criteria.attributes,
+        accept=criteria.accept,
         avoid=frozenset(await block_list(ctx)),
         recent=tuple(row["user"] for row in recent),
-        shadow=await shadow_of(ctx),
+        shadow=await actions.is_shadowed(ctx.node.db, ctx.tenant, ctx.user),
     )
 
 
-async def shadow_of(ctx: Ctx) -> bool:
-    """Whether the asker is shadow-banned, and is matched only with those who are as well."""
-    return await actions.is_shadowed(ctx.node.db, ctx.tenant, ctx.user)
-
-
-def queued(ctx: Ctx, ticket: Ticket, *, new: bool) -> MatchQueued:
-    waiting, eta = ctx.node.get(Matcher).line(ticket.tenant, ticket.queue, new=new)
+def queued(ctx: Ctx, ticket: Ticket, *, is_new: bool) -> MatchQueued:
+    waiting, eta = ctx.node.get(MatchingService).pool.queue_length(ticket.tenant, ticket.queue, is_new=is_new)
     return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
 
 
 class MatchStatus(Command, tag="match.status"):
-    """How long the line is by now. The ticket stays what it is."""
+    """Get the state of your search. It changes nothing."""
 
 
 @command(MatchStatus, result=MatchQueued, refuses=("not_found",), http="GET /v1/match")
 async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
-    """Refused `not_found` for who does not wait. Over REST only the node that has the socket is sure to know."""
-    ticket = ctx.node.get(Matcher).ticket_of(ctx.tenant, ctx.user)
+    """Refused `not_found` if you have no active search.
+
+    Over REST only the node with your WebSocket connection is sure to know it.
+    """
+    ticket = ctx.node.get(MatchingService).ticket_of(user_key(ctx))
     if ticket is None:
-        raise Refused("not_found", "you do not wait for anybody")
-    return [Reply(queued(ctx, ticket, new=False))]
+        raise no_search()
+    return [Reply(queued(ctx, ticket, is_new=False))]
 
 
 async def active(ctx: Ctx) -> Row | None:
-    """The match the asker is in."""
-    return await ctx.node.get(Matcher).meetings.active(ctx.tenant, ctx.user)
+    """The match that the user is in."""
+    return await ctx.node.get(MatchingService).matches.active(ctx.tenant, ctx.user)
 
 
-def in_no_match() -> Refused:
-    return Refused("not_found", "you are in no match")
+def no_search() -> Refused:
+    return Refused("not_found", "you have no active search")
 
 
-async def the_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Asked]:
-    """And what the asker had asked for. With `ticket` only when it led to this match. Raises Refused: `not_found`."""
+def no_match() -> Refused:
+    return Refused("not_found", "you are not in a match")
+
+
+async def current_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Criteria]:
+    """The match that the user is in, and their criteria.
+
+    Raises Refused: `not_found` if there is none, or not by this `ticket`.
+    """
     row = await active(ctx)
     if row is None:
-        raise in_no_match()
-    asked = read_asked(row["asked"])
-    if ticket is not None and asked.ticket not in ("", ticket):
+        raise no_match()
+    criteria = decode_criteria(row["asked"])
+    if ticket is not None and criteria.ticket not in ("", ticket):
         raise Refused("not_found", "you are in another match")
-    return row, asked
+    return row, criteria
 
 
 class CancelMatch(Command, tag="match.cancel"):
-    """Stop waiting. With `ticket` only when it is this one."""
+    """End the search. With `ticket`, only the search with this ticket."""
 
     ticket: Id | None = None
 
 
 @command(CancelMatch, result=Ok, refuses=("not_found",), http="DELETE /v1/match")
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
-    """Refused `not_found` for who does not wait."""
-    matcher = ctx.node.get(Matcher)
-    ticket = matcher.ticket_of(ctx.tenant, ctx.user)
-    other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
-    if other or not matcher.cancel(ctx.tenant, ctx.user):
-        raise Refused("not_found", "you do not wait for anybody")
+    """Refused `not_found` if you have no active search."""
+    matching = ctx.node.get(MatchingService)
+    ticket = matching.ticket_of(user_key(ctx))
+    is_other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
+    if is_other or not matching.cancel(user_key(ctx)):
+        raise no_search()
     return [Reply(Ok())]
 
 
 class ConfirmMatch(Command, tag="match.confirm"):
-    """Yes to what was proposed."""
+    """Accept a proposed match."""
 
     match: Id
 
 
 @command(ConfirmMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/confirm")
 async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
-    """Refused `not_found` for what was not proposed to the asker, or too late."""
-    if not ctx.node.get(Matcher).confirm(ctx.tenant, ctx.user, cmd.match):
-        raise Refused("not_found", "nothing to confirm")
+    """Refused `not_found` if the match was not proposed to you, or the proposal has expired."""
+    if not ctx.node.get(MatchingService).confirm(user_key(ctx), cmd.match):
+        raise Refused("not_found", "there is no such proposal")
     return [Reply(Ok())]
 
 
 class LeaveMatch(Command, tag="match.leave"):
-    """End the match; the others are told. With `ticket` only the match that this ticket led to: not one that came later."""
+    """End your match; the partners get `match.ended`. With `ticket`, only the match that this ticket led to."""
 
     ticket: Id | None = None
 
 
 @command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", uncancellable=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
-    """Refused `not_found` for who is in no match."""
-    row, _ = await the_match(ctx, cmd.ticket)
-    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "left", session=ctx.session)
+    """Refused `not_found` if you are not in a match."""
+    row, _ = await current_match(ctx, cmd.ticket)
+    await ctx.node.get(MatchingService).matches.end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
 
 
 class SkipMatch(Command, tag="match.skip"):
-    """End the match and look for the next one, with what was asked for last. `ticket` as in `match.leave`.
+    """End your match and search for the next one with the same criteria. `ticket` as in `match.leave`.
 
-    The answer has the new ticket.
+    The answer contains the new ticket.
     """
 
     ticket: Id | None = None
@@ -214,24 +229,25 @@ class SkipMatch(Command, tag="match.skip"):
 
 @command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
-    """Refused `not_found` for who is in no match, `conflict` for who has no socket to be told by."""
-    row, asked = await the_match(ctx, cmd.ticket)
-    await ctx.node.get(Matcher).check_connected(ctx.tenant, ctx.user)
-    await ctx.node.get(Matcher).meetings.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
-    ticket = await ticket_of(ctx, row["queue"], asked)
-    ctx.node.get(Matcher).find(ticket)
+    """Refused `not_found` if you are not in a match, `conflict` without a WebSocket connection."""
+    row, criteria = await current_match(ctx, cmd.ticket)
+    matching = ctx.node.get(MatchingService)
+    await matching.check_connected(user_key(ctx))
+    await matching.matches.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
+    ticket = await new_ticket(ctx, row["queue"], criteria)
+    matching.find(ticket)
     return [Reply(Ok(ticket=ticket.id))]
 
 
 class KeepMatch(Command, tag="match.keep"):
-    """Keep in touch. When all of them have said so, the conversation becomes an ordinary one, and the match is over."""
+    """Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends."""
 
 
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", uncancellable=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
-    """Refused `not_found` for who is in no match."""
-    row, _ = await the_match(ctx)
-    kept = await keep(ctx, row["match"], row["users"])
+    """Refused `not_found` if you are not in a match."""
+    row, _ = await current_match(ctx)
+    kept = await record_keep_vote(ctx, row["match"], row["users"])
     if kept is None:
         return [Reply(Ok())]
     behind = [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))] if kept["kind"] == "group" else []
@@ -246,21 +262,21 @@ class AnnounceKept(Effect, frozen=True):
     users: Sequence[str]
 
     async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.get(Matcher).meetings.keep(ctx.tenant, self.match, self.conversation, self.users)
+        await ctx.node.get(MatchingService).matches.keep(ctx.tenant, self.match, self.conversation, self.users)
 
 
-async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
-    """Record the vote of the asker; with the last vote the conversation becomes an ordinary one, and its row is returned.
+async def record_keep_vote(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+    """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is returned.
 
-    All in one transaction that holds the row of the match: votes are counted one at a time, and no end comes between the last
-    vote and what follows from it. Raises Refused: `not_found` when the match has ended meanwhile.
+    The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
+    last vote and its effect. Raises Refused: `not_found` if the match has ended.
     """
 
     async def work(connection: Any) -> tuple[bool, Row | None]:
-        await connection.execute(SQL.hold, ctx.tenant, match)
+        await connection.execute(SQL.lock, ctx.tenant, match)
         vote = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
         if not vote["counted"]:
-            raise in_no_match()
+            raise no_match()
         low, high = users if len(users) == 2 else (None, None)
         if low and high and await lock_pair(connection, ctx.tenant, low, high):
             return True, None
@@ -268,7 +284,7 @@ async def keep(ctx: Ctx, match: str, users: list[str]) -> Row | None:
 
     blocked, kept = await ctx.node.db.in_transaction(work)
     if blocked:
-        # The block ends the match as well; whoever of the two comes first, nothing is kept.
-        await ctx.node.get(Matcher).meetings.end(ctx.tenant, match, "left", session=ctx.session)
-        raise in_no_match()
+        # A block ends the match as well: whichever is committed first, nothing is kept.
+        await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
+        raise no_match()
     return kept

@@ -1,8 +1,8 @@
-"""Whom somebody in a queue would like to meet: conditions on the attributes of the other, judged in both directions. Pure.
+"""The criteria of a ticket: conditions on the attributes of a partner, evaluated in both directions. Pure.
 
-A condition is a value (equal), a list of values (one of them) or {"min", "max"} (a number within, ends included). An attribute
-that the other does not have fits no condition. What is asked for loosens with waiting, in this order: `should`, common tags,
-the wish to meet nobody twice. `must`, `must_not`, blocks and shadow bans never do.
+A condition is a value (equal), a list of values (one of them) or {"min", "max"} (a number in an inclusive range). A missing
+attribute satisfies no condition. Criteria are relaxed with waiting time, in this order: `should`, common tags, the exclusion of
+recent partners. `must`, `must_not`, blocks and shadow bans are never relaxed.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,17 @@ from typing import Any
 from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 
+from chatd.core.identity import UserKey
+
 Value = str | int | float | bool
 Condition = Any
 
-# What is given up, in order: after so many periods of waiting the first so many of them.
+# Criteria that waiting relaxes, in this order: one for each period of `Queue.relax`.
 RELAXED = ("should", "tags", "recent")
 
 
 class Accept(Struct, frozen=True):
-    """What the other must, should and must not be."""
+    """Conditions that a partner must, should and must not satisfy."""
 
     must: Mapping[str, Condition] = {}
     should: Mapping[str, Condition] = {}
@@ -27,10 +29,10 @@ class Accept(Struct, frozen=True):
 
 
 class Ticket(Struct, frozen=True):
-    """Somebody's place in a queue. It belongs to the user, not to a connection.
+    """A user's place in a queue. It belongs to the user, not to a connection.
 
-    `since` in milliseconds: it stays what it was when a pair falls through. `avoid`: users that are never met, `recent`: those
-    met lately. `shadow`: whoever is shadow-banned meets only others who are, and is told nothing of it.
+    `since`: start of the wait in milliseconds; a dissolved pair does not change it. `avoid`: users who are never matched with
+    this one. `recent`: the last partners. `shadow`: the user is shadow-banned, and is matched only with shadow-banned users.
     """
 
     id: str
@@ -45,9 +47,13 @@ class Ticket(Struct, frozen=True):
     recent: tuple[str, ...] = ()
     shadow: bool = False
 
+    @property
+    def user_key(self) -> UserKey:
+        return self.tenant, self.user
 
-class Asked(Struct, frozen=True):
-    """What somebody in a match had asked for, and with which ticket: kept with the match, for whoever skips."""
+
+class Criteria(Struct, frozen=True):
+    """The criteria that led a user to a match, and the ticket. `match.skip` searches with them again."""
 
     ticket: str = ""
     tags: tuple[str, ...] = ()
@@ -55,26 +61,25 @@ class Asked(Struct, frozen=True):
     accept: Accept = Accept()
 
 
-def asked_with(ticket: Ticket) -> str:
-    """As JSON."""
-    return json.encode(Asked(ticket.id, ticket.tags, ticket.attributes, ticket.accept)).decode()
+def encode_criteria(ticket: Ticket) -> str:
+    return json.encode(Criteria(ticket.id, ticket.tags, ticket.attributes, ticket.accept)).decode()
 
 
-def read_asked(text: str | None) -> Asked:
-    """From JSON. What other programs have stored in another form asks for nothing."""
+def decode_criteria(text: str | None) -> Criteria:
+    """Decode stored criteria. JSON of another form, written by another program, is read as no criteria."""
     try:
-        return json.decode(text, type=Asked) if text else Asked()
+        return json.decode(text, type=Criteria) if text else Criteria()
     except DecodeError:
-        return Asked()
+        return Criteria()
 
 
-def by_our_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
-    """The same wait, told by another clock: `theirs` and `ours` is the same moment. With 0 nothing is known of theirs."""
+def rebase_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
+    """Convert `since` to the clock of this node. `theirs` and `ours` are the same moment; with `theirs` 0 it is not converted."""
     return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 
 
 def fits(condition: Condition, value: Value | None) -> bool:
-    """Whether the attribute has a value that is asked for."""
+    """Whether a value of an attribute satisfies a condition."""
     if value is None:
         return False
     if isinstance(condition, Mapping):
@@ -85,24 +90,24 @@ def fits(condition: Condition, value: Value | None) -> bool:
 
 
 def is_same(wanted: Any, value: Value) -> bool:
-    """True is not 1."""
+    """Equality that distinguishes True from 1."""
     return bool(wanted == value) and isinstance(wanted, bool) == isinstance(value, bool)
 
 
 def is_within(limits: Mapping[str, Any], value: Value) -> bool:
     if isinstance(value, bool | str):
         return False
-    least, most = limits.get("min"), limits.get("max")
-    return (least is None or value >= least) and (most is None or value <= most)
+    minimum, maximum = limits.get("min"), limits.get("max")
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
 
 def accepts(one: Ticket, other: Ticket, level: int) -> bool:
-    """Whether `one` would meet `other`, having given up the first `level` of RELAXED."""
-    return could_meet(one, other) and all(name in RELAXED[:level] for name in objections(one, other))
+    """Whether `one` accepts `other` when the first `level` criteria of RELAXED are dropped."""
+    return is_compatible(one, other) and all(name in RELAXED[:level] for name in objections(one, other))
 
 
-def could_meet(one: Ticket, other: Ticket) -> bool:
-    """What no waiting changes."""
+def is_compatible(one: Ticket, other: Ticket) -> bool:
+    """Whether `other` satisfies the criteria of `one` that are never relaxed."""
     has, wants = other.attributes, one.accept
     return (
         other.user != one.user
@@ -114,17 +119,17 @@ def could_meet(one: Ticket, other: Ticket) -> bool:
 
 
 def objections(one: Ticket, other: Ticket) -> list[str]:
-    """What `one` would have to give up for `other`, of RELAXED."""
-    wishes = {
+    """The criteria of RELAXED that `one` has to drop to accept `other`."""
+    satisfied = {
         "should": all(fits(condition, other.attributes.get(name)) for name, condition in one.accept.should.items()),
         "tags": not one.tags or any(tag in other.tags for tag in one.tags),
         "recent": other.user not in one.recent,
     }
-    return [name for name, granted in wishes.items() if not granted]
+    return [name for name, is_satisfied in satisfied.items() if not is_satisfied]
 
 
 def in_common(tickets: list[Ticket]) -> list[str]:
-    """Tags that all have, and attributes that are equal for all and that somebody asked for."""
+    """Tags that all tickets have, and attributes that are equal in all tickets and occur in a condition of one."""
     tags = set.intersection(*(set(ticket.tags) for ticket in tickets))
     asked = {name for ticket in tickets for name in (*ticket.accept.must, *ticket.accept.should)}
     first = tickets[0].attributes

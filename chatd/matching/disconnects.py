@@ -1,7 +1,7 @@
-"""Who is in a match and not connected: after the grace it is over, and the partners are told.
+"""Ends the matches of users who stay disconnected for the grace period, and those of banned users.
 
-The node that somebody was connected to knows when they have gone. When that node is dead nobody does; so the owner of the match
-pool looks, when a node falls silent and every half minute, who of those in a match is connected nowhere.
+The node that a user was connected to knows when they disconnect, unless it dies. So the owner of the match pool looks
+up, when a node falls silent and every half minute, which users in a match are connected nowhere.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,121 +11,128 @@ import trio
 
 from chatd.cluster.bus import SILENCE
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.liveness import RollCall
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
+from chatd.core.identity import UserKey
 from chatd.core.ids import NIL
-from chatd.matching.announcements import User
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Matches
+from chatd.matching.owned_pool import OwnedPool
 
-TICK = 0.25
-# Seconds between two looks when nothing happens, and after one that could not be taken.
-LOOK_EVERY, LOOK_AGAIN = 30, 2
-# Seconds that other nodes are remembered while nothing is heard of anybody.
-OTHERS = 600
-# Milliseconds until the next attempt, when the database is away.
-AGAIN = 1000
-# Users asked for at once, and how many of these questions one look may ask; the next look goes on from there.
-PAGE, MOST_PAGES = 500, 100
+POLL_S = 0.25
+# Time between two look-ups if nothing happens, and after one that failed, in seconds.
+LOOK_UP_S, RETRY_LOOK_UP_S = 30, 2
+# Time for which other nodes are remembered while the bus is unavailable.
+PEERS_REMEMBERED_S = 600
+# Time until the end of a match is tried again, if the database is unavailable.
+RETRY_MS = 1000
+# Users per request to the other nodes, and requests per look-up; the next look-up continues there.
+PAGE_SIZE, MAX_PAGES = 500, 100
 START = ("", NIL)
-# Seconds without a failure after which the ends of matches count as well.
-QUIET_S = 10.0
+# Time without a failure after which the ends of matches have recovered.
+RECOVERED_AFTER_S = 10.0
 
 
-class Absences:
-    """`run` it. `owns`: whether the pool is ours. Times in milliseconds."""
+class DisconnectReaper:
+    """`run` it. Times are in milliseconds."""
 
     def __init__(
-        self, meetings: Meetings, cluster: Cluster, roll: RollCall, clock: Callable[[], int], grace: int, owns: Callable[[], bool]
+        self,
+        matches: Matches,
+        owned: OwnedPool,
+        cluster: Cluster,
+        clock: Callable[[], int],
+        grace_ms: int,
     ) -> None:
-        self._meetings = meetings
+        self._matches = matches
+        self._owned = owned
         self._cluster = cluster
-        self._roll = roll
         self._clock = clock
-        self._grace = grace
-        self._owns = owns
-        self._away: dict[User, int] = {}
-        self._banned: dict[User, int] = {}
-        self._missing: dict[User, int] = {}
+        self._grace_ms = grace_ms
+        self._disconnected: dict[UserKey, int] = {}
+        self._banned: dict[UserKey, int] = {}
+        self._missing: dict[UserKey, int] = {}
         self._after = START
-        self._condition = Condition("ends of matches", quiet_s=QUIET_S)
+        self._condition = Condition("ends of matches", quiet_s=RECOVERED_AFTER_S)
 
-    def gone(self, user: User, until: int) -> None:
-        """The last session here has ended."""
-        self._away[user] = until
+    def on_disconnect(self, user: UserKey, until: int) -> None:
+        """The last session of the user on this node has ended. Their match ends at `until`."""
+        self._disconnected[user] = until
 
-    def came(self, user: User) -> None:
-        self._away.pop(user, None)
+    def on_reconnect(self, user: UserKey) -> None:
+        self._disconnected.pop(user, None)
         self._missing.pop(user, None)
 
-    def ban(self, user: User) -> None:
-        """Their match is over at once."""
+    def on_ban(self, user: UserKey) -> None:
+        """End the match of the user at once."""
         self._banned[user] = self._clock()
 
     async def run(self, health: Health) -> None:
         health.add(self._condition)
         async with trio.open_nursery() as nursery:
-            health.start(nursery, "match lookout", self._look_out)
+            health.start(nursery, "missing match users", self._look_up_missing)
             while True:
-                await trio.sleep(TICK)
-                for user in due(self._away, self._clock()):
-                    nursery.start_soon(self._try, self._end_of_gone, user, self._away)
-                for user in due(self._banned, self._clock()):
+                await trio.sleep(POLL_S)
+                for user in take_due(self._disconnected, self._clock()):
+                    nursery.start_soon(self._try, self._end_if_gone, user, self._disconnected)
+                for user in take_due(self._banned, self._clock()):
                     nursery.start_soon(self._try, self._end_of_banned, user, self._banned)
 
-    async def _try(self, end: Callable[[User], Awaitable[None]], user: User, waiting: dict[User, int]) -> None:
-        """End the match of a user; when that fails, wait and try again."""
+    async def _try(self, end: Callable[[UserKey], Awaitable[None]], user: UserKey, waiting: dict[UserKey, int]) -> None:
+        """End the match of a user; after a failure, try again later."""
         done = False
         with self._condition.watch(), suppress(Refused):
             await end(user)
             done = True
         if not done:
-            waiting[user] = self._clock() + AGAIN
+            waiting[user] = self._clock() + RETRY_MS
 
-    async def _end_of_gone(self, user: User) -> None:
+    async def _end_if_gone(self, user: UserKey) -> None:
         if await self._is_gone(user):
             await self._end(user, "disconnected")
 
-    async def _is_gone(self, user: User) -> bool:
-        """Whether nobody has them. Raises Refused where there are others who may, and cannot be asked."""
-        if self._cluster.well or self._cluster.peers(OTHERS):
-            return bool(await self._roll.missing([user]))
-        return not await self._cluster.is_anywhere(*user)
+    async def _is_gone(self, user: UserKey) -> bool:
+        """Whether no node has a session of the user. Raises Refused if another node may have one and does not answer."""
+        if self._cluster.well or self._cluster.peers(PEERS_REMEMBERED_S):
+            return bool(await self._cluster.lookup.disconnected([user]))
+        return not await self._cluster.lookup.is_connected(*user)
 
-    async def _end_of_banned(self, user: User) -> None:
-        """The partner does not learn of a ban: it looks as if they had left. Nor does the banned one hear of it."""
+    async def _end_of_banned(self, user: UserKey) -> None:
+        """Partners see the same as if the user had left: a ban is not disclosed. The banned user gets no event."""
         await self._end(user, "left", but=user[1])
 
-    async def _end(self, user: User, reason: str, *, but: str | None = None) -> None:
-        """The match that they are in, if there is one. Who comes back in that moment hears it as well. Raises Refused."""
-        row = await self._meetings.active(*user)
+    async def _end(self, user: UserKey, reason: str, *, but: str | None = None) -> None:
+        """End the match of the user, if there is one; a user who has just reconnected is notified too. Raises Refused."""
+        row = await self._matches.active(*user)
         if row is not None:
-            await self._meetings.end(user[0], row["match"], reason, but=but)
+            await self._matches.end(user[0], row["match"], reason, but=but)
 
-    # --- whom nobody has seen go ----------------------------------------------------------------------------------------
+    # --- users of nodes that died ---------------------------------------------------------------------------------------
 
-    async def _look_out(self) -> None:
-        """For ever. A look that could not be taken, because a node did not answer or the database is away, is taken again."""
+    async def _look_up_missing(self) -> None:
+        """Look up missing users until cancelled.
+
+        A look-up that failed, because a node or the database did not answer, is repeated.
+        """
         nodes: set[str] = set()
-        owned, rest = False, LOOK_EVERY
+        has_owned, rest = False, LOOK_UP_S
         while True:
             await trio.sleep(1)
             rest -= 1
-            now_there, owns = set(self._cluster.peers(SILENCE)), self._owns()
-            if owns and (nodes - now_there or not owned or rest <= 0):
-                rest = LOOK_EVERY if await self._look() else LOOK_AGAIN
+            now_there, owns = set(self._cluster.peers(SILENCE)), self._owned.held
+            if owns and (nodes - now_there or not has_owned or rest <= 0):
+                rest = LOOK_UP_S if await self._note_missing() else RETRY_LOOK_UP_S
             if owns:
                 await self._end_of_missing()
-            nodes, owned = now_there, owns
+            nodes, has_owned = now_there, owns
 
-    async def _look(self) -> bool:
-        """Whether everybody could be asked. Whoever is missing has the grace to come back."""
+    async def _note_missing(self) -> bool:
+        """Start the grace period of users who are connected nowhere. Returns whether all users could be looked up."""
         try:
-            for _ in range(MOST_PAGES):
-                users = await self._meetings.page(self._after, PAGE)
-                for user in await self._roll.missing(users):
-                    self._missing.setdefault(user, self._clock() + self._grace)
-                self._after = users[-1] if len(users) == PAGE else START
+            for _ in range(MAX_PAGES):
+                users = await self._matches.page(self._after, PAGE_SIZE)
+                for user in await self._cluster.lookup.disconnected(users):
+                    self._missing.setdefault(user, self._clock() + self._grace_ms)
+                self._after = users[-1] if len(users) == PAGE_SIZE else START
                 if self._after == START:
                     break
         except Refused:
@@ -133,18 +140,21 @@ class Absences:
         return True
 
     async def _end_of_missing(self) -> None:
-        """Those who have not come back anywhere; where that cannot be known, the next look finds them again."""
-        users = due(self._missing, self._clock())
+        """End the matches of users who have not reconnected to any node.
+
+        If that is unknown, the next look-up finds them again.
+        """
+        users = take_due(self._missing, self._clock())
         try:
-            for at in range(0, len(users), PAGE):
-                for user in await self._roll.missing(users[at : at + PAGE]):
+            for at in range(0, len(users), PAGE_SIZE):
+                for user in await self._cluster.lookup.disconnected(users[at : at + PAGE_SIZE]):
                     await self._end(user, "disconnected")
         except Refused:
             return
 
 
-def due(times: dict[User, int], now: int) -> list[User]:
-    """Take out those whose time has come."""
+def take_due(times: dict[UserKey, int], now: int) -> list[UserKey]:
+    """Remove and return the users whose time has come."""
     users = [user for user, until in times.items() if until <= now]
     for user in users:
         del times[user]

@@ -1,129 +1,298 @@
-"""The journal of the match pool, as a Redis stream: every step in its order, for whoever takes the pool over, and for reading.
+"""The event log of the match pool, a Redis stream: the next owner replays it, and operators export it.
 
-An entry has `f`, the number of its owner's lease, `n`, its own number, `at` in milliseconds, and `s`, steps as a JSON array. The
-stream is bounded, in entries and in bytes; so now and then, and whenever something was lost because Redis was away, an entry
-begins with a reset and holds the whole pool. Matching never waits for it.
+An entry has the fields `f` (number of the owner's lease), `n` (number of the entry), `at` (milliseconds) and `s` (pool
+events as a JSON array). Entries of one owner are numbered: Redis may execute a command after its sender has given it
+up, so an entry that follows one with a higher number is outdated and skipped; so is what an owner writes after it was
+replaced.
+
+The stream is bounded in entries and in bytes. A snapshot is an entry that begins with `reset` and contains the whole pool; it is
+written from time to time, and after events were lost because Redis was unavailable. Matching never waits for the log.
+
+An entry of a stream cannot be changed. To remove the data of erased users, the stream is copied entry by entry under
+the same ids, and the copy replaces it. Only the owner does this. The id of an erased user remains.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
+from typing import Any
 
 import msgspec
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from chatd.cluster.stream_window import StreamWindow, order_of
 from chatd.core.errors import Refused
+from chatd.core.identity import UserKey
 from chatd.core.turns import in_turns
 from chatd.db.redis import Redis
-from chatd.matching.event_log_pages import Line, Page, in_order, is_enough, page_of, since_reset
-from chatd.matching.event_log_redaction import redact
-from chatd.matching.pool_events import Reset, Step
+from chatd.matching.criteria import Accept, Ticket
+from chatd.matching.owned_pool import OwnedPool
+from chatd.matching.pool_events import Ended, Paired, PoolEvent, Queued, Reset
 
-MOST_WAITING = 20_000
-MOST_ENTRIES = 50_000
+# Events that wait to be written. More are dropped, and a snapshot is written instead.
+MAX_UNWRITTEN = 20_000
+MAX_ENTRIES = 50_000
 MAX_STREAM_BYTES = 64 * 1024 * 1024
-SNAPSHOT_EVERY = 5_000
-PAGE = 200
-# Steps that are encoded in one slice.
-ENCODED_AT_ONCE = 500
-# Seconds after which a mirror that does not hold all is worth a word; a new owner writes the whole pool within a moment.
-LATE = 5.0
-# Seconds between two looks whether all is written.
+EVENTS_PER_SNAPSHOT = 5_000
+PAGE_SIZE = 200
+# Events that are encoded in one slice.
+ENCODED_PER_SLICE = 500
+# After this time an incomplete log is reported; a new owner needs a moment for its first snapshot.
+LAGGING_AFTER_S = 5.0
 FLUSH_POLL_S = 0.02
+RETRY_S = 1.0
+DECODE = msgspec.json.Decoder(list[PoolEvent]).decode
+# KEYS: the stream, its copy; ARGV: the id of the last entry of the copy. An owner that has lost its lease must not replace what
+# the next owner has written since.
+REPLACE = """
+local last = redis.call('xrevrange', KEYS[1], '+', '-', 'COUNT', 1)
+if not last[1] or last[1][1] ~= ARGV[1] then return redis.call('del', KEYS[2]) * 0 end
+redis.call('rename', KEYS[2], KEYS[1])
+return 1
+"""
 
 
-Snapshot = Callable[[], tuple[int, list[Step]] | None]
+class LoggedEvent(Struct):
+    """One event, when it happened, and the number of the lease under which it was decided."""
+
+    at: int
+    fence: int
+    event: PoolEvent = field(name="step")
 
 
-class Mirror:
-    """`note` steps; `run` writes them. `snapshot` gives the whole pool as steps, or None when it is not ours."""
+class Entry(Struct):
+    """One entry of the stream: the number of the lease, the number of the entry, and its events."""
 
-    def __init__(self, redis: Redis, key: str, clock: Callable[[], int], snapshot: Snapshot) -> None:
-        # Since when the stream lacks something; None when it holds all that it was given.
-        self._stale_since: float | None = None
-        self._losses = 0
+    fence: int
+    number: int
+    events: list[LoggedEvent]
+
+    @property
+    def is_snapshot(self) -> bool:
+        return isinstance(self.events[0].event, Reset)
+
+
+def decode_entry(fields: dict[bytes, Any]) -> Entry | None:
+    """An entry as Redis returns it; None if it is foreign, damaged, or of a newer version.
+
+    Entries of an earlier version have no number.
+    """
+    try:
+        fence, at = int(fields[b"f"]), int(fields[b"at"])
+        events = [LoggedEvent(at, fence, event) for event in DECODE(fields[b"s"])]
+        return Entry(fence, int(fields.get(b"n", 0)), events) if events else None
+    except (KeyError, ValueError, RecursionError):
+        return None
+
+
+def encode_events(events: list[PoolEvent]) -> Generator[None, None, bytes]:
+    """Encode events as a JSON array, in slices: a snapshot has one event for each ticket."""
+    parts = list[bytes]()
+    for start in range(0, len(events), ENCODED_PER_SLICE):
+        parts.append(msgspec.json.encode(events[start : start + ENCODED_PER_SLICE])[1:-1])
+        yield
+    return b"[" + b",".join(parts) + b"]"
+
+
+def can_replay(entries: Sequence[Entry]) -> bool:
+    """Whether these entries, newest first, end with a snapshot, and no later entry of the same owner is missing."""
+    first = entries[-1]
+    since = {entry.number for entry in entries if entry.fence == first.fence and entry.number >= first.number}
+    is_newest = all(entry.fence <= first.fence for entry in entries)
+    return first.is_snapshot and is_newest and len(since) == max(since) - first.number + 1
+
+
+def events_in_order(entries: Iterable[Entry]) -> list[LoggedEvent]:
+    """The events of entries, oldest first, without those of outdated entries."""
+    found: list[LoggedEvent] = []
+    last = (0, 0)
+    for entry in entries:
+        if (entry.fence, entry.number) >= last:
+            last = (entry.fence, entry.number)
+            found += entry.events
+    return found
+
+
+def since_reset(events: list[LoggedEvent]) -> list[LoggedEvent]:
+    """The events from the last reset on; none if there is no reset."""
+    resets = [number for number, logged in enumerate(events) if isinstance(logged.event, Reset)]
+    return events[resets[-1] :] if resets else []
+
+
+class EventLogReader:
+    """Reads the stream `key`."""
+
+    def __init__(self, redis: Redis, key: str) -> None:
         self._redis = redis
         self._key = redis.key(key)
+
+    async def latest(self) -> list[LoggedEvent]:
+        """The events from the last reset on, without those of replaced owners. Raises Refused.
+
+        Empty if the stream has no reset: its beginning was lost.
+        """
+        entries: list[Entry] = []
+        until = "+"
+        while True:
+            rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE_SIZE)
+            for id_, fields in rows:
+                until = f"({id_.decode()}"
+                entry = self._decode(fields)
+                if entry is not None:
+                    entries.append(entry)
+                if entry is not None and can_replay(entries):
+                    return since_reset(events_in_order(reversed(entries)))
+            if len(rows) < PAGE_SIZE:
+                return since_reset(events_in_order(reversed(entries)))
+
+    async def everything(self) -> list[LoggedEvent]:
+        """All events of the stream. Raises Refused."""
+        return [logged async for entry in self.entries() for logged in entry.events]
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        """All entries of the stream. Raises Refused."""
+        since = "-"
+        while True:
+            rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE_SIZE)
+            for id_, fields in rows:
+                entry = self._decode(fields)
+                if entry is not None:
+                    yield entry
+                since = f"({id_.decode()}"
+                await trio.lowlevel.checkpoint()
+            if len(rows) < PAGE_SIZE:
+                return
+
+    def _decode(self, fields: dict[bytes, bytes]) -> Entry | None:
+        entry = decode_entry(fields)
+        if entry is None:
+            self._redis.note_unreadable("match log")
+        return entry
+
+
+class PoolEventLog:
+    """Writes the events of the owned pool. `append` events; `run` writes them.
+
+    `losses` counts how often events were lost, or the stream may have contained another pool. `EventLogAudit` adds what was lost
+    and sets `audited_losses`; until then no end of a match is logged, because its `paired` may be missing.
+    """
+
+    def __init__(self, redis: Redis, key: str, owned: OwnedPool, clock: Callable[[], int]) -> None:
+        self.reader = EventLogReader(redis, key)
+        # Matches with a `paired` in the log and no `ended`, and since when in milliseconds.
+        self.open_matches: dict[str, int] = {}
+        self.losses = self.audited_losses = 0
+        # Since when the log lacks events, in milliseconds; None if it was audited after the last loss.
+        self.lost_since: int | None = None
+        # Since when the stream lacks events, on Trio's clock; None after a snapshot was written.
+        self._stale_since: float | None = None
+        self._redis = redis
+        self._key = redis.key(key)
+        self._owned = owned
         self._clock = clock
-        self._snapshot = snapshot
-        self._waiting: list[Line] = []
-        # Users whose words are to be taken out of the stream.
-        self._erased: set[tuple[str, str]] = set()
+        self._unwritten: list[LoggedEvent] = []
+        # Users whose data is to be removed from the stream.
+        self._erased: set[UserKey] = set()
         self._writing = False
         self._work = trio.Event()
-        # Steps since the last snapshot, and in it; the number of the last entry, and of the last snapshot.
+        # Events since the last snapshot, and in it; numbers of the last entry and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
-        self._number = self._whole_at = self._bytes_since_whole = 0
-        self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES)
-        self._whole_id: bytes | None = None
+        self._number = self._snapshot_number = self._bytes_since_snapshot = 0
+        self._window = StreamWindow(MAX_ENTRIES, MAX_STREAM_BYTES)
+        self._snapshot_id: bytes | None = None
 
     @property
-    def losses(self) -> int:
-        """How often something was lost, or the stream may have held another pool than ours."""
-        return self._losses
+    def is_ours(self) -> bool:
+        """Whether this node owns the pool, and so writes the log."""
+        return self._owned.held
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the stream lacks nothing."""
+    def is_audited(self) -> bool:
+        """Whether every loss was made up for."""
+        return self.losses == self.audited_losses
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stream begins with a snapshot and lacks nothing after it."""
         return self._stale_since is None
 
     @property
-    def is_late(self) -> bool:
-        """Whether it has lacked something for so long that Redis is slow or away."""
-        return self._stale_since is not None and trio.current_time() - self._stale_since > LATE
+    def is_lagging(self) -> bool:
+        """Whether the stream has been incomplete for so long that Redis must be slow or unavailable."""
+        return self._stale_since is not None and trio.current_time() - self._stale_since > LAGGING_AFTER_S
 
-    def note(self, step: Step, fence: int) -> None:
-        """Put a step on its way. When too many wait they are dropped, and the whole pool is written later."""
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.clear()
-            self._lost()
-        self._waiting.append(Line(self._clock(), fence, step))
+    def append(self, event: PoolEvent) -> None:
+        if isinstance(event, Paired):
+            self.open_matches[event.match] = self._clock()
+        if len(self._unwritten) >= MAX_UNWRITTEN:
+            self._unwritten.clear()
+            self._note_loss()
+        self._unwritten.append(LoggedEvent(self._clock(), self._owned.lease.fence, event))
         self._work.set()
 
-    def renew(self) -> None:
-        """The stream may hold another pool than ours: write the whole."""
-        self._lost()
+    def append_end(self, match: str, reason: str) -> None:
+        """Log the end of a match once, and not before its `paired`, which the audit may have to add first."""
+        if self.is_audited and self.open_matches.pop(match, None) is not None:
+            self.append(Ended(match, reason))
+
+    def rewrite(self) -> None:
+        """Write a snapshot: the stream may contain another pool than this one."""
+        self._note_loss()
         self._work.set()
 
-    def forget(self, users: Iterable[tuple[str, str]]) -> None:
-        """These are erased: what they said of themselves goes from the stream."""
+    def erase(self, users: Iterable[UserKey]) -> None:
+        """Remove the data of these users from the stream."""
         self._erased |= set(users)
         if self._erased:
             self._work.set()
 
+    def mark_audited(self, losses: int) -> None:
+        """So many losses are made up for."""
+        self.audited_losses = losses
+        if self.is_audited:
+            self.lost_since = None
+
     def discard(self) -> None:
-        """The pool is not ours any more: what was not written yet counts no more."""
-        self._waiting.clear()
+        """Drop what is not written yet: this node no longer owns the pool."""
+        self._unwritten.clear()
         self._erased.clear()
 
-    def _lost(self) -> None:
-        self._losses += 1
+    def _note_loss(self) -> None:
+        self.losses += 1
+        if self.lost_since is None:
+            self.lost_since = self._clock()
         if self._stale_since is None:
             self._stale_since = trio.current_time()
 
+    async def flushed(self) -> None:
+        """Wait until everything appended before is written or lost."""
+        while self._unwritten or self._writing:
+            await trio.sleep(FLUSH_POLL_S)
+
     async def run(self) -> None:
-        """Write for ever, and mend what was lost."""
+        """Write until cancelled. After a failure a snapshot is written."""
         while True:
             await self._work.wait()
             self._work = trio.Event()
             try:
                 await self._write_all()
             except Exception as error:
-                # Whoever makes up for the loss looks up the erased users as well.
-                self._lost()
+                # The audit looks up erased users after a loss.
+                self._note_loss()
                 self.discard()
                 self._work.set()
                 if not isinstance(error, Refused):
                     raise
-                await trio.sleep(1)
+                await trio.sleep(RETRY_S)
 
     async def _write_all(self) -> None:
-        lines, self._waiting = self._waiting, []
+        events, self._unwritten = self._unwritten, []
         self._writing = True
         try:
             if self._stale_since is None:
-                await self._write_lines(lines)
+                await self._write_events(events)
             else:
-                # What comes after a hole cannot be replayed: nothing is written before the whole is.
+                # Events after a gap cannot be replayed without a snapshot.
                 await self._write_snapshot()
             if self._erased:
                 erased = set(self._erased)
@@ -132,104 +301,104 @@ class Mirror:
         finally:
             self._writing = False
 
-    async def _write_lines(self, lines: list[Line]) -> None:
-        self._since_snapshot += len(lines)
-        for at in range(0, len(lines), PAGE):
-            page = lines[at : at + PAGE]
-            await self._write(page[-1].fence, [line.step for line in page])
+    async def _write_events(self, events: list[LoggedEvent]) -> None:
+        self._since_snapshot += len(events)
+        for at in range(0, len(events), PAGE_SIZE):
+            page = events[at : at + PAGE_SIZE]
+            await self._write(page[-1].fence, [logged.event for logged in page])
         if self._needs_snapshot():
-            await self._write_snapshot(whole=True)
+            await self._write_snapshot(flush=True)
 
     def _needs_snapshot(self) -> bool:
-        """A large pool is written as a whole less often: what it costs for each step stays the same.
+        """In a large pool snapshots are rarer, so that the cost per event stays the same.
 
-        But always before the last reset could be trimmed away, with which the next owner begins.
+        But the last reset is never trimmed: the next owner begins with it.
         """
-        entries = self._number - self._whole_at
-        is_half_full = entries >= MOST_ENTRIES // 2 or self._bytes_since_whole >= MAX_STREAM_BYTES // 2
-        return self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * self._last_snapshot) or is_half_full
+        entries = self._number - self._snapshot_number
+        is_half_full = entries >= MAX_ENTRIES // 2 or self._bytes_since_snapshot >= MAX_STREAM_BYTES // 2
+        return self._since_snapshot >= max(EVENTS_PER_SNAPSHOT, 2 * self._last_snapshot) or is_half_full
 
-    async def _write_snapshot(self, *, whole: bool = False) -> None:
-        """The pool as it is, also an empty one; before it, where the stream is `whole`, what still waits to be written."""
-        found, losses = self._snapshot(), self._losses
+    async def _write_snapshot(self, *, flush: bool = False) -> None:
+        """Write the whole pool, even an empty one. `flush`: write the unwritten events before it, else it replaces them."""
+        found, losses = self._owned.snapshot(), self.losses
         if found is not None:
-            waiting, self._waiting = self._waiting, []
-            if whole and waiting:
-                await self._write(waiting[-1].fence, [line.step for line in waiting])
+            unwritten, self._unwritten = self._unwritten, []
+            if flush and unwritten:
+                await self._write(unwritten[-1].fence, [logged.event for logged in unwritten])
             self._last_snapshot = len(found[1])
-            self._whole_id = await self._write(found[0], [Reset(), *found[1]])
-        self._since_snapshot, self._whole_at, self._bytes_since_whole = 0, self._number, 0
-        if losses == self._losses:
+            self._snapshot_id = await self._write(found[0], [Reset(), *found[1]])
+        self._since_snapshot, self._snapshot_number, self._bytes_since_snapshot = 0, self._number, 0
+        if losses == self.losses:
             self._stale_since = None
 
-    async def _write(self, fence: int, steps: list[Step]) -> bytes:
-        """Returns the id of the entry. What is trimmed is never the last whole pool, nor anything after it."""
-        data = await in_turns(encoded(steps))
+    async def _write(self, fence: int, events: list[PoolEvent]) -> bytes:
+        """Add an entry and return its id. Trims the stream, but never the last snapshot or an entry after it."""
+        data = await in_turns(encode_events(events))
         self._number += 1
         entry = ("f", fence, "n", self._number, "at", self._clock(), "s", data)
-        trim: tuple[object, ...] = ("MAXLEN", "~", MOST_ENTRIES)
-        if self._window.cut and self._whole_id:
-            trim = ("MINID", "~", min(self._window.cut, self._whole_id, key=order_of))
+        trim: tuple[object, ...] = ("MAXLEN", "~", MAX_ENTRIES)
+        if self._window.cut and self._snapshot_id:
+            trim = ("MINID", "~", min(self._window.cut, self._snapshot_id, key=order_of))
         id_: bytes = await self._redis.call("XADD", self._key, *trim, "*", *entry)
         self._window.note(id_, len(data))
-        self._bytes_since_whole += len(data)
+        self._bytes_since_snapshot += len(data)
         return id_
 
-    # --- reading it back ------------------------------------------------------------------------------------------------
 
-    async def flushed(self) -> None:
-        """Wait until all that was noted before is written, or lost."""
-        while self._waiting or self._writing:
-            await trio.sleep(FLUSH_POLL_S)
+class Redaction:
+    """Removes tags and attributes of these users from the events of one stream, in their order.
 
-    async def latest(self) -> list[Line]:
-        """All steps since the last reset, in order, without those of owners who had been replaced. Raises Refused.
+    Before its first reset the stream may contain pairs whose tickets were trimmed: they may belong to these users.
+    """
 
-        Nothing when there is no reset: the beginning of the stream has been lost.
-        """
-        pages: list[Page] = []
-        until = "+"
-        while True:
-            rows = await self._redis.call("XREVRANGE", self._key, until, "-", "COUNT", PAGE)
-            for id_, fields in rows:
-                until = f"({id_.decode()}"
-                page = self._read(fields)
-                if page is not None:
-                    pages.append(page)
-                if page is not None and is_enough(pages):
-                    return since_reset(in_order(reversed(pages)))
-            if len(rows) < PAGE:
-                return since_reset(in_order(reversed(pages)))
+    def __init__(self, users: Collection[UserKey]) -> None:
+        self._users = users
+        self._tickets: set[str] = set()
+        # Tickets of other users; None after a reset, from which on all tickets are known.
+        self._others: set[str] | None = set()
 
-    async def everything(self) -> list[Line]:
-        """All that the stream holds. Raises Refused."""
-        return [line async for page in self.pages() for line in page]
+    def redact(self, event: PoolEvent) -> PoolEvent:
+        if isinstance(event, Reset):
+            self._others = None
+        if isinstance(event, Queued):
+            return self._redact_ticket(event)
+        if isinstance(event, Paired) and self._may_be_theirs(event):
+            return replace(event, matched_on=[])
+        return event
 
-    async def pages(self) -> AsyncIterator[list[Line]]:
-        """All that the stream holds, an entry at a time. Raises Refused."""
-        since = "-"
-        while True:
-            rows = await self._redis.call("XRANGE", self._key, since, "+", "COUNT", PAGE)
-            for id_, fields in rows:
-                page = self._read(fields)
-                if page is not None:
-                    yield page.lines
-                since = f"({id_.decode()}"
-                await trio.lowlevel.checkpoint()
-            if len(rows) < PAGE:
-                return
+    def _redact_ticket(self, event: Queued) -> Queued:
+        if event.ticket.user_key in self._users:
+            self._tickets.add(event.ticket.id)
+            return Queued(without_criteria(event.ticket))
+        if self._others is not None:
+            self._others.add(event.ticket.id)
+        return event
 
-    def _read(self, fields: dict[bytes, bytes]) -> Page | None:
-        page = page_of(fields)
-        if page is None:
-            self._redis.note_unreadable("match log")
-        return page
+    def _may_be_theirs(self, pair: Paired) -> bool:
+        unknown = self._others is not None and not self._others.issuperset(pair.tickets)
+        return unknown or not self._tickets.isdisjoint(pair.tickets)
 
 
-def encoded(steps: list[Step]) -> Generator[None, None, bytes]:
-    """Steps as a JSON array, encoded in slices: a snapshot has one for each ticket."""
-    parts = list[bytes]()
-    for start in range(0, len(steps), ENCODED_AT_ONCE):
-        parts.append(msgspec.json.encode(steps[start : start + ENCODED_AT_ONCE])[1:-1])
-        yield
-    return b"[" + b",".join(parts) + b"]"
+def without_criteria(ticket: Ticket) -> Ticket:
+    return replace(ticket, tags=(), attributes={}, accept=Accept())
+
+
+async def redact(redis: Redis, key: str, users: Collection[UserKey]) -> None:
+    """Replace the stream by a copy without the data of these users. Raises Refused, and then leaves the stream as it was."""
+    copy, redaction = f"{key}:copy", Redaction(users)
+    await redis.call("DEL", copy)
+    since, last = "-", b""
+    while True:
+        rows = await redis.call("XRANGE", key, since, "+", "COUNT", PAGE_SIZE)
+        for id_, fields in rows:
+            entry = decode_entry(fields)
+            if entry is not None:
+                events = [redaction.redact(logged.event) for logged in entry.events]
+                fields = {**fields, b"s": msgspec.json.encode(events)}
+            await redis.call("XADD", copy, id_, *(part for pair in fields.items() for part in pair))
+            since, last = f"({id_.decode()}", id_
+        await trio.lowlevel.checkpoint()
+        if len(rows) < PAGE_SIZE:
+            break
+    if last and not await redis.call("EVAL", REPLACE, 2, key, copy, last):
+        raise Refused("unavailable", "another node has written to the match log in the meantime")

@@ -1,4 +1,4 @@
-"""What is told of matches. The commands are in `matching/commands`; the matcher tells on its own."""
+"""Events of matching. They are sent by `matches` and `pairing`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from chatd.wire.base import Event, Id
 
 
 class Partner(Struct, kw_only=True, frozen=True):
-    """Somebody whom one has been brought together with."""
+    """Another user of your match."""
 
     id: Id
     name: str | None
@@ -16,17 +16,17 @@ class Partner(Struct, kw_only=True, frozen=True):
 
 
 class MatchProposed(Event, tag="match.proposed"):
-    """Somebody was found; confirm within `expires_in` seconds. Only in queues that ask for it."""
+    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation."""
 
     match: Id
     expires_in: float
 
 
 class MatchFound(Event, tag="match.found"):
-    """You have been brought together, and can write to each other.
+    """You are in a match, and can write to your partners in its conversation.
 
-    `matched_on`: tags and attributes that all have in common. `relaxed`: what you had asked for and did not get, of `should`,
-    `tags` and `recent`. `partner` is the first of `partners`.
+    `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
+    `should`, `tags` and `recent` the match does not satisfy. `partner` is the first of `partners`.
     """
 
     match: Id
@@ -39,16 +39,16 @@ class MatchFound(Event, tag="match.found"):
 
 
 class MatchEnded(Event, tag="match.ended"):
-    """The match is over: left, skipped, disconnected. Nobody can read or write in its conversation any more."""
+    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`."""
 
     match: Id
     reason: str
 
 
 class MatchKept(Event, tag="match.kept"):
-    """All want to keep in touch: the conversation stays, with all that was said in it.
+    """All users voted to keep in touch: the match has ended, and its conversation stays with all of its messages.
 
-    It is the direct conversation of the two; if they have one already, or if the match has more than two people, it is a group.
+    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than two users.
     """
 
     match: Id
@@ -56,14 +56,14 @@ class MatchKept(Event, tag="match.kept"):
 
 
 class MatchRequeued(Event, tag="match.requeued"):
-    """The other one did not confirm, or has gone: you wait on, from when you began."""
+    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time."""
 
     ticket: Id
     reason: str
 
 
 class MatchExpired(Event, tag="match.expired"):
-    """Nobody was found, or you did not confirm: the ticket is no more."""
+    """Your search has ended: no partner was found, or you did not confirm."""
 
     ticket: Id
     reason: str

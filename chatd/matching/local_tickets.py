@@ -1,83 +1,83 @@
-"""The tickets that this node keeps: of those who are connected here, and for a while of those who are not."""
+"""The tickets that this node keeps: those of users connected here, and for a grace period those of users who are not."""
 
-from chatd.matching.announcements import User
+from chatd.core.identity import UserKey
 from chatd.matching.criteria import Ticket
 
 
-def user_of(ticket: Ticket) -> User:
-    return ticket.tenant, ticket.user
+class LocalTickets:
+    """`active`: the user is connected here. Parked tickets: the user is not, and the ticket is kept until a time in milliseconds.
 
-
-class Tickets:
-    """`mine`: their users are connected here. `held`: they are not, and until when (milliseconds) the ticket is kept.
-
-    Of two tickets of one user the later one counts: ids are in the order of time.
+    The latest ticket of a user counts: ids are in the order of time.
     """
 
     def __init__(self) -> None:
-        self.mine: dict[User, Ticket] = {}
-        self._held: dict[User, tuple[int, Ticket]] = {}
+        self.active: dict[UserKey, Ticket] = {}
+        self._parked: dict[UserKey, tuple[int, Ticket]] = {}
 
-    def of(self, user: User) -> Ticket | None:
-        return self.mine.get(user) or self.held(user)
+    def get(self, user: UserKey) -> Ticket | None:
+        return self.active.get(user) or self._parked.get(user, (0, None))[1]
 
-    def held(self, user: User) -> Ticket | None:
-        return self._held.get(user, (0, None))[1]
+    def parked(self) -> list[Ticket]:
+        return [ticket for _, ticket in self._parked.values()]
 
-    def all_held(self) -> list[Ticket]:
-        return [ticket for _, ticket in self._held.values()]
-
-    def is_older(self, ticket: Ticket) -> bool:
-        """Whether another one of the same user is known that came later."""
-        known = self.mine.get(user_of(ticket))
+    def is_outdated(self, ticket: Ticket) -> bool:
+        """Whether a later ticket of the same user is active here."""
+        known = self.active.get(ticket.user_key)
         return known is not None and known.id > ticket.id
 
-    def keep(self, ticket: Ticket) -> None:
-        """Its user is here."""
-        self._held.pop(user_of(ticket), None)
-        self.mine[user_of(ticket)] = ticket
+    def activate(self, ticket: Ticket) -> None:
+        """Keep a ticket whose user is connected here."""
+        self._parked.pop(ticket.user_key, None)
+        self.active[ticket.user_key] = ticket
 
-    def hold(self, ticket: Ticket, until: int) -> None:
-        """Its user is not here."""
-        user = user_of(ticket)
-        known = self._held.get(user)
+    def park(self, ticket: Ticket, until: int) -> None:
+        """Keep a ticket whose user is not connected here, unless a later one is parked."""
+        known = self._parked.get(ticket.user_key)
         if known is None or known[1].id <= ticket.id:
-            self._held[user] = (until, ticket)
+            self._parked[ticket.user_key] = (until, ticket)
 
-    def change_held(self, ticket: Ticket) -> None:
-        """What is held of its user is this from now on, and as long as before."""
-        until, _ = self._held[user_of(ticket)]
-        self._held[user_of(ticket)] = (until, ticket)
+    def replace_parked(self, ticket: Ticket) -> None:
+        """Change the parked ticket of its user; the time until which it is kept stays the same."""
+        until, _ = self._parked[ticket.user_key]
+        self._parked[ticket.user_key] = (until, ticket)
 
-    def lose(self, user: User, until: int) -> Ticket | None:
-        """The user has gone; the ticket that is held from now on."""
-        ticket = self.mine.pop(user, None)
+    def on_disconnect(self, user: UserKey, until: int) -> Ticket | None:
+        """Park the active ticket of a user, and return it."""
+        ticket = self.active.pop(user, None)
         if ticket is not None:
-            self.hold(ticket, until)
+            self.park(ticket, until)
         return ticket
 
-    def claim(self, user: User) -> Ticket | None:
-        """The user has come: what was held for them."""
-        return self._held.pop(user, (0, None))[1]
+    def on_connect(self, user: UserKey) -> Ticket | None:
+        """Remove and return the parked ticket of a user."""
+        return self._parked.pop(user, (0, None))[1]
 
-    def forget(self, user: User) -> bool:
-        """Whether there was one."""
-        held, mine = self._held.pop(user, None), self.mine.pop(user, None)
-        return bool(held or mine)
+    def remove(self, user: UserKey) -> bool:
+        """Remove the tickets of a user; returns whether there was one."""
+        parked, active = self._parked.pop(user, None), self.active.pop(user, None)
+        return bool(parked or active)
 
-    def forget_older(self, ticket: Ticket) -> None:
-        """Another node has a later one of the same user."""
-        user = user_of(ticket)
-        if user in self.mine and self.mine[user].id < ticket.id:
-            del self.mine[user]
-        if user in self._held and self._held[user][1].id < ticket.id:
-            del self._held[user]
+    def remove_before(self, ticket: Ticket) -> None:
+        """Remove the tickets of the user that are older than this one."""
+        user = ticket.user_key
+        if user in self.active and self.active[user].id < ticket.id:
+            del self.active[user]
+        if user in self._parked and self._parked[user][1].id < ticket.id:
+            del self._parked[user]
 
-    def end_of_wait(self, user: User) -> int | None:
-        """They have met somebody. Until when a held ticket would have been kept; None for who was here."""
-        self.mine.pop(user, None)
-        return self._held.pop(user, (None, None))[0]
+    def close(self, user: UserKey, ticket: str) -> int | None:
+        """Remove the tickets of a user up to this id.
+
+        Returns until when a removed parked ticket would have been kept; None if none was parked.
+        """
+        if user in self.active and self.active[user].id <= ticket:
+            del self.active[user]
+        until, parked = self._parked.get(user, (0, None))
+        if parked is None or parked.id > ticket:
+            return None
+        del self._parked[user]
+        return until
 
     def expire(self, now: int) -> None:
-        for user in [user for user, (until, _) in self._held.items() if until <= now]:
-            del self._held[user]
+        for user in [user for user, (until, _) in self._parked.items() if until <= now]:
+            del self._parked[user]

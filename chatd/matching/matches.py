@@ -1,65 +1,63 @@
-"""Matches as they stand in the database, and what is told of them."""
+"""Matches in the database, and the events that announce them."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import Joined, Parted
+from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.unnest import columns_of
-from chatd.matching.announcements import Announcements, User, news
-from chatd.matching.criteria import Ticket, asked_with
+from chatd.matching.announcements import Announcements, announcement
+from chatd.matching.control_messages import MatchOver
+from chatd.matching.criteria import Ticket, encode_criteria
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
 from chatd.matching.pool_events import Paired
 from chatd.wire.base import Event
 
-SQL = queries.load("matching/matching")
-# Users that are looked up in one statement.
-PAGE = 500
+SQL = queries.load("matching/matches")
+# Users per look-up.
+PAGE_SIZE = 500
 
 
-class Meetings:
-    """Made, told, ended. `note_end` is told of each match that is ended here."""
+class Matches:
+    """Creates, announces and ends matches."""
 
     def __init__(
-        self,
-        db: Postgres,
-        cluster: Cluster,
-        announcements: Announcements,
-        clock: Callable[[], int],
-        note_end: Callable[[str, str], None],
+        self, db: Postgres, cluster: Cluster, announcements: Announcements, log: PoolEventLog, clock: Callable[[], int]
     ) -> None:
         self._db = db
         self._cluster = cluster
         self._announcements = announcements
+        self._log = log
         self._clock = clock
-        self._note_end = note_end
 
-    async def page(self, after: User, limit: int) -> list[User]:
-        """Those who are in a match, of the whole cluster. Raises Refused."""
+    async def page(self, after: UserKey, limit: int) -> list[UserKey]:
+        """Users of the whole cluster who are in a match, ordered, after this one. Raises Refused."""
         return [(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches, *after, limit)]
 
     async def active(self, tenant: str, user: str) -> Row | None:
-        """The match somebody is in."""
+        """The match that the user is in."""
         return await self._db.one(SQL.active, tenant, user)
 
     async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> dict[str, str | None]:
-        """Commit a match; returns the names of its people.
+        """Commit a match; returns the names of its users.
 
-        Raises UniqueViolation when one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
+        Raises UniqueViolation if one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
-        users, asked = [ticket.user for ticket in ordered], [asked_with(ticket) for ticket in ordered]
+        users, asked = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
         rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked)
         return {row["user"]: row["name"] for row in rows}
 
-    async def tell_found(
+    async def announce_found(
         self, pair: Paired, tickets: Sequence[Ticket], conversation: str, names: Mapping[str, str | None]
     ) -> None:
-        """To each of them, who the others are."""
+        """Send `match.found` to each user of a new match."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -75,22 +73,22 @@ class Meetings:
                 relaxed=pair.relaxed.get(ticket.id, []),
                 waited_ms=max(0, pair.at - ticket.since),
             )
-            await self._announcements.announce(news(tenant, ticket.user, pair.match, found, began=True))
+            await self._announcements.announce(announcement(tenant, ticket.user, pair.match, found, began=True))
 
-    async def tell_found_again(self, tenant: str, user: str, row: Row) -> None:
-        """To somebody who is in a match and may not have heard of it; not if it has ended meanwhile. Raises Refused.
+    async def announce_again(self, tenant: str, user: str, row: Row) -> None:
+        """Send `match.found` to a user who may not have received it, unless the match has ended since. Raises Refused.
 
-        A match whose other people were deleted from the database is ended.
+        A match whose other users were deleted from the database is ended.
         """
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
+        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -101,58 +99,69 @@ class Meetings:
             relaxed=[],
             waited_ms=0,
         )
-        await self._announcements.announce(news(tenant, user, row["match"], found, began=True))
+        await self._announcements.announce(announcement(tenant, user, row["match"], found, began=True))
 
-    async def heard(self, tenant: str, match: str, user: str) -> bool | None:
-        """Whether somebody was told of a match; None when there is no such match of theirs. Raises Refused."""
+    async def was_heard(self, tenant: str, match: str, user: str) -> bool | None:
+        """Whether the user has received `match.found`; None if the user is not in this match. Raises Refused."""
         heard: bool | None = await self._db.value(SQL.heard, tenant, match, user)
         return heard
 
     async def end(
         self, tenant: str, match: str, reason: str, *, but: str | None = None, session: str | None = None, silent: bool = False
     ) -> bool:
-        """End a match and tell everybody but the user `but`, or but the `session` that asked. False when it had ended already."""
+        """End a match and announce it to its users; returns False if it had ended before. Raises Refused.
+
+        The user `but` and the `session` that asked get no event; with `silent` no user does.
+        """
         row = await self._db.one(SQL.end, tenant, match, reason, self._clock())
         if row is None:
             return False
-        self._note_end(match, reason)
-        self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        self._log_end(match, reason)
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
-                ended = news(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
+                ended = announcement(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
                 await self._announcements.announce(ended)
         return True
 
     async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str]) -> None:
-        """A match has become an ordinary conversation: everybody is told."""
-        self._note_end(match, "kept")
+        """Announce that a match has become an ordinary conversation."""
+        self._log_end(match, "kept")
         for user in users:
-            await self._announcements.announce(news(tenant, user, match, MatchKept(match=match, conversation=conversation)))
+            kept = MatchKept(match=match, conversation=conversation)
+            await self._announcements.announce(announcement(tenant, user, match, kept))
 
-    # --- who may have missed it -----------------------------------------------------------------------------------------
+    def _log_end(self, match: str, reason: str) -> None:
+        """Log the end of a match, on the node that writes the event log."""
+        if self._log.is_ours:
+            self._log.append_end(match, reason)
+        else:
+            self._cluster.publish(MatchOver(match, reason))
 
-    async def tell_what_is_true(self, users: Sequence[User]) -> None:
-        """Tell users who are connected here what they do not know of their matches. Raises Refused.
+    # --- lost announcements ---------------------------------------------------------------------------------------------
 
-        It is repeated without harm, so it is called whenever an announcement may have been lost.
+    async def announce_missed(self, users: Sequence[UserKey]) -> None:
+        """Send users connected here what they have missed about their matches. Raises Refused.
+
+        It does no harm when nothing was missed, so it is called whenever an announcement may have been lost.
         """
-        for at in range(0, len(users), PAGE):
-            news_of = self._announcements
-            part = [(*user, news_of.known.get(user), user in news_of.untold) for user in users[at : at + PAGE]]
-            for row in await self._db.all(SQL.truth, *columns_of(part, 4)):
-                await self._tell_truth(row)
+        sent = self._announcements
+        for at in range(0, len(users), PAGE_SIZE):
+            page = [(*user, sent.announced.get(user), user in sent.unconfirmed) for user in users[at : at + PAGE_SIZE]]
+            for row in await self._db.all(SQL.missed, *columns_of(page, 4)):
+                await self._announce_missed(row)
 
-    async def _tell_truth(self, row: Row) -> None:
+    async def _announce_missed(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(news(tenant, user, row["known"], self._end_of(tenant, row)))
+            await self._announcements.announce(announcement(tenant, user, row["known"], await self._end_of(tenant, row)))
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
-                await self.tell_found_again(tenant, user, active)
+                await self.announce_again(tenant, user, active)
 
-    def _end_of(self, tenant: str, row: Row) -> Event:
+    async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

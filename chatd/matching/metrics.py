@@ -1,22 +1,22 @@
-"""What the match pool measures. All of it is 0 where this node does not own the pool."""
+"""Metrics of the match pool. All are 0 on a node that does not own the pool."""
 
 from chatd.app.context import Node
 from chatd.app.metrics import Metric, number
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 
 
-def waiting(node: Node) -> int:
-    pool = node.get(Matcher).pool
-    return pool.waiting(0)[0] if pool.held else 0
+def waiting_tickets(node: Node) -> int:
+    pool = node.get(MatchingService).pool
+    return pool.size() if pool.held else 0
 
 
 def longest_queue(node: Node) -> int:
-    pool = node.get(Matcher).pool
-    return max((count for *_, count in pool.waiting(1)[1]), default=0) if pool.held else 0
+    pool = node.get(MatchingService).pool
+    return max((length for *_, length in pool.longest_queues(1)), default=0) if pool.held else 0
 
 
 METRICS: tuple[Metric, ...] = (
-    number("chatd_match_owner", "1 where the match pool is.", lambda node: int(node.get(Matcher).pool.held)),
-    number("chatd_match_waiting_tickets", "Who waits in the match pool, on its owner.", waiting),
-    number("chatd_match_longest_line_tickets", "The longest of its lines.", longest_queue),
+    number("chatd_match_owner", "1 on the node that owns the match pool.", lambda node: int(node.get(MatchingService).pool.held)),
+    number("chatd_match_waiting_tickets", "Tickets in the match pool.", waiting_tickets),
+    number("chatd_match_longest_line_tickets", "Tickets in the longest queue of the match pool.", longest_queue),
 )

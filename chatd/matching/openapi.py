@@ -1,4 +1,4 @@
-"""What the types of the fields of `match.find` cannot say: the maps of attributes and of conditions on them."""
+"""JSON Schema of the maps in `match.find`, which its field types cannot express: attributes, and conditions on them."""
 
 from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.matching.commands import FindMatch

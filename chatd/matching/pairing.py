@@ -1,13 +1,14 @@
-"""The match pool at work, on the one node that owns it.
+"""Runs the match pool on its owner: writes its events to the log and carries them out.
 
-The pool (`matching/pool`) decides; here its steps are carried out. A pair stands when it is committed: the database refuses
-whoever is in another match already, whatever the pool believes.
+The pool decides who is paired. A pair becomes a match when it is committed: the database refuses a user who is in another match
+already, whatever the pool contains.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import trio
+from msgspec import Struct
 
 from chatd.cluster.cluster import Cluster
 from chatd.core import log
@@ -15,299 +16,350 @@ from chatd.core.config import Config, Match
 from chatd.core.config import Queue as QueueSection
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
+from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
 from chatd.core.turns import each_in_turns
 from chatd.db.postgres import ForeignKeyViolation, Row, UniqueViolation
-from chatd.matching.announcements import User
-from chatd.matching.criteria import Ticket, by_our_clock
-from chatd.matching.event_log import Mirror
+from chatd.matching.bounded_queue import BoundedQueue
+from chatd.matching.control_messages import TicketParked, TicketsClosed, TicketsWanted
+from chatd.matching.criteria import Ticket, rebase_clock
+from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Matches
+from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Step
+from chatd.matching.pool_events import PairDissolved, Paired, PoolEvent, Queue, Queued, TicketRemoved
 
 LOG = log.get(__name__)
 
-TICK = 0.25
-MOST_AT_ONCE = 8
-MOST_STEPS = 1_000_000
-# Tickets and pairs that are looked after without a pause: 1 to 3 ms, where nobody fits.
-MOST_LOOKED_AFTER = 2
-# Why a ticket ended, where its user knows already, or is not there to be told.
-UNTOLD = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
-# What is said instead to whoever was proposed to: nobody learns of a ban.
-SAID = {"banned": "cancelled"}
-# Seconds until a pair is tried again whose people may be in another one, and after the database was away.
-UNDECIDED, AGAIN = 0.05, 1.0
-MOST_ATTEMPTS = 60
-# Seconds without a failed step after which the steps count as well.
-STEPS_QUIET_S = 10.0
-Over = Callable[[str, list[str], bool], None]
+TICK_S = 0.25
+WORKERS = 8
+# Work that is not carried out yet. See `Pairing._recover` for what happens to more.
+MAX_WORK = 100_000
+# Notices that the matching service has not read yet. See `Notice` for what happens to more.
+MAX_NOTICES = 100_000
+# Tickets and pairs that one tick serves: 1 to 3 ms, if none fit.
+MAX_PER_TICK = 2
+# Reasons of a removal that the user knows already, or is not connected to be notified of.
+SILENT_REASONS = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
+# Reasons as partners see them: a ban is not disclosed.
+PUBLIC_REASONS = {"banned": "cancelled"}
+# Time until a pair is tried again whose users may be in an undecided match, and after a database failure.
+UNDECIDED_S, RETRY_S = 0.05, 1.0
+MAX_ATTEMPTS = 60
+# Time without a failure after which the pool has recovered.
+RECOVERED_AFTER_S = 10.0
+
+
+class OwnerChanged(Struct, frozen=True):
+    """The pool has another owner, which may not know the tickets of this node."""
+
+
+class Overflow(Struct, frozen=True):
+    """Work was dropped."""
+
+
+# What the matching service is notified of. If it is too slow, `TicketsWanted` replaces the notices that were dropped: all nodes
+# submit their tickets again, and each ticket that is closed is answered as such.
+Notice = OwnerChanged | TicketsClosed | TicketParked | TicketsWanted
+Work = Paired | TicketRemoved | PairDissolved | Ticket | Overflow
 
 
 class Pairing:
-    """`run` it. `over(users, met)` is called for tickets that are no more, `mirror` with every step."""
+    """`run` carries out what the pool decides. `notices` is the stream of what the matching service has to know."""
 
     def __init__(
         self,
-        config: Config,
-        meetings: Meetings,
+        owned: OwnedPool,
+        log: PoolEventLog,
+        matches: Matches,
         cluster: Cluster,
         clock: Callable[[], int],
-        over: Over,
-        mirror: Callable[[Step], None],
+        *,
+        max_work: int = MAX_WORK,
     ) -> None:
-        self._queues = queues_of(config)
-        self._meetings = meetings
+        self._owned = owned
+        self._log = log
+        self._matches = matches
         self._cluster = cluster
         self._clock = clock
-        self._over = over
-        self._mirror = mirror
-        self._send, self._steps = trio.open_memory_channel[Step | Ticket](MOST_STEPS)
-        # Matches that are committed, or about to be, while nobody knows yet whether they stand.
-        self._making: set[str] = set()
-        self._condition = Condition("match steps", quiet_s=STEPS_QUIET_S)
-        self.pool = self.new_pool()
+        self.notices = BoundedQueue[Notice](MAX_NOTICES, TicketsWanted())
+        self._work = BoundedQueue[Work](max_work, Overflow())
+        # Pairs that are being committed: it is undecided whether their matches exist.
+        self._in_commit: set[str] = set()
+        self._condition = Condition("match pool", quiet_s=RECOVERED_AFTER_S)
 
-    def new_pool(self) -> Pool:
-        return Pool(self._queues, lambda: uuid7(self._clock()))
+    @property
+    def pool(self) -> Pool:
+        return self._owned.pool
 
-    async def replayed(self, mirror: Mirror) -> Pool:
-        """The pool of the owner before us, from its journal. Without one the nodes give their tickets again anyway."""
-        pool = self.new_pool()
-        try:
-            async for line in each_in_turns(await mirror.latest()):
-                pool.apply(self._plausible(line.step, line.at))
-        except Refused:
-            return self.new_pool()
-        except Exception:
-            LOG.exception("the journal of the match pool cannot be replayed; waiting users are taken from their nodes")
-            return self.new_pool()
-        return pool
-
-    def _plausible(self, step: Step, at: int) -> Step:
-        """A ticket of an owner whose clock was quite another one waits from now on, and as long as it had waited then."""
-        if isinstance(step, Queued):
-            now, longest = self._clock(), self.pool.rules(step.ticket.queue).longest
-            if not 0 <= now - step.ticket.since <= longest:
-                return Queued(by_our_clock(step.ticket, at, now))
-        return step
-
-    # --- what is asked of it --------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket) -> None:
-        """A ticket that counts no more is one whose node has not heard of its end."""
-        if self.pool.is_spent(ticket.id) and (ticket.tenant, ticket.user) not in self.pool.by_user:
-            self._send.send_nowait(ticket)
+        """Add a ticket. A used ticket comes from a node that has missed its end, and is answered."""
+        if self.pool.is_used(ticket.id) and ticket.user_key not in self.pool.by_user:
+            self._work.put(ticket)
         self._take(self.pool.find(ticket, self._clock()))
 
-    def leave(self, tenant: str, user: str, reason: str) -> None:
-        id_ = self.pool.by_user.get((tenant, user))
+    def leave(self, user: UserKey, reason: str) -> None:
+        id_ = self.pool.by_user.get(user)
         if id_ is not None:
             self._take(self.pool.leave(id_, reason, self._clock()))
 
-    def confirm(self, tenant: str, user: str, match: str) -> bool:
-        """Whether there is such a pair for this user to confirm."""
-        if not self.pool.is_in(match, (tenant, user)):
+    def confirm(self, user: UserKey, match: str) -> bool:
+        """Confirm a pair; returns whether the user is in it."""
+        if not self.pool.is_in(match, user):
             return False
-        self._take(self.pool.confirm(match, (tenant, user)))
+        self._take(self.pool.confirm(match, user))
         if self.pool.is_confirmed(match):
-            self._send.send_nowait(self.pool.pairs[match])
+            self._work.put(self.pool.pairs[match])
         return True
 
-    def _take(self, steps: Iterable[Step]) -> None:
-        for step in steps:
-            self._mirror(step)
-            self._send.send_nowait(step)
+    def forget(self, users: Collection[UserKey]) -> None:
+        """Remove the tickets of erased users, and their data from the event log."""
+        for user in users:
+            self.leave(user, "cancelled")
+        self._log.erase(users)
 
     def pause(self, paused: bool) -> None:
-        """Nobody is paired while it is paused."""
-        before, self.pool.paused = self.pool.paused, paused
-        if before and not paused:
-            self.pool.look_after_all()
+        """While the pool is paused, it makes no pairs."""
+        self.pool.pause(paused)
+
+    # --- changes of the owner -------------------------------------------------------------------------------------------
+
+    async def take_over(self) -> None:
+        """Continue with the pool of the previous owner."""
+        self._owned.replace(await self._replay())
 
     def resume(self) -> None:
-        """After the pool of an earlier owner was put here: what it had not carried out yet, and whom it had given back."""
-        self.pool.look_after_all()
-        for pair in self.pool.pairs.values():
-            self._send.send_nowait(pair)
+        """Carry out what the previous owner of this pool had not finished."""
+        self.pool.requeue_all()
+        self._put_pairs()
 
-    # --- carrying it out ------------------------------------------------------------------------------------------------
+    async def _replay(self) -> Pool:
+        """The pool of the event log. If it cannot be replayed, an empty one: the nodes submit their tickets again anyway."""
+        pool = self._owned.new_pool()
+        try:
+            async for logged in each_in_turns(await self._log.reader.latest()):
+                pool.apply(self._rebase(logged.event, logged.at))
+        except Refused:
+            return self._owned.new_pool()
+        except Exception:
+            LOG.exception("the event log of the match pool cannot be replayed; the nodes submit their tickets again")
+            return self._owned.new_pool()
+        return pool
+
+    def _rebase(self, event: PoolEvent, at: int) -> PoolEvent:
+        """Convert a ticket to the clock of this node if the clock of the previous owner differed too much."""
+        if isinstance(event, Queued):
+            now, longest = self._clock(), self.pool.rules(event.ticket.queue).longest
+            if not 0 <= now - event.ticket.since <= longest:
+                return Queued(rebase_clock(event.ticket, at, now))
+        return event
+
+    # --- work -----------------------------------------------------------------------------------------------------------
+
+    def _take(self, events: Iterable[PoolEvent]) -> None:
+        for event in events:
+            self._log.append(event)
+            if isinstance(event, Paired | TicketRemoved | PairDissolved):
+                self._work.put(event)
+
+    def _put_pairs(self) -> None:
+        for pair in tuple(self.pool.pairs.values()):
+            self._work.put(pair)
 
     async def run(self, health: Health) -> None:
-        """For ever: let time pass, and carry out what the pool has decided."""
+        """Let time pass in the pool, and carry out its events, until cancelled."""
         health.add(self._condition)
         async with trio.open_nursery() as nursery:
             health.start(nursery, "match clock", self._tick)
-            for _ in range(MOST_AT_ONCE):
+            for _ in range(WORKERS):
                 nursery.start_soon(self._carry_out_all)
 
     async def _tick(self) -> None:
-        """A crowd that is due at once is served a part at a time, and everything else as long after each."""
-        rest = TICK
+        """If many tickets are due at once, serve some at a time, and give other tasks as much time after each turn."""
+        rest_s = TICK_S
         while True:
-            await trio.sleep(rest)
+            await trio.sleep(rest_s)
             began = trio.current_time()
-            self._take(self.pool.tick(self._clock(), MOST_LOOKED_AFTER))
-            rest = trio.current_time() - began if self.pool.is_due(self._clock()) else TICK
+            self._take(self.pool.tick(self._clock(), MAX_PER_TICK))
+            rest_s = trio.current_time() - began if self.pool.is_due(self._clock()) else TICK_S
 
     async def _carry_out_all(self) -> None:
-        async for step in self._steps:
-            # What is refused because a database is away is logged there.
+        while True:
+            work = await self._work.get()
+            # The database's own condition logs an outage.
             with self._condition.watch(), suppress(Refused):
-                await self._carry_out(step)
+                await self._carry_out(work)
 
-    async def _carry_out(self, step: Step | Ticket) -> None:
-        match step:
+    async def _carry_out(self, work: Work) -> None:
+        match work:
             case Ticket():
-                await self._tell_spent(step)
-            case Paired() if step.match not in self.pool.pairs:
+                await self._close_matched(work, heard=False)
+            case Paired() if work.match not in self.pool.pairs:
                 return
-            case Paired() if self.pool.is_confirmed(step.match):
-                await self._settle(step)
+            case Paired() if self.pool.is_confirmed(work.match):
+                await self._commit(work)
             case Paired():
-                await self._propose(step)
-            case Gone(id_, reason, user):
-                await self._tell_gone(id_, reason, user)
-            case Broken() if step.announced:
-                await self._tell_requeued(step)
+                await self._propose(work)
+            case TicketRemoved(id_, reason, user):
+                await self._announce_removed(id_, reason, user)
+            case PairDissolved() if work.announced:
+                await self._announce_requeued(work)
+            case Overflow():
+                self._recover()
+
+    def _recover(self) -> None:
+        """Replace the work that was dropped: carry out all pairs of the pool, and let the nodes submit their tickets again.
+
+        `match.requeued` events that were dropped are lost.
+        """
+        self._put_pairs()
+        self.notices.put(TicketsWanted())
+
+    async def drained(self) -> None:
+        """Wait until what was decided is carried out."""
+        while self._in_commit or not self._work.is_empty:
+            await trio.sleep(UNDECIDED_S)
 
     async def _propose(self, pair: Paired) -> None:
-        left = max(0.0, (pair.until - self._clock()) / 1000)
+        left_s = max(0.0, (pair.until - self._clock()) / 1000)
         for ticket in [self.pool.tickets[id_] for id_ in pair.tickets]:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left))
+            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
 
-    async def _tell_gone(self, id_: str, reason: str, user: User) -> None:
-        if reason not in UNTOLD:
-            self._over(user[0], [user[1]], False)
+    async def _announce_removed(self, id_: str, reason: str, user: UserKey) -> None:
+        if reason not in SILENT_REASONS:
+            self._close([(user, id_)])
             await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
 
-    async def _tell_spent(self, ticket: Ticket) -> None:
-        """Word of it was lost: say again what became of it."""
-        await self._tell_settled(ticket, heard=False)
-
-    async def _tell_requeued(self, step: Broken) -> None:
-        """To those who are still there."""
-        for user in step.users:
+    async def _announce_requeued(self, event: PairDissolved) -> None:
+        """Notify the users of a proposed pair who still wait."""
+        for user in event.users:
             id_ = self.pool.by_user.get(user)
             if id_ is not None:
-                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=SAID.get(step.reason, step.reason)))
+                reason = PUBLIC_REASONS.get(event.reason, event.reason)
+                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=reason))
+
+    def _close(self, tickets: list[tuple[UserKey, str]], match: str = "") -> None:
+        """Notify the service that tickets of users of one tenant are closed."""
+        tenant = tickets[0][0][0]
+        self.notices.put(TicketsClosed(tenant, [user for (_, user), _ in tickets], [id_ for _, id_ in tickets], match))
 
     # --- a pair becomes a match -----------------------------------------------------------------------------------------
 
-    async def _settle(self, pair: Paired) -> None:
-        self._making.add(pair.match)
+    async def _commit(self, pair: Paired) -> None:
+        self._in_commit.add(pair.match)
         try:
-            await self._try_to_settle(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
+            await self._try_to_commit(pair, [self.pool.tickets[id_] for id_ in pair.tickets])
         except Refused:
-            # Nobody knows whether it is committed: the same pair is tried again, and finds its match if it is.
-            await trio.sleep(AGAIN)
-            self._send.send_nowait(pair)
+            # The outcome is unknown. The same pair is tried again, and finds its match if it was committed.
+            await trio.sleep(RETRY_S)
+            self._work.put(pair)
             raise
         except Exception:
-            # Whatever it was: nobody must be left in a pair that is never made.
-            self._take(self.pool.give_back(pair.match, "unavailable"))
-            await trio.sleep(AGAIN)
-            self._take(self.pool.look_again(self._clock(), pair.tickets))
+            # Whatever failed: no ticket may stay in a pair that is never committed.
+            self._take(self.pool.dissolve(pair.match, "unavailable"))
+            await trio.sleep(RETRY_S)
+            self._take(self.pool.pair_again(self._clock(), pair.tickets))
             raise
         finally:
-            self._making.discard(pair.match)
+            self._in_commit.discard(pair.match)
 
-    async def _try_to_settle(self, pair: Paired, tickets: list[Ticket]) -> None:
+    async def _try_to_commit(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
-            names = await self._meetings.make(pair, tickets, conversation)
+            names = await self._matches.make(pair, tickets, conversation)
         except UniqueViolation:
-            await self._settle_or_drop(pair, tickets)
+            await self._finalize_or_drop(pair, tickets)
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
         else:
-            await self._stand(pair, tickets, conversation, names)
+            await self._finalize(pair, tickets, conversation, names)
 
-    async def _stand(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
-        """It is committed. Somebody may have left in that moment: then it is over at once, and the others wait on."""
+    async def _finalize(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
+        """Announce a committed match; end it if a user has left the pair during the commit."""
         if pair.match in self.pool.pairs:
-            self._take(self.pool.settle(pair.match))
-            self._over(tickets[0].tenant, [ticket.user for ticket in tickets], True)
-            await self._meetings.tell_found(pair, tickets, conversation, names)
+            self._take(self.pool.commit(pair.match))
+            self._close([(ticket.user_key, ticket.id) for ticket in tickets], pair.match)
+            await self._matches.announce_found(pair, tickets, conversation, names)
         else:
-            await self._end_unheard(tickets[0].tenant, pair.match)
+            await self._rollback_unannounced(tickets[0].tenant, pair.match)
 
-    async def _end_unheard(self, tenant: str, match: str) -> None:
-        """A match that nobody was told of. Its people could not meet anybody else as long as it stands."""
-        for _ in range(MOST_ATTEMPTS):
+    async def _rollback_unannounced(self, tenant: str, match: str) -> None:
+        """End a match that was not announced; its users cannot be matched again before."""
+        for _ in range(MAX_ATTEMPTS):
             try:
-                await self._meetings.end(tenant, match, "left", silent=True)
+                await self._matches.end(tenant, match, "left", silent=True)
                 return
             except Refused:
-                await trio.sleep(AGAIN)
+                await trio.sleep(RETRY_S)
 
-    async def _settle_or_drop(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """An earlier attempt has committed this very match, perhaps one of an owner who died; or somebody is in another one."""
-        heard = {ticket.user: await self._meetings.heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets}
+    async def _finalize_or_drop(self, pair: Paired, tickets: list[Ticket]) -> None:
+        """An earlier attempt, perhaps of the previous owner, has committed this match; or a user is in another match."""
+        heard = {ticket.user: await self._matches.was_heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets}
         if None in heard.values() or pair.match not in self.pool.pairs:
-            await self._drop_who_is_matched(pair, tickets)
+            await self._drop_matched(pair, tickets)
             return
-        self._take(self.pool.settle(pair.match))
+        self._take(self.pool.commit(pair.match))
         for ticket in tickets:
-            await self._tell_settled(ticket, heard=bool(heard[ticket.user]))
+            await self._close_matched(ticket, heard=bool(heard[ticket.user]))
 
-    async def _tell_settled(self, ticket: Ticket, *, heard: bool) -> None:
-        """Its user has met somebody. That the match is over by now is news for who never heard of it."""
-        row = await self._meetings.active(ticket.tenant, ticket.user)
-        self._over(ticket.tenant, [ticket.user], row is not None)
+    async def _close_matched(self, ticket: Ticket, *, heard: bool) -> None:
+        """Close a used ticket and announce its match. `heard`: the user has received `match.found`, so its end is no news."""
+        row = await self._matches.active(ticket.tenant, ticket.user)
+        self._close([(ticket.user_key, ticket.id)], row["match"] if row is not None else "")
         if row is not None:
-            await self._meetings.tell_found_again(ticket.tenant, ticket.user, row)
+            await self._matches.announce_again(ticket.tenant, ticket.user, row)
         elif not heard:
             await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
-    async def _drop_who_is_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """Another node was faster, or an earlier attempt whose outcome nobody knew.
+    async def _drop_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
+        """Remove the tickets of users who are in another match, made by another owner or by an attempt with unknown outcome.
 
-        Or an earlier pair of the same people, of which nobody knows yet whether it stands: then this one is tried again.
+        If that match is undecided, because an earlier pair of these users is being committed, this pair is tried again.
         """
-        undecided = False
+        is_undecided = False
         for ticket in tickets:
-            making = self._making - {pair.match}
-            row = await self._meetings.active(ticket.tenant, ticket.user)
-            if row is not None and row["match"] in making | self._making - {pair.match}:
-                undecided = True
+            before = set(self._in_commit)
+            row = await self._matches.active(ticket.tenant, ticket.user)
+            # A pair that left or entered the set during the look-up may have been undecided when the row was read.
+            undecided = (before | self._in_commit) - {pair.match}
+            if row is not None and row["match"] in undecided:
+                is_undecided = True
             elif row is not None:
-                await self._tell_matched(ticket, row)
-        if undecided and pair.match in self.pool.pairs:
-            await trio.sleep(UNDECIDED)
-            self._send.send_nowait(pair)
+                await self._close_users_of(ticket, row)
+        if is_undecided and pair.match in self.pool.pairs:
+            await trio.sleep(UNDECIDED_S)
+            self._work.put(pair)
         else:
-            self._take(self.pool.give_back(pair.match, "matched"))
-            self._take(self.pool.look_again(self._clock(), pair.tickets))
+            self._take(self.pool.dissolve(pair.match, "matched"))
+            self._take(self.pool.pair_again(self._clock(), pair.tickets))
 
-    async def _tell_matched(self, ticket: Ticket, row: Row) -> None:
-        """Somebody is in this match already; the others who are in it, and wait as well, have not heard of it either."""
-        for user in row["users"]:
-            id_ = self.pool.by_user.get((ticket.tenant, user))
-            if id_ is not None or user == ticket.user:
+    async def _close_users_of(self, ticket: Ticket, row: Row) -> None:
+        """Close the tickets of all users of this match: those who still wait have missed its announcement as well."""
+        for name in row["users"]:
+            user = (ticket.tenant, name)
+            id_ = self.pool.by_user.get(user)
+            if id_ is not None or name == ticket.user:
                 self._take(self.pool.leave(id_ or ticket.id, "matched", self._clock()))
-                self._over(ticket.tenant, [user], True)
-                await self._meetings.tell_found_again(ticket.tenant, user, row)
+                self._close([(user, id_ or ticket.id)], row["match"])
+                await self._matches.announce_again(*user, row)
 
-    async def settled(self) -> None:
-        """Wait until what was decided is carried out."""
-        while self._making or self._send.statistics().current_buffer_used:
-            await trio.sleep(UNDECIDED)
-
-    def lines(self) -> list[tuple[str, str, int, int | None]]:
-        """Tenant, queue, how many wait, and the estimate, of the longest lines."""
-        return [(*key, waiting, self.pool.estimate(*key)) for key, waiting in self.pool.lines.longest(100)]
+    def longest_queues(self) -> list[tuple[str, str, int, int | None]]:
+        """Tenant, queue, length and estimate of the hundred longest queues."""
+        return [(*key, length, self.pool.estimate(*key)) for key, length in self.pool.index.longest(100)]
 
 
-def queues_of(config: Config) -> dict[str, Queue]:
-    """The rules of the queues that have their own, and of all others under ""."""
-    own = {name: rules_of(config.match, queue.size, queue) for name, queue in config.queues.items()}
-    return {"": rules_of(config.match, 2, config.match), **own}
+def queue_rules(config: Config) -> dict[str, Queue]:
+    """The rules of the configured queues, and of all others under ""."""
+    configured = {name: merge_rules(config.match, queue.size, queue) for name, queue in config.queues.items()}
+    return {"": merge_rules(config.match, 2, config.match), **configured}
 
 
-def rules_of(usual: Match, size: int, own: Match | QueueSection) -> Queue:
-    """What a queue does not say for itself is as usual."""
-    times = (getattr(usual if getattr(own, name) is None else own, name) for name in ("relax", "confirm", "longest"))
+def merge_rules(defaults: Match, size: int, section: Match | QueueSection) -> Queue:
+    """The rules of a section; what it leaves out is taken from `defaults`."""
+    names = ("relax", "confirm", "longest")
+    times = (getattr(defaults if getattr(section, name) is None else section, name) for name in names)
     return Queue(size, *(round(seconds * 1000) for seconds in times))

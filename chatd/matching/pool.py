@@ -1,9 +1,9 @@
-"""The match pool: who waits, and who is paired with whom. Pure: the time is an argument, and so is every id.
+"""The match pool: waiting tickets and pairs. Pure: times and ids are arguments.
 
-It is an event-sourced machine: what is asked of it (`find`, `leave`, `tick`, ...) decides, and answers with steps; `apply` is
-the only thing that changes it, so the pool is exactly the replay of its journal. Pairs are made on arrival; a tick only serves
-those whose demands have loosened since. Looking for a partner takes a bounded number of looks in the smallest index that must
-hold them, oldest first, so that a match costs the same among a hundred and among a hundred thousand.
+The pool is event-sourced: a request (`find`, `leave`, `tick`, ...) decides and returns events, and only `apply` changes
+the state, so the state is exactly the replay of the event log. Pairs are made on arrival; a tick only serves tickets
+whose criteria were relaxed since. A search examines a bounded number of tickets, oldest first, in the smallest index
+that must contain a partner; its cost does not depend on the size of the pool.
 """
 
 from collections import OrderedDict, deque
@@ -15,196 +15,218 @@ from sys import maxsize
 
 from msgspec.structs import astuple
 
+from chatd.core.identity import UserKey
 from chatd.matching.criteria import RELAXED, Ticket, accepts, in_common, objections
-from chatd.matching.pool_events import DEFAULT, Broken, Confirmed, Gone, Paired, Pending, Queue, Queued, Reset, Settled, Step
-from chatd.matching.queue_index import Lines
+from chatd.matching.pool_events import (
+    DEFAULT,
+    Confirmed,
+    MatchCommitted,
+    PairDissolved,
+    Paired,
+    Pending,
+    PoolEvent,
+    Queue,
+    Queued,
+    Reset,
+    TicketRemoved,
+)
+from chatd.matching.queue_index import QueueIndex
 
-# Looks for one partner, and how many of them are taken from the other end of the line.
-MOST_LOOKS, FROM_BEHIND = 256, 64
-MOST_SPENT = 50_000
-# Why a ticket may go and come back.
+# Tickets that one search examines, and how many of them are taken from the other end of the list.
+MAX_CANDIDATES, OTHER_END_CANDIDATES = 256, 64
+MAX_USED_TICKETS = 50_000
+# Reasons of a removal after which the same ticket may return.
 MAY_RETURN = ("held", "disconnected")
-# Waiting times of the last pairs, for the estimate.
-REMEMBERED = 32
-# Queues of which they are remembered; users name queues, so the one that was used longest ago is forgotten.
-MOST_QUEUES = 1_000
+# Waiting times per queue from which the estimate is made.
+WAIT_SAMPLES = 32
+# Queues with samples. Users name queues, so the least recently used one is dropped.
+MAX_SAMPLED_QUEUES = 1_000
 TAGS = RELAXED.index("tags") + 1
 
 
 class Pool:
-    """All queues of all tenants. `queues` by name; an unknown one has the rules of "". `make_id` makes ids of matches."""
+    """All queues of all tenants.
+
+    `queues`: rules by name; an unknown queue has the rules of "". `make_id` returns ids of matches.
+    """
 
     def __init__(self, queues: Mapping[str, Queue], make_id: Callable[[], str]) -> None:
         self._queues = queues
         self._make_id = make_id
-        self._waits: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
-        self._spent: OrderedDict[str, None] = OrderedDict()
+        self._wait_samples: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._used: OrderedDict[str, None] = OrderedDict()
         self.paused = False
         self._clear()
 
     def _clear(self) -> None:
         self.tickets: dict[str, Ticket] = {}
-        self.by_user: dict[tuple[str, str], str] = {}
+        self.by_user: dict[UserKey, str] = {}
         self.pairs: dict[str, Paired] = {}
-        self.lines = Lines()
+        self.index = QueueIndex()
         self._in_pair: dict[str, str] = {}
         self._confirmed: dict[str, set[str]] = {}
-        self._alarms: list[tuple[int, str]] = []
-        self._again: deque[str] = deque()
+        self._wakeups: list[tuple[int, str]] = []
+        self._to_pair: deque[str] = deque()
 
     def rules(self, queue: str) -> Queue:
         return self._queues.get(queue) or self._queues.get("") or DEFAULT
 
-    # --- what is asked of it --------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------------------
 
-    def find(self, ticket: Ticket, now: int) -> list[Step]:
-        """Somebody wants to meet somebody. Whoever asks again with another ticket leaves the earlier one.
+    def find(self, ticket: Ticket, now: int) -> list[PoolEvent]:
+        """Add a ticket and pair it if possible. It replaces an earlier ticket of the same user.
 
-        A ticket that comes back from somewhere does not take the place of one that its user has asked for since.
+        A returning ticket does not replace one that the user has submitted since.
         """
-        if ticket.id in self.tickets or self.is_spent(ticket.id):
+        if ticket.id in self.tickets or self.is_used(ticket.id):
             return []
-        earlier = self.by_user.get((ticket.tenant, ticket.user))
+        earlier = self.by_user.get(ticket.user_key)
         if earlier and self.tickets[earlier].since > ticket.since:
             return []
-        steps = self.leave(earlier, "replaced", now) if earlier else []
-        steps += self._do(Queued(ticket))
-        return steps + self._pair(ticket, now)
+        events = self.leave(earlier, "replaced", now) if earlier else []
+        events += self._emit(Queued(ticket))
+        return events + self._pair(ticket, now)
 
-    def leave(self, id_: str, reason: str, now: int) -> list[Step]:
-        """A ticket is given up. Whoever it was paired with waits on, and is looked after at once."""
+    def leave(self, id_: str, reason: str, now: int) -> list[PoolEvent]:
+        """Remove a ticket. Its pair is dissolved; the other tickets of the pair are paired again if possible."""
         if id_ not in self.tickets:
             return []
         match = self._in_pair.get(id_)
         others = [other for other in self.pairs[match].tickets if other != id_] if match else []
-        steps = self._do(self._broken(match, reason)) if match else []
-        steps += self._do(self._gone(id_, reason))
-        return steps + [step for other in others for step in self._pair_again(other, now)]
+        events = self._emit(self._dissolved(match, reason)) if match else []
+        events += self._emit(self._removed(id_, reason))
+        return events + [event for other in others for event in self._pair_again(other, now)]
 
-    def _gone(self, id_: str, reason: str) -> Gone:
+    def _removed(self, id_: str, reason: str) -> TicketRemoved:
         ticket = self.tickets[id_]
-        return Gone(id_, reason, (ticket.tenant, ticket.user))
+        return TicketRemoved(id_, reason, ticket.user_key)
 
-    def _broken(self, match: str, reason: str) -> Broken:
+    def _dissolved(self, match: str, reason: str) -> PairDissolved:
         pair = self.pairs[match]
         tickets = [self.tickets[id_] for id_ in pair.tickets]
-        return Broken(match, reason, [(ticket.tenant, ticket.user) for ticket in tickets], pair.until > 0)
+        return PairDissolved(match, reason, [ticket.user_key for ticket in tickets], pair.until > 0)
 
-    def confirm(self, match: str, user: tuple[str, str]) -> list[Step]:
-        """One of a pair wants it."""
+    def confirm(self, match: str, user: UserKey) -> list[PoolEvent]:
+        """Record that a user confirms a proposed pair."""
         id_ = self.by_user.get(user, "")
         if not self.is_in(match, user) or id_ in self._confirmed[match]:
             return []
-        return self._do(Confirmed(match, id_))
+        return self._emit(Confirmed(match, id_))
 
-    def is_in(self, match: str, user: tuple[str, str]) -> bool:
-        """Whether the user is one of this pair."""
+    def is_in(self, match: str, user: UserKey) -> bool:
+        """Whether the user has a ticket in this pair."""
         return self._in_pair.get(self.by_user.get(user, "")) == match
 
     def is_confirmed(self, match: str) -> bool:
-        """Whether it can be settled."""
+        """Whether the pair can be committed: all users have confirmed, or need not."""
         pair = self.pairs.get(match)
         return pair is not None and (not pair.until or len(self._confirmed[match]) == len(pair.tickets))
 
-    def settle(self, match: str) -> list[Step]:
-        """It stands: everybody was told."""
-        return self._do(Settled(match)) if match in self.pairs else []
+    def commit(self, match: str) -> list[PoolEvent]:
+        """Record that the match is in the database."""
+        return self._emit(MatchCommitted(match)) if match in self.pairs else []
 
-    def give_back(self, match: str, reason: str) -> list[Step]:
-        """It could not be made to stand, by no fault of theirs: all wait on."""
-        return self._do(self._broken(match, reason)) if match in self.pairs else []
+    def dissolve(self, match: str, reason: str) -> list[PoolEvent]:
+        """Record that the match could not be committed. All tickets of the pair wait again."""
+        return self._emit(self._dissolved(match, reason)) if match in self.pairs else []
 
-    def tick(self, now: int, most: int = maxsize) -> list[Step]:
-        """What the passing of time does: demands loosen, confirmations and tickets expire. At most so many are looked after."""
-        steps: list[Step] = []
-        expired = list(islice(self._expired_pairs(now), most))
+    def tick(self, now: int, limit: int = maxsize) -> list[PoolEvent]:
+        """Relax criteria, and expire confirmations and tickets. Serves at most `limit` tickets and pairs."""
+        events: list[PoolEvent] = []
+        expired = list(islice(self._expired_pairs(now), limit))
         for match in expired:
-            steps += self._expire_pair(match, now)
-        for _ in range(most - len(expired)):
+            events += self._expire_pair(match, now)
+        for _ in range(limit - len(expired)):
             if not self._is_ticket_due(now):
                 break
-            steps += self._look_after_next(now)
-        return steps
+            events += self._serve_next(now)
+        return events
 
     def is_due(self, now: int) -> bool:
-        """Whether a tick has something to do."""
+        """Whether a tick has work."""
         return self._is_ticket_due(now) or next(self._expired_pairs(now), None) is not None
 
     def _expired_pairs(self, now: int) -> Iterator[str]:
         return (pair.match for pair in self.pairs.values() if pair.until and pair.until <= now)
 
     def _is_ticket_due(self, now: int) -> bool:
-        return bool(self._again) or bool(self._alarms and self._alarms[0][0] <= now)
+        return bool(self._to_pair) or bool(self._wakeups and self._wakeups[0][0] <= now)
 
-    def _look_after_next(self, now: int) -> list[Step]:
-        if self._again:
-            return self._pair_again(self._again.popleft(), now)
-        return self._wake(heappop(self._alarms)[1], now)
+    def _serve_next(self, now: int) -> list[PoolEvent]:
+        if self._to_pair:
+            return self._pair_again(self._to_pair.popleft(), now)
+        return self._wake(heappop(self._wakeups)[1], now)
 
-    def _expire_pair(self, match: str, now: int) -> list[Step]:
-        """Whoever has not confirmed is out; the others return."""
+    def _expire_pair(self, match: str, now: int) -> list[PoolEvent]:
+        """Remove the tickets that were not confirmed; the others wait again."""
         late = [id_ for id_ in self.pairs[match].tickets if id_ not in self._confirmed[match]]
         kept = [id_ for id_ in self.pairs[match].tickets if id_ not in late]
-        steps = self._do(self._broken(match, "not confirmed"))
+        events = self._emit(self._dissolved(match, "not confirmed"))
         for id_ in late:
-            steps += self._do(self._gone(id_, "not confirmed"))
-        return steps + [step for id_ in kept for step in self._pair_again(id_, now)]
+            events += self._emit(self._removed(id_, "not confirmed"))
+        return events + [event for id_ in kept for event in self._pair_again(id_, now)]
 
-    def _wake(self, id_: str, now: int) -> list[Step]:
+    def _wake(self, id_: str, now: int) -> list[PoolEvent]:
         ticket = self.tickets.get(id_)
         if ticket is None:
             return []
         if now - ticket.since >= self.rules(ticket.queue).longest and id_ not in self._in_pair:
-            return self._do(self._gone(id_, "expired"))
-        self._set_alarm(ticket, now)
+            return self._emit(self._removed(id_, "expired"))
+        self._schedule_wakeup(ticket, now)
         return self._pair_again(id_, now, newest=True)
 
-    def _set_alarm(self, ticket: Ticket, now: int) -> None:
-        """When its demands loosen next, or its time is over."""
+    def _schedule_wakeup(self, ticket: Ticket, now: int) -> None:
+        """At the next relaxation of the criteria, or when the ticket expires."""
         rules = self.rules(ticket.queue)
         level = self.level(ticket, now)
-        loosens = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
-        heappush(self._alarms, (max(now + 1, min(loosens, ticket.since + rules.longest)), ticket.id))
+        next_relaxation = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
+        heappush(self._wakeups, (max(now + 1, min(next_relaxation, ticket.since + rules.longest)), ticket.id))
 
-    def look_again(self, now: int, ids: Iterable[str]) -> list[Step]:
-        """After those that were given back."""
-        return [step for id_ in ids for step in self._pair_again(id_, now)]
+    def pair_again(self, now: int, ids: Iterable[str]) -> list[PoolEvent]:
+        """Search partners for the tickets of a dissolved pair."""
+        return [event for id_ in ids for event in self._pair_again(id_, now)]
 
-    def look_after_all(self) -> None:
-        """The next ticks look after everybody who waits: for some time nobody did."""
-        self._again = deque(self.tickets)
+    def pause(self, paused: bool) -> None:
+        """While the pool is paused, it makes no pairs; afterwards it searches a partner for every ticket."""
+        before, self.paused = self.paused, paused
+        if before and not paused:
+            self.requeue_all()
+
+    def requeue_all(self) -> None:
+        """Let the next ticks search a partner for every ticket, after a time in which the pool was paused."""
+        self._to_pair = deque(self.tickets)
 
     # --- pairing --------------------------------------------------------------------------------------------------------
 
     def level(self, ticket: Ticket, now: int) -> int:
-        """How much of RELAXED has been given up by waiting."""
+        """How many criteria of RELAXED are dropped by now."""
         return min(len(RELAXED), max(0, now - ticket.since) // self.rules(ticket.queue).relax)
 
-    def _pair_again(self, id_: str, now: int, *, newest: bool = False) -> list[Step]:
+    def _pair_again(self, id_: str, now: int, *, newest: bool = False) -> list[PoolEvent]:
         ticket = self.tickets.get(id_)
         return self._pair(ticket, now, newest=newest) if ticket and id_ not in self._in_pair else []
 
-    def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[Step]:
-        """With whom it can be paired now. Who was not found among the oldest may be among the newest, looked at later."""
+    def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[PoolEvent]:
+        """Pair a ticket if possible. `newest`: examine the newest tickets first; the search on arrival examined the oldest."""
         if self.paused:
             return []
         group = [ticket]
         rules = self.rules(ticket.queue)
         for other in self._candidates(ticket, now, newest=newest):
-            if all(self._would_meet(one, other, now) for one in group):
+            if all(self._accept_each_other(one, other, now) for one in group):
                 group.append(other)
                 if len(group) == rules.size:
-                    return self._do(self._paired(group, now))
+                    return self._emit(self._paired(group, now))
         return []
 
     def _candidates(self, ticket: Ticket, now: int, *, newest: bool) -> Iterator[Ticket]:
-        """From one end of the line, and some from the other: however many stand in front who fit nobody, others are met."""
+        """Most from one end of the list, some from the other, so that tickets which fit nobody do not block one end."""
         tags = self.level(ticket, now) < TAGS
-        these = self.lines.others(ticket, tags=tags, newest=newest)
-        those = self.lines.others(ticket, tags=tags, newest=not newest)
-        return chain(islice(these, MOST_LOOKS - FROM_BEHIND), islice(those, FROM_BEHIND))
+        first = self.index.candidates(ticket, tags=tags, newest=newest)
+        last = self.index.candidates(ticket, tags=tags, newest=not newest)
+        return chain(islice(first, MAX_CANDIDATES - OTHER_END_CANDIDATES), islice(last, OTHER_END_CANDIDATES))
 
-    def _would_meet(self, one: Ticket, other: Ticket, now: int) -> bool:
+    def _accept_each_other(self, one: Ticket, other: Ticket, now: int) -> bool:
         return accepts(one, other, self.level(one, now)) and accepts(other, one, self.level(other, now))
 
     def _paired(self, group: list[Ticket], now: int) -> Paired:
@@ -215,36 +237,36 @@ class Pool:
         until = now + confirm if confirm else 0
         return Paired(self._make_id(), [one.id for one in group], now, in_common(group), relaxed, until)
 
-    # --- the only thing that changes it -----------------------------------------------------------------------------------
+    # --- changes of the state -------------------------------------------------------------------------------------------
 
-    def _do(self, step: Step) -> list[Step]:
-        self.apply(step)
-        return [step]
+    def _emit(self, event: PoolEvent) -> list[PoolEvent]:
+        self.apply(event)
+        return [event]
 
-    def apply(self, step: Step) -> None:
-        """One step, made here just now or read from a journal."""
-        match step:
+    def apply(self, event: PoolEvent) -> None:
+        """Apply an event that was decided here or read from the event log."""
+        match event:
             case Queued(ticket):
                 self.tickets[ticket.id] = ticket
-                self.by_user[ticket.tenant, ticket.user] = ticket.id
-                self.lines.enter(ticket)
-                self._set_alarm(ticket, ticket.since)
-            case Gone(id_, reason):
+                self.by_user[ticket.user_key] = ticket.id
+                self.index.add(ticket)
+                self._schedule_wakeup(ticket, ticket.since)
+            case TicketRemoved(id_, reason):
                 self._remove(id_)
                 if reason not in MAY_RETURN:
-                    self._spend(id_)
-            case Paired() if step.match not in self.pairs:
-                self._bind(step)
+                    self._mark_used(id_)
+            case Paired() if event.match not in self.pairs:
+                self._bind(event)
             case Confirmed(id_, ticket_id):
                 self._confirmed[id_].add(ticket_id)
-            case Broken(id_):
+            case PairDissolved(id_):
                 for ticket in self._unbind(id_):
-                    self.lines.enter(ticket, first=True)
-            case Settled(id_) if id_ in self.pairs:
-                self._remember(self.pairs[id_])
+                    self.index.add(ticket, first=True)
+            case MatchCommitted(id_) if id_ in self.pairs:
+                self._sample_waits(self.pairs[id_])
                 for ticket in self._unbind(id_):
                     self._remove(ticket.id)
-                    self._spend(ticket.id)
+                    self._mark_used(ticket.id)
             case Reset():
                 self._clear()
 
@@ -253,7 +275,7 @@ class Pool:
         self._confirmed[pair.match] = set()
         for id_ in pair.tickets:
             self._in_pair[id_] = pair.match
-            self.lines.leave(self.tickets[id_])
+            self.index.remove(self.tickets[id_])
 
     def _unbind(self, match: str) -> list[Ticket]:
         pair = self.pairs.pop(match)
@@ -262,54 +284,54 @@ class Pool:
             self._in_pair.pop(id_)
         return [self.tickets[id_] for id_ in pair.tickets]
 
-    def is_spent(self, id_: str) -> bool:
-        """Whether a ticket was used, or given up for good."""
-        return id_ in self._spent
+    def is_used(self, id_: str) -> bool:
+        """Whether a ticket led to a match, or was removed for good."""
+        return id_ in self._used
 
-    def _spend(self, id_: str) -> None:
-        """It counts no more, whoever may still send it."""
-        self._spent[id_] = None
-        if len(self._spent) > MOST_SPENT:
-            self._spent.popitem(last=False)
+    def _mark_used(self, id_: str) -> None:
+        """Ignore the ticket if a node submits it again."""
+        self._used[id_] = None
+        if len(self._used) > MAX_USED_TICKETS:
+            self._used.popitem(last=False)
 
     def _remove(self, id_: str) -> None:
         ticket = self.tickets.pop(id_)
-        if self.by_user.get((ticket.tenant, ticket.user)) == id_:
-            del self.by_user[ticket.tenant, ticket.user]
-        self.lines.leave(ticket)
-        # The last entry of a heap is a leaf: tickets that are asked for and given up in a row leave no alarms behind.
-        while self._alarms and self._alarms[-1][1] not in self.tickets:
-            self._alarms.pop()
+        if self.by_user.get(ticket.user_key) == id_:
+            del self.by_user[ticket.user_key]
+        self.index.remove(ticket)
+        # The last entry of a heap is a leaf. Removing it here keeps tickets that come and go from piling up entries.
+        while self._wakeups and self._wakeups[-1][1] not in self.tickets:
+            self._wakeups.pop()
 
-    def snapshot(self) -> list[Step]:
-        """The shortest journal that leads here: those who wait, the oldest first, then the pairs."""
+    def snapshot(self) -> list[PoolEvent]:
+        """The shortest event log with this state: tickets, oldest first, then pairs, then confirmations."""
         queued = [Queued(ticket) for ticket in sorted(self.tickets.values(), key=attrgetter("since"))]
         confirmed = [Confirmed(match, id_) for match, ids in self._confirmed.items() for id_ in sorted(ids)]
         pending = [Pending(*astuple(pair)) for pair in self.pairs.values()]
         return [*queued, *pending, *confirmed]
 
-    # --- what is told to those who wait ---------------------------------------------------------------------------------
+    # --- estimates ------------------------------------------------------------------------------------------------------
 
-    def _remember(self, pair: Paired) -> None:
+    def _sample_waits(self, pair: Paired) -> None:
         for id_ in pair.tickets:
             ticket = self.tickets[id_]
             queue = (ticket.tenant, ticket.queue)
-            waits = self._waits.setdefault(queue, [])
-            self._waits.move_to_end(queue)
+            waits = self._wait_samples.setdefault(queue, [])
+            self._wait_samples.move_to_end(queue)
             waits.append(pair.at - ticket.since)
-            del waits[:-REMEMBERED]
-        while len(self._waits) > MOST_QUEUES:
-            self._waits.popitem(last=False)
+            del waits[:-WAIT_SAMPLES]
+        while len(self._wait_samples) > MAX_SAMPLED_QUEUES:
+            self._wait_samples.popitem(last=False)
 
     def estimate(self, tenant: str, queue: str) -> int | None:
-        """Milliseconds that the last ones waited, in the median; None when there were too few to say."""
-        waits = sorted(self._waits.get((tenant, queue), ()))
+        """Median waiting time of the last matches in milliseconds; None if there were too few."""
+        waits = sorted(self._wait_samples.get((tenant, queue), ()))
         return waits[len(waits) // 2] if len(waits) >= 4 else None
 
 
-def replay(steps: Iterable[Step], queues: Mapping[str, Queue], make_id: Callable[[], str]) -> Pool:
-    """The pool that these steps have led to."""
+def replay(events: Iterable[PoolEvent], queues: Mapping[str, Queue], make_id: Callable[[], str]) -> Pool:
+    """The pool after these events."""
     pool = Pool(queues, make_id)
-    for step in steps:
-        pool.apply(step)
+    for event in events:
+        pool.apply(event)
     return pool

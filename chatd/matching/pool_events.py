@@ -1,12 +1,13 @@
-"""The rules of a queue, and the steps that a match pool goes through. They are the journal: each is one entry of the stream."""
+"""The rules of a queue, and the events of a match pool. Each event is stored in the event log, under its tag."""
 
 from msgspec import Struct
 
+from chatd.core.identity import UserKey
 from chatd.matching.criteria import Ticket
 
 
 class Queue(Struct, frozen=True):
-    """The rules of one queue. Times in milliseconds; `confirm` 0: nobody has to."""
+    """The rules of one queue. Durations are in milliseconds. `confirm`: 0 if pairs need no confirmation."""
 
     size: int = 2
     relax: int = 5000
@@ -15,21 +16,21 @@ class Queue(Struct, frozen=True):
 
 
 class Queued(Struct, frozen=True, tag="queued"):
-    """Somebody waits."""
+    """A ticket enters the pool."""
 
     ticket: Ticket
 
 
-class Gone(Struct, frozen=True, tag="gone"):
-    """A ticket is no more: cancelled, expired, disconnected, banned, declined."""
+class TicketRemoved(Struct, frozen=True, tag="gone"):
+    """A ticket leaves the pool without a match: cancelled, expired, disconnected, banned, not confirmed."""
 
     ticket: str
     reason: str
-    user: tuple[str, str]
+    user: UserKey
 
 
 class Paired(Struct, frozen=True, tag="paired"):
-    """These have been chosen for each other. With `until` all have to confirm by then."""
+    """The pool selects a group of tickets. `until`: deadline of the confirmations in milliseconds, 0 if none are needed."""
 
     match: str
     tickets: list[str]
@@ -40,43 +41,43 @@ class Paired(Struct, frozen=True, tag="paired"):
 
 
 class Pending(Paired, frozen=True, tag="pending"):
-    """In a snapshot: a pair that was made before, and is not settled."""
+    """In a snapshot: a pair that was made earlier and is neither committed nor dissolved."""
 
 
 class Confirmed(Struct, frozen=True, tag="confirmed"):
-    """One of them wants it."""
+    """One user confirms a proposed pair."""
 
     match: str
     ticket: str
 
 
-class Broken(Struct, frozen=True, tag="broken"):
-    """It fell through. Those who are not gone wait on, from when they began. `announced`: they had heard of it."""
+class PairDissolved(Struct, frozen=True, tag="broken"):
+    """A pair does not become a match; its remaining tickets keep their waiting time. `announced`: the pair was proposed."""
 
     match: str
     reason: str
-    users: list[tuple[str, str]]
+    users: list[UserKey]
     announced: bool
 
 
-class Settled(Struct, frozen=True, tag="settled"):
-    """It stands, and its tickets are used up."""
+class MatchCommitted(Struct, frozen=True, tag="settled"):
+    """The match is in the database; its tickets are used."""
 
     match: str
 
 
 class Ended(Struct, frozen=True, tag="ended"):
-    """A match that had stood is over. For readers of the journal: the pool knows no matches that stand."""
+    """A committed match ends. For readers of the event log: the pool does not track committed matches."""
 
     match: str
     reason: str
 
 
 class Reset(Struct, frozen=True, tag="reset"):
-    """What follows is the whole pool."""
+    """A snapshot of the whole pool follows."""
 
 
-Step = Reset | Ended | Queued | Gone | Paired | Pending | Confirmed | Broken | Settled
+PoolEvent = Reset | Ended | Queued | TicketRemoved | Paired | Pending | Confirmed | PairDissolved | MatchCommitted
 
 
 DEFAULT = Queue()

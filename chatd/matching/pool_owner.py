@@ -1,232 +1,219 @@
-"""The match pool, wherever its owner is: here while the lease is ours, else over the bus.
+"""The way to the match pool: in this process while this node holds the lease, else over the bus.
 
-Whoever becomes owner replays the journal of the one before. Tickets of that pool that no node gives again, because their users
-are connected nowhere, are let go after the grace.
+A new owner replays the event log of the previous one. Tickets of that pool that no node submits again, because their users are
+connected nowhere, are removed after the grace period.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from sys import maxsize
 
 import trio
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.lease import Lease
 from chatd.core.config import Config
 from chatd.core.health import Health
+from chatd.core.identity import UserKey
 from chatd.db.postgres import Postgres
-from chatd.db.redis import Redis
-from chatd.matching import match_messages
-from chatd.matching.announcements import User
+from chatd.matching.bounded_queue import BoundedQueue
+from chatd.matching.control_messages import (
+    ConfirmPair,
+    PoolOwnerHeartbeat,
+    SubmitTicket,
+    TicketParked,
+    WithdrawTicket,
+)
 from chatd.matching.criteria import Ticket
-from chatd.matching.event_log import Mirror
-from chatd.matching.event_log_audit import MatchLog
-from chatd.matching.matches import Meetings
-from chatd.matching.pairing import Over, Pairing
-from chatd.matching.pool_events import Step
+from chatd.matching.event_log import PoolEventLog
+from chatd.matching.event_log_audit import EventLogAudit
+from chatd.matching.matches import Matches
+from chatd.matching.owned_pool import OwnedPool
+from chatd.matching.pairing import Notice, OwnerChanged, Pairing
 
-# Seconds between two words of the owner, and between two looks at who has not been claimed.
-BEAT, TICK = 1.0, 0.25
-# Seconds that pairs which were made before we leave have to become matches.
-LAST_STEPS = 2.0
+HEARTBEAT_S = 1.0
+# Time between two checks for tickets that no node has submitted again.
+UNCLAIMED_POLL_S = 0.25
+# Time that pairs have to become matches before a stopping node releases the lease.
+DRAIN_S = 2.0
 
 
-class Ownership:
-    """`run` it. `over` is called for tickets that are no more, `give_again` when an owner has come who may not know ours."""
+class PoolOwner:
+    """`run` it. `notices` is the stream of what the matching service has to know."""
 
     def __init__(
         self,
         config: Config,
         db: Postgres,
-        redis: Redis,
         cluster: Cluster,
-        meetings: Meetings,
+        owned: OwnedPool,
+        log: PoolEventLog,
+        matches: Matches,
         clock: Callable[[], int],
-        over: Over,
-        give_again: Callable[[], None],
     ) -> None:
-        self.pairing = Pairing(config, meetings, cluster, clock, over, self.note)
-        self.lease = Lease(redis, "match", cluster.name)
-        self._mirror = Mirror(redis, config.redis.stream_key, clock, self._snapshot)
-        self._log = MatchLog(db, self._mirror, clock, lambda: self.pairing.pool.pairs, self._write, self.forget)
+        self.pairing = Pairing(owned, log, matches, cluster, clock)
+        self._audit = EventLogAudit(db, log, self.pairing, clock)
+        self._owned = owned
+        self._log = log
         self._cluster = cluster
         self._clock = clock
-        self._give_again = give_again
-        self._grace = round(config.match.grace * 1000)
+        self._grace_ms = round(config.match.grace * 1000)
+        # Number of the lease and name of the node that owns the pool.
         self._owner = (0, "")
-        self._paused = self._leaving = False
-        self._lines: dict[tuple[str, str], tuple[int, int | None]] = {}
-        self._unclaimed: dict[User, int] = {}
-        cluster.on(match_messages.MatchLeave, self._obey_leave)
-        cluster.on(match_messages.MatchConfirm, self._obey_confirm)
-        cluster.on(match_messages.MatchOwner, self._obey_owner)
-        cluster.on(match_messages.MatchClosed, self._obey_closed)
+        self._is_paused = self._is_stopping = False
+        self._queues: dict[tuple[str, str], tuple[int, int | None]] = {}
+        # Users of the previous owner's pool whose nodes have not submitted their tickets again, and until when they may.
+        self._unclaimed: dict[UserKey, int] = {}
+
+    @property
+    def notices(self) -> BoundedQueue[Notice]:
+        return self.pairing.notices
 
     @property
     def held(self) -> bool:
-        """Whether the pool is ours."""
-        return self.lease.held
+        """Whether this node owns the pool."""
+        return self._owned.held
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the journal of the pool that is ours has lacked something for seconds."""
-        return self.held and self._mirror.is_late
+    def is_log_lagging(self) -> bool:
+        """Whether this node owns the pool, and the event log has been incomplete for seconds."""
+        return self.held and self._log.is_lagging
 
-    def waiting(self, most: int) -> tuple[int, list[tuple[str, str, int]]]:
-        """How many wait in the pool that is ours, and its longest lines: tenant, queue, how many."""
-        pool = self.pairing.pool
-        return len(pool.tickets), [(*key, count) for key, count in pool.lines.longest(most)]
+    def size(self) -> int:
+        """Number of tickets in the pool of this node."""
+        return len(self.pairing.pool.tickets)
 
-    # --- what is asked of the pool --------------------------------------------------------------------------------------
+    def longest_queues(self, count: int) -> list[tuple[str, str, int]]:
+        """Tenant, name and length of the longest queues in the pool of this node."""
+        return [(*key, length) for key, length in self.pairing.pool.index.longest(count)]
 
-    def give(self, ticket: Ticket) -> None:
-        """To the owner, wherever it is."""
+    # --- requests -------------------------------------------------------------------------------------------------------
+
+    def submit(self, ticket: Ticket) -> None:
+        """Add a ticket to the pool."""
         if self.held:
-            self._unclaimed.pop((ticket.tenant, ticket.user), None)
+            self._unclaimed.pop(ticket.user_key, None)
             self.pairing.find(ticket)
         else:
-            self._cluster.publish(match_messages.MatchFind(ticket, self._clock()))
+            self._cluster.publish(SubmitTicket(ticket, self._clock()))
 
-    def take_back(self, tenant: str, user: str, reason: str) -> None:
-        """Out of the pool, wherever it is."""
+    def withdraw(self, user: UserKey, reason: str) -> None:
+        """Remove the ticket of a user from the pool."""
         if self.held:
-            self.pairing.leave(tenant, user, reason)
+            self.pairing.leave(user, reason)
         else:
-            self._cluster.publish(match_messages.MatchLeave(tenant, user, reason))
+            self._cluster.publish(WithdrawTicket(*user, reason))
 
-    def leave(self, tenant: str, user: str, reason: str) -> None:
-        """Out of the pool, if it is ours."""
+    def remove(self, user: UserKey, reason: str) -> None:
+        """Remove the ticket of a user if this node owns the pool."""
         if self.held:
-            self.pairing.leave(tenant, user, reason)
+            self.pairing.leave(user, reason)
 
-    def confirm(self, tenant: str, user: str, match: str) -> bool | None:
-        """Whether there is such a pair for this user to confirm; None when another node will know."""
+    def confirm(self, user: UserKey, match: str) -> bool | None:
+        """Confirm a pair. Returns whether the user is in it; None if another node owns the pool."""
         if self.held:
-            return self.pairing.confirm(tenant, user, match)
-        self._cluster.publish(match_messages.MatchConfirm(tenant, user, match))
+            return self.pairing.confirm(user, match)
+        self._cluster.publish(ConfirmPair(*user, match))
         return None
 
-    def ticket_of(self, user: User) -> Ticket | None:
-        """The ticket of somebody who waits, if the pool is ours."""
+    def ticket_of(self, user: UserKey) -> Ticket | None:
+        """The ticket of a user if this node owns the pool."""
         pool = self.pairing.pool
         return pool.tickets.get(pool.by_user.get(user, "")) if self.held else None
 
-    def line(self, tenant: str, queue: str, *, new: bool) -> tuple[int, int | None]:
-        """How many wait, and the estimate in milliseconds. `new`: one who has just come, whom the owner may not have counted."""
+    def queue_length(self, tenant: str, queue: str, *, is_new: bool) -> tuple[int, int | None]:
+        """Tickets in a queue, and the estimated waiting time in milliseconds.
+
+        `is_new`: the caller has just submitted a ticket, which the owner may not have counted.
+        """
         if self.held:
             pool = self.pairing.pool
-            return max(1, pool.lines.length(tenant, queue)), pool.estimate(tenant, queue)
-        waiting, estimate = self._lines.get((tenant, queue), (0, None))
-        return max(1, waiting + new), estimate
+            return max(1, pool.index.length(tenant, queue)), pool.estimate(tenant, queue)
+        length, estimate = self._queues.get((tenant, queue), (0, None))
+        return max(1, length + is_new), estimate
 
-    # --- whose it is ----------------------------------------------------------------------------------------------------
-
-    def note(self, step: Step) -> None:
-        """Into the journal."""
-        self._log.note(step)
-        self._write(step)
-
-    def _write(self, step: Step) -> None:
-        self._mirror.note(step, self.lease.fence)
-
-    def forget(self, users: Collection[User]) -> None:
-        """These are erased: nothing that they said of themselves stays in the pool and the journal, if they are ours."""
+    def forget(self, users: Collection[UserKey]) -> None:
+        """Remove the data of erased users from the pool and the event log, if this node owns them."""
         if self.held:
-            for user in users:
-                self.pairing.leave(*user, "cancelled")
-            self._mirror.forget(users)
+            self.pairing.forget(users)
 
-    def close(self, match: str, reason: str) -> None:
-        """A match that stood is over: one node, the owner, writes that down."""
+    def log_end(self, match: str, reason: str) -> None:
+        """Log the end of a match if this node owns the pool."""
         if self.held:
-            self._log.close(match, reason)
-        else:
-            self._cluster.publish(match_messages.MatchClosed(match, reason))
-
-    async def _obey_closed(self, order: match_messages.MatchClosed) -> None:
-        if self.held:
-            self._log.close(order.match, order.reason)
-
-    def _snapshot(self) -> tuple[int, list[Step]] | None:
-        return (self.lease.fence, self.pairing.pool.snapshot()) if self.held else None
-
-    async def _changed(self, goes_on: bool) -> None:
-        """We are it, or are it no more: a pool that is not ours is nobody's. `goes_on`: it has not been anybody else's."""
-        if not goes_on:
-            self.pairing.pool = await self.pairing.replayed(self._mirror) if self.held else self.pairing.new_pool()
-            self._unclaimed = {user: self._clock() + self._grace for user in self.pairing.pool.by_user}
-            self.pairing.pause(self._paused)
-            self.pairing.resume()
-        if not self.held:
-            self._mirror.discard()
-        self._tell()
-        if self.held:
-            self._mirror.renew()
-        self._give_again()
-
-    def _tell(self) -> None:
-        if self.held and not self._cluster.alone:
-            self._cluster.publish(match_messages.MatchOwner(self._cluster.name, self.lease.fence, self.pairing.lines()))
-
-    async def _obey_owner(self, order: match_messages.MatchOwner) -> None:
-        """Whoever is owner now gets the tickets of our users. Word of an earlier owner that comes late counts for nothing."""
-        if order.fence >= self._owner[0]:
-            is_new = (order.fence, order.node) != self._owner
-            self._owner = (order.fence, order.node)
-            self._lines = {(tenant, queue): (waiting, estimate) for tenant, queue, waiting, estimate in order.lines}
-            if is_new:
-                self._give_again()
-
-    async def _obey_leave(self, order: match_messages.MatchLeave) -> None:
-        self.leave(order.tenant, order.user, order.reason)
-
-    async def _obey_confirm(self, order: match_messages.MatchConfirm) -> None:
-        if self.held:
-            self.pairing.confirm(order.tenant, order.user, order.match)
+            self._log.append_end(match, reason)
 
     def pause(self, paused: bool) -> None:
-        """Nobody is paired while it is paused; tickets are kept."""
-        self._paused = paused or self._leaving
-        self.pairing.pause(self._paused)
+        """While the pool is paused, it makes no pairs; tickets are kept."""
+        self._is_paused = paused or self._is_stopping
+        self.pairing.pause(self._is_paused)
 
     async def release(self) -> None:
-        """Nobody is paired here any more, and another node may own the pool at once."""
-        self._leaving = True
+        """Make no more pairs, and let another node own the pool at once."""
+        self._is_stopping = True
         self.pause(True)
-        with trio.move_on_after(LAST_STEPS):
-            await self.pairing.settled()
-        await self.lease.release()
-        self.pairing.pool = self.pairing.new_pool()
+        with trio.move_on_after(DRAIN_S):
+            await self.pairing.drained()
+        await self._owned.lease.release()
+        self._owned.replace(self._owned.new_pool())
 
-    # --- for ever -------------------------------------------------------------------------------------------------------
+    # --- ownership ------------------------------------------------------------------------------------------------------
+
+    async def _on_lease_change(self, is_continuous: bool) -> None:
+        """The lease was taken or lost. `is_continuous`: no other node has held it in between."""
+        if not is_continuous:
+            if self.held:
+                await self.pairing.take_over()
+            else:
+                self._owned.replace(self._owned.new_pool())
+            self._unclaimed = {user: self._clock() + self._grace_ms for user in self.pairing.pool.by_user}
+            self.pairing.pause(self._is_paused)
+            self.pairing.resume()
+        if not self.held:
+            self._log.discard()
+        self._send_heartbeat()
+        if self.held:
+            self._log.rewrite()
+        self.notices.put(OwnerChanged())
+
+    def _send_heartbeat(self) -> None:
+        if self.held and not self._cluster.alone:
+            heartbeat = PoolOwnerHeartbeat(self._cluster.name, self._owned.lease.fence, self.pairing.longest_queues())
+            self._cluster.publish(heartbeat)
+
+    def on_heartbeat(self, node: str, fence: int, queues: Sequence[tuple[str, str, int, int | None]]) -> None:
+        """Note the owner and its queues. A late heartbeat of a previous owner is ignored."""
+        if fence >= self._owner[0]:
+            is_new = (fence, node) != self._owner
+            self._owner = (fence, node)
+            self._queues = {(tenant, queue): (length, estimate) for tenant, queue, length, estimate in queues}
+            if is_new:
+                self.notices.put(OwnerChanged())
 
     async def run(self, health: Health) -> None:
         async with trio.open_nursery() as nursery:
-            health.start(nursery, "match lease", self.lease.run, self._changed)
+            health.start(nursery, "match lease", self._owned.lease.run, self._on_lease_change)
             health.start(nursery, "match pairing", self.pairing.run, health)
-            health.start(nursery, "match journal", self._mirror.run)
-            health.start(nursery, "match owner", self._beat)
-            health.start(nursery, "match log", self._log.run, lambda: self.held)
+            health.start(nursery, "match event log", self._log.run)
+            health.start(nursery, "match owner heartbeat", self._send_heartbeats)
+            health.start(nursery, "match event log audit", self._audit.run)
             while True:
-                await trio.sleep(TICK)
+                await trio.sleep(UNCLAIMED_POLL_S)
                 now = self._clock()
                 for user in [user for user, until in self._unclaimed.items() if until <= now]:
                     self._unclaimed[user] = maxsize
-                    nursery.start_soon(self._let_go, user)
+                    nursery.start_soon(self._remove_unclaimed, user)
 
-    async def _beat(self) -> None:
-        """For ever: say that the pool is ours, while it is."""
+    async def _send_heartbeats(self) -> None:
         while True:
-            await trio.sleep(BEAT)
-            self._tell()
+            await trio.sleep(HEARTBEAT_S)
+            self._send_heartbeat()
 
-    async def _let_go(self, user: User) -> None:
-        """Of an earlier owner's pool: whoever is connected to nobody. Where somebody is connected, that node gets the ticket."""
-        is_there = await self._cluster.is_anywhere(*user)
+    async def _remove_unclaimed(self, user: UserKey) -> None:
+        """Remove the ticket of a user who is connected nowhere; else give it to the node of the user."""
+        is_connected = await self._cluster.lookup.is_connected(*user)
         if self._unclaimed.pop(user, None) is None:
-            # They came while the others were asked, and their node has given the ticket.
+            # The user has connected during the look-up, and that node has submitted the ticket.
             return
         ticket = self.ticket_of(user)
-        if is_there and ticket is not None:
-            await self._cluster.order(match_messages.MatchHeld(ticket, self._clock()))
-        elif not is_there:
-            self.leave(*user, "disconnected")
+        if is_connected and ticket is not None:
+            self.notices.put(TicketParked(ticket, self._clock()))
+        elif not is_connected:
+            self.remove(user, "disconnected")

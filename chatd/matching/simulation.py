@@ -7,12 +7,12 @@ from msgspec import Struct
 
 from chatd.matching.criteria import Ticket
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Gone, Paired, Queue, Queued, Reset, Settled, Step
+from chatd.matching.pool_events import MatchCommitted, Paired, PoolEvent, Queue, Queued, Reset, TicketRemoved
 
 TICK = 250
 # Tickets that end like this are followed by another one of the same user, or by a match.
 STILL_THERE = ("held", "replaced", "matched")
-Timed = tuple[int, Step]
+Timed = tuple[int, PoolEvent]
 
 
 class Summary(Struct):
@@ -38,16 +38,16 @@ class Account:
         self._met = self._left = self._relaxed = 0
         self._common = 0
 
-    def note(self, steps: Iterable[Step]) -> None:
+    def note(self, steps: Iterable[PoolEvent]) -> None:
         for step in steps:
             match step:
                 case Queued(ticket):
                     self._tickets.setdefault(ticket.id, ticket)
                 case Paired():
                     self._pairs[step.match] = step
-                case Settled(match) if match in self._pairs:
+                case MatchCommitted(match) if match in self._pairs:
                     self._note_match(self._pairs[match])
-                case Gone(_, reason) if reason not in STILL_THERE:
+                case TicketRemoved(_, reason) if reason not in STILL_THERE:
                     self._left += 1
 
     def _note_match(self, pair: Paired) -> None:
@@ -88,11 +88,11 @@ def under(journal: Iterable[Timed], queues: Mapping[str, Queue]) -> Summary:
     numbers = count()
     pool, account, now = Pool(queues, lambda: f"match-{next(numbers)}"), Account(), None
 
-    def take(steps: list[Step]) -> None:
+    def take(steps: list[PoolEvent]) -> None:
         account.note(steps)
         for step in steps:
             if isinstance(step, Paired):
-                account.note(pool.settle(step.match))
+                account.note(pool.commit(step.match))
 
     for at, step in journal:
         now = at if now is None else now
@@ -102,7 +102,7 @@ def under(journal: Iterable[Timed], queues: Mapping[str, Queue]) -> Summary:
         match step:
             case Queued(ticket):
                 take(pool.find(ticket, at))
-            case Gone(id_, reason) if reason != "expired":
+            case TicketRemoved(id_, reason) if reason != "expired":
                 take(pool.leave(id_, reason, at))
             case Reset():
                 continue

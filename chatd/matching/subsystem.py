@@ -1,4 +1,4 @@
-"""Matching: strangers who wait in queues, and the matches that they are brought into."""
+"""Matching: queues in which users search for partners, and the matches that are made of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,16 +8,16 @@ from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
 from chatd.matching import commands, openapi
 from chatd.matching.metrics import METRICS
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 
 
 @asynccontextmanager
 async def open_matching(node: Node) -> AsyncIterator[None]:
-    matcher = node.services.add(Matcher(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
-    # Before it runs: a node that starts during maintenance pairs nobody.
-    matcher.pool.pause(node.get(Maintenance).enabled)
+    matching = node.services.add(MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
+    # Before it runs: a node that starts during maintenance makes no pairs.
+    matching.pool.pause(node.get(Maintenance).enabled)
     async with background(node) as start:
-        start("matcher", matcher.run, node.health)
+        start("matching", matching.run, node.health)
         yield
 
 

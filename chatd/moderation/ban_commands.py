@@ -6,11 +6,11 @@ from msgspec import Meta, Struct, convert
 
 from chatd.accounts import bans
 from chatd.accounts.bans import BadRange
+from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
-from chatd.cluster.control_messages import CloseRange
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts, Why

@@ -7,8 +7,9 @@ from msgspec import Meta
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply
+from chatd.app.maintenance import MaintenanceChanged
 from chatd.app.registry import admin_command
-from chatd.cluster import control_messages
+from chatd.cluster.control_messages import StartDrain
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Ok
@@ -33,7 +34,7 @@ async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
-    return [Broadcast(control_messages.MaintenanceChanged()), Reply(Ok())]
+    return [Broadcast(MaintenanceChanged()), Reply(Ok())]
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
@@ -48,7 +49,7 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    return [Broadcast(control_messages.DrainNodes(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
+    return [Broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
 
 
 def check_everywhere(ctx: Ctx) -> None:

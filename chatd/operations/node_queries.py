@@ -12,19 +12,20 @@ from typing import Any
 
 import msgspec
 import trio
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from chatd import __version__
 from chatd.accounts.keys import token_keys
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
-from chatd.cluster import control_messages
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.conversations.log.writer import MessageLog
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
@@ -53,57 +54,24 @@ redis.call('expire', KEYS[2], ARGV[2])
 """
 
 
-class Questions:
-    """Hears them from now on; `run` answers them."""
+class NodeQuery(ControlMessage):
+    """A question to all nodes. Each node puts its answer on the list in Redis that has the id `reply`."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._secrets = fingerprint(node.config.data.secret, token_keys(node.config))
-        self._uploads = ""
-        self._send, self._waiting = trio.open_memory_channel[control_messages.Question](MOST_WAITING)
-        for kind in (
-            control_messages.AskHealth,
-            control_messages.AskSessions,
-            control_messages.AskKick,
-            control_messages.AskTrace,
-        ):
-            node.cluster.on(kind, self._take)
+    reply: str
 
-    async def _take(self, question: control_messages.Question) -> None:
-        try:
-            self._send.send_nowait(question)
-        except trio.WouldBlock:
-            LOG.warning("too many questions wait for an answer; one was dropped")
+    async def apply(self, cluster: Cluster) -> None:
+        cluster.services.get(Questions).add(self)
 
-    async def run(self) -> None:
-        """For ever. Whatever goes wrong with an answer, the node goes on."""
-        with suppress(Refused):
-            self._uploads = await self._node.get(Blobs).identity()
-        async for question in self._waiting:
-            try:
-                await put_answer(self._node.redis, question.reply, self._node.cluster.name, self.answer(question))
-            except Refused:
-                continue
-            except Exception:
-                LOG.exception("a question could not be answered")
+    def answer(self, node: Node) -> Struct:
+        """The answer of this node."""
+        raise NotImplementedError
 
-    def answer(self, question: control_messages.Question) -> Health | Sessions | Trace:
-        hub = self._node.hub
-        match question:
-            case control_messages.AskHealth():
-                return self._health()
-            case control_messages.AskSessions(_, tenant, user, session, limit):
-                return lines(hub.find(tenant, user, session), limit)
-            case control_messages.AskKick(_, tenant, user, session):
-                return kick(hub.find(tenant, user, session)) if user or session else Sessions(0, [])
-            case control_messages.AskTrace(_, message, conversation, rev, seq):
-                trace = hub.traces.find(message, conversation, rev, seq)
-                if trace.order is not None:
-                    trace.published_at = self._node.cluster.bus.written_at(trace.order)
-                return trace
 
-    def _health(self) -> Health:
-        node, bus = self._node, self._node.cluster.bus
+class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
+    """The health of the node."""
+
+    def answer(self, node: Node) -> Health:
+        bus, pool = node.cluster.bus, node.get(MatchingService).pool
         hub, journal = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,
@@ -111,8 +79,8 @@ class Questions:
             process=os.getpid(),
             sessions=hub["sessions"],
             users=hub["users"],
-            owns_pool=node.get(Matcher).pool.held,
-            mirror_stale=node.get(Matcher).pool.is_stale,
+            owns_pool=pool.held,
+            mirror_stale=pool.is_log_lagging,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
@@ -121,10 +89,79 @@ class Questions:
             descriptors=open_descriptors(),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             maintenance=node.get(Maintenance).enabled,
-            secrets=self._secrets,
-            uploads=self._uploads,
+            secrets=node.get(Questions).secrets,
+            uploads=node.get(Questions).uploads,
             failing={condition.name: condition.cause for condition in node.health.failing},
         )
+
+
+class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
+    """The sessions of a tenant, at most `limit`: all, those of a user, or the one with this id."""
+
+    tenant: str
+    user: str | None
+    session: str | None
+    limit: int
+
+    def answer(self, node: Node) -> Sessions:
+        return lines(node.hub.find(self.tenant, self.user, self.session), self.limit)
+
+
+class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
+    """Close the sessions of a user, or the one with this id. The clients may reconnect. The answer: the closed sessions."""
+
+    tenant: str
+    user: str | None
+    session: str | None
+
+    def answer(self, node: Node) -> Sessions:
+        if not self.user and not self.session:
+            return Sessions(0, [])
+        return kick(node.hub.find(self.tenant, self.user, self.session))
+
+
+class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
+    """What the node did with a message, which has this place in its conversation."""
+
+    message: str
+    conversation: str
+    rev: int
+    seq: int
+
+    def answer(self, node: Node) -> Trace:
+        trace = node.hub.traces.find(self.message, self.conversation, self.rev, self.seq)
+        if trace.order is not None:
+            trace.published_at = node.cluster.bus.written_at(trace.order)
+        return trace
+
+
+class Questions:
+    """Queues the questions of the command line; `run` answers them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.secrets = fingerprint(node.config.data.secret, token_keys(node.config))
+        # Which store the node uses; "" as long as that is unknown.
+        self.uploads = ""
+        self._send, self._waiting = trio.open_memory_channel[NodeQuery](MOST_WAITING)
+
+    def add(self, query: NodeQuery) -> None:
+        try:
+            self._send.send_nowait(query)
+        except trio.WouldBlock:
+            LOG.warning("too many questions wait for an answer; one was dropped")
+
+    async def run(self) -> None:
+        """For ever. Whatever goes wrong with an answer, the node goes on."""
+        with suppress(Refused):
+            self.uploads = await self._node.get(Blobs).identity()
+        async for query in self._waiting:
+            try:
+                await put_answer(self._node.redis, query.reply, self._node.cluster.name, query.answer(self._node))
+            except Refused:
+                continue
+            except Exception:
+                LOG.exception("a question could not be answered")
 
 
 def lines(sessions: list[Session], limit: int) -> Sessions:
@@ -140,7 +177,7 @@ def kick(sessions: list[Session]) -> Sessions:
         users = sorted({session.user for session in sessions})
         LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MOST_NAMED])})
     for session in sessions:
-        session.close_soon("going_away", f"retry_in_ms={COME_BACK}")
+        session.request_close("going_away", f"retry_in_ms={COME_BACK}")
     return closed
 
 

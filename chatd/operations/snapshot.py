@@ -15,7 +15,7 @@ from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import NO_LABELS, Durations, Labels, Metrics, Numbers
 from chatd.core.histogram import Histogram
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.realtime.drain import Drain
 
 # Of the lines of the match pool so many are shown, the longest first.
@@ -72,7 +72,7 @@ class Watch:
         self._metrics = node.get(Metrics)
 
     def snapshot(self) -> Snapshot:
-        node, matcher = self._node, self._node.get(Matcher)
+        node, matcher = self._node, self._node.get(MatchingService)
         numbers = [metric for metric in self._metrics if isinstance(metric, Numbers)]
         durations = [metric for metric in self._metrics if isinstance(metric, Durations)]
         return Snapshot(
@@ -81,7 +81,7 @@ class Watch:
             state=self.state,
             numbers={metric.name: list(metric.read(node).items()) for metric in numbers},
             durations={metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations},
-            lines=matcher.pool.waiting(LINES)[1] if matcher.pool.held else [],
+            lines=matcher.pool.longest_queues(LINES) if matcher.pool.held else [],
         )
 
     @property

@@ -16,7 +16,7 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
     node.services.add(Watch(node))
     node.services.add(ProcessCounts())
     async with background(node) as start:
-        start("node queries", Questions(node).run)
+        start("node queries", node.services.add(Questions(node)).run)
         yield
 
 

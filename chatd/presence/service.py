@@ -14,8 +14,8 @@ from itertools import islice
 
 import trio
 
-from chatd.cluster import control_messages
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
@@ -46,6 +46,33 @@ AT_ONCE = 500
 MOST_UNSAVED = 50_000
 # Seconds after which a database that was away is asked again.
 LATER = 2.0
+
+
+class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
+    """The present rank of users (tenant, id) of this node: 0 gone, 1 away, 2 online."""
+
+    node: str
+    changes: list[tuple[str, str, int]]
+
+    async def apply(self, cluster: Cluster) -> None:
+        cluster.services.get(Presence).note_changes(self.node, self.changes)
+
+
+class PresenceWritten(ControlMessage, array_like=True, tag="presences"):
+    """A node has written all of its users to Redis anew."""
+
+    async def apply(self, cluster: Cluster) -> None:
+        cluster.services.get(Presence).look_soon()
+
+
+class PresenceShown(ControlMessage, array_like=True, tag="shown"):
+    """Who may see these users may have changed."""
+
+    tenant: str
+    users: list[str]
+
+    async def apply(self, cluster: Cluster) -> None:
+        cluster.services.get(Presence).mark(self.tenant, self.users)
 
 
 class Presence:
@@ -80,10 +107,7 @@ class Presence:
         signals.on_sync(SessionRemoved, self._removed)
         signals.on_sync(VisibilityChanged, lambda signal: self.show_anew(signal.tenant, signal.users))
         signals.on(NodeLeft, lambda _: self.leave())
-        signals.on(Resync, self._look_soon)
-        cluster.on(control_messages.PresenceChanged, self._obey_changed)
-        cluster.on(control_messages.PresenceWritten, self._look_soon)
-        cluster.on(control_messages.PresenceShown, self._obey_shown)
+        signals.on_sync(Resync, self.look_soon)
 
     # --- what users ask -------------------------------------------------------------------------------------------------
 
@@ -126,8 +150,8 @@ class Presence:
 
     def show_anew(self, tenant: str, users: Sequence[str]) -> None:
         """Who may see these has changed: whoever looks at them is told what they may see now."""
-        self._cluster.publish(control_messages.PresenceShown(tenant, list(users)))
-        self._lookers.mark((tenant, user) for user in users)
+        self._cluster.publish(PresenceShown(tenant, list(users)))
+        self.mark(tenant, users)
 
     # --- this node's users ----------------------------------------------------------------------------------------------
 
@@ -157,7 +181,7 @@ class Presence:
             ranks = [(user, self._attendance.rank(user)) for user in changed[at : at + AT_ONCE]]
             await self._write(ranks)
             changes = [(tenant, id_, rank) for (tenant, id_), rank in ranks]
-            self._cluster.publish(control_messages.PresenceChanged(self._cluster.name, changes))
+            self._cluster.publish(PresenceChanged(self._cluster.name, changes))
 
     async def _write(self, ranks: Sequence[tuple[User, int]]) -> None:
         """To the board; when it is away everything is written later."""
@@ -217,7 +241,7 @@ class Presence:
         """All of our users to the board. Raises Refused."""
         await self._board.appear((user, self._attendance.rank(user)) for user in self._attendance.everybody())
         self._is_written = True
-        self._cluster.publish(control_messages.PresenceWritten())
+        self._cluster.publish(PresenceWritten())
 
     async def _bury(self, dead: Dead) -> None:
         """A node has died: when its users were last here is written for it."""
@@ -229,7 +253,7 @@ class Presence:
 
     # --- what the others say --------------------------------------------------------------------------------------------
 
-    async def _look_soon(self, _: object = None) -> None:
+    def look_soon(self, _: object = None) -> None:
         """Orders may have been lost."""
         self._must_look = True
 
@@ -243,12 +267,14 @@ class Presence:
             self._must_look = True
             raise
 
-    async def _obey_changed(self, order: control_messages.PresenceChanged) -> None:
-        for tenant, user, rank in order.changes:
-            self._lookers.hear(order.node, (tenant, user), rank)
+    def note_changes(self, node: str, changes: Sequence[tuple[str, str, int]]) -> None:
+        """What another node says of its users: tenant, id, rank."""
+        for tenant, user, rank in changes:
+            self._lookers.hear(node, (tenant, user), rank)
 
-    async def _obey_shown(self, order: control_messages.PresenceShown) -> None:
-        self._lookers.mark((order.tenant, user) for user in order.users)
+    def mark(self, tenant: str, users: Sequence[str]) -> None:
+        """Who may see these users may have changed."""
+        self._lookers.mark((tenant, user) for user in users)
 
     async def _tell(self) -> None:
         """For ever: those who look."""

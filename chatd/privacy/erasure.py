@@ -26,7 +26,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 
 LOG = log.get(__name__)
 SQL = queries.load("privacy/erasure")
@@ -98,7 +98,7 @@ class Erasure:
         await self._in_batches(SQL.forget_marks)
         await self._in_batches(SQL.release_uploads, self._node.clock())
         await self._db.run(SQL.forget_own, *self._who)
-        await self._node.get(Matcher).forget(*self._who)
+        await self._node.get(MatchingService).forget(self._who)
         return bool(await self._db.value(SQL.finish, *self._who, SETTLED))
 
     async def _note(self, position: str, buried: int) -> None:
@@ -119,7 +119,7 @@ class Erasure:
         """Raises Refused: `not_found` when another node was faster."""
         ctx, conversation = self._ctx, row["id"]
         if row["match"] is not None:
-            await self._node.get(Matcher).meetings.end(ctx.tenant, row["match"], "left")
+            await self._node.get(MatchingService).matches.end(ctx.tenant, row["match"], "left")
         elif row["kind"] == "direct":
             await deliver(
                 ctx, member_events(conversation, [await change_conversation(ctx, conversation, strip, allow_blocked=True)])

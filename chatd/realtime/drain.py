@@ -104,4 +104,4 @@ class Drain:
 
 def close(session: Session, seconds: float) -> None:
     """A session that is being closed already stays as it is."""
-    session.close_soon("going_away", f"retry_in_ms={round(seconds * 1000)}")
+    session.request_close("going_away", f"retry_in_ms={round(seconds * 1000)}")

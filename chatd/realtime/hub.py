@@ -351,7 +351,7 @@ class Hub:
             arrival.entered = 0
             arrival.closes.append(("going_away", None, Revocation(0)))
         async for session in each_in_turns(tuple(self.sessions.values())):
-            session.close_soon("going_away", f"retry_in_ms={COME_BACK_MS}")
+            session.request_close("going_away", f"retry_in_ms={COME_BACK_MS}")
 
     def close_these(self, sessions: Iterable[Session], close: str, *, at: int) -> None:
         """`at` as above. Those that have gone meanwhile are no matter."""
@@ -362,7 +362,7 @@ class Hub:
 
     def _close(self, session: Session, close: str, revocation: Revocation) -> None:
         self.revocations.expect(session, revocation)
-        session.close_soon(close)
+        session.request_close(close)
 
     def statistics(self) -> dict[str, int]:
         return {

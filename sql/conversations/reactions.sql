@@ -28,7 +28,7 @@ where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
 -- Who has reacted, by user; nobody to what has expired: tenant, conversation, seq, emoji (null: any), after this user, limit.
-select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji) as emoji
+select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
 from reactions r
 join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
 join users p on p.tenant = r.tenant and p.id = r.user_id

@@ -77,8 +77,8 @@ async def lag_of_refusal(keyring: Keyring, token: str) -> float:
 class Slow(Session):
     """A connection whose close takes as much CPU as a real one."""
 
-    def close_soon(self, close: str, reason: str = "") -> None:
-        super().close_soon(close, reason)
+    def request_close(self, close: str, reason: str = "") -> None:
+        super().request_close(close, reason)
         for _ in range(20):
             trio.CancelScope().cancel()
 

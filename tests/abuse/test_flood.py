@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from chatd.core.config import Config
-from chatd.gateway.fast_path import MUTED_PAUSE_S, Lane
-from chatd.gateway.send_queue import Outbox
+from chatd.gateway.fast_path import MUTED_POLL_S, FastPathStream
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import READ_SIZE, Frames
 from tests.support import running
 from tests.wire_client import Raw, upgrade
@@ -40,11 +40,11 @@ class Flood:
 async def test_a_closed_flooder_is_read_ten_times_a_second(autojump_clock: MockClock) -> None:
     flood = Flood()
     async with trio.open_nursery() as nursery:
-        lane = Lane(flood, Outbox(flood, nursery, 2**20, 2**20))
-        lane.mute()
+        stream = FastPathStream(flood, SendQueue(flood, nursery, 2**20, 2**20))
+        stream.mute()
         with trio.move_on_after(SECONDS):
-            await lane.receive_some()
-    assert SECONDS / MUTED_PAUSE_S - 2 <= flood.reads <= SECONDS / MUTED_PAUSE_S + 2
+            await stream.receive_some()
+    assert SECONDS / MUTED_POLL_S - 2 <= flood.reads <= SECONDS / MUTED_POLL_S + 2
 
 
 async def test_each_reconnect_of_a_flooder_is_counted_and_refused(config: Config) -> None:

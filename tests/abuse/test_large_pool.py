@@ -7,10 +7,10 @@ import pytest
 
 from chatd.core.slices import finish
 from chatd.matching.criteria import Accept, Ticket
-from chatd.matching.event_log import encoded
-from chatd.matching.pairing import MOST_LOOKED_AFTER
+from chatd.matching.event_log import encode_events
+from chatd.matching.pairing import MAX_PER_TICK
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Queue, Step
+from chatd.matching.pool_events import PoolEvent, Queue
 from tests.abuse.growth import seconds
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.abuse.test_linear import longest_slice
@@ -32,7 +32,7 @@ def slowest_tick(pool: Pool, now: int) -> float:
     """In seconds: of each five ticks in a row the quickest counts."""
     times = []
     while pool.is_due(now) and len(times) < 100:
-        times.append(seconds(lambda at: pool.tick(at, MOST_LOOKED_AFTER), now))
+        times.append(seconds(lambda at: pool.tick(at, MAX_PER_TICK), now))
     return max(min(times[at : at + 5]) for at in range(0, len(times) - 4, 5))
 
 
@@ -40,7 +40,7 @@ def slowest_tick(pool: Pool, now: int) -> float:
 def test_a_tick_of_a_full_pool_is_short() -> None:
     """If no pair fits, and if thousands of pairs expire at once."""
     alone = pool_of(TICKETS, ALONE)
-    alone.look_after_all()
+    alone.requeue_all()
     assert slowest_tick(alone, 20_000) < LIMIT_S
     paired = pool_of(TICKETS, Accept())
     assert len(paired.pairs) == TICKETS // 2
@@ -49,7 +49,7 @@ def test_a_tick_of_a_full_pool_is_short() -> None:
 
 def test_ticks_of_a_part_do_what_one_tick_does() -> None:
     whole, parts = pool_of(40, Accept()), pool_of(40, Accept())
-    steps, expected = list[Step](), whole.tick(20_000)
+    steps, expected = list[PoolEvent](), whole.tick(20_000)
     while parts.is_due(20_000):
         steps += parts.tick(20_000, 3)
     assert sorted(map(repr, steps)) == sorted(map(repr, expected))
@@ -58,7 +58,7 @@ def test_ticks_of_a_part_do_what_one_tick_does() -> None:
 
 @pytest.mark.usefixtures("no_collections")
 def test_a_snapshot_is_encoded_in_slices() -> None:
-    steps: list[Step] = [*pool_of(2, ALONE).snapshot()] * 5_000
-    assert min(longest_slice(encoded(steps)) for _ in range(3)) < LIMIT_S
+    steps: list[PoolEvent] = [*pool_of(2, ALONE).snapshot()] * 5_000
+    assert min(longest_slice(encode_events(steps)) for _ in range(3)) < LIMIT_S
     for some in (steps, steps[:1], []):
-        assert finish(encoded(some)) == msgspec.json.encode(some)
+        assert finish(encode_events(some)) == msgspec.json.encode(some)

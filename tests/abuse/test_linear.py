@@ -20,10 +20,9 @@ from chatd.core.errors import Refused
 from chatd.core.rate_limit import TokenBucket
 from chatd.core.slices import Sliced
 from chatd.core.turns import TURN_S
-from chatd.gateway.fast_path import Lane
+from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
-from chatd.gateway.limits import Rules
-from chatd.gateway.send_queue import Outbox
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import Frames
 from chatd.search import tokenizer
 from chatd.search.facets import contents_of
@@ -259,22 +258,22 @@ class Drip:
 
 
 async def drip_head(nursery: trio.Nursery, count: int) -> None:
-    await read_head(lane_on(nursery, Drip(b"GET /", count)))
+    await read_head(stream_on(nursery, Drip(b"GET /", count)))
 
 
 async def drip_frame(nursery: trio.Nursery, count: int) -> None:
-    lane = lane_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
+    stream = stream_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
     unlimited = TokenBucket(float("inf"), float("inf"))
 
     async def receive(opcode: int, payload: bytes) -> None:
         raise AssertionError
 
-    lane.open(Rules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
-    await lane.receive_some()
+    stream.open(FrameRules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
+    await stream.receive_some()
 
 
-def lane_on(nursery: trio.Nursery, drip: Drip) -> Lane:
-    return Lane(drip, Outbox(drip, nursery, 2**20, 2**20))
+def stream_on(nursery: trio.Nursery, drip: Drip) -> FastPathStream:
+    return FastPathStream(drip, SendQueue(drip, nursery, 2**20, 2**20))
 
 
 @pytest.mark.parametrize(("drip", "most"), [(drip_head, 16_000), (drip_frame, 2**14)])

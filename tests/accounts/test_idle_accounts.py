@@ -6,7 +6,7 @@ from chatd.core.clock import now_ms
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.matching.criteria import Accept, Ticket
-from chatd.matching.pool import MOST_QUEUES, Pool
+from chatd.matching.pool import MAX_SAMPLED_QUEUES, Pool
 from tests.support import Daemon, Person
 
 EXPIRE = "update refresh_tokens set expires_at = 1"
@@ -51,10 +51,10 @@ def test_the_estimates_of_queues_are_bounded_however_many_users_name() -> None:
     """Each pair is of another queue."""
     numbers = iter(range(10**6))
     pool = Pool({}, lambda: f"m{next(numbers)}")
-    for number in range(MOST_QUEUES + 200):
+    for number in range(MAX_SAMPLED_QUEUES + 200):
         for user in "ab":
             pool.find(Ticket(f"{user}{number}", "t", f"{user}{number}", f"q{number}", 0, (), {}, Accept()), 1)
-        pool.settle(f"m{number}")
-    assert len(pool._waits) == MOST_QUEUES
+        pool.commit(f"m{number}")
+    assert len(pool._wait_samples) == MAX_SAMPLED_QUEUES
     assert not pool.tickets
-    assert not pool.lines.longest(10)
+    assert not pool.index.longest(10)

@@ -1,21 +1,13 @@
 """Whether there is maintenance, as one node sees it."""
 
-from itertools import count
 from typing import Any
 
 import trio
 
 from chatd.app.maintenance import Maintenance, MaintenanceSwitched, change
-from chatd.cluster.bus import Bus
-from chatd.cluster.cluster import Cluster
-from chatd.core.config import RedisSection
 from chatd.db.postgres import Postgres
-from chatd.db.redis import open_redis
 from chatd.realtime.hub import Hub
-from tests.conftest import Servers
 from tests.support import PATIENCE, operator
-
-NUMBERS = count()
 
 
 class SlowOnce:
@@ -33,20 +25,19 @@ class SlowOnce:
         return row
 
 
-async def test_of_two_looks_at_once_the_later_answer_stands(servers: Servers, db: Postgres) -> None:
+async def test_of_two_looks_at_once_the_later_answer_stands(db: Postgres) -> None:
     """It was ended while the look at its beginning was still under way: nobody would be matched here any more."""
-    async with open_redis(RedisSection(prefix=f"maintenance{next(NUMBERS)}"), servers.redis) as redis:
-        slow, paused, hub = SlowOnce(db), list[bool](), Hub()
-        hub.signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))
-        maintenance = Maintenance(slow, hub, Cluster(hub, Bus(redis, "node"), db, int))  # type: ignore[arg-type]
-        await change(db, operator(), True, "", None)
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(maintenance.refresh)
-                await slow.asked.wait()
-                await change(db, operator(), False, "", None)
-                nursery.start_soon(maintenance.refresh)
-                await trio.sleep(0.2)
-                slow.answer.set()
-        assert not maintenance.enabled
-        assert paused == [True, False]
+    slow, paused, hub = SlowOnce(db), list[bool](), Hub()
+    hub.signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))
+    maintenance = Maintenance(slow, hub)  # type: ignore[arg-type]
+    await change(db, operator(), True, "", None)
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(maintenance.refresh)
+            await slow.asked.wait()
+            await change(db, operator(), False, "", None)
+            nursery.start_soon(maintenance.refresh)
+            await trio.sleep(0.2)
+            slow.answer.set()
+    assert not maintenance.enabled
+    assert paused == [True, False]

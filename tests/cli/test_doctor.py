@@ -24,7 +24,7 @@ from chatd.core.settings import Loaded
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, UniqueViolation
 from chatd.db.redis import Redis, open_redis
-from chatd.operations.node_queries import put_answer
+from chatd.operations.node_queries import AskHealth, put_answer
 from chatd.operations.node_query_types import Health
 from chatd.subsystems import schemas_of
 from tests.cluster.test_bans import moderator
@@ -221,7 +221,7 @@ async def pretend(redis: Redis, change: Change) -> None:
             last = id_
             for order in DECODE(fields[b"b"]).orders:
                 question = control_messages.decoder().decode(order)
-                if isinstance(question, control_messages.AskHealth):
+                if isinstance(question, AskHealth):
                     health = msgspec.structs.replace(WELL, at=now_ms())
                     change(health)
                     await put_answer(redis, question.reply, "stranger", health)

@@ -26,8 +26,8 @@ from chatd.daemon import CannotServe
 from chatd.db import postgres as postgres_module
 from chatd.db import postgres_faults
 from chatd.db.embedded import redis
-from chatd.db.pooling import pooling_problem
 from chatd.db.postgres import Postgres
+from chatd.db.server_checks import pooling_problem
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis

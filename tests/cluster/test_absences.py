@@ -11,7 +11,7 @@ from chatd.client import Refused
 from chatd.cluster import control_messages
 from chatd.core.config import Config, Match, Queue
 from chatd.db.postgres import Postgres
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
@@ -129,7 +129,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 
 async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many checks no match has ended."""
-    monkeypatch.setattr("chatd.matching.disconnects.LOOK_EVERY", 1)
+    monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
     async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
         conversation = await meet(ann, ben)
         await trio.sleep(6)
@@ -138,16 +138,16 @@ async def test_who_is_connected_to_another_node_is_not_missed(config: Config, mo
 
 
 @asynccontextmanager
-async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matcher]]:
+async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[MatchingService]]:
     """The match services of the started nodes, in order: the name of a node is only in its log."""
-    found: list[Matcher] = []
-    begin = Matcher.__init__
+    found: list[MatchingService] = []
+    begin = MatchingService.__init__
 
-    def note(self: Matcher, *given: object) -> None:
+    def note(self: MatchingService, *given: object) -> None:
         begin(self, *given)  # type: ignore[arg-type]
         found.append(self)
 
-    monkeypatch.setattr(Matcher, "__init__", note)
+    monkeypatch.setattr(MatchingService, "__init__", note)
     yield found
 
 
@@ -164,7 +164,7 @@ async def test_a_node_that_leaves_hands_its_waiting_users_over(
             started = trio.current_time()
             await trio.sleep(1.5)
             name = matchers[drains]._cluster.name
-            await order(config, control_messages.DrainNodes(name, 1.0), "leave")
+            await order(config, control_messages.StartDrain(name, 1.0), "leave")
             assert (await eve.ended()).reason == "retry_in_ms=0"
             await gone(leaving)
             async with staying.connected(eve.account) as back:

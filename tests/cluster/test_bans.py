@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from trio_websocket import ConnectionRejected
 
 from chatd.accounts import bans
+from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.client import Refused, sign_up
 from chatd.cluster import control_messages
@@ -34,9 +35,7 @@ async def ban(db: Postgres, config: Config, person: Person, until: int | None = 
     """Ban as `chatd bans add` does."""
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
-        await announce(
-            redis, id_, control_messages.encode_order(control_messages.CloseUser("default", person.user, "banned", None))
-        )
+        await announce(redis, id_, control_messages.encode(control_messages.CloseUser("default", person.user, "banned", None)))
     return id_
 
 
@@ -139,9 +138,7 @@ async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: 
                 id_ = await bans.ban_range(moderator, operator(), hash_, "flood", None)
                 if is_told:
                     async with open_redis(config.redis) as redis:
-                        await announce(
-                            redis, id_, control_messages.encode_order(control_messages.CloseRange("default", hash_, now_ms()))
-                        )
+                        await announce(redis, id_, control_messages.encode(CloseRange("default", hash_, now_ms())))
                 if text.startswith("10."):
                     await trio.sleep(0.5)
                     assert await here.is_served()

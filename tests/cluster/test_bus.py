@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio_asyncio
 
+from chatd.app.maintenance import MaintenanceChanged
 from chatd.cluster import bus as bus_module
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
@@ -17,7 +18,7 @@ from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry,
 from chatd.core.config import RedisSection
 from chatd.db import redis as redis_module
 from chatd.db.redis import Redis, open_redis
-from chatd.matching import match_messages
+from chatd.matching.control_messages import DropTicket
 from tests.conftest import Servers
 from tests.support import PATIENCE
 
@@ -67,7 +68,7 @@ async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[by
     obeyed: list[bytes] = []
 
     async def obey(order: bytes) -> None:
-        obeyed.append(control_messages.encode_order(control_messages.decoder().decode(order)))
+        obeyed.append(control_messages.encode(control_messages.decoder().decode(order)))
 
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         one, other = Bus(redis, "one"), Bus(redis, "other")
@@ -85,7 +86,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monk
     limit = 2 * 1024 * 1024
     monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        order = control_messages.encode_order(match_messages.MatchDrop("x" * 60_000, "user", "reason"))
+        order = control_messages.encode(DropTicket("x" * 60_000, "user", "reason"))
         for _ in range(4 * limit // len(order)):
             bus.publish(order)
             await trio.sleep(0.001)
@@ -106,19 +107,19 @@ async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
     async with two_nodes(servers) as (bus, redis, obeyed):
-        bus.publish(control_messages.encode_order(match_messages.MatchDrop("zqmarkqz", "user", "reason")))
+        bus.publish(control_messages.encode(DropTicket("zqmarkqz", "user", "reason")))
         with trio.fail_after(PATIENCE):
             while not obeyed:
                 await trio.sleep(0.01)
         assert b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode()
         with trio.fail_after(2 * PATIENCE):
             while b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode():
-                bus.publish(control_messages.encode_order(control_messages.MaintenanceChanged()))
+                bus.publish(control_messages.encode(MaintenanceChanged()))
                 await trio.sleep(0.01)
         assert await redis.call("XLEN", redis.key("bus")) < bus_module.MOST_ENTRIES
 
 
-ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(control_messages.encode_order(control_messages.MaintenanceChanged()))]))
+ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(control_messages.encode(MaintenanceChanged()))]))
 UNREADABLE = [
     pytest.param(("foreign", "1"), 1, id="foreign fields"),
     pytest.param(("b", ""), 1, id="empty"),
@@ -139,7 +140,7 @@ async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop
     # Both nodes read it.
     async with two_nodes(servers) as (bus, redis, obeyed):
         await redis.call("XADD", redis.key("bus"), "*", *fields)
-        bus.publish(control_messages.encode_order(control_messages.MaintenanceChanged()))
+        bus.publish(control_messages.encode(MaintenanceChanged()))
         with trio.fail_after(PATIENCE):
             while not obeyed or redis.unreadable["bus"] < 2 * skipped:
                 await trio.sleep(0.01)

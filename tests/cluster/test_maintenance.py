@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from chatd.app.maintenance import change
+from chatd.app.maintenance import MaintenanceChanged, change
 from chatd.client import connect, sign_up
 from chatd.cluster import control_messages
 from chatd.cluster.control_messages import ControlMessage
@@ -12,7 +12,7 @@ from chatd.core.config import Config
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching.service import Matcher
+from chatd.matching.service import MatchingService
 from chatd.realtime.drain import NodeLeaving
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes
@@ -23,13 +23,13 @@ __all__ = ["moderator"]
 
 async def order(config: Config, what: ControlMessage, name: str) -> None:
     async with open_redis(config.redis) as redis:
-        await announce(redis, name, control_messages.encode_order(what))
+        await announce(redis, name, control_messages.encode(what))
 
 
 async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Config, moderator: Postgres) -> None:
     async with nodes(config) as (one, two), one.person() as ann, two.person() as ben:
         await change(moderator, operator(), True, "back at noon", 60.0)
-        await order(config, control_messages.MaintenanceChanged(), "first")
+        await order(config, MaintenanceChanged(), "first")
         for person in (ann, ben):
             notice = await person.event("maintenance.mode")
             assert (notice["enabled"], notice["message"], notice["retry_after"]) == (True, "back at noon", 60.0)
@@ -41,7 +41,7 @@ async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Co
         async with two.person() as late:
             assert late.hello["maintenance"] is True
         await change(moderator, operator(), False, "", None)
-        await order(config, control_messages.MaintenanceChanged(), "second")
+        await order(config, MaintenanceChanged(), "second")
         assert (await ben.event("maintenance.mode"))["enabled"] is False
         await ann.event("maintenance.mode")
         for person in (ann, ben):
@@ -60,13 +60,13 @@ async def test_a_node_that_starts_under_maintenance_pairs_nobody(
     config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool is paused before it starts, not at the first periodic check."""
-    paused, run = list[bool](), Matcher.run
+    paused, run = list[bool](), MatchingService.run
 
-    async def noted(self: Matcher, health: Health | None = None) -> None:
-        paused.append(self.pool._paused)
+    async def noted(self: MatchingService, health: Health | None = None) -> None:
+        paused.append(self.pool._is_paused)
         await run(self, health)
 
-    monkeypatch.setattr(Matcher, "run", noted)
+    monkeypatch.setattr(MatchingService, "run", noted)
     for enabled in (True, False):
         await change(moderator, operator(), enabled, "", None)
         async with nodes(config, 1):
@@ -80,9 +80,9 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
         async with two.connected(other) as listener, connect(one.addresses.socket, account) as client:
             conversation = (await client.open(other.user)).conversation.id
             await client.send(conversation, "before")
-            await order(config, control_messages.DrainNodes(NOBODY, 1.0), "not meant")
+            await order(config, control_messages.StartDrain(NOBODY, 1.0), "not meant")
             await client.send(conversation, "still here")
-            await order(config, control_messages.DrainNodes("", 7.0), "meant")
+            await order(config, control_messages.StartDrain("", 7.0), "meant")
             assert (await listener.event("maintenance.mode"))["enabled"] is True
             closed = await listener.ended()
             assert closed.code == 1001
@@ -94,14 +94,14 @@ async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Conf
     """Its pool takes seconds to hand over if Redis is slow; no client is admitted in that time."""
     handing_over, done = trio.Event(), trio.Event()
 
-    async def leave(self: Matcher, _: NodeLeaving) -> None:
+    async def leave(self: MatchingService, _: NodeLeaving) -> None:
         handing_over.set()
         await done.wait()
 
-    monkeypatch.setattr(Matcher, "_leave", leave)
+    monkeypatch.setattr(MatchingService, "_on_stop", leave)
     async with nodes(config, 1) as (node,):
         assert (await node.rest("GET", "/readyz")).status == 200
-        await order(config, control_messages.DrainNodes("", 0.0), "leave")
+        await order(config, control_messages.StartDrain("", 0.0), "leave")
         with trio.fail_after(PATIENCE):
             await handing_over.wait()
         answer = await node.rest("GET", "/readyz")

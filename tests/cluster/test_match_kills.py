@@ -20,7 +20,7 @@ from chatd.client import Account, Disconnected, Refused, sign_up
 from chatd.core.config import RedisSection
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
-from chatd.matching.event_log import Mirror
+from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Ended, Paired
 from tests.conftest import Servers
 from tests.faults.process import Process
@@ -190,13 +190,13 @@ async def judge_journal(redis: Any, store: Postgres) -> None:
             ended = {
                 row["id"]: row["over"] for row in await store.all("select id::text, ended_at is not null as over from matches")
             }
-            wrong = faults_of(await Mirror(redis, RedisSection().stream_key, lambda: 0, lambda: None).everything(), ended)
+            wrong = faults_of(await EventLogReader(redis, RedisSection().stream_key).everything(), ended)
     assert len(ended) > PEOPLE
     assert wrong == []
 
 
 def faults_of(lines: Sequence[Any], ended: dict[str, bool]) -> list[str]:
-    steps = [line.step for line in lines]
+    steps = [line.event for line in lines]
     paired = Counter(step.match for step in steps if type(step) is Paired)
     over = Counter(step.match for step in steps if isinstance(step, Ended))
     first = {step.match: at for at, step in reversed(list(enumerate(steps))) if type(step) is Paired}

@@ -29,6 +29,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.operations import node_queries
+from chatd.operations.node_queries import AskHealth, AskKick, AskSessions
 from chatd.operations.node_query_types import Health, Sessions
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, pair_on
@@ -295,7 +296,7 @@ async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Con
 
 async def test_answers_that_nobody_fetches_are_gone_after_a_while(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
-        await announce(redis, "asker", control_messages.encode_order(control_messages.AskHealth("the-list")))
+        await announce(redis, "asker", control_messages.encode(AskHealth("the-list")))
         key = redis.key("answers", "the-list")
         with trio.fail_after(PATIENCE):
             while not await redis.call("LLEN", key):
@@ -309,18 +310,18 @@ async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
             await announce(
                 redis,
                 f"asker {number}",
-                control_messages.encode_order(control_messages.AskSessions("same", "default", None, None, 10**9)),
+                control_messages.encode(AskSessions("same", "default", None, None, 10**9)),
             )
         assert await person.is_served()
-        found = await asking.ask(redis, control_messages.AskHealth, Health)
+        found = await asking.ask(redis, AskHealth, Health)
         assert (len(found.nodes), found.silent) == (1, {})
 
 
 async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(config) as daemon, daemon.people(3), open_redis(config.redis) as redis:
 
-        def question(reply: str) -> control_messages.AskSessions:
-            return control_messages.AskSessions(reply, "default", None, None, 10**9)
+        def question(reply: str) -> AskSessions:
+            return AskSessions(reply, "default", None, None, 10**9)
 
         monkeypatch.setattr(node_queries, "MOST_SESSIONS", 2)
         (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
@@ -331,14 +332,14 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         with monkeypatch.context() as patched:
-            patched.setattr(node_queries.Questions, "_health", fail)
-            assert len((await asking.ask(redis, control_messages.AskHealth, Health)).silent) == 1
-        assert len((await asking.ask(redis, control_messages.AskHealth, Health)).nodes) == 1
+            patched.setattr(node_queries.AskHealth, "answer", fail)
+            assert len((await asking.ask(redis, AskHealth, Health)).silent) == 1
+        assert len((await asking.ask(redis, AskHealth, Health)).nodes) == 1
         assert await person.is_served()
 
 
@@ -361,6 +362,6 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
 async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
     """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
-        found = await asking.ask(redis, lambda reply: control_messages.AskKick(reply, "default", None, None), Sessions)
+        found = await asking.ask(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)
         assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
         assert await person.is_served()

@@ -174,7 +174,7 @@ async def drain_the_last(config: Config) -> None:
     """Drain the node that was started last."""
     async with open_redis(config.redis) as redis:
         name = max(await redis.call("ZRANGE", redis.key("presence"), 0, -1)).decode()
-        await announce(redis, "operator", control_messages.encode_order(control_messages.DrainNodes(name, 0.1)))
+        await announce(redis, "operator", control_messages.encode(control_messages.StartDrain(name, 0.1)))
 
 
 async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_redis: embedded_redis.Server) -> None:

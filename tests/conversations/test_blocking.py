@@ -11,7 +11,7 @@ from chatd.app.registry import Guard
 from chatd.client import Refused, sign_up
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
-from chatd.matching.matches import Meetings
+from chatd.matching.matches import Matches
 from chatd.subsystems import load_registry
 from chatd.wire.reference.examples import example_body
 from tests.cluster.test_two_nodes import nodes
@@ -107,7 +107,7 @@ async def test_a_block_counts_although_the_match_of_the_two_cannot_be_ended_yet(
             raise Refused("unavailable")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Meetings, "active", fail)
+            patch.setattr(Matches, "active", fail)
             assert (await bob.refused("user.block", user=alice.user)).code == "unavailable"
         await alice.call("typing.start", conversation=conversation)
         await bob.call("user.block", user=alice.user)

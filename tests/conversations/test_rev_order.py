@@ -45,7 +45,7 @@ class Connection:
         self.given.append(("behind" if b'"behind"' in frame else "event", event.rev))
         return True
 
-    def close_soon(self, close: str, reason: str = "") -> None:
+    def request_close(self, close: str, reason: str = "") -> None:
         raise AssertionError(close)
 
     def statistics(self) -> Any:

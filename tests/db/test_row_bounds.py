@@ -68,7 +68,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "database_epoch": (One(),),
     "devices": (Within("users"), Deleted("privacy/erasure.forget_access")),
     "erasures": (Within("users"), Documented(PRIVACY, "`erasures`")),
-    "former_members": (Within("conversations"), Within("users"), Deleted("conversations/membership.enter")),
+    "former_members": (Within("conversations"), Within("users"), Deleted("conversations/membership.insert_members")),
     "installation": (One(),),
     "invites": (Within("conversations"), Deleted("accounts/idle_accounts.old_invites")),
     "join_requests": (Within("conversations"), Within("users"), Deleted("conversations/joining.decline")),

@@ -165,7 +165,7 @@ async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytes
     closed = {(one["close"], one["user"]) for one in fields if "close" in one}
     assert {("banned", banned.user), ("going_away", kicked.user), ("logged_out", leaver.user)} <= closed
     quiet = {line for line, _ in logged(logging.DEBUG)} - {line for line, _ in logged(logging.INFO)}
-    assert {"connected", "closed", "refused", "a handshake was refused"} <= quiet
+    assert {"connected", "closed", "refused", "a handshake was rejected"} <= quiet
 
 
 async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemon, caplog: pytest.LogCaptureFixture) -> None:

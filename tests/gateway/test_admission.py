@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from chatd.core.config import Limits
-from chatd.gateway.admission import AT_ONCE, LATEST, PATIENCE, Admission, Full, Returns
+from chatd.gateway.admission import AUTH_SLOT_TIMEOUT_S, MAX_CONCURRENT_AUTH, MAX_RETRY_S, Admission, Overloaded, RetryScheduler
 
 LIMITS = replace(Limits(), accepts_per_second=100, accepts_per_address=100_000)
 
@@ -20,19 +20,19 @@ async def test_a_few_at_a_time_and_nobody_waits_long(autojump_clock: MockClock) 
 
     async def visit() -> None:
         try:
-            async with admission.turn():
+            async with admission.auth_slot():
                 await trio.sleep(0.1)
                 came.append(trio.current_time() - start)
-        except Full as full:
-            refused.append((trio.current_time() - start, full.retry_after))
+        except Overloaded as overloaded:
+            refused.append((trio.current_time() - start, overloaded.retry_after))
 
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(2000):
             nursery.start_soon(visit)
-    assert AT_ONCE / 0.1 * PATIENCE <= len(came) <= AT_ONCE / 0.1 * (PATIENCE + 0.1)
-    assert max(came) < PATIENCE + 0.2
-    assert all(at < PATIENCE + 0.1 for at, _ in refused)
+    assert MAX_CONCURRENT_AUTH / 0.1 * AUTH_SLOT_TIMEOUT_S <= len(came) <= MAX_CONCURRENT_AUTH / 0.1 * (AUTH_SLOT_TIMEOUT_S + 0.1)
+    assert max(came) < AUTH_SLOT_TIMEOUT_S + 0.2
+    assert all(at < AUTH_SLOT_TIMEOUT_S + 0.1 for at, _ in refused)
     assert len(came) + len(refused) == 2000
 
 
@@ -42,15 +42,15 @@ async def test_who_would_wait_too_long_is_not_even_heard(autojump_clock: MockClo
     async with trio.open_nursery() as nursery:
 
         async def visit() -> None:
-            async with admission.turn():
+            async with admission.auth_slot():
                 await trio.sleep_forever()
 
-        for number in range(AT_ONCE + AT_ONCE + 50):
+        for number in range(MAX_CONCURRENT_AUTH + MAX_CONCURRENT_AUTH + 50):
             admission.check_rate("192.0.2.1")
             nursery.start_soon(visit)
             await trio.testing.wait_all_tasks_blocked()
             assert number < 150
-        with pytest.raises(Full):
+        with pytest.raises(Overloaded):
             admission.check_rate("192.0.2.1")
         nursery.cancel_scope.cancel()
     admission.check_rate("192.0.2.1")
@@ -58,17 +58,17 @@ async def test_who_would_wait_too_long_is_not_even_heard(autojump_clock: MockClo
 
 async def test_a_turn_comes_back_however_it_ends() -> None:
     admission = Admission(Limits())
-    for number in range(3 * AT_ONCE):
+    for number in range(3 * MAX_CONCURRENT_AUTH):
         with trio.CancelScope() as scope:
             try:
-                async with admission.turn():
+                async with admission.auth_slot():
                     if number % 2:
                         raise KeyError
                     scope.cancel()
                     await trio.sleep_forever()
             except KeyError:
                 pass
-    async with admission.turn():
+    async with admission.auth_slot():
         pass
 
 
@@ -78,30 +78,30 @@ async def test_the_refused_are_told_different_times(autojump_clock: MockClock) -
     for _ in range(1200):
         try:
             admission.check_rate("192.0.2.1")
-        except Full as full:
-            waits[full.retry_after] += 1
+        except Overloaded as overloaded:
+            waits[overloaded.retry_after] += 1
     assert set(waits) == set(range(1, 11))
     assert all(99 <= count <= 101 for count in waits.values())
 
 
 def test_the_times_follow_how_many_really_come_in() -> None:
-    returns = Returns(100)
+    retries = RetryScheduler(100)
     for second in range(5):
-        returns.next(float(second))
+        retries.next_retry(float(second))
         for tick in range(25):
-            returns.came_in(second + tick / 25)
-    waits = [returns.next(5.0) for _ in range(100)]
+            retries.note_accepted(second + tick / 25)
+    waits = [retries.next_retry(5.0) for _ in range(100)]
     assert waits == sorted(waits)
     assert 4 <= waits[-1] <= 5
-    assert max(returns.next(5.0) for _ in range(10_000)) == LATEST
+    assert max(retries.next_retry(5.0) for _ in range(10_000)) == MAX_RETRY_S
 
 
 def test_after_a_quiet_time_they_are_fast_again() -> None:
-    returns = Returns(100)
-    returns.came_in(0.0)
-    returns.next(0.5)
-    returns.came_in(3600.0)
-    assert max(returns.next(3600.5) for _ in range(150)) == 2
+    retries = RetryScheduler(100)
+    retries.note_accepted(0.0)
+    retries.next_retry(0.5)
+    retries.note_accepted(3600.0)
+    assert max(retries.next_retry(3600.5) for _ in range(150)) == 2
 
 
 async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClock) -> None:
@@ -111,9 +111,9 @@ async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClo
         for turn in range(5000):
             try:
                 admission.check_rate(flood if "." in flood else f"2001:db8::{turn % 999 + 1:x}")
-            except Full as full:
+            except Overloaded as overloaded:
                 refused += 1
-                assert 1 <= full.retry_after <= LATEST
+                assert 1 <= overloaded.retry_after <= MAX_RETRY_S
             if turn % 50 == 0:
                 admission.check_rate("2001:db8:0:1::1")
             await trio.sleep(1 / 2500)
@@ -122,10 +122,10 @@ async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClo
 
 async def test_refusals_that_are_answered_are_bounded_by_address() -> None:
     admission = Admission(Limits())
-    places = [admission.turned_away("192.0.2.1") for _ in range(Limits().pending_per_address)]
-    assert admission.turned_away("192.0.2.1") is None
-    assert admission.turned_away("192.0.2.2") is not None
+    places = [admission.rejection_slot("192.0.2.1") for _ in range(Limits().pending_per_address)]
+    assert admission.rejection_slot("192.0.2.1") is None
+    assert admission.rejection_slot("192.0.2.2") is not None
     for place in places:
         assert place is not None
         place.close()
-    assert admission.turned_away("192.0.2.1") is not None
+    assert admission.rejection_slot("192.0.2.1") is not None

@@ -9,59 +9,79 @@ from trio.testing import MockClock
 
 from chatd.core.config import Config
 from chatd.core.identity import Principal
-from chatd.gateway.penalties import FIRST_S, FORGOTTEN_AFTER_S, MAX_S, Penalties
+from chatd.gateway.fast_path import FastPathStream
+from chatd.gateway.penalties import FIRST_S, MAX_S, RESET_AFTER_S, Penalties
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.session import PING, Session
 from chatd.wire.codec import codecs
 
 
-def session_on(send_nowait: Any) -> Session:
+class Written(list[bytes]):
+    """A transport that takes every frame at once."""
+
+    def write_nowait(self, data: bytes) -> int:
+        self.append(data)
+        return len(data)
+
+
+def session_on(written: Written) -> Session:
     node = SimpleNamespace(config=Config(), clock=lambda: 0)
     desk: Any = SimpleNamespace(node=node, rows={}, wheel=None, penalties=Penalties())
-    lane: Any = SimpleNamespace(
-        send_nowait=send_nowait, last_activity=trio.current_time(), is_reading=True, discard=lambda: None, mute=lambda: None
-    )
+    transport: Any = written
+    nursery: Any = None
+    stream = FastPathStream(transport, SendQueue(transport, nursery, 1000, 10))
+    stream.is_reading = True
     me = Principal("default", "u", "t", "", "user", 2**60)
-    return Session(desk, lane, next(iter(codecs([]).values())), me, "127.0.0.1")
+    return Session(desk, stream, next(iter(codecs([]).values())), me, "127.0.0.1")
 
 
 async def test_after_the_goodbye_nothing_follows() -> None:
-    written: list[bytes] = []
-    session = session_on(lambda frame, event=None: written.append(frame) or True)
+    written = Written()
+    session = session_on(written)
     session.send_nowait(b"1")
-    session.close_soon("slow")
+    session.request_close("slow")
     session.send_nowait(b"2")
     assert written == [b"1"]
 
 
 async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> None:
-    written: list[bytes] = []
-    session = session_on(lambda frame, event=None: written.append(frame) or True)
-    session.close_soon("going_away", "retry_in_ms=1")
+    written = Written()
+    session = session_on(written)
+    session.request_close("going_away", "retry_in_ms=1")
     session.send_nowait(b"answer")
     assert written == [b"answer"]
+
+
+async def test_what_is_sent_before_the_session_is_registered_is_discarded() -> None:
+    written = Written()
+    session = session_on(written)
+    with session.silent():
+        assert session.send_nowait(b"early")
+    session.send_nowait(b"1")
+    assert written == [b"1"]
 
 
 async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockClock) -> None:
     """F9: whenever the silence began between two looks."""
     heartbeat = Config().gateway.heartbeat
     for heard in range(30):
-        written: list[bytes] = []
-        session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
+        written = Written()
+        session = session_on(written)
         start = trio.current_time()
         last = start + heard
-        while (wait := session.beat()) is not None:
+        while (wait := session.on_heartbeat()) is not None:
             await trio.sleep(wait)
-            session._lane.last_activity = min(last, trio.current_time())
+            session._stream.last_activity = min(last, trio.current_time())
         assert trio.current_time() - last == pytest.approx(2 * heartbeat)
         assert written == [PING]
 
 
 async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_clock: MockClock) -> None:
-    written: list[bytes] = []
-    session = session_on(lambda frame, event=None: written.append(frame) or True)
+    written = Written()
+    session = session_on(written)
     for _ in range(10):
-        session._lane.last_activity = trio.current_time()
-        wait = session.beat()
+        session._stream.last_activity = trio.current_time()
+        wait = session.on_heartbeat()
         assert wait == Config().gateway.heartbeat
         await trio.sleep(wait)
     assert not written
@@ -71,12 +91,12 @@ async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) 
     """E9: while a command is under way nothing is read, so pongs are not heard. After it the peer has two heartbeats again."""
     heartbeat = Config().gateway.heartbeat
     for busy in (1.5, 7.3, 40.0):
-        written: list[bytes] = []
-        session = session_on(lambda frame, event=None, written=written: written.append(frame) or True)  # type: ignore[misc]
+        written = Written()
+        session = session_on(written)
         start = trio.current_time()
-        while (wait := session.beat()) is not None:
+        while (wait := session.on_heartbeat()) is not None:
             await trio.sleep(wait)
-            session._lane.is_reading = trio.current_time() >= start + busy * heartbeat
+            session._stream.is_reading = trio.current_time() >= start + busy * heartbeat
         assert (busy + 1) * heartbeat <= trio.current_time() - start <= (busy + 3) * heartbeat
         assert len(written) >= busy
         assert set(written) == {PING}
@@ -94,12 +114,12 @@ def test_who_floods_again_has_to_stay_away_for_longer() -> None:
         assert penalties.left(me, now) == 0
     assert waits == sorted(waits)
     assert (waits[0], waits[1], waits[-1]) == (FIRST_S, 2 * FIRST_S, MAX_S)
-    assert penalties.add(me, now + FORGOTTEN_AFTER_S + 1) == FIRST_S
+    assert penalties.add(me, now + RESET_AFTER_S + 1) == FIRST_S
 
 
 async def test_the_close_for_flooding_says_when_to_come_back() -> None:
-    session = session_on(lambda frame, event=None: True)
-    session.close_soon("flooding")
+    session = session_on(Written())
+    session.request_close("flooding")
     assert session.ending is not None
     assert session.ending[1] == f"retry_in_ms={FIRST_S * 1000:.0f}"
-    assert session._desk.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1
+    assert session._deps.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1

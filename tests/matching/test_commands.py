@@ -397,7 +397,7 @@ async def test_nobody_waits_without_a_socket(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http, name="ann")
     answer = await daemon.rest("POST", "/v1/match", {}, account.access_token)
     assert (answer.status, answer.body["code"]) == (409, "conflict")
-    assert "socket" in answer.body["message"]
+    assert "WebSocket" in answer.body["message"]
     async with daemon.person("bob") as bob:
         async with daemon.connected(account) as ann:
             assert (await daemon.rest("POST", "/v1/match", {}, account.access_token)).status == 200

@@ -1,4 +1,4 @@
-"""What erased users said of themselves leaves the match log also when no order to forget them arrives."""
+"""The data of erased users is removed from the event log, even if the control message about it is lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,9 +19,9 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.matching import event_log_audit
 from chatd.matching.criteria import Accept, Ticket
-from chatd.matching.event_log_redaction import Redaction, redact
-from chatd.matching.pool_events import Paired, Queued, Reset, Step
-from chatd.matching.service import Matcher
+from chatd.matching.event_log import Redaction, redact
+from chatd.matching.pool_events import Paired, PoolEvent, Queued, Reset
+from chatd.matching.service import MatchingService
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
@@ -41,23 +41,23 @@ async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Erasures are looked up at once."""
+    """Look up erasures at once."""
     monkeypatch.setattr(event_log_audit, "ERASED_FOR_MS", 0)
-    monkeypatch.setattr(event_log_audit, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(event_log_audit, "CHECK_S", 0.1)
 
 
 @asynccontextmanager
-async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[Matcher]:
-    """A node that owns the pool. It is told nothing by the others."""
+async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[MatchingService]:
+    """A node that owns the pool, and receives no control messages."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matcher = Matcher(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db, now_ms), now_ms)
+        matching = MatchingService(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db), now_ms)
         for person in people:
             attach(hub, person)
-        nursery.start_soon(matcher.run)
-        await eventually(lambda: matcher.pool.held and not matcher.pool._log._is_behind)
-        yield matcher
-        await matcher.pool.release()
+        nursery.start_soon(matching.run)
+        await eventually(lambda: matching.pool.held and matching.pool._log.is_audited)
+        yield matching
+        await matching.pool.release()
         nursery.cancel_scope.cancel()
 
 
@@ -91,54 +91,54 @@ async def erase(db: Postgres, user: str) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_the_owner_forgets_a_user_whose_order_was_lost(redis: Redis, db: Postgres) -> None:
+async def test_the_owner_finds_an_erased_user_in_the_database(redis: Redis, db: Postgres) -> None:
     ann, ben = await user_of(db), await user_of(db)
-    async with owner(redis, db, ann, ben) as matcher:
-        matcher.find(ticket_of(ann.user, *WORDS))
-        matcher.find(ticket_of(ben.user, "bentag", "benattribute", "benwish"))
+    async with owner(redis, db, ann, ben) as matching:
+        matching.find(ticket_of(ann.user, *WORDS))
+        matching.find(ticket_of(ben.user, "bentag", "benattribute", "benwish"))
         await until_in_stream(redis, (*WORDS, "bentag"), there=True)
         await erase(db, ann.user)
         await until_in_stream(redis, WORDS, there=False)
-        assert matcher.pool.ticket_of(("default", ann.user)) is None
-        # What is written as a whole from now on has none of it either, and all of the other.
-        matcher.pool._mirror.renew()
-        await eventually(lambda: matcher.pool._mirror.is_whole)
+        assert matching.pool.ticket_of(("default", ann.user)) is None
+        # The next snapshot contains the data of the other user only.
+        matching.pool._log.rewrite()
+        await eventually(lambda: matching.pool._log.is_complete)
         found = await stream(redis)
         assert not [word for word in WORDS if word in found]
         assert "benwish" in found
 
 
-async def test_the_next_owner_forgets_whom_the_last_one_did_not(redis: Redis, db: Postgres) -> None:
-    """It replays the pool with their ticket, and writes it into its first entry."""
+async def test_the_next_owner_finds_an_erased_user_in_the_database(redis: Redis, db: Postgres) -> None:
+    """It replays the pool with their ticket, and its first snapshot contains the ticket."""
     ann = await user_of(db)
-    async with owner(redis, db, ann) as matcher:
-        matcher.find(ticket_of(ann.user, *WORDS))
+    async with owner(redis, db, ann) as matching:
+        matching.find(ticket_of(ann.user, *WORDS))
         await until_in_stream(redis, WORDS, there=True)
         await erase(db, ann.user)
-    async with owner(redis, db) as matcher:
+    async with owner(redis, db) as matching:
         await until_in_stream(redis, WORDS, there=False)
-        assert matcher.pool.ticket_of(("default", ann.user)) is None
-        matcher.pool._mirror.renew()
-        await eventually(lambda: matcher.pool._mirror.is_whole)
+        assert matching.pool.ticket_of(("default", ann.user)) is None
+        matching.pool._log.rewrite()
+        await eventually(lambda: matching.pool._log.is_complete)
         assert not [word for word in WORDS if word in await stream(redis)]
 
 
-async def test_an_order_that_comes_while_the_log_lacks_something_counts(redis: Redis, db: Postgres) -> None:
+async def test_a_control_message_during_a_loss_of_the_log_counts(redis: Redis, db: Postgres) -> None:
     ann = await user_of(db)
-    async with owner(redis, db, ann) as matcher:
-        matcher.find(ticket_of(ann.user, *WORDS))
+    async with owner(redis, db, ann) as matching:
+        matching.find(ticket_of(ann.user, *WORDS))
         await until_in_stream(redis, WORDS, there=True)
-        matcher.pool._mirror._lost()
-        await matcher.forget("default", ann.user)
+        matching.pool._log._note_loss()
+        await matching.forget(("default", ann.user))
         await until_in_stream(redis, WORDS, there=False)
 
 
 class Interleaved:
-    """Redis, with an entry of another owner between the last read of the copy and its end."""
+    """Redis, with an entry of another owner between the last read of the stream and its replacement."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self.other: list[Step] = [Reset(), Queued(ticket_of("ben", "bentag", "benattribute", "benwish"))]
+        self.other: list[PoolEvent] = [Reset(), Queued(ticket_of("ben", "bentag", "benattribute", "benwish"))]
 
     async def call(self, *args: Any) -> Any:
         if args[0] in ("EVAL", "RENAME"):
@@ -146,11 +146,11 @@ class Interleaved:
         return await self._redis.call(*args)
 
 
-async def write(redis: Redis, steps: list[Step]) -> None:
-    await redis.call("XADD", redis.key(KEY), "*", "f", 1, "n", 1, "at", 7, "s", json.encode(steps))
+async def write(redis: Redis, events: list[PoolEvent]) -> None:
+    await redis.call("XADD", redis.key(KEY), "*", "f", 1, "n", 1, "at", 7, "s", json.encode(events))
 
 
-async def test_a_replaced_owner_does_not_overwrite_what_the_next_one_wrote(redis: Redis) -> None:
+async def test_a_replaced_owner_does_not_overwrite_the_entries_of_the_next_one(redis: Redis) -> None:
     await write(redis, [Queued(ticket_of("ann", *WORDS))])
     interleaved: Any = Interleaved(redis)
     with pytest.raises(Refused):
@@ -163,15 +163,15 @@ async def test_a_replaced_owner_does_not_overwrite_what_the_next_one_wrote(redis
     assert await redis.call("KEYS", redis.key("*:copy")) == []
 
 
-def test_pairs_whose_tickets_were_trimmed_away_say_nothing() -> None:
-    """Before the first reset nobody knows whose tickets they are; after it all tickets are there."""
+def test_pairs_whose_tickets_were_trimmed_are_redacted() -> None:
+    """Before the first reset their users are unknown; after it all tickets are in the stream."""
     redaction = Redaction({("default", "ann")})
     ann, ben, cat = (ticket_of(user, *WORDS) for user in ("ann", "ben", "cat"))
 
     def pair(*tickets: str) -> Paired:
         return Paired("m", list(tickets), 0, ["tea"], {})
 
-    steps: list[Step] = [pair("gone", "lost"), Queued(ben), pair("gone", ben.id), Queued(cat), pair(ben.id, cat.id)]
-    steps += [Reset(), Queued(ann), Queued(ben), pair(ann.id, ben.id), pair(cat.id, ben.id)]
-    matched = [step.matched_on for step in map(redaction.of, steps) if isinstance(step, Paired)]
+    events: list[PoolEvent] = [pair("gone", "lost"), Queued(ben), pair("gone", ben.id), Queued(cat), pair(ben.id, cat.id)]
+    events += [Reset(), Queued(ann), Queued(ben), pair(ann.id, ben.id), pair(cat.id, ben.id)]
+    matched = [event.matched_on for event in map(redaction.redact, events) if isinstance(event, Paired)]
     assert matched == [[], [], ["tea"], [], ["tea"]]

@@ -1,6 +1,7 @@
-"""The journal of the match pool in Redis."""
+"""The event log of the match pool in Redis."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import trio
 import trio.testing
 from msgspec import json
 
+from chatd.cluster.lease import Lease
 from chatd.core.config import RedisSection
 from chatd.db.embedded import redis as embedded_redis
-from chatd.db.redis import open_redis
-from chatd.matching import event_log as mirror_module
+from chatd.db.redis import Redis, open_redis
+from chatd.matching import event_log
 from chatd.matching.criteria import Ticket
-from chatd.matching.event_log import Mirror
-from chatd.matching.pool_events import Gone, Queued, Reset, Step
+from chatd.matching.event_log import PoolEventLog
+from chatd.matching.owned_pool import OwnedPool
+from chatd.matching.pool_events import PoolEvent, Queued, Reset, TicketRemoved
 from tests.conftest import Servers
 from tests.support import PATIENCE, eventually
 
@@ -23,187 +26,198 @@ KEYS = count()
 
 
 def queued(number: int) -> Queued:
-    return Queued(Ticket(f"t{number}", "default", f"u{number}", "q", number, ("tea",), {"age": 3, "ok": True}))
+    ticket = Ticket(f"t{number}", "default", f"u{number}", "q", number, ("tea",), {"age": 3, "ok": True})
+    return Queued(ticket)
+
+
+def removed(number: int) -> TicketRemoved:
+    return TicketRemoved(f"t{number}", "cancelled", ("default", f"u{number}"))
+
+
+@asynccontextmanager
+async def running_log(redis: Redis, *tickets: Queued) -> AsyncIterator[tuple[PoolEventLog, OwnedPool]]:
+    """The log of a node that owns a pool with these tickets, under a lease with the number 3."""
+    lease = Lease(redis, "match", "node")
+    lease.held, lease.fence = True, 3
+    owned = OwnedPool({}, lease, lambda: 7)
+    for ticket in tickets:
+        owned.pool.apply(ticket)
+    async with trio.open_nursery() as nursery:
+        log = PoolEventLog(redis, f"log-{next(KEYS)}", owned, lambda: 7)
+        nursery.start_soon(log.run)
+        yield log, owned
+        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
-async def mirror(servers: Servers, loop: None) -> AsyncIterator[Mirror]:
-    """A mirror whose pool is what `pool` says."""
-    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
-        made = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, [queued(100)]))
-        nursery.start_soon(made.run)
-        yield made
-        nursery.cancel_scope.cancel()
+async def log(servers: Servers, loop: None) -> AsyncIterator[PoolEventLog]:
+    """The log of a pool with the ticket 100."""
+    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, queued(100)) as (log, _):
+        yield log
 
 
-async def written(mirror: Mirror, count: int) -> list[Step]:
+async def written(log: PoolEventLog, count: int) -> list[PoolEvent]:
     with trio.fail_after(PATIENCE):
-        while len(lines := await mirror.everything()) < count:
+        while len(logged := await log.reader.everything()) < count:
             await trio.sleep(0.01)
-    return [line.step for line in lines]
+    return [line.event for line in logged]
 
 
-async def test_every_step_is_there_in_its_order(mirror: Mirror) -> None:
-    steps: list[Step] = [Reset(), *map(queued, range(499))]
-    steps.append(Gone("t1", "cancelled", ("default", "u1")))
-    for step in steps:
-        mirror.note(step, 3)
-    assert await written(mirror, 501) == steps
-    assert [line.step for line in await mirror.latest()] == steps
-    assert {(line.at, line.fence) for line in await mirror.latest()} == {(7, 3)}
+async def latest(log: PoolEventLog) -> list[PoolEvent]:
+    return [line.event for line in await log.reader.latest()]
 
 
-async def test_after_a_gap_the_whole_pool_is_written_and_nothing_before_it(mirror: Mirror) -> None:
-    """A step that comes after one that was lost could not be replayed, if the owner died then."""
-    mirror.note(queued(1), 3)
-    await written(mirror, 1)
+async def test_events_are_written_in_order(log: PoolEventLog) -> None:
+    events: list[PoolEvent] = [Reset(), *map(queued, range(499)), removed(1)]
+    for event in events:
+        log.append(event)
+    assert await written(log, 501) == events
+    assert await latest(log) == events
+    assert {(line.at, line.fence) for line in await log.reader.latest()} == {(7, 3)}
+
+
+async def test_after_a_loss_a_snapshot_is_written_and_nothing_before_it(log: PoolEventLog) -> None:
+    """An event after a lost one could not be replayed if the owner died then."""
+    log.append(queued(1))
+    await written(log, 1)
     await trio.testing.wait_all_tasks_blocked(0.05)
-    mirror.note(queued(2), 3)
-    mirror.renew()
-    assert await written(mirror, 3) == [queued(1), Reset(), queued(100)]
-    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
-    mirror.note(queued(3), 3)
-    await written(mirror, 4)
-    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(3)]
+    log.append(queued(2))
+    log.rewrite()
+    assert await written(log, 3) == [queued(1), Reset(), queued(100)]
+    assert await latest(log) == [Reset(), queued(100)]
+    log.append(queued(3))
+    await written(log, 4)
+    assert await latest(log) == [Reset(), queued(100), queued(3)]
 
 
-async def test_an_entry_that_redis_carries_out_late_does_not_count(mirror: Mirror, servers: Servers) -> None:
-    """Its owner had given it up, and written the whole pool. Wherever it stands, reading goes back as far as it must."""
-    mirror.note(queued(1), 3)
-    mirror.renew()
-    mirror.note(queued(2), 3)
-    await written(mirror, 2)
+async def test_an_entry_that_redis_executes_late_is_skipped(log: PoolEventLog, servers: Servers) -> None:
+    """Its sender has given it up and written a snapshot. Reading goes back as far as necessary, wherever the entry is."""
+    log.append(queued(1))
+    log.rewrite()
+    log.append(queued(2))
+    await written(log, 2)
     async with open_redis(RedisSection(), servers.redis) as redis:
 
-        async def late(number: int, *steps: Step) -> None:
-            entry = ("f", 3, "n", number, "at", 7, "s", json.encode(steps))
-            await redis.call("XADD", mirror._key, "*", *entry)
+        async def late(number: int, *events: PoolEvent) -> None:
+            entry = ("f", 3, "n", number, "at", 7, "s", json.encode(events))
+            await redis.call("XADD", log._key, "*", *entry)
 
-        first = mirror._number
+        first = log._number
         await late(first + 2, Reset(), queued(5), queued(6))
-        await late(first + 1, Gone("t9", "cancelled", ("default", "u9")))
-        assert [line.step for line in await mirror.latest()] == [Reset(), queued(5), queued(6)]
+        await late(first + 1, removed(9))
+        assert await latest(log) == [Reset(), queued(5), queued(6)]
         await late(first + 1, Reset(), queued(9))
         await late(first + 3, queued(7))
-        assert [line.step for line in await mirror.latest()] == [Reset(), queued(5), queued(6), queued(7)]
+        assert await latest(log) == [Reset(), queued(5), queued(6), queued(7)]
 
 
-async def test_what_a_replaced_owner_still_writes_does_not_count(mirror: Mirror) -> None:
-    steps = [(Reset(), 3), (queued(1), 3), (queued(2), 4), (queued(3), 3), (Reset(), 3), (queued(4), 4)]
-    for number, (step, fence) in enumerate(steps, start=1):
-        mirror.note(step, fence)
-        await written(mirror, number)
-    assert [line.step for line in await mirror.latest()] == [Reset(), queued(1), queued(2), queued(4)]
+async def test_entries_of_a_replaced_owner_are_skipped(log: PoolEventLog) -> None:
+    events = [(Reset(), 3), (queued(1), 3), (queued(2), 4), (queued(3), 3), (Reset(), 3), (queued(4), 4)]
+    for number, (event, fence) in enumerate(events, start=1):
+        log._owned.lease.fence = fence
+        log.append(event)
+        await written(log, number)
+    assert await latest(log) == [Reset(), queued(1), queued(2), queued(4)]
 
 
-async def test_without_its_beginning_it_says_nothing(mirror: Mirror) -> None:
-    """Redis has forgotten what was written before."""
-    mirror.note(Gone("t1", "cancelled", ("default", "u1")), 3)
-    await written(mirror, 1)
-    assert await mirror.latest() == []
-    mirror.renew()
-    await written(mirror, 3)
-    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100)]
+async def test_a_log_without_its_beginning_has_no_events_to_replay(log: PoolEventLog) -> None:
+    """Redis has lost what was written before."""
+    log.append(removed(1))
+    await written(log, 1)
+    assert await latest(log) == []
+    log.rewrite()
+    await written(log, 3)
+    assert await latest(log) == [Reset(), queued(100)]
 
 
-async def test_the_whole_pool_is_written_again_before_its_beginning_is_trimmed(
+async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(
     servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However large it is, and however slowly its steps come."""
-    monkeypatch.setattr(mirror_module, "MOST_ENTRIES", 200)
-    pool = [queued(number) for number in range(1000)]
-    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
-        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, list(pool)))
-        nursery.start_soon(mirror.run)
-        mirror.renew()
+    """Even if the pool is large and its events are rare."""
+    monkeypatch.setattr(event_log, "MAX_ENTRIES", 200)
+    tickets = [queued(number) for number in range(1000)]
+    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, *tickets) as (log, owned):
+        log.rewrite()
         for number in range(1000, 1600):
-            pool.append(queued(number))
-            mirror.note(pool[-1], 3)
-            while mirror._waiting:
+            tickets.append(queued(number))
+            owned.pool.apply(tickets[-1])
+            log.append(tickets[-1])
+            while log._unwritten:
                 await trio.sleep(0.001)
         with trio.fail_after(PATIENCE):
-            while [line.step for line in await mirror.latest()] != [Reset(), *pool]:
+            while await latest(log) != [Reset(), *tickets]:
                 await trio.sleep(0.01)
-        assert sum(line.step == Reset() for line in await mirror.everything()) < 5
-        nursery.cancel_scope.cancel()
+        assert sum(line.event == Reset() for line in await log.reader.everything()) < 5
 
 
-async def test_redis_away_and_back(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror_module, "LATE", 0.2)
+async def test_an_outage_of_redis(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "LAGGING_AFTER_S", 0.2)
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
-    async with open_redis(RedisSection(), server.url) as redis, trio.open_nursery() as nursery:
-        mirror = Mirror(redis, "mirror", lambda: 7, lambda: (3, [queued(100)]))
-        nursery.start_soon(mirror.run)
+    async with open_redis(RedisSection(), server.url) as redis, running_log(redis, queued(100)) as (log, _):
         await server.stop()
-        mirror.note(queued(1), 3)
-        await eventually(lambda: mirror.is_late)
+        log.append(queued(1))
+        await eventually(lambda: log.is_lagging)
         await server.start()
-        assert await written(mirror, 2) == [Reset(), queued(100)]
-        await eventually(lambda: not mirror.is_late)
-        nursery.cancel_scope.cancel()
+        assert await written(log, 2) == [Reset(), queued(100)]
+        await eventually(lambda: not log.is_lagging)
     await server.stop()
 
 
-async def test_what_is_lost_while_the_whole_is_written_is_written_after_it(servers: Servers, loop: None) -> None:
-    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
-        pool: list[Step] = [queued(1)]
+async def test_what_is_lost_while_a_snapshot_is_written_is_in_the_next_one(servers: Servers, loop: None) -> None:
+    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, queued(1)) as (log, owned):
         call = redis.call
 
         async def call_and_lose(*words: object) -> object:
-            """The stream is emptied in the moment between the answer of Redis and its arrival."""
+            """The stream is emptied between the answer of Redis and its arrival."""
             answer = await call(*words)
-            if words[0] == "XADD" and len(pool) == 1:
-                pool.append(queued(2))
-                mirror.renew()
+            if words[0] == "XADD" and len(owned.pool.tickets) == 1:
+                owned.pool.apply(queued(2))
+                log.rewrite()
             return answer
 
         redis.call = call_and_lose  # type: ignore[method-assign, assignment]
-        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, pool))
-        nursery.start_soon(mirror.run)
-        mirror.renew()
-        assert await written(mirror, 5) == [Reset(), queued(1), Reset(), queued(1), queued(2)]
-        nursery.cancel_scope.cancel()
+        log.rewrite()
+        assert await written(log, 5) == [Reset(), queued(1), Reset(), queued(1), queued(2)]
 
 
-async def test_what_cannot_be_read_is_skipped_and_counted(mirror: Mirror) -> None:
-    """The next owner begins with all that can be read."""
-    redis, key = mirror._redis, mirror._key
+async def test_unreadable_entries_are_skipped_and_counted(log: PoolEventLog) -> None:
+    """The next owner begins with what can be read."""
+    redis, key = log._redis, log._key
     foreign: list[tuple[object, ...]] = [
         ("foreign", 1), ("f", "x", "at", 1, "s", "[]"), ("f", 3, "at", 1, "s", "[{"), ("f", 3, "at", 1, "s", "[]"),
         ("f", 3, "at", 1, "s", '[{"t":"future"}]'), ("f", 3, "at", 1, "s", "\xff"), ("f", 3, "at", 1, "s", "[" * 100_000),
     ]  # fmt: skip
-    mirror.renew()
-    await written(mirror, 2)
+    log.rewrite()
+    await written(log, 2)
     for fields in foreign:
         await redis.call("XADD", key, "*", *fields)
-    mirror.note(queued(5), 3)
-    assert await written(mirror, 3) == [Reset(), queued(100), queued(5)]
+    log.append(queued(5))
+    assert await written(log, 3) == [Reset(), queued(100), queued(5)]
     redis.unreadable.clear()
-    assert [line.step for line in await mirror.latest()] == [Reset(), queued(100), queued(5)]
+    assert await latest(log) == [Reset(), queued(100), queued(5)]
     assert redis.unreadable == {"match log": len(foreign)}
 
 
 async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And still holds all that the next owner needs."""
+    """It still contains everything that the next owner needs."""
     limit = 1024 * 1024
-    monkeypatch.setattr(mirror_module, "MAX_STREAM_BYTES", limit)
+    monkeypatch.setattr(event_log, "MAX_STREAM_BYTES", limit)
     large = Queued(Ticket("t", "default", "u", "q", 1, (), {"x": "x" * 50_000}))
-    async with open_redis(RedisSection(), servers.redis) as redis, trio.open_nursery() as nursery:
-        waiting = [large, queued(100)]
-        mirror = Mirror(redis, f"mirror-{next(KEYS)}", lambda: 7, lambda: (3, list(waiting)))
-        nursery.start_soon(mirror.run)
+    async with (
+        open_redis(RedisSection(), servers.redis) as redis,
+        running_log(redis, large, queued(100)) as (log, owned),
+    ):
         for number in range(80):
             if number == 79:
-                waiting.append(queued(5))
-            mirror.note(large if number < 79 else queued(5), 3)
+                owned.pool.apply(queued(5000))
+            log.append(large if number < 79 else queued(5000))
             await trio.sleep(0.002)
         with trio.fail_after(PATIENCE):
-            while queued(5) not in [line.step for line in await mirror.everything()]:
+            while queued(5000) not in [line.event for line in await log.reader.everything()]:
                 await trio.sleep(0.01)
-        rows = await redis.call("XRANGE", mirror._key, "-", "+")
+        rows = await redis.call("XRANGE", log._key, "-", "+")
         assert sum(len(fields[b"s"]) for _, fields in rows) < 2 * limit
-        steps = [line.step for line in await mirror.latest()]
-        assert steps[:3] == [Reset(), large, queued(100)]
-        assert steps[-1] == queued(5)
-        nursery.cancel_scope.cancel()
+        events = await latest(log)
+        assert events[:3] == [Reset(), large, queued(100)]
+        assert events[-1] == queued(5000)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import json
 
-from chatd.matching.criteria import Accept, Ticket, accepts, by_our_clock, fits
+from chatd.matching.criteria import Accept, Ticket, accepts, fits, rebase_clock
 from chatd.matching.pool import Pool, replay
-from chatd.matching.pool_events import Broken, Gone, Paired, Queue, Queued, Reset, Settled, Step
+from chatd.matching.pool_events import MatchCommitted, PairDissolved, Paired, PoolEvent, Queue, Queued, Reset, TicketRemoved
 
 EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
 USERS = [f"u{number}" for number in range(8)]
@@ -39,19 +39,19 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pool = new_pool()
-        self.journal: list[Step] = []
+        self.journal: list[PoolEvent] = []
         self.now = 1_000_000
         self.numbers = count()
         self.since: dict[str, int] = {}
-        self.given_back: list[str] = []
+        self.dissolved: list[str] = []
 
-    def note(self, steps: Iterable[Step]) -> None:
-        for step in steps:
-            self.journal.append(step)
-            if isinstance(step, Paired):
-                self.check_pair(step)
-            if isinstance(step, Queued):
-                self.since[step.ticket.id] = step.ticket.since
+    def note(self, events: Iterable[PoolEvent]) -> None:
+        for event in events:
+            self.journal.append(event)
+            if isinstance(event, Paired):
+                self.check_pair(event)
+            if isinstance(event, Queued):
+                self.since[event.ticket.id] = event.ticket.since
 
     def check_pair(self, pair: Paired) -> None:
         """Both directions, with what each had given up by then, and no more than it was told."""
@@ -88,10 +88,10 @@ class Machine(RuleBasedStateMachine):
         match = data.draw(st.sampled_from(sorted(self.pool.pairs)))
         if fails:
             # The owner looks after them again a moment later.
-            self.given_back += self.pool.pairs[match].tickets
-            self.note(self.pool.give_back(match, "unavailable"))
+            self.dissolved += self.pool.pairs[match].tickets
+            self.note(self.pool.dissolve(match, "unavailable"))
         elif self.pool.is_confirmed(match):
-            self.note(self.pool.settle(match))
+            self.note(self.pool.commit(match))
 
     @precondition(lambda self: self.pool.pairs)
     @rule(data=st.data())
@@ -104,15 +104,15 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=st.sampled_from([100, 1000, 5000, 30_000]))
     def time_passes(self, passed: int) -> None:
         self.now += passed
-        self.note(self.pool.look_again(self.now, self.given_back))
-        self.given_back.clear()
+        self.note(self.pool.pair_again(self.now, self.dissolved))
+        self.dissolved.clear()
         self.note(self.pool.tick(self.now))
         if passed == 30_000:
             self.check_that_nobody_waits_beside_a_partner()
 
     def check_that_nobody_waits_beside_a_partner(self) -> None:
         """Everybody was looked after in that time, and with so few people everybody was looked at."""
-        lines = self.pool.lines.snapshot()
+        lines = self.pool.index.snapshot()
         ids = lines.get(("t", "plain"), set()) | lines.get(("t", "plain", "shadow"), set())
         waiting = [self.pool.tickets[id_] for id_ in ids]
         for one in waiting:
@@ -123,7 +123,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def everybody_is_in_one_place(self) -> None:
         paired = [id_ for pair in self.pool.pairs.values() for id_ in pair.tickets]
-        waiting = {id_ for key, ids in self.pool.lines.snapshot().items() if len(key) in (2, 3) for id_ in ids}
+        waiting = {id_ for key, ids in self.pool.index.snapshot().items() if len(key) in (2, 3) for id_ in ids}
         assert len(paired) == len(set(paired))
         assert set(paired) | waiting == set(self.pool.tickets)
         assert not set(paired) & waiting
@@ -131,10 +131,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_forgotten_and_all_keep_their_time(self) -> None:
-        ended = {step.ticket for step in self.journal if isinstance(step, Gone)}
-        pairs = {step.match: step.tickets for step in self.journal if isinstance(step, Paired)}
-        ended |= {id_ for step in self.journal if isinstance(step, Settled) for id_ in pairs[step.match]}
-        assert {step.ticket.id for step in self.journal if isinstance(step, Queued)} - ended == set(self.pool.tickets)
+        ended = {event.ticket for event in self.journal if isinstance(event, TicketRemoved)}
+        pairs = {event.match: event.tickets for event in self.journal if isinstance(event, Paired)}
+        ended |= {id_ for event in self.journal if isinstance(event, MatchCommitted) for id_ in pairs[event.match]}
+        assert {event.ticket.id for event in self.journal if isinstance(event, Queued)} - ended == set(self.pool.tickets)
         assert all(ticket.since == self.since[id_] for id_, ticket in self.pool.tickets.items())
 
     @invariant()
@@ -147,7 +147,7 @@ class Machine(RuleBasedStateMachine):
 
     def check_same(self, again: Pool) -> None:
         assert (again.tickets, again.by_user, again.pairs) == (self.pool.tickets, self.pool.by_user, self.pool.pairs)
-        assert again.lines.snapshot() == self.pool.lines.snapshot()
+        assert again.index.snapshot() == self.pool.index.snapshot()
         assert [again.is_confirmed(match) for match in again.pairs] == [
             self.pool.is_confirmed(match) for match in self.pool.pairs
         ]
@@ -161,8 +161,8 @@ def ticket(user: str, since: int = 0, **fields: Any) -> Ticket:
     return Ticket(f"of-{user}", "t", user, "plain", since, **fields)
 
 
-def paired(steps: list[Step]) -> list[list[str]]:
-    return [step.tickets for step in steps if isinstance(step, Paired)]
+def paired(events: list[PoolEvent]) -> list[list[str]]:
+    return [event.tickets for event in events if isinstance(event, Paired)]
 
 
 def test_two_who_fit_are_paired_on_arrival() -> None:
@@ -175,8 +175,8 @@ def test_the_oldest_goes_first_and_a_survivor_goes_before_all() -> None:
     pool = new_pool()
     for name in "abc":
         pool.find(ticket(name, avoid=frozenset("abc")), 0)
-    steps = pool.find(ticket("d", 10), 10)
-    assert paired(steps) == [["of-d", "of-a"]]
+    events = pool.find(ticket("d", 10), 10)
+    assert paired(events) == [["of-d", "of-a"]]
     pool.leave("of-d", "disconnected", 20)
     assert paired(pool.find(ticket("e", 30), 30)) == [["of-e", "of-a"]]
 
@@ -194,8 +194,8 @@ def test_demands_loosen_with_waiting_in_their_order_and_it_is_told(fields: Any, 
     pool.find(ticket("a", **fields), 0)
     pool.find(ticket("b"), 0)
     assert paired(pool.tick(after - 1)) == []
-    steps = [step for step in pool.tick(after + 1) if isinstance(step, Paired)]
-    assert steps[0].relaxed == {"of-a": [name], "of-b": []}
+    events = [event for event in pool.tick(after + 1) if isinstance(event, Paired)]
+    assert events[0].relaxed == {"of-a": [name], "of-b": []}
 
 
 def test_must_and_blocks_never_loosen() -> None:
@@ -203,7 +203,7 @@ def test_must_and_blocks_never_loosen() -> None:
     pool.find(ticket("a", accept=Accept(must={"language": "en"})), 0)
     pool.find(ticket("b", avoid=frozenset("a"), attributes={"language": "en"}), 0)
     pool.find(ticket("c", attributes={"language": "de"}, avoid=frozenset("b")), 0)
-    assert [step for step in pool.tick(10**5) if isinstance(step, Paired)] == []
+    assert [event for event in pool.tick(10**5) if isinstance(event, Paired)] == []
 
 
 def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
@@ -213,8 +213,8 @@ def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
     assert isinstance(match, Paired)
     assert not pool.is_confirmed(match.match)
     pool.confirm(match.match, ("t", "a"))
-    steps = pool.tick(3011)
-    assert [type(step) for step in steps] == [Broken, Gone]
+    events = pool.tick(3011)
+    assert [type(event) for event in events] == [PairDissolved, TicketRemoved]
     assert list(pool.tickets) == ["1"]
     assert pool.tickets["1"].since == 0
 
@@ -224,7 +224,7 @@ def test_the_estimate_is_the_median_of_the_last() -> None:
     assert pool.estimate("t", "plain") is None
     for number in range(4):
         pool.find(ticket(f"x{number}", 0), 0)
-        pool.settle(pool.find(ticket(f"y{number}", 1000), 1000)[-1].match)  # type: ignore[union-attr]
+        pool.commit(pool.find(ticket(f"y{number}", 1000), 1000)[-1].match)  # type: ignore[union-attr]
     assert pool.estimate("t", "plain") in (0, 1000)
 
 
@@ -245,7 +245,7 @@ def test_a_ticket_that_is_used_up_counts_no_more() -> None:
     pool.find(ticket("a"), 0)
     pair = pool.find(ticket("b"), 0)[-1]
     assert isinstance(pair, Paired)
-    pool.settle(pair.match)
+    pool.commit(pair.match)
     assert pool.find(ticket("a"), 1) == []
     pool.find(ticket("c"), 2)
     pool.leave("of-c", "cancelled", 3)
@@ -260,7 +260,7 @@ def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
     pool.paused = True
     assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
     pool.paused = False
-    pool.look_after_all()
+    pool.requeue_all()
     assert len(paired(pool.tick(60_001))) == 1
 
 
@@ -270,23 +270,23 @@ def test_a_crowd_is_looked_after_a_part_at_a_time() -> None:
     for number in range(20):
         pool.find(ticket(f"u{number}"), 0)
     pool.paused = False
-    pool.look_after_all()
+    pool.requeue_all()
     # With each pair one is looked after in vain: it has a partner already.
     assert [len(paired(pool.tick(1, 8))) for _ in range(3)] == [4, 4, 2]
     assert not pool.is_due(1)
 
 
-def test_who_was_given_back_meets_under_the_next_owner() -> None:
+def test_who_was_dissolved_meets_under_the_next_owner() -> None:
     """The owner died before it looked after them again, and their demands had loosened in full."""
-    steps: list[Step] = []
+    events: list[PoolEvent] = []
     pool = new_pool()
     for name in "ab":
-        steps += pool.find(ticket(name), 0)
-    pair = steps[-1]
+        events += pool.find(ticket(name), 0)
+    pair = events[-1]
     assert isinstance(pair, Paired)
-    steps += pool.give_back(pair.match, "unavailable")
-    after = replay(json.decode(json.encode(steps), type=list[Step]), QUEUES, lambda: "again")
-    after.look_after_all()
+    events += pool.dissolve(pair.match, "unavailable")
+    after = replay(json.decode(json.encode(events), type=list[PoolEvent]), QUEUES, lambda: "again")
+    after.requeue_all()
     assert len(paired(after.tick(1))) == 1
 
 
@@ -298,14 +298,14 @@ def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
     for number in range(10_000):
         name = "ab"[number % 2]
         one = Ticket(f"{name}{number}", "t", name, "plain", now, avoid=avoids[name])
-        steps = pool.find(one, now)
+        events = pool.find(one, now)
         now += 20_000 if number % 100 == 0 else 1
-        steps += pool.tick(now)
+        events += pool.tick(now)
         if number % 500 == 0:
-            pool = replay(json.decode(json.encode(pool.snapshot()), type=list[Step]), QUEUES, lambda: "unused")
-            pool.look_after_all()
-            steps += pool.tick(now)
-        assert paired(steps) == []
+            pool = replay(json.decode(json.encode(pool.snapshot()), type=list[PoolEvent]), QUEUES, lambda: "unused")
+            pool.requeue_all()
+            events += pool.tick(now)
+        assert paired(events) == []
         assert not pool.pairs
     assert len(pool.tickets) == 2
 
@@ -341,8 +341,8 @@ def test_the_longest_lines() -> None:
         pool.find(one, 0)
     pool.find(Ticket("shadow", "t", "s", "few", 0, shadow=True), 0)
     pool.leave("3", "cancelled", 1)
-    assert pool.lines.longest(5) == [(("t", "many"), 2), (("t", "few"), 1)]
-    assert pool.lines.longest(1) == [(("t", "many"), 2)]
+    assert pool.index.longest(5) == [(("t", "many"), 2), (("t", "few"), 1)]
+    assert pool.index.longest(1) == [(("t", "many"), 2)]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_the_longest_lines() -> None:
     ],
 )
 def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
-    assert by_our_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
+    assert rebase_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
 
 
 def test_tickets_that_are_asked_for_and_given_up_leave_nothing_behind() -> None:
@@ -370,4 +370,4 @@ def test_tickets_that_are_asked_for_and_given_up_leave_nothing_behind() -> None:
         for user in ("v", "w"):
             pool.leave(f"{user}{number}", "cancelled", number)
     assert len(pool.tickets) == 1
-    assert len(pool._alarms) <= 3
+    assert len(pool._wakeups) <= 3

@@ -4,20 +4,20 @@ from itertools import count
 
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.pool import Pool
-from chatd.matching.pool_events import Paired, Queue, Step
+from chatd.matching.pool_events import Paired, PoolEvent, Queue
 from chatd.matching.simulation import as_it_was, under
 
 
-def journal_of(relax: int) -> list[tuple[int, Step]]:
+def journal_of(relax: int) -> list[tuple[int, PoolEvent]]:
     """Ten people one second apart, each of whom would rather meet somebody who is not there, and one who gives up."""
     numbers = count()
     pool, journal = Pool({"": Queue(relax=relax)}, lambda: f"m{next(numbers)}"), []
 
-    def note(now: int, steps: list[Step]) -> None:
+    def note(now: int, steps: list[PoolEvent]) -> None:
         for step in steps:
             journal.append((now, step))
             if isinstance(step, Paired):
-                journal.extend((now, settled) for settled in pool.settle(step.match))
+                journal.extend((now, settled) for settled in pool.commit(step.match))
 
     for now in range(0, 60_000, 250):
         note(now, pool.tick(now))

@@ -90,7 +90,7 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
         assert {snapshot.identity.http for snapshot in found} == {one.addresses.http, two.addresses.http}
         for snapshot in found:
             assert 0 < await redis.call("PTTL", redis.key("node", snapshot.identity.node)) <= node_registry.LEASE_MS
-        await order(config, control_messages.DrainNodes(found[0].identity.node, 0.0), "drain")
+        await order(config, control_messages.StartDrain(found[0].identity.node, 0.0), "drain")
         assert await those_who(redis, 1) == await those_who(redis, 1)
         with trio.fail_after(PATIENCE):
             while await redis.call("EXISTS", redis.key("node", found[0].identity.node)):

@@ -74,7 +74,7 @@ class CloseUser(ControlMessage, array_like=True, tag="close"):
 
 
 def test_nodes_of_both_versions_understand_each_other() -> None:
-    old = control_messages.encode_order(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
+    old = control_messages.encode(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
     assert control_messages.decoder().decode(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
-    new = control_messages.encode_order(control_messages.CloseUser("t", "u", "banned", None, 7))
+    new = control_messages.encode(control_messages.CloseUser("t", "u", "banned", None, 7))
     assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)

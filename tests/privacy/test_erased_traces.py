@@ -14,7 +14,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
-from chatd.matching.event_log import Mirror
+from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Paired, Queued
 from tests.files import PDF, stored
 from tests.privacy.test_erasure import done, settled
@@ -131,11 +131,11 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
                 await trio.sleep(0.2)
         after = await in_the_database(store) + await in_redis(redis)
         assert [one for one in (*mine, "alias") if word(one) in after] == []
-        steps = await Mirror(redis, section.stream_key, lambda: 0, lambda: None).everything()
-        tickets = [line.step.ticket for line in steps if isinstance(line.step, Queued)]
+        steps = await EventLogReader(redis, section.stream_key).everything()
+        tickets = [line.event.ticket for line in steps if isinstance(line.event, Queued)]
         assert {bool(ticket.tags) for ticket in tickets if ticket.user == alice.user} == {False}
         assert {bool(ticket.tags) for ticket in tickets if ticket.user == bob.user} == {True}
-        assert not [line.step for line in steps if isinstance(line.step, Paired) and line.step.matched_on]
+        assert not [line.event for line in steps if isinstance(line.event, Paired) and line.event.matched_on]
         assert await store.value("select count(*) from invites where creator = $1", alice.user) == 0
 
 

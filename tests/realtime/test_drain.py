@@ -14,7 +14,7 @@ from chatd.wire.codec import codecs
 OVER = 60.0
 
 
-class Guest:
+class AuthenticatedPeer:
     """Somebody who goes when told to, or does not."""
 
     tenant, user, login = "t", "u", ""
@@ -30,7 +30,7 @@ class Guest:
     def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
         return True
 
-    def close_soon(self, close: str, reason: str = "") -> None:
+    def request_close(self, close: str, reason: str = "") -> None:
         assert close == "going_away"
         self.told.append((trio.current_time(), reason))
         if not self._stubborn:
@@ -46,7 +46,7 @@ def drain_of(over: float | None, **settings: Any) -> Drain:
 
 async def test_an_order_closes_one_by_one_over_the_time_given(autojump_clock: MockClock) -> None:
     hub, start = Hub(), trio.current_time()
-    guests = [Guest(hub, number) for number in range(600)]
+    guests = [AuthenticatedPeer(hub, number) for number in range(600)]
     await drain_of(OVER).run(hub)
     moments = [guest.told[0][0] - start for guest in guests]
     assert max(moments) <= OVER
@@ -58,7 +58,7 @@ async def test_an_order_closes_one_by_one_over_the_time_given(autojump_clock: Mo
 
 async def test_a_signal_closes_at_once_and_spreads_the_returns(autojump_clock: MockClock) -> None:
     hub, start = Hub(), trio.current_time()
-    guests = [Guest(hub, number) for number in range(300)]
+    guests = [AuthenticatedPeer(hub, number) for number in range(300)]
     await drain_of(None, timeout=10.0, spread=5.0).run(hub)
     assert {guest.told[0][0] for guest in guests} == {start}
     returns = [int(guest.told[0][1].removeprefix("retry_in_ms=")) for guest in guests]
@@ -68,7 +68,7 @@ async def test_a_signal_closes_at_once_and_spreads_the_returns(autojump_clock: M
 @pytest.mark.parametrize(("over", "end"), [(None, 10.0), (2.0, 10.0), (60.0, 65.0)])
 async def test_who_does_not_go_is_cut_at_the_deadline(autojump_clock: MockClock, over: float | None, end: float) -> None:
     hub, start = Hub(), trio.current_time()
-    Guest(hub, 1, stubborn=True)
+    AuthenticatedPeer(hub, 1, stubborn=True)
     await drain_of(over, timeout=10.0).run(hub)
     assert trio.current_time() - start == pytest.approx(end, abs=0.5)
 
@@ -77,12 +77,12 @@ async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClo
     hub = Hub()
     # So many that the last of them goes in the second half of the time.
     for number in range(200):
-        Guest(hub, number)
-    late: list[Guest] = []
+        AuthenticatedPeer(hub, number)
+    late: list[AuthenticatedPeer] = []
 
     async def come() -> None:
         await trio.sleep(OVER / 2)
-        late.append(Guest(hub, 1000))
+        late.append(AuthenticatedPeer(hub, 1000))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(come)

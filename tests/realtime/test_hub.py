@@ -49,7 +49,7 @@ class Session:
             self.frames.append(frame)
         return self.room
 
-    def close_soon(self, close: str, reason: str = "") -> None:
+    def request_close(self, close: str, reason: str = "") -> None:
         self.closed.append(close)
 
 

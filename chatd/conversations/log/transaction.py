@@ -171,7 +171,7 @@ async def change_conversation(
         return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
-            ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
+            await ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
         raise
 
 

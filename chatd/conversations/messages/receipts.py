@@ -7,10 +7,10 @@ from msgspec import UNSET, Struct, UnsetType
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
 from chatd.app.registry import command
-from chatd.cluster.control_messages import Recount
 from chatd.conversations.log.effects import Advance
 from chatd.conversations.log.entries import Advanced, Receipt
 from chatd.conversations.read_model import page_of, visible_message
+from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
 
@@ -91,7 +91,7 @@ def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
     if done.rev is not None:
         effects.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
     if done.unread is not None or done.uncertain:
-        effects.append(Broadcast(Recount(ctx.tenant, ctx.user, conversation, ctx.session or None)))
+        effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
     return effects
 
 

@@ -42,7 +42,7 @@ EVENTS = """\
 
 Always under id 0. Events that are not listed here may come; ignore them.
 """
-# Closes for which trio-websocket finds the reason, see `Lane`.
+# Closes for which trio-websocket finds the reason, see `FastPathStream`.
 PROTOCOL_CLOSES = [
     "| 1002 | | yes | A bad frame: not masked, a reserved bit, a stray fragment, a bad close. |",
     "| 1007 | | yes | A text message, or the reason of a close, that is not UTF-8. |",

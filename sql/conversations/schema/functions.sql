@@ -135,7 +135,7 @@ language sql stable as $$
         k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
-        order by r.created_at, r.emoji
+        order by r.created_at, r.emoji collate "C"
     ) end
     from message_states s
     left join marks k on k.user_id = p_user and k.conversation = s.conversation and k.seq = s.seq and k.tenant = s.tenant

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chatd.app.context import Node
+from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
 from chatd.db import queries
 
@@ -14,15 +15,15 @@ class NoteCounted(ControlMessage, array_like=True, tag="note-counted"):
 
     tenant: str
 
+    async def apply(self, cluster: Cluster) -> None:
+        cluster.services.get(Board).counted += 1
+
 
 class Board:
     """Counts the notes of all nodes since this one started."""
 
     def __init__(self) -> None:
         self.counted = 0
-
-    async def count(self, message: NoteCounted) -> None:
-        self.counted += 1
 
 
 async def archive(node: Node) -> bool:

@@ -35,5 +35,5 @@ async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
     """Notes to yourself are allowed."""
     note = uuid7(ctx.now)
     await ctx.node.db.run(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text)
-    await ctx.node.cluster.order(NoteCounted(ctx.tenant))
+    await ctx.node.cluster.broadcast(NoteCounted(ctx.tenant))
     return [Reply(Note(id=note)), ToUser(cmd.user, NoteAdded(id=note, sender=ctx.user, text=cmd.text))]

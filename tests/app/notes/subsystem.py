@@ -14,8 +14,7 @@ from chatd.app.subsystem import Subsystem
 
 @asynccontextmanager
 async def open_notes(node: Node) -> AsyncIterator[None]:
-    notes = node.services.add(board.Board())
-    node.cluster.on(board.NoteCounted, notes.count)
+    node.services.add(board.Board())
     yield
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
-from chatd.matching.event_log import Mirror
-from chatd.matching.event_log_pages import in_order, page_of
+from chatd.matching.event_log import EventLogReader, decode_entry, events_in_order
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import Ended, Paired, Queue
 from tests.cluster.soak.faults import Weather
@@ -122,15 +121,15 @@ async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> li
     """I14: every pair once, its end at most once, and the next owner can replay the log."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
     # A snapshot repeats the matches that still run.
-    news = [page for page in (page_of(fields) for _, fields in rows) if page is not None and not page.is_whole]
-    pairs = Counter(line.step.match for line in in_order(news) if isinstance(line.step, Paired))
-    ends = Counter(line.step.match for page in news for line in page.lines if isinstance(line.step, Ended))
+    news = [page for page in (decode_entry(fields) for _, fields in rows) if page is not None and not page.is_snapshot]
+    pairs = Counter(line.event.match for line in events_in_order(news) if isinstance(line.event, Paired))
+    ends = Counter(line.event.match for page in news for line in page.events if isinstance(line.event, Ended))
     wrong = [f"I14: {match} was paired {count} times" for match, count in pairs.items() if count > 1]
     wrong += [f"I14: {match} ended {count} times" for match, count in ends.items() if count > 1]
     pool = Pool(rules, lambda: "")
     try:
-        for line in await Mirror(redis, stream, lambda: 0, lambda: None).latest():
-            pool.apply(line.step)
+        for line in await EventLogReader(redis, stream).latest():
+            pool.apply(line.event)
     except Exception as error:
         wrong.append(f"I14: the journal cannot be replayed: {error!r}")
     return wrong

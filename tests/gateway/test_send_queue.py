@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chatd.gateway.send_queue import Outbox, Placed
+from chatd.gateway.send_queue import GapPosition, SendQueue
 from chatd.gateway.transport import Frames
 
 MOST_BYTES, MOST_FRAMES = 10_000, 50
-VOLATILE = Placed("c", 0, volatile=True)
+VOLATILE = GapPosition("c", 0, volatile=True)
 
 
 class Stuck:
@@ -76,45 +76,45 @@ def frames_in(data: bytes) -> list[tuple[str, str, int]]:
 
 
 @asynccontextmanager
-async def outbox_to(peer: Stuck, stall_s: float = float("inf")) -> AsyncIterator[Outbox]:
+async def outbox_to(peer: Stuck, stall_s: float = float("inf")) -> AsyncIterator[SendQueue]:
     async with trio.open_nursery() as nursery:
-        outbox = Outbox(peer, nursery, MOST_BYTES, MOST_FRAMES, stall_s)
-        outbox.behind = lambda conversation, rev: frame_of("behind", conversation, rev)
-        yield outbox
+        queue = SendQueue(peer, nursery, MOST_BYTES, MOST_FRAMES, stall_s)
+        queue.behind = lambda conversation, rev: frame_of("behind", conversation, rev)
+        yield queue
         nursery.cancel_scope.cancel()
 
 
-def fill(outbox: Outbox, frames: int, size: int, mark: Any) -> int:
+def fill(queue: SendQueue, frames: int, size: int, mark: Any) -> int:
     """How many of them were taken."""
-    return sum(outbox.send_nowait(bytes(size), mark) for _ in range(frames))
+    return sum(queue.send_nowait(bytes(size), mark) for _ in range(frames))
 
 
 async def test_it_is_bounded_by_bytes_and_by_frames() -> None:
     """F10: whatever comes, and however little the peer takes."""
     for size in (4, 100, 199, 5000, 30_000):
         for conversations in (1, 7, 1000):
-            async with outbox_to(Stuck(takes=123)) as outbox:
+            async with outbox_to(Stuck(takes=123)) as queue:
                 for number in range(2000):
-                    outbox.send_nowait(bytes(size), Placed(str(number % conversations), number))
-                    assert outbox.queued_bytes <= MOST_BYTES + size
-                    assert outbox.queued_frames <= MOST_FRAMES + 1
+                    queue.send_nowait(bytes(size), GapPosition(str(number % conversations), number))
+                    assert queue.queued_bytes <= MOST_BYTES + size
+                    assert queue.queued_frames <= MOST_FRAMES + 1
 
 
 async def test_what_nobody_keeps_leaves_room_for_what_counts() -> None:
-    async with outbox_to(Stuck(takes=0)) as outbox:
-        assert fill(outbox, 100, 100, VOLATILE) == MOST_FRAMES // 2
-        assert fill(outbox, MOST_FRAMES // 2, 100, Placed("c", 1)) == MOST_FRAMES // 2
+    async with outbox_to(Stuck(takes=0)) as queue:
+        assert fill(queue, 100, 100, VOLATILE) == MOST_FRAMES // 2
+        assert fill(queue, MOST_FRAMES // 2, 100, GapPosition("c", 1)) == MOST_FRAMES // 2
 
 
 async def test_what_is_queued_in_bounds_goes_out_whole_and_in_order() -> None:
     peer = Stuck(takes=10)
-    async with outbox_to(peer) as outbox:
+    async with outbox_to(peer) as queue:
         given = [frame_of("event", "c", rev, 100) for rev in range(1, 41)]
-        assert all(outbox.send_nowait(frame, Placed("c", rev)) for rev, frame in enumerate(given, start=1))
+        assert all(queue.send_nowait(frame, GapPosition("c", rev)) for rev, frame in enumerate(given, start=1))
         peer.reads.set()
-        await outbox.drained()
+        await queue.drained()
         assert peer.written == b"".join(given)
-        assert outbox.queued_bytes == 0
+        assert queue.queued_bytes == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -133,7 +133,7 @@ def test_no_event_is_missed_without_a_behind(deeds: list[tuple[str, int]], takes
 
 async def play(deeds: list[tuple[str, int]], takes: int) -> None:
     peer, revs, answers = Stuck(takes, step=1500), dict.fromkeys("abc", 0), 0
-    async with outbox_to(peer) as outbox:
+    async with outbox_to(peer) as queue:
         for kind, size in deeds:
             if kind == "read":
                 peer.reads.set()
@@ -142,16 +142,16 @@ async def play(deeds: list[tuple[str, int]], takes: int) -> None:
                 peer.reads = trio.Event()
             elif kind == "answer":
                 answers += 1
-                outbox.send_nowait(frame_of("answer", "", answers, size))
+                queue.send_nowait(frame_of("answer", "", answers, size))
             elif kind == "typing":
-                outbox.send_nowait(frame_of("typing", "a", 0, size), VOLATILE)
+                queue.send_nowait(frame_of("typing", "a", 0, size), VOLATILE)
             elif kind == "user":
-                outbox.send_nowait(frame_of("user", "", 0, size), Placed("", 0))
+                queue.send_nowait(frame_of("user", "", 0, size), GapPosition("", 0))
             else:
                 revs[kind] += 1
-                outbox.send_nowait(frame_of("event", kind, revs[kind], size), Placed(kind, revs[kind]))
+                queue.send_nowait(frame_of("event", kind, revs[kind], size), GapPosition(kind, revs[kind]))
         peer.reads.set()
-        await outbox.drained()
+        await queue.drained()
     judge(frames_in(peer.written), revs, answers)
 
 
@@ -168,10 +168,10 @@ def judge(frames: list[tuple[str, str, int]], revs: dict[str, int], answers: int
 
 async def test_events_of_the_user_that_do_not_fit_are_announced_once() -> None:
     peer = Stuck(takes=0)
-    async with outbox_to(peer) as outbox:
-        taken = sum(outbox.send_nowait(frame_of("user", "", number), Placed("", 0)) for number in range(1, 200))
+    async with outbox_to(peer) as queue:
+        taken = sum(queue.send_nowait(frame_of("user", "", number), GapPosition("", 0)) for number in range(1, 200))
         peer.reads.set()
-        await outbox.drained()
+        await queue.drained()
         frames = frames_in(peer.written)
         assert taken == MOST_FRAMES
         assert frames == [*(("user", "", number) for number in range(1, taken + 1)), ("behind", "", 0)]
@@ -179,50 +179,50 @@ async def test_events_of_the_user_that_do_not_fit_are_announced_once() -> None:
 
 async def test_a_member_of_very_many_conversations_hears_of_each_when_there_is_room() -> None:
     peer = Stuck(takes=0)
-    async with outbox_to(peer) as outbox:
+    async with outbox_to(peer) as queue:
         for number in range(1000):
-            outbox.send_nowait(frame_of("event", str(number), 1), Placed(str(number), 1))
+            queue.send_nowait(frame_of("event", str(number), 1), GapPosition(str(number), 1))
         peer.reads.set()
-        await outbox.drained()
+        await queue.drained()
         assert {conversation for _, conversation, _ in frames_in(peer.written)} == set(map(str, range(1000)))
 
 
 async def test_commands_wait_until_there_is_room_for_their_answers(autojump_clock: MockClock) -> None:
     peer = Stuck(takes=0, step=100)
-    async with outbox_to(peer) as outbox:
-        await outbox.room()
+    async with outbox_to(peer) as queue:
+        await queue.wait_for_room()
         for _ in range(30):
-            outbox.send_nowait(bytes(200))
+            queue.send_nowait(bytes(200))
         with trio.move_on_after(1) as waiting:
-            await outbox.room()
+            await queue.wait_for_room()
         assert waiting.cancelled_caught
         peer.reads.set()
-        await outbox.room()
-        assert 0 < outbox.queued_bytes <= MOST_BYTES // 2
+        await queue.wait_for_room()
+        assert 0 < queue.queued_bytes <= MOST_BYTES // 2
 
 
 @pytest.mark.parametrize("takes", [0, 5, 12])
 async def test_only_who_takes_nothing_at_all_is_given_up(autojump_clock: MockClock, takes: int) -> None:
     """And what follows the goodbye stands at the end of a whole frame."""
     peer, stalled = Sipping(takes, step=1), list[float]()
-    async with outbox_to(peer, stall_s=10) as outbox:
+    async with outbox_to(peer, stall_s=10) as queue:
 
         def stall() -> None:
             stalled.append(trio.current_time())
-            outbox.discard()
+            queue.discard()
 
-        outbox.on_stall = stall
+        queue.on_stall = stall
         start = trio.current_time()
         for rev in range(1, 30):
-            outbox.send_nowait(frame_of("event", "c", rev), Placed("c", rev))
+            queue.send_nowait(frame_of("event", "c", rev), GapPosition("c", rev))
         for _ in range(5):
             await trio.sleep(9)
             peer.reads.set()
         assert stalled == []
         await trio.sleep(25)
         assert stalled[0] <= start + 9 * 5 + 10 + 1
-        outbox.send_nowait(b"<goodbye::0:>")
+        queue.send_nowait(b"<goodbye::0:>")
         peer.sips = False
         peer.reads.set()
-        await outbox.drained()
+        await queue.drained()
         assert frames_in(peer.written)[-1] == ("goodbye", "", 0)

@@ -1,4 +1,4 @@
-"""The lane is invisible: any bytes in any chunks give the same through it as through trio-websocket alone."""
+"""The stream is invisible: any bytes in any chunks give the same through it as through trio-websocket alone."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.fast_path import VERDICTS, Lane
-from chatd.gateway.limits import Rules
-from chatd.gateway.send_queue import Outbox
+from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream, FrameRules
+from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import StreamTransport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
 
@@ -49,7 +48,7 @@ class Seen:
     close: int | None = None
     # The error that trio-websocket has ended the connection for, where it has.
     verdict: int | None = None
-    # Whether the lane has refused a frame by its length.
+    # Whether the stream has refused a frame by its length.
     announced: bool = False
 
 
@@ -67,14 +66,14 @@ async def plain(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> N
         seen.verdict = closed.reason.code if closed.reason is not None else None
 
 
-async def through_lane(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
-    """The same under the lane."""
+async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
+    """The same under the stream."""
     transport = StreamTransport(stream)
-    lane = Lane(transport, Outbox(transport, nursery, 2**20, 2**20))
-    while b"\r\n\r\n" not in lane.peek():
-        await lane.read_more()
-    lane.replace_head(len(HEAD), HEAD)
-    request = await wrap_server_stream(nursery, lane, message_queue_size=1, max_message_size=MOST)
+    stream = FastPathStream(transport, SendQueue(transport, nursery, 2**20, 2**20))
+    while b"\r\n\r\n" not in stream.peek():
+        await stream.read_more()
+    stream.replace_head(len(HEAD), HEAD)
+    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
     connection: WebSocketConnection = await request.accept()
 
     async def receive(opcode: int, payload: bytes) -> None:
@@ -88,8 +87,8 @@ async def through_lane(nursery: trio.Nursery, stream: trio.abc.Stream, seen: See
         raise ConnectionAbortedError
 
     unlimited = TokenBucket(float("inf"), float("inf"))
-    lane.open(Rules(receive, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
-    await lane.pump(connection)
+    stream.open(FrameRules(receive, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
+    await stream.run_slow_path(connection)
 
 
 async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
@@ -185,15 +184,15 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 @given(chunked())
 @settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
-    lane, alone = trio.run(observe, through_lane, chunks), trio.run(observe, plain, chunks)
-    if lane.announced:
+    stream, alone = trio.run(observe, through_stream, chunks), trio.run(observe, plain, chunks)
+    if stream.announced:
         # The session closes by the length. trio-websocket alone reads the bytes first, and may find another fault in them.
-        assert lane.messages == alone.messages[: len(lane.messages)]
+        assert stream.messages == alone.messages[: len(stream.messages)]
         assert alone.verdict in (None, 1002, 1007, 1009)
         return
-    assert (lane.messages, lane.pongs) == (alone.messages, alone.pongs)
-    # Where trio-websocket would end the connection without a word, the lane sends its verdict.
-    assert lane.close == (alone.verdict if alone.close is None and alone.verdict in VERDICTS else alone.close)
+    assert (stream.messages, stream.pongs) == (alone.messages, alone.pongs)
+    # Where trio-websocket would end the connection without a word, the stream sends its verdict.
+    assert stream.close == (alone.verdict if alone.close is None and alone.verdict in PROTOCOL_ERRORS else alone.close)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, MOST])
@@ -201,13 +200,13 @@ def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
 async def test_sizes_and_chunks(size: int, step: int) -> None:
     data = frame(BINARY, os.urandom(size)) + frame(TEXT, b"after")
     chunks = [data[start : start + step] for start in range(0, len(data), step)]
-    seen = await observe(through_lane, chunks)
+    seen = await observe(through_stream, chunks)
     assert [len(message) for message in seen.messages] == [size, 5]
 
 
 async def test_a_short_message_does_not_overtake_a_long_one() -> None:
     parts = frame(TEXT, b"long", final=False) + frame(CONTINUATION, b" one") + frame(TEXT, b"short")
-    assert (await observe(through_lane, [parts])).messages == ["long one", "short"]
+    assert (await observe(through_stream, [parts])).messages == ["long one", "short"]
 
 
 def test_what_the_server_sends_is_what_the_rfc_says() -> None:

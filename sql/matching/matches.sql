@@ -1,19 +1,19 @@
 -- name: make
--- A match, its conversation and its members: tenant, match, queue, conversation, users, now, what each had asked for.
--- The unique index on who is in a match right now refuses whoever is in another one.
-with talk as (
+-- Create a match with its conversation and members: tenant, match, queue, conversation, users, now, criteria of each user.
+-- A unique index on active matches refuses a user who is in another one.
+with new_conversation as (
     insert into conversations (tenant, id, kind, rev, members, created_at, active_at)
     values ($1, $4, 'match', cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
     returning tenant, id
 ),
 made as (
     insert into matches (tenant, id, queue, conversation, created_at)
-    select talk.tenant, $2, $3, talk.id, $6 from talk
+    select n.tenant, $2, $3, n.id, $6 from new_conversation n
     returning tenant, id
 ),
 joined as (
     insert into members (tenant, conversation, user_id, joined_at, rev)
-    select talk.tenant, talk.id, u.id, $6, u.rev from talk cross join unnest($5::uuid[]) with ordinality as u (id, rev)
+    select n.tenant, n.id, u.id, $6, u.rev from new_conversation n cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 ),
 paired as (
     insert into match_members (tenant, match, user_id, created_at, asked)
@@ -22,7 +22,7 @@ paired as (
 select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($5::uuid[])
 
 -- name: active
--- The match somebody is in, and what they had asked for: tenant, user.
+-- The match that a user is in, with their criteria: tenant, user.
 select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.asked,
     array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
 from match_members b
@@ -31,7 +31,7 @@ join conversations c on c.tenant = m.tenant and c.id = m.conversation
 where b.tenant = $1 and b.user_id = $2 and b.ended_at is null
 
 -- name: recent
--- Those somebody met last: tenant, user, how many matches.
+-- Partners of the last matches of a user: tenant, user, number of matches.
 select distinct o.user_id::text as user
 from (
     select b.tenant, b.match from match_members b
@@ -41,16 +41,16 @@ join match_members o on o.tenant = l.tenant and o.match = l.match
 where o.user_id <> $2
 
 -- name: end
--- End a match for all: tenant, match, reason, now. No row when it has ended already, or was kept.
--- The conversation's row is locked first, as the journal does: a message is either before the end or refused.
-with over as (
+-- End a match: tenant, match, reason, now. No row if it has ended already, or was kept.
+-- The row of the conversation is locked, as it is for a message: a message is committed before the end, or refused.
+with ended as (
     update matches m set ended_at = $4, reason = $3
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
     returning m.tenant, m.id, m.conversation
 ),
 closed as (
     update conversations c set rev = c.rev + 1, members = 0, changed = pg_current_xact_id()
-    from over where c.tenant = over.tenant and c.id = over.conversation
+    from ended where c.tenant = ended.tenant and c.id = ended.conversation
     returning c.tenant, c.id, c.rev, c.seq
 ),
 parted as (
@@ -64,23 +64,23 @@ noted as (
 ),
 freed as (
     update match_members b set ended_at = $4, asked = null
-    from over where b.tenant = over.tenant and b.match = over.id
+    from ended where b.tenant = ended.tenant and b.match = ended.id
     returning b.user_id
 )
-select over.conversation::text, array(select user_id::text from freed) as users from over
+select ended.conversation::text, array(select user_id::text from freed) as users from ended
 
--- name: hold
--- One at a time may decide about a match: tenant, match.
+-- name: lock
+-- Lock a match: tenant, match.
 select 1 from matches m where m.tenant = $1 and m.id = $2 for update
 
 -- name: in_matches
--- Who is in a match, page by page: tenant and user of the last one, limit.
+-- Users in a match, page by page: tenant and user of the last row, limit.
 select b.tenant, b.user_id::text as user from match_members b
 where b.ended_at is null and (b.user_id, b.tenant) > ($2::uuid, $1::text)
 order by b.user_id, b.tenant limit $3
 
 -- name: keep
--- One more vote to keep a match that is held: tenant, match, user. Whether it counted, and whether all have voted so now.
+-- Vote to keep a locked match: tenant, match, user. Returns whether the vote counted, and whether all users have voted.
 with vote as (
     update match_members b set keep = true
     where b.tenant = $1 and b.match = $2 and b.user_id = $3 and b.ended_at is null
@@ -91,10 +91,10 @@ select exists (select 1 from vote) as counted, not exists (
 ) as all
 
 -- name: make_ordinary
--- The conversation of a match becomes an ordinary one: tenant, match, now, lower and higher user (null when there are more than two).
--- Two people who have no direct conversation get it as theirs; for all others it is a group, which has an owner, whose role is a change.
--- The match is held and has not ended, and so is the pair: nobody opens their direct conversation in this moment.
-with over as (
+-- Make the conversation of a match an ordinary one: tenant, match, now, lower and higher user (null if there are more than two).
+-- It becomes the direct conversation of two users who have none; else a group with an owner, whose role is a change.
+-- The match and the pair of users are locked: their direct conversation cannot be opened at the same time.
+with ended as (
     update matches m set ended_at = $3, reason = 'kept'
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
     returning m.tenant, m.id, m.conversation, case when $4::uuid is null or exists (
@@ -102,16 +102,16 @@ with over as (
     ) then 'group' else 'direct' end as kind
 ),
 freed as (
-    update match_members b set ended_at = $3, asked = null from over where b.tenant = over.tenant and b.match = over.id
+    update match_members b set ended_at = $3, asked = null from ended where b.tenant = ended.tenant and b.match = ended.id
 ),
 ordinary as (
     update conversations c
-    set kind = over.kind, rev = c.rev + (over.kind = 'group')::integer, changed = pg_current_xact_id(),
-        pair_low = case when over.kind = 'direct' then $4::uuid end, pair_high = case when over.kind = 'direct' then $5::uuid end
-    from over where c.tenant = over.tenant and c.id = over.conversation
+    set kind = ended.kind, rev = c.rev + (ended.kind = 'group')::integer, changed = pg_current_xact_id(),
+        pair_low = case when ended.kind = 'direct' then $4::uuid end, pair_high = case when ended.kind = 'direct' then $5::uuid end
+    from ended where c.tenant = ended.tenant and c.id = ended.conversation
     returning c.tenant, c.id, c.kind, c.rev
 ),
--- It is in their lists again, for those who had put the match away.
+-- Members who had hidden or archived the match see it in their lists again.
 shown as (
     update members b
     set hidden_seq = null, archived = false, changed = pg_current_xact_id(),
@@ -125,12 +125,12 @@ shown as (
 select id::text, kind, rev from ordinary
 
 -- name: heard
--- Whether somebody was told of a match of theirs: tenant, match, user.
+-- Whether a user has received `match.found`: tenant, match, user.
 select b.heard from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
 
--- name: truth
--- Of users and the match that each of them knows of (null: none) those who do not know what is true: `ended`, why that match ended,
--- and its conversation, and `now`, the match that they are in instead, or must be told of again: tenants, users, matches, again.
+-- name: missed
+-- Users who have missed an announcement: tenants, users, the match that each was sent (null: none), whether to send it again.
+-- `ended`: the reason why that match ended, with its conversation. `now`: the match to announce.
 select a.tenant, a.user_id::text as user, a.known::text, k.reason as ended, k.conversation::text, b.match::text as now
 from unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[]) as a (tenant, user_id, known, again)
 left join match_members b on b.tenant = a.tenant and b.user_id = a.user_id and b.ended_at is null
@@ -139,5 +139,5 @@ left join matches k on k.tenant = a.tenant and k.id = a.known and k.ended_at is 
 where k.id is not null or b.match is not null
 
 -- name: people
--- Names: tenant, users.
+-- Names of users: tenant, users.
 select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($2::uuid[])

@@ -7,8 +7,6 @@ import trio
 
 from chatd.cluster.bus import SETTLE, Bus
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.liveness import RollCall
-from chatd.core.clock import now_ms
 from chatd.core.config import RedisSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
@@ -28,20 +26,19 @@ async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: P
         trio.open_nursery() as nursery,
     ):
         hub, bus = Hub(), Bus(redis, "here")
-        cluster = Cluster(hub, bus, db, now_ms)
-        roll = RollCall(hub, cluster)
-        nursery.start_soon(bus.read, cluster.obey, cluster.resync)
+        cluster = Cluster(hub, bus, db)
+        nursery.start_soon(bus.read, cluster.handle, cluster.resync)
         nursery.start_soon(bus.write)
         await eventually(lambda: bus.well)
-        assert await roll.missing([ANN]) == [ANN]
+        assert await cluster.lookup.disconnected([ANN]) == [ANN]
         # An outage of a minute: nothing was read, not even entries of this node.
         bus.expect(["other"])
         bus._seen["other"] -= 60
         bus._own_seen_at -= 60
         await eventually(lambda: bus.well)
         with pytest.raises(Refused, match="not every node"):
-            await roll.missing([ANN])
+            await cluster.lookup.disconnected([ANN])
         # Later it is known that the other node has not returned.
         bus._well_since -= SETTLE
-        assert await roll.missing([ANN]) == [ANN]
+        assert await cluster.lookup.disconnected([ANN]) == [ANN]
         nursery.cancel_scope.cancel()
