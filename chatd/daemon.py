@@ -52,7 +52,7 @@ from chatd.operations import node_registry
 from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
-from chatd.realtime.timer_wheel import Wheel
+from chatd.realtime.timer_wheel import TimerWheel
 from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
@@ -111,7 +111,7 @@ async def open_kernel(
         introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
         cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
-            wheel = services.add(Wheel())
+            wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
             services.add(CommandMetrics())
@@ -234,7 +234,7 @@ async def run(
 async def serve(doors: Doors, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]) -> None:
     """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
     drain = node.get(Drain)
-    deps = SessionDeps(node, registry.commands, node.get(Wheel))
+    deps = SessionDeps(node, registry.commands, node.get(TimerWheel))
     endpoint = GatewayEndpoint(deps, codecs(registry.on_socket), drain)
     listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
     async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.db import queries
 from chatd.db.postgres import Postgres
-from chatd.realtime.pending_session import Arrival
+from chatd.realtime.pending_session import PendingSession
 
 SQL = queries.load("accounts/sign_in")
 # The form of a ticket: 24 bytes in base64url.
@@ -63,12 +63,12 @@ class SignIn:
             raise Refused("unauthenticated", "the ticket is not valid (any more)")
         return Principal(**dict(row))
 
-    async def enter(self, principal: Principal, address: str, now: int, arrival: Arrival) -> None:
+    async def enter(self, principal: Principal, address: str, now: int, pending: PendingSession) -> None:
         """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`, `banned`."""
         row = await self._look_up(SQL.enter, principal, address, now)
-        arrival.places += zip(row["conversations"], row["revs"], strict=True)
-        arrival.match, arrival.heard = row["match"], row["heard"]
-        arrival.hushed = dict.fromkeys(row["blocked"], True) | arrival.hushed
+        pending.topics += zip(row["conversations"], row["revs"], strict=True)
+        pending.match, pending.match_delivered = row["match"], row["heard"]
+        pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:
         """That the credential still counts. Raises Refused: `unauthenticated`, `banned`."""

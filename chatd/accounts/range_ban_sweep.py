@@ -55,14 +55,14 @@ class RangeBans:
 
     async def _look(self) -> None:
         """Raises Refused."""
-        tenants, now = list({session.tenant for session in self._hub.sessions.values()}), self._clock()
+        tenants, now = list({session.tenant for session in self._hub.connections.by_id.values()}), self._clock()
         for row in await self._db.all(SQL.recent_ranges, tenants, now, now - RECENT):
             await self.close(row["tenant"], row["address_hash"], row["at"])
 
     async def close(self, tenant: str, hash_: bytes, at: int) -> None:
         meant: dict[str, bool] = {}
         found = []
-        for turn, session in enumerate(list(self._hub.sessions.values()), start=1):
+        for turn, session in enumerate(list(self._hub.connections.by_id.values()), start=1):
             if session.tenant == tenant:
                 if session.address not in meant:
                     meant[session.address] = hash_ in address_hashes(self._config, session.address)
@@ -70,4 +70,4 @@ class RangeBans:
                     found.append(session)
             if turn % SESSIONS_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-        self._hub.close_these(found, "banned", at=at)
+        self._hub.close_some(found, "banned", at=at)

@@ -29,7 +29,7 @@ class AccountChecks:
             await CloseUser(row["tenant"], row["user_id"], "banned", None, row["at"]).apply(self._cluster)
         for row in await self._db.all(SQL.erased, tenants, ids):
             self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", at=row["at"])
-        sessions = [session for tenant, user in users for session in self._hub.find(tenant, user, None)]
+        sessions = [session for tenant, user in users for session in self._hub.connections.find(tenant, user, None)]
         keys = columns_of([(one.id, one.tenant, one.login or None, one.token_id) for one in sessions], 4)
         for row in await self._db.all(SQL.ended_sessions, *keys):
-            self._hub.close_these(self._hub.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"])
+            self._hub.close_some(self._hub.connections.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"])

@@ -1,4 +1,6 @@
-"""The audit log: who did what to whom. A line is written in the transaction of the act itself, or the act did not happen."""
+"""The audit log: who did what to whom. An entry is written in the transaction of the action, so neither exists without the
+other.
+"""
 
 from typing import Any
 
@@ -20,15 +22,15 @@ class Actor(Struct, frozen=True):
 
 
 async def note(connection: Any, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
-    """A line, within a transaction that is open."""
+    """Write an entry, within an open transaction."""
     await connection.execute(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
 
 
 async def page(db: Postgres, tenant: str, *, before: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-    """Acts of moderation, the latest first."""
+    """Actions of moderation, the latest first."""
     return [dict(row) for row in await db.all(SQL.page, tenant, before, limit)]
 
 
 async def write(db: Postgres, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
-    """A line for an act that changes nothing in the database."""
+    """Write an entry for an action that changes nothing in the database."""
     await db.within(lambda connection: note(connection, actor, act, subject, details))

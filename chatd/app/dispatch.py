@@ -1,6 +1,6 @@
-"""One command on its way through: limits, guard, handler, effects, answer. The one place where errors become answers.
+"""Running one command: limits, guard, handler, effects, answer. The only place where errors become answers.
 
-Both doors come through here, so REST and socket cannot disagree.
+WebSocket and REST both come through here, so they cannot differ.
 """
 
 import uuid
@@ -11,7 +11,7 @@ from time import perf_counter
 import trio
 
 from chatd.app.command_metrics import CommandMetrics
-from chatd.app.command_texts import prepared
+from chatd.app.command_texts import normalized
 from chatd.app.context import Ctx
 from chatd.app.effects import deliver
 from chatd.app.rate_limits import UserLimits
@@ -24,19 +24,19 @@ from chatd.wire.base import Command, error_of
 from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
-# The database and the log refuse at the deadline, with their own words; this is for whatever else a command waits for.
+# The database and the log refuse at the deadline themselves, with a better message; this covers all other waits.
 GRACE_S = 0.5
 
 
 async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
-    """Run it and answer through `ctx.answer`: a result, or the error that stands for what went wrong."""
+    """Run a command and answer through `ctx.answer`: with a result, or with the error for what went wrong."""
     began = perf_counter()
     limit = limit_statements(answer_by(ctx))
     try:
         with trio.CancelScope(shield=row.uncancellable, deadline=inf if row.uncancellable else limit.at + GRACE_S) as scope:
             await check_guard(row, ctx, command)
             check_times(command)
-            command = await prepared(ctx, command)
+            command = await normalized(ctx, command)
             await deliver(ctx, await row.handler(ctx, command))
         if scope.cancelled_caught:
             refuse(ctx, Refused("timeout"))
@@ -56,7 +56,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
 
 
 def answer_by(ctx: Ctx) -> float:
-    """When its statements end, however many they are, counted from when it was read: the one deadline of a command."""
+    """The deadline of the command for all its statements together, counted from when it was read."""
     config = ctx.node.config
     screening_s = config.hook.timeout if config.hook.url else 0.0
     return ctx.began + max(config.postgres.timeout, config.journal.deadline) + screening_s
@@ -70,7 +70,7 @@ def refuse(ctx: Ctx, refused: Refused) -> None:
 
 
 async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
-    """What the row needs, as a refusal when it is not there."""
+    """Raises Refused if what the row requires is not met."""
     if row.guard is Guard.NOTHING:
         return
     if row.guard is Guard.ADMIN:
@@ -79,18 +79,18 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
     ctx.charge(row.cost)
     charge_to(ctx.tenant, ctx.user)
     if row.guard is not Guard.USER:
-        # A need without a guard is a bug: nothing is carried out.
+        # A guard without a check is a bug: the command is not run.
         await ctx.node.get(GuardChecks).by_guard[row.guard](ctx, command)
 
 
 def check_admin(ctx: Ctx) -> None:
-    """Raises Refused: `unauthenticated` for a user, whoever they are."""
+    """Raises Refused: `unauthenticated` for every user."""
     if ctx.admin is None:
         raise Refused("unauthenticated")
 
 
 def internal_error(row: Row, ctx: Ctx) -> Refused:
-    """A bug: logged once with what is needed to find it, and with nothing that was said."""
+    """A bug. It is logged once with what is needed to find it, and without any content of users."""
     incident = str(uuid.uuid4())
     LOG.exception(
         "a handler failed",

@@ -1,4 +1,4 @@
-"""Long answers are encoded item by item, so that other tasks run between two items.
+"""Long answers are encoded item by item, with checkpoints in between.
 
 JSON escapes up to six bytes for each character: a page of 200 messages of 16 KB takes up to 40 ms to encode.
 """
@@ -14,7 +14,7 @@ from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
 from chatd.wire.base import Result
 
-# A list of so many items is encoded with the rest of the answer.
+# Longer lists are encoded item by item.
 MAX_INLINE_ITEMS = 8
 Encode = Callable[[Any], bytes]
 
@@ -26,7 +26,7 @@ async def with_encoded_items(result: Result, encode: Encode) -> Result:
     if not lists:
         return result
     result = replace(result, **{name: await in_turns(encoded(items, encode)) for name, items in lists.items()})
-    # To put them together is a turn of its own.
+    # Joining them is a turn of its own.
     await trio.lowlevel.checkpoint()
     return result
 

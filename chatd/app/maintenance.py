@@ -1,4 +1,6 @@
-"""Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
+"""Maintenance mode: the node runs on, matching is paused, and all users are notified. Postgres holds the state; control
+messages make nodes read it at once.
+"""
 
 from typing import Any
 
@@ -17,12 +19,12 @@ from chatd.realtime.hub import Hub
 from chatd.wire.connection_events import MaintenanceMode
 
 SQL = queries.load("app/maintenance")
-MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
+MESSAGE = "The server is under maintenance: messages are delivered, matching is paused."
 OVER = "The maintenance is over."
 
 
 class MaintenanceSwitched(Struct, frozen=True):
-    """Signal: maintenance has begun on this node, or is over."""
+    """Signal: maintenance mode has been switched on this node."""
 
     enabled: bool
 
@@ -35,7 +37,7 @@ class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
 
 
 class Maintenance:
-    """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
+    """Whether this cluster is in maintenance mode. `check` refuses what has to wait until it is over."""
 
     def __init__(self, db: Postgres, hub: Hub) -> None:
         self.enabled = False
@@ -52,9 +54,9 @@ class Maintenance:
             raise Refused("maintenance", self.message, retry_after=self.retry_after)
 
     async def refresh(self, _: object = None) -> None:
-        """Read how it stands, and tell everybody when it has changed. Raises Refused.
+        """Read the state, and notify all users if it has changed. Raises Refused.
 
-        One after the other: of two at once the earlier answer could come later, and would stand.
+        One read at a time: of two reads, the earlier answer could arrive later and win.
         """
         async with self._refreshing:
             row = await self._db.one(SQL.get)
@@ -63,16 +65,16 @@ class Maintenance:
                 self.message, self.retry_after = row["message"] or MESSAGE, row["retry_after"]
             if self.enabled != before:
                 await self._hub.signals.send(MaintenanceSwitched(self.enabled))
-                await self._hub.tell_everybody(self.notice())
+                await self._hub.deliver_to_all(self.notice())
 
     def notice(self) -> MaintenanceMode:
-        """What is told to people."""
+        """The event for users."""
         again = UNSET if self.retry_after is None else self.retry_after
         return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
 
 
 async def change(db: Postgres, actor: Actor, enabled: bool, message: str, retry_after: float | None) -> None:
-    """Write how it stands from now on; the nodes have to be told to look. `retry_after` in seconds."""
+    """Write the new state; the caller broadcasts `MaintenanceChanged`. `retry_after` in seconds."""
 
     async def work(connection: Any) -> None:
         await connection.execute(SQL.set, enabled, message, retry_after, actor.now)

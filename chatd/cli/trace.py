@@ -16,7 +16,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.db.redis import Redis
 from chatd.operations.node_queries import AskTrace
-from chatd.realtime.message_trace import Moved, Trace
+from chatd.realtime.message_trace import ReceiptTimes, Trace
 
 SQL = queries.load("cli/trace")
 # Clocks of nodes may differ by as much when conversations are looked through.
@@ -128,11 +128,11 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
     """In the order of time, within a node."""
     stages: list[Place] = []
     for node, heard in found.nodes.items():
-        came, told = heard.answer.accepted, heard.answer.told
+        came, told = heard.answer.accepted, heard.answer.delivered
         if came is not None:
             stages.append(Place("accepted", came.at, node, {"session": came.session or None}))
             stages.append(Place("committed", came.committed_at, node, {"batch": came.batch, "seq": row["seq"], "rev": came.rev}))
-        if heard.answer.order is not None:
+        if heard.answer.enqueued is not None:
             at = heard.answer.published_at
             stages.append(Place("published" if at != 0 else "dropped by the bus", at or None, node))
         if told is not None:
@@ -147,7 +147,7 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
 
 def with_moments(members: list[Member], found: Answers[Trace]) -> list[Member]:
     """The earliest moments that any node remembers."""
-    moved: list[Moved] = [one for heard in found.nodes.values() for one in heard.answer.receipts]
+    moved: list[ReceiptTimes] = [one for heard in found.nodes.values() for one in heard.answer.receipts]
     for member in members:
         own = [one for one in moved if one.user == member.user]
         if member.delivered:

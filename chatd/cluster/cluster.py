@@ -19,7 +19,7 @@ from chatd.cluster.signals import EventSent
 from chatd.core.services import NotOpen, Services
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.base import Event
 
 # Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
@@ -97,19 +97,19 @@ class Cluster:
             else:
                 self.publish(control_messages.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
             if rev:
-                self.hub.traces.given((conversation, rev, self._bus.given))
-        after = self.hub.part_after(tenant, conversation, parts, rev) if parts else then
-        await self.hub.tell_conversation(tenant, conversation, News(SharedFrame(event), rev, but, volatile, after))
+                self.hub.traces.enqueued((conversation, rev, self._bus.given))
+        after = self.hub.subscriptions.unsubscribe_after(tenant, conversation, parts, rev) if parts else then
+        await self.hub.subscriptions.deliver(tenant, conversation, Delivery(EncodedEvent(event), rev, but, volatile, after))
 
     async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
         if not self._bus.alone:
             self.publish(control_messages.TellUser(tenant, user, but, Raw(ENCODE(event))))
-        await self.hub.tell_user(tenant, user, News(SharedFrame(event), but=but))
+        await self.hub.deliver_to_user(tenant, user, Delivery(EncodedEvent(event), exclude_session=but))
 
     async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
         self.publish(control_messages.TellBehind(tenant, conversation, rev))
-        await self.hub.skip_to(tenant, conversation, rev)
+        await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)
 
     def publish(self, message: ControlMessage) -> None:
         """Send a control message to all other nodes."""

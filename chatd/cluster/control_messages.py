@@ -8,7 +8,7 @@ from msgspec import Raw, Struct, msgpack
 from chatd.cluster.signals import UserBanned
 from chatd.core import log
 from chatd.realtime.drain import Drain
-from chatd.realtime.subscriptions import News, RawFrame
+from chatd.realtime.sessions import Delivery, ForwardedEvent
 from chatd.wire.base import declared_below
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class TellConversation(ControlMessage, array_like=True, tag="event"):
 
     async def apply(self, cluster: "Cluster") -> None:
         hub = cluster.hub
-        after = hub.part_after(self.tenant, self.conversation, self.parts, self.rev) if self.parts else None
-        news = News(RawFrame(self.event), self.rev, self.but, self.volatile, after)
-        await hub.tell_conversation(self.tenant, self.conversation, news)
+        after = hub.subscriptions.unsubscribe_after(self.tenant, self.conversation, self.parts, self.rev) if self.parts else None
+        news = Delivery(ForwardedEvent(self.event), self.rev, self.but, self.volatile, after)
+        await hub.subscriptions.deliver(self.tenant, self.conversation, news)
 
 
 class TellBehind(ControlMessage, array_like=True, tag="behind"):
@@ -54,7 +54,7 @@ class TellBehind(ControlMessage, array_like=True, tag="behind"):
     rev: int
 
     async def apply(self, cluster: "Cluster") -> None:
-        await cluster.hub.tell_behind(self.tenant, self.conversation, self.rev)
+        await cluster.hub.subscriptions.report_gap(self.tenant, self.conversation, self.rev)
 
 
 class TellUser(ControlMessage, array_like=True, tag="user"):
@@ -66,7 +66,7 @@ class TellUser(ControlMessage, array_like=True, tag="user"):
     event: Raw
 
     async def apply(self, cluster: "Cluster") -> None:
-        await cluster.hub.tell_user(self.tenant, self.user, News(RawFrame(self.event), but=self.but))
+        await cluster.hub.deliver_to_user(self.tenant, self.user, Delivery(ForwardedEvent(self.event), exclude_session=self.but))
 
 
 class Joined(ControlMessage, array_like=True, tag="join"):
@@ -81,9 +81,9 @@ class Joined(ControlMessage, array_like=True, tag="join"):
     async def apply(self, cluster: "Cluster") -> None:
         """What comes too late for its place in the order is looked up: the membership may have ended since."""
         hub = cluster.hub
-        if self.anew and (hub.rev_of(self.tenant, self.conversation) or 0) > self.rev:
+        if self.anew and (hub.subscriptions.rev_of(self.tenant, self.conversation) or 0) > self.rev:
             cluster.reconciler.doubt(self.tenant, self.conversation)
-        hub.join(self.tenant, self.conversation, self.users, self.rev, anew=self.anew)
+        hub.subscriptions.subscribe_users(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.anew)
 
 
 class Parted(ControlMessage, array_like=True, tag="part"):
@@ -94,7 +94,7 @@ class Parted(ControlMessage, array_like=True, tag="part"):
     users: list[str]
 
     async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.part(self.tenant, self.conversation, self.users)
+        cluster.hub.subscriptions.unsubscribe_users(self.tenant, self.conversation, self.users)
 
 
 class Hushed(ControlMessage, array_like=True, tag="hush"):
@@ -105,7 +105,7 @@ class Hushed(ControlMessage, array_like=True, tag="hush"):
     on: bool
 
     async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.hush(self.tenant, self.conversation, self.on)
+        cluster.hub.subscriptions.suppress_ephemeral(self.tenant, self.conversation, self.on)
 
 
 class Doubtful(ControlMessage, array_like=True, tag="doubt"):

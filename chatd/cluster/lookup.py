@@ -26,7 +26,7 @@ class FindUser(ControlMessage, array_like=True, tag="seek"):
     asker: str
 
     async def apply(self, cluster: "Cluster") -> None:
-        if cluster.hub.sessions_of(self.tenant, self.user):
+        if cluster.hub.connections.count(self.tenant, self.user):
             cluster.publish(UserFound(self.tenant, self.user, self.asker))
 
 
@@ -50,7 +50,7 @@ class LocateUsers(ControlMessage, array_like=True, tag="who"):
     users: list[tuple[str, str]]
 
     async def apply(self, cluster: "Cluster") -> None:
-        here = [user for user in self.users if cluster.hub.sessions_of(*user)]
+        here = [user for user in self.users if cluster.hub.connections.count(*user)]
         cluster.publish(UsersLocated(self.asker, self.number, cluster.name, here))
 
 
@@ -88,7 +88,7 @@ class ClusterLookup:
     async def is_connected(self, tenant: str, user: str) -> bool:
         """Whether the user is connected to this node or to one that answers in time."""
         cluster = self._cluster
-        if cluster.hub.sessions_of(tenant, user):
+        if cluster.hub.connections.count(tenant, user):
             return True
         if cluster.alone:
             return False
@@ -115,7 +115,7 @@ class ClusterLookup:
         may still be alive.
         """
         cluster = self._cluster
-        inquiry = Inquiry(set(cluster.peers(SILENCE)), {user for user in users if not cluster.hub.sessions_of(*user)})
+        inquiry = Inquiry(set(cluster.peers(SILENCE)), {user for user in users if not cluster.hub.connections.count(*user)})
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
         if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):

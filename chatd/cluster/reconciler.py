@@ -85,8 +85,8 @@ class Reconciler:
         """For ever: where something is missing for too long, say how far the conversation is."""
         while True:
             await trio.sleep(PATIENCE / 3)
-            await self._hub.tell_put_off()
-            keys = self._hub.late(PATIENCE)
+            await self._hub.subscriptions.deliver_deferred_gaps()
+            keys = self._hub.subscriptions.gaps.overdue(PATIENCE)
             if self._topics is None:
                 continue
             with suppress(Refused):
@@ -119,7 +119,7 @@ class Reconciler:
         self._later_horizons.clear()
         self._doubtful.clear()
         await self.begin()
-        await self._hub.start_over()
+        await self._hub.reset()
 
     async def resync(self) -> None:
         """Orders may have been lost: find out what they would have said. A database that is away is asked again later."""
@@ -138,7 +138,7 @@ class Reconciler:
         self._horizon = horizon
 
     async def _run(self, checks: Sequence[Check], horizon: str) -> None:
-        users = self._hub.users()
+        users = self._hub.connections.users()
         for at in range(0, len(users), USERS_AT_ONCE):
             for check in checks:
                 await check(users[at : at + USERS_AT_ONCE], horizon)

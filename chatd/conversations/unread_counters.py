@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("conversations/unread_counters")
@@ -59,11 +59,13 @@ class UnreadCounters:
 
     async def add(self, order: RefreshUnread) -> None:
         """For the sessions on this node, if there are any."""
-        if not self._hub.has_other(order.tenant, order.user, order.but):
+        if not self._hub.connections.has_other(order.tenant, order.user, order.but):
             return
         reader = Reader(order.tenant, order.user, order.conversation)
         if len(self._waiting) >= MAX_WAITING and reader not in self._waiting:
-            await self._hub.tell_user(order.tenant, order.user, News(SharedFrame(SessionBehind()), but=order.but))
+            await self._hub.deliver_to_user(
+                order.tenant, order.user, Delivery(EncodedEvent(SessionBehind()), exclude_session=order.but)
+            )
             return
         known = self._waiting.get(reader, order.but)
         self._waiting[reader] = order.but if known == order.but else None
@@ -89,5 +91,5 @@ class UnreadCounters:
         async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
-            news = News(SharedFrame(ConversationUpdate(conversation=mine)), but=batch[reader])
-            await self._hub.tell_user(reader.tenant, reader.user, news)
+            news = Delivery(EncodedEvent(ConversationUpdate(conversation=mine)), exclude_session=batch[reader])
+            await self._hub.deliver_to_user(reader.tenant, reader.user, news)

@@ -15,7 +15,7 @@ from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.session import Session, SessionDeps
 from chatd.realtime.drain import Drain
-from chatd.realtime.pending_session import Arrival
+from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.signals import SessionClosed, SessionOpened
 from chatd.wire.codec import Codec
 
@@ -28,7 +28,7 @@ class AuthenticatedPeer:
 
     principal: Principal
     codec: Codec
-    arrival: Arrival
+    pending: PendingSession
 
 
 class GatewayEndpoint:
@@ -80,11 +80,11 @@ class GatewayEndpoint:
         penalty_s = self._deps.penalties.left((principal.tenant, principal.user), trio.current_time())
         if penalty_s:
             raise Refused("rate_limited", "one of your connections was closed for flooding", retry_after=penalty_s)
-        if node.hub.sessions_of(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
+        if node.hub.connections.count(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
             raise Refused("rate_limited", "too many connections of this user", retry_after=30)
-        arrival = node.hub.expect(principal.tenant, principal.user)
-        await node.get(SignIn).enter(principal, handshake.address, now, arrival)
-        return AuthenticatedPeer(principal, codec, arrival)
+        pending = node.hub.connections.pending.begin(principal.tenant, principal.user)
+        await node.get(SignIn).enter(principal, handshake.address, now, pending)
+        return AuthenticatedPeer(principal, codec, pending)
 
     async def serve(
         self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: AuthenticatedPeer
@@ -93,9 +93,9 @@ class GatewayEndpoint:
         deps = self._deps
         session = Session(deps, stream, peer.codec, peer.principal, handshake.address)
         with session.silent():
-            await deps.node.hub.enter_most(session, peer.arrival)
-        deps.node.hub.attach(session, peer.arrival)
-        deps.node.signals.send_sync(SessionOpened(peer.arrival))
+            await deps.node.hub.subscriptions.subscribe_in_batches(session, peer.pending)
+        deps.node.hub.register(session, peer.pending)
+        deps.node.signals.send_sync(SessionOpened(peer.pending))
         session.send_hello(maintenance=self._drain.under_way or deps.node.get(Maintenance).enabled)
         LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = deps.wheel.schedule(0, session.on_heartbeat)
@@ -106,9 +106,9 @@ class GatewayEndpoint:
             timer.cancel()
             hub = deps.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = [conversation for conversation in stopped if hub.is_member(session.id, conversation)]
-            await hub.leave_most(session)
-            hub.detach(session)
+            typing_in = [conversation for conversation in stopped if hub.subscriptions.is_subscribed(session.id, conversation)]
+            await hub.subscriptions.unsubscribe_in_batches(session)
+            hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
             deps.node.get(CommandMetrics).closes[ending] += 1

@@ -48,7 +48,7 @@ Receive = Callable[[int, bytes], Awaitable[None]]
 class FrameRules:
     """What the peer may send, and what is called for it. Sizes in bytes.
 
-    `receive(opcode, payload)` handles a message, `exceeded(close)` a violation. `behind(conversation, rev)` makes the frame that
+    `receive(opcode, payload)` handles a message, `exceeded(close)` a violation. `behind(topic, rev)` makes the frame that
     replaces dropped events, and `dropped(count)` counts them; see `SendQueue`.
     """
 

@@ -3,8 +3,8 @@
 Senders never wait; only trio-websocket waits, for its own control frames. A writer task exists only while frames are queued, and
 writes many of them in one system call.
 
-A full queue turns a slow reader into one that syncs. The queued events of conversations are dropped, whole frames only, and one
-`behind` per conversation takes their place as far as there is room. Frames that a `behind` cannot replace (answers, events of the
+A full queue turns a slow reader into one that syncs. The queued events of topics are dropped, whole frames only, and one
+`behind` per topic takes their place as far as there is room. Frames that a `behind` cannot replace (answers, events of the
 user) stay; if an event of the user does not fit, `session.behind` announces it. Only a reader that takes nothing at all for
 `stall_s` is closed.
 """
@@ -23,14 +23,14 @@ PEER_GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class EventPosition(Protocol):
-    """What the queue needs of an event. `rev` is 0 for an event without a number in its conversation."""
+    """What the queue needs of an event. `rev` is 0 for an event without a number in its topic."""
 
     @property
-    def conversation(self) -> str: ...
+    def topic(self) -> str: ...
     @property
     def rev(self) -> int: ...
     @property
-    def volatile(self) -> bool: ...
+    def ephemeral(self) -> bool: ...
 
 
 class State(Enum):
@@ -47,9 +47,9 @@ OPEN, CLOSED, BROKEN = State
 class GapPosition(NamedTuple):
     """The position of a `behind`, which a later one may replace."""
 
-    conversation: str
+    topic: str
     rev: int
-    volatile: bool = False
+    ephemeral: bool = False
 
 
 Entries = deque[tuple[Data, EventPosition | None]]
@@ -90,12 +90,12 @@ class SendQueue:
         # Entries at the head that cannot be dropped: those being written, and one that is written in part.
         self._in_flight = 0
         self._is_partial = False
-        # The last dropped rev of each conversation until its `behind` is queued; "" stands for events of the user.
+        # The last dropped rev of each topic until its `behind` is queued; "" stands for events of the user.
         self._dropped_revs: dict[str, int] = {}
         self._changed: trio.Event | None = None
         self.queued_bytes = 0
         self.state = OPEN
-        # Makes the frame of a `behind`, or of `session.behind` for the conversation "".
+        # Makes the frame of a `behind`, or of `session.behind` for the topic "".
         self.behind: Callable[[str, int], bytes] = no_frame
         # Called with the number of queued events that are dropped at once.
         self.on_drop: Callable[[int], None] = ignore
@@ -148,10 +148,10 @@ class SendQueue:
     def _enqueue(self, entries: Entries, frame: bytes, event: EventPosition | None) -> bool:
         if event is not None and self._dropped_revs:
             return self._note_dropped(event)
-        if self._is_full(2 if event is not None and event.volatile else 1):
-            if event is not None and event.volatile:
+        if self._is_full(2 if event is not None and event.ephemeral else 1):
+            if event is not None and event.ephemeral:
                 return False
-            self._drop_conversation_events(entries)
+            self._drop_topic_events(entries)
             if event is not None and (self._dropped_revs or self._is_full(1)):
                 return self._note_dropped(event)
         self._append(entries, frame, event)
@@ -165,17 +165,17 @@ class SendQueue:
 
     def _note_dropped(self, event: EventPosition) -> bool:
         """Record that an event is dropped, unless it is ephemeral. Returns False, as `send_nowait` does for it."""
-        if not event.volatile:
-            key = event.conversation if event.rev else ""
+        if not event.ephemeral:
+            key = event.topic if event.rev else ""
             self._dropped_revs[key] = max(event.rev, self._dropped_revs.get(key, 0))
         return False
 
-    def _drop_conversation_events(self, entries: Entries) -> None:
-        """Replace the queued events of conversations with one `behind` each."""
+    def _drop_topic_events(self, entries: Entries) -> None:
+        """Replace the queued events of each topic with one `behind`."""
         held, kept = max(self._in_flight, self._is_partial), list(entries)
         entries.clear()
         for place, (frame, event) in enumerate(kept):
-            if place >= held and event is not None and (event.rev or event.volatile):
+            if place >= held and event is not None and (event.rev or event.ephemeral):
                 self._note_dropped(event)
                 self.queued_bytes -= len(frame)
             else:
@@ -184,11 +184,11 @@ class SendQueue:
         self._queue_gaps(entries)
 
     def _queue_gaps(self, entries: Entries) -> None:
-        """Queue a `behind` for each conversation with dropped events, as far as there is room."""
+        """Queue a `behind` for each topic with dropped events, as far as there is room."""
         while self._dropped_revs and not self._is_full(2):
-            conversation = next(iter(self._dropped_revs))
-            rev = self._dropped_revs.pop(conversation)
-            self._append(entries, self.behind(conversation, rev), GapPosition(conversation, rev))
+            topic = next(iter(self._dropped_revs))
+            rev = self._dropped_revs.pop(topic)
+            self._append(entries, self.behind(topic, rev), GapPosition(topic, rev))
 
     def discard(self) -> None:
         """Drop all frames that are not being written, so that a close frame follows at the boundary of a frame."""
@@ -287,6 +287,6 @@ def ignore(count: int) -> None:
     """Do not count dropped events."""
 
 
-def no_frame(conversation: str, rev: int) -> bytes:
+def no_frame(topic: str, rev: int) -> bytes:
     """Stands in until the session begins: there are no events before."""
-    raise AssertionError(conversation)
+    raise AssertionError(topic)

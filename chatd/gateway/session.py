@@ -24,11 +24,12 @@ from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.listener import close_websocket
 from chatd.gateway.penalties import Penalties
-from chatd.realtime.subscriptions import SessionLine
-from chatd.realtime.timer_wheel import Wheel
+from chatd.realtime.feeds import feed_class
+from chatd.realtime.sessions import SessionInfo
+from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.base import Command, Event, Result
 from chatd.wire.codec import BadBody, Codec, NotAFrame
-from chatd.wire.connection_events import Behind, Connected, ConnectionLimits, SessionBehind, TokenExpiring
+from chatd.wire.connection_events import Connected, ConnectionLimits, SessionBehind, TokenExpiring
 from chatd.wire.frames import encode_frame
 
 LOG = log.get(__name__)
@@ -48,7 +49,7 @@ class SessionDeps:
 
     node: Node
     rows: dict[type[Command], Row]
-    wheel: Wheel
+    wheel: TimerWheel
     penalties: Penalties = field(default_factory=Penalties)
 
 
@@ -113,12 +114,11 @@ class Session:
             settings.max_frames,
             control,
             behind=self._behind,
-            dropped=self._node.hub.note_dropped,
+            dropped=self._node.hub.broadcaster.note_dropped,
         )
 
-    def _behind(self, conversation: str, rev: int) -> bytes:
-        event: Event = Behind(conversation=conversation, rev=rev) if conversation else SessionBehind()
-        return self.codec.frame_of(event)
+    def _behind(self, topic: str, rev: int) -> bytes:
+        return self.codec.frame_of(feed_class(topic).gap_event(topic, rev) if topic else SessionBehind())
 
     async def run(self, connection: WebSocketConnection) -> None:
         """Serve until the peer disconnects or the session is closed; then send the close frame."""
@@ -219,12 +219,12 @@ class Session:
             )
         )
 
-    def statistics(self) -> SessionLine:
+    def info(self) -> SessionInfo:
         """What operators may see: no content and no address."""
         now, queue = self._node.clock(), self._stream.statistics()
         silence = trio.current_time() - self._stream.last_activity
         hashes = address_hashes(self._node.config, self.address)
-        return SessionLine(
+        return SessionInfo(
             id=self.id,
             tenant=self.tenant,
             user=self.user,

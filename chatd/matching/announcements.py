@@ -21,7 +21,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.matching.control_messages import MatchAnnounced
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, RawFrame
+from chatd.realtime.sessions import Delivery, ForwardedEvent
 from chatd.wire.base import Event
 
 SQL = queries.load("matching/announcements")
@@ -67,7 +67,7 @@ class Announcements:
         """Send the event to the sessions of the user on this node, unless it was sent before."""
         user = (message.tenant, message.user)
         if self._note_beginning(user, message) if message.began else self._note_end(user, message.match):
-            await self._hub.tell_user(*user, News(RawFrame(message.event), but=message.but))
+            await self._hub.deliver_to_user(*user, Delivery(ForwardedEvent(message.event), exclude_session=message.but))
         deferred = self._deferred.pop(user, None) if user not in self.announced else None
         if deferred is not None:
             await self.deliver(deferred)
@@ -78,8 +78,8 @@ class Announcements:
         if match in self._ended:
             return False
         self.unverified.pop(user, None)
-        if not self._hub.sessions_of(*user):
-            if self._hub.is_arriving(*user):
+        if not self._hub.connections.count(*user):
+            if self._hub.connections.pending.of_user(*user):
                 self.unverified[user] = trio.current_time()
             return False
         if known is not None and not (known == match and self._is_resend(user)):
@@ -137,7 +137,7 @@ class Announcements:
         due = [user for user, at in self.unverified.items() if at <= now]
         for user in due:
             del self.unverified[user]
-        return [user for user in due if self._hub.sessions_of(*user)]
+        return [user for user in due if self._hub.connections.count(*user)]
 
     async def store_deliveries(self) -> None:
         """Store, until cancelled, which users were sent a match and have stayed connected since."""
@@ -145,7 +145,7 @@ class Announcements:
             await trio.sleep(STORE_S)
             until = trio.current_time() - CONFIRMED_AFTER_S
             due = [key for key, at in islice(self._deliveries.items(), MAX_ROWS) if at <= until]
-            connected = [key for key in due if self._hub.sessions_of(key[0], key[2])]
+            connected = [key for key in due if self._hub.connections.count(key[0], key[2])]
             with suppress(Refused):
                 if connected:
                     await self._db.run(SQL.mark_heard, *columns_of(connected, 3))

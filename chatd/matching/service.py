@@ -90,7 +90,7 @@ class MatchingService(Matching):
 
     def find(self, ticket: Ticket) -> None:
         """Submit a ticket. The ticket of a user who is not connected is parked for the grace period."""
-        if self._hub.sessions_of(*ticket.user_key):
+        if self._hub.connections.count(*ticket.user_key):
             self.tickets.activate(ticket)
             self.pool.submit(ticket)
         else:
@@ -132,7 +132,7 @@ class MatchingService(Matching):
 
     def adopt(self, ticket: Ticket) -> bool:
         """Submit the ticket of a user who is connected here, unless they have a later one. Returns whether they are."""
-        is_here = self._hub.sessions_of(*ticket.user_key) > 0
+        is_here = self._hub.connections.count(*ticket.user_key) > 0
         if is_here and not self.tickets.is_outdated(ticket):
             self.find(ticket)
         return is_here
@@ -160,7 +160,7 @@ class MatchingService(Matching):
         for name, ticket in zip(closed.users, closed.tickets, strict=True):
             user = (closed.tenant, name)
             parked_until = self.tickets.close(user, ticket)
-            if closed.match and self._hub.sessions_of(*user):
+            if closed.match and self._hub.connections.count(*user):
                 self.announcements.expect(user, closed.match)
             elif closed.match and parked_until is not None:
                 # The user has just disconnected; the grace period continues for the match.
@@ -171,7 +171,7 @@ class MatchingService(Matching):
         self._schedule_look_ups()
         for ticket in self.tickets.active.values():
             self.pool.submit(ticket)
-        for ticket in filter(None, map(self._ticket_without_node, self._hub.users())):
+        for ticket in filter(None, map(self._ticket_without_node, self._hub.connections.users())):
             self.find(ticket)
 
     def _ticket_without_node(self, user: UserKey) -> Ticket | None:
@@ -191,8 +191,8 @@ class MatchingService(Matching):
             self._cluster.publish(UserArrived(*user))
 
     def _on_session_opened(self, signal: SessionOpened) -> None:
-        arrival = signal.arrival
-        self.announcements.on_session_opened(arrival.key, arrival.match, arrival.heard)
+        pending = signal.pending
+        self.announcements.on_session_opened(pending.key, pending.match, pending.match_delivered)
 
     def _on_disconnect(self, signal: UserDisconnected) -> None:
         """Take the ticket out of the pool. In a match, the grace period begins."""
@@ -213,7 +213,7 @@ class MatchingService(Matching):
     def _on_ban(self, signal: UserBanned) -> None:
         """The signal is sent on every node that learns of the ban. The node of the user passes it on to the owner of the pool."""
         user = (signal.tenant, signal.user)
-        is_here = self.drop(user, "banned") or self._hub.sessions_of(*user) > 0
+        is_here = self.drop(user, "banned") or self._hub.connections.count(*user) > 0
         if is_here:
             self._cluster.publish(DropTicket(*user, "banned"))
         if is_here or self.pool.held:

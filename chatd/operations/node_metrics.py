@@ -12,7 +12,7 @@ from chatd.core.histogram import Histogram
 from chatd.gateway.admission import Admission
 from chatd.operations.process import ProcessCounts, rss_bytes
 from chatd.operations.snapshot import STATES, Watch
-from chatd.realtime.timer_wheel import Wheel
+from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.codec import tag_of
 
 # Streams in Redis whose entries may be unreadable.
@@ -95,17 +95,17 @@ METRICS: tuple[Metric, ...] = (
     ),
     number("chatd_postgres_connections", "Connections of the pool.", of_postgres("size")),
     number("chatd_postgres_idle_connections", "Those that nobody uses.", of_postgres("idle")),
-    number("chatd_timers", "Timers on the wheel.", lambda node: node.get(Wheel).statistics()["timers"]),
+    number("chatd_timers", "Timers on the wheel.", lambda node: node.get(TimerWheel).statistics()["timers"]),
     number("chatd_tasks", "Tasks of Trio.", lambda node: node.get(ProcessCounts).tasks()),
     number("chatd_process_resident_memory_bytes", "Memory that is resident.", lambda node: rss_bytes()),
     number("chatd_process_cpu_seconds_total", "Time on a processor.", lambda node: time.process_time()),
     number("chatd_process_open_fds", "Open descriptors.", lambda node: node.get(ProcessCounts).open_fds()),
     numbers_by("generation", "chatd_gc_collections_total", "Garbage collections.", (), garbage_collections),
     Durations("chatd_command_seconds", "Time a command took, refused ones too.", durations_of_commands, ("command",)),
-    duration("chatd_loop_lag_seconds", "How late the event loop came to a timer.", lambda node: node.get(Wheel).lag),
+    duration("chatd_loop_lag_seconds", "How late the event loop came to a timer.", lambda node: node.get(TimerWheel).lag),
     duration(
         "chatd_revocation_seconds",
         "From a ban or logout to the last socket closed.",
-        lambda node: node.hub.revocations.seconds,
+        lambda node: node.hub.disconnect_latency.seconds,
     ),
 )

@@ -29,7 +29,7 @@ from chatd.matching.service import MatchingService
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.sessions import Session
 from chatd.uploads.blobs import Blobs
 
 LOG = log.get(__name__)
@@ -104,7 +104,7 @@ class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
     limit: int
 
     def answer(self, node: Node) -> Sessions:
-        return lines(node.hub.find(self.tenant, self.user, self.session), self.limit)
+        return lines(node.hub.connections.find(self.tenant, self.user, self.session), self.limit)
 
 
 class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
@@ -117,7 +117,7 @@ class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
     def answer(self, node: Node) -> Sessions:
         if not self.user and not self.session:
             return Sessions(0, [])
-        return kick(node.hub.find(self.tenant, self.user, self.session))
+        return kick(node.hub.connections.find(self.tenant, self.user, self.session))
 
 
 class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
@@ -130,8 +130,8 @@ class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
 
     def answer(self, node: Node) -> Trace:
         trace = node.hub.traces.find(self.message, self.conversation, self.rev, self.seq)
-        if trace.order is not None:
-            trace.published_at = node.cluster.bus.written_at(trace.order)
+        if trace.enqueued is not None:
+            trace.published_at = node.cluster.bus.written_at(trace.enqueued)
         return trace
 
 
@@ -167,7 +167,7 @@ class Questions:
 def lines(sessions: list[Session], limit: int) -> Sessions:
     """The first ones, and how many there are."""
     most = max(0, min(limit, MOST_SESSIONS))
-    return Sessions(len(sessions), [session.statistics() for session in sessions[:most]])
+    return Sessions(len(sessions), [session.info() for session in sessions[:most]])
 
 
 def kick(sessions: list[Session]) -> Sessions:

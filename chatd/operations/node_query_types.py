@@ -2,14 +2,14 @@
 
 from msgspec import Raw, Struct
 
-from chatd.realtime.subscriptions import SessionLine
+from chatd.realtime.sessions import SessionInfo
 
 
 class Sessions(Struct):
     """Connections of one node: how many are meant, and some of them."""
 
     total: int
-    sessions: list[SessionLine]
+    sessions: list[SessionInfo]
 
 
 class Health(Struct):

@@ -7,8 +7,8 @@ nothing here.
 from msgspec import Struct
 
 from chatd.realtime.hub import Hub
+from chatd.realtime.sessions import Session
 from chatd.realtime.signals import UserConnected
-from chatd.realtime.subscriptions import Session
 
 User = tuple[str, str]
 # Of several the highest counts.
@@ -39,7 +39,7 @@ class Attendance:
         return max(self._rank_of_sessions(user), held.rank if held is not None else GONE)
 
     def _rank_of_sessions(self, user: User) -> int:
-        sessions = self._hub.sessions_of(*user)
+        sessions = self._hub.connections.count(*user)
         if not sessions:
             return GONE
         return AWAY if len(self._away.get(user, ())) >= sessions else ONLINE
@@ -66,7 +66,7 @@ class Attendance:
         """A new session is online; what was held until one came back is not needed any more."""
         key = (signal.tenant, signal.user)
         held = self._held.pop(key, None)
-        if (held is None or held.rank < ONLINE) and (key in self._away or self._hub.sessions_of(*key) == 1):
+        if (held is None or held.rank < ONLINE) and (key in self._away or self._hub.connections.count(*key) == 1):
             self.changed[key] = None
 
     def detached(self, session: Session, now: float) -> None:
@@ -92,7 +92,7 @@ class Attendance:
 
     def everybody(self) -> list[User]:
         """Who is there, or was within the grace."""
-        return list(dict.fromkeys([*self._hub.users(), *self._held]))
+        return list(dict.fromkeys([*self._hub.connections.users(), *self._held]))
 
     def statistics(self) -> dict[str, int]:
         return {"away": len(self._away), "held": len(self._held)}

@@ -117,7 +117,7 @@ class Presence:
         self._attendance.set(user, session, away)
 
     def _check_here(self, session: str) -> None:
-        if session not in self._hub.sessions:
+        if session not in self._hub.connections.by_id:
             raise Refused("bad_request", "this command needs a socket")
 
     async def watch(self, session: str, viewer: str, users: Sequence[User]) -> list[PresenceState]:

@@ -17,7 +17,7 @@ from chatd.presence.events import PresenceState, PresenceUpdate, Status
 from chatd.presence.local_presence import GONE, User
 from chatd.presence.watchers import Lookers
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
+from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 
 SQL = queries.load("presence/sight")
 STATUSES: tuple[Status, ...] = ("offline", "away", "online")
@@ -78,25 +78,25 @@ class Sight:
     def _looks(self, user: User) -> Iterator[Look]:
         watched = self._lookers.watched.get(user)
         for id_ in watched.lookers if watched is not None else ():
-            session = self._hub.sessions.get(id_)
+            session = self._hub.connections.by_id.get(id_)
             if session is not None:
                 yield Look(user, id_, session.user, self._lookers.rank(user))
 
     async def _tell(self, looks: Sequence[Look], visible: Visible) -> None:
-        frames: dict[tuple[User, int, int | None], News] = {}
+        frames: dict[tuple[User, int, int | None], Delivery] = {}
         for turn, look in enumerate(looks, start=1):
             shown, last_seen = shown_as(look.user, look.viewer, look.rank, visible)
             key = (look.user, shown, last_seen)
             if key not in frames:
                 update = PresenceUpdate(user=look.user[1], status=STATUSES[shown], last_seen=last_seen)
-                frames[key] = News(SharedFrame(update), volatile=True)
+                frames[key] = Delivery(EncodedEvent(update), ephemeral=True)
             self._tell_one(look, shown, frames[key])
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _tell_one(self, look: Look, shown: int, news: News) -> None:
+    def _tell_one(self, look: Look, shown: int, news: Delivery) -> None:
         """Nobody is told twice. Who reads too slowly, or waits for the first answer, is told later what it is then."""
-        session = self._hub.sessions.get(look.session)
+        session = self._hub.connections.by_id.get(look.session)
         watched = self._lookers.watched.get(look.user)
         if session is None or watched is None or look.session not in watched.lookers:
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct, field
 
 from chatd.presence.local_presence import GONE, ONLINE, Attendance, User
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.sessions import Session
 
 # So often in a row a node must be missing from the board until it is believed: a board that was lost is written anew meanwhile.
 MISSES = 2

@@ -1,7 +1,7 @@
-"""Leaving in good order: nobody new, everybody told, each asked to come back at a moment of its own.
+"""Drain: a node stops admitting clients, and asks each connected one to reconnect at another time.
 
-A signal leaves little time: all sessions are closed at once, and told when to come back. An order may give more: then each is
-closed at its own moment, and comes back at once, to another node.
+A process signal leaves little time: all sessions are closed at once, and their clients told when to reconnect. An operator can
+allow more time: then the sessions are closed one by one, and each client reconnects at once, to another node.
 """
 
 import math
@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from chatd.core.config import Drain as Settings
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.sessions import Session
 from chatd.wire.connection_events import MaintenanceMode
 
 
 class NodeLeaving(Struct, frozen=True):
-    """Signal: this process lets nobody in any more; its sessions are still open."""
+    """Signal: this process admits no more clients; its sessions are still open."""
 
 
 class NodeLeft(Struct, frozen=True):
@@ -25,83 +25,86 @@ class NodeLeft(Struct, frozen=True):
 
 
 MESSAGE = "The server is about to stop. You will be reconnected."
-BATCH = 100
-# Seconds that the last ones have after the end of the spread, and between two looks at who came in the last moment.
-LAST, LOOK = 5.0, 0.2
+BATCH_SIZE = 100
+# Time that the last sessions have after the end of the spread.
+LAST_SESSIONS_S = 5.0
+# Interval at which late sessions are closed.
+POLL_S = 0.2
 
 
 class Drain:
-    """Whether this process is leaving."""
+    """Whether this process drains, and until when."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # Whoever asks for readiness is told to go elsewhere; and: nobody is let in any more.
+        # Readiness probes fail; later also: no client is admitted.
         self.announced = False
         self.under_way = False
         self.asked = trio.Event()
-        # When all has to be over, requests under way too.
+        # When everything has to be over, requests under way too.
         self.deadline = -math.inf
         self._over: float | None = None
-        # Who ordered it, for the log; empty for a signal.
+        # The operator, for the log; empty for a process signal.
         self.ordered_by = ""
 
     def ask(self, over: float, ordered_by: str = "") -> None:
-        """Somebody wants this process to leave, with its sessions closed one by one within `over` seconds."""
+        """Start a drain that closes the sessions one by one within `over` seconds."""
         self._over = over
         self.ordered_by = ordered_by
         self.asked.set()
 
     async def announce(self) -> None:
-        """Readiness is over, and nothing else: until the notice is over, who comes all the same is served as before."""
+        """Fail readiness probes, and serve as before for `drain.notice` seconds."""
         self.announced = True
         await trio.sleep(self._settings.notice)
 
     def begin(self) -> None:
-        """From now on nobody is let in."""
+        """Admit no more clients."""
         self.announced = self.under_way = True
-        self.deadline = trio.current_time() + self.patience
+        self.deadline = trio.current_time() + self.timeout_s
 
     @property
     def retry_after(self) -> int:
-        """Seconds after which to try again."""
+        """Seconds after which a rejected client retries."""
         return max(1, round(self._settings.spread if self._over is None else self._over))
 
     @property
-    def patience(self) -> float:
-        """Seconds from the beginning to the end."""
-        return self._settings.timeout if self._over is None else max(self._settings.timeout, self._over + LAST)
+    def timeout_s(self) -> float:
+        """From `begin` to the deadline."""
+        settings = self._settings
+        return settings.timeout if self._over is None else max(settings.timeout, self._over + LAST_SESSIONS_S)
 
     async def run(self, hub: Hub) -> None:
-        """After `begin`: tell everybody and close every session; returns when all are gone, or at the deadline."""
-        with trio.move_on_after(self.patience):
+        """After `begin`: notify and close all sessions. Returns when all are closed, or at the deadline."""
+        with trio.move_on_after(self.timeout_s):
             notice = MaintenanceMode(enabled=True, message=MESSAGE, retry_after=float(self.retry_after))
-            await hub.tell_everybody(notice)
+            await hub.deliver_to_all(notice)
             if self._over is None:
                 await self._close_all(hub)
             else:
                 await self._close_one_by_one(hub, self._over)
-            while hub.sessions:
-                # Whoever was being let in when it began.
-                await trio.sleep(LOOK)
+            while hub.connections.by_id:
+                # Sessions that were pending when the drain began.
+                await trio.sleep(POLL_S)
                 await self._close_all(hub)
 
     async def _close_all(self, hub: Hub) -> None:
-        for number, session in enumerate(list(hub.sessions.values()), start=1):
-            close(session, random.uniform(0, self._settings.spread))  # noqa: S311
-            if number % BATCH == 0:
+        for number, session in enumerate(list(hub.connections.by_id.values()), start=1):
+            request_reconnect(session, random.uniform(0, self._settings.spread))  # noqa: S311
+            if number % BATCH_SIZE == 0:
                 await trio.lowlevel.checkpoint()
 
     async def _close_one_by_one(self, hub: Hub, over: float) -> None:
-        sessions = list(hub.sessions.values())
+        sessions = list(hub.connections.by_id.values())
         random.shuffle(sessions)
         start = trio.current_time()
-        moments = sorted(random.uniform(0, over) for _ in sessions)  # noqa: S311
-        for moment, session in zip(moments, sessions, strict=True):
-            await trio.sleep_until(start + moment)
-            if session.id in hub.sessions:
-                close(session, 0)
+        delays = sorted(random.uniform(0, over) for _ in sessions)  # noqa: S311
+        for delay, session in zip(delays, sessions, strict=True):
+            await trio.sleep_until(start + delay)
+            if session.id in hub.connections.by_id:
+                request_reconnect(session, 0)
 
 
-def close(session: Session, seconds: float) -> None:
-    """A session that is being closed already stays as it is."""
+def request_reconnect(session: Session, seconds: float) -> None:
+    """Close a session, unless it is being closed already."""
     session.request_close("going_away", f"retry_in_ms={round(seconds * 1000)}")

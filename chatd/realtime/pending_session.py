@@ -1,35 +1,74 @@
-"""Somebody between the look-up of who they are and the session."""
+"""Users who are signing in: what changes for them between the query of their state and the registered session."""
 
+from collections.abc import Iterator
+from math import inf
 from time import monotonic
+from weakref import WeakSet
 
-from chatd.realtime.revocations import Revocation
+from chatd.core.identity import UserKey
+from chatd.realtime.disconnect_latency import CloseRequest
 
-Place = tuple[str, int]
 
-
-class Arrival:
-    """Somebody whose conversations are being looked up: `places` are their ids, and the rev each had.
-
-    What happens meanwhile is added here, so that none is missed: conversations that they join, and closes they are meant by.
-    """
+class PendingSession:
+    """A session to be. `topics` are those that the query found, with their revs; the changes since then are noted here."""
 
     __slots__ = (
-        "__weakref__", "anew", "began", "closes", "entered", "heard", "hushed", "key", "match", "parted", "places",
+        "__weakref__",
+        "began",
+        "close_requests",
+        "key",
+        "match",
+        "match_delivered",
+        "new_memberships",
+        "subscribed_count",
+        "suppressed",
+        "topics",
+        "unsubscribed",
     )  # fmt: skip
 
     def __init__(self, tenant: str, user: str) -> None:
         self.key = (tenant, user)
         # In seconds of the monotonic clock.
         self.began = monotonic()
-        self.places: list[Place] = []
-        # How many of them the session has entered.
-        self.entered = 0
-        # Of them those in which the membership has begun meanwhile.
-        self.anew: set[str] = set()
-        self.closes: list[tuple[str, str | None, Revocation]] = []
-        # The match that they are in, and whether they were told of it.
+        self.topics: list[tuple[str, int]] = []
+        # How many of the topics the session is subscribed to.
+        self.subscribed_count = 0
+        # Topics in which a membership began since the query.
+        self.new_memberships: set[str] = set()
+        # The close, and the credential that it is for, if not for all.
+        self.close_requests: list[tuple[str, str | None, CloseRequest]] = []
+        # The match of the user, and whether the user was told of it.
         self.match: str | None = None
-        self.heard = True
-        # What was heard meanwhile, which counts more than what the look-up says: whether typing is told, and what they have left.
-        self.hushed: dict[str, bool] = {}
-        self.parted: set[str] = set()
+        self.match_delivered = True
+        # Newer than the result of the query: whether ephemeral events are suppressed, and topics that the user has left.
+        self.suppressed: dict[str, bool] = {}
+        self.unsubscribed: set[str] = set()
+
+
+class PendingSessions:
+    """Those of this node. One that is not used any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._pending: WeakSet[PendingSession] = WeakSet()
+
+    def begin(self, tenant: str, user: str) -> PendingSession:
+        """Call it before the query of the user's state."""
+        pending = PendingSession(tenant, user)
+        self._pending.add(pending)
+        return pending
+
+    def end(self, pending: PendingSession) -> None:
+        self._pending.discard(pending)
+
+    def __iter__(self) -> Iterator[PendingSession]:
+        return iter(self._pending)
+
+    def of_user(self, tenant: str, user: str) -> list[PendingSession]:
+        return [pending for pending in self._pending if pending.key == (tenant, user)]
+
+    def users(self) -> set[UserKey]:
+        return {pending.key for pending in self._pending}
+
+    def oldest(self) -> float:
+        """When the oldest one began, by the monotonic clock; infinity if there is none."""
+        return min((pending.began for pending in self._pending), default=inf) if self._pending else inf

@@ -1,21 +1,21 @@
-"""What the connections of this node tell other parts of the daemon. See `core/signals`."""
+"""Signals about sessions and users of this node. See `core/signals`."""
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from chatd.realtime.pending_session import Arrival
-from chatd.realtime.subscriptions import Session
+from chatd.realtime.pending_session import PendingSession
+from chatd.realtime.sessions import Session
 
 
 class SessionOpened(Struct, frozen=True):
     """A session is registered; nothing was sent to it yet. Sent without awaiting."""
 
-    arrival: Arrival
+    pending: PendingSession
 
 
 class SessionClosed(Struct, frozen=True):
-    """A session is gone. `typing_in`: the conversations in which its user was typing on it."""
+    """A session has ended. `typing_in`: the conversations in which others still see its user typing."""
 
     tenant: str
     user: str
@@ -29,14 +29,14 @@ class SessionRemoved(Struct, frozen=True):
 
 
 class UserConnected(Struct, frozen=True):
-    """A user has a session more on this node. Sent without awaiting."""
+    """A user has one more session on this node. Sent without awaiting."""
 
     tenant: str
     user: str
 
 
 class UserDisconnected(Struct, frozen=True):
-    """The last session of a user on this node is gone. Sent without awaiting."""
+    """The last session of a user on this node has ended. Sent without awaiting."""
 
     tenant: str
     user: str

@@ -1,287 +1,248 @@
-"""The sessions here that hear one conversation, told in the order of `rev`.
+"""Subscriptions: which sessions of this node get the events of which topic.
 
-Changes of one conversation may be committed by several nodes, and reach this one in any order: those committed here at once,
-the others over the bus. So what comes early is held until what is missing has come, or until somebody has looked into Postgres
-and says how far the conversation is (`skip_to`): then everybody is told `behind`, which is a gap that says so.
+A topic exists here as long as a session is subscribed to it. Its feed (`feeds.py`) delivers its events, in order if they are
+numbered; conversations are one kind of topic.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from time import time
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Sequence
 
 import trio
-from msgspec import Raw, Struct, msgpack
 
+from chatd.realtime.connections import Connections
+from chatd.realtime.feeds import ConversationFeed, Feed, feed_class, gap_delivery
+from chatd.realtime.gaps import Gaps, Topic
 from chatd.realtime.message_trace import Traces
-from chatd.wire.base import Event
-from chatd.wire.codec import Codec
-from chatd.wire.connection_events import Behind
+from chatd.realtime.pending_session import PendingSession
+from chatd.realtime.sessions import Broadcaster, Delivery, Session
+from chatd.realtime.unheard_revs import UnheardRevs
 
-# After so many writes in a row the other tasks get a turn.
-WRITES_PER_TURN = 50
-# Events that were held are delivered so many in a row: about a millisecond, with a few sessions.
-EVENTS_PER_TURN = 20
-MOST_HELD = 1000
-NOBODY: Mapping[str, int] = {}
+# Topics that a session is subscribed to, or unsubscribed from, in one turn of the event loop: about a millisecond.
+TOPICS_PER_TURN = 500
 
 
-class SessionLine(Struct):
-    """One connection. `address` is the beginning of a keyed hash: the same for the same address, and no way back."""
+class Subscriptions:
+    """Topics are named by tenant and name. Methods for users act on their sessions, pending ones included."""
 
-    id: str
-    tenant: str
-    user: str
-    codec: str
-    login: str
-    connected_at: int
-    active_at: int
-    queued_bytes: int
-    queued_frames: int
-    expires_at: int
-    address: str
-
-
-class Session(Protocol):
-    """What the hub needs of a connection."""
-
-    id: str
-    tenant: str
-    user: str
-    login: str
-    token_id: str
-    address: str
-    codec: Codec
-
-    def send_nowait(self, frame: bytes, event: "News | None" = None, /) -> bool: ...
-
-    def request_close(self, close: str, reason: str = "") -> None: ...
-
-    def statistics(self) -> SessionLine: ...
-
-
-class SharedFrame(dict[Codec, bytes]):
-    """One event as whole WebSocket frames, built once for each codec that somebody here speaks."""
-
-    __slots__ = ("_event",)
-
-    def __init__(self, event: Event) -> None:
-        self._event = event
-
-    def __missing__(self, codec: Codec) -> bytes:
-        frame = self[codec] = codec.frame_of(self._event)
-        return frame
-
-
-class RawFrame(SharedFrame):
-    """An event that another node has sent, as its body in msgpack. Only who speaks something else makes it be read."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Raw) -> None:
-        self._body = body
-
-    def __missing__(self, codec: Codec) -> bytes:
-        body: Any = self._body if codec.name == "msgpack" else msgpack.decode(self._body)
-        frame = self[codec] = codec.frame_of(body)
-        return frame
-
-
-class News(Struct):
-    """An event for all but the session `but`. `rev` 0: it has no place in the order. `then` is called once it was told.
-
-    `conversation` is set where it is told to one: a session that reads too slowly gets `behind` instead.
-    """
-
-    frames: SharedFrame
-    rev: int = 0
-    but: str | None = None
-    volatile: bool = False
-    then: Callable[[], None] | None = None
-    conversation: str = ""
-
-    def told(self) -> None:
-        if self.then is not None:
-            self.then()
-
-
-def behind(conversation: str, rev: int) -> News:
-    """Something up to `rev` was not told."""
-    return News(SharedFrame(Behind(conversation=conversation, rev=rev)), rev, conversation=conversation)
-
-
-class Fan:
-    """Tells many the same. Frames are counted: those that were `delivered` to outboxes, and those these did not take."""
-
-    def __init__(self) -> None:
-        self.delivered = self.dropped = 0
-
-    async def out(self, sessions: Iterable[Session], news: News) -> int:
-        """The same bytes to everybody; how many sessions took them. Nobody waits for a slow reader: see `gateway.outbox`."""
-        frames, but = news.frames, news.but
-        everybody, spared, dropped = tuple(sessions), 0, 0
-        for turn, session in enumerate(everybody, start=1):
-            if session.id == but:
-                spared += 1
-                continue
-            if not session.send_nowait(frames[session.codec], news):
-                dropped += 1
-            if turn % WRITES_PER_TURN == 0:
-                # Whoever asked for it may hang up: those who are left are told all the same.
-                await trio.lowlevel.cancel_shielded_checkpoint()
-        self.dropped += dropped
-        delivered = len(everybody) - spared - dropped
-        self.delivered += delivered
-        return delivered
-
-
-class Beginning(NamedTuple):
-    """A membership that begins after `rev`, up to which events are still to be delivered.
-
-    `given`: the last rev that the session was given, or that was delivered when it entered.
-    """
-
-    rev: int
-    given: int
-
-
-class Audience:
-    """Those who hear the conversation, and the last `rev` they were told."""
-
-    __slots__ = (
-        "_fan", "_held", "_id", "_late", "_telling", "_top", "_traces", "hushed", "members", "parting", "rev", "sessions",
-    )  # fmt: skip
-
-    def __init__(self, id_: str, rev: int, fan: Fan, traces: Traces) -> None:
-        self._id = id_
-        self._fan = fan
+    def __init__(self, connections: Connections, broadcaster: Broadcaster, traces: Traces, topics_per_turn: int) -> None:
+        self.gaps = Gaps()
+        self._connections = connections
+        self._broadcaster = broadcaster
         self._traces = traces
-        self.rev = rev
-        self.sessions: dict[Session, None] = {}
-        # Sessions whose membership begins later than what is delivered. A session can be in an earlier membership still: its user
-        # was removed and added again by other nodes, while an event that was numbered before the removal is late.
-        self._late: dict[Session, Beginning] = {}
-        self._held: dict[int, News] = {}
-        self._top = 0
-        self._telling = False
-        # Nothing volatile is told: one of two has blocked the other.
-        self.hushed = False
-        # Users whose membership has ended at this rev, but who have not been told yet because something before it is missing.
-        self.parting: Mapping[str, int] = NOBODY
-        # How many members the conversation has, here and elsewhere; 0: not known.
-        self.members = 0
+        self._topics_per_turn = topics_per_turn
+        self._feeds: dict[Topic, Feed] = {}
+        self._topics: dict[Session, list[str]] = {}
+        self._unheard = UnheardRevs(connections.pending.oldest)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether something is missing between what was told and what has come."""
-        return bool(self._held)
+    def __len__(self) -> int:
+        return len(self._feeds)
 
-    def enter(self, session: Session, rev: int, *, anew: bool) -> None:
-        """From now on it hears this. Where the membership begins `anew`, what is still to be told up to `rev` is not for it."""
-        self.sessions[session] = None
-        if anew and rev > self.rev:
-            known = self._late.get(session)
-            self._late[session] = Beginning(rev, self.rev) if known is None else known._replace(rev=max(rev, known.rev))
+    # --- sessions -------------------------------------------------------------------------------------------------------
 
-    def leave(self, session: Session) -> None:
-        self.sessions.pop(session, None)
-        self._late.pop(session, None)
+    def subscribe(self, session: Session, name: str, rev: int, *, is_new_member: bool = False) -> None:
+        """Deliver the events after `rev` to the session."""
+        feed = self._feeds.get((session.tenant, name))
+        if feed is None:
+            feed = self._feeds[session.tenant, name] = feed_class(name)(name, rev, self._broadcaster, self._traces)
+        if session not in feed.sessions:
+            self._topics.setdefault(session, []).append(name)
+        feed.add(session, rev, is_new_member=is_new_member)
 
-    def joined(self, users: Collection[str], rev: int) -> None:
-        """These join after `rev`. An end that is later still counts: it was heard of before the beginning."""
-        self.members = 0
-        if self.parting:
-            self.parting = {user: end for user, end in self.parting.items() if user not in users or end > rev}
+    def unsubscribe(self, session: Session, name: str) -> None:
+        self._remove(session, name)
+        if name in self._topics.get(session, ()):
+            self._topics[session].remove(name)
 
-    def parted(self, users: Collection[str]) -> None:
-        """These are members no more, for good."""
-        self.members = 0
-        if self.parting:
-            self.parting = {user: end for user, end in self.parting.items() if user not in users}
+    def _remove(self, session: Session, name: str) -> None:
+        topic = (session.tenant, name)
+        feed = self._feeds.get(topic)
+        if feed is not None:
+            feed.remove(session)
+            if not feed.sessions:
+                # The next subscriber gets nothing twice, and `behind` for events that were held.
+                self._unheard.note(topic, feed.latest)
+                del self._feeds[topic]
+                self.gaps.clear(topic)
 
-    async def tell(self, news: News) -> None:
-        """Tell it in its turn: now, or when what lies before it has come. Twice is once."""
-        if news.volatile and self.hushed:
-            return
-        news.conversation = self._id
-        if not news.rev:
-            await self._fan.out(self._who_hears(news), news)
-            news.told()
-        elif news.rev <= self.rev:
-            news.told()
-        else:
-            self._held[news.rev] = news
-            if len(self._held) > MOST_HELD:
-                self._top = max(self._top, news.rev)
-            await self._tell_what_is_next()
+    async def subscribe_in_batches(self, session: Session, pending: PendingSession) -> None:
+        """Subscribe to most topics of a pending session, before it is registered; `subscribe_pending` does the rest.
 
-    def _who_hears(self, news: News) -> Iterable[Session]:
-        """Who is on the way out hears nothing volatile: it would be of a time after the end."""
-        if not (self.parting and news.volatile):
-            return self.sessions
-        return [session for session in self.sessions if session.user not in self.parting]
-
-    @property
-    def latest(self) -> int:
-        """The last rev that this node knows of."""
-        return max(self.rev, self._top, *self._held) if self._held else max(self.rev, self._top)
-
-    async def skip_to(self, rev: int) -> None:
-        """What lies between may have been missed here for good: say so, and go on behind it.
-
-        What is held is told in its place all the same: an ack among it must not come after a `behind` past it.
+        The session must not send yet: what is delivered until it is registered, the client gets by session.sync.
         """
-        self._top = max(self._top, rev)
-        await self._tell_what_is_next()
-
-    async def _tell_what_is_next(self) -> None:
-        """One task at a time: a huge audience takes several turns, and nothing may overtake within them."""
-        if self._telling:
-            return
-        self._telling = True
         try:
-            told = 0
-            while await self._tell_one():
-                told += 1
-                if told % EVENTS_PER_TURN == 0:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-        finally:
-            self._telling = False
+            while len(pending.topics) - pending.subscribed_count > self._topics_per_turn:
+                self._subscribe_next(session, pending, self._topics_per_turn)
+                await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self.unsubscribe_all(session)
+            raise
 
-    async def _out(self, news: News) -> int:
-        """Sessions whose membership begins later get no event of before, but one `behind` up to the rev where they begin.
+    def subscribe_pending(self, session: Session, pending: PendingSession) -> None:
+        """Subscribe to the other topics, and apply what has changed since the query."""
+        self._subscribe_next(session, pending, len(pending.topics))
+        for name in pending.unsubscribed:
+            self.unsubscribe(session, name)
+        for name, on in pending.suppressed.items():
+            self.suppress_ephemeral(session.tenant, name, on)
 
-        The ack of a message that such a session sent in an earlier membership follows a `behind` for what it was not given.
+    def _subscribe_next(self, session: Session, pending: PendingSession, count: int) -> None:
+        topics = pending.topics[pending.subscribed_count : pending.subscribed_count + count]
+        pending.subscribed_count += len(topics)
+        for name, rev in topics:
+            if name not in pending.unsubscribed:
+                known = max(rev, self._unheard.rev((session.tenant, name)))
+                self.subscribe(session, name, known, is_new_member=name in pending.new_memberships)
+
+    async def unsubscribe_in_batches(self, session: Session) -> None:
+        """Unsubscribe from most topics, before `unsubscribe_all`."""
+        while len(names := self._topics.get(session, [])) > self._topics_per_turn:
+            for _ in range(self._topics_per_turn):
+                self._remove(session, names.pop())
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def unsubscribe_all(self, session: Session) -> None:
+        for name in self._topics.pop(session, ()):
+            self._remove(session, name)
+
+    # --- users ----------------------------------------------------------------------------------------------------------
+
+    def subscribe_users(self, tenant: str, name: str, users: Collection[str], rev: int, *, is_new_member: bool = False) -> None:
+        """Deliver the events after `rev` to these users. `is_new_member`: events from before are not for them.
+
+        A session that was not subscribed yet gets `behind` up to the last delivered event.
         """
-        if not self._late:
-            return await self._fan.out(self.sessions, news)
-        late, rev = self._late, news.rev
-        sender = next((session for session in late if session.id == news.but), None)
-        self._late = {session: begins for session, begins in late.items() if begins.rev > rev}
-        if sender in self._late:
-            self._late[sender] = late[sender]._replace(given=rev)
-        entering = [session for session in late if session not in self._late and session is not sender]
-        written = await self._fan.out([session for session in self.sessions if session not in late], news)
-        if sender is not None and late[sender].given < rev - 1:
-            written += await self._fan.out([sender], self._behind(rev - 1))
-        return written + await self._fan.out(entering, self._behind(rev))
+        feed = self._feeds.get((tenant, name))
+        unheard = delivered = self._unheard.rev((tenant, name))
+        if feed is not None:
+            feed.add_users(users, rev)
+            delivered = max(unheard, feed.rev)
+        for user in users:
+            for session in self._connections.of_user(tenant, user):
+                is_new = feed is None or session not in feed.sessions
+                self.subscribe(session, name, max(rev, unheard), is_new_member=is_new_member)
+                if is_new and delivered > rev:
+                    gap_delivery(name, delivered).send_to(session)
+            for pending in self._connections.pending.of_user(tenant, user):
+                pending.topics.append((name, rev))
+                pending.unsubscribed.discard(name)
+                if is_new_member:
+                    pending.new_memberships.add(name)
 
-    def _behind(self, rev: int) -> News:
-        return behind(self._id, rev)
+    def unsubscribe_users(self, tenant: str, name: str, users: Collection[str]) -> None:
+        feed = self._feeds.get((tenant, name))
+        if feed is not None:
+            feed.remove_users(users)
+        for user in users:
+            for session in tuple(self._connections.of_user(tenant, user)):
+                self.unsubscribe(session, name)
+            for pending in self._connections.pending.of_user(tenant, user):
+                pending.unsubscribed.add(name)
 
-    async def _tell_one(self) -> bool:
-        news = self._held.pop(self.rev + 1, None)
-        if news is not None:
-            rev = self.rev = self.rev + 1
-            written = await self._out(news)
-            self._traces.told((self._id, rev, time(), written))
-            news.told()
-            return True
-        top = min(self._top, min(self._held) - 1) if self._held else self._top
-        if top > self.rev:
-            first, self.rev = self.rev + 1, top
-            later = {session: begins for session, begins in self._late.items() if begins.rev > self.rev}
-            self._late = {session: begins._replace(given=self.rev) for session, begins in later.items()}
-            written = await self._fan.out(self.sessions, self._behind(self.rev))
-            self._traces.skipped((self._id, first, self.rev, time(), written))
-            return True
-        return False
+    def unsubscribe_after(self, tenant: str, name: str, users: Sequence[str], rev: int) -> Callable[[], None]:
+        """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier events.
+
+        Until then they get no ephemeral events, because they are no members any more. A user who has joined again stays.
+        """
+        feed = self._feeds.get((tenant, name))
+        if not isinstance(feed, ConversationFeed):
+            return lambda: self.unsubscribe_users(tenant, name, users)
+        feed.leaving = {**feed.leaving, **dict.fromkeys(users, rev)}
+        return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev])
+
+    def unsubscribe_behind(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
+        """Unsubscribe users who were not told that their membership ended: `behind` is the last event that they get."""
+        feed = self._feeds.get((tenant, name))
+        for session in tuple(feed.sessions) if feed is not None and users else ():
+            if session.user in users:
+                gap_delivery(name, rev).send_to(session)
+        self.unsubscribe_users(tenant, name, users)
+
+    def suppress_ephemeral(self, tenant: str, name: str, on: bool) -> None:
+        feed = self._feeds.get((tenant, name))
+        if feed is not None:
+            feed.suppresses_ephemeral = on
+        for pending in self._connections.pending:
+            pending.suppressed[name] = on
+
+    # --- queries --------------------------------------------------------------------------------------------------------
+
+    def is_subscribed(self, session_id: str, name: str) -> bool:
+        """Whether a registered session is subscribed, and its user is not leaving."""
+        session = self._connections.by_id.get(session_id)
+        if session is None:
+            return False
+        feed = self._feeds.get((session.tenant, name))
+        return feed is not None and session in feed.sessions and not feed.is_leaving(session.user)
+
+    def users_of(self, tenant: str, name: str) -> set[str]:
+        """The subscribed users of this node."""
+        feed = self._feeds.get((tenant, name))
+        return {session.user for session in feed.sessions} if feed is not None else set()
+
+    def rev_of(self, tenant: str, name: str) -> int | None:
+        """The last delivered rev. None if no session is subscribed."""
+        feed = self._feeds.get((tenant, name))
+        return feed.rev if feed is not None else None
+
+    def member_count(self, tenant: str, conversation: str) -> int:
+        """Members of a conversation, as noted here; 0 if unknown."""
+        feed = self._feeds.get((tenant, conversation))
+        return feed.member_count if isinstance(feed, ConversationFeed) else 0
+
+    def note_member_count(self, tenant: str, conversation: str, members: int) -> None:
+        """Remember it until a user joins or leaves."""
+        feed = self._feeds.get((tenant, conversation))
+        if isinstance(feed, ConversationFeed):
+            feed.member_count = members
+
+    # --- delivery -------------------------------------------------------------------------------------------------------
+
+    async def deliver(self, tenant: str, name: str, delivery: Delivery) -> None:
+        """Deliver to the subscribers, in its place in the order."""
+        topic = (tenant, name)
+        feed = self._feeds.get(topic)
+        if feed is None:
+            if delivery.rev:
+                self._unheard.note(topic, delivery.rev)
+            delivery.done()
+            return
+        await feed.deliver(delivery)
+        self._note_gap(topic, feed)
+
+    async def report_gap(self, tenant: str, name: str, rev: int) -> None:
+        """Events up to `rev` may be missing: deliver `behind`.
+
+        Deferred while this node commits in the topic: the commit may get a rev below, and its ack must not follow the `behind`.
+        """
+        if not self.gaps.defer((tenant, name), rev):
+            await self.advance_past_gap(tenant, name, rev)
+
+    async def advance_past_gap(self, tenant: str, name: str, rev: int) -> None:
+        """Deliver `behind` at once. Nothing below `rev` is being committed here."""
+        topic = (tenant, name)
+        feed = self._feeds.get(topic)
+        if feed is None:
+            self._unheard.note(topic, rev)
+        else:
+            await feed.advance_past_gap(rev)
+            self._note_gap(topic, feed)
+
+    async def deliver_deferred_gaps(self) -> None:
+        """Deliver the `behind` that were deferred, where the commits have ended. Call it periodically."""
+        for (tenant, name), rev in self.gaps.take_deferred():
+            await self.advance_past_gap(tenant, name, rev)
+
+    def _note_gap(self, topic: Topic, feed: Feed) -> None:
+        if not feed.has_gap:
+            self.gaps.clear(topic)
+        elif topic in self._feeds:
+            self.gaps.note(topic, feed.rev)
+
+    def reset(self) -> None:
+        """Forget all topics and revs: the database is another one."""
+        self._feeds.clear()
+        self.gaps.since.clear()
+        self._unheard = UnheardRevs(self._connections.pending.oldest)
+        self._topics = {session: [] for session in self._topics}
+        for pending in self._connections.pending:
+            pending.topics.clear()
+            pending.subscribed_count = 0

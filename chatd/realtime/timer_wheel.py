@@ -1,8 +1,7 @@
-"""One timing wheel for everything that must happen later in this process: heartbeats, expiries, leases.
+"""A timer wheel for everything that this process does later: heartbeats, expiries, leases.
 
-A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer lies in the slot of its time, so starting and cancelling cost the
-same whatever the number of timers, and one task serves a hundred thousand connections. The price is coarseness: a timer
-fires up to one tick late, never early.
+A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer lies in the slot of its time, so starting and cancelling take
+constant time, and one task serves a hundred thousand connections. In return a timer fires up to one tick late, but never early.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ LOG = log.get(__name__)
 
 
 class Timer:
-    """Something to call at a time. `call` returns the seconds until it wants to be called again, or None."""
+    """A function to call at a time. It returns the seconds until its next call, or None."""
 
     __slots__ = ("call", "tick")
 
@@ -28,27 +27,27 @@ class Timer:
         self.call = None
 
 
-class Wheel:
-    """All timers of the process. `tick` in seconds. `lag`: how late the event loop woke this task."""
+class TimerWheel:
+    """All timers of the process. `lag`: how late the event loop woke this task."""
 
-    def __init__(self, tick: float = 0.25, slots: int = 1024) -> None:
-        self._tick = tick
+    def __init__(self, tick_s: float = 0.25, slots: int = 1024) -> None:
+        self._tick_s = tick_s
         self._slots: list[list[Timer]] = [[] for _ in range(slots)]
         self._now = 0
         self.lag = Histogram()
 
     def schedule(self, delay: float, call: Callable[[], float | None]) -> Timer:
-        """Call it after `delay` seconds or a little later."""
+        """Call after `delay` seconds, or up to a tick later."""
         timer = Timer(call, 0)
         self._insert(timer, delay)
         return timer
 
     def _insert(self, timer: Timer, delay: float) -> None:
-        timer.tick = self._now + 1 + max(0, int(delay / self._tick))
+        timer.tick = self._now + 1 + max(0, int(delay / self._tick_s))
         self._slots[timer.tick % len(self._slots)].append(timer)
 
     def advance(self) -> None:
-        """One tick: fire what is due, keep what lies here for a later round."""
+        """Advance one tick: fire the due timers of this slot, and keep those of later rounds."""
         self._now += 1
         slot = self._now % len(self._slots)
         timers, self._slots[slot] = self._slots[slot], []
@@ -70,13 +69,13 @@ class Wheel:
             self._insert(timer, again)
 
     async def run(self) -> None:
-        """Turn for ever. Ticks that were missed are made up for."""
+        """Advance for ever. Missed ticks are made up for."""
         start, done = trio.current_time(), 0
         while True:
-            wanted = start + (done + 1) * self._tick
+            wanted = start + (done + 1) * self._tick_s
             await trio.sleep_until(wanted)
             self.lag.observe(max(0.0, trio.current_time() - wanted))
-            due = int((trio.current_time() - start) / self._tick)
+            due = int((trio.current_time() - start) / self._tick_s)
             while done < due:
                 done += 1
                 self.advance()

@@ -1,27 +1,27 @@
-"""Which sessions of this node are typing, so that their typing ends when they disconnect."""
+"""The sessions of this node that are typing, so that their typing ends when they disconnect."""
 
-# A client types in one conversation at a time; more than this are forgotten.
+# A client types in one conversation at a time; more than this are not remembered.
 MAX_CONVERSATIONS = 16
 
 
-class Typists:
-    """By session: conversations, and when their typing is over by itself."""
+class TypingSessions:
+    """By session: conversations, and when their typing expires."""
 
     def __init__(self) -> None:
         self._typing: dict[str, dict[str, float]] = {}
 
     def start(self, session: str, conversation: str, until: float) -> None:
-        """A session types there. Without a session ("", over REST) nothing is kept."""
+        """Note that a session types. Commands over REST have no session (""): they are not noted."""
         if session:
-            places = self._typing.setdefault(session, {})
-            if len(places) < MAX_CONVERSATIONS:
-                places[conversation] = until
+            conversations = self._typing.setdefault(session, {})
+            if len(conversations) < MAX_CONVERSATIONS:
+                conversations[conversation] = until
 
     def stop(self, session: str, conversation: str) -> None:
-        places = self._typing.get(session)
-        if places is not None:
-            places.pop(conversation, None)
+        conversations = self._typing.get(session)
+        if conversations is not None:
+            conversations.pop(conversation, None)
 
     def stop_all(self, session: str, now: float) -> list[str]:
-        """The session has ended. Returns where others still see it typing."""
+        """Forget a session that has ended. Returns the conversations in which others still see it typing."""
         return [conversation for conversation, until in self._typing.pop(session, {}).items() if until > now]

@@ -91,7 +91,7 @@ async def test_starting_over_with_many_sessions_does_not() -> None:
         attach(hub, session)
     await trio.lowlevel.checkpoint()
     with probed(tests=True) as probe:
-        await hub.start_over()
+        await hub.reset()
         await trio.lowlevel.checkpoint()
         assert probe.worst_s < LIMIT_S, probe.task
     assert all(session.closed for session in sessions)

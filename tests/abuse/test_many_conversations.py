@@ -8,7 +8,6 @@ from chatd.client import Account
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
-from chatd.realtime import hub as hub_module
 from chatd.realtime.hub import Hub
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
@@ -49,30 +48,29 @@ async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
         return probe.worst_s, probe.task
 
 
-async def test_what_is_told_while_many_conversations_are_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_told_while_many_conversations_are_entered() -> None:
     """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves nothing."""
-    monkeypatch.setattr(hub_module, "PLACES_PER_TURN", 2)
-    hub, session = Hub(), Session("s", "al")
-    arrival = hub.expect("t", session.user)
-    arrival.places += [(str(number), 5) for number in range(7)]
+    hub, session = Hub(topics_per_turn=2), Session("s", "al")
+    pending = hub.connections.pending.begin("t", session.user)
+    pending.topics += [(str(number), 5) for number in range(7)]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hub.enter_most, session, arrival)
+        nursery.start_soon(hub.subscriptions.subscribe_in_batches, session, pending)
         await trio.testing.wait_all_tasks_blocked()
-        hub.part("t", "0", [session.user])
-        hub.part("t", "1", [session.user])
-        hub.join("t", "1", [session.user], 6)
-        hub.join("t", "new", [session.user], 1)
-    assert hub.sessions_of("t", session.user) == 0
-    hub.attach(session, arrival)
-    assert [hub.is_member(session.id, place) for place in ("0", "1", "6", "new")] == [False, True, True, True]
-    await hub.leave_most(session)
-    hub.detach(session)
+        hub.subscriptions.unsubscribe_users("t", "0", [session.user])
+        hub.subscriptions.unsubscribe_users("t", "1", [session.user])
+        hub.subscriptions.subscribe_users("t", "1", [session.user], 6)
+        hub.subscriptions.subscribe_users("t", "new", [session.user], 1)
+    assert hub.connections.count("t", session.user) == 0
+    hub.register(session, pending)
+    assert [hub.subscriptions.is_subscribed(session.id, place) for place in ("0", "1", "6", "new")] == [False, True, True, True]
+    await hub.subscriptions.unsubscribe_in_batches(session)
+    hub.unregister(session)
     assert hub.statistics()["conversations"] == 0
-    cut_off = hub.expect("t", session.user)
-    cut_off.places += [(str(number), 5) for number in range(7)]
+    cut_off = hub.connections.pending.begin("t", session.user)
+    cut_off.topics += [(str(number), 5) for number in range(7)]
     with trio.CancelScope() as scope:
         scope.cancel()
-        await hub.enter_most(session, cut_off)
+        await hub.subscriptions.subscribe_in_batches(session, cut_off)
     assert hub.statistics()["conversations"] == 0
 
 
@@ -85,7 +83,7 @@ async def test_a_resync_of_many_conversations_holds_nobody(db: Postgres) -> None
     await db.run(MADE, user, MANY)
     session = Session("s", user, tenant="default")
     session.login = ""
-    hub.attach(session, hub.expect("default", user))
+    hub.register(session, hub.connections.pending.begin("default", user))
     times = []
     for rev in (2, 3, 4):
         await reconciler.begin()

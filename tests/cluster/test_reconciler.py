@@ -51,7 +51,7 @@ async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Reconciler, SlowOnc
 
 async def until(hub: Hub, audience: set[str]) -> None:
     with trio.fail_after(PATIENCE):
-        while hub.audience_of("default", ROOM) != audience:
+        while hub.subscriptions.users_of("default", ROOM) != audience:
             await trio.sleep(0.01)
 
 
@@ -60,7 +60,7 @@ async def test_who_comes_while_the_members_are_looked_up_hears_what_is_said(room
         attach(hub, Session("2", BEN, tenant="default"), (ROOM, 5))
         slow.answer.set()
         await trio.sleep(0.3)
-        assert hub.audience_of("default", ROOM) == {ANN, BEN}
+        assert hub.subscriptions.users_of("default", ROOM) == {ANN, BEN}
 
 
 async def test_what_is_doubted_once_more_meanwhile_is_looked_up_once_more(room: Postgres) -> None:

@@ -15,9 +15,8 @@ from chatd.cluster.reconciler import PATIENCE
 from chatd.conversations.log.entries import Appended, Entry, Receipt
 from chatd.conversations.log.publisher import Publisher
 from chatd.conversations.messages.receipts import MessageDelivered
-from chatd.realtime import subscriptions
 from chatd.realtime.hub import Hub
-from chatd.realtime.subscriptions import News, SharedFrame
+from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 from chatd.wire.codec import Codec, codecs
 
 JSON = codecs([])["chatd.v1.json"]
@@ -40,7 +39,7 @@ class Connection:
     address: str = ""
     codec: Codec = JSON
 
-    def send_nowait(self, frame: bytes, event: News | None = None, /) -> bool:
+    def send_nowait(self, frame: bytes, event: Delivery | None = None, /) -> bool:
         assert event is not None
         self.given.append(("behind" if b'"behind"' in frame else "event", event.rev))
         return True
@@ -65,15 +64,15 @@ class OneConversation:
     `rev` is what Postgres has.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, writes_per_turn: int) -> None:
         self.rev = 0
         self.connections: list[Connection] = []
         self._online: list[Connection] = []
         self._rng = rng
         self._ids = count(1)
-        self._hub = Hub()
-        self._publisher = Publisher(self._hub.skip_to, lambda entry, result: None)
-        self._hub.commit_began = lambda tenant, conversation: self._publisher.began((tenant, conversation))
+        self._hub = Hub(writes_per_turn=writes_per_turn)
+        self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
+        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._publisher.began((tenant, conversation))
 
     async def run(self) -> None:
         with trio.move_on_after(LENGTH_S):
@@ -99,23 +98,23 @@ class OneConversation:
     async def _come_and_go(self, user: str) -> None:
         while True:
             await self._pause()
-            arrival = self._hub.expect("t", user)
+            pending = self._hub.connections.pending.begin("t", user)
             await self._pause()
-            arrival.places.append(("c", self.rev))
+            pending.topics.append(("c", self.rev))
             await self._pause()
             connection = Connection(str(next(self._ids)), user)
-            self._hub.attach(connection, arrival)
+            self._hub.register(connection, pending)
             self.connections.append(connection)
             self._online.append(connection)
             for _ in range(self._rng.choice([1, 5, 50])):
                 await self._pause()
             self._online.remove(connection)
-            self._hub.detach(connection)
+            self._hub.unregister(connection)
 
     # --- what is committed ----------------------------------------------------------------------------------------
 
-    def _news(self, rev: int, **fields: Any) -> News:
-        return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+    def _news(self, rev: int, **fields: Any) -> Delivery:
+        return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
 
     async def _journal(self) -> None:
         """Batch after batch. Some answers come after the deadline of the sender, some batches are in doubt."""
@@ -135,14 +134,14 @@ class OneConversation:
 
     async def _tell(self, sender: Connection | None, done: Appended) -> None:
         if sender is None:
-            await self._hub.tell_conversation(*PLACE, self._news(done.rev))
+            await self._hub.subscriptions.deliver(*PLACE, self._news(done.rev))
             return
 
         def ack() -> None:
             if sender in self._online:
                 sender.given.append(("ack", done.rev))
 
-        await self._hub.tell_conversation(*PLACE, self._news(done.rev, but=sender.id, then=ack))
+        await self._hub.subscriptions.deliver(*PLACE, self._news(done.rev, exclude_session=sender.id, on_delivered=ack))
 
     async def _changes(self) -> None:
         """Edits and the like of this node: each on a connection of its own."""
@@ -150,7 +149,7 @@ class OneConversation:
             await self._pause()
             rev = self._number()
             await self._pause()
-            await self._hub.tell_conversation(*PLACE, self._news(rev))
+            await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
     async def _other_node(self, nursery: trio.Nursery) -> None:
         """Its events come in any order, twice, as `behind`, or not at all."""
@@ -163,9 +162,9 @@ class OneConversation:
     async def _arrive(self, rev: int, is_large: bool) -> None:
         await self._pause()
         if is_large:
-            await self._hub.tell_behind(*PLACE, rev)
+            await self._hub.subscriptions.report_gap(*PLACE, rev)
         else:
-            await self._hub.tell_conversation(*PLACE, self._news(rev))
+            await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
     async def _joins(self) -> None:
         """Orders that let users hear the conversation, at a rev that is long past or yet to come.
@@ -177,9 +176,11 @@ class OneConversation:
             await self._pause()
             rev = self._number()
             await self._pause()
-            self._hub.join(*PLACE, self._rng.sample("abcd", 2), rev, anew=self._rng.random() < 0.5)
+            self._hub.subscriptions.subscribe_users(
+                *PLACE, self._rng.sample("abcd", 2), rev, is_new_member=self._rng.random() < 0.5
+            )
             await self._pause()
-            await self._hub.tell_conversation(*PLACE, self._news(rev))
+            await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
     # --- repairs, as in cluster/reconciler.py ---------------------------------------------------------------------
 
@@ -192,27 +193,24 @@ class OneConversation:
     async def _mend(self) -> None:
         while True:
             await trio.sleep(PATIENCE / 3)
-            await self._hub.tell_put_off()
-            if self._hub.late(PATIENCE):
-                await self._hub.tell_behind(*PLACE, await self._read_rev())
+            await self._hub.subscriptions.deliver_deferred_gaps()
+            if self._hub.subscriptions.gaps.overdue(PATIENCE):
+                await self._hub.subscriptions.report_gap(*PLACE, await self._read_rev())
 
     async def _resync(self) -> None:
         while True:
             await trio.sleep(self._rng.choice([0.5, 5.0]))
             rev = await self._read_rev()
-            before = self._hub.rev_of(*PLACE)
-            self._hub.join(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
-            await self._hub.tell_behind(*PLACE, rev)
+            before = self._hub.subscriptions.rev_of(*PLACE)
+            self._hub.subscriptions.subscribe_users(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
+            await self._hub.subscriptions.report_gap(*PLACE, rev)
 
 
-@pytest.mark.parametrize("writes_per_turn", [1, subscriptions.WRITES_PER_TURN])
+@pytest.mark.parametrize("writes_per_turn", [1, WRITES_PER_TURN])
 @pytest.mark.parametrize("seed", range(6))
-async def test_revs_rise_by_one_or_after_behind(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int, writes_per_turn: int
-) -> None:
+async def test_revs_rise_by_one_or_after_behind(autojump_clock: MockClock, seed: int, writes_per_turn: int) -> None:
     """With one write per turn, sessions come, go and are told of more while an event is being delivered."""
-    monkeypatch.setattr(subscriptions, "WRITES_PER_TURN", writes_per_turn)
-    world = OneConversation(random.Random(seed))
+    world = OneConversation(random.Random(seed), writes_per_turn)
     await world.run()
     for connection in world.connections:
         check_order(connection)
@@ -225,25 +223,25 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
     hub = Hub()
     sender, other = Connection("1", "a"), Connection("2", "b")
     for connection in (sender, other):
-        arrival = hub.expect("t", connection.user)
-        arrival.places.append(("c", 0))
-        hub.attach(connection, arrival)
+        pending = hub.connections.pending.begin("t", connection.user)
+        pending.topics.append(("c", 0))
+        hub.register(connection, pending)
 
-    def event(rev: int, **fields: Any) -> News:
-        return News(SharedFrame(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+    def event(rev: int, **fields: Any) -> Delivery:
+        return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
 
-    def ack(rev: int) -> News:
-        return event(rev, but=sender.id, then=lambda: sender.given.append(("ack", rev)))
+    def ack(rev: int) -> Delivery:
+        return event(rev, exclude_session=sender.id, on_delivered=lambda: sender.given.append(("ack", rev)))
 
-    await hub.tell_conversation(*PLACE, event(1))
-    await hub.tell_conversation(*PLACE, ack(4))
-    after = hub.part_after(*PLACE, ["a"], 6)
-    await hub.tell_conversation(*PLACE, event(6, then=after))
-    hub.join(*PLACE, ["a"], 8, anew=True)
+    await hub.subscriptions.deliver(*PLACE, event(1))
+    await hub.subscriptions.deliver(*PLACE, ack(4))
+    after = hub.subscriptions.unsubscribe_after(*PLACE, ["a"], 6)
+    await hub.subscriptions.deliver(*PLACE, event(6, on_delivered=after))
+    hub.subscriptions.subscribe_users(*PLACE, ["a"], 8, is_new_member=True)
     for rev in (7, 9, 8, 2, 3):
-        await hub.tell_conversation(*PLACE, event(rev))
-    await hub.tell_conversation(*PLACE, ack(5))
-    await hub.tell_conversation(*PLACE, ack(10))
+        await hub.subscriptions.deliver(*PLACE, event(rev))
+    await hub.subscriptions.deliver(*PLACE, ack(5))
+    await hub.subscriptions.deliver(*PLACE, ack(10))
     # The second ack needs no `behind`: nothing was left out before it.
     own = [("event", 1), ("behind", 3), ("ack", 4), ("ack", 5), ("behind", 8), ("event", 9), ("ack", 10)]
     assert sender.given == own

@@ -14,7 +14,7 @@ from chatd.gateway.send_queue import GapPosition, SendQueue
 from chatd.gateway.transport import Frames
 
 MOST_BYTES, MOST_FRAMES = 10_000, 50
-VOLATILE = GapPosition("c", 0, volatile=True)
+VOLATILE = GapPosition("c", 0, ephemeral=True)
 
 
 class Stuck:

@@ -158,7 +158,7 @@ async def test_a_user_who_reconnects_while_the_match_is_ended_is_notified(
     for person in (ann, ben):
         matching.find(ticket_of(person))
     found = await received(ann, 0)
-    matching._hub.detach(ann)
+    matching._hub.unregister(ann)
     matching._disconnects._disconnected["default", ann.user] = 0
     with trio.fail_after(PATIENCE):
         await asked.wait()
@@ -229,7 +229,7 @@ async def test_a_match_that_has_ended_is_not_announced_again(started: Started, m
     assert again is not None
     await matches.announce_again("default", ann.user, again)
     assert [(await received(ann, 2))["match"], len(ann.frames)] == [second["match"], 3]
-    assert matching._hub.is_member(ann.id, second["conversation"])
+    assert matching._hub.subscriptions.is_subscribed(ann.id, second["conversation"])
 
 
 def late(active: Callable[[str, str], Any], answers: list[Any]) -> Callable[[str, str], Any]:

@@ -1,7 +1,7 @@
 """What a node remembers of messages: enough to say where and when, never more than its bound, never a text."""
 
 from chatd.realtime.hub import Hub
-from chatd.realtime.message_trace import Accepted, Moved, Told, Traces
+from chatd.realtime.message_trace import Accepted, Delivered, ReceiptTimes, Traces
 from tests.realtime.test_hub import Session, attach, news
 
 
@@ -9,33 +9,33 @@ def test_a_message_is_found_stage_by_stage() -> None:
     traces = Traces()
     for number in range(1, 4):
         traces.accepted((f"m{number}", "s", 10, 20, 2, number))
-        traces.given(("c", number, 100 + number))
-        traces.told(("c", number, 0.03, number))
-    traces.told(("other", 2, 9.0, 9))
+        traces.enqueued(("c", number, 100 + number))
+        traces.delivered(("c", number, 0.03, number))
+    traces.delivered(("other", 2, 9.0, 9))
     found = traces.find("m2", "c", 2, 2)
-    assert (found.accepted, found.order, found.told) == (Accepted("s", 10, 20, 2, 2), 102, Told(30, 2, behind=False))
+    assert (found.accepted, found.enqueued, found.delivered) == (Accepted("s", 10, 20, 2, 2), 102, Delivered(30, 2, behind=False))
     elsewhere = traces.find("unknown", "c", 7, 7)
-    assert (elsewhere.accepted, elsewhere.order, elsewhere.told, elsewhere.receipts) == (None, None, None, [])
+    assert (elsewhere.accepted, elsewhere.enqueued, elsewhere.delivered, elsewhere.receipts) == (None, None, None, [])
 
 
 def test_of_a_user_the_first_receipts_that_reach_the_message_count() -> None:
     traces = Traces()
     for user, delivered, read, at in (("a", 1, 0, 1), ("a", 3, 0, 2), ("b", 9, 9, 3), ("a", 5, 2, 4), ("a", 5, 5, 5)):
-        traces.moved(("c", user, delivered, read, at))
-    traces.moved(("other", "a", 9, 9, 0))
-    assert traces.find("m", "c", 1, 3).receipts == [Moved("a", 2, 5), Moved("b", 3, 3)]
-    assert traces.find("m", "c", 1, 2).receipts == [Moved("a", 2, 4), Moved("b", 3, 3)]
+        traces.receipts(("c", user, delivered, read, at))
+    traces.receipts(("other", "a", 9, 9, 0))
+    assert traces.find("m", "c", 1, 3).receipts == [ReceiptTimes("a", 2, 5), ReceiptTimes("b", 3, 3)]
+    assert traces.find("m", "c", 1, 2).receipts == [ReceiptTimes("a", 2, 4), ReceiptTimes("b", 3, 3)]
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    traces = Traces(most=100)
+    traces = Traces(max_entries=100)
     for number in range(1000):
         traces.accepted((f"m{number}", "s", 0, 0, 1, number))
-        traces.told(("c", number, 0.0, 1))
+        traces.delivered(("c", number, 0.0, 1))
     assert traces.find("m899", "c", 899, 899).accepted is None
-    assert traces.find("m899", "c", 899, 899).told is None
+    assert traces.find("m899", "c", 899, 899).delivered is None
     assert traces.find("m900", "c", 900, 900).accepted is not None
-    assert traces.find("m900", "c", 900, 900).told is not None
+    assert traces.find("m900", "c", 900, 900).delivered is not None
 
 
 async def test_the_hub_counts_who_took_it() -> None:
@@ -44,8 +44,8 @@ async def test_the_hub_counts_who_took_it() -> None:
     stuck.room = False
     for session in (sender, reader, stuck):
         attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(2, but="sender"))
-    told = hub.traces.find("m", "c", 2, 1).told
+    await hub.subscriptions.deliver("t", "c", news(2, exclude_session="sender"))
+    told = hub.traces.find("m", "c", 2, 1).delivered
     assert told is not None
     assert (told.sessions, told.behind, stuck.closed) == (1, False, [])
 
@@ -54,17 +54,17 @@ async def test_who_was_told_to_be_behind_was_not_told_the_message() -> None:
     hub = Hub()
     reader = Session("reader", "u")
     attach(hub, reader, ("c", 1))
-    await hub.tell_conversation("t", "c", news(4))
-    await hub.tell_behind("t", "c", 3)
-    found = {rev: hub.traces.find("m", "c", rev, 1).told for rev in (1, 2, 3, 4)}
+    await hub.subscriptions.deliver("t", "c", news(4))
+    await hub.subscriptions.report_gap("t", "c", 3)
+    found = {rev: hub.traces.find("m", "c", rev, 1).delivered for rev in (1, 2, 3, 4)}
     assert [told.behind if told else None for told in found.values()] == [None, True, True, False]
 
 
 async def test_what_has_no_place_in_the_order_is_not_remembered() -> None:
     hub = Hub()
     attach(hub, Session("reader", "u"), ("c", 1))
-    await hub.tell_conversation("t", "c", news(volatile=True))
-    assert hub.traces.find("m", "c", 0, 0).told is None
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
+    assert hub.traces.find("m", "c", 0, 0).delivered is None
 
 
 async def test_the_sessions_of_a_tenant_of_a_user_or_one() -> None:
@@ -72,4 +72,4 @@ async def test_the_sessions_of_a_tenant_of_a_user_or_one() -> None:
     for id_, user, tenant in (("1", "a", "t"), ("2", "a", "t"), ("3", "b", "t"), ("4", "a", "other")):
         attach(hub, Session(id_, user, tenant=tenant))
     asked = [("t", None, None), ("t", "a", None), ("t", None, "3"), ("t", None, "4"), ("t", "a", "3"), ("t", "c", None)]
-    assert ["".join(one.id for one in hub.find(*question)) for question in asked] == ["123", "12", "3", "", "", ""]
+    assert ["".join(one.id for one in hub.connections.find(*question)) for question in asked] == ["123", "12", "3", "", "", ""]

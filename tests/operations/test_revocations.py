@@ -5,7 +5,7 @@ import msgspec
 from chatd.cluster import control_messages
 from chatd.cluster.control_messages import ControlMessage
 from chatd.realtime.hub import Hub
-from chatd.realtime.pending_session import Arrival
+from chatd.realtime.pending_session import PendingSession
 from tests.realtime.test_hub import Session, attach
 
 
@@ -24,12 +24,12 @@ def test_it_is_counted_once_when_the_last_session_has_gone() -> None:
         attach(hub, session)
     hub.close_sessions("t", "u", "banned", at=9_500)
     hub.close_sessions("t", "u", "banned", at=9_900)
-    hub.detach(one)
-    assert hub.revocations.seconds.count == 0
+    hub.unregister(one)
+    assert hub.disconnect_latency.seconds.count == 0
     clock.now = 11_500
-    hub.detach(two)
-    hub.detach(other)
-    assert (hub.revocations.seconds.count, hub.revocations.seconds.sum) == (1, 2.0)
+    hub.unregister(two)
+    hub.unregister(other)
+    assert (hub.disconnect_latency.seconds.count, hub.disconnect_latency.seconds.sum) == (1, 2.0)
 
 
 def test_only_the_sessions_of_the_login_are_waited_for() -> None:
@@ -38,30 +38,30 @@ def test_only_the_sessions_of_the_login_are_waited_for() -> None:
     attach(hub, ended)
     attach(hub, going_on)
     hub.close_sessions("t", "u", "logged_out", credential="old", at=9_000)
-    hub.detach(ended)
-    assert hub.revocations.seconds.sum == 1.0
+    hub.unregister(ended)
+    assert hub.disconnect_latency.seconds.sum == 1.0
     assert (ended.closed, going_on.closed) == (["logged_out"], [])
 
 
 def test_who_is_about_to_come_in_is_closed_and_counted() -> None:
     hub, session = Hub(Clock()), Session("1", "u")
-    arrival = hub.expect("t", "u")
+    pending = hub.connections.pending.begin("t", "u")
     hub.close_sessions("t", "u", "banned", at=9_000)
-    hub.attach(session, arrival)
+    hub.register(session, pending)
     assert session.closed == ["banned"]
-    hub.detach(session)
-    assert hub.revocations.seconds.count == 1
+    hub.unregister(session)
+    assert hub.disconnect_latency.seconds.count == 1
 
 
 def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm() -> None:
     hub = Hub(Clock())
     for at in (0, 10_500):
         session = Session("1", "u")
-        hub.attach(session, Arrival("t", "u"))
+        hub.register(session, PendingSession("t", "u"))
         hub.close_sessions("t", "u", "banned", at=at)
-        hub.detach(session)
+        hub.unregister(session)
     hub.close_sessions("t", "nobody", "banned", at=1)
-    assert (hub.revocations.seconds.count, hub.revocations.seconds.sum) == (1, 0.0)
+    assert (hub.disconnect_latency.seconds.count, hub.disconnect_latency.seconds.sum) == (1, 0.0)
 
 
 class CloseUser(ControlMessage, array_like=True, tag="close"):

@@ -39,13 +39,13 @@ async def test_somebody_is_held_for_the_grace() -> None:
     node = Node()
     session = node.come("1")
     assert (node.changed(), node.attendance.rank(ANN)) == ([ANN], ONLINE)
-    node.hub.detach(session)
+    node.hub.unregister(session)
     assert (node.changed(), node.attendance.rank(ANN), node.attendance.everybody()) == ([], ONLINE, [ANN])
     assert node.attendance.expire(109.9) == []
     node.come("2")
     assert node.attendance.expire(200) == []
     assert node.changed() == []
-    node.hub.detach(node.hub.sessions["2"])
+    node.hub.unregister(node.hub.connections.by_id["2"])
     assert node.attendance.expire(110) == [ANN]
     assert (node.changed(), node.attendance.rank(ANN), node.attendance.everybody()) == ([ANN], GONE, [])
 
@@ -54,10 +54,10 @@ async def test_the_grace_of_each_is_over_in_its_turn() -> None:
     node = Node()
     sessions = [node.come(name, name) for name in ("ann", "ben", "eve")]
     for session in sessions:
-        node.hub.detach(session)
+        node.hub.unregister(session)
         node.now += 1
     sessions[0] = node.come("ann", "ann")
-    node.hub.detach(sessions[0])
+    node.hub.unregister(sessions[0])
     assert node.attendance.expire(111.5) == [BEN]
     assert node.attendance.expire(200) == [("t", "eve"), ANN]
 
@@ -68,11 +68,11 @@ async def test_away_and_online_devices() -> None:
     node.changed()
     node.attendance.set(ANN, "phone", True)
     assert node.attendance.rank(ANN) == ONLINE
-    node.hub.detach(desk)
+    node.hub.unregister(desk)
     assert node.attendance.rank(ANN) == ONLINE
     assert node.attendance.expire(110) == []
     assert node.attendance.rank(ANN) == AWAY
-    node.hub.detach(phone)
+    node.hub.unregister(phone)
     assert node.attendance.rank(ANN) == AWAY
     node.come("phone again")
     assert node.attendance.rank(ANN) == ONLINE
@@ -94,12 +94,12 @@ async def test_one_looks_at_those_named_last() -> None:
     node.lookers.look("2", [BEN])
     node.lookers.look("1", [ANN])
     assert sorted(node.lookers.watched) == [ANN, BEN]
-    node.hub.detach(two)
+    node.hub.unregister(two)
     assert list(node.lookers.watched) == [ANN]
     node.lookers.hear("there", BEN, ONLINE)
     node.lookers.mark([BEN])
     assert not node.lookers.to_tell
-    node.hub.detach(one)
+    node.hub.unregister(one)
     assert node.lookers.statistics() == {"watching": 0, "watched": 0}
 
 

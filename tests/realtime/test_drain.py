@@ -25,7 +25,7 @@ class AuthenticatedPeer:
         self.told: list[tuple[float, str]] = []
         self._hub = hub
         self._stubborn = stubborn
-        hub.attach(self, hub.expect(self.tenant, self.user))
+        hub.register(self, hub.connections.pending.begin(self.tenant, self.user))
 
     def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
         return True
@@ -34,7 +34,7 @@ class AuthenticatedPeer:
         assert close == "going_away"
         self.told.append((trio.current_time(), reason))
         if not self._stubborn:
-            self._hub.detach(self)
+            self._hub.unregister(self)
 
 
 def drain_of(over: float | None, **settings: Any) -> Drain:
@@ -88,4 +88,4 @@ async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClo
         nursery.start_soon(come)
         await drain_of(OVER).run(hub)
     assert late[0].told[0][1].startswith("retry_in_ms=")
-    assert not hub.sessions
+    assert not hub.connections.by_id

@@ -8,11 +8,10 @@ from typing import Any
 import trio
 
 from chatd.realtime.hub import Hub
-from chatd.realtime.pending_session import Arrival
+from chatd.realtime.pending_session import PendingSession
+from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 from chatd.realtime.signals import SessionRemoved, UserConnected, UserDisconnected
-from chatd.realtime.subscriptions import WRITES_PER_TURN, News, SharedFrame
-from chatd.realtime.unheard_revs import MOST as MOST_PASSED
-from chatd.realtime.unheard_revs import SLACK
+from chatd.realtime.unheard_revs import MAX_TOPICS, SLACK
 from chatd.wire.codec import Codec, codecs
 from chatd.wire.connection_events import Behind
 
@@ -21,14 +20,14 @@ MSGPACK = codecs([])["chatd.v1.msgpack"]
 EVENT = Behind(conversation="c", rev=1)
 
 
-def news(rev: int = 0, **fields: Any) -> News:
-    return News(SharedFrame(EVENT), rev, **fields)
+def news(rev: int = 0, **fields: Any) -> Delivery:
+    return Delivery(EncodedEvent(EVENT), rev, **fields)
 
 
 def attach(hub: Hub, session: "Session", *places: tuple[str, int]) -> None:
-    arrival = Arrival(session.tenant, session.user)
-    arrival.places += places
-    hub.attach(session, arrival)
+    pending = PendingSession(session.tenant, session.user)
+    pending.topics += places
+    hub.register(session, pending)
 
 
 @dataclass(eq=False)
@@ -58,7 +57,7 @@ async def test_each_codec_is_encoded_once_and_the_bytes_are_shared() -> None:
     people = [Session(str(n), "u", codec=(JSON, MSGPACK)[n % 2]) for n in range(4)]
     for session in people:
         attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(but="3"))
+    await hub.subscriptions.deliver("t", "c", news(exclude_session="3"))
     assert [len(session.frames) for session in people] == [1, 1, 1, 0]
     assert people[0].frames[0] is people[2].frames[0]
     assert people[0].frames[0] != people[1].frames[0]
@@ -69,8 +68,8 @@ async def test_tenants_do_not_hear_each_other() -> None:
     ours, theirs = Session("1", "u"), Session("2", "u", tenant="other")
     attach(hub, ours, ("c", 1))
     attach(hub, theirs, ("c", 1))
-    await hub.tell_conversation("t", "c", news())
-    await hub.tell_user("t", "u", news())
+    await hub.subscriptions.deliver("t", "c", news())
+    await hub.deliver_to_user("t", "u", news())
     hub.close_sessions("t", "u", "banned")
     assert (len(ours.frames), ours.closed, theirs.frames, theirs.closed) == (2, ["banned"], [], [])
 
@@ -81,8 +80,8 @@ async def test_what_a_slow_reader_does_not_take_is_counted_and_the_others_are_to
     slow, fast = Session("1", "u", room=False), Session("2", "v")
     for session in (slow, fast):
         attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(volatile=True))
-    await hub.tell_conversation("t", "c", news())
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
+    await hub.subscriptions.deliver("t", "c", news())
     assert (slow.closed, len(fast.frames)) == ([], 2)
     assert hub.statistics()["dropped"] == 2
 
@@ -93,23 +92,23 @@ async def test_the_send_queue_knows_what_an_event_belongs_to() -> None:
     session = Session("1", "u")
     session.send_nowait = lambda frame, event=None: marks.append(event) or True  # type: ignore[method-assign, func-returns-value]
     attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3))
-    await hub.tell_conversation("t", "c", news(2))
-    await hub.tell_behind("t", "c", 7)
-    await hub.tell_user("t", "u", news())
-    await hub.tell_conversation("t", "d", news(9))
-    hub.join("t", "d", ["u"], 5)
-    assert [(mark.conversation, mark.rev) for mark in marks] == [("c", 2), ("c", 3), ("c", 7), ("", 0), ("d", 9)]
+    await hub.subscriptions.deliver("t", "c", news(3))
+    await hub.subscriptions.deliver("t", "c", news(2))
+    await hub.subscriptions.report_gap("t", "c", 7)
+    await hub.deliver_to_user("t", "u", news())
+    await hub.subscriptions.deliver("t", "d", news(9))
+    hub.subscriptions.subscribe_users("t", "d", ["u"], 5)
+    assert [(mark.topic, mark.rev) for mark in marks] == [("c", 2), ("c", 3), ("c", 7), ("", 0), ("d", 9)]
 
 
 async def test_whoever_joins_while_connecting_misses_nothing() -> None:
     hub = Hub()
-    arrival = hub.expect("t", "u")
-    hub.join("t", "c", ["u"], 1)
+    pending = hub.connections.pending.begin("t", "u")
+    hub.subscriptions.subscribe_users("t", "c", ["u"], 1)
     session = Session("1", "u")
-    hub.attach(session, arrival)
-    assert hub.is_member("1", "c")
-    await hub.tell_conversation("t", "c", news())
+    hub.register(session, pending)
+    assert hub.subscriptions.is_subscribed("1", "c")
+    await hub.subscriptions.deliver("t", "c", news())
     assert len(session.frames) == 1
 
 
@@ -118,8 +117,8 @@ async def test_a_huge_audience_may_leave_in_the_middle_of_it() -> None:
     people = [Session(str(n), str(n)) for n in range(2 * WRITES_PER_TURN + 1)]
     for session in people:
         attach(hub, session, ("c", 1))
-    people[0].send_nowait = lambda frame, volatile=False: hub.detach(people[1]) or True  # type: ignore[method-assign, func-returns-value]
-    await hub.tell_conversation("t", "c", news())
+    people[0].send_nowait = lambda frame, ephemeral=False: hub.unregister(people[1]) or True  # type: ignore[method-assign, func-returns-value]
+    await hub.subscriptions.deliver("t", "c", news())
     assert sum(len(session.frames) for session in people) == len(people) - 1
 
 
@@ -130,7 +129,7 @@ async def test_everybody_is_told_although_the_asker_hangs_up_in_the_middle_of_it
         attach(hub, session, ("c", 1))
     with trio.CancelScope() as scope:
         scope.cancel()
-        await hub.tell_conversation("t", "c", news(2))
+        await hub.subscriptions.deliver("t", "c", news(2))
     assert sum(len(session.frames) for session in people) == len(people)
 
 
@@ -138,20 +137,20 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("a", 1), ("b", 1), ("a", 1))
-    hub.join("t", "c", ["u"], 1)
-    hub.detach(session)
-    hub.detach(session)
+    hub.subscriptions.subscribe_users("t", "c", ["u"], 1)
+    hub.unregister(session)
+    hub.unregister(session)
     assert hub.statistics() == {"sessions": 0, "users": 0, "conversations": 0, "delivered": 0, "dropped": 0}
-    assert not hub.is_member("1", "a")
+    assert not hub.subscriptions.is_subscribed("1", "a")
 
 
 async def test_a_close_reaches_whoever_is_just_arriving() -> None:
     hub = Hub()
-    arrival = hub.expect("t", "u")
+    pending = hub.connections.pending.begin("t", "u")
     hub.close_sessions("t", "u", "logged_out", credential="l")
     hub.close_sessions("t", "u", "banned", credential="another login")
     session = Session("1", "u")
-    hub.attach(session, arrival)
+    hub.register(session, pending)
     assert session.closed == ["logged_out"]
     hub.close_sessions("t", "v", "banned")
     assert session.closed == ["logged_out"]
@@ -167,9 +166,9 @@ async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_go
     one, two = Session("1", "u"), Session("2", "u")
     for session in (one, two):
         attach(hub, session)
-    hub.detach(one)
+    hub.unregister(one)
     assert first == second == [UserConnected("t", "u")] * 2
-    hub.detach(two)
+    hub.unregister(two)
     assert first == second == [UserConnected("t", "u")] * 2 + [UserDisconnected("t", "u")]
 
 
@@ -179,13 +178,13 @@ async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() ->
     session, other = Session("1", "u"), Session("2", "v")
     for one in (session, other):
         attach(hub, one, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
-    assert hub.waiting
-    await hub.tell_conversation("t", "c", news(volatile=True))
-    assert (len(session.frames), len(other.frames), hub.is_member("1", "c")) == (0, 1, False)
-    await hub.tell_conversation("t", "c", news(2))
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
+    assert hub.subscriptions.gaps.since
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
+    assert (len(session.frames), len(other.frames), hub.subscriptions.is_subscribed("1", "c")) == (0, 1, False)
+    await hub.subscriptions.deliver("t", "c", news(2))
     assert (len(session.frames), len(other.frames)) == (2, 3)
-    await hub.tell_conversation("t", "c", news(4))
+    await hub.subscriptions.deliver("t", "c", news(4))
     assert (len(session.frames), len(other.frames)) == (2, 4)
 
 
@@ -193,12 +192,12 @@ async def test_who_joins_again_before_the_end_was_told_stays() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
-    hub.join("t", "c", ["u"], 3)
-    await hub.tell_conversation("t", "c", news(4))
-    await hub.tell_conversation("t", "c", news(2))
-    assert hub.is_member("1", "c")
-    await hub.tell_conversation("t", "c", news(volatile=True))
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
+    hub.subscriptions.subscribe_users("t", "c", ["u"], 3)
+    await hub.subscriptions.deliver("t", "c", news(4))
+    await hub.subscriptions.deliver("t", "c", news(2))
+    assert hub.subscriptions.is_subscribed("1", "c")
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
     assert len(session.frames) == 4
 
 
@@ -208,14 +207,14 @@ async def test_who_joined_before_the_end_and_is_heard_of_after_it_does_not_stay(
     session, other = Session("1", "u"), Session("2", "v")
     attach(hub, session)
     attach(hub, other, ("c", 1))
-    await hub.tell_conversation("t", "c", news(3, then=hub.part_after("t", "c", ["u"], 3)))
-    hub.join("t", "c", ["u"], 1, anew=True)
-    await hub.tell_conversation("t", "c", news(volatile=True))
-    assert (session.frames, hub.is_member("1", "c")) == ([], False)
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
+    hub.subscriptions.subscribe_users("t", "c", ["u"], 1, is_new_member=True)
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
+    assert (session.frames, hub.subscriptions.is_subscribed("1", "c")) == ([], False)
     for rev in (2, 4):
-        await hub.tell_conversation("t", "c", news(rev))
+        await hub.subscriptions.deliver("t", "c", news(rev))
     assert (len(session.frames), len(other.frames)) == (2, 4)
-    await hub.tell_conversation("t", "c", news(volatile=True))
+    await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
     assert len(session.frames) == 2
 
 
@@ -223,11 +222,11 @@ async def test_who_joins_while_connecting_does_not_hear_what_was_before() -> Non
     hub = Hub()
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
-    arrival = hub.expect("t", "v")
-    hub.join("t", "c", ["v"], 3, anew=True)
-    hub.attach(late, arrival)
+    pending = hub.connections.pending.begin("t", "v")
+    hub.subscriptions.subscribe_users("t", "c", ["v"], 3, is_new_member=True)
+    hub.register(late, pending)
     for rev in (2, 3, 4):
-        await hub.tell_conversation("t", "c", news(rev))
+        await hub.subscriptions.deliver("t", "c", news(rev))
     assert (len(one.frames), len(late.frames)) == (3, 2)
     assert b'"behind"' in late.frames[0]
 
@@ -238,9 +237,9 @@ async def test_who_comes_later_does_not_hear_what_was_before() -> None:
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
     attach(hub, late)
-    hub.join("t", "c", ["v"], 3, anew=True)
+    hub.subscriptions.subscribe_users("t", "c", ["v"], 3, is_new_member=True)
     for rev in (2, 3, 4):
-        await hub.tell_conversation("t", "c", news(rev))
+        await hub.subscriptions.deliver("t", "c", news(rev))
     assert (len(one.frames), len(late.frames)) == (3, 2)
     assert b'"behind"' in late.frames[0]
     assert b'"rev":3' in late.frames[0]
@@ -250,9 +249,9 @@ async def test_who_hears_it_already_and_is_joined_again_misses_nothing() -> None
     hub = Hub()
     one = Session("1", "u")
     attach(hub, one, ("c", 1))
-    hub.join("t", "c", ["u"], 3)
+    hub.subscriptions.subscribe_users("t", "c", ["u"], 3)
     for rev in (2, 3):
-        await hub.tell_conversation("t", "c", news(rev))
+        await hub.subscriptions.deliver("t", "c", news(rev))
     assert len(one.frames) == 2
 
 
@@ -262,14 +261,14 @@ async def test_what_passed_before_it_was_known_who_hears_it_is_made_known() -> N
     sender, other = Session("1", "u"), Session("2", "v")
     for one in (sender, other):
         attach(hub, one)
-    await hub.tell_conversation("t", "c", news(7, but="1"))
-    hub.join("t", "c", ["u", "v"], 3, anew=True)
+    await hub.subscriptions.deliver("t", "c", news(7, exclude_session="1"))
+    hub.subscriptions.subscribe_users("t", "c", ["u", "v"], 3, is_new_member=True)
     for one in (sender, other):
         assert [b'"behind"' in frame and b'"rev":7' in frame for frame in one.frames] == [True]
     for rev in (4, 5, 6, 7):
-        await hub.tell_conversation("t", "c", news(rev))
+        await hub.subscriptions.deliver("t", "c", news(rev))
     assert (len(sender.frames), len(other.frames)) == (1, 1)
-    await hub.tell_conversation("t", "c", news(8))
+    await hub.subscriptions.deliver("t", "c", news(8))
     assert (len(sender.frames), len(other.frames)) == (2, 2)
 
 
@@ -277,46 +276,49 @@ async def test_of_what_nobody_hears_only_the_last_is_remembered() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session)
-    for number in range(MOST_PASSED + 1):
-        await hub.tell_conversation("t", str(number), news(7))
+    for number in range(MAX_TOPICS + 1):
+        await hub.subscriptions.deliver("t", str(number), news(7))
     for conversation in ("0", "1"):
-        hub.join("t", conversation, ["u"], 3)
+        hub.subscriptions.subscribe_users("t", conversation, ["u"], 3)
     assert len(session.frames) == 1
-    arrival = hub.expect("t", "v")
-    for number in range(MOST_PASSED + 1):
-        await hub.tell_conversation("t", f"again {number}", news(7))
-    arrival.places.append(("again 0", 3))
+    pending = hub.connections.pending.begin("t", "v")
+    for number in range(MAX_TOPICS + 1):
+        await hub.subscriptions.deliver("t", f"again {number}", news(7))
+    pending.topics.append(("again 0", 3))
     late = Session("2", "v")
-    hub.attach(late, arrival)
-    await hub.tell_conversation("t", "again 0", news(8))
+    hub.register(late, pending)
+    await hub.subscriptions.deliver("t", "again 0", news(8))
     assert len(late.frames) == 1
 
 
 async def test_what_is_remembered_is_bounded_while_sessions_begin_all_the_time() -> None:
     """What was told since the oldest of them began is kept, and no more than is asked for otherwise."""
     hub = Hub()
-    arrivals = deque([hub.expect("t", "u")])
-    for number in range(3 * MOST_PASSED):
+    all_pending = deque([hub.connections.pending.begin("t", "u")])
+    for number in range(3 * MAX_TOPICS):
         if number % 1000 == 0:
             await trio.sleep(0.001)  # A later moment.
-            arrivals.append(hub.expect("t", "u"))
-            arrivals.popleft()
+            all_pending.append(hub.connections.pending.begin("t", "u"))
+            all_pending.popleft()
             gc.collect()
-        await hub.tell_conversation("t", str(number), news(7))
-    assert hub._arrivals
-    assert MOST_PASSED <= len(hub._passed._revs) <= MOST_PASSED + 2 * SLACK
+        await hub.subscriptions.deliver("t", str(number), news(7))
+    assert hub.connections.pending
+    assert MAX_TOPICS <= len(hub.subscriptions._unheard._revs) <= MAX_TOPICS + 2 * SLACK
 
 
 async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:
     hub = Hub()
-    hub.note_members("t", "c", 3)
-    assert hub.members_of("t", "c") == 0
+    hub.subscriptions.note_member_count("t", "c", 3)
+    assert hub.subscriptions.member_count("t", "c") == 0
     attach(hub, Session("1", "u"), ("c", 1))
-    for change in (hub.join, lambda tenant, id_, users, _: hub.part(tenant, id_, users)):
-        hub.note_members("t", "c", 3)
-        assert hub.members_of("t", "c") == 3
+    for change in (
+        hub.subscriptions.subscribe_users,
+        lambda tenant, id_, users, _: hub.subscriptions.unsubscribe_users(tenant, id_, users),
+    ):
+        hub.subscriptions.note_member_count("t", "c", 3)
+        assert hub.subscriptions.member_count("t", "c") == 3
         change("t", "c", ["somebody elsewhere"], 1)
-        assert hub.members_of("t", "c") == 0
+        assert hub.subscriptions.member_count("t", "c") == 0
 
 
 async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
@@ -332,5 +334,5 @@ async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
     assert told == [UserConnected("t", "u")] * 4
     del told[:]
     for session in (*sessions, *sessions):
-        hub.detach(session)
+        hub.unregister(session)
     assert told == ["1", UserDisconnected("t", "u"), UserDisconnected("t", "u"), "2"]

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.realtime.timer_wheel import Wheel
+from chatd.realtime.timer_wheel import TimerWheel
 
 TICK = 0.25
 
 
 @given(st.lists(st.floats(0, 40), min_size=1, max_size=50), st.integers(1, 8))
 def test_a_timer_fires_once_never_early_and_at_most_a_tick_late(delays: list[float], slots: int) -> None:
-    wheel, now, fired = Wheel(TICK, slots), 0.0, {}
+    wheel, now, fired = TimerWheel(TICK, slots), 0.0, {}
 
     def firing(number: int):  # type: ignore[no-untyped-def]
         def fire() -> None:
@@ -29,7 +29,7 @@ def test_a_timer_fires_once_never_early_and_at_most_a_tick_late(delays: list[flo
 
 
 def test_one_that_asks_for_it_comes_again_until_it_is_cancelled() -> None:
-    wheel, calls = Wheel(TICK, 4), []
+    wheel, calls = TimerWheel(TICK, 4), []
 
     def call() -> float:
         calls.append(1)
@@ -46,7 +46,7 @@ def test_one_that_asks_for_it_comes_again_until_it_is_cancelled() -> None:
 
 
 def test_one_that_fails_stops_nobody_else() -> None:
-    wheel, calls = Wheel(TICK, 4), []
+    wheel, calls = TimerWheel(TICK, 4), []
 
     def fail() -> None:
         raise ValueError

@@ -48,5 +48,5 @@ class Advance(Effect, frozen=True):
         """In the place of the receipt in the order of the log."""
         if done.rev is not None or done.unread is not None:
             conversation, now = self.receipt.conversation, ctx.node.clock()
-            ctx.node.hub.traces.moved((conversation, self.receipt.user, done.delivered_seq, done.read_seq, now))
+            ctx.node.hub.traces.receipts((conversation, self.receipt.user, done.delivered_seq, done.read_seq, now))
         await deliver(ctx, self.effects(done))

@@ -74,7 +74,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 
 
 async def typing_effects(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
-    members = ctx.node.hub.members_of(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
+    members = ctx.node.hub.subscriptions.member_count(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
     if members > ctx.node.config.presence.typing_members:
         return [Reply(Ok())]
     if isinstance(event, TypingStarted):
@@ -97,5 +97,5 @@ async def count(ctx: Ctx, conversation: str) -> int:
     members: int | None = await ctx.node.db.value(SQL.members, ctx.tenant, conversation, ctx.user)
     if members is None:
         raise Refused("not_found", "no such conversation")
-    ctx.node.hub.note_members(ctx.tenant, conversation, members)
+    ctx.node.hub.subscriptions.note_member_count(ctx.tenant, conversation, members)
     return members
