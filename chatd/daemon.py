@@ -57,10 +57,10 @@ from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
-# Seconds that HTTP requests have after everything else is done.
-LAST_REQUESTS = 2.0
-# Seconds for the other nodes to say that they have heard of us, and to tell them what is still on its way to them.
-INTRODUCTION, LAST_WORDS = 3.0, 2.0
+# Time that HTTP requests have after everything else has ended.
+LAST_REQUESTS_S = 2.0
+# Time to join the cluster at the start, and to write the last messages at the end.
+JOIN_TIMEOUT_S, LEAVE_TIMEOUT_S = 3.0, 2.0
 
 
 class CannotServe(OperatorError):
@@ -108,9 +108,9 @@ async def open_kernel(
         await prepare(db, config, schemas_of(subsystems))
         services, signals = Services(), Signals()
         hub = Hub(signals=signals)
-        introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
+        join_timeout_s = 0 if uses_embedded_redis(config) else JOIN_TIMEOUT_S
         cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
-        async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
+        async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
@@ -167,8 +167,8 @@ def log_driver_error(loop: object, context: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience: float) -> AsyncIterator[None]:
-    """In touch with the other nodes: they know of us, and we have heard them from here on."""
+async def open_cluster(cluster: Cluster, db: Postgres, health: Health, join_timeout_s: float) -> AsyncIterator[None]:
+    """A member of the cluster as long as the block lasts."""
     bus = cluster.bus
     watch = PeerWatch(bus, db, cluster.reconciler)
     health.add(cluster.reconciler.condition)
@@ -178,12 +178,12 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
         health.start(nursery, "bus reader", bus.read, cluster.handle, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
         health.start(nursery, "peer watch", watch.run)
-        health.start(nursery, "gap repair", cluster.reconciler.mend)
-        health.start(nursery, "reconciler", cluster.reconciler.patrol)
-        await bus.introduce(patience)
-        LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
+        health.start(nursery, "gap repair", cluster.reconciler.repair_gaps)
+        health.start(nursery, "reconciler", cluster.reconciler.sweep)
+        await bus.join_cluster(join_timeout_s)
+        LOG.info("joined the cluster", extra={"node": bus.name, "others": len(bus.peers())})
         yield
-        with trio.move_on_after(LAST_WORDS):
+        with trio.move_on_after(LEAVE_TIMEOUT_S):
             await bus.leave()
         nursery.cancel_scope.cancel()
 
@@ -242,7 +242,7 @@ async def serve(doors: Doors, http: Server, node: Node, registry: Registry, read
         ready(doors.addresses)
         async with node_registry.listed(node.redis, node.cluster.name, node.get(Watch).snapshot, node.health):
             in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
-        soon = trio.current_time() + LAST_REQUESTS
+        soon = trio.current_time() + LAST_REQUESTS_S
         deadline = max(soon, drain.deadline) if in_order else soon
         await http.finish(deadline)
         nursery.cancel_scope.deadline = deadline

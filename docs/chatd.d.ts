@@ -426,7 +426,7 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
-/** A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first. */
+/** A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first. */
 export interface Evidence {
   seq: number;
   message: string;
@@ -436,6 +436,8 @@ export interface Evidence {
   at: number;
   earlier?: Array<string>;
   removed_at?: number | null;
+  meta?: Record<string, unknown> | null;
+  system?: Record<string, unknown> | null;
 }
 
 /** Any file. An image that is sent as a file has `width` and `height`, too. */

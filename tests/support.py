@@ -16,7 +16,7 @@ from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
@@ -36,9 +36,9 @@ def covers(command: str, *codes: str) -> Callable[[Test], Test]:
     return lambda test: test
 
 
-def operator(tenant: str = "default") -> Actor:
+def operator(tenant: str = "default") -> AuditActor:
     """The actor of a command line, at this time."""
-    return Actor(tenant, "me", now_ms())
+    return AuditActor(tenant, "me", now_ms())
 
 
 @dataclass
@@ -277,3 +277,9 @@ async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = Non
             addresses = await receive.receive()
         yield Daemon(config, addresses)
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def shared(shared_daemon: Daemon) -> Daemon:
+    """The fixture `daemon` of a module whose tests share one: see `shared_daemon`."""
+    return shared_daemon

@@ -23,7 +23,7 @@ from chatd.core.template import template
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.http.admin_tokens import Admins
-from chatd.http.app import quart_app
+from chatd.http.app import Route, quart_app
 from chatd.realtime.drain import Drain
 from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.reference.files import generated
@@ -193,6 +193,7 @@ def test_every_route_is_in_the_descriptions() -> None:
         services.add(service)
     node: Any = SimpleNamespace(config=config, services=services, get=services.get)
     app = quart_app(node, load_registry(), [add for subsystem in SUBSYSTEMS for add in subsystem.routes])
+    assert {type(rule) for rule in app.url_map.iter_rules()} == {Route}
     described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     text = (ROOT / "docs" / "protocol.md").read_text()
     served = {

@@ -22,7 +22,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
@@ -79,30 +79,27 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
-    new = (login, digest(refresh), refresh_end(ctx))
-    added = await add_login(ctx, tenant, cmd.name, key, *new)
+    values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
+    if key is None:
+        added = LoginAdded(await node.db.value(SQL.sign_up, *values), [])
+    else:
+        added = await node.db.in_transaction(add_device_login, ctx, *values)
     closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
     return [*closed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
 
 
 class LoginAdded(Struct, frozen=True):
-    """A new login of a user, and the logins that ended for it: a user has `limits.logins_per_user`."""
+    """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
 
     user: str
     ended: list[str]
 
 
-async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> LoginAdded:
-    values = (tenant, uuid7(ctx.now), name, key, ctx.now, *new)
-    if key is None:
-        return LoginAdded(await ctx.node.db.value(SQL.sign_up, *values), [])
-
-    async def work(connection: Any) -> LoginAdded:
-        user: str = await connection.fetchval(SQL.sign_up, *values)
-        rows = await connection.fetch(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
-        return LoginAdded(user, [row["id"] for row in rows])
-
-    return await ctx.node.db.in_transaction(work)
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
+    """A login of the user of the device."""
+    user: str = await tx.value(SQL.sign_up, tenant, *values)
+    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
+    return LoginAdded(user, [row["id"] for row in rows])
 
 
 def device_key(tenant: str, device: str) -> bytes:

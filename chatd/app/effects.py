@@ -10,8 +10,8 @@ import trio
 from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.app.encoding import with_encoded_items
-from chatd.cluster.control_messages import CloseUser, ControlMessage
+from chatd.app.encoding import encoded_if_long
+from chatd.cluster.control_messages import CloseUserSessions, ControlMessage
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
@@ -45,7 +45,7 @@ class Reply(Effect, frozen=True):
     result: Result
 
     async def deliver(self, ctx: Ctx) -> None:
-        ctx.answer(await with_encoded_items(self.result, ctx.encode))
+        ctx.answer(await encoded_if_long(self.result, ctx.format))
 
 
 class Refuse(Effect, frozen=True):
@@ -73,15 +73,15 @@ class ToConversation(Effect, frozen=True):
     leaving: Sequence[str] = ()
 
     async def deliver(self, ctx: Ctx) -> None:
-        on_sent = deferred_reply(ctx, self.ack) if self.ack is not None else None
-        await ctx.node.cluster.tell_conversation(
+        on_delivered = deferred_reply(ctx, self.ack) if self.ack is not None else None
+        await ctx.node.cluster.deliver_to_conversation(
             ctx.tenant,
             self.conversation,
             self.event,
-            but=self.exclude_session,
-            volatile=self.ephemeral,
-            then=on_sent,
-            parts=self.leaving,
+            exclude_session=self.exclude_session,
+            ephemeral=self.ephemeral,
+            on_delivered=on_delivered,
+            leaving=self.leaving,
         )
 
 
@@ -93,7 +93,7 @@ class ToUser(Effect, frozen=True):
     exclude_session: str | None = None
 
     async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.cluster.tell_user(ctx.tenant, self.user, self.event, but=self.exclude_session)
+        await ctx.node.cluster.deliver_to_user(ctx.tenant, self.user, self.event, exclude_session=self.exclude_session)
 
 
 class Broadcast(Effect, frozen=True):
@@ -132,7 +132,7 @@ class CloseSessions(Effect, frozen=True):
     tenant: str = ""
 
     async def deliver(self, ctx: Ctx) -> None:
-        message = CloseUser(self.tenant or ctx.tenant, self.user, self.close, self.credential, ctx.node.clock())
+        message = CloseUserSessions(self.tenant or ctx.tenant, self.user, self.close, self.credential, ctx.node.clock())
         await ctx.node.cluster.broadcast(message)
 
 

@@ -55,7 +55,7 @@ async def tell_nodes(config: Config, order: ControlMessage) -> None:
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
     """On all nodes. `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed."""
-    await tell_nodes(config, control_messages.CloseUser(tenant, user, close, None, at))
+    await tell_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
 
 
 async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import trio
 import typer
 
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.cli.printing import complain, err, styled, write_json
 from chatd.core.clock import now_ms
 from chatd.core.errors import OperatorError, Refused
@@ -118,9 +118,9 @@ def checked_id(text: str) -> str:
     return text
 
 
-def operator(tenant: str) -> Actor:
+def operator(tenant: str) -> AuditActor:
     """The operating system account that runs the command, for the audit log."""
-    return Actor(tenant, account_name(), now_ms())
+    return AuditActor(tenant, account_name(), now_ms())
 
 
 def account_name() -> str:

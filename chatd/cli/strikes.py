@@ -47,7 +47,7 @@ def strike(
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
     async with database(config) as db:
-        done = await strikes.strike(db, config.moderation, operator(tenant), user, reason)
+        done = await db.in_transaction(strikes.strike, config.moderation, operator(tenant), user, reason)
         at = now_ms()
     if done.ban is not None:
         await close_sessions(config, tenant, user, "banned", at)
@@ -87,4 +87,4 @@ def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
     async with database(config) as db:
-        await actions.set_shadow(db, operator(tenant), user, on)
+        await db.in_transaction(actions.set_shadow, operator(tenant), user, on)

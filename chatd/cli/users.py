@@ -1,6 +1,5 @@
 """chatd users"""
 
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from chatd.accounts.authentication import ensure_tenants
 from chatd.accounts.keys import Keyring
 from chatd.app import audit_log
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.cli import strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
@@ -33,6 +32,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import is_uuid, uuid7
 from chatd.db import queries
+from chatd.db.postgres import Tx
 from chatd.privacy import erasure, export
 
 SQL = queries.load("cli/users")
@@ -68,13 +68,13 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
         raise failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
-        return await db.in_transaction(partial(insert_user, actor=operator(tenant), name=name))
+        return await db.in_transaction(insert_user, operator(tenant), name)
 
 
-async def insert_user(connection: Any, actor: Actor, name: str) -> str:
+async def insert_user(tx: Tx, actor: AuditActor, name: str) -> str:
     user = uuid7(actor.now)
-    await audit_log.note(connection, actor, "user.add", user)
-    return str(await connection.fetchval(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
+    await audit_log.write(tx, actor, "user.add", user)
+    return str(await tx.value(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
 
 
 @app.command()

@@ -1,11 +1,11 @@
 """Rules about blocks between users. Blocks are private: they are only shown to the blocker."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from chatd.app.context import Ctx
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.postgres import Tx
 
 SQL = queries.load("conversations/block_rules")
 MAX_BLOCK_LIST = 5000
@@ -23,7 +23,7 @@ async def block_list(ctx: Ctx) -> tuple[str, ...]:
     return tuple(row["user"] for row in rows)
 
 
-async def lock_pair(connection: Any, tenant: str, one: str, other: str) -> bool:
+async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> bool:
     """Within a transaction: lock decisions about these two users until its end. Whether one of them has blocked the other."""
-    await connection.execute(SQL.lock_pair, tenant, one, other)
-    return await connection.fetchrow(SQL.between_two, tenant, one, other) is not None
+    await tx.run(SQL.lock_pair, tenant, one, other)
+    return await tx.one(SQL.between_two, tenant, one, other) is not None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effect, Effects, ToConversation, ToUser, deliver
-from chatd.cluster.control_messages import Doubtful, Joined
+from chatd.cluster.control_messages import RecheckConversation, SubscribeUsers
 from chatd.conversations.entities import Conversation, Member, Message
 from chatd.conversations.events import ConversationUpdate, MemberLeft, MemberUpdate, MessageNew, MessageUpdate, Why
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx
@@ -55,7 +55,7 @@ class AnnounceMembers(Effect, frozen=True):
     async def deliver(self, ctx: Ctx) -> None:
         users, message = [member.user for member in self.added.members], self.added.message
         before = message.rev - len(users) - 1
-        await Broadcast(Joined(ctx.tenant, self.conversation, users, before, anew=True)).deliver(ctx)
+        await Broadcast(SubscribeUsers(ctx.tenant, self.conversation, users, before, is_new_member=True)).deliver(ctx)
         view = await snapshot_for_event(ctx, self.conversation, [ctx.user, *users])
         if view is None:
             return
@@ -93,7 +93,7 @@ async def snapshot_for_event(ctx: Ctx, conversation: str, users: Sequence[str]) 
                 break
     finally:
         if view is None:
-            await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, conversation))
     return view
 
 

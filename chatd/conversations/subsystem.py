@@ -38,7 +38,7 @@ from chatd.realtime.signals import SessionClosed
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
     async with (
-        open_message_log(node.db, node.config.journal, node.cluster.tell_behind, node.health) as message_log,
+        open_message_log(node.db, node.config.journal, node.cluster.deliver_behind, node.health) as message_log,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
@@ -51,7 +51,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
             node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
-        node.cluster.reconciler.watch_topics(checks)
+        node.cluster.reconciler.use_topics(checks)
         node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
         start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield

@@ -55,6 +55,7 @@ def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> AS
 
 def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:
     app = QuartTrio("chatd", static_folder=None)
+    app.url_rule_class = Route
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
     # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.

@@ -15,6 +15,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
+from chatd.app.encoding import Answer
 from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import Network, client_address, parse_networks
 from chatd.core.errors import Refused
@@ -23,7 +24,7 @@ from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
 from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
-from chatd.wire.base import Command, Result
+from chatd.wire.base import Command
 from chatd.wire.codec import Malformed, explain
 from chatd.wire.validation import loose_ends
 
@@ -43,7 +44,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
     reader = Reader(row.command, node.config.gateway.max_depth)
 
     async def view(**path: str) -> Response:
-        results: list[Result] = []
+        results: list[Answer] = []
         address = asker(proxies)
         async with AsyncExitStack() as turn:
             try:

@@ -14,7 +14,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
 from chatd.matching.service import MatchingService
 from chatd.moderation import actions
@@ -272,15 +272,15 @@ async def record_keep_vote(ctx: Ctx, match: str, users: list[str]) -> Row | None
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
     """
 
-    async def work(connection: Any) -> tuple[bool, Row | None]:
-        await connection.execute(SQL.lock, ctx.tenant, match)
-        vote = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
+    async def work(tx: Tx) -> tuple[bool, Row | None]:
+        await tx.run(SQL.lock, ctx.tenant, match)
+        vote: Any = await tx.one(SQL.keep, ctx.tenant, match, ctx.user)
         if not vote["counted"]:
             raise no_match()
         low, high = users if len(users) == 2 else (None, None)
-        if low and high and await lock_pair(connection, ctx.tenant, low, high):
+        if low and high and await lock_pair(tx, ctx.tenant, low, high):
             return True, None
-        return False, await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
+        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
     blocked, kept = await ctx.node.db.in_transaction(work)
     if blocked:

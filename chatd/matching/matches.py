@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import Joined, Parted
+from chatd.cluster.control_messages import SubscribeUsers, UnsubscribeUsers
 from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
@@ -57,7 +57,7 @@ class Matches:
         """Send `match.found` to each user of a new match."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        await self._cluster.broadcast(SubscribeUsers(tenant, conversation, users, len(users)))
         for ticket in tickets:
             partners = [
                 Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
@@ -83,12 +83,12 @@ class Matches:
         if row["users"] == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
+        await self._cluster.broadcast(SubscribeUsers(tenant, row["conversation"], [user], row["rev"]))
         names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
         partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [user]))
             return
         found = MatchFound(
             match=row["match"],
@@ -117,7 +117,7 @@ class Matches:
         if row is None:
             return False
         self._log_end(match, reason)
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], row["users"]))
         for user in row["users"]:
             if user != but and not silent:
                 ended = announcement(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
@@ -163,5 +163,5 @@ class Matches:
     async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])

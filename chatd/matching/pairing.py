@@ -226,12 +226,12 @@ class Pairing:
     async def _propose(self, pair: Paired) -> None:
         left_s = max(0.0, (pair.until - self._clock()) / 1000)
         for ticket in [self.pool.tickets[id_] for id_ in pair.tickets]:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
+            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
 
     async def _announce_removed(self, id_: str, reason: str, user: UserKey) -> None:
         if reason not in SILENT_REASONS:
             self._close([(user, id_)])
-            await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
+            await self._cluster.deliver_to_user(*user, MatchExpired(ticket=id_, reason=reason))
 
     async def _announce_requeued(self, event: PairDissolved) -> None:
         """Notify the users of a proposed pair who still wait."""
@@ -239,7 +239,7 @@ class Pairing:
             id_ = self.pool.by_user.get(user)
             if id_ is not None:
                 reason = PUBLIC_REASONS.get(event.reason, event.reason)
-                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=reason))
+                await self._cluster.deliver_to_user(*user, MatchRequeued(ticket=id_, reason=reason))
 
     def _close(self, tickets: list[tuple[UserKey, str]], match: str = "") -> None:
         """Notify the service that tickets of users of one tenant are closed."""
@@ -313,7 +313,7 @@ class Pairing:
         if row is not None:
             await self._matches.announce_again(ticket.tenant, ticket.user, row)
         elif not heard:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
+            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
     async def _drop_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
         """Remove the tickets of users who are in another match, made by another owner or by an attempt with unknown outcome.

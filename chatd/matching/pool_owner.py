@@ -174,7 +174,7 @@ class PoolOwner:
         self.notices.put(OwnerChanged())
 
     def _send_heartbeat(self) -> None:
-        if self.held and not self._cluster.alone:
+        if self.held and not self._cluster.is_single_node:
             heartbeat = PoolOwnerHeartbeat(self._cluster.name, self._owned.lease.fence, self.pairing.longest_queues())
             self._cluster.publish(heartbeat)
 

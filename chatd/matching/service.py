@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.app.maintenance import MaintenanceSwitched
-from chatd.cluster.bus import SILENCE
+from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.lease import Lease
 from chatd.cluster.signals import Resync, UserBanned
@@ -100,7 +100,7 @@ class MatchingService(Matching):
     def cancel(self, user: UserKey, reason: str = "cancelled") -> bool:
         """Remove the ticket of a user on all nodes. Returns False if there certainly was none."""
         self._cluster.publish(DropTicket(*user, reason))
-        return self.drop(user, reason) or not self._cluster.alone
+        return self.drop(user, reason) or not self._cluster.is_single_node
 
     def confirm(self, user: UserKey, match: str) -> bool:
         """Confirm a pair. Returns False if the user certainly is not in it."""
@@ -271,7 +271,7 @@ class MatchingService(Matching):
         nodes: set[str] = set()
         while True:
             await trio.sleep(POLL_S)
-            now_there = set(self._cluster.peers(SILENCE))
+            now_there = set(self._cluster.peers(SILENCE_S))
             if nodes - now_there:
                 self._schedule_look_ups()
             nodes = now_there

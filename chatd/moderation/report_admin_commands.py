@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, convert
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
+from chatd.conversations.entities import Json
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
@@ -64,9 +65,10 @@ class ShowReport(AdminCommand, tag="admin.report"):
 
 
 class Evidence(Struct, kw_only=True, frozen=True):
-    """A message as it was when the report was made. `earlier`: what it had said before it was edited, the oldest first.
+    """A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first.
 
-    `removed_at`: it had been deleted or had disappeared by then, and this is what it had said.
+    `system`: a system message, about an act of `sender`. `removed_at`: the message had been deleted or had disappeared by
+    then, and this is its content.
     """
 
     seq: Seq
@@ -77,6 +79,8 @@ class Evidence(Struct, kw_only=True, frozen=True):
     at: Millis
     earlier: list[str] = []
     removed_at: Millis | None = None
+    meta: Json | None = None
+    system: Json | None = None
 
 
 class FullReport(Result, tag="admin.report.full"):
@@ -89,7 +93,7 @@ class FullReport(Result, tag="admin.report.full"):
 @admin_command(ShowReport, result=FullReport, refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
     """Refused `not_found` for an unknown one."""
-    row = await reports.read(ctx.node.db, ctx.actor, cmd.report)
+    row = await ctx.node.db.in_transaction(reports.read, ctx.actor, cmd.report)
     transcript = convert(row.pop("transcript"), list[Evidence])
     return [Reply(FullReport(report=convert(row, Report), transcript=transcript))]
 
@@ -127,7 +131,8 @@ async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` for one that is resolved already."""
     settings = ctx.node.config.moderation
     measure = measure_of(cmd, ctx.now)
-    verdict = await reports.resolve(ctx.node.db, settings, ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    resolution = (ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    verdict = await ctx.node.db.in_transaction(reports.resolve, settings, *resolution)
     closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []
     return [*closes, Reply(Resolved(banned=verdict.banned))]
 

@@ -17,7 +17,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
 @admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.note_kick(ctx.node.db, ctx.actor, cmd.user)
+    await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "going_away"), Reply(Ok())]
 
 
@@ -33,7 +33,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
 @admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.revoke(ctx.node.db, ctx.actor, cmd.user)
+    await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "logged_out"), Reply(Ok())]
 
 
@@ -56,7 +56,7 @@ class Struck(Result, tag="admin.struck"):
 @admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
+    done = await ctx.node.db.in_transaction(strikes.strike, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
     closes = [CloseSessions(cmd.user, "banned")] if done.ban is not None else []
     return [*closes, Reply(Struck(strike=done.id, count=done.count, ban=done.ban, until=done.until))]
 
@@ -71,7 +71,7 @@ class ShadowUser(AdminCommand, tag="admin.shadow"):
 @admin_command(ShadowUser, result=Ok, refuses=("not_found",))
 async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.set_shadow(ctx.node.db, ctx.actor, cmd.user, cmd.on)
+    await ctx.node.db.in_transaction(actions.set_shadow, ctx.actor, cmd.user, cmd.on)
     return [Reply(Ok())]
 
 
@@ -103,5 +103,5 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))
 async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    row = await actions.known(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
+    row = await actions.user_summary(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
     return [Reply(KnownUser(**row))]

@@ -33,7 +33,7 @@ async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for admins of some tenants only."""
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
-    await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
+    await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
     return [Broadcast(MaintenanceChanged()), Reply(Ok())]
 
 

@@ -25,7 +25,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Postgres, Row, Tx
 from chatd.matching.service import MatchingService
 
 LOG = log.get(__name__)
@@ -45,14 +45,14 @@ async def begin(db: Postgres, tenant: str, user: str, actor: str, now: int) -> b
     The sockets have to be closed by whoever calls it. Raises Refused: `not_found`.
     """
 
-    async def work(connection: Any) -> bool:
-        if await connection.fetchval(SQL.mark, tenant, user, now) is None:
-            if await connection.fetchval(SQL.exists, tenant, user) is None:
+    async def work(tx: Tx) -> bool:
+        if await tx.value(SQL.mark, tenant, user, now) is None:
+            if await tx.value(SQL.exists, tenant, user) is None:
                 raise Refused("not_found", "no such user")
             return False
-        await connection.execute(SQL.forget_access, tenant, user)
-        await connection.execute(SQL.forget_own, tenant, user)
-        await connection.execute(SQL.queue, tenant, user, now, actor, uuid7(now))
+        await tx.run(SQL.forget_access, tenant, user)
+        await tx.run(SQL.forget_own, tenant, user)
+        await tx.run(SQL.queue, tenant, user, now, actor, uuid7(now))
         return True
 
     return await db.in_transaction(work)

@@ -24,6 +24,7 @@ from chatd.core.identity import Principal
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
+from chatd.db.postgres import Row, Tx
 from chatd.db.unnest import columns_of
 from chatd.uploads import file_types, images
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key
@@ -137,12 +138,12 @@ async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None
     """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
     tenant, owner, now = row[0], row[2], row[-1]
 
-    async def work(connection: Any) -> None:
-        await connection.execute(SQL.lock_owner, tenant, owner)
+    async def work(tx: Tx) -> None:
+        await tx.run(SQL.lock_owner, tenant, owner)
         # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
-        await payer.charge(connection.execute, size, now)
-        await connection.execute(SQL.add, *row)
-        await payer.check(connection.fetchrow, 0, now)
+        await payer.charge(tx.run, size, now)
+        await tx.run(SQL.add, *row)
+        await payer.check(tx.one, 0, now)
 
     await node.db.in_transaction(work)
 
@@ -215,10 +216,9 @@ class Sweep:
         if not unused:
             return
 
-        async def work(connection: Any) -> list[Any]:
-            locked = await connection.fetch(SQL.lock_unused, *columns_of(unused, 2))
-            rows = await connection.fetch(SQL.claim_unused, *columns_of(locked, 2), now)
-            return list(rows)
+        async def work(tx: Tx) -> list[Row]:
+            locked: list[Any] = list(await tx.all(SQL.lock_unused, *columns_of(unused, 2)))
+            return await tx.all(SQL.claim_unused, *columns_of(locked, 2), now)
 
         for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])

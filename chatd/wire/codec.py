@@ -7,6 +7,7 @@ its types cannot say is the business of `free_form`.
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from secrets import token_bytes
 from typing import Annotated, Any, Final, NamedTuple, NoReturn, cast
 
 import msgspec
@@ -28,6 +29,30 @@ BINARY: Final = 2
 
 # A surrogate without its half, or a nesting past Python's own limit, is no DecodeError.
 Malformed = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+# Bytes that occur in no text, in the place of something that is encoded apart.
+GAP: Final = token_bytes(24)
+
+
+def msgpack_array_head(count: int) -> bytes:
+    """The array formats of the msgpack specification."""
+    if count < 16:
+        return bytes((0x90 | count,))
+    return b"\xdc" + count.to_bytes(2, "big") if count < 65_536 else b"\xdd" + count.to_bytes(4, "big")
+
+
+class Format(NamedTuple):
+    """How values are encoded, and arrays item by item."""
+
+    encode: Callable[[Any], bytes]
+    array_head: Callable[[int], bytes]
+    comma: bytes
+    array_tail: bytes
+
+
+MSGPACK: Final = Format(msgspec.msgpack.Encoder().encode, msgpack_array_head, b"", b"")
+JSON: Final = Format(msgspec.json.Encoder().encode, lambda _: b"[", b",", b"]")
 
 
 class NotAFrame(Exception):
@@ -58,20 +83,21 @@ class Form(NamedTuple):
 class Codec:
     """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
 
-    __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "name", "opcode", "subprotocol")
+    __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "format", "name", "opcode", "subprotocol")
 
     def __init__(
-        self, name: str, opcode: int, format_: Any, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
+        self, name: str, opcode: int, module: Any, form: Format, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
     ) -> None:
         self.name = name
         self.subprotocol = f"chatd.v1.{name}"
         self.opcode = opcode
         self._nul = nul
         self._find_id = find_id
-        self.encode: Callable[[Any], bytes] = format_.Encoder().encode
-        self._open: Callable[[bytes], tuple[int, Raw]] = format_.Decoder(Envelope).decode
-        self._tag: Callable[[Raw], Tag] = format_.Decoder(Tag).decode
-        self._forms = {tag_of(kind): Form(format_.Decoder(kind).decode, loose_ends(kind)) for kind in commands}
+        self.format = form
+        self.encode = form.encode
+        self._open: Callable[[bytes], tuple[int, Raw]] = module.Decoder(Envelope).decode
+        self._tag: Callable[[Raw], Tag] = module.Decoder(Tag).decode
+        self._forms = {tag_of(kind): Form(module.Decoder(kind).decode, loose_ends(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
         """The first step: the id and the bytes of the body. Raises NotAFrame, BadBody."""
@@ -99,6 +125,11 @@ class Codec:
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
         return self.encode((frame_id, result))
 
+    def reply_around(self, frame_id: int) -> tuple[bytes, bytes]:
+        """The bytes before and after the result of a reply."""
+        head, _, tail = self.encode((frame_id, Raw(GAP))).partition(GAP)
+        return head, tail
+
     def encode_event(self, event: Event) -> bytes:
         return self.encode((0, event))
 
@@ -120,8 +151,8 @@ def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:
 def codecs_of(kinds: tuple[type[Command], ...]) -> tuple[Codec, ...]:
     """A decoder of each type, in each encoding: made once for the process, because they hold nothing of a connection."""
     return (
-        Codec("msgpack", BINARY, msgspec.msgpack, b"\x00", id_in_msgpack, kinds),
-        Codec("json", TEXT, msgspec.json, rb"\u0000", id_in_json, kinds),
+        Codec("msgpack", BINARY, msgspec.msgpack, MSGPACK, b"\x00", id_in_msgpack, kinds),
+        Codec("json", TEXT, msgspec.json, JSON, rb"\u0000", id_in_json, kinds),
     )
 
 

@@ -54,12 +54,16 @@ class Header(NamedTuple):
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """A whole frame from the server: final, not masked."""
-    length = len(payload)
+    return frame_head(opcode, len(payload)) + payload
+
+
+def frame_head(opcode: int, length: int) -> bytes:
+    """The bytes before the payload of such a frame."""
     if length < 126:
-        return bytes((FINAL | opcode, length)) + payload
+        return bytes((FINAL | opcode, length))
     if length < 65536:
-        return bytes((FINAL | opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((FINAL | opcode, 127)) + length.to_bytes(8, "big") + payload
+        return bytes((FINAL | opcode, 126)) + length.to_bytes(2, "big")
+    return bytes((FINAL | opcode, 127)) + length.to_bytes(8, "big")
 
 
 def read_header(data: bytes | bytearray, at: int = 0) -> Header | None:

@@ -2,13 +2,13 @@
 -- End all memberships: tenant, conversation, rev, seq, now, who has done it. All share one rev: nobody is left who syncs.
 with gone as (
     delete from members where tenant = $1 and conversation = $2
-    returning tenant, conversation, user_id
+    returning tenant, conversation, user_id, seen_so_far(members, $4) as seen
 ),
 noted as (
-    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor)
-    select tenant, conversation, user_id, $3, $4, $5, $6 from gone
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, seen)
+    select tenant, conversation, user_id, $3, $4, $5, $6, seen from gone
     on conflict (conversation, user_id, tenant)
-    do update set rev = $3, seq = $4, left_at = $5, actor = $6, changed = pg_current_xact_id()
+    do update set rev = $3, seq = $4, left_at = $5, actor = $6, seen = excluded.seen, changed = pg_current_xact_id()
 )
 select user_id::text as user from gone
 

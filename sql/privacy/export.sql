@@ -95,6 +95,6 @@ order by i.id limit $3
 -- name: withheld
 -- What the user had written and was removed a short while ago, as long as reports may take it up: tenant, user, limit, after this one
 -- (conversation, seq).
-select w.conversation::text, w.seq, w.text, w.attachments, w.edits, w.until from withheld_messages w
+select w.conversation::text, w.seq, w.text, w.attachments, w.meta, w.system, w.edits, w.until from withheld_messages w
 where w.tenant = $1 and w.sender = $2 and (w.conversation, w.seq) > ($4::uuid, $5::bigint)
 order by w.conversation, w.seq limit $3

@@ -219,7 +219,7 @@ async def pretend(redis: Redis, change: Change) -> None:
     while True:
         for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
             last = id_
-            for order in DECODE(fields[b"b"]).orders:
+            for order in DECODE(fields[b"b"]).messages:
                 question = control_messages.decoder().decode(order)
                 if isinstance(question, AskHealth):
                     health = msgspec.structs.replace(WELL, at=now_ms())

@@ -44,7 +44,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         ban = await bans.ban_user(moderator, operator(), first.user, "spam", None)
         committed = now_ms()
         async with open_redis(config.redis) as redis:
-            order = control_messages.CloseUser("default", first.user, "banned", None, committed)
+            order = control_messages.CloseUserSessions("default", first.user, "banned", None, committed)
             await announce(redis, ban, control_messages.encode(order))
         assert [(await person.ended()).code for person in people] == [4403] * 4
         seconds = [await measured(node) for node in four]

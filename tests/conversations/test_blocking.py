@@ -74,6 +74,13 @@ async def test_in_a_group_both_stay_and_nobody_drags_the_blocker_into_another(da
         await ben.call("user.block", user=ann.user)
         await ann.send(id_, "still heard")
         assert (await ben.event("message.new"))["message"]["text"] == "still heard"
+        # Each sees of the other what every member sees: what is missing would reveal the block.
+        for one, other in ((ann, ben), (ben, ann)):
+            await one.call("typing.start", conversation=id_)
+            assert (await other.event("typing.start"))["user"] == one.user
+            sent = await other.send(id_)
+            await one.call("receipt.read", conversation=id_, seq=sent["seq"])
+            assert (await other.event("message.read"))["user"] == one.user
         assert (await ann.refused("conversation.create", members=[ben.user, eve.user])).code == "blocked"
         other = (await ann.call("conversation.create", members=[eve.user])).conversation.id
         assert (await ann.refused("member.add", conversation=other, users=[ben.user])).code == "blocked"

@@ -141,9 +141,11 @@ class Interleaved:
         self.other: list[PoolEvent] = [Reset(), Queued(ticket_of("ben", "bentag", "benattribute", "benwish"))]
 
     async def call(self, *args: Any) -> Any:
-        if args[0] in ("EVAL", "RENAME"):
-            await write(self._redis, self.other)
         return await self._redis.call(*args)
+
+    async def update(self, *args: Any) -> Any:
+        await write(self._redis, self.other)
+        return await self._redis.update(*args)
 
 
 async def write(redis: Redis, events: list[PoolEvent]) -> None:

@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from chatd.core.clock import now_ms
 from chatd.core.config import Config, Messages, Moderation
+from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
 from chatd.moderation import reports
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.service import DAY, Sweep
 from tests.admins import administered, daemon, order
-from tests.files import PDF, fetched, stored
+from tests.conversations.test_groups import group
+from tests.files import PDF, fetched, picture, stored
 from tests.moderation.test_reports import report, strangers, transcript
 from tests.privacy.test_export import exported
 from tests.support import Daemon, Person, covers, operator, running
@@ -196,7 +198,7 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
         await sweep.run(later)
         # All three messages are in the evidence, and an admin can open their files.
         for file in ids:
-            assert (await reports.find_file(store, operator(), id_, file)).size == len(PDF)
+            assert (await store.in_transaction(reports.find_file, operator(), id_, file)).size == len(PDF)
         assert len(files(daemon)) == 3
         await store.run("delete from reports where id = $1", id_)
         await sweep.run(later)
@@ -218,6 +220,66 @@ async def test_the_picture_of_a_report_stays_with_it(daemon: Daemon, store: Post
         await store.run("delete from reports")
         await sweep.run(now_ms() + 2 * DAY)
         assert files(daemon) == []
+
+
+@covers("report.create")
+async def test_meta_and_system_messages_are_evidence(daemon: Daemon, store: Postgres) -> None:
+    """Also after they were deleted; `meta` counts towards the bound like text."""
+    async with group(daemon) as (id_, (ann, ben, _)):
+        await ann.call("conversation.edit", conversation=id_, title="insult")
+        (title,) = (await ann.call("message.history", conversation=id_, limit=1))["items"]
+        sent = await ann.send(id_, "look", meta={"caption": "worse"})
+        for deleted in (False, True):
+            for message in (title["id"], sent["message"]) if deleted else ():
+                await ann.call("message.delete", conversation=id_, message=message)
+            entries = await transcript(daemon, await report(ben, conversation=id_, message=sent["message"]))
+            assert (entries[-1]["meta"], entries[-1]["system"]) == ({"caption": "worse"}, None)
+            (system,) = [entry["system"] for entry in entries if entry["message"] == title["id"]]
+            assert (system["act"], system["title"]) == ("conversation.edited", "insult")
+            assert [entry["removed_at"] is not None for entry in entries][-2:] == [deleted, deleted]
+            await store.run("delete from reports")
+
+
+@covers("report.create")
+async def test_large_meta_counts_towards_the_bound(config: Config) -> None:
+    small = replace(config, moderation=Moderation(evidence_bytes=4000))
+    async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
+        sent = [await bob.send(conversation, "x", meta={"a": "b" * 3000}) for _ in range(3)]
+        entries = await transcript(daemon, await report(alice, conversation=conversation, message=sent[2]["message"]))
+        assert [entry["seq"] for entry in entries] == [3]
+
+
+async def test_the_picture_of_a_group_is_evidence(daemon: Daemon, store: Postgres) -> None:
+    async with group(daemon) as (id_, (ann, ben, _)):
+        image = (await stored(daemon, ann.account.access_token, picture()))["id"]
+        other = (await stored(daemon, ann.account.access_token, PDF))["id"]
+        await ann.call("conversation.edit", conversation=id_, picture=image)
+        await ann.send(id_, "look", meta={"attachments": [{"upload": other}], "system": {"picture": other}})
+        id_ = await report(ben, user=ann.user, conversation=id_)
+        assert (await reports.find_file(store, operator(), id_, image)).size > 0
+        with pytest.raises(Refused):
+            await reports.find_file(store, operator(), id_, other)
+
+
+@covers("report.create", "not_found")
+async def test_a_member_who_was_removed_and_added_again_can_report_what_they_saw(daemon: Daemon) -> None:
+    """Whatever the group shows to new members; but not what they never saw."""
+    async with group(daemon) as (id_, (ann, ben, _)):
+        seen = [(await ann.send(id_, "something bad"))["message"]]
+        await ann.call("conversation.edit", conversation=id_, history="joined")
+        hidden = []
+        for _ in range(2):
+            await ann.call("member.remove", conversation=id_, user=ben.user)
+            hidden.append((await ann.send(id_, "among us"))["message"])
+            await ann.call("member.add", conversation=id_, users=[ben.user])
+            history = await ben.call("message.history", conversation=id_)
+            assert {message["id"] for message in history["items"]}.isdisjoint([*seen, *hidden])
+            assert (await ben.refused("report.create", reason="abuse", conversation=id_, message=hidden[-1])).code == "not_found"
+        for message in hidden:
+            assert (await ben.refused("report.create", reason="abuse", conversation=id_, message=message)).code == "not_found"
+        for message in seen:
+            entries = await transcript(daemon, await report(ben, conversation=id_, message=message))
+            assert "something bad" in [entry["text"] for entry in entries]
 
 
 async def test_an_export_has_what_is_withheld(daemon: Daemon) -> None:

@@ -64,7 +64,7 @@ def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm()
     assert (hub.disconnect_latency.seconds.count, hub.disconnect_latency.seconds.sum) == (1, 0.0)
 
 
-class CloseUser(ControlMessage, array_like=True, tag="close"):
+class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
     """The order as earlier versions know it."""
 
     tenant: str
@@ -74,7 +74,7 @@ class CloseUser(ControlMessage, array_like=True, tag="close"):
 
 
 def test_nodes_of_both_versions_understand_each_other() -> None:
-    old = control_messages.encode(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
-    assert control_messages.decoder().decode(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
-    new = control_messages.encode(control_messages.CloseUser("t", "u", "banned", None, 7))
-    assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)
+    old = control_messages.encode(CloseUserSessions("t", "u", "banned", None))  # type: ignore[arg-type]
+    assert control_messages.decoder().decode(old) == control_messages.CloseUserSessions("t", "u", "banned", None, 0)
+    new = control_messages.encode(control_messages.CloseUserSessions("t", "u", "banned", None, 7))
+    assert msgspec.msgpack.decode(new, type=CloseUserSessions) == CloseUserSessions("t", "u", "banned", None)

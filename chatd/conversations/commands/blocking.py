@@ -5,20 +5,18 @@ online, or be matched with them. The blocked user is not notified. Earlier messa
 In their direct conversation, receipts are private.
 """
 
-from typing import Any
-
 from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
-from chatd.cluster.control_messages import Hushed
+from chatd.cluster.control_messages import SuppressTyping
 from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.read_model import page_of
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation
+from chatd.db.postgres import ForeignKeyViolation, Tx
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -60,16 +58,16 @@ class BlockChange(Struct, frozen=True):
 async def set_block(ctx: Ctx, user: str, statement: str, *more: int) -> BlockChange | None:
     """Block or unblock a user, and close or reopen the direct conversation of the two. None if nothing had to be changed."""
 
-    async def work(connection: Any) -> BlockChange | None:
-        await lock_pair(connection, ctx.tenant, ctx.user, user)
-        await connection.execute(SQL.lock, ctx.tenant, ctx.user)
-        if await connection.fetchrow(statement, ctx.tenant, ctx.user, user, *more) is None:
+    async def work(tx: Tx) -> BlockChange | None:
+        await lock_pair(tx, ctx.tenant, ctx.user, user)
+        await tx.run(SQL.lock, ctx.tenant, ctx.user)
+        if await tx.one(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
         most = ctx.node.config.limits.blocks_per_user
-        if statement is SQL.add and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+        if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
-        await connection.execute(SQL.note, ctx.tenant, ctx.user)
-        row = await connection.fetchrow(SQL.settle, ctx.tenant, ctx.user, user)
+        await tx.run(SQL.note, ctx.tenant, ctx.user)
+        row = await tx.one(SQL.settle, ctx.tenant, ctx.user, user)
         return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
 
     return await ctx.node.db.in_transaction(work)
@@ -79,7 +77,7 @@ def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
     """Stop or resume typing events in the direct conversation of the two."""
     if change is None or change.conversation is None:
         return []
-    return [Broadcast(Hushed(ctx.tenant, change.conversation, change.is_blocked))]
+    return [Broadcast(SuppressTyping(ctx.tenant, change.conversation, change.is_blocked))]
 
 
 def ok_and_sync(ctx: Ctx) -> Effects:

@@ -2,14 +2,14 @@
 
 import re
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply, ToConversation
 from chatd.app.registry import command
-from chatd.cluster.control_messages import Joined
+from chatd.cluster.control_messages import SubscribeUsers
 from chatd.conversations.block_rules import check_not_blocked, lock_pair
 from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
@@ -19,7 +19,7 @@ from chatd.conversations.read_model import conversation_for, conversations_of, s
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation, Row
+from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
@@ -79,10 +79,10 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """If both users open the conversation at the same time, both get the same one."""
 
-    async def work(connection: Any) -> str | None:
-        if await lock_pair(connection, ctx.tenant, low, high):
+    async def work(tx: Tx) -> str | None:
+        if await lock_pair(tx, ctx.tenant, low, high):
             raise Refused("blocked")
-        made: str | None = await connection.fetchval(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+        made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
         return made
 
     try:
@@ -121,7 +121,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
 
 def opened_events(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
     """Subscribe the members, answer, and send a new conversation to the other sessions."""
-    joined = Broadcast(Joined(ctx.tenant, view.id, users, view.rev))
+    joined = Broadcast(SubscribeUsers(ctx.tenant, view.id, users, view.rev))
     reply = Reply(ConversationResult(conversation=view, created=created))
     if not created:
         return [joined, reply]

@@ -11,7 +11,6 @@ numbers may have been given again.
 """
 
 import re
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, convert
 
@@ -23,6 +22,7 @@ from chatd.conversations.read_model import counters_of, departure_of, info_of, m
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID
 from chatd.db import queries
+from chatd.db.postgres import Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("conversations/sync")
@@ -168,11 +168,7 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
 
     # One snapshot for all lists. A member who changes between two reads would be missing: the event with their new rev
     # (such as a receipt) does not describe a member that the client does not know.
-    async def snapshot(connection: Any) -> Found:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await find_changes(connection, ctx, cmd)
-
-    return [Reply(changes_of(await ctx.node.db.within(snapshot), cmd))]
+    return [Reply(changes_of(await ctx.node.db.in_snapshot(find_changes, ctx, cmd), cmd))]
 
 
 class Found(Struct, frozen=True):
@@ -185,21 +181,21 @@ class Found(Struct, frozen=True):
     info: Info | UnsetType
 
 
-async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> Found:
+async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> Found:
     """Raises Refused: `not_found`."""
     place = (ctx.tenant, cmd.conversation)
-    tx = await connection.fetchrow(SQL.top, *place, ctx.user)
-    if tx is None:
+    conversation = await tx.one(SQL.top, *place, ctx.user)
+    if conversation is None:
         raise Refused("not_found", "no such conversation")
-    since = 0 if cmd.rev > tx["rev"] else cmd.rev
-    window = (since, tx["rev"], cmd.limit + 1)
-    seen = (max(since, tx["first_rev"]), tx["rev"], cmd.limit + 1)
+    since = 0 if cmd.rev > conversation["rev"] else cmd.rev
+    window = (since, conversation["rev"], cmd.limit + 1)
+    seen = (max(since, conversation["first_rev"]), conversation["rev"], cmd.limit + 1)
     return Found(
-        tx["rev"],
-        [message_of(row, ctx.files_url) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
-        [member_of(row) for row in await connection.fetch(SQL.members, *place, ctx.user, *window)],
-        [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
-        info_of(tx) if tx["info_rev"] > since or since < cmd.rev else UNSET,
+        conversation["rev"],
+        [message_of(row, ctx.files_url) for row in await tx.all(SQL.messages, *place, ctx.user, *seen)],
+        [member_of(row) for row in await tx.all(SQL.members, *place, ctx.user, *window)],
+        [departure_of(row) for row in await tx.all(SQL.departures, *place, *window)],
+        info_of(conversation) if conversation["info_rev"] > since or since < cmd.rev else UNSET,
     )
 
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import Json, Message, SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 
 SQL = queries.load("conversations/transaction")
 # The actor of changes that no user has asked for.
@@ -46,9 +46,9 @@ class LockedConversation(Struct, frozen=True):
 
 
 class ConversationTx:
-    """A transaction on one conversation. Its statements run one after the other on `connection` (asyncpg's)."""
+    """A transaction on one conversation. Its statements run one after the other."""
 
-    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: LockedConversation) -> None:
+    def __init__(self, tx: Tx, ctx: Ctx, conversation: str, place: LockedConversation) -> None:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
@@ -58,7 +58,7 @@ class ConversationTx:
         self.locked = place
         self.members = place.members
         self.late_seq = place.late_seq
-        self._connection = connection
+        self._tx = tx
         self._seq, self._rev = place.seq, place.rev
         self._info_rev: int | None = None
 
@@ -75,16 +75,14 @@ class ConversationTx:
         return self._rev
 
     async def one(self, sql: str, *args: Any) -> Row | None:
-        row: Row | None = await self._connection.fetchrow(sql, self.tenant, self.conversation, *args)
-        return row
+        return await self._tx.one(sql, self.tenant, self.conversation, *args)
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
         """All rows. The first two arguments of every statement are the tenant and the conversation."""
-        rows: list[Row] = await self._connection.fetch(sql, self.tenant, self.conversation, *args)
-        return rows
+        return await self._tx.all(sql, self.tenant, self.conversation, *args)
 
     async def run(self, sql: str, *args: Any) -> None:
-        await self._connection.execute(sql, self.tenant, self.conversation, *args)
+        await self._tx.run(sql, self.tenant, self.conversation, *args)
 
     async def message(self, id_: str) -> Row:
         """A row of `message_states`, if the requester may see it. Raises Refused: `not_found`."""
@@ -157,21 +155,21 @@ async def change_conversation(
     """
     tenant = ctx.tenant
 
-    async def transaction(connection: Any) -> T:
-        locked = await lock(connection, tenant, conversation, ctx.user)
+    async def transaction(tx: Tx) -> T:
+        locked = await lock(tx, tenant, conversation, ctx.user)
         locked = require_access(locked, allow_non_member=allow_non_member, allow_blocked=allow_blocked)
-        tx = ConversationTx(connection, ctx, conversation, locked)
+        change = ConversationTx(tx, ctx, conversation, locked)
         if right is not None:
-            tx.check(right)
-        result = await work(tx)
-        await tx.finish()
+            change.check(right)
+        result = await work(change)
+        await change.finish()
         return result
 
     try:
         return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
-            await ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(tenant, conversation))
         raise
 
 
@@ -184,10 +182,10 @@ def require_access(locked: LockedConversation | None, *, allow_non_member: bool,
     return locked
 
 
-async def lock(connection: Any, tenant: str, conversation: str, user: str) -> LockedConversation | None:
+async def lock(tx: Tx, tenant: str, conversation: str, user: str) -> LockedConversation | None:
     """Lock the row of the conversation; None if there is none."""
-    row = await connection.fetchrow(SQL.lock, tenant, conversation)
+    row = await tx.one(SQL.lock, tenant, conversation)
     if row is None:
         return None
-    standing = await connection.fetchrow(SQL.standing, tenant, conversation, user)
+    standing = await tx.one(SQL.standing, tenant, conversation, user)
     return LockedConversation(**dict(row), **dict(standing or {}))

@@ -23,6 +23,7 @@ from chatd.conversations.read_model import message_of, page_of
 from chatd.core.config import Messages as Settings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
@@ -64,6 +65,8 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     `messages.edits_per_minute`. Slow mode and announcement mode apply as to a new message.
     """
     check_text(ctx.node.config, cmd.text)
+    if is_blank(cmd.text):
+        raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
     text = (await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
 
     async def work(tx: ConversationTx) -> Edited:

@@ -23,7 +23,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation, Row
+from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import ScheduleFailed, SessionBehind
 from chatd.wire.times import TIME
@@ -92,15 +92,16 @@ async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.messages.scheduled_per_user
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
-    async def work(connection: Any) -> Row:
-        await connection.execute(SQL.lock, tenant, user)
-        known: Row | None = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+    async def work(tx: Tx) -> Row:
+        await tx.run(SQL.lock, tenant, user)
+        known: Row | None = await tx.one(SQL.known, tenant, user, cmd.client_id)
         if known is not None:
             return known
-        if await connection.fetchval(SQL.count, tenant, user) >= most:
+        if await tx.value(SQL.count, tenant, user) >= most:
             raise Refused("too_large", f"you can schedule at most {most} messages: cancel one first")
-        await connection.execute(SQL.add, tenant, *row)
-        added: Row = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+        await tx.run(SQL.add, tenant, *row)
+        added = await tx.one(SQL.known, tenant, user, cmd.client_id)
+        assert added is not None
         return added
 
     try:
@@ -172,17 +173,17 @@ class CancelScheduled(Command, tag="schedule.cancel"):
 async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
     """`conflict`: the message is being sent. `not_found`: it was sent already, or does not exist."""
 
-    async def work(connection: Any) -> None:
-        await lock_scheduled(connection, ctx, cmd.id)
-        await connection.execute(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
+    async def work(tx: Tx) -> None:
+        await lock_scheduled(tx, ctx, cmd.id)
+        await tx.run(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
 
     await ctx.node.db.in_transaction(work)
     return [Reply(Ok()), *sync_other_devices(ctx)]
 
 
-async def lock_scheduled(connection: Any, ctx: Ctx, id_: str) -> Row:
+async def lock_scheduled(tx: Tx, ctx: Ctx, id_: str) -> Row:
     """Lock a scheduled message of the requester. Raises Refused: `not_found`, `conflict` while it is being sent."""
-    row: Row | None = await connection.fetchrow(SQL.one, ctx.tenant, ctx.user, id_)
+    row: Row | None = await tx.one(SQL.one, ctx.tenant, ctx.user, id_)
     if row is None:
         raise Refused("not_found", "$.id: no such scheduled message")
     if row["sent"]:
@@ -212,7 +213,7 @@ class ScheduleResult(Result, tag="schedule.edit"):
 )
 async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     """`conflict`: the message is being sent. A failed message needs a time in the future."""
-    row = await ctx.node.db.in_transaction(lambda connection: lock_scheduled(connection, ctx, cmd.id))
+    row = await ctx.node.db.in_transaction(lock_scheduled, ctx, cmd.id)
     out = to_input_or_empty(row["conversation"], row["client_id"], row["body"])
     if cmd.text is not UNSET:
         out = replace(out, text=cmd.text)
@@ -220,10 +221,10 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     check_time(ctx, at)
     await check(ctx, out)
 
-    async def work(connection: Any) -> Row:
-        await lock_scheduled(connection, ctx, cmd.id)
-        await connection.execute(SQL.edit, ctx.tenant, ctx.user, cmd.id, to_body(out), at)
-        return await lock_scheduled(connection, ctx, cmd.id)
+    async def work(tx: Tx) -> Row:
+        await lock_scheduled(tx, ctx, cmd.id)
+        await tx.run(SQL.edit, ctx.tenant, ctx.user, cmd.id, to_body(out), at)
+        return await lock_scheduled(tx, ctx, cmd.id)
 
     changed = await ctx.node.db.in_transaction(work)
     return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *sync_other_devices(ctx)]

@@ -21,6 +21,7 @@ from chatd.conversations.read_model import message_of, page_of
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
+from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
@@ -137,8 +138,8 @@ async def is_known(ctx: Ctx, client_id: str) -> bool:
 
 def check_content(ctx: Ctx, out: MessageInput) -> None:
     """Raises Refused: `bad_request`, `too_large`."""
-    if not out.text and not out.attachments:
-        raise Refused("bad_request", "$: expected a text or an attachment")
+    if not out.attachments and is_blank(out.text or ""):
+        raise Refused("bad_request", "$: expected a visible text or an attachment")
     if EVERYBODY in out.mentions:
         raise Refused("bad_request", "$.mentions: expected ids of users; to mention all members, set `everybody`")
     if out.text:

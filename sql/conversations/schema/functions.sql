@@ -433,3 +433,13 @@ begin
     return new;
 end $$;
 create or replace trigger renew before insert on database_epoch for each row execute function renew_database_epoch();
+
+-- Which messages a member could see by now. Of many spans the gaps are forgotten, so that it does not grow with every return.
+create or replace function seen_so_far(p_member members, p_seq bigint) returns int8multirange
+language sql immutable as $$
+    select case when (select count(*) from unnest(s.seen)) > 20 then int8multirange(range_merge(s.seen)) else s.seen end
+    from (
+        select coalesce(p_member.seen_before, '{}')
+            + int8multirange(int8range(p_member.first_seq, greatest(p_seq + 1, p_member.first_seq))) as seen
+    ) as s
+$$;
