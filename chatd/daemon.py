@@ -15,6 +15,7 @@ from chatd.app import installation
 from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
@@ -53,7 +54,7 @@ from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
+from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -94,8 +95,8 @@ def name_of(listener: socket.socket) -> str:
 
 def with_public_url(config: Config, http_url: str) -> Config:
     """With an address for files, where none is configured: the HTTP door itself."""
-    url = (config.uploads.public_url or http_url).rstrip("/")
-    return replace(config, uploads=replace(config.uploads, public_url=url))
+    url = (config.http.public_url or http_url).rstrip("/")
+    return replace(config, http=replace(config.http, public_url=url))
 
 
 @asynccontextmanager
@@ -114,6 +115,7 @@ async def open_kernel(
             wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
+            services.add(CommandTimeout(config.postgres.timeout))
             services.add(CommandMetrics())
             services.add(GuardChecks())
             services.add(addresses)
@@ -134,6 +136,7 @@ async def open_kernel(
 async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
+    node.services.add(all_personal_data(subsystems))
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))

@@ -15,6 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
+from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
 from chatd.app.audit_log import AuditActor
 from chatd.app.jobs import Job
@@ -50,7 +51,7 @@ class Daemon:
 
     @property
     def secret(self) -> str:
-        return self.config.auth.secret
+        return self.config.get(AuthSettings).secret
 
     @asynccontextmanager
     async def person(self, name: str = "somebody", codec: str = "json", **fields: Any) -> AsyncIterator["Person"]:

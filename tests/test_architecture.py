@@ -25,7 +25,7 @@ from chatd.db.postgres import Postgres
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import Route, quart_app
 from chatd.realtime.drain import Drain
-from chatd.subsystems import SUBSYSTEMS, load_registry
+from chatd.subsystems import SUBSYSTEMS, load_registry, setting_names
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.python_types import python_types
 
@@ -46,7 +46,7 @@ def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     height = {name.strip(): -at for at, layer in enumerate(layers) for name in layer.split("|")}
-    heights = [height[f"chatd.{subsystem.name}"] for subsystem in SUBSYSTEMS]
+    heights = [height[subsystem.name] for subsystem in SUBSYSTEMS]
     assert heights == sorted(heights)
 
 
@@ -138,7 +138,7 @@ def test_the_types_of_the_client_are_fresh() -> None:
 
 
 def test_the_commented_configuration_is_fresh() -> None:
-    assert (ROOT / "chatd.toml").read_text() == template({}), "stale: run `make schema`"
+    assert (ROOT / "chatd.toml").read_text() == template(setting_names(), {}), "stale: run `make schema`"
 
 
 @pytest.mark.parametrize("name", queries.names())
@@ -177,7 +177,7 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 def test_every_act_of_a_system_message_is_declared() -> None:
     """`ConversationTx.add_system_message` refuses others when they are said; here are also those that no test says."""
     source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
-    said = set(re.findall(r'(?:system_payload\(|limits, |"act": )"([a-z.]+)"', source))
+    said = set(re.findall(r'(?:system_payload\(|Limits\), |"act": )"([a-z.]+)"', source))
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
     assert all(f"`{act}`" in text for act in said)

@@ -8,9 +8,10 @@ import hmac
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from chatd.accounts.settings import BanNotice
 from chatd.app.audit_log import AuditActor
 from chatd.core.addresses import parse
-from chatd.core.config import Config, Moderation
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.secrets import derived_key
@@ -51,7 +52,7 @@ def hash_of(config: Config, text: str) -> bytes:
     return hmac.digest(derived_key(config.data.secret, "addresses"), text.encode(), "sha256")
 
 
-def refuse(settings: Moderation, row: Row | None) -> None:
+def refuse(settings: BanNotice, row: Row | None) -> None:
     """Raises Refused: `banned`, for a row with `banned_until`; its details say until when (null: for ever) and how to appeal."""
     if row is None or row["banned_until"] is None:
         return
@@ -65,7 +66,7 @@ def refuse(settings: Moderation, row: Row | None) -> None:
 
 async def check_arrival(db: Postgres, config: Config, tenant: str, device: bytes | None, address: str, now: int) -> None:
     """Before somebody signs up. Raises Refused: `banned`."""
-    refuse(config.moderation, await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
+    refuse(config.get(BanNotice), await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
 
 
 async def put_on_user(tx: Tx, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:

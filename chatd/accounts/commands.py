@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
 from chatd.accounts.keys import Keyring
+from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
@@ -71,7 +72,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).sign_ups.check(ctx.address)
-    if not node.config.auth.anonymous:
+    if not node.config.get(AuthSettings).anonymous:
         raise Refused("forbidden", "anonymous sign-up is switched off")
     if tenant not in node.get(Keyring).tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
@@ -98,7 +99,7 @@ class LoginAdded(Struct, frozen=True):
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
     """A login of the user of the device."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
-    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
+    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
     return LoginAdded(user, [row["id"] for row in rows])
 
 
@@ -112,7 +113,7 @@ def new_refresh_token() -> str:
 
 def refresh_end(ctx: Ctx) -> int:
     """When a refresh token that is made now expires, in milliseconds."""
-    return ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
+    return ctx.now + int(ctx.node.config.get(AuthSettings).refresh_ttl * 1000)
 
 
 def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
@@ -150,7 +151,7 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
     """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
-    limits, keys = ctx.node.config.limits, ctx.node.get(Keyring)
+    limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
     new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
     return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
 
@@ -190,7 +191,7 @@ class Ticket(Result, tag="auth.ticket"):
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
 async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
-    me, ttl = ctx.me, ctx.node.config.auth.ticket_ttl
+    me, ttl = ctx.me, ctx.node.config.get(AuthSettings).ticket_ttl
     ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
     ends = ctx.now + int(ttl * 1000)
     claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)

@@ -95,7 +95,7 @@ class Ctx(Struct):
     @property
     def files_url(self) -> str:
         """The public URL of the HTTP side, for the addresses of files."""
-        return self.node.config.uploads.public_url
+        return self.node.config.http.public_url
 
     @property
     def authority(self) -> Authority:

@@ -14,6 +14,7 @@ from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
 from chatd.matching.event_log import EventLogReader, LoggedEvent
 from chatd.matching.pairing import queue_rules
+from chatd.matching.settings import PoolLogSettings
 from chatd.matching.simulation import Summary, Timed, recorded, simulate
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
@@ -37,7 +38,7 @@ def export(config: ConfigFile = None) -> None:
 
 async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
-        reader = EventLogReader(redis, config.redis.stream_key)
+        reader = EventLogReader(redis, config.get(PoolLogSettings).stream_key)
         for logged in await reader.everything():
             write_json(msgspec.json.encode(logged).decode() + "\n")
 

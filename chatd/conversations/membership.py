@@ -6,10 +6,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.conversations.entities import Departure, Json, Member, Message
+from chatd.conversations.entities import Act, Departure, Json, Member, Message
 from chatd.conversations.log.transaction import ConversationTx
 from chatd.conversations.read_model import member_of
-from chatd.core.config import Limits
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 
@@ -18,13 +18,13 @@ SQL = queries.load("conversations/membership")
 MAX_NAMED_USERS = 20
 
 
-def too_many_conversations(limits: Limits) -> Refused:
+def too_many_conversations(limits: ConversationLimits) -> Refused:
     return Refused("too_large", f"a user can be in at most {limits.conversations_per_user} conversations")
 
 
 async def check_conversation_limit(ctx: Ctx, conversation: str, users: Sequence[str]) -> None:
     """For a new conversation. Raises Refused: `too_large` if one of these users is in too many conversations."""
-    limits = ctx.node.config.limits
+    limits = ctx.node.config.get(ConversationLimits)
     if await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1) is not None:
         raise too_many_conversations(limits)
 
@@ -37,7 +37,7 @@ async def member_in(tx: ConversationTx, user: str) -> Member:
     return member_of(row)
 
 
-async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Limits) -> list[Member]:
+async def insert_members(tx: ConversationTx, users: Sequence[str], limits: ConversationLimits) -> list[Member]:
     """Make these users members, each with a rev of its own; users who are members already stay as they are. The new members.
 
     Raises Refused: `not_found` if a user does not exist, `too_large` for too many members, or too many conversations of a user.
@@ -99,7 +99,7 @@ class MemberGone(Struct, frozen=True):
     message: Message | None
 
 
-async def add_members(tx: ConversationTx, users: Sequence[str], limits: Limits, act: str) -> MembersAdded | None:
+async def add_members(tx: ConversationTx, users: Sequence[str], limits: ConversationLimits, act: Act) -> MembersAdded | None:
     """Make these users members, with a system message; None if all of them are members already. Raises Refused as
     `insert_members`.
     """
@@ -120,7 +120,7 @@ async def leave_group(tx: ConversationTx) -> MemberGone:
     return MemberGone(departure, heirs, message)
 
 
-def system_payload(act: str, users: Sequence[str]) -> Json:
+def system_payload(act: Act, users: Sequence[str]) -> Json:
     """The content of a system message: what was done to whom. Of many users only the first ones are named."""
     return {"act": act, "users": list(users[:MAX_NAMED_USERS]), "count": len(users)}
 

@@ -6,10 +6,11 @@ from functools import partial
 
 from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import Job
 from chatd.app.registry import Guard, GuardChecks
 from chatd.app.subsystem import Subsystem, background
-from chatd.conversations import openapi
+from chatd.conversations import checks, openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.entities import SHAPES
 from chatd.conversations.log.writer import open_message_log
@@ -28,7 +29,9 @@ from chatd.conversations.messages import (
 )
 from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
+from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
+from chatd.conversations.settings import SETTINGS, HookSettings, JournalSettings
 from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -37,8 +40,11 @@ from chatd.realtime.signals import SessionClosed
 @asynccontextmanager
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
+    journal_settings, hook = node.config.get(JournalSettings), node.config.get(HookSettings)
+    screening_s = hook.timeout if hook.url else 0.0
+    node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, journal_settings.deadline) + screening_s)
     async with (
-        open_message_log(node.db, node.config.journal, node.cluster.deliver_behind, node.health) as message_log,
+        open_message_log(node.db, journal_settings, node.cluster.deliver_behind, node.health) as message_log,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
@@ -59,6 +65,8 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
 
 CONVERSATIONS = Subsystem(
     name="conversations",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
         *(sending, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
@@ -71,5 +79,6 @@ CONVERSATIONS = Subsystem(
         Job("retention", deletion.delete_aged, 60),
     ),
     metrics=METRICS,
+    personal_data=PERSONAL_DATA,
     open=open_conversations,
 )

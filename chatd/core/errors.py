@@ -90,3 +90,9 @@ class Refused(Exception):
         self.retry_after = retry_after
         self.details = details
         super().__init__(f"{code}: {self.message}")
+
+
+def cause_of(error: BaseException) -> str:
+    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
+    cause = error.__cause__ if isinstance(error, Refused) else None
+    return f" ({str(cause) or type(cause).__name__})" if cause else ""

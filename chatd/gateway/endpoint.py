@@ -6,6 +6,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
+from chatd.accounts.settings import AuthSettings
 from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
@@ -70,7 +71,7 @@ class GatewayEndpoint:
         token, now = handshake.bearer, node.clock()
         ticket, in_query = handshake.query.get("ticket"), handshake.query.get("token")
         if token is None and in_query is not None:
-            if node.config.auth.query_token:
+            if node.config.get(AuthSettings).query_token:
                 token = in_query
             elif ticket is None:
                 raise Refused(

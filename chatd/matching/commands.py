@@ -17,6 +17,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.connection_events import Behind
@@ -109,7 +110,7 @@ def user_key(ctx: Ctx) -> UserKey:
 
 async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
     """Make a ticket with the current blocks, recent partners and shadow ban of the user."""
-    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.match.recent)
+    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,

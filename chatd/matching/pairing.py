@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from chatd.cluster.cluster import Cluster
 from chatd.core import log
-from chatd.core.config import Config, Match
-from chatd.core.config import Queue as QueueSection
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.identity import UserKey
@@ -29,6 +28,7 @@ from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import PairDissolved, Paired, PoolEvent, Queue, Queued, TicketRemoved
+from chatd.matching.settings import MatchSettings, QueueSettings
 
 LOG = log.get(__name__)
 
@@ -354,11 +354,13 @@ class Pairing:
 
 def queue_rules(config: Config) -> dict[str, Queue]:
     """The rules of the configured queues, and of all others under ""."""
-    configured = {name: merge_rules(config.match, queue.size, queue) for name, queue in config.queues.items()}
-    return {"": merge_rules(config.match, 2, config.match), **configured}
+    configured = {
+        name: merge_rules(config.get(MatchSettings), queue.size, queue) for name, queue in config.named(QueueSettings).items()
+    }
+    return {"": merge_rules(config.get(MatchSettings), 2, config.get(MatchSettings)), **configured}
 
 
-def merge_rules(defaults: Match, size: int, section: Match | QueueSection) -> Queue:
+def merge_rules(defaults: MatchSettings, size: int, section: MatchSettings | QueueSettings) -> Queue:
     """The rules of a section; what it leaves out is taken from `defaults`."""
     names = ("relax", "confirm", "longest")
     times = (getattr(defaults if getattr(section, name) is None else section, name) for name in names)

@@ -46,6 +46,7 @@ from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pairing import Notice, OwnerChanged, queue_rules
 from chatd.matching.pool_owner import PoolOwner
+from chatd.matching.settings import MatchSettings, PoolLogSettings
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
@@ -63,10 +64,10 @@ class MatchingService(Matching):
         self.tickets = LocalTickets()
         self.announcements = Announcements(db, hub, cluster)
         owned = OwnedPool(queue_rules(config), Lease(redis, "match", cluster.name), self.clock)
-        log = PoolEventLog(redis, config.redis.stream_key, owned, self.clock)
+        log = PoolEventLog(redis, config.get(PoolLogSettings).stream_key, owned, self.clock)
         self.matches = Matches(db, cluster, self.announcements, log, clock)
         self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock)
-        self._grace_ms = round(config.match.grace * 1000)
+        self._grace_ms = round(config.get(MatchSettings).grace * 1000)
         self._disconnects = DisconnectReaper(self.matches, owned, cluster, self.clock, self._grace_ms)
         self._hub = hub
         self._cluster = cluster

@@ -11,6 +11,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.texts import PRIVATE
 
@@ -49,7 +50,7 @@ async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
 
 
 def check_form(ctx: Ctx, cmd: CreateReport) -> None:
-    reasons = ctx.node.config.moderation.reasons
+    reasons = ctx.node.config.get(ModerationSettings).reasons
     if cmd.reason not in reasons:
         raise Refused("bad_request", f"$.reason: one of {', '.join(reasons)}")
     if cmd.user is None and cmd.message is None:
@@ -60,7 +61,7 @@ def check_form(ctx: Ctx, cmd: CreateReport) -> None:
 
 async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     """Within a transaction, one at a time for each reporter: the id of the report, perhaps of one that is there already."""
-    tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.moderation
+    tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
     scene = await find_scene(tx, ctx, cmd)
     known = await tx.value(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)

@@ -11,6 +11,7 @@ from chatd.conversations.entities import Json
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
 
@@ -129,7 +130,7 @@ class Resolved(Result, tag="admin.report.resolved"):
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` for one that is resolved already."""
-    settings = ctx.node.config.moderation
+    settings = ctx.node.config.get(ModerationSettings)
     measure = measure_of(cmd, ctx.now)
     resolution = (ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
     verdict = await ctx.node.db.in_transaction(reports.resolve, settings, *resolution)

@@ -7,12 +7,12 @@ from msgspec import Struct
 from chatd.accounts import bans
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
-from chatd.core.config import Moderation
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres, Tx
 from chatd.moderation import strikes
+from chatd.moderation.settings import ModerationSettings
 from chatd.uploads.service import Stored
 
 SQL = queries.load("moderation/reports")
@@ -68,7 +68,7 @@ async def find_file(tx: Tx, actor: AuditActor, report: str, upload: str) -> Stor
 
 
 async def resolve(
-    tx: Tx, settings: Moderation, actor: AuditActor, report: str, outcome: str, note: str, measure: Measure
+    tx: Tx, settings: ModerationSettings, actor: AuditActor, report: str, outcome: str, note: str, measure: Measure
 ) -> Verdict:
     """Resolve a report and apply the sanction.
 
@@ -87,7 +87,9 @@ async def resolve(
     return Verdict(row["user"], banned)
 
 
-async def apply_sanction(tx: Tx, settings: Moderation, actor: AuditActor, measure: Measure, user: str, reason: str) -> bool:
+async def apply_sanction(
+    tx: Tx, settings: ModerationSettings, actor: AuditActor, measure: Measure, user: str, reason: str
+) -> bool:
     """Returns whether the user was banned. The reason that the user may see is that of the report, never the note."""
     if measure.strike:
         return (await strikes.strike(tx, settings, actor, user, reason)).ban is not None
@@ -96,7 +98,7 @@ async def apply_sanction(tx: Tx, settings: Moderation, actor: AuditActor, measur
     return measure.ban
 
 
-async def sweep(db: Postgres, settings: Moderation, now: int) -> None:
+async def sweep(db: Postgres, settings: ModerationSettings, now: int) -> None:
     """Delete reports that were resolved `moderation.keep_reports` ago, and expired evidence that no report contains."""
     await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))
     await delete_all(db, SQL.purge_messages, now)

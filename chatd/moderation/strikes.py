@@ -7,12 +7,12 @@ from msgspec import Struct
 from chatd.accounts import bans
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
-from chatd.core.config import Moderation
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Tx
 from chatd.moderation.escalation import Rung, rung_of
+from chatd.moderation.settings import ModerationSettings
 
 SQL = queries.load("moderation/strikes")
 MOST_SHOWN = 200
@@ -27,7 +27,7 @@ class Struck(Struct, frozen=True):
     until: int | None = None
 
 
-async def strike(tx: Tx, settings: Moderation, actor: AuditActor, user: str, reason: str) -> Struck:
+async def strike(tx: Tx, settings: ModerationSettings, actor: AuditActor, user: str, reason: str) -> Struck:
     """Add a strike, and the ban that follows from it. Raises Refused: `not_found` for an unknown user."""
     tenant, now = actor.tenant, actor.now
     if await tx.value(SQL.lock_user, tenant, user) is None:

@@ -4,6 +4,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.moderation import actions, strikes
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
 
@@ -56,7 +57,9 @@ class Struck(Result, tag="admin.struck"):
 @admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    done = await ctx.node.db.in_transaction(strikes.strike, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
+    done = await ctx.node.db.in_transaction(
+        strikes.strike, ctx.node.config.get(ModerationSettings), ctx.actor, cmd.user, cmd.reason
+    )
     closes = [CloseSessions(cmd.user, "banned")] if done.ban is not None else []
     return [*closes, Reply(Struck(strike=done.id, count=done.count, ban=done.ban, until=done.until))]
 

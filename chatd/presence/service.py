@@ -19,7 +19,6 @@ from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
-from chatd.core.config import Presence as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.db import queries
@@ -80,22 +79,23 @@ class Presence:
 
     def __init__(
         self,
-        settings: Settings,
+        grace: float,
+        shown_to: str,
         db: Postgres,
         redis: Redis,
         hub: Hub,
         cluster: Cluster,
         clock: Callable[[], int],
     ) -> None:
-        self._grace = settings.grace
+        self._grace = grace
         self._db = db
         self._hub = hub
         self._cluster = cluster
         self._clock = clock
-        self._board = Board(redis, cluster.name, max(settings.grace, SHORTEST_LEASE))
-        self._attendance = Attendance(hub, settings.grace)
+        self._board = Board(redis, cluster.name, max(grace, SHORTEST_LEASE))
+        self._attendance = Attendance(hub, grace)
         self._lookers = Lookers(self._attendance, cluster.name)
-        self.sight = Sight(hub, db, self._lookers, settings.shown_to)
+        self.sight = Sight(hub, db, self._lookers, shown_to)
         # Who has gone, and when (milliseconds), until it is in the database.
         self._gone: dict[User, int] = {}
         self._saving = trio.Lock()

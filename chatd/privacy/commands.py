@@ -2,6 +2,7 @@
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import command
 from chatd.core.errors import Refused
 from chatd.privacy import erasure
@@ -25,5 +26,5 @@ class Erased(Result, tag="me.erased"):
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")
-    await erasure.begin(ctx.node.db, ctx.tenant, ctx.user, ctx.user, ctx.now)
+    await erasure.begin(ctx.node.db, ctx.node.get(AllPersonalData), ctx.tenant, ctx.user, ctx.user, ctx.now)
     return [Reply(Erased()), CloseSessions(ctx.user, "logged_out")]

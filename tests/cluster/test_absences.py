@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import Refused
 from chatd.cluster import control_messages
-from chatd.core.config import Config, Match, Queue
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
@@ -19,13 +19,13 @@ from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
-LONG_GRACE = Match(relax=0.3, grace=60.0)
+LONG_GRACE = MatchSettings(relax=0.3, grace=60.0)
 
 
 @pytest.fixture
 def patient(config: Config) -> Config:
     """A long grace period, so that earlier events have another cause."""
-    return replace(config, match=LONG_GRACE, queues={"asking": Queue(confirm=60.0)})
+    return config.using(LONG_GRACE).using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
 
 
 async def reasons(db: Postgres) -> list[str]:
@@ -105,7 +105,7 @@ async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: 
 @pytest.mark.parametrize("owner_dies", [True, False])
 async def test_a_node_that_is_never_replaced_leaves_nobody_in_a_match(config: Config, owner_dies: bool) -> None:
     """The node is killed, and no other node knew which users were connected to it."""
-    quick = replace(config, match=Match(relax=0.3, grace=1.0))
+    quick = config.using(MatchSettings(relax=0.3, grace=1.0))
     async with trio.open_nursery() as nursery:
         if owner_dies:
             dying, scope = await nursery.start(killable, quick)
@@ -130,7 +130,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many checks no match has ended."""
     monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
-    async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
+    async with nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
         conversation = await meet(ann, ben)
         await trio.sleep(6)
         await ann.send(conversation, "still here")
@@ -155,7 +155,7 @@ async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matching
 async def test_a_node_that_leaves_hands_its_waiting_users_over(
     config: Config, monkeypatch: pytest.MonkeyPatch, drains: int
 ) -> None:
-    patient = replace(config, match=Match(relax=0.3, grace=20.0))
+    patient = config.using(MatchSettings(relax=0.3, grace=20.0))
     async with spying(monkeypatch) as matchers, nodes(patient) as there:
         await own_the_pool(there[0])
         leaving, staying = there[drains], there[1 - drains]
@@ -218,7 +218,7 @@ async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config
 
 
 async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config) -> None:
-    quick = replace(config, match=Match(relax=60.0))
+    quick = config.using(MatchSettings(relax=60.0))
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         await own_the_pool(one)
         await ann.call("match.find", tags=["tea"], attributes={"size": 1}, accept={"must_not": {"size": {"min": 7}}})
@@ -238,7 +238,7 @@ ROUNDS = 40
 
 async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, moderator: Postgres) -> None:
     """E6: 240 times, with two possible partners at any moment."""
-    quick = replace(config, match=Match(relax=0.01))
+    quick = config.using(MatchSettings(relax=0.01))
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))
         ann, ben, eve = [await stack.enter_async_context(node.person()) for node in (one, one, two)]

@@ -5,19 +5,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from msgspec.structs import replace
 
-from chatd.core.config import Config, Match
+from chatd.core.config import Config
+from chatd.matching.settings import MatchSettings
 from tests.cluster.test_absences import killable
 from tests.cluster.test_strangers import own_the_pool
 from tests.support import Daemon, Person, running
 
-LOST = Match(relax=0.3, grace=3.0)
+LOST = MatchSettings(relax=0.3, grace=3.0)
 
 
 @pytest.fixture
 def lost(config: Config) -> Config:
-    return replace(config, match=LOST)
+    return config.using(LOST)
 
 
 @asynccontextmanager

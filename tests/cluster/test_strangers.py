@@ -6,8 +6,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.core.config import Config, Match
+from chatd.core.config import Config
 from chatd.db.embedded import redis
+from chatd.matching.settings import MatchSettings
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import Daemon, Person, running
 
@@ -16,7 +17,7 @@ __all__ = ["own_redis"]
 
 @pytest.fixture
 def quick(config: Config) -> Config:
-    return replace(config, match=Match(relax=0.3, grace=1.0))
+    return config.using(MatchSettings(relax=0.3, grace=1.0))
 
 
 async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
@@ -91,7 +92,7 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
 
 async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config) -> None:
     """Only the event log knows the ticket."""
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, patient)
         await own_the_pool(dying)
@@ -109,7 +110,7 @@ async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config
 
 
 async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: Config) -> None:
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, patient)
         async with first.person("eve") as eve:
@@ -126,7 +127,7 @@ async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: C
 
 
 async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         async with one.person("eve") as eve:
             await eve.call("match.find", tags=["waiting"])
@@ -217,7 +218,7 @@ async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> Non
 @pytest.mark.parametrize("owner", [0, 1])
 async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: Config, owner: int) -> None:
     """Both have waited since before the block; the ticket stays the same."""
-    slow = replace(config, match=Match(relax=2.0))
+    slow = config.using(MatchSettings(relax=2.0))
     async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
         await own_the_pool((one, two)[owner])
         ticket = (await ann.call("match.find", tags=["tea"]))["ticket"]

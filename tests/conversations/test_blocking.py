@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chatd.app.registry import Guard
 from chatd.client import Refused, sign_up
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.matching.matches import Matches
@@ -262,7 +263,10 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
 
 @covers("user.block", "too_large")
 async def test_blocks_of_a_user_are_bounded(config: Config) -> None:
-    async with running(replace(config, limits=replace(config.limits, blocks_per_user=2))) as daemon, daemon.person() as alice:
+    async with (
+        running(config.using(replace(config.get(ConversationLimits), blocks_per_user=2))) as daemon,
+        daemon.person() as alice,
+    ):
         others = [(await sign_up(daemon.addresses.http)).user for _ in range(4)]
         refused: list[str] = []
 

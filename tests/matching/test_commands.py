@@ -6,20 +6,22 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import sign_up
-from chatd.core.config import Config, Match, Queue
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
-QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
+QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
 
 
 @pytest.fixture
 async def quick(config: Config) -> AsyncIterator[Daemon]:
     """A daemon with short times."""
-    async with running(replace(config, match=QUICK, queues={"asking": Queue(confirm=1.0), "trio": Queue(size=3)})) as daemon:
+    async with running(
+        config.using(QUICK).using_named(QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)})
+    ) as daemon:
         yield daemon
 
 

@@ -13,6 +13,7 @@ from chatd.app.registry import command
 from chatd.cluster.control_messages import SuppressTyping
 from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.read_model import page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -63,7 +64,7 @@ async def set_block(ctx: Ctx, user: str, statement: str, *more: int) -> BlockCha
         await tx.run(SQL.lock, ctx.tenant, ctx.user)
         if await tx.one(statement, ctx.tenant, ctx.user, user, *more) is None:
             return None
-        most = ctx.node.config.limits.blocks_per_user
+        most = ctx.node.config.get(ConversationLimits).blocks_per_user
         if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
         await tx.run(SQL.note, ctx.tenant, ctx.user)

@@ -16,6 +16,7 @@ from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.membership import check_conversation_limit
 from chatd.conversations.read_model import conversation_for, conversations_of, shared
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
@@ -105,7 +106,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
     """
     users = sorted({ctx.user, *cmd.members})
-    most = ctx.node.config.limits.members
+    most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
         raise Refused("too_large", f"$.members: expected at most {most} members, you included")
     await check_not_blocked(ctx, users)

@@ -24,6 +24,7 @@ from chatd.conversations.membership import (
 )
 from chatd.conversations.permissions import Right, may_give, stands_above
 from chatd.conversations.read_model import member_of, page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
@@ -63,7 +64,7 @@ async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
     await check_not_blocked(ctx, users)
 
     async def work(tx: ConversationTx) -> MembersAdded | None:
-        return await add_members(tx, users, ctx.node.config.limits, "member.added")
+        return await add_members(tx, users, ctx.node.config.get(ConversationLimits), "member.added")
 
     added = await change_conversation(ctx, cmd.conversation, work, Right.ADD)
     if added is None:

@@ -14,6 +14,7 @@ from chatd.conversations.entities import Conversation
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.membership import MembersAdded, add_members
 from chatd.conversations.permissions import Right
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
@@ -68,7 +69,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
                 await use_secret(tx, cmd.secret)
             return requested
         await use_secret(tx, cmd.secret)
-        return await add_members(tx, [tx.user], ctx.node.config.limits, "member.joined") or AlreadyMember()
+        return await add_members(tx, [tx.user], ctx.node.config.get(ConversationLimits), "member.joined") or AlreadyMember()
 
     welcome = WithConversation(id_, lambda view: [Reply(Joined(conversation=view, requested=False))])
     match await change_conversation(ctx, id_, work, allow_non_member=True):
@@ -192,7 +193,7 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
             raise Refused("not_found", "$.user: this user has not asked to join")
         if not cmd.approve:
             return Declined()
-        return await add_members(tx, [cmd.user], ctx.node.config.limits, "member.approved") or AlreadyMember()
+        return await add_members(tx, [cmd.user], ctx.node.config.get(ConversationLimits), "member.approved") or AlreadyMember()
 
     match await change_conversation(ctx, cmd.conversation, work, Right.ADD):
         case MembersAdded() as added:

@@ -18,6 +18,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
+from chatd.uploads.settings import RemovalSettings
 
 SQL = queries.load("conversations/transaction")
 # The actor of changes that no user has asked for.
@@ -54,7 +55,7 @@ class ConversationTx:
         self.user = ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
-        self.moderation = ctx.node.config.moderation
+        self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
         self.locked = place
         self.members = place.members
         self.late_seq = place.late_seq

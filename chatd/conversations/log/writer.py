@@ -32,8 +32,8 @@ from chatd.conversations.log.deferred import DeferredConversations
 from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Publish, Receipt
 from chatd.conversations.log.publisher import OnGap, Publisher
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
+from chatd.conversations.settings import JournalSettings
 from chatd.core import log
-from chatd.core.config import Journal as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.core.histogram import Histogram, total
@@ -50,7 +50,7 @@ TOO_LATE = "the database did not answer in time"
 class MessageLog:
     """Everything that gets a number in a conversation is appended here. Opened by `open_message_log`."""
 
-    def __init__(self, shards: list["Shard"], settings: Settings) -> None:
+    def __init__(self, shards: list["Shard"], settings: JournalSettings) -> None:
         self._shards = shards
         self._settings = settings
 
@@ -215,7 +215,7 @@ class Shard:
 
 @asynccontextmanager
 async def open_message_log(
-    db: Postgres, settings: Settings, on_gap: OnGap, health: Health | None = None
+    db: Postgres, settings: JournalSettings, on_gap: OnGap, health: Health | None = None
 ) -> AsyncIterator[MessageLog]:
     """The log, with a connection of its own for each shard. It settles its entries before it closes.
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from chatd.accounts.settings import TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app.context import Node, system_context
 from chatd.app.effects import Effects, ToConversation, deliver
@@ -20,6 +21,7 @@ from chatd.conversations.effects import update_event
 from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
 from chatd.conversations.read_model import message_of
+from chatd.conversations.settings import RetentionSettings, TenantRetention
 from chatd.core.config import Config
 from chatd.core.ids import NIL
 from chatd.db import queries
@@ -39,8 +41,7 @@ async def delete_messages(tx: ConversationTx, seqs: Sequence[int]) -> list[Messa
     """
     if not seqs:
         return []
-    until = tx.now + round(tx.moderation.keep_removed * 1000)
-    await tx.run(SQL.delete_messages, seqs, [tx.next_rev() for _ in seqs], tx.now, until)
+    await tx.run(SQL.delete_messages, seqs, [tx.next_rev() for _ in seqs], tx.now, tx.now + tx.withheld_ms)
     return await states(tx, seqs)
 
 
@@ -74,9 +75,9 @@ async def delete_expired_in(node: Node, tenant: str, conversation: str, seqs: Se
 
 def days_of(config: Config) -> dict[str, int]:
     """The days for which each tenant keeps messages; 0: for ever."""
-    usual = config.retention.days
-    own = {name: tenant.retention_days for name, tenant in config.tenants.items() if tenant.retention_days >= 0}
-    return {DEFAULT_TENANT: usual, **dict.fromkeys(config.tenants, usual), **own}
+    usual = config.get(RetentionSettings).days
+    own = {name: tenant.retention_days for name, tenant in config.named(TenantRetention).items() if tenant.retention_days >= 0}
+    return {DEFAULT_TENANT: usual, **dict.fromkeys(config.named(TenantSettings), usual), **own}
 
 
 async def delete_aged(node: Node) -> bool:

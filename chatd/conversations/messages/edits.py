@@ -20,7 +20,7 @@ from chatd.conversations.messages.screening import screen
 from chatd.conversations.messages.sending import check_text
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
-from chatd.core.config import Messages as Settings
+from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.text_forms import is_blank
@@ -72,7 +72,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     async def work(tx: ConversationTx) -> Edited:
         row = await tx.message(cmd.message)
         check_edit(ctx, row)
-        await check_pace(tx, row["seq"], ctx.node.config.messages)
+        await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
         await tx.check_may_send()
         await tx.run(SQL.keep_edit, row["seq"], row["rev"], tx.now)
         await tx.run(SQL.edit, row["seq"], tx.next_rev(), text, tx.now)
@@ -98,12 +98,12 @@ def check_edit(ctx: Ctx, row: Row) -> None:
         raise Refused("conflict", "the message was deleted")
     if row["forwarded"] is not None:
         raise Refused("forbidden", "forwarded messages cannot be edited")
-    window = ctx.node.config.messages.edit_window
+    window = ctx.node.config.get(MessageSettings).edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
 
 
-async def check_pace(tx: ConversationTx, seq: int, settings: Settings) -> None:
+async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:
     """Raises Refused: `too_large`, `rate_limited`. Every earlier version is kept, so their number is bounded."""
     row = await tx.one(SQL.edited_so_far, seq, tx.now - MINUTE_MS)
     assert row is not None
@@ -193,7 +193,7 @@ async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
     sender = await ctx.node.db.value(SQL.sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if sender is None:
         raise Refused("not_found", "no such message")
-    seen_by = ctx.node.config.messages.edit_history
+    seen_by = ctx.node.config.get(MessageSettings).edit_history
     if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
         raise Refused("forbidden", "this server does not show you earlier versions of messages")
     after = read_cursor(cmd.cursor)

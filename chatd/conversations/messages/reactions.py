@@ -10,6 +10,7 @@ from chatd.app.registry import Guard, command
 from chatd.conversations.effects import update_event
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.read_model import message_of, page_of, visible_message
+from chatd.conversations.settings import MessageSettings
 from chatd.core.emoji import MAX_LENGTH, is_emoji
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -54,7 +55,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
         own = [found["emoji"] for found in await tx.all(SQL.own, row["seq"], tx.user)]
         if cmd.emoji in own:
             return []
-        replaced = own if ctx.node.config.messages.reactions == "one" else []
+        replaced = own if ctx.node.config.get(MessageSettings).reactions == "one" else []
         taken = [await remove(tx, cmd, row["seq"], emoji) for emoji in replaced]
         check_limits(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
         await tx.run(SQL.add, row["seq"], tx.user, cmd.emoji, tx.now, tx.next_rev())

@@ -10,6 +10,7 @@ from chatd.app.registry import command
 from chatd.conversations.log.effects import Advance
 from chatd.conversations.log.entries import Advanced, Receipt
 from chatd.conversations.read_model import page_of, visible_message
+from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -80,7 +81,7 @@ async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
 
 
 def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
-    up_to = ctx.node.config.messages.receipts_up_to
+    up_to = ctx.node.config.get(MessageSettings).receipts_up_to
     receipt = Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to)
     return [Advance(receipt, partial(receipt_effects, ctx, conversation)), Reply(Ok())]
 

@@ -19,6 +19,7 @@ from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
 from chatd.conversations.messages.sending import MessageInput, MessageText, check, prepare
 from chatd.conversations.read_model import page_of
+from chatd.conversations.settings import MessageSettings
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -89,7 +90,7 @@ def sync_other_devices(ctx: Ctx) -> Effects:
 
 async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     """The stored message, also if it was stored before. Raises Refused: `too_large`, `not_found`."""
-    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.messages.scheduled_per_user
+    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.get(MessageSettings).scheduled_per_user
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
     async def work(tx: Tx) -> Row:

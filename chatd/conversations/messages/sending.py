@@ -18,6 +18,7 @@ from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import Screening, screen
 from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -157,10 +158,9 @@ def check_text(config: Config, text: str) -> None:
 def check_payload(config: Config, out: MessageInput) -> None:
     """Raises Refused: `too_large`. Every node and every member receives the payload, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
-    if size > config.limits.payload_bytes:
-        raise Refused(
-            "too_large", f"$: expected at most {config.limits.payload_bytes} bytes in meta and attachments together, as JSON"
-        )
+    most = config.get(ConversationLimits).payload_bytes
+    if size > most:
+        raise Refused("too_large", f"$: expected at most {most} bytes in meta and attachments together, as JSON")
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:

@@ -9,6 +9,7 @@ from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Message
 from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import UUID
 from chatd.db import queries
@@ -62,7 +63,7 @@ async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) ->
         await tx.run(SQL.lock, ctx.tenant, ctx.user)
         if await tx.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
             raise Refused("not_found", "no such message")
-        most = ctx.node.config.limits.stars_per_user
+        most = ctx.node.config.get(ConversationLimits).stars_per_user
         if at is not None and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can star at most {most} messages: remove a star first")
 

@@ -9,6 +9,7 @@ import trio
 from chatd.app.context import Ctx, Node, system_context
 from chatd.app.effects import Effects, Reply, ToConversation, deliver
 from chatd.app.registry import Guard, command
+from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.signals import SessionClosed
@@ -75,7 +76,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 
 async def typing_effects(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
     members = ctx.node.hub.subscriptions.member_count(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
-    if members > ctx.node.config.presence.typing_members:
+    if members > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     if isinstance(event, TypingStarted):
         ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN_S)
