@@ -38,7 +38,7 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):
-    """Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again."""
+    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user."""
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
@@ -46,13 +46,17 @@ class SignUp(Command, tag="auth.anonymous"):
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair. It works once; a second time ends the login."""
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login."""
 
     refresh_token: Opaque
 
 
 class Tokens(Result, tag="auth.tokens"):
-    """`access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once."""
+    """A pair of tokens.
+
+    `access_token` authenticates requests and connections for `expires_in` seconds; `refresh_token` can be exchanged
+    once for the next pair.
+    """
 
     user: Id
     access_token: str
@@ -69,7 +73,7 @@ class Tokens(Result, tag="auth.tokens"):
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).sign_ups.check(ctx.address)
     if not node.config.get(AuthSettings).anonymous:
@@ -131,7 +135,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
     socket=False,
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
-    """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
+    """Refused `unauthenticated` if the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
@@ -157,20 +161,20 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
-    """Show a fresh access token of the same user on an open socket, which then lives on."""
+    """Renew the authentication of this connection with a new access token of the same user."""
 
     token: Opaque
 
 
 class AuthRefreshed(Result, tag="auth.refreshed"):
-    """The socket is good until `expires_at`."""
+    """The connection is authenticated until `expires_at`."""
 
     expires_at: Millis
 
 
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """Refused `forbidden` for a token of somebody else."""
+    """Refused `forbidden` for a token of another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
@@ -179,11 +183,11 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
 
 
 class MakeTicket(Command, tag="auth.ticket"):
-    """A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers."""
+    """Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers."""
 
 
 class Ticket(Result, tag="auth.ticket"):
-    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+    """Connect once with `?ticket=` within `expires_in` seconds."""
 
     ticket: str
     expires_in: int
@@ -200,9 +204,9 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 
 
 class Logout(Command, tag="auth.logout"):
-    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+    """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
-    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it are closed.
     """
 
     everywhere: bool = False

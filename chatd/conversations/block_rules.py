@@ -23,7 +23,7 @@ async def block_list(ctx: Ctx) -> tuple[str, ...]:
     return tuple(row["user"] for row in rows)
 
 
-async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> bool:
-    """Within a transaction: lock decisions about these two users until its end. Whether one of them has blocked the other."""
+async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:
+    """Lock decisions about these two users until the end of the transaction. The ids by which one has blocked the other."""
     await tx.run(SQL.lock_pair, tenant, one, other)
-    return await tx.one(SQL.between_two, tenant, one, other) is not None
+    return frozenset(row["shown_as"] for row in await tx.all(SQL.between_two, tenant, one, other))

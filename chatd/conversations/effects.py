@@ -37,7 +37,7 @@ def update_event(tx: ConversationTx, message: Message, change: Why, **more: Any)
         rev=message.rev,
         message=message,
         change=change,
-        by=UNSET if tx.user == SYSTEM_USER else tx.user,
+        by=UNSET if tx.user == SYSTEM_USER else tx.shown_as,
         **more,
     )
 

@@ -125,8 +125,8 @@ class Counters(Info, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
     `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all members.
-    The fields of one member, from `role` on, are absent in events for all members. Messages up to `joined_seq` and changes up to
-    `joined_rev` are from before the membership.
+    `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on, are absent in events
+    for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the membership.
     """
 
     id: Id
@@ -134,6 +134,7 @@ class Counters(Info, kw_only=True, frozen=True):
     seq: Seq
     rev: Rev
     role: Role | UnsetType = UNSET
+    alias: Id | UnsetType = UNSET
     first_seq: Seq | UnsetType = UNSET
     joined_seq: Seq | UnsetType = UNSET
     joined_rev: Rev | UnsetType = UNSET
@@ -152,7 +153,18 @@ class Conversation(Counters, kw_only=True, frozen=True):
     last_message: Message | UnsetType | None = UNSET
 
 
-PERSONAL = ("role", "first_seq", "joined_seq", "joined_rev", "read_seq", "delivered_seq", "unread", "mentions", "settings")
+PERSONAL = (
+    "role",
+    "alias",
+    "first_seq",
+    "joined_seq",
+    "joined_rev",
+    "read_seq",
+    "delivered_seq",
+    "unread",
+    "mentions",
+    "settings",
+)
 
 
 Act = Literal[

@@ -59,7 +59,7 @@ def info_of(row: Row) -> Info:
 
 def counters_of(row: Row) -> Counters:
     """A row of `own_conversations`."""
-    return entity_of(Counters, row, settings=entity_of(Settings, row))
+    return entity_of(Counters, row, settings=entity_of(Settings, row), alias=row["alias"] or UNSET)
 
 
 async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
@@ -84,7 +84,8 @@ async def members_of(ctx: Ctx, user: str, ids: list[str]) -> dict[str, list[Memb
 
 
 def conversation_of(row: Row, members: list[Member], last: Message | None) -> Conversation:
-    return entity_of(Conversation, row, settings=entity_of(Settings, row), members=members, last_message=last)
+    own = {"settings": entity_of(Settings, row), "alias": row["alias"] or UNSET}
+    return entity_of(Conversation, row, members=members, last_message=last, **own)
 
 
 def shared(conversation: Conversation) -> Conversation:

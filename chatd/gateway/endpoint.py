@@ -107,7 +107,7 @@ class GatewayEndpoint:
             timer.cancel()
             hub = deps.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = [conversation for conversation in stopped if hub.subscriptions.is_subscribed(session.id, conversation)]
+            typing_in = {place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)}
             await hub.subscriptions.unsubscribe_in_batches(session)
             hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER

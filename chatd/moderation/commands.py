@@ -20,11 +20,11 @@ HOUR, DAY = 3_600_000, 86_400_000
 
 
 class CreateReport(Command, tag="report.create"):
-    """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
+    """Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one.
 
-    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that one of you has
-    left, was removed from, or that was dissolved, or in a match that ended.
-    `picture` is an upload of your own. The messages around are kept with the report.
+    You can report users with whom you share a conversation, or shared one less than a day ago: a group that one of you
+    left or was removed from, or that was deleted, or a match that ended. `picture`: one of your uploads. The messages
+    around the reported one are stored with the report. `user` is the alias for a match, and the user id elsewhere.
     """
 
     reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
@@ -36,14 +36,14 @@ class CreateReport(Command, tag="report.create"):
 
 
 class ReportMade(Result, tag="report"):
-    """The report is kept, and admins can see it."""
+    """The report is stored for the admins."""
 
     report: Id
 
 
 @command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
-    """Refused `not_found` for whom you have not met, and for what is not yours; `rate_limited` after too many in an hour."""
+    """Refused `not_found` for what you cannot report or do not own, `rate_limited` after too many reports in an hour."""
     check_form(ctx, cmd)
     report = await ctx.node.db.in_transaction(file, ctx, cmd)
     return [Reply(ReportMade(report=report))]
@@ -64,7 +64,7 @@ async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
     scene = await find_scene(tx, ctx, cmd)
-    known = await tx.value(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)
+    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY)
     if known is not None:
         return str(known)
     lately = await tx.one(SQL.lately, tenant, me, now - HOUR)
@@ -75,7 +75,7 @@ async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window))
+    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
 
 
 async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:

@@ -10,16 +10,16 @@ from chatd.wire.base import Command, Result
 
 
 class EraseMe(Command, tag="me.erase"):
-    """Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back.
+    """Erase your account permanently, with all messages, uploads and settings. `confirm` must be true.
 
-    All logins end at once and the sockets are closed as `logged_out`; the rest is removed within minutes.
+    All logins end at once, and connections are closed with `logged_out`. The data is removed within minutes.
     """
 
     confirm: bool
 
 
 class Erased(Result, tag="me.erased"):
-    """Nobody comes in as this user any more."""
+    """The account can no longer sign in."""
 
 
 @command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", uncancellable=True)

@@ -81,7 +81,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """If both users open the conversation at the same time, both get the same one."""
 
     async def work(tx: Tx) -> str | None:
-        if await lock_pair(tx, ctx.tenant, low, high):
+        if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
             raise Refused("blocked")
         made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
         return made

@@ -43,7 +43,7 @@ class Receipt(Struct, frozen=True):
 class Appended(Struct, frozen=True):
     """A committed message. `duplicate`: it had been committed before, and this is the first result again.
 
-    `committed_at` is when this node learned of the commit, `batch` the number of messages in it.
+    `committed_at` is when this node learned of the commit, `batch` the messages in it. `alias`: the sender's in a match.
     """
 
     id: str
@@ -54,13 +54,14 @@ class Appended(Struct, frozen=True):
     committed_at: int
     batch: int
     expires_at: int | None = None
+    alias: str | None = None
 
 
 class Advanced(Struct, frozen=True):
     """A committed receipt. `rev` is None if there is nothing to send to the others.
 
     `unread` and `mentions` are None if `read` did not move. `uncertain`: this is a second attempt, and what the first one moved
-    may not have been sent to the other devices of the member.
+    may not have been sent to the other devices of the member. `alias`: the member's, in a match.
     """
 
     delivered_seq: int
@@ -69,6 +70,7 @@ class Advanced(Struct, frozen=True):
     seq: int
     unread: int | None
     mentions: int | None
+    alias: str | None = None
     uncertain: bool = False
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class LockedConversation(Struct, frozen=True):
     """The conversation when its row was locked. `role` None: the requester is not a member.
 
-    `late_seq`: some members may not see messages before it.
+    `late_seq`: some members may not see messages before it. `alias`: the requester's, in a match.
     """
 
     kind: str
@@ -44,6 +44,7 @@ class LockedConversation(Struct, frozen=True):
     rev: int
     role: str | None = None
     first_seq: int | None = None
+    alias: str | None = None
 
 
 class ConversationTx:
@@ -53,6 +54,8 @@ class ConversationTx:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
+        # How the user is known in this conversation.
+        self.shown_as = place.alias or ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
         self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
@@ -101,7 +104,7 @@ class ConversationTx:
             id=id_,
             seq=self._seq,
             rev=self.next_rev(),
-            sender=self.user,
+            sender=self.shown_as,
             client_id=f"system-{id_}",
             text=None,
             attachments=[],
@@ -110,7 +113,9 @@ class ConversationTx:
             meta=None,
             system=system,
         )
-        await self.run(SQL.add_system_message, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
+        in_match = True if self.locked.alias else None
+        values = (message.seq, message.rev, id_, self.user, message.client_id, system, self.now, in_match)
+        await self.run(SQL.add_system_message, *values)
         return message
 
     def check(self, right: Right) -> None:

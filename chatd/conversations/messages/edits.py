@@ -92,7 +92,7 @@ class Edited(Struct, frozen=True):
 
 def check_edit(ctx: Ctx, row: Row) -> None:
     """Raises Refused: `forbidden`, `conflict`."""
-    if row["sender"] != ctx.user or row["system"] is not None:
+    if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "you can only edit messages that you have sent")
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
@@ -138,7 +138,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
 
     async def work(tx: ConversationTx) -> Effects:
         row = await tx.message(cmd.message)
-        if row["sender"] != ctx.user or row["system"] is not None:
+        if row["author"] != ctx.user or row["system"] is not None:
             tx.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
             return []

@@ -59,7 +59,8 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
     """The content to forward; empty if it was forwarded before, because the message may be gone by now. Raises Refused."""
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
-        first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
+        sender = ctx.user if row["author"] == ctx.user else row["sender"]
+        first = row["forwarded"] or {"sender": sender, "created_at": row["created_at"]}
         return Content(row["text"], attachments_in(row["attachments"]), forwarded=first)
     if await is_known(ctx, cmd.client_id):
         return DONE

@@ -157,7 +157,8 @@ async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
     """`not_found`: the requester may not see the message."""
     found = await visible_message(ctx, cmd.conversation, cmd.message)
     window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, *window)
+    statement = SQL.page_in_match if found["in_match"] else SQL.page
+    rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, *window)
     page, more = page_of(rows, cmd.limit)
     items = [Reactor(**dict(row)) for row in page]
     return [Reply(Reactions(items=items, cursor=items[-1].user if more else None))]

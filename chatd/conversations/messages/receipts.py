@@ -90,7 +90,7 @@ def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
     """The event for the other members, and the new counters for the reader's other devices."""
     effects: list[Effect] = []
     if done.rev is not None:
-        effects.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
+        effects.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
     if done.unread is not None or done.uncertain:
         effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
     return effects

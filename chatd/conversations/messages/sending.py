@@ -1,6 +1,6 @@
 """Sending messages, and reading them back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -68,8 +68,9 @@ Ack = TypeVar("Ack", bound=SentAck)
 
 
 class Content(Struct, frozen=True):
-    """The checked and screened content of a message. `attachments` are in their stored form; `quote` is an excerpt of
-    `reply_to`.
+    """The checked and screened content of a message. `attachments` are in their stored form.
+
+    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is an excerpt of `reply_to`.
     """
 
     text: str | None = None
@@ -77,7 +78,7 @@ class Content(Struct, frozen=True):
     meta: Json | None = None
     reply_to: str | None = None
     quote: Quote | UnsetType = UNSET
-    mentions: list[str] = []
+    mentions: Mapping[str, str] = {}
     everybody: bool = False
     forwarded: Json | UnsetType = UNSET
 
@@ -107,7 +108,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         # A committed message is never refused: the log repeats its first ack, although its parts may be gone by now.
         if not await is_known(ctx, out.client_id):
             raise
-        content = Content(out.text, [], out.meta, mentions=[], everybody=out.everybody)
+        content = Content(out.text, [], out.meta, everybody=out.everybody)
     if ctx.node.services.find(Screening) is not None:
         screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
@@ -122,14 +123,15 @@ async def check(ctx: Ctx, out: MessageInput) -> Content:
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
-    mentions = await existing(ctx, out.mentions) if out.mentions else []
+    mentions = await existing(ctx, out.conversation, out.mentions) if out.mentions else {}
     return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody)
 
 
-async def existing(ctx: Ctx, users: Sequence[str]) -> list[str]:
-    """Those of these ids that belong to users, in their order. Unknown ids are not stored with the message."""
-    known = {row["user"] for row in await ctx.node.db.all(SQL.existing, ctx.tenant, list(users))}
-    return [user for user in dict.fromkeys(users) if user in known]
+async def existing(ctx: Ctx, conversation: str, ids: Sequence[str]) -> dict[str, str]:
+    """Users by their ids, in a match by the aliases of its members, in this order. Unknown ids are not stored."""
+    rows = await ctx.node.db.all(SQL.existing, ctx.tenant, conversation, ctx.user, list(ids))
+    known = {row["id"]: row["user"] for row in rows}
+    return {id_: known[id_] for id_ in ids if id_ in known}
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
@@ -193,7 +195,7 @@ def extra_of(content: Content) -> str | None:
     """See `NewMessage.extra`."""
     extra = dict[str, Any]()
     if content.mentions:
-        extra["mentions"] = content.mentions
+        extra["mentions"] = list(content.mentions.values())
     if content.everybody:
         extra["everybody"] = True
     if content.forwarded is not UNSET:
@@ -202,12 +204,15 @@ def extra_of(content: Content) -> str | None:
 
 
 def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
-    """The event for the other sessions."""
+    """The event for the other sessions. In a match, the sender is known by an alias."""
+    sender, forwarded = done.alias or new.sender, content.forwarded
+    if forwarded is not UNSET and forwarded.get("sender") == new.sender:
+        forwarded = {**forwarded, "sender": sender}
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=new.sender,
+        sender=sender,
         client_id=new.client_id,
         text=content.text,
         attachments=shown(content.attachments, ctx.files_url),
@@ -215,9 +220,9 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
         created_at=done.created_at,
         meta=content.meta,
         quote=content.quote,
-        mentions=content.mentions or UNSET,
+        mentions=list(content.mentions) or UNSET,
         mentions_everybody=content.everybody or UNSET,
-        forwarded=content.forwarded,
+        forwarded=forwarded,
         expires_at=done.expires_at or UNSET,
     )
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)

@@ -12,6 +12,7 @@ from chatd.app.registry import Guard, command
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.realtime.feeds import Members
 from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
 
@@ -58,7 +59,7 @@ class TypingStopped(Event, tag="typing.stop"):
     http="POST /v1/conversations/{conversation}/typing",
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
-    return await typing_effects(ctx, TypingStarted(conversation=cmd.conversation, user=ctx.user, expires_in=EXPIRES_IN_S))
+    return await typing_effects(ctx, cmd.conversation, typing=True)
 
 
 @command(
@@ -71,32 +72,36 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     ctx.node.hub.typing.stop(ctx.session, cmd.conversation)
-    return await typing_effects(ctx, TypingStopped(conversation=cmd.conversation, user=ctx.user))
+    return await typing_effects(ctx, cmd.conversation, typing=False)
 
 
-async def typing_effects(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
-    members = ctx.node.hub.subscriptions.member_count(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
-    if members > ctx.node.config.get(PresenceDefaults).typing_members:
+async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
+    hub = ctx.node.hub
+    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
-    if isinstance(event, TypingStarted):
-        ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN_S)
-    return [Reply(Ok()), ToConversation(event.conversation, event, ctx.session, ephemeral=True)]
+    user = members.aliases.get(ctx.user, ctx.user)
+    if not typing:
+        stopped = TypingStopped(conversation=conversation, user=user)
+        return [Reply(Ok()), ToConversation(conversation, stopped, ctx.session, ephemeral=True)]
+    hub.typing.start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN_S)
+    started = TypingStarted(conversation=conversation, user=user, expires_in=EXPIRES_IN_S)
+    return [Reply(Ok()), ToConversation(conversation, started, ctx.session, ephemeral=True)]
 
 
 async def end_typing(node: Node, signal: SessionClosed) -> None:
     """Send `typing.stop` when the connection on which a user typed has ended."""
-    stopped = (TypingStopped(conversation=conversation, user=signal.user) for conversation in signal.typing_in)
+    stopped = (TypingStopped(conversation=conversation, user=user) for conversation, user in signal.typing_in.items())
     with trio.CancelScope(shield=True):
         ctx = system_context(node, signal.tenant, signal.user)
         await deliver(ctx, [ToConversation(event.conversation, event, ephemeral=True) for event in stopped])
 
 
-async def count(ctx: Ctx, conversation: str) -> int:
-    """The database is asked once, until a membership begins or ends. Raises Refused: `not_found` if the requester is not a
-    member.
-    """
-    members: int | None = await ctx.node.db.value(SQL.members, ctx.tenant, conversation, ctx.user)
-    if members is None:
+async def look_up(ctx: Ctx, conversation: str) -> Members:
+    """Ask the database, once until a membership begins or ends. Raises Refused: `not_found` if the requester is not a member."""
+    row = await ctx.node.db.one(SQL.members, ctx.tenant, conversation, ctx.user)
+    if row is None:
         raise Refused("not_found", "no such conversation")
-    ctx.node.hub.subscriptions.note_member_count(ctx.tenant, conversation, members)
+    members = Members(row["members"], row["aliases"] or {})
+    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
     return members
