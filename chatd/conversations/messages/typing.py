@@ -77,7 +77,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 
 async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
     hub = ctx.node.hub
-    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    members = hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
     if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     user = members.aliases.get(ctx.user, ctx.user)
@@ -103,5 +103,5 @@ async def look_up(ctx: Ctx, conversation: str) -> Members:
     if row is None:
         raise Refused("not_found", "no such conversation")
     members = Members(row["members"], row["aliases"] or {})
-    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
+    ctx.node.hub.memberships.note_members(ctx.tenant, conversation, members)
     return members
