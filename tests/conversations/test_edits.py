@@ -3,7 +3,9 @@
 from msgspec.structs import replace
 
 from chatd.core.config import Config, Messages
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, running, shared
+
+daemon = shared
 
 
 @covers("message.edit")

@@ -5,7 +5,9 @@ from msgspec.structs import replace
 
 from chatd.core.config import Config, Messages
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, running, shared
+
+daemon = shared
 
 
 async def reactions(person: Person, conversation: str) -> dict[str, int]:

@@ -4,7 +4,9 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, running, shared
+
+daemon = shared
 
 
 @covers("message.star")

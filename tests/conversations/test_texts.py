@@ -10,7 +10,9 @@ from chatd.client import Refused, sign_up
 from chatd.core.config import Config, Filters, Match
 from tests.conversations.test_groups import group
 from tests.files import PDF, stored, upload
-from tests.support import Daemon, Person, covers, running
+from tests.support import Daemon, Person, covers, running, shared
+
+daemon = shared
 
 BAD = ("darn", "D\u0430RN", "ｄａｒｎ", "d\u200barn", "evil.com", "https://evil.com/x")
 INVISIBLE = (

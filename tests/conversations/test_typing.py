@@ -4,7 +4,9 @@ from msgspec.structs import replace
 
 from chatd.core.config import Config
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, running, shared
+
+daemon = shared
 
 
 @covers("typing.start")
