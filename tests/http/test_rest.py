@@ -18,7 +18,9 @@ from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.files import PDF, stored
 from tests.http.raw import Door
-from tests.support import NOBODY, Answer, Daemon, Person, running
+from tests.support import NOBODY, Answer, Daemon, Person, running, shared
+
+daemon = shared
 
 ROWS = [row for row in load_registry().commands.values() if row.http and row.guard is not Guard.ADMIN]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
