@@ -302,7 +302,7 @@ async def test_unread_answers_expire(config: Config) -> None:
         with trio.fail_after(PATIENCE):
             while not await redis.call("LLEN", key):
                 await trio.sleep(0.02)
-        assert 0 < await redis.call("TTL", key) <= node_queries.KEPT
+        assert 0 < await redis.call("TTL", key) <= node_queries.LIST_TTL_S
 
 
 async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
@@ -324,10 +324,10 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
         def question(reply: str) -> AskSessions:
             return AskSessions(reply, "default", None, None, 10**9)
 
-        monkeypatch.setattr(node_queries, "MOST_SESSIONS", 2)
+        monkeypatch.setattr(node_queries, "MAX_SESSIONS", 2)
         (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
         assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
-        monkeypatch.setattr(node_queries, "MOST_BYTES", 100)
+        monkeypatch.setattr(node_queries, "MAX_ANSWER_BYTES", 100)
         found = await asking.ask(redis, question, Sessions)
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
 
