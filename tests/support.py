@@ -162,6 +162,16 @@ class Person:
         self.closed: Any = None
         self._news = trio.Condition()
 
+    async def alias(self, conversation: str) -> str:
+        """How this person is known in a match."""
+        return str((await self.call("conversation.get", conversation=conversation))["conversation"]["alias"])
+
+    async def found(self, partner: "Person", patience: float = PATIENCE) -> Reply:
+        """The next `match.found`, which must be of a match with this partner."""
+        found = await self.event("match.found", patience)
+        assert found["partner"]["id"] == await partner.alias(found["conversation"])
+        return found
+
     @property
     def user(self) -> str:
         return self.account.user

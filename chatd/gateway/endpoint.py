@@ -7,7 +7,7 @@ from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.settings import AuthSettings
-from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -107,12 +107,12 @@ class GatewayEndpoint:
             timer.cancel()
             hub = deps.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = [conversation for conversation in stopped if hub.subscriptions.is_subscribed(session.id, conversation)]
+            typing_in = {place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)}
             await hub.subscriptions.unsubscribe_in_batches(session)
             hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
-            deps.node.get(Meters).closes[ending] += 1
+            deps.node.get(CommandMetrics).closes[ending] += 1
             await deps.node.signals.send(SessionClosed(session.tenant, session.user, typing_in))
 
 

@@ -1,14 +1,15 @@
 """Commands of matching: find a partner, leave, skip to the next one, keep in touch."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.conversations.block_rules import avoided, lock_pair
+from chatd.conversations.block_rules import block_list, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
@@ -19,6 +20,7 @@ from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
+from chatd.wire.connection_events import Behind
 from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("matching/matches")
@@ -118,7 +120,7 @@ async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
         tags=criteria.tags,
         attributes=criteria.attributes,
         accept=criteria.accept,
-        avoid=frozenset(await avoided(ctx)),
+        avoid=frozenset(await block_list(ctx)),
         recent=tuple(row["user"] for row in recent),
         shadow=await actions.is_shadowed(ctx.node.db, ctx.tenant, ctx.user),
     )
@@ -209,7 +211,7 @@ class LeaveMatch(Command, tag="match.leave"):
     ticket: Id | None = None
 
 
-@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", lasting=True)
+@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", uncancellable=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx, cmd.ticket)
@@ -226,7 +228,7 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", lasting=True)
+@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` if you are not in a match, `conflict` without a WebSocket connection."""
     row, criteria = await current_match(ctx, cmd.ticket)
@@ -239,28 +241,46 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
 
 
 class KeepMatch(Command, tag="match.keep"):
-    """Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends."""
+    """Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends.
+
+    Its members know each other by user id from then on: after `match.kept`, read the conversation again.
+    """
 
 
-@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
+@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", uncancellable=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx)
-    kept = await record_keep_vote(ctx, row["match"], row["users"])
+    kept = await record_keep_vote(ctx, row["match"], row["aliases"])
     if kept is None:
         return [Reply(Ok())]
-    if kept["kind"] == "group":
-        await ctx.node.cluster.deliver_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], row["users"])
-    return [Reply(Ok())]
+    behind = [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))] if kept["kind"] == "group" else []
+    return [*behind, AnnounceKept(row["match"], kept["id"], sorted(row["aliases"]), kept["rev"]), Reply(Ok())]
 
 
-async def record_keep_vote(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+class AnnounceKept(Effect, frozen=True):
+    """Send all of a match that it has become an ordinary conversation."""
+
+    match: str
+    conversation: str
+    users: Sequence[str]
+    rev: int
+
+    async def deliver(self, ctx: Ctx) -> None:
+        matches = ctx.node.get(MatchingService).matches
+        await matches.keep(ctx.tenant, self.match, self.conversation, self.users, self.rev)
+
+
+async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:
     """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is returned.
 
     The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
+
+    A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as if the
+    partner had not voted: the blocker must not learn whom they talk to.
     """
+    users = sorted(aliases)
 
     async def work(tx: Tx) -> tuple[bool, Row | None]:
         await tx.run(SQL.lock, ctx.tenant, match)
@@ -268,12 +288,12 @@ async def record_keep_vote(ctx: Ctx, match: str, users: list[str]) -> Row | None
         if not vote["counted"]:
             raise no_match()
         low, high = users if len(users) == 2 else (None, None)
-        if low and high and await lock_pair(tx, ctx.tenant, low, high):
-            return True, None
+        if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
+            return not blocked.isdisjoint(aliases.values()), None
         return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
-    blocked, kept = await ctx.node.db.in_transaction(work)
-    if blocked:
+    is_over, kept = await ctx.node.db.in_transaction(work)
+    if is_over:
         # A block ends the match as well: whichever is committed first, nothing is kept.
         await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
         raise no_match()

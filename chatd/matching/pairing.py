@@ -24,7 +24,7 @@ from chatd.matching.control_messages import TicketParked, TicketsClosed, Tickets
 from chatd.matching.criteria import Ticket, rebase_clock
 from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
-from chatd.matching.matches import Matches
+from chatd.matching.matches import Matches, People
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import PairDissolved, Paired, PoolEvent, Queue, Queued, TicketRemoved
@@ -269,21 +269,21 @@ class Pairing:
     async def _try_to_commit(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
-            names = await self._matches.make(pair, tickets, conversation)
+            people = await self._matches.make(pair, tickets, conversation)
         except UniqueViolation:
             await self._finalize_or_drop(pair, tickets)
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
         else:
-            await self._finalize(pair, tickets, conversation, names)
+            await self._finalize(pair, tickets, conversation, people)
 
-    async def _finalize(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
+    async def _finalize(self, pair: Paired, tickets: list[Ticket], conversation: str, people: People) -> None:
         """Announce a committed match; end it if a user has left the pair during the commit."""
         if pair.match in self.pool.pairs:
             self._take(self.pool.commit(pair.match))
             self._close([(ticket.user_key, ticket.id) for ticket in tickets], pair.match)
-            await self._matches.announce_found(pair, tickets, conversation, names)
+            await self._matches.announce_found(pair, tickets, conversation, people)
         else:
             await self._rollback_unannounced(tickets[0].tenant, pair.match)
 
@@ -339,7 +339,7 @@ class Pairing:
 
     async def _close_users_of(self, ticket: Ticket, row: Row) -> None:
         """Close the tickets of all users of this match: those who still wait have missed its announcement as well."""
-        for name in row["users"]:
+        for name in row["aliases"]:
             user = (ticket.tenant, name)
             id_ = self.pool.by_user.get(user)
             if id_ is not None or name == ticket.user:

@@ -224,10 +224,10 @@ class MatchingService(Matching):
         self.pool.pause(signal.enabled)
 
     async def _on_block(self, signal: UserBlocked) -> None:
-        """End the match of the two users, and never match them again."""
+        """Never match the two users again, and end the match in which the blocked one is known by this alias."""
         await self._cluster.broadcast(AvoidUser(signal.tenant, signal.user, signal.blocked))
         row = await self.matches.active(signal.tenant, signal.user)
-        if row is not None and signal.blocked in row["users"]:
+        if row is not None and signal.shown_as in row["aliases"].values():
             await self.matches.end(signal.tenant, row["match"], "left")
 
     async def _on_stop(self, _: NodeLeaving) -> None:

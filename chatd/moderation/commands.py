@@ -24,7 +24,7 @@ class CreateReport(Command, tag="report.create"):
 
     You can report users with whom you share a conversation, or shared one less than a day ago: a group that one of you
     left or was removed from, or that was deleted, or a match that ended. `picture`: one of your uploads. The messages
-    around the reported one are stored with the report.
+    around the reported one are stored with the report. `user` is the alias for a match, and the user id elsewhere.
     """
 
     reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
@@ -64,7 +64,7 @@ async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
     scene = await find_scene(tx, ctx, cmd)
-    known = await tx.value(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)
+    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY)
     if known is not None:
         return str(known)
     lately = await tx.one(SQL.lately, tenant, me, now - HOUR)
@@ -75,7 +75,7 @@ async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window))
+    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
 
 
 async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:

@@ -6,11 +6,12 @@ from msgspec import Meta
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
+from chatd.conversations.aliases import resolve
 from chatd.presence.events import PresenceState
-from chatd.presence.local_presence import User
 from chatd.presence.online_count import Headcount
 from chatd.presence.service import Presence
+from chatd.presence.watchers import Target
 from chatd.wire.base import Command, Id, Ok, Result
 
 # Of whom one session is told at most.
@@ -42,17 +43,21 @@ class PresenceStates(Result, tag="presence.states"):
 @command(WatchPresence, result=PresenceStates, cost=2)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends the subscription. Refused `bad_request` over REST."""
-    return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
+    targets = await targets_of(ctx, cmd.users)
+    return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 
 
 @command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
-    ranks = await ctx.node.get(Presence).ranks(named(ctx, cmd.users))
-    return [Reply(PresenceStates(items=await ctx.node.get(Presence).sight.states(ctx.user, ranks)))]
+    targets, presence = await targets_of(ctx, cmd.users), ctx.node.get(Presence)
+    ranks = await presence.ranks([target.user for target in targets])
+    return [Reply(PresenceStates(items=await presence.sight.states(ctx.user, targets, ranks)))]
 
 
-def named(ctx: Ctx, users: list[str]) -> list[User]:
-    return [(ctx.tenant, user) for user in dict.fromkeys(users)]
+async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
+    """Whom these ids name, each once. An alias of a match that has ended names no user."""
+    aliases = {id_: alias.user for id_, alias in (await resolve(ctx, ids)).items() if alias.is_running}
+    return [Target((ctx.tenant, aliases.get(id_, id_)), id_ if id_ in aliases else None) for id_ in dict.fromkeys(ids)]
 
 
 class SetPresence(Command, tag="presence.set"):
@@ -87,7 +92,7 @@ class PresenceCount(Result, tag="presence.count"):
 @command(
     CountPresence,
     result=PresenceCount,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",

@@ -28,7 +28,7 @@ from chatd.presence.events import PresenceState
 from chatd.presence.local_presence import GONE, Attendance, User
 from chatd.presence.redis_store import Board, Dead
 from chatd.presence.visibility import Sight
-from chatd.presence.watchers import Lookers
+from chatd.presence.watchers import Lookers, Target
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionRemoved
@@ -120,18 +120,19 @@ class Presence:
         if session not in self._hub.connections.by_id:
             raise Refused("bad_request", "this command needs a socket")
 
-    async def watch(self, session: str, viewer: str, users: Sequence[User]) -> list[PresenceState]:
+    async def watch(self, session: str, viewer: str, targets: Sequence[Target]) -> list[PresenceState]:
         """From now on the session is told of these, and of nobody else. Raises Refused: then it looks at nobody."""
         self._check_here(session)
-        self._lookers.look(session, users)
+        self._lookers.look(session, targets)
         try:
-            ranks = await self.ranks(users)
-            states = await self.sight.states(viewer, ranks)
+            ranks = await self.ranks([target.user for target in targets])
+            states = await self.sight.states(viewer, targets, ranks)
         except Refused:
             self._lookers.look(session, [])
             raise
-        for (user, rank), state in zip(ranks.items(), states, strict=True):
-            self._lookers.note_told(session, user, GONE if state.status == "offline" else rank, rank)
+        for target, state in zip(targets, states, strict=True):
+            rank = ranks[target.user]
+            self._lookers.note_told(session, target, GONE if state.status == "offline" else rank, rank)
         return states
 
     async def ranks(self, users: Sequence[User]) -> dict[User, int]:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
+from chatd.conversations.aliases import resolve
 from chatd.conversations.entities import Message
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID
@@ -28,7 +29,8 @@ class SearchMessages(Command, tag="message.search"):
     A message must contain all words; the last word also matches as a prefix. "Words in quotes" must be adjacent, and
     `-word` excludes a word. The filters `in:`, `from:` (ids), `before:`, `after:` (a day such as 2026-03-01, or
     milliseconds) and `has:` (file, link, image) can be part of the query or given as fields; both apply. A query needs
-    a word, a sender or `has`, otherwise nothing is found.
+    a word, a sender or `has`, otherwise nothing is found. In a match
+    senders have their aliases.
     """
 
     query: Annotated[str, Meta(max_length=500, extra=PRIVATE)] = ""
@@ -62,11 +64,21 @@ async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
     query = query_of(cmd)
     key = key_of(ctx, query)
     since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)
-    search = Search(ctx, query, cmd.limit)
+    search = Search(ctx, await resolved(ctx, query), cmd.limit)
     next_ = await search.run(since)
     items = [SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits]
     cursor = None if next_ is None else f"{next_.time}.{next_.conversation}.{next_.seq}.{key}"
     return [Reply(SearchResults(items=items, cursor=cursor))]
+
+
+async def resolved(ctx: Ctx, query: Query) -> Query:
+    """With users for aliases: then only the match counts in which they are known by these."""
+    aliases = [alias for alias in (await resolve(ctx, query.senders)).values() if alias.is_running]
+    if not aliases:
+        return query
+    match = aliases[0].conversation
+    within = match if not query.conversations or match in query.conversations else NIL
+    return msgspec.structs.replace(query, conversations=(within,), senders=tuple(one.user for one in aliases), by_alias=True)
 
 
 def query_of(cmd: SearchMessages) -> Query:

@@ -5,9 +5,9 @@ where s.tenant = $1 and s.user_id = $2 limit $3
 
 -- name: blocks
 -- Tenant, user, limit, after this one.
-select b.blocked::text as user, b.created_at from blocks b
-where b.tenant = $1 and b.blocker = $2 and b.blocked > $4::uuid
-order by b.blocked limit $3
+select b.shown_as::text as user, b.created_at from blocks b
+where b.tenant = $1 and b.blocker = $2 and b.shown_as > $4::uuid
+order by b.shown_as limit $3
 
 -- name: conversations
 -- Where the user is, and what they have set there. Not the title, which is not theirs: tenant, user, limit, after this one.
@@ -44,7 +44,7 @@ select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     ) end as edits
 from messages m
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
-cross join lateral (select s.forwarded is null or s.forwarded ->> 'sender' = $2::uuid::text as words) as own
+cross join lateral (select s.forwarded is null or m.extra -> 'forwarded' ->> 'sender' = $2::uuid::text as words) as own
 where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
 order by m.client_id limit $3
 

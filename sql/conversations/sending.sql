@@ -12,5 +12,23 @@ where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
 
 -- name: existing
--- Those of these ids that are users: tenant, ids.
-select u.id::text as user from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.erased_at is null
+-- Those of these ids that are users, or in a match the aliases of its members: tenant, conversation, asker, ids.
+select u.id::text, u.id::text as user from users u
+where u.tenant = $1 and u.id = any($4::uuid[]) and u.erased_at is null and not exists (
+    select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and b.alias is not null
+)
+union all
+select b.alias::text, b.user_id::text from members b
+where b.tenant = $1 and b.conversation = $2 and b.alias = any($4::uuid[])
+
+-- name: history_before
+-- The newest messages before a seq, newest first; all when the seq is null: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq < coalesce($4::bigint, 9223372036854775807)
+order by f.seq desc limit $5
+
+-- name: history_after
+-- The oldest messages after a seq: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq > $4::bigint
+order by f.seq limit $5

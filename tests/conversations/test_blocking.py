@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.app.registry import Needs
+from chatd.app.registry import Guard
 from chatd.client import Refused, sign_up
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config, PostgresSection
@@ -87,13 +87,13 @@ async def test_in_a_group_both_stay_and_nobody_drags_the_blocker_into_another(da
         assert (await ann.refused("member.add", conversation=other, users=[ben.user])).code == "blocked"
 
 
-async def test_a_block_ends_the_match_of_the_two(daemon: Daemon) -> None:
+async def test_a_block_by_alias_ends_the_match_of_the_two(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         for person in (alice, bob):
             await person.call("match.find")
         await alice.event("match.found")
-        await bob.event("match.found")
-        await bob.call("user.block", user=alice.user)
+        found = await bob.event("match.found")
+        await bob.call("user.block", user=found["partner"]["id"])
         assert (await alice.event("match.ended"))["reason"] == "left"
 
 
@@ -160,7 +160,7 @@ async def test_who_blocks_somebody_while_waiting_does_not_meet_them(daemon: Daem
         await alice.call("user.block", user=bob.user)
         await bob.call("match.find", tags=["tea"])
         await eve.call("match.find", tags=["tea"])
-        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await alice.found(eve)
         await eve.call("match.leave")
         await alice.event("match.ended")
         await alice.call("match.find")
@@ -244,7 +244,7 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
     async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
         message = (await alice.send(conversation))["message"]
         await alice.call("user.block", user=bob.user)
-        commands = [row.command for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+        commands = [row.command for row in load_registry().commands.values() if row.guard in (Guard.USER, Guard.MEMBER)]
         asked = [kind for kind in commands if "conversation" in kind.__struct_fields__]
         assert len(asked) > 30
         for kind in asked:

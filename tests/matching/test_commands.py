@@ -44,8 +44,8 @@ async def test_two_users_are_matched_and_write_to_each_other(daemon: Daemon) -> 
         await bob.call("match.find", tags=["chess"], accept={"must": {"language": "en", "age": {"min": 18}}})
         of_bob = await alice.event("match.found")
         of_alice = await bob.event("match.found")
-        assert of_bob["partner"] == {"id": bob.user, "name": "bob", "attributes": {}}
-        assert of_alice["partner"] == {"id": alice.user, "name": "alice", "attributes": {"language": "en", "age": 30}}
+        assert of_bob["partner"] == {"id": of_alice["alias"], "name": "bob", "attributes": {}}
+        assert of_alice["partner"] == {"id": of_bob["alias"], "name": "alice", "attributes": {"language": "en", "age": 30}}
         assert (of_bob["matched_on"], of_bob["relaxed"], of_alice["matched_on"]) == (["chess"], [], ["chess"])
         await alice.send(of_bob["conversation"], "hello stranger")
         assert (await bob.event("message.new"))["message"]["text"] == "hello stranger"
@@ -62,7 +62,7 @@ async def test_users_who_do_not_fit_are_not_matched(quick: Daemon) -> None:
         await ann.call("match.find", attributes={"language": "de"}, accept={"must": {"language": "de"}})
         await ben.call("match.find", attributes={"language": "en"})
         await eve.call("match.find", attributes={"language": "de"}, accept={"must_not": {"language": ["en", "fr"]}})
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ben.event("match.expired"))["reason"] == "expired"
 
 
@@ -78,9 +78,11 @@ async def test_groups_of_three(quick: Daemon) -> None:
     async with quick.people(3) as people:
         for person in people:
             await person.call("match.find", queue="trio")
-        for person in people:
-            found = await person.event("match.found")
-            assert {partner["id"] for partner in found["partners"]} == {other.user for other in people} - {person.user}
+        found = [await person.event("match.found") for person in people]
+        aliases = {one["alias"] for one in found}
+        assert len(aliases) == 3
+        for one in found:
+            assert {partner["id"] for partner in one["partners"]} == aliases - {one["alias"]}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ async def test_a_user_who_cancels_is_not_matched(daemon: Daemon) -> None:
         assert (await ann.refused("match.cancel")).code == "not_found"
         await ben.call("match.find")
         await eve.call("match.find")
-        assert (await ben.event("match.found"))["partner"]["id"] == eve.user
+        await ben.found(eve)
         assert not [event for event in ann.events if event["t"] == "match.found"]
 
 
@@ -135,7 +137,7 @@ async def test_skipping_finds_another_partner_first(daemon: Daemon) -> None:
         assert (await bob.event("match.ended"))["reason"] == "skipped"
         await bob.call("match.find", tags=["tea"])
         await eve.call("match.find", tags=["tea"])
-        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await alice.found(eve)
         assert (await bob.refused("match.skip")).code == "not_found"
 
 
@@ -200,7 +202,7 @@ async def test_the_status_changes_nothing(daemon: Daemon) -> None:
         status = await ann.call("match.status")
         assert (status["ticket"], status["waiting"]) == (asked["ticket"], 2)
         await eve.call("match.find", tags=["ann"])
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ann.refused("match.status")).code == "not_found"
 
 
@@ -217,13 +219,12 @@ async def test_the_criteria_are_deleted_when_the_match_ends(daemon: Daemon, db: 
             assert found["partner"]["attributes"] == {"size": 1e300}
 
 
-async def test_without_other_users_a_recent_partner_is_matched_again_and_reported(quick: Daemon) -> None:
+async def test_without_other_users_a_recent_partner_is_matched_again_and_not_recognised(quick: Daemon) -> None:
     async with matched(quick) as (alice, bob, _, _):
         await alice.call("match.skip")
         await bob.event("match.ended")
         await bob.call("match.find")
-        again = await alice.event("match.found")
-        assert (again["partner"]["id"], again["relaxed"]) == (bob.user, ["recent"])
+        assert (await alice.found(bob))["relaxed"] == []
 
 
 @covers("match.confirm")
@@ -344,9 +345,8 @@ async def test_a_block_between_the_votes_ends_the_match(daemon: Daemon, store: P
     """The block is committed, and the match has not ended yet."""
     async with matched(daemon) as (alice, bob, _, conversation):
         await alice.call("match.keep")
-        await store.run(
-            "insert into blocks (tenant, blocker, blocked, created_at) values ('default', $1, $2, 0)", alice.user, bob.user
-        )
+        block = "insert into blocks (tenant, blocker, blocked, shown_as, created_at) values ('default', $1, $2, $3, 0)"
+        await store.run(block, alice.user, bob.user, await bob.alias(conversation))
         assert (await bob.refused("match.keep")).code == "not_found"
         assert (await alice.event("match.ended"))["reason"] == "left"
         for person in (alice, bob):
@@ -360,7 +360,7 @@ async def test_a_lost_connection_keeps_the_ticket_for_the_grace_period(quick: Da
             await alice.call("match.find")
         async with quick.connected(alice.account) as alice:
             await bob.call("match.find")
-            assert (await alice.event("match.found"))["partner"]["id"] == bob.user
+            await alice.found(bob)
 
 
 async def test_a_user_who_does_not_reconnect_is_not_matched_and_a_partner_is_notified(quick: Daemon) -> None:
@@ -382,8 +382,10 @@ async def test_forty_users_at_once_make_twenty_matches(daemon: Daemon) -> None:
         async with trio.open_nursery() as nursery:
             for person in people:
                 nursery.start_soon(person.call, "match.find")
-        partners = {person.user: (await person.event("match.found"))["partner"]["id"] for person in people}
-        assert all(partners[partners[user]] == user != partners[user] for user in partners)
+        found = [await person.event("match.found") for person in people]
+        partners = {one["alias"]: one["partner"]["id"] for one in found}
+        assert len(partners) == 40
+        assert all(partners[partners[alias]] == alias != partners[alias] for alias in partners)
 
 
 async def test_other_devices_of_a_user_learn_that_the_match_ended(daemon: Daemon) -> None:

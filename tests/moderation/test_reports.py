@@ -90,13 +90,15 @@ async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daem
     """Nobody is a member any more; what was said is kept with the report all the same."""
     async with strangers(daemon) as (alice, bob, conversation):
         await bob.send(conversation, "something bad")
+        alices, bobs = await alice.alias(conversation), await bob.alias(conversation)
         await bob.call("match.leave")
         assert await db.value("select count(*) from members where conversation = $1", conversation) == 0
-        (entry,) = await transcript(daemon, await report(alice, user=bob.user))
+        (entry,) = await transcript(daemon, await report(alice, user=bobs))
         assert entry["text"] == "something bad"
-        await db.run("update match_members set ended_at = $1", now_ms() - DAY - 1000)
-        assert (await bob.refused("report.create", user=alice.user, reason="spam")).code == "not_found"
         assert (await alice.refused("report.create", user=bob.user, reason="spam")).code == "not_found"
+        await db.run("update match_members set ended_at = $1", now_ms() - DAY - 1000)
+        assert (await bob.refused("report.create", user=alices, reason="spam")).code == "not_found"
+        assert (await alice.refused("report.create", user=bobs, reason="spam")).code == "not_found"
 
 
 @covers("report.create")
