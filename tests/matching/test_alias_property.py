@@ -252,8 +252,7 @@ DEEDS = st.lists(st.one_of(*BY_ME, *BY_OTHERS), min_size=5, max_size=25)
 
 
 async def test_who_is_who_shows_nowhere(config: Config) -> None:
-    quick = config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))
-    async with running(quick) as daemon:
+    async with running(config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))) as daemon:
 
         @given(DEEDS)
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
