@@ -14,7 +14,7 @@ from chatd.cluster.cluster import Cluster
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
-from chatd.core.identity import Authority, Principal
+from chatd.core.identity import AdminScope, Principal
 from chatd.core.services import Services
 from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
@@ -59,7 +59,7 @@ class Ctx(Struct):
     now: int
     answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
-    admin: Authority | None = None
+    admin: AdminScope | None = None
     # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
@@ -96,7 +96,7 @@ class Ctx(Struct):
         return self.node.config.http.public_url
 
     @property
-    def authority(self) -> Authority:
+    def admin_scope(self) -> AdminScope:
         """The admin who asks. Only for commands that need one."""
         if self.admin is None:
             raise Refused("unauthenticated")
@@ -105,7 +105,7 @@ class Ctx(Struct):
     @property
     def actor(self) -> AuditActor:
         """The admin who asks, as the audit log says it."""
-        return AuditActor(self.authority.tenant, self.authority.name, self.now)
+        return AuditActor(self.admin_scope.tenant, self.admin_scope.name, self.now)
 
 
 def on_behalf(node: Node, tenant: str, user: str) -> Ctx:

@@ -1,4 +1,4 @@
-"""What admins do to one user besides banning, and what they can know of one."""
+"""Admin commands on one user, besides bans."""
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply

@@ -31,7 +31,7 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
-    check_everywhere(ctx)
+    require_all_tenants(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
     await ctx.node.cluster.broadcast(MaintenanceChanged())
@@ -48,12 +48,12 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 @admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
-    check_everywhere(ctx)
+    require_all_tenants(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
     await ctx.node.cluster.broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name))
     return [Reply(Ok())]
 
 
-def check_everywhere(ctx: Ctx) -> None:
-    if not ctx.authority.everywhere:
+def require_all_tenants(ctx: Ctx) -> None:
+    if not ctx.admin_scope.all_tenants:
         raise Refused("forbidden", "this concerns all tenants")

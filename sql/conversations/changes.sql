@@ -1,16 +1,16 @@
 -- name: hold
--- The conversation with its row locked: nobody else numbers anything in it until the end of the transaction: tenant, conversation.
+-- Lock the row of a conversation, and so its counters, until the end of the transaction: tenant, conversation.
 select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.late_seq, c.members, c.seq, c.rev
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
 
 -- name: standing
--- How somebody stands to it. A statement of its own, after the lock: the one that waits for it sees members as they were before.
--- Tenant, conversation, user.
+-- The membership of a user. Separate from the lock, because the statement that waits for the lock reads an older
+-- snapshot. Tenant, conversation, user.
 select b.role, b.first_seq, b.alias::text from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
 
 -- name: advance
--- After changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself (null: none), now (null: nothing was said),
--- the first seq that somebody who came late may see.
+-- Write the counters after changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself
+-- (null: none), now (null: no message), the highest first_seq of a member.
 update conversations
 set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_at = coalesce($7, active_at), late_seq = $8,
     changed = pg_current_xact_id()

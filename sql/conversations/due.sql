@@ -1,6 +1,6 @@
 -- name: take
--- Scheduled messages whose time has come, and which no node is at: until this node has them (milliseconds from now), limit.
--- `banned`: the sender may not write any more.
+-- Claim due scheduled messages that no other node has claimed: duration of the claim in milliseconds, limit.
+-- `banned`: the sender is banned.
 update scheduled_messages s set taken_until = millis() + $1
 where s.ctid = any(array(
     select o.ctid from scheduled_messages o
@@ -17,7 +17,7 @@ returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_i
     ) as banned
 
 -- name: done
--- It was sent: tenant, id.
+-- Delete a message that was sent: tenant, id.
 with gone as (
     delete from scheduled_messages where tenant = $1 and id = $2
     returning tenant, sender
@@ -26,7 +26,7 @@ insert into user_settings (tenant, user_id) select tenant, sender from gone
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 
 -- name: failed
--- It was refused: tenant, id, code. Its author can still change or cancel it.
+-- Mark a message as refused: tenant, id, code. Its sender can still change or cancel it.
 with kept as (
     update scheduled_messages set failed = $3, taken_until = null, changed = pg_current_xact_id() where tenant = $1 and id = $2
     returning tenant, sender
@@ -38,5 +38,5 @@ noted as (
 select 1 from kept
 
 -- name: later
--- Nobody could say whether it may be sent: again in so many milliseconds: tenant, id, milliseconds.
+-- Retry after some time, because it is not known whether it may be sent: tenant, id, milliseconds.
 update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

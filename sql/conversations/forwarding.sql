@@ -1,5 +1,5 @@
 -- name: original
--- A message that the user may see: tenant, conversation, user, message.
+-- A message that the user can see: tenant, conversation, user, message.
 select f.sender, f.author, f.text, f.attachments, f.created_at, f.deleted_at, f.system, f.forwarded
 from messages m
 cross join lateral messages_for($1, $2, $3) as f

@@ -1,6 +1,7 @@
 -- name: may_say
--- Whether a user may say something here now, for who holds the conversation: tenant, conversation, user, an id of what they say.
--- `denied`: the code of a refusal; `early`: how many milliseconds it is too early, which counts as having said it when it is not.
+-- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text. `denied`: the
+-- code of a refusal; `early`: the milliseconds that slow mode requires to wait; if there are none, the message is
+-- recorded.
 select refusal_to_say(b.role, c.kind, c.announce, c.blocked, false) as denied,
     (slow_down(array[$1::text], array[$2::uuid], array[$3::uuid], array[$4::text]))[1] as early
 from conversations c

@@ -77,7 +77,7 @@ DECLARED = re.compile(
 )
 CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
 RULES: dict[Place, Rule] = {
-    "accounts.keys.Keyring._verified": Most("accounts.keys.MOST_CACHED"),
+    "accounts.keys.Keyring._verified": Most("accounts.keys.MAX_CACHED"),
     "accounts.keys.Keyring.tenants": Fixed(),
     "accounts.keys.TenantKeys.keys": OneEach("key of a key set, whose bytes are bounded"),
     "app.command_metrics.Meters.closes": CODES,
