@@ -1,4 +1,4 @@
-"""Loads the named statements of sql/<name>.sql: `SQL = load("conversations/messages")`, then `SQL.history_before`.
+"""Loads the named statements of sql/<name>.sql: `SQL = load("conversations/sending")`, then `SQL.history_before`.
 
 A subsystem outside of chatd has its own folder: `load("notes", Path(__file__).parent)`.
 

@@ -8,7 +8,7 @@ returning blocked
 -- Tenant, blocker, by which id the user was blocked.
 delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
 
--- name: hold
+-- name: lock
 -- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 

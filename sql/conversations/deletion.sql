@@ -1,4 +1,4 @@
--- name: bury
+-- name: delete_messages
 -- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, until
 -- when reports may still use the content (not after now: not at all).
 with withheld as (
