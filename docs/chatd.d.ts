@@ -1,5 +1,5 @@
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
-// A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
+// A frame is [id, body]: the client chooses the id of a command, its answer has the same id, an event has 0.
 
 /** Conditions on the attributes of partners: a value, a list of values, or `{"min": 18, "max": 30}`. */
 export interface Accepts {
@@ -8,7 +8,7 @@ export interface Accepts {
   must_not?: Record<string, unknown>;
 }
 
-/** Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom. */
+/** An entry of the audit log. `actor`: the name of an admin, or of an account of the operating system. */
 export interface Act {
   id: string;
   at: number;
@@ -18,14 +18,14 @@ export interface Act {
   details: Record<string, unknown> | null;
 }
 
-/** A page of the audit log. `more`: there are earlier ones. */
+/** A page of the audit log. `more`: there are older entries. */
 export interface Acts {
   t: "admin.audit.list";
   items: Array<Act>;
   more: boolean;
 }
 
-/** Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses. */
+/** Ban a user, or an address or range of addresses. `devices`: also ban the devices on which the user has signed up. */
 export interface AddBan {
   t: "admin.ban";
   reason: string;
@@ -36,14 +36,14 @@ export interface AddBan {
   tenant?: string;
 }
 
-/** Add people to a group. Those who are in it already stay as they are. */
+/** Add users to a group. Users who are members already stay as they are. */
 export interface AddMembers {
   t: "member.add";
   conversation: string;
   users: Array<string>;
 }
 
-/** React to a message. The same emoji twice is once; where only one is allowed it takes the place of the one before. */
+/** React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the requester. */
 export interface AddReaction {
   t: "reaction.add";
   conversation: string;
@@ -51,7 +51,7 @@ export interface AddReaction {
   emoji: string;
 }
 
-/** Who has read a message, and who has received it. */
+/** Get the members who have read or received a message. `cursor`: from the page before. */
 export interface AskReceipts {
   t: "message.receipts";
   conversation: string;
@@ -60,7 +60,7 @@ export interface AskReceipts {
   limit?: number;
 }
 
-/** The number for the badge of the app. */
+/** Get the number for the badge of an app. */
 export interface AskUnread {
   t: "unread.total";
 }
@@ -72,7 +72,7 @@ export interface AttachmentInput {
   url?: string | null;
 }
 
-/** Sound. */
+/** A sound file. */
 export interface AudioAttachment {
   type: "audio";
   upload: string;
@@ -82,13 +82,13 @@ export interface AudioAttachment {
   name: string | null;
 }
 
-/** The socket is good until `expires_at`. */
+/** The connection is authenticated until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
   expires_at: number;
 }
 
-/** A ban. `user` only where it is one on a user; devices and addresses are kept as hashes. */
+/** A ban. `user` is null in bans of devices and addresses, which are stored as hashes. */
 export interface Ban {
   id: string;
   kind: "address" | "device" | "user";
@@ -100,34 +100,34 @@ export interface Ban {
   lifted_at: number | null;
 }
 
-/** The ban, and when it is over (null: never). */
+/** The ban, and when it ends (null: never). */
 export interface BanAdded {
   t: "admin.banned";
   ban: string;
   until: number | null;
 }
 
-/** A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too. */
+/** A ban of the reported user. Without `lasts` it is permanent; `devices`: also ban their devices. */
 export interface BanFor {
   lasts?: number | null;
   devices?: boolean;
 }
 
-/** A page of bans. `more`: there are earlier ones. */
+/** A page of bans. `more`: there are older ones. */
 export interface Bans {
   t: "admin.ban.list";
   items: Array<Ban>;
   more: boolean;
 }
 
-/** Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen. */
+/** Events of this conversation were skipped. Call `conversation.sync` with the last `rev` that you have. */
 export interface Behind {
   t: "behind";
   conversation: string;
   rev: number;
 }
 
-/** Block a user, by user id or by the alias from a match. Each of them is a block of its own. Twice is once. */
+/** Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing. */
 export interface BlockUser {
   t: "user.block";
   user: string;
@@ -140,7 +140,7 @@ export interface Blocked {
   created_at: number;
 }
 
-/** By user id. `cursor` is null on the last page. */
+/** Blocked users, ordered by id. `cursor` is null on the last page. */
 export interface Blocks {
   t: "blocks";
   items: Array<Blocked>;
@@ -153,13 +153,13 @@ export interface CancelMatch {
   ticket?: string | null;
 }
 
-/** Do not send it. */
+/** Cancel a scheduled message. */
 export interface CancelScheduled {
   t: "schedule.cancel";
   id: string;
 }
 
-/** States of what changed, each in the order of its rev. Everything up to `rev` is known now. */
+/** States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known. */
 export interface Changes {
   t: "changes";
   messages: Array<Message>;
@@ -177,7 +177,7 @@ export interface ConfirmMatch {
   match: string;
 }
 
-/** The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone. */
+/** The first frame of every connection. */
 export interface Connected {
   t: "connected";
   session: string;
@@ -190,7 +190,7 @@ export interface Connected {
   maintenance: boolean;
 }
 
-/** What this connection may send. Sizes in bytes, rates in commands per second. */
+/** Limits of this connection. Sizes are in bytes, rates in commands per second. */
 export interface ConnectionLimits {
   max_message: number;
   max_frames: number;
@@ -199,7 +199,7 @@ export interface ConnectionLimits {
   commands_burst: number;
 }
 
-/** A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all. */
+/** A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members. */
 export interface Conversation {
   title: string | null;
   description: string | null;
@@ -230,7 +230,7 @@ export interface Conversation {
   last_message?: Message | null;
 }
 
-/** The conversation is no more. Who was away learns it by `gone` of session.sync. */
+/** The conversation was dissolved. Clients that were offline find it in `gone` of session.sync. */
 export interface ConversationGone {
   t: "conversation.gone";
   conversation: string;
@@ -244,28 +244,28 @@ export interface ConversationInfo {
   conversation: Conversation;
 }
 
-/** A conversation as the asker sees it. `created`: it was not there before. */
+/** A conversation as the requester sees it. `created`: the command has created it. */
 export interface ConversationResult {
   t: "conversation";
   conversation: Conversation;
   created: boolean;
 }
 
-/** A conversation is new for this user, or something about it other than its messages has changed. */
+/** A conversation is new for this user, or something other than its messages has changed. */
 export interface ConversationUpdate {
   t: "conversation.update";
   conversation: Conversation;
   rev?: number;
 }
 
-/** A page. `cursor` is null on the last one. */
+/** A page of conversations. `cursor` is null on the last page. */
 export interface Conversations {
   t: "conversations";
   items: Array<Conversation>;
   cursor: string | null;
 }
 
-/** How many members of a conversation are there. */
+/** Count the members of a conversation who are online or away. */
 export interface CountPresence {
   t: "presence.count";
   conversation: string;
@@ -299,14 +299,14 @@ export interface Counters {
   settings?: Settings;
 }
 
-/** A group. Whoever creates it is a member too. */
+/** Create a group. Its creator becomes the owner. */
 export interface CreateConversation {
   t: "conversation.create";
   members: Array<string>;
   title?: string | null;
 }
 
-/** A link into a group. `expires_in` in seconds, `uses`: how many may come by it; without them there is no limit. */
+/** Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them there */
 export interface CreateInvite {
   t: "invite.create";
   conversation: string;
@@ -314,7 +314,7 @@ export interface CreateInvite {
   uses?: number | null;
 }
 
-/** Report a user, or a `message` of a `conversation`. The same report again within a day is the same report. */
+/** Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one. */
 export interface CreateReport {
   t: "report.create";
   reason: string;
@@ -325,7 +325,7 @@ export interface CreateReport {
   picture?: string | null;
 }
 
-/** Let somebody in who asked, or do not. */
+/** Approve or decline a request to join. */
 export interface DecideRequest {
   t: "join.decide";
   conversation: string;
@@ -333,7 +333,7 @@ export interface DecideRequest {
   approve: boolean;
 }
 
-/** Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices). */
+/** Delete a message: for all members (a tombstone stays), or hide it on all devices of the requester only. */
 export interface DeleteMessage {
   t: "message.delete";
   conversation: string;
@@ -341,7 +341,7 @@ export interface DeleteMessage {
   scope?: "all" | "me";
 }
 
-/** Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it. */
+/** A former member. `actor`: the user who removed them, or themselves; null if no user did. */
 export interface Departure {
   user: string;
   rev: number;
@@ -349,13 +349,13 @@ export interface Departure {
   actor: string | null;
 }
 
-/** End a group for all: nobody is a member any more, and nobody sees anything of it. */
+/** Dissolve a group. All memberships end, and nobody has access to it any more. */
 export interface DissolveConversation {
   t: "conversation.dissolve";
   conversation: string;
 }
 
-/** Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds. */
+/** Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` seconds. */
 export interface DrainNodes {
   t: "admin.drain";
   over?: number;
@@ -363,13 +363,13 @@ export interface DrainNodes {
   tenant?: string;
 }
 
-/** What a message said until `until`. */
+/** The text of a message until the time `until`. */
 export interface Edit {
   text: string | null;
   until: number;
 }
 
-/** Change what is given. An empty text empties the field. `disappear` in seconds; `keep_days` 0: as configured. */
+/** Change the given fields of a conversation. An empty text clears the field. */
 export interface EditConversation {
   t: "conversation.edit";
   conversation: string;
@@ -384,7 +384,7 @@ export interface EditConversation {
   slow_seconds?: number | null;
 }
 
-/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts. */
+/** Change the text of a message that the requester has sent, within `messages.edit_window`. */
 export interface EditMessage {
   t: "message.edit";
   conversation: string;
@@ -392,7 +392,7 @@ export interface EditMessage {
   text: string;
 }
 
-/** Change the text or the time, or both. One that had failed is tried again. */
+/** Change the text or the time of a scheduled message, or both. A failed one is scheduled again. */
 export interface EditScheduled {
   t: "schedule.edit";
   id: string;
@@ -400,25 +400,25 @@ export interface EditScheduled {
   at?: number | null;
 }
 
-/** A page of the earlier forms of a message. `cursor` is null on the last one. */
+/** A page of earlier versions of a message. `cursor` is null on the last page. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
   cursor: string | null;
 }
 
-/** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
+/** Erase your account permanently, with all messages, uploads and settings. `confirm` must be true. */
 export interface EraseMe {
   t: "me.erase";
   confirm: "True";
 }
 
-/** Nobody comes in as this user any more. */
+/** The erasure has started. Signing in as this user is no longer possible. */
 export interface Erased {
   t: "me.erased";
 }
 
-/** A refusal, from the table of refusals. `retry_after` in seconds. */
+/** A refusal; `code` is one of the table of refusals. `retry_after` is in seconds. */
 export interface Error {
   t: "error";
   code: "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
@@ -428,7 +428,7 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
-/** A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first. */
+/** A message as it was when the report was created. `earlier`: its texts before edits, oldest first. */
 export interface Evidence {
   seq: number;
   message: string;
@@ -442,7 +442,7 @@ export interface Evidence {
   system?: Record<string, unknown> | null;
 }
 
-/** Any file. An image that is sent as a file has `width` and `height` too. */
+/** Any file. An image that is sent as a file has `width` and `height`, too. */
 export interface FileAttachment {
   type: "file";
   upload: string;
@@ -463,7 +463,7 @@ export interface FindMatch {
   accept?: Accepts;
 }
 
-/** Send a `message` of the conversation `source` into another one. As with message.send, again is the same. */
+/** Send a copy of the `message` of the conversation `source` to another conversation. */
 export interface ForwardMessage {
   t: "message.forward";
   conversation: string;
@@ -472,7 +472,7 @@ export interface ForwardMessage {
   message: string;
 }
 
-/** As message.ack. */
+/** The forwarded message is committed. See message.ack. */
 export interface Forwarded {
   t: "message.forwarded";
   client_id: string;
@@ -486,26 +486,26 @@ export interface Forwarded {
   text?: string;
 }
 
-/** Who wrote first what was forwarded, and when. */
+/** The first sender of a forwarded message, and the time. */
 export interface ForwardedFrom {
   sender: string;
   created_at: number;
 }
 
-/** A report and the part of the conversation that it is about. */
+/** A report, and the messages around the reported one. */
 export interface FullReport {
   t: "admin.report.full";
   report: Report;
   transcript: Array<Evidence>;
 }
 
-/** One conversation by its id. */
+/** Get one conversation. */
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
 }
 
-/** A picture. `width` and `height` in pixels, where they are known. */
+/** An image. `width` and `height` in pixels, if known. */
 export interface ImageAttachment {
   type: "image";
   upload: string;
@@ -517,7 +517,7 @@ export interface ImageAttachment {
   height?: number;
 }
 
-/** What all members share of a conversation, but for who is in it. */
+/** The settings of a conversation that all its members share. */
 export interface Info {
   title: string | null;
   description: string | null;
@@ -531,7 +531,7 @@ export interface Info {
   member_count: number;
 }
 
-/** A link, without its secret. */
+/** An invite link, without its secret. */
 export interface Invite {
   id: string;
   creator: string;
@@ -540,7 +540,7 @@ export interface Invite {
   uses_left: number | null;
 }
 
-/** `secret` is shown this once. */
+/** The new link. `secret` is shown only this once. */
 export interface InviteCreated {
   t: "invite.created";
   invite: string;
@@ -548,13 +548,13 @@ export interface InviteCreated {
   expires_at: number | null;
 }
 
-/** The latest first. */
+/** Invite links, the latest first. */
 export interface Invites {
   t: "invites";
   items: Array<Invite>;
 }
 
-/** Come into a group: by the `secret` of a link, or by its id where it is open. `text` goes with a request. */
+/** Join a group: by the `secret` of an invite link, or by its id where joining is open. */
 export interface JoinConversation {
   t: "conversation.join";
   conversation?: string | null;
@@ -562,21 +562,21 @@ export interface JoinConversation {
   text?: string | null;
 }
 
-/** You are not let in. */
+/** The request of this user to join was declined. */
 export interface JoinDeclined {
   t: "join.declined";
   conversation: string;
   user: string;
 }
 
-/** Somebody asks to come in. For those who may decide. */
+/** A user asks to join. Sent to the members who may approve it. */
 export interface JoinRequested {
   t: "join.requested";
   conversation: string;
   user: string;
 }
 
-/** The group; or null, when somebody has to let the asker in first. */
+/** The joined group. It is null if a request was sent instead (`requested`): a member has to approve it. */
 export interface Joined {
   t: "conversation.joined";
   conversation: Conversation | null;
@@ -588,14 +588,14 @@ export interface KeepMatch {
   t: "match.keep";
 }
 
-/** Close all sockets of a user (1001). They may come back at once. */
+/** Close all connections of a user with 1001. The user may reconnect at once. */
 export interface KickUser {
   t: "admin.kick";
   user: string;
   tenant?: string;
 }
 
-/** `strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own. */
+/** A user. */
 export interface KnownUser {
   t: "admin.user.known";
   user: string;
@@ -614,7 +614,7 @@ export interface KnownUser {
   reports: number;
 }
 
-/** Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner. */
+/** Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, becomes */
 export interface LeaveConversation {
   t: "conversation.leave";
   conversation: string;
@@ -626,20 +626,20 @@ export interface LeaveMatch {
   ticket?: string | null;
 }
 
-/** End a ban before its time. */
+/** Revoke a ban. */
 export interface LiftBan {
   t: "admin.ban.lift";
   ban: string;
   tenant?: string;
 }
 
-/** A link that the sender attached. The filters of links have judged it. */
+/** A link that the sender has attached. The link filters have accepted it. */
 export interface LinkAttachment {
   type: "link";
   url: string;
 }
 
-/** The audit log, the latest first. `before`: the last id of the page before. */
+/** List the audit log, newest first. `before`: the last id of the previous page. */
 export interface ListActs {
   t: "admin.audit";
   before?: string | null;
@@ -647,7 +647,7 @@ export interface ListActs {
   tenant?: string;
 }
 
-/** Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before. */
+/** List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page. */
 export interface ListBans {
   t: "admin.bans";
   every?: boolean;
@@ -656,27 +656,27 @@ export interface ListBans {
   tenant?: string;
 }
 
-/** Whom one has blocked. */
+/** List the users that the requester has blocked. */
 export interface ListBlocks {
   t: "block.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** The conversations of the asker, the most recently active first. `cursor` from the page before. */
+/** List the conversations of the requester, the most recently active first. */
 export interface ListConversations {
   t: "conversation.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** The links into a group, without those that are over or revoked. */
+/** List the valid invite links of a group. */
 export interface ListInvites {
   t: "invite.list";
   conversation: string;
 }
 
-/** The members of a conversation, by their id. `cursor` from the page before. */
+/** List the members of a conversation, ordered by id. `cursor`: from the page before. */
 export interface ListMembers {
   t: "member.list";
   conversation: string;
@@ -684,13 +684,13 @@ export interface ListMembers {
   limit?: number;
 }
 
-/** What is pinned. */
+/** List the pinned messages of a conversation. */
 export interface ListPins {
   t: "message.pins";
   conversation: string;
 }
 
-/** Who has reacted to a message, with this emoji or with any. `cursor` from the page before. */
+/** List the users who reacted to a message, with this emoji or with any. `cursor`: from the page before. */
 export interface ListReactions {
   t: "reaction.list";
   conversation: string;
@@ -700,7 +700,7 @@ export interface ListReactions {
   limit?: number;
 }
 
-/** Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before. */
+/** List reports, newest first. `user`: only reports about this user. `before`: the last id of the previous page. */
 export interface ListReports {
   t: "admin.reports";
   state?: "any" | "open" | "resolved";
@@ -710,33 +710,33 @@ export interface ListReports {
   tenant?: string;
 }
 
-/** Who asks to come in. */
+/** List the requests to join a group. */
 export interface ListRequests {
   t: "join.list";
   conversation: string;
 }
 
-/** What one has scheduled and was not sent yet. `cursor` from the page before. */
+/** List the scheduled messages of the requester. `cursor`: from the page before. */
 export interface ListScheduled {
   t: "schedule.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** One's starred messages in all conversations, the latest star first. */
+/** List the requester's starred messages of all conversations, the latest star first. */
 export interface ListStarred {
   t: "message.starred";
   cursor?: string | null;
   limit?: number;
 }
 
-/** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
+/** End this login and close its connections; with `everywhere`, all logins and connections of the user. */
 export interface Logout {
   t: "auth.logout";
   everywhere?: boolean;
 }
 
-/** The server is about to stop, or is back. `retry_after` in seconds: when this session may come back. */
+/** Maintenance mode begins or ends, or the server is about to stop. `retry_after`: when to reconnect, in seconds. */
 export interface MaintenanceMode {
   t: "maintenance.mode";
   enabled: boolean;
@@ -744,12 +744,12 @@ export interface MaintenanceMode {
   retry_after?: number;
 }
 
-/** A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers. */
+/** Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers. */
 export interface MakeTicket {
   t: "auth.ticket";
 }
 
-/** What the asker has done to a message for themselves alone, as it is now. */
+/** The requester's own marks on a message, as they are now. */
 export interface Mark {
   conversation: string;
   message: string;
@@ -819,7 +819,7 @@ export interface MatchStatus {
   t: "match.status";
 }
 
-/** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
+/** A member of a conversation, with their receipts. `rev` is the number of the last change. */
 export interface Member {
   user: string;
   name: string | null;
@@ -830,7 +830,7 @@ export interface Member {
   rev: number;
 }
 
-/** Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation. */
+/** A user is no longer a member. The former member gets it as the last event of the conversation. */
 export interface MemberLeft {
   t: "member.left";
   conversation: string;
@@ -844,7 +844,7 @@ export interface MemberResult {
   member: Member;
 }
 
-/** Somebody is a member now, or has another role. */
+/** A user has become a member, or has another role. */
 export interface MemberUpdate {
   t: "member.update";
   conversation: string;
@@ -885,7 +885,7 @@ export interface Message {
   pinned_at?: number;
 }
 
-/** The message is committed. `duplicate`: it had been before, and this is the first ack again. */
+/** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
 export interface MessageAck {
   t: "message.ack";
   client_id: string;
@@ -899,7 +899,7 @@ export interface MessageAck {
   text?: string;
 }
 
-/** A member has all messages up to `seq`. */
+/** A member has received all messages up to `seq`. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
@@ -908,7 +908,7 @@ export interface MessageDelivered {
   rev: number;
 }
 
-/** What a message said before, the oldest first, for those whom `messages.edit_history` lets see it. */
+/** Get the earlier versions of a message, the oldest first. `messages.edit_history` decides who may. */
 export interface MessageEdits {
   t: "message.edits";
   conversation: string;
@@ -917,7 +917,7 @@ export interface MessageEdits {
   limit?: number;
 }
 
-/** Page through a conversation: the newest, those `before` a seq, or those `after` one. Always in the order of seq. */
+/** Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of */
 export interface MessageHistory {
   t: "message.history";
   conversation: string;
@@ -926,7 +926,7 @@ export interface MessageHistory {
   limit?: number;
 }
 
-/** A message was committed. For every session of every member but the one that sent it. */
+/** A message was committed. Sent to every session of every member except the one that sent it. */
 export interface MessageNew {
   t: "message.new";
   conversation: string;
@@ -934,7 +934,7 @@ export interface MessageNew {
   message: Message;
 }
 
-/** A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it. */
+/** A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part */
 export interface MessageRead {
   t: "message.read";
   conversation: string;
@@ -952,7 +952,7 @@ export interface MessageResult {
   message: Message;
 }
 
-/** A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has. */
+/** A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any. */
 export interface MessageUpdate {
   t: "message.update";
   conversation: string;
@@ -964,26 +964,26 @@ export interface MessageUpdate {
   on?: boolean;
 }
 
-/** A page of messages. `more`: there are further ones in the direction that was asked for. */
+/** A page of messages. `more`: there are further messages in the requested direction. */
 export interface Messages {
   t: "messages";
   items: Array<Message>;
   more: boolean;
 }
 
-/** Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again. */
+/** The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search. */
 export interface Ok {
   t: "ok";
   ticket?: string;
 }
 
-/** The conversation with one other user: one per pair, for ever. */
+/** Open the direct conversation with another user. Two users share one, for ever. */
 export interface OpenConversation {
   t: "conversation.open";
   user: string;
 }
 
-/** The conversation as the asker sees it now. */
+/** The conversation as the requester sees it now. */
 export interface OwnConversation {
   t: "conversation.settings";
   conversation: Conversation;
@@ -1003,7 +1003,7 @@ export interface PinMessage {
   message: string;
 }
 
-/** Ask for the time. `ts` comes back as it was sent. */
+/** Get the time of the server. `ts` is returned unchanged. */
 export interface Ping {
   t: "ping";
   ts: number;
@@ -1022,27 +1022,27 @@ export interface Pong {
   server_time: number;
 }
 
-/** `online` counts who is online or away and may be seen: by the asker, in large groups by everybody. */
+/** `online`: members who are online or away and visible to you; in large groups, visible to everybody. */
 export interface PresenceCount {
   t: "presence.count";
   online: number;
   members: number;
 }
 
-/** `last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there. */
+/** The presence of a user. */
 export interface PresenceState {
   user: string;
   status: "away" | "offline" | "online";
   last_seen: number | null;
 }
 
-/** One for each user, in the order in which they were named. */
+/** One item for each user, in the order of the request. */
 export interface PresenceStates {
   t: "presence.states";
   items: Array<PresenceState>;
 }
 
-/** Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user. */
+/** The presence of a user to whom this session is subscribed (`presence.watch`) has changed. */
 export interface PresenceUpdate {
   t: "presence.update";
   user: string;
@@ -1050,7 +1050,7 @@ export interface PresenceUpdate {
   last_seen: number | null;
 }
 
-/** A group as somebody sees it who has a link. `asks`: one has to ask to be let in. */
+/** A group as a user with an invite link sees it. `asks`: a member has to approve each request to join. */
 export interface Preview {
   t: "invite.preview";
   conversation: string;
@@ -1061,20 +1061,20 @@ export interface Preview {
   asks: boolean;
 }
 
-/** How these users are now. */
+/** Get the presence of users. */
 export interface QueryPresence {
   t: "presence.query";
   users: Array<string>;
 }
 
-/** From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day. */
+/** The hours without notifications, from and to as "22:30", in a time zone such as Europe/Berlin. If `to` is before */
 export interface Quiet {
   from: string;
   to: string;
   zone: string;
 }
 
-/** What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters. */
+/** An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its */
 export interface Quote {
   message: string;
   seq: number;
@@ -1083,42 +1083,42 @@ export interface Quote {
   deleted: boolean;
 }
 
-/** By user id. `cursor` is null on the last page. */
+/** Users with their reactions, ordered by id. `cursor` is null on the last page. */
 export interface Reactions {
   t: "reactions";
   items: Array<Reactor>;
   cursor: string | null;
 }
 
-/** Somebody who has reacted, and with what, the first one first. */
+/** A user with their reactions to a message, the earliest first. */
 export interface Reactor {
   user: string;
   name: string | null;
   emoji: Array<string>;
 }
 
-/** Of `members` whom a message was for, so many have read it, and so many have received it and not read it. */
+/** Of the `members` that received the message, how many have read it, and how many have it delivered but not read. */
 export interface ReceiptCounts {
   members: number;
   read: number;
   delivered: number;
 }
 
-/** This user's devices have all messages up to `seq`. */
+/** Report that the requester's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
   conversation: string;
   seq: number;
 }
 
-/** This user has read all messages up to `seq`; that they were delivered goes with it. */
+/** Report that the requester has read all messages up to `seq`. It counts as delivered, too. */
 export interface ReceiptRead {
   t: "receipt.read";
   conversation: string;
   seq: number;
 }
 
-/** Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them. */
+/** The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all */
 export interface Receipts {
   t: "message.receipts";
   read: Array<Recipient>;
@@ -1127,26 +1127,26 @@ export interface Receipts {
   cursor: string | null;
 }
 
-/** Somebody whom a message was for. */
+/** A recipient of a message. */
 export interface Recipient {
   user: string;
   name: string | null;
 }
 
-/** Show a fresh access token of the same user on an open socket, which then lives on. */
+/** Renew the authentication of this connection with a new access token of the same user. */
 export interface RefreshAuth {
   t: "auth.refresh";
   token: string;
 }
 
-/** Remove somebody from a group. From then on they see nothing of it. */
+/** Remove a member from a group. They lose access to all of it. */
 export interface RemoveMember {
   t: "member.remove";
   conversation: string;
   user: string;
 }
 
-/** Take a reaction back. */
+/** Remove a reaction of the requester. */
 export interface RemoveReaction {
   t: "reaction.remove";
   conversation: string;
@@ -1154,7 +1154,7 @@ export interface RemoveReaction {
   emoji: string;
 }
 
-/** What somebody has reported. `user` is whom; `picture` an upload of the reporter. */
+/** A report. `user`: the reported user; `picture`: an upload of the reporter. */
 export interface Report {
   id: string;
   reporter: string;
@@ -1172,20 +1172,20 @@ export interface Report {
   created_at: number;
 }
 
-/** The report is kept, and admins can see it. */
+/** The report is stored for the admins. */
 export interface ReportMade {
   t: "report";
   report: string;
 }
 
-/** A page of reports. `more`: there are earlier ones. */
+/** A page of reports. `more`: there are older ones. */
 export interface Reports {
   t: "admin.report.list";
   items: Array<Report>;
   more: boolean;
 }
 
-/** Somebody who asks to come in. */
+/** A request to join. */
 export interface Request {
   user: string;
   name: string | null;
@@ -1193,13 +1193,13 @@ export interface Request {
   created_at: number;
 }
 
-/** The first ones first, at most 200. */
+/** Requests to join, the earliest first, at most 200. */
 export interface Requests {
   t: "join.requests";
   items: Array<Request>;
 }
 
-/** Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only. */
+/** Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see `note`. */
 export interface ResolveReport {
   t: "admin.report.resolve";
   report: string;
@@ -1210,33 +1210,33 @@ export interface ResolveReport {
   tenant?: string;
 }
 
-/** Whether whom it is about is banned by it. */
+/** Whether the reported user was banned. */
 export interface Resolved {
   t: "admin.report.resolved";
   banned: boolean;
 }
 
-/** A link that lets nobody in any more. */
+/** Revoke an invite link. */
 export interface RevokeInvite {
   t: "invite.revoke";
   conversation: string;
   invite: string;
 }
 
-/** End all logins of a user and close their sockets (4404). It is no ban: they may sign in again. */
+/** Revoke all logins of a user, and close their connections with 4404. The user may sign in again. */
 export interface RevokeUser {
   t: "admin.revoke";
   user: string;
   tenant?: string;
 }
 
-/** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
+/** Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login. */
 export interface RotateToken {
   t: "auth.rotate";
   refresh_token: string;
 }
 
-/** A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again. */
+/** A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again. */
 export interface ScheduleFailed {
   t: "schedule.failed";
   id: string;
@@ -1245,7 +1245,7 @@ export interface ScheduleFailed {
   code: string;
 }
 
-/** Send this at a later time. The fields are those of message.send; whether it may be sent is judged again at that time. */
+/** Send a message at a later time. The fields are those of message.send; the permission to send is checked at that time. */
 export interface ScheduleMessage {
   t: "message.schedule";
   conversation: string;
@@ -1259,20 +1259,20 @@ export interface ScheduleMessage {
   at: number;
 }
 
-/** As it is now. */
+/** The scheduled message as it is now. */
 export interface ScheduleResult {
   t: "schedule.edit";
   scheduled: ScheduledMessage;
 }
 
-/** It will be sent at this time, or as soon after it as the server runs. */
+/** The message will be sent at the time `at`, or as soon after it as the server runs. */
 export interface Scheduled {
   t: "message.scheduled";
   id: string;
   at: number;
 }
 
-/** A message that is to be sent `at` a time, with its attachments as they were named. */
+/** A message that will be sent at the time `at`, with its attachments as the client named them. */
 export interface ScheduledMessage {
   id: string;
   conversation: string;
@@ -1288,21 +1288,21 @@ export interface ScheduledMessage {
   created_at: number;
 }
 
-/** In the order in which they were scheduled. `cursor` is null on the last page. */
+/** Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page. */
 export interface ScheduledMessages {
   t: "schedule.list";
   items: Array<ScheduledMessage>;
   cursor: string | null;
 }
 
-/** A message, and where its text has what was looked for: [from, to), counted in code points. */
+/** A message, and the matching ranges of its text: [from, to) in code points. */
 export interface SearchHit {
   conversation: string;
   message: Message;
   highlights: Array<Array<number>>;
 }
 
-/** Find messages in one's conversations, the newest first. */
+/** Search the messages of your conversations, newest first. */
 export interface SearchMessages {
   t: "message.search";
   query?: string;
@@ -1315,14 +1315,14 @@ export interface SearchMessages {
   limit?: number;
 }
 
-/** A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing. */
+/** A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none. */
 export interface SearchResults {
   t: "search.results";
   items: Array<SearchHit>;
   cursor: string | null;
 }
 
-/** Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever. */
+/** Send a message. It needs a text or an attachment. */
 export interface SendMessage {
   t: "message.send";
   conversation: string;
@@ -1335,12 +1335,12 @@ export interface SendMessage {
   everybody?: boolean;
 }
 
-/** Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`. */
+/** Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`. */
 export interface SessionBehind {
   t: "session.behind";
 }
 
-/** States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more. */
+/** States of conversations. Keep `cursor` for the next call. */
 export interface SessionState {
   t: "session.state";
   conversations: Array<Counters>;
@@ -1352,7 +1352,7 @@ export interface SessionState {
   more: boolean;
 }
 
-/** Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever). */
+/** Change the given settings of a conversation for the requester. */
 export interface SetConversation {
   t: "conversation.settings";
   conversation: string;
@@ -1364,7 +1364,7 @@ export interface SetConversation {
   notify?: "all" | "mentions" | "none" | "" | null;
 }
 
-/** Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take. */
+/** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected duration. */
 export interface SetMaintenance {
   t: "admin.maintenance";
   on: boolean;
@@ -1373,13 +1373,13 @@ export interface SetMaintenance {
   tenant?: string;
 }
 
-/** Whether somebody is at this device. A user is online when one session is, else away when there is one. */
+/** Set whether the user is active on this device. */
 export interface SetPresence {
   t: "presence.set";
   status: "away" | "online";
 }
 
-/** Give a member another role. Both the role before and the one after must be below the asker's own. */
+/** Change the role of a member. Both the present and the new role must be below the role of the requester. */
 export interface SetRole {
   t: "member.role";
   conversation: string;
@@ -1387,7 +1387,7 @@ export interface SetRole {
   role: "admin" | "member" | "moderator";
 }
 
-/** Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more. */
+/** Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current */
 export interface SetUser {
   t: "user.settings";
   notify?: "all" | "mentions" | "none" | null;
@@ -1396,7 +1396,7 @@ export interface SetUser {
   show_presence?: "contacts" | "everybody" | "nobody" | null;
 }
 
-/** What one member has set for themselves: nobody else sees it, and all their devices do. */
+/** The settings of one member for a conversation. All devices of the member get them, and nobody else. */
 export interface Settings {
   muted_until: number | null;
   archived: boolean;
@@ -1407,7 +1407,7 @@ export interface Settings {
   notify: "all" | "mentions" | "none" | null;
 }
 
-/** From their next search on match a user only with others of whom this was said. They are not told. */
+/** Shadow-ban a user, or end it. */
 export interface ShadowUser {
   t: "admin.shadow";
   user: string;
@@ -1415,32 +1415,32 @@ export interface ShadowUser {
   tenant?: string;
 }
 
-/** Where a link leads to, before one follows it. */
+/** Preview the group behind an invite link. */
 export interface ShowInvite {
   t: "invite.show";
   secret: string;
 }
 
-/** A report with what was said. That it was read is in the audit log. */
+/** Show a report with its messages. The access is recorded in the audit log. */
 export interface ShowReport {
   t: "admin.report";
   report: string;
   tenant?: string;
 }
 
-/** What `user.settings` has set. */
+/** Get the settings that `user.settings` changes. */
 export interface ShowSettings {
   t: "user.settings.get";
 }
 
-/** What is known of a user. */
+/** Show a user. */
 export interface ShowUser {
   t: "admin.user";
   user: string;
   tenant?: string;
 }
 
-/** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
+/** Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user. */
 export interface SignUp {
   t: "auth.anonymous";
   tenant?: string;
@@ -1454,27 +1454,27 @@ export interface SkipMatch {
   ticket?: string | null;
 }
 
-/** Star a message, for oneself. */
+/** Star a message, for the requester only. */
 export interface StarMessage {
   t: "message.star";
   conversation: string;
   message: string;
 }
 
-/** A starred message and where it is. */
+/** A starred message and its conversation. */
 export interface Starred {
   conversation: string;
   message: Message;
 }
 
-/** A page. `cursor` is null on the last one. */
+/** A page of starred messages. `cursor` is null on the last page. */
 export interface StarredMessages {
   t: "message.starred";
   items: Array<Starred>;
   cursor: string | null;
 }
 
-/** A strike. From as many on as the configuration says each one ends in a ban. */
+/** Give a user a strike. From a configured number of strikes on, each strike bans the user. */
 export interface StrikeUser {
   t: "admin.strike";
   user: string;
@@ -1482,7 +1482,7 @@ export interface StrikeUser {
   tenant?: string;
 }
 
-/** `count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever. */
+/** `count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent. */
 export interface Struck {
   t: "admin.struck";
   strike: string;
@@ -1491,7 +1491,7 @@ export interface Struck {
   until: number | null;
 }
 
-/** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
+/** Get what changed in a conversation after `rev`. While `more` is true, call again with the new rev. */
 export interface SyncConversation {
   t: "conversation.sync";
   conversation: string;
@@ -1499,14 +1499,14 @@ export interface SyncConversation {
   limit?: number;
 }
 
-/** Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`: a page */
+/** Get the conversations that changed since `cursor`; without a cursor, all of them. */
 export interface SyncSession {
   t: "session.sync";
   cursor?: string | null;
   limit?: number;
 }
 
-/** What a message with `system` says; its `sender` has done it. */
+/** The content of a message with `system`; its `sender` has done it. */
 export interface SystemAct {
   act: "conversation.edited" | "conversation.transferred" | "member.added" | "member.approved" | "member.joined" | "member.left" | "member.removed" | "member.role" | "message.pinned";
   users?: Array<string>;
@@ -1520,20 +1520,20 @@ export interface SystemAct {
   keep_days?: number | null;
 }
 
-/** Connect with `?ticket=`, once, within `expires_in` seconds. */
+/** Connect once with `?ticket=` within `expires_in` seconds. */
 export interface Ticket {
   t: "auth.ticket";
   ticket: string;
   expires_in: number;
 }
 
-/** The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001. */
+/** The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001. */
 export interface TokenExpiring {
   t: "token.expiring";
   expires_at: number;
 }
 
-/** `access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once. */
+/** A pair of tokens. */
 export interface Tokens {
   t: "auth.tokens";
   user: string;
@@ -1542,20 +1542,20 @@ export interface Tokens {
   expires_in: number;
 }
 
-/** Hand a group over to another member. The asker becomes an admin. */
+/** Hand a group over to another member. The requester becomes an admin. */
 export interface TransferConversation {
   t: "conversation.transfer";
   conversation: string;
   user: string;
 }
 
-/** I am typing. Repeat it every few seconds while it is so. In large groups nobody is told. */
+/** Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no effect. */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;
 }
 
-/** A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes. */
+/** A member is typing. It ends after `expires_in` seconds, and when a message of theirs arrives. */
 export interface TypingStarted {
   t: "typing.start";
   conversation: string;
@@ -1563,13 +1563,13 @@ export interface TypingStarted {
   expires_in: number;
 }
 
-/** I am not typing any more. Sending a message says so as well. */
+/** Show the other members that the requester has stopped typing. Sending a message does so, too. */
 export interface TypingStop {
   t: "typing.stop";
   conversation: string;
 }
 
-/** A member is not typing any more, or the connection they typed on has ended. */
+/** A member has stopped typing, or the connection that they typed on has ended. */
 export interface TypingStopped {
   t: "typing.stop";
   conversation: string;
@@ -1577,46 +1577,46 @@ export interface TypingStopped {
   expires_in: number;
 }
 
-/** Remove a block, by the id by which it was made. Other blocks of the same user stay in effect. */
+/** Remove a block, by the id by which it was made. Other blocks of the same user stay. */
 export interface UnblockUser {
   t: "user.unblock";
   user: string;
 }
 
-/** Take the pin back. */
+/** Unpin a message. */
 export interface UnpinMessage {
   t: "message.unpin";
   conversation: string;
   message: string;
 }
 
-/** Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all. */
+/** Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and */
 export interface Unread {
   unread: number;
   conversations: number;
   mentions: number;
 }
 
-/** Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count. */
+/** The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations */
 export interface UnreadTotal {
   t: "unread.total";
   total: Unread;
 }
 
-/** Take the star back. */
+/** Remove the star of a message. */
 export interface UnstarMessage {
   t: "message.unstar";
   conversation: string;
   message: string;
 }
 
-/** Remove a file of one's own, from every conversation that it is used in. */
+/** Delete one of your files, in all conversations that use it. */
 export interface UploadDelete {
   t: "upload.delete";
   upload: string;
 }
 
-/** How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation. */
+/** The settings of the requester for notifications and presence. Contacts are the users the requester started a direct */
 export interface UserSettings {
   t: "user.settings";
   notify: "all" | "mentions" | "none";
@@ -1624,7 +1624,7 @@ export interface UserSettings {
   show_presence: "contacts" | "everybody" | "nobody";
 }
 
-/** A film. */
+/** A video. */
 export interface VideoAttachment {
   type: "video";
   upload: string;
@@ -1644,13 +1644,13 @@ export interface VoiceAttachment {
   name: string | null;
 }
 
-/** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */
+/** Subscribe this session to the presence of these users only. */
 export interface WatchPresence {
   t: "presence.watch";
   users: Array<string>;
 }
 
-/** What each command is answered with, when it is not refused. */
+/** The result of each command that is not refused. */
 export interface ResultOf {
   "auth.logout": Ok;
   "auth.refresh": AuthRefreshed;

@@ -7,9 +7,9 @@ one means that somebody has a copy, and nobody can say who: the whole login ends
 import hashlib
 import re
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
@@ -17,15 +17,15 @@ from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Renew, Reply
-from chatd.app.registry import Needs, command
-from chatd.cluster.control_messages import CloseUserSessions
+from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
+from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.reference.examples import ALICE, Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("accounts/auth")
@@ -39,38 +39,44 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):
-    """Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again."""
+    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user."""
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
     device: Secret | None = None
+    EXAMPLE: ClassVar = Example(name="Alice")
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair. It works once; a second time ends the login."""
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login."""
 
     refresh_token: Opaque
 
 
 class Tokens(Result, tag="auth.tokens"):
-    """`access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once."""
+    """A pair of tokens.
+
+    `access_token` authenticates requests and connections for `expires_in` seconds; `refresh_token` can be exchanged
+    once for the next pair.
+    """
 
     user: Id
     access_token: str
     refresh_token: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(user=ALICE)
 
 
 @command(
     SignUp,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("forbidden", "not_found"),
     http="POST /v1/auth/anonymous",
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).sign_ups.check(ctx.address)
     if not node.config.get(AuthSettings).anonymous:
@@ -83,19 +89,25 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     login, refresh = uuid7(ctx.now), new_refresh_token()
     values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
     if key is None:
-        user = await node.db.value(SQL.sign_up, *values)
+        added = LoginAdded(await node.db.value(SQL.sign_up, *values), [])
     else:
-        user, ended = await node.db.in_transaction(add_device_login, ctx, *values)
-        for credential in ended:
-            await node.cluster.broadcast(CloseUserSessions(tenant, user, "logged_out", credential, node.clock()))
-    return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
+        added = await node.db.in_transaction(add_device_login, ctx, *values)
+    closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
+    return [*closed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
 
 
-async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> tuple[str, list[str]]:
-    """The user of the device, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+class LoginAdded(Struct, frozen=True):
+    """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+
+    user: str
+    ended: list[str]
+
+
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
+    """A login of the user of the device."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
     rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
-    return user, [row["id"] for row in rows]
+    return LoginAdded(user, [row["id"] for row in rows])
 
 
 def device_key(tenant: str, device: str) -> bytes:
@@ -120,13 +132,13 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
 @command(
     RotateToken,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("unauthenticated",),
     http="POST /v1/auth/refresh",
     socket=False,
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
-    """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
+    """Refused `unauthenticated` if the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
@@ -135,10 +147,11 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
         return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
-    if row is not None and state == "stolen":
-        await node.cluster.broadcast(CloseUserSessions(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
-    raise Refused("unauthenticated", "the refresh token is not valid (any more)")
+    refused = Refused("unauthenticated", "the refresh token is not valid (any more)")
+    if row is None or state != "stolen":
+        raise refused
+    return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
@@ -151,20 +164,20 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
-    """Show a fresh access token of the same user on an open socket, which then lives on."""
+    """Renew the authentication of this connection with a new access token of the same user."""
 
     token: Opaque
 
 
 class AuthRefreshed(Result, tag="auth.refreshed"):
-    """The socket is good until `expires_at`."""
+    """The connection is authenticated until `expires_at`."""
 
     expires_at: Millis
 
 
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """Refused `forbidden` for a token of somebody else."""
+    """Refused `forbidden` for a token of another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
@@ -173,14 +186,15 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
 
 
 class MakeTicket(Command, tag="auth.ticket"):
-    """A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers."""
+    """Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers."""
 
 
 class Ticket(Result, tag="auth.ticket"):
-    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+    """Connect once with `?ticket=` within `expires_in` seconds."""
 
     ticket: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=30)
 
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
@@ -194,15 +208,15 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 
 
 class Logout(Command, tag="auth.logout"):
-    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+    """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
-    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it are closed.
     """
 
     everywhere: bool = False
 
 
-@command(Logout, result=Ok, http="POST /v1/auth/logout", lasting=True)
+@command(Logout, result=Ok, http="POST /v1/auth/logout", uncancellable=True)
 async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None

@@ -1,6 +1,6 @@
 """Bans and the audit log, for admins."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
@@ -9,18 +9,20 @@ from chatd.accounts.bans import BadRange
 from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.base import Id, Limit, Millis, Ok, Result
+from chatd.wire.reference.examples import BOB, Example
 
 
 class AddBan(AdminCommand, tag="admin.ban"):
-    """Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses.
+    """Ban a user, or an address or range of addresses. `devices`: also ban the devices on which the user has signed up.
 
-    Without `lasts` for ever. Sockets are closed on every node at once, those from the range as well; logins of a user end.
+    Without `lasts` the ban is permanent. Connections of the user or from the range are closed on all nodes at once, and logins of
+    the user are revoked.
     """
 
     reason: Why
@@ -28,16 +30,17 @@ class AddBan(AdminCommand, tag="admin.ban"):
     devices: bool = False
     address: Annotated[str, Meta(min_length=2, max_length=64)] | None = None
     lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(shown=("user", "lasts"), reason="spam")
 
 
 class BanAdded(Result, tag="admin.banned"):
-    """The ban, and when it is over (null: never)."""
+    """The ban, and when it ends (null: never)."""
 
     ban: Id
     until: Millis | None
 
 
-@admin_command(AddBan, result=BanAdded, refuses=("not_found",), lasting=True)
+@admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
@@ -48,8 +51,7 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     if cmd.address is not None and cmd.user is None and not cmd.devices:
         hash_ = hash_of(ctx, cmd.address)
         ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
-        await ctx.node.cluster.broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock()))
-        return [Reply(BanAdded(ban=ban, until=until))]
+        return [Broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock())), Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 
 
@@ -61,21 +63,21 @@ def hash_of(ctx: Ctx, address: str) -> bytes:
 
 
 class LiftBan(AdminCommand, tag="admin.ban.lift"):
-    """End a ban before its time."""
+    """Revoke a ban."""
 
     ban: Id
 
 
 @admin_command(LiftBan, result=Ok, refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
-    """Refused `not_found` for one that does not exist or was lifted before."""
+    """Refused `not_found` if the ban does not exist or was revoked before."""
     if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 
 
 class ListBans(AdminCommand, tag="admin.bans"):
-    """Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before."""
+    """List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page."""
 
     every: bool = False
     before: Id | None = None
@@ -83,7 +85,7 @@ class ListBans(AdminCommand, tag="admin.bans"):
 
 
 class Ban(Struct, kw_only=True, frozen=True):
-    """A ban. `user` only where it is one on a user; devices and addresses are kept as hashes."""
+    """A ban. `user` is null in bans of devices and addresses, which are stored as hashes."""
 
     id: Id
     kind: Literal["user", "device", "address"]
@@ -93,10 +95,11 @@ class Ban(Struct, kw_only=True, frozen=True):
     created_at: Millis
     expires_at: Millis | None
     lifted_at: Millis | None
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Bans(Result, tag="admin.ban.list"):
-    """A page of bans. `more`: there are earlier ones."""
+    """A page of bans. `more`: there are older ones."""
 
     items: list[Ban]
     more: bool
@@ -110,14 +113,14 @@ async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
 
 
 class ListActs(AdminCommand, tag="admin.audit"):
-    """The audit log, the latest first. `before`: the last id of the page before."""
+    """List the audit log, newest first. `before`: the last id of the previous page."""
 
     before: Id | None = None
     limit: Limit = 50
 
 
 class Act(Struct, kw_only=True, frozen=True):
-    """Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom."""
+    """An entry of the audit log. `actor`: the name of an admin, or of an account of the operating system."""
 
     id: Id
     at: Millis
@@ -125,10 +128,11 @@ class Act(Struct, kw_only=True, frozen=True):
     act: str
     subject: str
     details: dict[str, Any] | None
+    EXAMPLE: ClassVar = Example(subject=BOB)
 
 
 class Acts(Result, tag="admin.audit.list"):
-    """A page of the audit log. `more`: there are earlier ones."""
+    """A page of the audit log. `more`: there are older entries."""
 
     items: list[Act]
     more: bool

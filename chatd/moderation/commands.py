@@ -1,6 +1,6 @@
 """Reporting somebody. What was said is kept with the report, whoever deletes what afterwards."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -13,6 +13,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.base import Command, Id, Result
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("moderation/reports")
@@ -20,12 +21,11 @@ HOUR, DAY = 3_600_000, 86_400_000
 
 
 class CreateReport(Command, tag="report.create"):
-    """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
+    """Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one.
 
-    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that one of you has
-    left, was removed from, or that was dissolved, or in a match that ended.
-    `user` is the alias for what happened in a match, and the user id elsewhere. `picture` is an upload of your own. The messages
-    around are kept with the report.
+    You can report users with whom you share a conversation, or shared one less than a day ago: a group that one of you
+    left or was removed from, or that was deleted, or a match that ended. `picture`: one of your uploads. The messages
+    around the reported one are stored with the report. `user` is the alias for a match, and the user id elsewhere.
     """
 
     reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
@@ -34,17 +34,18 @@ class CreateReport(Command, tag="report.create"):
     message: Id | None = None
     text: Annotated[str, Meta(max_length=2000, extra=PRIVATE)] | None = None
     picture: Id | None = None
+    EXAMPLE: ClassVar = Example(shown=("user",), reason="spam")
 
 
 class ReportMade(Result, tag="report"):
-    """The report is kept, and admins can see it."""
+    """The report is stored for the admins."""
 
     report: Id
 
 
 @command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
-    """Refused `not_found` for whom you have not met, and for what is not yours; `rate_limited` after too many in an hour."""
+    """Refused `not_found` for what you cannot report or do not own, `rate_limited` after too many reports in an hour."""
     check_form(ctx, cmd)
     report = await ctx.node.db.in_transaction(file, ctx, cmd)
     return [Reply(ReportMade(report=report))]

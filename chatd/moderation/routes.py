@@ -21,9 +21,9 @@ PATH = "/admin/report/file"
 
 
 class OpenReportFile(AdminCommand, tag="admin.report.file"):
-    """The bytes of a file of a report: its picture, or what is attached to a message in it.
+    """Get a file of a report: its picture, or an attachment of a message in it.
 
-    Answered with the bytes, as `GET /v1/uploads/{upload}` is. That it was opened is in the audit log.
+    The response is the content of the file, as for `GET /v1/uploads/{upload}`. The access is recorded in the audit log.
     """
 
     report: Id

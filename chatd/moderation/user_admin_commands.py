@@ -1,5 +1,7 @@
 """What admins do to one user besides banning, and what they can know of one."""
 
+from typing import ClassVar
+
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
@@ -7,15 +9,16 @@ from chatd.moderation import actions, strikes
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 
 
 class KickUser(AdminCommand, tag="admin.kick"):
-    """Close all sockets of a user (1001). They may come back at once."""
+    """Close all connections of a user with 1001. The user may reconnect at once."""
 
     user: Id
 
 
-@admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
@@ -23,15 +26,15 @@ async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
 
 
 class RevokeUser(AdminCommand, tag="admin.revoke"):
-    """End all logins of a user and close their sockets (4404). It is no ban: they may sign in again.
+    """Revoke all logins of a user, and close their connections with 4404. The user may sign in again.
 
-    An access token that another service has signed belongs to no login here, and is good until it expires.
+    An access token of an identity provider belongs to no login, and remains valid until it expires.
     """
 
     user: Id
 
 
-@admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
@@ -39,14 +42,15 @@ async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
 
 
 class StrikeUser(AdminCommand, tag="admin.strike"):
-    """A strike. From as many on as the configuration says each one ends in a ban."""
+    """Give a user a strike. From a configured number of strikes on, each strike bans the user."""
 
     user: Id
     reason: Why
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Struck(Result, tag="admin.struck"):
-    """`count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever."""
+    """`count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent."""
 
     strike: Id
     count: int
@@ -54,7 +58,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
+@admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await ctx.node.db.in_transaction(
@@ -65,7 +69,10 @@ async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
 
 
 class ShadowUser(AdminCommand, tag="admin.shadow"):
-    """From their next search on match a user only with others of whom this was said. They are not told."""
+    """Shadow-ban a user, or end it.
+
+    From their next search on, shadow-banned users are matched only with each other. The user is not notified.
+    """
 
     user: Id
     on: bool = True
@@ -79,13 +86,17 @@ async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
 
 
 class ShowUser(AdminCommand, tag="admin.user"):
-    """What is known of a user."""
+    """Show a user."""
 
     user: Id
 
 
 class KnownUser(Result, tag="admin.user.known", kw_only=True):
-    """`strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own."""
+    """A user.
+
+    `strikes` and `bans`: those in force. `reported`: reports about the user, by `reporters` users; `reports`: reports
+    by the user.
+    """
 
     user: Id
     name: str | None
@@ -101,6 +112,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     reported: int
     reporters: int
     reports: int
+    EXAMPLE: ClassVar = Example(conversations=12)
 
 
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))

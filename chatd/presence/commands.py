@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.conversations.aliases import resolve
 from chatd.presence.events import PresenceState
 from chatd.presence.online_count import Headcount
@@ -20,26 +20,29 @@ Users = Annotated[list[Id], Meta(max_length=MOST)]
 
 
 class WatchPresence(Command, tag="presence.watch"):
-    """Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect."""
+    """Subscribe this session to the presence of these users only.
+
+    Changes come as `presence.update`; subscribe again after each connect.
+    """
 
     users: Users
 
 
 class QueryPresence(Command, tag="presence.query"):
-    """How these users are now."""
+    """Get the presence of users."""
 
     users: Users
 
 
 class PresenceStates(Result, tag="presence.states"):
-    """One for each user, in the order in which they were named."""
+    """One item for each user, in the order of the request."""
 
     items: list[PresenceState]
 
 
 @command(WatchPresence, result=PresenceStates, cost=2)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
-    """An empty list ends it. Refused `bad_request` where there is no socket."""
+    """An empty list ends the subscription. Refused `bad_request` over REST."""
     targets = await targets_of(ctx, cmd.users)
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 
@@ -58,26 +61,29 @@ async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
 
 
 class SetPresence(Command, tag="presence.set"):
-    """Whether somebody is at this device. A user is online when one session is, else away when there is one."""
+    """Set whether the user is active on this device.
+
+    A user is online if any of their sessions is, else away if they have a session.
+    """
 
     status: Literal["online", "away"]
 
 
 @command(SetPresence, result=Ok)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
-    """Every session begins as online."""
+    """New sessions are online."""
     ctx.node.get(Presence).set(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
     return [Reply(Ok())]
 
 
 class CountPresence(Command, tag="presence.count"):
-    """How many members of a conversation are there."""
+    """Count the members of a conversation who are online or away."""
 
     conversation: Id
 
 
 class PresenceCount(Result, tag="presence.count"):
-    """`online` counts who is online or away and may be seen: by the asker, in large groups by everybody."""
+    """`online`: members who are online or away and visible to you; in large groups, visible to everybody."""
 
     online: int
     members: int
@@ -86,12 +92,12 @@ class PresenceCount(Result, tag="presence.count"):
 @command(
     CountPresence,
     result=PresenceCount,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",
 )
 async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
-    """In large groups the number may be ten seconds old."""
+    """In large groups the number may be up to ten seconds old."""
     online, members = await ctx.node.get(Headcount).count(ctx.tenant, cmd.conversation, ctx.user)
     return [Reply(PresenceCount(online=online, members=members))]

@@ -1,4 +1,4 @@
-"""Being removed. See chatd/privacy/erasure.py for what that is."""
+"""Erasing one's own account. See chatd/privacy/erasure.py."""
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
@@ -10,19 +10,19 @@ from chatd.wire.base import Command, Result
 
 
 class EraseMe(Command, tag="me.erase"):
-    """Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back.
+    """Erase your account permanently, with all messages, uploads and settings. `confirm` must be true.
 
-    All logins end at once and the sockets are closed as `logged_out`; the rest is removed within minutes.
+    All logins end at once, and connections are closed with `logged_out`. The data is removed within minutes.
     """
 
     confirm: bool
 
 
 class Erased(Result, tag="me.erased"):
-    """Nobody comes in as this user any more."""
+    """The erasure has started. Signing in as this user is no longer possible."""
 
 
-@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)
+@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", uncancellable=True)
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")

@@ -36,7 +36,7 @@ class Slow(Redis):
         return answer
 
 
-async def test_after_the_goodbye_nothing_is_heard_of_a_node(servers: Servers, loop: None) -> None:
+async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
     """Also if the next heartbeat is due while the farewell is written: other nodes would wait for its acks."""
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         slow = Slow(redis._connect, redis._prefix)
@@ -98,7 +98,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
         assert bus.waiting * len(message) < limit + len(message)
 
 
-async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop: None) -> None:
+async def test_messages_leave_the_stream_at_their_age(servers: Servers, loop: None) -> None:
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     async with two_nodes(servers, max_age_s=0.5) as (bus, redis, received):
         bus.publish(control_messages.encode(DropTicket("zqmarkqz", "user", "reason")))
@@ -130,7 +130,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("fields", "skipped"), UNREADABLE)
-async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
+async def test_unreadable_entries_are_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
     # Both nodes read it.
     async with two_nodes(servers) as (bus, redis, received):
         await redis.call("XADD", redis.key("bus"), "*", *fields)
@@ -142,7 +142,7 @@ async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop
         assert "one" in await recent(redis)
 
 
-async def test_what_is_too_large_to_be_read_in_time_is_skipped(
+async def test_entries_too_large_to_be_read_in_time_are_skipped(
     servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a gigabyte takes longer than the read timeout. Here the timeout is short instead."""

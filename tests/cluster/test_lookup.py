@@ -19,7 +19,7 @@ NUMBERS = count()
 ANN = ("default", "ann")
 
 
-async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: Postgres) -> None:
+async def test_a_silent_node_may_have_the_users(servers: Servers, db: Postgres) -> None:
     """After an outage of Redis a node reads its own entries before those of other nodes."""
     async with (
         open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}"), servers.redis) as redis,
