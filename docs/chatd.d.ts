@@ -413,7 +413,7 @@ export interface EraseMe {
   confirm: "True";
 }
 
-/** The account can no longer sign in. */
+/** The erasure has started. Signing in as this user is no longer possible. */
 export interface Erased {
   t: "me.erased";
 }

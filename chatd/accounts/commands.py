@@ -7,7 +7,7 @@ one means that somebody has a copy, and nobody can say who: the whole login ends
 import hashlib
 import re
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -25,6 +25,7 @@ from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.reference.examples import ALICE, Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("accounts/auth")
@@ -43,6 +44,7 @@ class SignUp(Command, tag="auth.anonymous"):
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
     device: Secret | None = None
+    EXAMPLE: ClassVar = Example(name="Alice")
 
 
 class RotateToken(Command, tag="auth.rotate"):
@@ -62,6 +64,7 @@ class Tokens(Result, tag="auth.tokens"):
     access_token: str
     refresh_token: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(user=ALICE)
 
 
 @command(
@@ -191,6 +194,7 @@ class Ticket(Result, tag="auth.ticket"):
 
     ticket: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=30)
 
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")

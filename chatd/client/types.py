@@ -211,7 +211,7 @@ class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
     cursor: str | None
 
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
-    """The account can no longer sign in."""
+    """The erasure has started. Signing in as this user is no longer possible."""
 
 
 class Error(Answer, tag="error", kw_only=True, frozen=True):

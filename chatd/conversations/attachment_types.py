@@ -3,11 +3,12 @@
 A client names an attachment, the server describes it: all facts about an upload come from the upload itself.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.wire.base import Id
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import MESSAGE
 
 UploadType = Literal["image", "video", "audio", "voice", "file"]
@@ -25,6 +26,7 @@ class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     type: UploadType | Literal["link"] | None = None
     upload: Id | None = None
     url: Url | None = None
+    EXAMPLE: ClassVar = Example(left_out=("url",))
 
 
 class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
@@ -42,6 +44,7 @@ class ImageAttachment(UploadAttachment, kw_only=True, frozen=True, tag="image"):
 
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(name="cat.jpg")
 
 
 class VideoAttachment(UploadAttachment, kw_only=True, frozen=True, tag="video"):

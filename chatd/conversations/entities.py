@@ -3,13 +3,14 @@
 An absent optional field means: no reaction, not edited, not pinned.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.conversations.attachment_types import Attachment
 from chatd.wire.base import ClientId, Id, Millis, Rev, Seq
 from chatd.wire.reference.description import Shape
+from chatd.wire.reference.examples import MESSAGE, Example
 
 Json = dict[str, Any]
 SlowSeconds = Annotated[int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")]
@@ -62,6 +63,7 @@ class Message(Struct, kw_only=True, frozen=True):
     deleted_at: Millis | UnsetType = UNSET
     expires_at: Millis | UnsetType = UNSET
     pinned_at: Millis | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(id=MESSAGE)
 
 
 class Member(Struct, kw_only=True, frozen=True):
@@ -151,6 +153,7 @@ class Conversation(Counters, kw_only=True, frozen=True):
     created_at: Millis
     members: list[Member] | UnsetType = UNSET
     last_message: Message | UnsetType | None = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("kind", "created_at"))
 
 
 PERSONAL = (

@@ -1,11 +1,12 @@
 """Events about changes of conversations. Each has a `rev`: its place in the order of the conversation."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
 from chatd.conversations.entities import Conversation, Departure, Member, Message
 from chatd.wire.base import Event, Id, Rev
+from chatd.wire.reference.examples import Example
 
 Why = Literal["edit", "delete", "expire", "reaction", "pin"]
 
@@ -31,6 +32,7 @@ class MessageUpdate(Event, tag="message.update"):
     by: Id | UnsetType = UNSET
     emoji: str | UnsetType = UNSET
     on: bool | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("change",))
 
 
 class MemberUpdate(Event, tag="member.update"):

@@ -1,6 +1,6 @@
 """Bans and the audit log, for admins."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
@@ -15,6 +15,7 @@ from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.base import Id, Limit, Millis, Ok, Result
+from chatd.wire.reference.examples import BOB, Example
 
 
 class AddBan(AdminCommand, tag="admin.ban"):
@@ -29,6 +30,7 @@ class AddBan(AdminCommand, tag="admin.ban"):
     devices: bool = False
     address: Annotated[str, Meta(min_length=2, max_length=64)] | None = None
     lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(shown=("user", "lasts"), reason="spam")
 
 
 class BanAdded(Result, tag="admin.banned"):
@@ -93,6 +95,7 @@ class Ban(Struct, kw_only=True, frozen=True):
     created_at: Millis
     expires_at: Millis | None
     lifted_at: Millis | None
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Bans(Result, tag="admin.ban.list"):
@@ -125,6 +128,7 @@ class Act(Struct, kw_only=True, frozen=True):
     act: str
     subject: str
     details: dict[str, Any] | None
+    EXAMPLE: ClassVar = Example(subject=BOB)
 
 
 class Acts(Result, tag="admin.audit.list"):

@@ -1,5 +1,7 @@
 """What admins do to one user besides banning, and what they can know of one."""
 
+from typing import ClassVar
+
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
@@ -7,6 +9,7 @@ from chatd.moderation import actions, strikes
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 
 
 class KickUser(AdminCommand, tag="admin.kick"):
@@ -43,6 +46,7 @@ class StrikeUser(AdminCommand, tag="admin.strike"):
 
     user: Id
     reason: Why
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Struck(Result, tag="admin.struck"):
@@ -108,6 +112,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     reported: int
     reporters: int
     reports: int
+    EXAMPLE: ClassVar = Example(conversations=12)
 
 
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))

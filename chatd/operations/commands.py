@@ -1,6 +1,6 @@
 """What admins order of the cluster as a whole. Only for admins of all tenants."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -13,6 +13,7 @@ from chatd.cluster.control_messages import StartDrain
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Ok
+from chatd.wire.reference.examples import Example
 
 
 class SetMaintenance(AdminCommand, tag="admin.maintenance"):
@@ -21,6 +22,7 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     on: bool
     message: Annotated[str, Meta(max_length=500)] = ""
     lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(on=True, message="Back at noon.")
 
 
 @admin_command(
@@ -42,6 +44,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 
     over: Annotated[int, Meta(ge=0, le=3600, description="Seconds")] = 5
     node: Annotated[str, Meta(max_length=64)] = ""
+    EXAMPLE: ClassVar = Example(node="0190a3c4-5b00-7000-8000-00000000d0e5")
 
 
 @admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)

@@ -11,7 +11,7 @@ from chatd.core.errors import CLOSES, REFUSALS
 from chatd.core.histogram import Histogram
 from chatd.gateway.admission import Admission
 from chatd.operations.process import ProcessCounts, rss_bytes
-from chatd.operations.snapshot import STATES, Watch
+from chatd.operations.snapshot import STATES, SnapshotSource
 from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.codec import tag_of
 
@@ -20,7 +20,7 @@ STREAMS = ("bus", "match log")
 
 
 def info(node: Node) -> dict[Labels, float]:
-    identity = node.get(Watch).identity
+    identity = node.get(SnapshotSource).identity
     return {(identity.version, identity.node, identity.host, str(identity.pid)): 1}
 
 
@@ -50,8 +50,12 @@ def durations_of_commands(node: Node) -> dict[Labels, Histogram]:
 
 METRICS: tuple[Metric, ...] = (
     Numbers("chatd_node_info", "Who this is; always 1.", info, ("version", "name", "host", "pid")),
-    number("chatd_start_time_seconds", "When it started, since 1970.", lambda node: node.get(Watch).identity.started_at / 1000),
-    numbers_by("state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(Watch).state: 1}),
+    number(
+        "chatd_start_time_seconds",
+        "When it started, since 1970.",
+        lambda node: node.get(SnapshotSource).identity.started_at / 1000,
+    ),
+    numbers_by("state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(SnapshotSource).state: 1}),
     number("chatd_connections", "Connections that have a place.", of_gateway("connections")),
     number("chatd_pending_handshakes", "Handshakes under way.", of_gateway("pending")),
     number("chatd_handshakes_accepted_total", "Handshakes that became connections.", of_gateway("accepted")),

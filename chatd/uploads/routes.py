@@ -21,7 +21,7 @@ from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
 from chatd.core.turns import in_turns
 from chatd.http.responses import HEADERS, json_response, refused_answer
-from chatd.http.rest import asker, identify
+from chatd.http.rest import identify, request_address
 from chatd.http.slots import Owner, Owners
 from chatd.uploads import service
 from chatd.uploads.admission import Intake
@@ -49,7 +49,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
 
     async def asked(cost: float) -> Principal:
-        who = await identify(node, asker(proxies))
+        who = await identify(node, request_address(proxies))
         node.get(UserLimits).charge(who.tenant, who.user, cost)
         return who
 
@@ -57,7 +57,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies))))
+            return json_response(await receive(node, intake, who, owners.of(who, request_address(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 

@@ -120,7 +120,7 @@ RULES: dict[Place, Rule] = {
     "http.admin_tokens.Admins._digests": Fixed(),
     "http.admin_tokens.Admins._tenants": Fixed(),
     "http.requests_under_way.RequestsUnderWay._scopes": Passing(),
-    "http.rest.Reader._types": Fixed(),
+    "http.rest.RequestDecoder._types": Fixed(),
     "http.server.Server._per_address": Passing(),
     "http.server.Server._refusals": Passing(),
     "http.server.Server._streams": Passing(),

@@ -176,9 +176,7 @@ class OneConversation:
             await self._pause()
             rev = self._number()
             await self._pause()
-            self._hub.subscriptions.subscribe_users(
-                *PLACE, self._rng.sample("abcd", 2), rev, is_new_member=self._rng.random() < 0.5
-            )
+            self._hub.memberships.add(*PLACE, self._rng.sample("abcd", 2), rev, is_new_member=self._rng.random() < 0.5)
             await self._pause()
             await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
@@ -202,7 +200,7 @@ class OneConversation:
             await trio.sleep(self._rng.choice([0.5, 5.0]))
             rev = await self._read_rev()
             before = self._hub.subscriptions.rev_of(*PLACE)
-            self._hub.subscriptions.subscribe_users(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
+            self._hub.memberships.add(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
             await self._hub.subscriptions.report_gap(*PLACE, rev)
 
 
@@ -235,9 +233,9 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
 
     await hub.subscriptions.deliver(*PLACE, event(1))
     await hub.subscriptions.deliver(*PLACE, ack(4))
-    after = hub.subscriptions.unsubscribe_after(*PLACE, ["a"], 6)
+    after = hub.memberships.remove_after(*PLACE, ["a"], 6)
     await hub.subscriptions.deliver(*PLACE, event(6, on_delivered=after))
-    hub.subscriptions.subscribe_users(*PLACE, ["a"], 8, is_new_member=True)
+    hub.memberships.add(*PLACE, ["a"], 8, is_new_member=True)
     for rev in (7, 9, 8, 2, 3):
         await hub.subscriptions.deliver(*PLACE, event(rev))
     await hub.subscriptions.deliver(*PLACE, ack(5))

@@ -18,7 +18,7 @@ from chatd.core.errors import Refused
 from chatd.core.services import Services
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
-from chatd.http.asgi_guard import Front
+from chatd.http.asgi_guard import AsgiGuard
 from chatd.wire.base import Command, Ok
 from chatd.wire.reference.description import Description
 from tests.http.raw import Door, served
@@ -167,14 +167,14 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
     raise Refused("unavailable", retry_after=0.2)
 
 
-def app_with(handler: Any) -> Front:
+def app_with(handler: Any) -> AsgiGuard:
     """An application with one command, which needs nobody."""
     row = Row(Try, Ok, handler, Guard.NOTHING, 1, (), "POST /v1/try", False, False)
     services = Services()
     for service in (CommandMetrics(), Addresses("ws://x", "http://x"), Admins(Config()), GuardChecks(), CommandTimeout(5.0)):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
-    return Front(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
+    return AsgiGuard(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])

@@ -1,6 +1,6 @@
 """Members of groups: adding, removing, leaving, roles, handing over and dissolving."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -28,6 +28,7 @@ from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/groups")
 # Each new member is an event for all members: more at once would fill the send queues of slow readers.
@@ -218,6 +219,7 @@ class ConversationGone(Event, tag="conversation.gone"):
     conversation: Id
     rev: Rev
     reason: Literal["dissolved"]
+    EXAMPLE: ClassVar = Example(absent_if_missed=("rev",))
 
 
 @command(

@@ -1,6 +1,6 @@
 """Joining groups, and requests to join. Users who were removed cannot come back by a link: a member has to add them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -18,6 +18,7 @@ from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PROSE
 
 SQL = queries.load("conversations/joining")
@@ -34,6 +35,7 @@ class JoinConversation(Command, tag="conversation.join"):
     conversation: Id | None = None
     secret: Secret | None = None
     text: RequestText | None = None
+    EXAMPLE: ClassVar = Example(shown=("conversation",))
 
 
 class Joined(Result, tag="conversation.joined"):

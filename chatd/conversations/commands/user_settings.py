@@ -1,7 +1,7 @@
 """A user's own settings, for one conversation and for all. All devices of the user see them, and nobody else."""
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -19,6 +19,7 @@ from chatd.db.postgres import Row
 from chatd.db.unnest import columns_of, slices
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.connection_events import SessionBehind
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
 from chatd.wire.times import Moment
 
@@ -41,6 +42,7 @@ class SetConversation(Command, tag="conversation.settings"):
     hidden: bool | None = None
     draft: Annotated[str, Meta(max_length=20_000, extra=PRIVATE)] | None = None
     notify: Notify | Literal[""] | None = None
+    EXAMPLE: ClassVar = Example(shown=("archived",))
 
 
 class OwnConversation(Result, tag="conversation.settings"):
@@ -78,6 +80,7 @@ class SetUser(Command, tag="user.settings"):
     quiet: Quiet | None = None
     loud: bool = False
     show_presence: Literal["nobody", "contacts", "everybody"] | None = None
+    EXAMPLE: ClassVar = Example(shown=("notify",))
 
 
 class UserSettings(Result, tag="user.settings"):

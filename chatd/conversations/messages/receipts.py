@@ -1,6 +1,7 @@
 """Delivery and read receipts: two positions per member, which only move forward."""
 
 from functools import partial
+from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -14,6 +15,7 @@ from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/receipts")
 
@@ -60,6 +62,7 @@ class MessageRead(Event, tag="message.read"):
     unread: int
     mentions: int
     delivered: Seq | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("unread", "mentions"))
 
 
 @command(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -26,6 +26,7 @@ from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
+from chatd.wire.reference import examples
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("conversations/sending")
@@ -244,6 +245,8 @@ class MessageAck(SentAck, tag="message.ack"):
     duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
     has changed it. Neither comes with a duplicate.
     """
+
+    EXAMPLE: ClassVar = examples.Example(message=examples.MESSAGE)
 
 
 @command(

@@ -4,6 +4,8 @@ They are sent to the connected members at that moment; a slow reader does not ge
 `presence.typing_members` members they are not sent.
 """
 
+from typing import ClassVar
+
 import trio
 
 from chatd.app.context import Ctx, Node, system_context
@@ -15,6 +17,7 @@ from chatd.db import queries
 from chatd.realtime.feeds import Members
 from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
+from chatd.wire.reference.examples import Example
 
 # Clients drop the indicator after this time, unless it is repeated.
 EXPIRES_IN_S = 6
@@ -40,6 +43,7 @@ class TypingStarted(Event, tag="typing.start"):
     conversation: Id
     user: Id
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=6)
 
 
 class TypingStopped(Event, tag="typing.stop"):
@@ -48,6 +52,7 @@ class TypingStopped(Event, tag="typing.stop"):
     conversation: Id
     user: Id
     expires_in: int = 0
+    EXAMPLE: ClassVar = Example(expires_in=0)
 
 
 @command(
@@ -77,7 +82,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
 
 async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
     hub = ctx.node.hub
-    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    members = hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
     if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     user = members.aliases.get(ctx.user, ctx.user)
@@ -103,5 +108,5 @@ async def look_up(ctx: Ctx, conversation: str) -> Members:
     if row is None:
         raise Refused("not_found", "no such conversation")
     members = Members(row["members"], row["aliases"] or {})
-    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
+    ctx.node.hub.memberships.note_members(ctx.tenant, conversation, members)
     return members
