@@ -1,6 +1,6 @@
 -- name: delete_messages
--- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
--- take up what was said (not after now: it is not kept).
+-- Replace messages by tombstones, and release their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
+-- take up their content (not after now: it is not kept).
 with withheld as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
@@ -36,11 +36,11 @@ from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
 where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
 
 -- name: states
--- Messages as everybody sees them, in the order of their last change: tenant, conversation, seqs.
+-- Messages as all members see them, in the order of their last change: tenant, conversation, seqs.
 select s.* from message_states s where s.tenant = $1 and s.conversation = $2 and s.seq = any($3::bigint[]) order by s.rev
 
 -- name: expired
--- Messages whose time is over, the longest first, by conversation: limit.
+-- Expired messages, the earliest first, by conversation: limit.
 select o.tenant, o.conversation::text, array_agg(o.seq order by o.seq) as seqs
 from (
     select m.tenant, m.conversation, m.seq from messages m
@@ -50,7 +50,7 @@ from (
 group by o.tenant, o.conversation
 
 -- name: still_expired
--- Those of these messages that nobody has buried meanwhile: tenant, conversation, seqs.
+-- Those of these messages that are not deleted yet: tenant, conversation, seqs.
 select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= millis() and m.deleted_at is null
 order by m.seq

@@ -22,7 +22,7 @@ where m.tenant = $1 and m.sender = $2 and m.client_id > $3
 order by m.client_id limit $4
 
 -- name: not_gone
--- Those of these messages that nobody has buried meanwhile: tenant, conversation, seqs.
+-- Those of these messages that are not deleted yet: tenant, conversation, seqs.
 select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.deleted_at is null
 order by m.seq

@@ -1,5 +1,5 @@
 -- name: set
--- What the row of a conversation says; null leaves a field as it is, and '' empties a text:
+-- Change the settings of a conversation; null leaves a field unchanged, and '' clears a text:
 -- tenant, conversation, title, description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
 update conversations
 set title = case when $3::text is null then title else nullif($3, '') end,

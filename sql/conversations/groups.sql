@@ -1,5 +1,5 @@
 -- name: dissolve
--- End all memberships: tenant, conversation, rev, seq, now, who has done it. All share one rev: nobody is left who syncs.
+-- End all memberships: tenant, conversation, rev, seq, now, actor. All share one rev: no member is left to sync.
 with gone as (
     delete from members where tenant = $1 and conversation = $2
     returning tenant, conversation, user_id, seen_so_far(members, $4) as seen

@@ -1,13 +1,12 @@
 -- name: counts
--- Those whom a message was for, that is members who were there already: tenant, conversation, seq, sender,
--- who asks.
+-- The recipients of a message, that is the members at its time: tenant, conversation, seq, sender, requester.
 select count(*) as members, count(*) filter (where b.read_seq >= $3) as read,
     count(*) filter (where b.delivered_seq >= $3 and b.read_seq < $3) as delivered
 from members_for($1, $2, $5) as b
 where b.joined_seq < $3 and b.user_id <> $4
 
 -- name: page
--- Those of them who have received it, by their id: tenant, conversation, seq, sender, who asks, after this member (null: from the first),
+-- The recipients who have received it, by their id: tenant, conversation, seq, sender, requester, after this member (null: from the first),
 -- limit.
 -- In a match by their alias.
 select p."user", p.name, p.read_seq >= $3 as has_read from (

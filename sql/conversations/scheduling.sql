@@ -1,9 +1,9 @@
 -- name: lock
--- One scheduled message of a user after the other, so that they can be counted: tenant, user.
+-- Serialize the scheduled messages of a user, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: known
--- What a client_id of this user was used for already; nothing for a new one: tenant, user, client_id.
+-- The message with this client_id of the user; no row for a new one: tenant, user, client_id.
 select s.id::text, s.due_at, false as sent from scheduled_messages s where s.tenant = $1 and s.sender = $2 and s.client_id = $3
 union all
 select m.id::text, m.created_at, true from messages m where m.tenant = $1 and m.sender = $2 and m.client_id = $3
@@ -29,14 +29,14 @@ select distinct made.tenant, u.id, made.id from made
 join uploads u on u.tenant = made.tenant and u.id = any($9::uuid[])
 
 -- name: page
--- What a user has scheduled, in the order in which it was: tenant, user, after this one (null: from the first), limit.
+-- The scheduled messages of a user, in the order of scheduling: tenant, user, after this one (null: from the first), limit.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
 from scheduled_messages s
 where s.tenant = $1 and s.sender = $2 and s.id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
 order by s.id limit $4
 
 -- name: one
--- A scheduled message of a user, held, and whether it is being sent, or was and nobody has noted it: tenant, user, id.
+-- A scheduled message of a user, locked, and whether it is being sent, or was sent without a note of it: tenant, user, id.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at,
     coalesce(s.taken_until > millis(), false) or exists (
         select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
@@ -63,8 +63,8 @@ update scheduled_messages set body = $4, due_at = $5, failed = null, taken_until
 where tenant = $1 and sender = $2 and id = $3
 
 -- name: take
--- Scheduled messages whose time has come, and which no node is at: until this node has them (milliseconds from now), limit.
--- `banned`: the sender may not write any more.
+-- Take due scheduled messages that no node has taken: for this time (milliseconds), limit.
+-- `banned`: the sender is banned.
 update scheduled_messages s set taken_until = millis() + $1
 where s.ctid = any(array(
     select o.ctid from scheduled_messages o
@@ -102,5 +102,5 @@ noted as (
 select 1 from kept
 
 -- name: retry_later
--- Nobody could say whether it may be sent: again in so many milliseconds: tenant, id, milliseconds.
+-- Retry a message whose outcome is unknown: tenant, id, in so many milliseconds.
 update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

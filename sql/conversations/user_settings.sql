@@ -1,5 +1,5 @@
 -- name: set_conversation
--- What one member sets for themselves; a null leaves a field as it is. Tenant, conversation, user, muted_until (0: not muted), archived, pinned, hidden,
+-- Settings of one member; a null leaves a field unchanged. Tenant, conversation, user, muted_until (0: not muted), archived, pinned, hidden,
 -- draft ('' for none), notify ('' as the user has set it), now.
 update members b
 set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
@@ -15,7 +15,7 @@ where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.
 returning b.conversation
 
 -- name: set_user
--- What a user sets for all conversations; a null leaves a field as it is: tenant, user, notify, quiet, without quiet, who sees presence.
+-- Settings of a user for all conversations; a null leaves a field unchanged: tenant, user, notify, quiet, without quiet, show_presence.
 insert into user_settings (tenant, user_id, notify, quiet, show_presence) values ($1, $2, $3, $4, $6)
 on conflict (user_id, tenant) do update
 set notify = coalesce($3, user_settings.notify),

@@ -1,8 +1,8 @@
 """Links in a text, and the hosts that they lead to, in any disguise.
 
 Programs do not agree on what a link is, nor on where an odd one leads (`https://good.com\\@evil.com`). So whatever one of them
-may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of them are, and denied
-if one is. Everything here is linear in the length of the text.
+may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of them are, and
+denied if one is. Everything here is linear in the length of the text.
 """
 
 import re
