@@ -18,7 +18,8 @@ import trio
 import trio_asyncio
 from msgspec.structs import replace
 
-from chatd.core.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.accounts.settings import AuthSettings
+from chatd.core.config import Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
@@ -43,6 +44,8 @@ NUMBERS = itertools.count(1)
 # `drop database` checks every 100 ms for connections: those of the last test are still closing.
 USED: deque[str] = deque()
 KEPT = 1
+# Tests that wait for timeouts, or that restart daemons.
+SLOW = ("tests/cluster/", "tests/faults/", "tests/http/test_s", "tests/privacy/test_export.py")
 # The database of the daemon that tests share, and the limits that all of them together would reach.
 SHARED = "shared"
 NO_LIMITS: dict[str, Any] = dict.fromkeys(("connections_per_address", "accepts_per_address", "pending_per_address"), 10_000) | {
@@ -64,10 +67,18 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need the servers: `make quick` leaves them out."""
+    """Mark tests that need the servers: `make quick` leaves them out. Begin with those that wait longest, in each worker."""
     for item in items:
         if isinstance(item, pytest.Function) and "servers" in item.fixturenames:
             item.add_marker("servers")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.nodeid.startswith(SLOW)]
+    others = [item for item in items if not item.nodeid.startswith(SLOW)]
+    # pytest-xdist gives each worker a share of adjacent tests at first.
+    share = -(-len(others) // workers)
+    items[:] = [
+        item for number in range(workers) for item in (*slow[number::workers], *others[number * share : (number + 1) * share])
+    ]
 
 
 def pytest_collection_finish() -> None:
@@ -79,7 +90,7 @@ def pytest_collection_finish() -> None:
 def servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="chatd-tests-", dir=memory()) as folder:
         postgres = postgres_server(Path(folder))
-        redis = embedded_redis.Server(Path(folder, "redis"), "+@all")
+        redis = embedded_redis.Server(Path(folder, "redis"), "+@all -@scripting")
         trio.run(start, postgres, redis)
         try:
             yield Servers(postgres.dsn, redis.url)
@@ -183,9 +194,8 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
         redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
-        auth=Auth(secret="0123456789abcdef0123456789abcdef"),
         limits=Limits(commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6),
-    )
+    ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"))
 
 
 @pytest.fixture(scope="session")

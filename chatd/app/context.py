@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import trio
-from msgspec import Struct, field, json
+from msgspec import Struct, field
 
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
+from chatd.app.encoding import AnswerWith
 from chatd.app.rate_limits import UserLimits
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import Config
@@ -19,7 +20,7 @@ from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.realtime.hub import Hub
-from chatd.wire.base import Result
+from chatd.wire.codec import JSON, Format
 
 T = TypeVar("T")
 
@@ -56,13 +57,13 @@ class Ctx(Struct):
     session: str
     address: str
     now: int
-    answer: Callable[[Result], None]
+    answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
     admin: Authority | None = None
     # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
     began: float = field(default_factory=trio.current_time)
-    # The codec in which the answer is sent.
-    encode: Callable[[Any], bytes] = json.encode
+    # How the answer is encoded.
+    format: Format = JSON
 
     @property
     def me(self) -> Principal:
@@ -92,7 +93,7 @@ class Ctx(Struct):
     @property
     def files_url(self) -> str:
         """Where clients reach the HTTP door, for the addresses of files."""
-        return self.node.config.uploads.public_url
+        return self.node.config.http.public_url
 
     @property
     def authority(self) -> Authority:
@@ -102,9 +103,9 @@ class Ctx(Struct):
         return self.admin
 
     @property
-    def actor(self) -> Actor:
+    def actor(self) -> AuditActor:
         """The admin who asks, as the audit log says it."""
-        return Actor(self.authority.tenant, self.authority.name, self.now)
+        return AuditActor(self.authority.tenant, self.authority.name, self.now)
 
 
 def on_behalf(node: Node, tenant: str, user: str) -> Ctx:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import signal
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
@@ -59,13 +60,16 @@ def chat(
     if not (is_address(http, "http") and (url is None or is_address(url, "ws"))):
         raise wrong("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
     try:
-        trio.run(Terminal(name, to, http.rstrip("/"), url).run)
+        ended_by = trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
         return
     except (Refused, Ended, StateLost) as error:
         raise failed(str(error)) from None
     except OSError as error:
         raise failed(f"{http} does not answer ({error}). Is `chatd serve` running?") from None
+    if ended_by is not None:
+        # The terminal is restored, and the default action is in place again.
+        signal.raise_signal(ended_by)
 
 
 class Terminal:
@@ -86,7 +90,8 @@ class Terminal:
         self._editor: LineEditor | None = None
         self._connected = trio.Event()
 
-    async def run(self) -> None:
+    async def run(self) -> int | None:
+        """Until the end of the input, or a signal that ends the program: then the number of the signal."""
         account = await self._sign_in()
         self._user = account.user
         self._say(f"You are {self._name}, {account.user}")
@@ -98,11 +103,25 @@ class Terminal:
             else:
                 self._say(f"In another terminal: chatd chat --as bob --to {self._name} (elsewhere: --to {client.user})")
                 self._say(HELP)
-            with editing() as self._editor:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._show_events, client)
-                    await self._read_lines(client)
-                    nursery.cancel_scope.cancel()
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals, editing() as self._editor:
+                return await self._talk(client, signals)
+
+    async def _talk(self, client: Client, signals: AsyncIterator[int]) -> int | None:
+        ended_by: int | None = None
+
+        async def end() -> None:
+            nonlocal ended_by
+            ended_by = await anext(signals)
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._show_events, client)
+            nursery.start_soon(end)
+            if self._editor:
+                nursery.start_soon(self._editor.stop_and_continue)
+            await self._read_lines(client)
+            nursery.cancel_scope.cancel()
+        return ended_by
 
     @asynccontextmanager
     async def _patience(self, url: str) -> AsyncIterator[None]:
@@ -157,7 +176,8 @@ class Terminal:
         members = conversation.members or []
         for member in members:
             self._learn(member)
-        others = ", ".join(self._names[member.user] for member in members if member.user != self._user)
+        own = (self._user, conversation.alias)
+        others = ", ".join(self._names[member.user] for member in members if member.user not in own)
         title = printable(conversation.title or others) or conversation.id[:8]
         self._titles[conversation.id] = title
         return title
@@ -228,11 +248,12 @@ class Terminal:
                 await self._take_message(client, event)
             elif isinstance(event, ClientState) and event.state != "connecting":
                 self._say("  connected" if event.state == "connected" else "  the connection was lost; reconnecting ...")
-            elif getattr(event, "user", "") != client.user:
-                line = line_of(event, self._who)
+            else:
+                conversation = getattr(event, "conversation", None)
+                of_one = conversation if isinstance(conversation, str) else ""
+                line = None if getattr(event, "user", "") == client.known_as(of_one) else line_of(event, self._who)
                 if line is not None:
-                    conversation = getattr(event, "conversation", None)
-                    place = self._place(conversation) if isinstance(conversation, str) else ""
+                    place = self._place(of_one) if of_one else ""
                     self._say(f"  {place}{printable(line)}")
             if isinstance(event, ConversationGone) and event.conversation == self._current:
                 self._current = None

@@ -1,18 +1,20 @@
 """A line that is edited at a terminal, kept below the lines that arrive in the meantime.
 
-The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C into a signal. The line takes one
-row: of a longer text the part around the cursor is shown.
+The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C and Ctrl-Z into signals. While the
+program is stopped the terminal has its own mode. The line takes one row: of a longer text the part around the cursor is shown.
 """
 
 import codecs
 import os
 import re
 import shutil
+import signal
 import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import trio
 from rich.cells import cell_len
@@ -42,6 +44,7 @@ class LineEditor:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._modes: list[Any] | None = None
         self._before, self._after = "", ""
         self._decoder = codecs.getincrementaldecoder("utf8")("replace")
         self._unread = ""
@@ -98,6 +101,28 @@ class LineEditor:
         before = fitting(encodable(self._before)[::-1], room)[::-1]
         draw_line(PROMPT + before, fitting(encodable(self._after), room - cell_len(before)))
 
+    def take_terminal(self) -> None:
+        """Set cbreak mode and draw. In the background that would stop the program: then nothing."""
+        if os.tcgetpgrp(self._descriptor) == os.getpgrp():
+            self._modes = self._modes or termios.tcgetattr(self._descriptor)
+            tty.setcbreak(self._descriptor, termios.TCSADRAIN)
+            self.draw()
+
+    def restore_terminal(self) -> None:
+        if self._modes is not None:
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._modes)
+            erase_line()
+
+    async def stop_and_continue(self) -> None:
+        """Stop with Ctrl-Z and go on in the foreground. Runs until it is cancelled."""
+        with trio.open_signal_receiver(signal.SIGTSTP, signal.SIGCONT) as signals:
+            async for number in signals:
+                if number == signal.SIGTSTP:
+                    self.restore_terminal()
+                    signal.raise_signal(signal.SIGSTOP)
+                else:
+                    self.take_terminal()
+
     def _insert(self, key: str) -> None:
         if len(self._before) + len(self._after) < MAX_LINE_CHARACTERS:
             self._before += key
@@ -145,13 +170,9 @@ def editing() -> Iterator[LineEditor | None]:
     if not sys.stdin.isatty() or not has_rows():
         yield None
         return
-    descriptor = sys.stdin.fileno()
-    saved = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
-    editor = LineEditor(descriptor)
+    editor = LineEditor(sys.stdin.fileno())
     try:
-        editor.draw()
+        editor.take_terminal()
         yield editor
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, saved)
-        erase_line()
+        editor.restore_terminal()

@@ -7,13 +7,15 @@ from chatd.conversations.commands.joining import JoinConversation
 from chatd.conversations.commands.sync import SyncSession
 from chatd.conversations.commands.user_settings import SetConversation
 from chatd.conversations.messages.commands import SendMessage
+from chatd.conversations.messages.edits import EditMessage
 from chatd.conversations.messages.stars import ListStarred
+from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.wire.reference.conditions import UUID, changes, given
 from chatd.wire.reference.description import Condition, Schema
 
 TEXT_OR_ATTACHMENTS: Schema = {
     "anyOf": [
-        {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
+        {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1, "pattern": VISIBLE_PATTERN}}},
         {"required": ["attachments"], "properties": {"attachments": {"minItems": 1}}},
     ]
 }
@@ -41,6 +43,7 @@ UPLOAD_OR_LINK: Schema = {
 }
 CONDITIONS = (
     Condition(SendMessage, TEXT_OR_ATTACHMENTS),
+    Condition(EditMessage, fields={"text": {"pattern": VISIBLE_PATTERN}}),
     Condition(JoinConversation, CONVERSATION_OR_SECRET),
     Condition(EditConversation, changes(EditConversation)),
     Condition(SetConversation, changes(SetConversation)),

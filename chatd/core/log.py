@@ -1,8 +1,8 @@
 """Structured logging on the standard library: one line a record, JSON for machines or text for people.
 
 Nothing that came from outside can break a line or write to a terminal: JSON escapes it, text shows it quoted. Whatever
-looks like a credential is blotted out, wherever it stands and however long it is. The pattern takes linear time: from each
-place where a credential begins it either matches or fails within 20 characters.
+looks like a credential is masked, wherever it stands, however long it is, and if its end was cut off before. The pattern
+takes linear time: from each place where a credential begins it either matches or fails within 20 characters.
 """
 
 import json
@@ -13,12 +13,12 @@ import sys
 import time
 from typing import Any
 
-MOST = 2000
+MAX_CHARS = 2000
 SECRETS = re.compile(
-    r"(eyJ[\w-]{5,}(?:\.[\w-]*){0,2}"
+    r"(eyJ[\w-]{5,}(?:\.[\w-]*){0,2}|\beyJ[\w.-]*"
     r"|(?<=[?&]token=)[^&\s\"']+|(?<=[?&]ticket=)[^&\s\"']+"
     r"|(?<=[Bb]earer[ .])[\w.~+/=-]+"
-    r"|c[irt]_[\w-]{20,})"
+    r"|c[irt]_[\w-]{20,}|\bc[irt]_[\w-]+)"
 )
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -35,7 +35,7 @@ def get(name: str) -> logging.Logger:
 def clean(text: str) -> str:
     """Without credentials, and not longer than a line should be."""
     text = SECRETS.sub("[secret]", text)
-    return text if len(text) <= MOST else text[:MOST] + "[cut]"
+    return text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + "[cut]"
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def trace(record: logging.LogRecord) -> str:
     if not record.exc_info:
         return ""
     text = SECRETS.sub("[secret]", logging.Formatter().formatException(record.exc_info))
-    return text[-8 * MOST :]
+    return text[-8 * MAX_CHARS :]
 
 
 class JsonLines(logging.Formatter):

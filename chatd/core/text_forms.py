@@ -1,4 +1,5 @@
-"""The form of texts that people read and compare: names, titles, tags, descriptions. For messages nothing is changed.
+"""The form of texts that people read and compare: names, titles, tags, descriptions. Messages are not changed; blank
+ones are refused.
 
 What is removed is listed by code point, not by the categories of the interpreter's Unicode tables: to those every character that
 is younger than the interpreter, next year's emoji included, is "unassigned".
@@ -98,6 +99,11 @@ def without(unwanted: re.Pattern[str], text: str) -> str:
 
 def shown_or_nothing(text: str) -> str:
     return text if any(map(is_seen, text)) else ""
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of it can be seen. A text of any length takes the time of its different characters."""
+    return not (text and (is_seen(text[0]) or any(map(is_seen, set(text)))))
 
 
 def is_seen(char: str) -> bool:

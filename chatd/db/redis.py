@@ -3,29 +3,35 @@
 What lives here may be lost at any time without a message being lost. A server that is away is answered `unavailable`; a command
 that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
 
+Several commands that belong together are one `transaction`, or an `update` that commits only if nothing has changed since it
+read. Scripts are not used: a server that runs none is safer.
+
 After a failover, old connections may still lead to the old primary, which answers that it takes no writes. So an answer that
 speaks of the server and not of the command is a fault of the connection: see `Redis.reconnect`.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import trio
 import trio_asyncio
 from redis.asyncio import Redis as Client
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ExecAbortError,
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    WatchError,
 )
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswerInTime
@@ -39,6 +45,7 @@ LOG = log.get(__name__)
 TIMEOUT = 2.0
 # What says that no server answered, except for these, with which one did.
 NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
+MAX_UPDATE_ATTEMPTS = 20
 ANSWERS = (AuthenticationError, AuthorizationError, BusyLoadingError)
 
 
@@ -46,9 +53,13 @@ class BadAddress(OperatorError):
     """The url cannot be read. What is wrong in it is not said, it may be a piece of the password."""
 
 
-# Errors of a server that cannot do its work, as classes of redis-py and, for what it does not classify (scripts), by their code.
+# Errors of a server that cannot do its work, as classes of redis-py and, for what it does not classify, by their code.
 SERVER_FAULTS = (ReadOnlyError, OutOfMemoryError, BusyLoadingError, MasterDownError)
 SERVER_FAULT_CODES = ("READONLY", "OOM", "LOADING", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS", "MISCONF")
+
+
+T = TypeVar("T")
+Command = tuple[Any, ...]
 
 
 class Redis:
@@ -73,15 +84,50 @@ class Redis:
             LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
 
     async def call(self, *command: Any) -> Any:
-        """One command. Raises Refused: `unavailable`; its cause is for operators only."""
+        """Execute one command. Raises Refused: `unavailable`; its cause is for operators only."""
+
+        async def work(client: "Client") -> Any:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+        return await self._execute(work, command)
+
+    async def transaction(self, *commands: Command) -> list[Any]:
+        """Execute commands in one round trip, with none of another client between them. Raises Refused like `call`.
+
+        If one of them fails, the others are executed nevertheless.
+        """
+        return await self._execute(lambda client: commit(client, commands), commands[0])
+
+    async def update(
+        self, keys: Sequence[str], reads: Sequence[Command], decide: Callable[..., tuple[T, Sequence[Command]]]
+    ) -> T:
+        """Read, and commit what `decide` makes of the answers if no key has changed since; else do it all again.
+
+        `decide` is called with an answer for each read, and returns a result and the commands of a transaction; without
+        commands nothing is committed. Raises Refused like `call`, also if the keys change all the time.
+        """
+
+        async def attempt(client: "Client") -> T:
+            for _ in range(MAX_UPDATE_ATTEMPTS):
+                with suppress(WatchError):
+                    return await commit_unless_changed(client, keys, reads, decide)
+            raise RedisError("the keys of an update change all the time")
+
+        return await self._execute(attempt, reads[0])
+
+    async def now_ms(self) -> int:
+        """The time of the server. Raises Refused like `call`."""
+        return milliseconds(await self.call("TIME"))
+
+    async def _execute(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
+        """`command` is for the log."""
         client, cause = self._client, None
         try:
             with trio.move_on_after(TIMEOUT):
                 try:
-                    answer = await trio_asyncio.aio_as_trio(client.execute_command)(*command)
+                    answer: T = await trio_asyncio.aio_as_trio(work)(client)
                 except (TimeoutError, RedisError, OSError) as error:
-                    # What the server said to the first command of a connection comes wrapped.
-                    cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+                    cause = said_by_server(error)
                 else:
                     if self.failing:
                         self._recover()
@@ -106,7 +152,7 @@ class Redis:
         """Whether Redis is away, or refuses commands."""
         return self.connection.failing or self.commands.failing
 
-    def _note(self, cause: Exception | None, command: tuple[Any, ...]) -> Refused:
+    def _note(self, cause: Exception | None, command: Command) -> Refused:
         """Log it; what to raise. A server that answers with an error is not away."""
         if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
             self.connection.fail(cause or f"no answer within {TIMEOUT:g} s")
@@ -120,10 +166,54 @@ class Redis:
         self.commands.recover()
 
 
-def key_of(command: tuple[Any, ...]) -> str:
+async def commit(client: "Client", commands: Sequence[Command]) -> list[Any]:
+    async with client.pipeline() as pipe:
+        return await commit_queued(pipe, commands)
+
+
+async def commit_queued(pipe: "Pipeline", commands: Sequence[Command]) -> list[Any]:
+    for command in commands:
+        pipe.execute_command(*command)
+    answers: list[Any] = await pipe.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+    return answers
+
+
+async def commit_unless_changed(
+    client: "Client", keys: Sequence[str], reads: Sequence[Command], decide: Callable[..., tuple[T, Sequence[Command]]]
+) -> T:
+    """Raises WatchError if a key has changed."""
+    async with client.pipeline() as pipe:
+        try:
+            await pipe.watch(*keys)
+            result, commands = decide(*[await pipe.execute_command(*command) for command in reads])
+            if commands:
+                pipe.multi()  # type: ignore[no-untyped-call]
+                await commit_queued(pipe, commands)
+            return result
+        except BaseException:
+            # The next user of the connection must not inherit the watched keys; asking the server takes too long here.
+            if pipe.connection is not None:
+                await pipe.connection.disconnect(nowait=True)
+            pipe.watching = False
+            raise
+
+
+def milliseconds(time: tuple[int, int]) -> int:
+    """An answer of TIME: seconds and microseconds."""
+    return time[0] * 1000 + time[1] // 1000
+
+
+def said_by_server(error: Exception) -> Exception:
+    """What the server said to the first command of a connection comes wrapped; an aborted transaction is no cause."""
+    wrapped = error.__cause__
+    return wrapped if isinstance(wrapped, RedisError) and not isinstance(wrapped, ExecAbortError) else error
+
+
+def key_of(command: Command) -> str:
     """The first key of a command, as far as one can tell; for the log."""
-    if command[0] == "EVAL":
-        return str(command[3]) if len(command) > 3 else ""
     if "STREAMS" in command:
         return str(command[command.index("STREAMS") + 1])
     return str(command[1]) if len(command) > 1 else ""

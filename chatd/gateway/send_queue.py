@@ -101,7 +101,7 @@ class SendQueue:
         self.on_drop: Callable[[int], None] = ignore
         self.on_stall: Callable[[], None] = self.abandon
 
-    def send_nowait(self, frame: bytes, event: EventPosition | None = None, /) -> bool:
+    def send_nowait(self, frame: Data, event: EventPosition | None = None, /) -> bool:
         """Write or queue a frame. Returns False if it is dropped. Answers, which have no `event`, are never dropped."""
         if self.state is not OPEN:
             return self.state is CLOSED
@@ -132,7 +132,7 @@ class SendQueue:
     def _is_full(self, share: int) -> bool:
         return self.queued_bytes * share >= self._max_bytes or self.queued_frames * share >= self._max_frames
 
-    def _write_or_queue(self, frame: bytes) -> bool:
+    def _write_or_queue(self, frame: Data) -> bool:
         try:
             written = self._write(frame)
         except PEER_GONE:
@@ -145,7 +145,7 @@ class SendQueue:
             self._nursery.start_soon(self._write_entries, self._entries)
         return True
 
-    def _enqueue(self, entries: Entries, frame: bytes, event: EventPosition | None) -> bool:
+    def _enqueue(self, entries: Entries, frame: Data, event: EventPosition | None) -> bool:
         if event is not None and self._dropped_revs:
             return self._note_dropped(event)
         if self._is_full(2 if event is not None and event.ephemeral else 1):

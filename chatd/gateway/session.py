@@ -12,8 +12,10 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.bans import address_hashes
+from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import refuse, run_command
+from chatd.app.encoding import Answer, EncodedResult
 from chatd.app.rate_limits import check
 from chatd.app.registry import Row
 from chatd.core import log
@@ -27,10 +29,10 @@ from chatd.gateway.penalties import Penalties
 from chatd.realtime.feeds import feed_class
 from chatd.realtime.sessions import SessionInfo
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.wire.base import Command, Event, Result
+from chatd.wire.base import Command, Event
 from chatd.wire.codec import BadBody, Codec, NotAFrame
 from chatd.wire.connection_events import Connected, ConnectionLimits, SessionBehind, TokenExpiring
-from chatd.wire.frames import encode_frame
+from chatd.wire.frames import encode_frame, frame_head
 
 LOG = log.get(__name__)
 
@@ -170,8 +172,11 @@ class Session:
             refuse(ctx, refused)
 
     def _context(self, frame_id: int) -> Ctx:
-        def answer(result: Result) -> None:
-            self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
+        def answer(result: Answer) -> None:
+            if isinstance(result, EncodedResult):
+                self.send_nowait(self._long_reply(frame_id, result))
+            else:
+                self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
 
         return Ctx(
             self._node,
@@ -182,8 +187,14 @@ class Session:
             answer,
             self._renew,
             began=self._stream.read_at,
-            encode=self.codec.encode,
+            format=self.codec.format,
         )
+
+    def _long_reply(self, frame_id: int, result: EncodedResult) -> memoryview:
+        """A whole frame, without a copy of the result."""
+        before, after = self.codec.reply_around(frame_id)
+        length = len(before) + len(result) + len(after)
+        return result.wrapped(frame_head(self.codec.opcode, length) + before, after)
 
     def _renew(self, principal: Principal) -> None:
         self._principal = principal
@@ -274,7 +285,7 @@ class Session:
     def _seconds_to_expiry(self) -> float:
         """Warn before the token expires, and close after."""
         left = self._principal.expires_at - self._node.clock()
-        if left <= -self._node.config.auth.leeway * 1000:
+        if left <= -self._node.config.get(AuthSettings).leeway * 1000:
             self.request_close("token_expired")
         elif left <= EXPIRY_WARNING_MS and not self._warned:
             self._warned = True

@@ -22,7 +22,7 @@ class Transport(Protocol):
     async def read(self) -> bytes:
         """Return some bytes, or b"" at the end."""
 
-    def write_nowait(self, data: bytes) -> int:
+    def write_nowait(self, data: Data) -> int:
         """Write without waiting. Returns the number of bytes taken."""
 
     async def write(self, frames: Frames) -> int:
@@ -51,7 +51,7 @@ class SocketTransport:
                 continue
         raise trio.ClosedResourceError
 
-    def write_nowait(self, data: bytes) -> int:
+    def write_nowait(self, data: Data) -> int:
         try:
             return self._socket.send(data if len(data) <= MAX_WRITE_BYTES else memoryview(data)[:MAX_WRITE_BYTES])
         except BlockingIOError:
@@ -87,7 +87,7 @@ class StreamTransport:
     async def read(self) -> bytes:
         return bytes(await self._stream.receive_some(READ_SIZE))
 
-    def write_nowait(self, data: bytes) -> int:
+    def write_nowait(self, data: Data) -> int:
         return 0
 
     async def write(self, frames: Frames) -> int:

@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import run_command
+from chatd.app.encoding import Answer
 from chatd.app.registry import Needs, Registry, Row
 from chatd.core.addresses import name_of, parse, parse_networks
 from chatd.core.errors import Refused
@@ -26,7 +27,7 @@ from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
 from chatd.http.rest import Reader, asker, offered_token
 from chatd.wire.admin import AdminCommand
-from chatd.wire.base import Command, Result
+from chatd.wire.base import Command
 
 # What a browser says of a request that comes from our own pages, or from nobody's.
 OWN_SITE = ("same-origin", "none")
@@ -60,7 +61,7 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
     read = reader_of(row.command, node, admins)
 
     async def view() -> Response:
-        results: list[Result] = []
+        results: list[Answer] = []
         async with AsyncExitStack() as turn:
             try:
                 command, admin, address = await read()

@@ -66,7 +66,7 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     admin.add_routes(app, node, registry, building)
     for add in routes:
         add(app, node)
-    add_pages(app, registry, node.get(Addresses).socket, node.config.uploads.public_url)
+    add_pages(app, registry, node.get(Addresses).socket, node.config.http.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)

@@ -1,14 +1,18 @@
 """Results and refusals as HTTP answers."""
 
 import math
+from collections.abc import AsyncIterator
 
 import msgspec
 from quart import Response
+from quart.wrappers.response import DataBody
 
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
+from chatd.app.encoding import Answer, EncodedResult
 from chatd.core.errors import REFUSALS, Refused
-from chatd.wire.base import Error, Result, error_of
+from chatd.http.stream import PART
+from chatd.wire.base import Error, error_of
 
 # Answers hold tokens and messages, for one person and for no page to show.
 HEADERS = {
@@ -19,8 +23,21 @@ HEADERS = {
 }
 
 
-def answer_of(result: Result) -> Response:
+class SlicedBody(DataBody):
+    """A body that is in memory, and sent in parts: each layer copies the part that it is given."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(self.begin, self.end, PART):
+            yield bytes(self.data[start : min(start + PART, self.end)])
+
+
+def answer_of(result: Answer) -> Response:
     """200 and the result, or the status of the refusal."""
+    if isinstance(result, EncodedResult):
+        response = json_response(None)
+        response.response = SlicedBody(result.wrapped(b"", b""))  # type: ignore[arg-type]
+        response.content_length = len(result)
+        return response
     if not isinstance(result, Error):
         return json_response(result)
     headers = {}

@@ -15,6 +15,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
+from chatd.app.encoding import Answer
 from chatd.app.registry import Needs, Registry, Row
 from chatd.core.addresses import Network, client_address, parse_networks
 from chatd.core.errors import Refused
@@ -23,9 +24,9 @@ from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
 from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
-from chatd.wire.base import Command, Result
+from chatd.wire.base import Command
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.validation import loose_ends
+from chatd.wire.validation import untyped_fields
 
 BODIES = ("POST", "PUT", "PATCH")
 
@@ -43,7 +44,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
     reader = Reader(row.command, node.config.gateway.max_depth)
 
     async def view(**path: str) -> Response:
-        results: list[Result] = []
+        results: list[Answer] = []
         address = asker(proxies)
         async with AsyncExitStack() as turn:
             try:
@@ -96,7 +97,7 @@ class Reader:
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        self._ends = loose_ends(kind)
+        self._untyped = untyped_fields(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:
@@ -110,7 +111,7 @@ class Reader:
             if name in fields:
                 raise Refused("bad_request", f"$.{name}: the path says so already")
         command = self._command({**fields, **self._typed(path)})
-        self._ends.check(command, self._max_depth, nul=True)
+        self._untyped.check(command, self._max_depth, nul=True)
         return command
 
     def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:

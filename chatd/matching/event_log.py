@@ -24,7 +24,7 @@ from chatd.cluster.stream_window import StreamWindow, order_of
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.turns import in_turns
-from chatd.db.redis import Redis
+from chatd.db.redis import Command, Redis
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool_events import Ended, Paired, PoolEvent, Queued, Reset
@@ -42,14 +42,6 @@ LAGGING_AFTER_S = 5.0
 FLUSH_POLL_S = 0.02
 RETRY_S = 1.0
 DECODE = msgspec.json.Decoder(list[PoolEvent]).decode
-# KEYS: the stream, its copy; ARGV: the id of the last entry of the copy. An owner that has lost its lease must not replace what
-# the next owner has written since.
-REPLACE = """
-local last = redis.call('xrevrange', KEYS[1], '+', '-', 'COUNT', 1)
-if not last[1] or last[1][1] ~= ARGV[1] then return redis.call('del', KEYS[2]) * 0 end
-redis.call('rename', KEYS[2], KEYS[1])
-return 1
-"""
 
 
 class LoggedEvent(Struct):
@@ -400,5 +392,19 @@ async def redact(redis: Redis, key: str, users: Collection[UserKey]) -> None:
         await trio.lowlevel.checkpoint()
         if len(rows) < PAGE_SIZE:
             break
-    if last and not await redis.call("EVAL", REPLACE, 2, key, copy, last):
+    if last:
+        await replace_stream(redis, key, copy, last)
+
+
+async def replace_stream(redis: Redis, key: str, copy: str, last: bytes) -> None:
+    """Put the copy in the place of the stream if `last` is still the id of the last entry. Raises Refused.
+
+    A node that has lost its lease must not overwrite what the next owner has written.
+    """
+
+    def decide(entries: Sequence[tuple[bytes, Any]]) -> tuple[bool, list[Command]]:
+        is_last = bool(entries) and entries[0][0] == last
+        return is_last, [("RENAME", copy, key)] if is_last else [("DEL", copy)]
+
+    if not await redis.update([key], [("XREVRANGE", key, "+", "-", "COUNT", 1)], decide):
         raise Refused("unavailable", "another node has written to the match log in the meantime")

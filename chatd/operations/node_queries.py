@@ -45,13 +45,6 @@ MOST_NAMED = 10
 # Milliseconds after which somebody who was kicked is asked to come back.
 COME_BACK = 1000
 TOO_MUCH = "the answer is too large; ask for less"
-# KEYS: the list, the bytes in it; ARGV: the answer, seconds that it is kept, most answers, most bytes.
-PUT = """
-local fits = redis.call('llen', KEYS[1]) < tonumber(ARGV[3])
-if fits and redis.call('incrby', KEYS[2], #ARGV[1]) <= tonumber(ARGV[4]) then redis.call('rpush', KEYS[1], ARGV[1]) end
-redis.call('expire', KEYS[1], ARGV[2])
-redis.call('expire', KEYS[2], ARGV[2])
-"""
 
 
 class NodeQuery(ControlMessage):
@@ -186,5 +179,7 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
     if len(data) > MOST_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
-    keys = redis.key("answers", reply), redis.key("answers", reply, "bytes")
-    await redis.call("EVAL", PUT, 2, *keys, data, KEPT, MOST_ANSWERS, MAX_LIST_BYTES)
+    answers, size = redis.key("answers", reply), redis.key("answers", reply, "bytes")
+    size_bytes, _ = await redis.transaction(("INCRBY", size, len(data)), ("EXPIRE", size, KEPT))
+    if size_bytes <= MAX_LIST_BYTES:
+        await redis.transaction(("RPUSH", answers, data), ("LTRIM", answers, 0, MOST_ANSWERS - 1), ("EXPIRE", answers, KEPT))

@@ -23,16 +23,6 @@ MOST = 1000
 AT_ONCE = 100
 ENCODE = msgspec.json.Encoder().encode
 DECODE = msgspec.json.Decoder(Snapshot).decode
-# KEYS: our own, the list; ARGV: name, snapshot, milliseconds.
-WRITE = """
-local time = redis.call('time')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
-redis.call('zadd', KEYS[2], now, ARGV[1])
-redis.call('zremrangebyscore', KEYS[2], '-inf', now - ARGV[3])
-redis.call('pexpire', KEYS[2], ARGV[3])
-"""
-ERASE = "redis.call('del', KEYS[1]) redis.call('zrem', KEYS[2], ARGV[1])"
 
 
 @asynccontextmanager
@@ -43,19 +33,26 @@ async def listed(redis: Redis, name: str, take: Callable[[], Snapshot], health: 
         yield
         nursery.cancel_scope.cancel()
     with trio.move_on_after(GOODBYE), suppress(Refused):
-        await redis.call("EVAL", ERASE, 2, *keys(redis, name), name)
+        await redis.transaction(("DEL", redis.key("node", name)), ("ZREM", redis.key("nodes"), name))
 
 
 async def keep(redis: Redis, name: str, take: Callable[[], Snapshot]) -> None:
     """Write for ever."""
     while True:
         with suppress(Refused):
-            await redis.call("EVAL", WRITE, 2, *keys(redis, name), name, ENCODE(take()), LEASE_MS)
+            await write(redis, name, ENCODE(take()))
         await trio.sleep(EVERY)
 
 
-def keys(redis: Redis, name: str) -> tuple[str, str]:
-    return redis.key("node", name), redis.key("nodes")
+async def write(redis: Redis, name: str, snapshot: bytes) -> None:
+    """Raises Refused."""
+    now, nodes = await redis.now_ms(), redis.key("nodes")
+    await redis.transaction(
+        ("SET", redis.key("node", name), snapshot, "PX", LEASE_MS),
+        ("ZADD", nodes, now, name),
+        ("ZREMRANGEBYSCORE", nodes, "-inf", now - LEASE_MS),
+        ("PEXPIRE", nodes, LEASE_MS),
+    )
 
 
 async def read(redis: Redis) -> list[Snapshot]:

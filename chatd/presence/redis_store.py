@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from chatd.core.ids import UUID
-from chatd.db.redis import Redis
+from chatd.db.redis import Command, Redis
 
 User = tuple[str, str]
 AT_ONCE = 500
@@ -23,47 +23,6 @@ FORGOTTEN = 86_400
 MARK = b""
 RANKS = {b"1": 1, b"2": 2}
 FIELD = re.compile(f"{UUID}/.+", re.DOTALL)
-# KEYS: the nodes, our hash; ARGV: our name, milliseconds of a lease, of a burial (0: none), seconds.
-# All names, and one whose lease is over, with when it ended, and until when it is ours to bury; nothing when we are not on the
-# board, or not whole.
-BEAT = """
-if not redis.call('zscore', KEYS[1], ARGV[1]) or redis.call('exists', KEYS[2]) == 0 then return {} end
-local time = redis.call('time')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('expire', KEYS[2], ARGV[4])
-local dead = {}
-if ARGV[3] ~= '0' then dead = redis.call('zrangebyscore', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1) end
-if dead[1] then redis.call('zadd', KEYS[1], now + ARGV[3], dead[1]) end
-return {redis.call('zrange', KEYS[1], 0, -1), dead[1] or '', dead[2] or '0', redis.call('zscore', KEYS[1], dead[1] or '') or '0'}
-"""
-# KEYS: the nodes, our hash, the one it was written to; ARGV: name, milliseconds, seconds.
-APPEAR = """
-local time = redis.call('time')
-redis.call('rename', KEYS[3], KEYS[2])
-redis.call('expire', KEYS[2], ARGV[3])
-redis.call('zadd', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2], ARGV[1])
-"""
-# KEYS: a hash; ARGV: fields and ranks.
-WRITE = """
-for at = 1, #ARGV, 2 do
-    if ARGV[at + 1] == '0' then redis.call('hdel', KEYS[1], ARGV[at]) else redis.call('hset', KEYS[1], ARGV[at], ARGV[at + 1]) end
-end
-"""
-# KEYS: the nodes; ARGV: what the keys of their hashes begin with, fields.
-LOOK = """
-local found = {}
-for _, name in ipairs(redis.call('zrange', KEYS[1], 0, -1)) do
-    found[#found + 1] = {name, redis.call('hmget', ARGV[1] .. name, unpack(ARGV, 2))}
-end
-return found
-"""
-# KEYS: the nodes, the hash; ARGV: the name, until when it is ours.
-BURY = """
-if redis.call('zscore', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('del', KEYS[2])
-return redis.call('zrem', KEYS[1], ARGV[1])
-"""
 
 
 class Dead(Struct):
@@ -71,7 +30,7 @@ class Dead(Struct):
 
     node: str
     since: int
-    claim: bytes
+    claim: int
 
 
 class Word(Struct):
@@ -93,22 +52,40 @@ class Board:
 
     async def beat(self, *, bury: bool = True) -> Word | None:
         """Renew the lease. None: we are not on the board, and have to `appear`. `bury`: ready to do it."""
-        answer = await self._redis.call(
-            "EVAL", BEAT, 2, self._nodes, self._mine, self._name, self._lease, BURIAL_MS if bury else 0, FORGOTTEN
+        now = await self._redis.now_ms()
+        score, exists, _, names, expired = await self._redis.transaction(
+            ("ZSCORE", self._nodes, self._name),
+            ("EXPIRE", self._mine, FORGOTTEN),
+            ("ZADD", self._nodes, "XX", now + self._lease, self._name),
+            ("ZRANGE", self._nodes, 0, -1),
+            ("ZRANGEBYSCORE", self._nodes, "-inf", now, "WITHSCORES", "LIMIT", 0, 1),
         )
-        if not answer:
+        if score is None or not exists:
             return None
-        names, dead, until, claim = answer
-        found = Dead(dead.decode(errors="replace"), int(float(until)) - self._lease, claim) if dead else None
-        return Word({name.decode(errors="replace") for name in names}, found)
+        dead = await self._claim(expired[0], int(float(expired[1])), now) if bury and expired else None
+        return Word({name.decode(errors="replace") for name in names}, dead)
+
+    async def _claim(self, node: bytes, ended: int, now: int) -> Dead | None:
+        """Reserve the removal of an expired node, unless it has come back, or another node was first."""
+        claim = now + BURIAL_MS
+        found = Dead(node.decode(errors="replace"), ended - self._lease, claim)
+
+        def decide(score: float | None) -> tuple[Dead | None, list[Command]]:
+            return (found, [("ZADD", self._nodes, "XX", claim, node)]) if score == ended else (None, [])
+
+        return await self._redis.update([self._nodes], [("ZSCORE", self._nodes, node)], decide)
 
     async def appear(self, ranks: Iterable[tuple[User, int]]) -> None:
         """Write everything anew; until it is done the others see what was there before."""
         draft = f"{self._mine}:new"
-        await self._redis.call("DEL", draft)
-        await self._redis.call("HSET", draft, MARK, 1)
+        await self._redis.transaction(("DEL", draft), ("HSET", draft, MARK, 1))
         await self._write(draft, list(ranks))
-        await self._redis.call("EVAL", APPEAR, 3, self._nodes, self._mine, draft, self._name, self._lease, FORGOTTEN)
+        now = await self._redis.now_ms()
+        await self._redis.transaction(
+            ("RENAME", draft, self._mine),
+            ("EXPIRE", self._mine, FORGOTTEN),
+            ("ZADD", self._nodes, now + self._lease, self._name),
+        )
 
     async def write(self, ranks: Sequence[tuple[User, int]]) -> None:
         """What has changed; rank 0 is nobody."""
@@ -116,17 +93,22 @@ class Board:
 
     async def _write(self, key: str, ranks: Sequence[tuple[User, int]]) -> None:
         for at in range(0, len(ranks), AT_ONCE):
-            fields = [text for user, rank in ranks[at : at + AT_ONCE] for text in (field_of(user), rank)]
-            await self._redis.call("EVAL", WRITE, 1, key, *fields)
+            part = dict(ranks[at : at + AT_ONCE])
+            kept = [text for user, rank in part.items() if rank for text in (field_of(user), rank)]
+            removed = [field_of(user) for user, rank in part.items() if not rank]
+            commands: list[Command] = [("HSET", key, *kept)] if kept else []
+            await self._redis.transaction(*commands, *([("HDEL", key, *removed)] if removed else []))
 
     async def look(self, users: Sequence[User]) -> dict[str, dict[User, int]]:
         """What each node, this one too, says of these users."""
+        names = [name.decode(errors="replace") for name in await self._redis.call("ZRANGE", self._nodes, 0, -1)]
+        keys = [self._redis.key("presence", name) for name in names]
         found: dict[str, dict[User, int]] = {}
-        for at in range(0, len(users), AT_ONCE):
+        for at in range(0, len(users) if names else 0, AT_ONCE):
             part = users[at : at + AT_ONCE]
-            answer = await self._redis.call("EVAL", LOOK, 1, self._nodes, f"{self._nodes}:", *map(field_of, part))
-            for name, ranks in answer:
-                said = found.setdefault(name.decode(errors="replace"), {})
+            answers = await self._redis.transaction(*(("HMGET", key, *map(field_of, part)) for key in keys))
+            for name, ranks in zip(names, answers, strict=True):
+                said = found.setdefault(name, {})
                 said |= {user: RANKS.get(rank, 0) for user, rank in zip(part, ranks, strict=True)}
         return found
 
@@ -142,8 +124,13 @@ class Board:
 
     async def bury(self, dead: Dead) -> bool:
         """Take it off the board, unless it has come to life again, or somebody else was given it meanwhile."""
-        keys = (self._nodes, self._redis.key("presence", dead.node))
-        return bool(await self._redis.call("EVAL", BURY, 2, *keys, dead.node, dead.claim))
+        key = self._redis.key("presence", dead.node)
+
+        def decide(score: float | None) -> tuple[bool, list[Command]]:
+            is_ours = score == dead.claim
+            return is_ours, [("DEL", key), ("ZREM", self._nodes, dead.node)] if is_ours else []
+
+        return await self._redis.update([self._nodes], [("ZSCORE", self._nodes, dead.node)], decide)
 
 
 def field_of(user: User) -> str:

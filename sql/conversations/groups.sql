@@ -2,18 +2,30 @@
 -- End all memberships: tenant, conversation, rev, seq, now, who has done it. All share one rev: nobody is left who syncs.
 with gone as (
     delete from members where tenant = $1 and conversation = $2
-    returning tenant, conversation, user_id
+    returning tenant, conversation, user_id, seen_so_far(members, $4) as seen
 ),
 noted as (
-    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor)
-    select tenant, conversation, user_id, $3, $4, $5, $6 from gone
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, seen)
+    select tenant, conversation, user_id, $3, $4, $5, $6, seen from gone
     on conflict (conversation, user_id, tenant)
-    do update set rev = $3, seq = $4, left_at = $5, actor = $6, changed = pg_current_xact_id()
+    do update set rev = $3, seq = $4, left_at = $5, actor = $6, seen = excluded.seen, changed = pg_current_xact_id()
 )
 select user_id::text as user from gone
 
 -- name: page
 -- Members by their id, as a user sees them: tenant, conversation, user, after this member (null: from the first), limit.
-select b.* from members_for($1, $2, $3) as b
-where b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
-order by b.user_id limit $5
+-- In a match by their alias.
+select * from (
+    (
+        select b.* from members_for($1, $2, $3) as b
+        where b.alias is null and b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+        order by b.user_id limit $5
+    )
+    union all
+    (
+        select b.* from members_for($1, $2, $3) as b
+        where b.alias > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+        order by b.alias limit $5
+    )
+) as p
+order by coalesce(p.alias, p.user_id)

@@ -2,13 +2,13 @@
 -- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
 -- take up what was said (not after now: it is not kept).
 with withheld as (
-    insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, edits, until)
-    select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, (
+    insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
+    select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
         select jsonb_agg(jsonb_build_object('text', e.text, 'rev', e.rev, 'until', e.until) order by e.rev) from message_edits e
         where e.conversation = m.conversation and e.seq = m.seq and e.tenant = m.tenant
     ), $6::bigint
     from messages m
-    where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.system is null and $6::bigint > $5::bigint
+    where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and $6::bigint > $5::bigint
     on conflict do nothing
 ),
 withheld_files as (

@@ -4,44 +4,57 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 
 -- name: scene
 -- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
--- Who has left a group, or was removed, may speak of what was said until then, and is still spoken of. Tenant, reporter, target (null: the sender of the message),
--- conversation (null: any), message (null: none), oldest end of a match or of a membership.
+-- A user who has left a group, or was removed, may report what they could see until then, also after they are back, and can be reported. In a match
+-- users are named by their alias, elsewhere by their id. Tenant, reporter, who is named (null: the sender of the message), conversation (null: any),
+-- message (null: none), oldest end of a match or of a membership.
 with mine as (
-    select b.conversation, b.first_seq as first, null::bigint as last from members b
+    select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.seen_before, '{}') as seen, null::bigint as last from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
     union all
-    select f.conversation, 1, f.seq from former_members f
+    select f.conversation, f.seen, f.seq from former_members f
     join conversations g on g.tenant = f.tenant and g.id = f.conversation and g.kind = 'group'
     where f.tenant = $1 and f.user_id = $2 and f.left_at > $6 and ($4::uuid is null or f.conversation = $4)
     union all
-    select m.conversation, 1, null from match_members p
+    select m.conversation, int8multirange(int8range(1, null)), null from match_members p
     join matches m on m.tenant = p.tenant and m.id = p.match
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
         and ($4::uuid is null or m.conversation = $4)
 )
-select c.id::text as conversation, coalesce(x.sender, $3::uuid)::text as target, coalesce(x.seq, mine.last) as seq
+select c.id::text as conversation, w.target::text, coalesce(w.alias, w.target)::text as named, coalesce(x.seq, mine.last) as seq
 from mine
 join conversations c on c.tenant = $1 and c.id = mine.conversation
 left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5
-    and x.seq >= mine.first and x.seq <= coalesce(mine.last, x.seq)
-where case when $5::uuid is null then
-        exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
-        or exists (
-            select 1 from matches m
-            join match_members o on o.tenant = m.tenant and o.match = m.id
-            where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
-        )
-        or exists (
-            select 1 from former_members o
-            where o.tenant = $1 and o.conversation = c.id and o.user_id = $3 and o.left_at > $6 and c.kind = 'group'
-        )
-    else x.sender = coalesce($3::uuid, x.sender) end
+    and x.seq <@ mine.seen and x.seq <= coalesce(mine.last, x.seq)
+cross join lateral (
+    select o.user_id as target, o.alias from (
+        select o.user_id, o.alias from members o where o.tenant = $1 and o.alias = $3 and o.conversation = c.id
+        union all
+        select o.user_id, o.alias from former_members o where o.tenant = $1 and o.alias = $3 and o.conversation = c.id
+    ) as o
+    where c.kind = 'match' and ($5::uuid is null or o.user_id = x.sender)
+    union all
+    select x.sender, shown_as($1, c.id, x.sender) where c.kind = 'match' and $3 is null and x.sender is not null
+    union all
+    select coalesce(x.sender, $3), null
+    where c.kind <> 'match' and case when $5::uuid is null then
+            exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
+            or exists (
+                select 1 from matches m
+                join match_members o on o.tenant = m.tenant and o.match = m.id
+                where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
+            )
+            or exists (
+                select 1 from former_members o
+                where o.tenant = $1 and o.conversation = c.id and o.user_id = $3 and o.left_at > $6 and c.kind = 'group'
+            )
+        else x.sender = coalesce($3, x.sender) end
+) as w
 order by c.active_at desc, c.id desc limit 1
 
 -- name: same
--- The report that has been made already: tenant, reporter, target, message (null for none), oldest.
+-- The report that has been made already: tenant, reporter, who was named, message (null for none), oldest.
 select r.id::text from reports r
-where r.tenant = $1 and r.reporter = $2 and r.target = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
+where r.tenant = $1 and r.reporter = $2 and r.named = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
 order by r.created_at limit 1
 
 -- name: lately
@@ -55,7 +68,7 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 
 -- name: file
 -- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
--- seq of the message (null: the end of the conversation), how many messages, how many bytes.
+-- seq of the message (null: the end of the conversation), how many messages, how many bytes, how the reporter named the target.
 -- The nearest ones are kept first, and the message itself whatever its size. What was removed less than a while ago is there too. With each
 -- what it said before it was edited, the first form in any case, and the one that stood longest; of the message itself also others, those
 -- that stood longer first, up to half of the bytes: who has edited something away has still said it. What other programs have stored in
@@ -69,6 +82,8 @@ near as (
         jsonb_path_query_array(
             w.edits, 'strict $[*] ? (@.rev.type() == "number" && @.until.type() == "number")', silent => true
         ) as edits,
+        jsonb_path_query_first(coalesce(m.meta, w.meta), 'strict $ ? (@.type() == "object")', silent => true) as meta,
+        jsonb_path_query_first(coalesce(m.system, w.system), 'strict $ ? (@.type() == "object")', silent => true) as system,
         case when w.seq is not null then m.deleted_at end as removed_at, abs(m.seq - place.seq) as distance
     from place
     join messages m on m.tenant = $1 and m.conversation = $5
@@ -77,7 +92,8 @@ near as (
     order by distance, m.seq limit $12::integer
 ),
 sized as (
-    select n.*, e.earlier, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, '')) + e.bytes)
+    select n.*, e.earlier, sum(200 + octet_length(coalesce(n.text, '')) + octet_length(coalesce(n.attachments::text, ''))
+        + octet_length(coalesce(n.meta::text, '')) + octet_length(coalesce(n.system::text, '')) + e.bytes)
         over (order by n.distance, n.seq) as bytes
     from near n
     cross join lateral (
@@ -104,7 +120,8 @@ kept as (
     select coalesce(
         jsonb_agg(
             jsonb_build_object('seq', s.seq, 'message', s.id, 'sender', s.sender, 'text', s.text,
-                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier, 'removed_at', s.removed_at)
+                'attachments', coalesce(s.attachments, '[]'), 'at', s.created_at, 'earlier', s.earlier, 'removed_at', s.removed_at,
+                'meta', s.meta, 'system', s.system)
             order by s.seq
         ),
         '[]'
@@ -112,8 +129,8 @@ kept as (
     from sized s where s.bytes <= $13::integer or s.distance = 0
 ),
 filed as (
-    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript from kept
+    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript, named)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript, $14 from kept
     returning tenant, id, transcript
 ),
 files as (
@@ -121,9 +138,10 @@ files as (
     select filed.tenant, filed.id, named.id
     from filed
     cross join lateral (
-        select (f.id #>> '{}')::uuid as id from jsonb_path_query(
-            filed.transcript, '$[*].attachments[*].upload ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")'
-        ) as f (id)
+        select (f.id #>> '{}')::uuid as id from (
+            select jsonb_path_query(filed.transcript, '$[*].attachments[*].upload')
+            union all select jsonb_path_query(filed.transcript, '$[*].system.picture')
+        ) as f (id) where f.id @? '$ ? (@ like_regex "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")'
         union select $9::uuid where $9::uuid is not null
     ) as named
     cross join lateral (
@@ -164,7 +182,8 @@ select r.id::text, r.reporter::text, r.target::text as user, r.conversation::tex
 from reports r where r.tenant = $1 and r.id = $2
 
 -- name: file_of
--- A file of a report: its picture, or what is attached to a message that was kept with it, also when its owner has removed it since.
+-- A file of a report: its picture, an attachment of a message in the evidence, or a picture that a group was given there; also if its
+-- owner has removed it since.
 -- Tenant, report, upload.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from reports r
@@ -172,7 +191,8 @@ join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'gone:%'
 where r.tenant = $1 and r.id = $2
     and (
         r.picture = u.id
-        or jsonb_path_exists(r.transcript, '$.**.attachments[*].upload ? (@ == $upload)', jsonb_build_object('upload', u.id))
+        or jsonb_path_exists(r.transcript, '$[*].attachments[*].upload ? (@ == $upload)', jsonb_build_object('upload', u.id))
+        or jsonb_path_exists(r.transcript, '$[*].system.picture ? (@ == $upload)', jsonb_build_object('upload', u.id))
     )
 
 -- name: hold

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import trio
 
 from chatd.accounts import jwks
 from chatd.accounts.keys import Keyring
-from chatd.core.config import Auth, Config
+from chatd.accounts.settings import AuthSettings
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
+from chatd.uploads.settings import UploadSettings
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
+from tests.files import PDF, film, picture, upload
 from tests.privacy.test_erasure import done, settled
 from tests.realtime.test_hub import Session, attach
 from tests.support import running
@@ -48,7 +52,7 @@ def key_set(count: int) -> bytes:
 async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(key_set(MANY_KEYS))
-    keyring = Keyring(Config(auth=Auth(algorithm="ES256", jwks=str(path))))
+    keyring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks=str(path))))
     with probed(tests=True) as probe:
         await jwks.refresh(keyring, {"default": Condition("signing keys")})
         assert probe.worst_s < LIMIT_S, probe.task
@@ -110,3 +114,54 @@ async def test_erasing_somebody_who_wrote_much_does_not(config: Config, store: P
             await done(store, alice.user)
             assert probe.worst_s < LIMIT_S, (probe.worst_s, probe.task)
         assert await bob.is_served()
+
+
+def many_chunks(count: int) -> bytes:
+    """A PNG with as many chunks as are looked at."""
+    head, end = picture()[:33], picture()[-12:]
+    return head + (struct.pack(">I4s", 0, b"teXt") + bytes(4)) * count + end
+
+
+def many_blocks(count: int) -> bytes:
+    """A GIF with a comment of as many blocks as are looked at."""
+    data = picture("GIF")
+    return data[:-1] + b"\x21\xfe" + b"\x01x" * count + b"\x00\x3b"
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_receiving_probing_and_hashing_a_file_do_not(config: Config) -> None:
+    size = config.get(UploadSettings).max_bytes - 1000
+    files = {
+        "many chunks": many_chunks(99_000),
+        "too many chunks": many_chunks(101_000),
+        "many blocks": many_blocks(99_000),
+        "large picture": picture("JPEG", (6000, 4000), quality=95),
+        "film": film("WEBP", 60, (300, 300)),
+        "large file": PDF + b"x" * (size - len(PDF)),
+        "cut off": picture("JPEG", (3000, 2000))[:-100_000] + b"\xff" * 1_000_000,
+    }
+    async with running(config) as daemon, daemon.person() as person:
+        for name, data in files.items():
+            with probed() as probe:
+                found = []
+                for _ in range(3):
+                    probe.reset()
+                    assert (await upload(daemon, person.account.access_token, data)).status in (200, 400, 413), name
+                    found.append((probe.worst_s, probe.task))
+                    if probe.worst_s < LIMIT_S:
+                        break
+                assert min(found)[0] < LIMIT_S, (name, found)
+
+
+@pytest.mark.usefixtures("no_collections")
+async def test_hashing_long_secrets_does_not(config: Config) -> None:
+    """Refresh tokens, devices and access tokens, as long as they may be and as long as a request can carry."""
+    too_long = config.http.max_body_bytes - 1000
+    async with running(config) as daemon:
+        with probed() as probe:
+            for path, field, longest in (("/v1/auth/refresh", "refresh_token", 4096), ("/v1/auth/anonymous", "device", 200)):
+                for length in (longest, too_long):
+                    answer = await daemon.rest("POST", path, {field: "x" * length})
+                    assert (answer.status, length) in ((200, 200), (401, 4096), (400, too_long))
+            assert (await daemon.rest("GET", "/v1/me/export", token="x" * 15_000)).status == 401
+            assert probe.worst_s < LIMIT_S, probe.task

@@ -14,6 +14,7 @@ from PIL import Image
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.uploads.settings import UploadSettings
 from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, running, shared
@@ -130,7 +131,7 @@ async def test_f2_too_many_pixels_are_refused_by_the_header(
 
 
 async def test_f2_the_limit_itself_is_taken(config: Config) -> None:
-    async with running(replace(config, uploads=replace(config.uploads, max_pixels=1200))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), max_pixels=1200))) as daemon:
         account = await sign_up(daemon.addresses.http)
         assert (await upload(daemon, account.access_token, picture("PNG", (40, 30)))).status == 200
         for kind in ("PNG", "JPEG", "GIF", "WEBP"):
@@ -194,7 +195,7 @@ SMALL = 200_000
 @pytest.fixture
 async def narrow(config: Config) -> AsyncIterator[Daemon]:
     """Files of at most 200 KB, within a second."""
-    async with running(replace(config, uploads=replace(config.uploads, max_bytes=SMALL, timeout=1.0))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), max_bytes=SMALL, timeout=1.0))) as daemon:
         yield daemon
 
 
@@ -400,7 +401,7 @@ async def test_f6_what_is_cut_off_is_refused(daemon: Daemon, alice: Account, bef
 
 
 async def test_f6_frames_count_as_pixels(config: Config) -> None:
-    async with running(replace(config, uploads=replace(config.uploads, max_pixels=4000))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), max_pixels=4000))) as daemon:
         account = await sign_up(daemon.addresses.http)
         for kind in ("GIF", "WEBP"):
             assert (await upload(daemon, account.access_token, film(kind, 10))).status == 200
@@ -446,7 +447,7 @@ async def test_f8_fifty_at_once(daemon: Daemon, alice: Account, before: set[Path
 
 
 async def test_f8_so_many_in_a_minute(config: Config) -> None:
-    async with running(replace(config, uploads=replace(config.uploads, user_per_minute=3))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), user_per_minute=3))) as daemon:
         alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
         assert [(await upload(daemon, alice.access_token, PDF)).status for _ in range(4)] == [200, 200, 200, 429]
         assert (await upload(daemon, bob.access_token, PDF)).status == 200
@@ -454,7 +455,7 @@ async def test_f8_so_many_in_a_minute(config: Config) -> None:
 
 async def test_f8_so_many_bytes_in_a_day_and_removing_them_does_not_help(config: Config) -> None:
     quota = 3 * len(PDF) + 10
-    async with running(replace(config, uploads=replace(config.uploads, user_quota_bytes=quota))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), user_quota_bytes=quota))) as daemon:
         alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
         for _ in range(3):
             id_ = (await stored(daemon, alice.access_token, PDF))["id"]
@@ -467,7 +468,7 @@ async def test_f8_so_many_bytes_in_a_day_and_removing_them_does_not_help(config:
 
 async def test_f8_the_quota_holds_at_once_too(config: Config) -> None:
     quota = 2 * len(PDF) + 10
-    async with running(replace(config, uploads=replace(config.uploads, user_quota_bytes=quota))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), user_quota_bytes=quota))) as daemon:
         alice = await sign_up(daemon.addresses.http)
 
         async def one() -> None:
@@ -481,7 +482,7 @@ async def test_f8_the_quota_holds_at_once_too(config: Config) -> None:
 
 async def test_f8_the_accounts_of_one_address_share_a_quota(config: Config, store: Postgres) -> None:
     """Regardless of the number of accounts, also at once; accounts that the operator vouches for do not count."""
-    settings = replace(config, uploads=replace(config.uploads, address_quota_bytes=3 * len(PDF) + 10))
+    settings = config.using(replace(config.get(UploadSettings), address_quota_bytes=3 * len(PDF) + 10))
     async with running(settings) as daemon:
         accounts = [await sign_up(daemon.addresses.http) for _ in range(5)]
         statuses: list[int] = []
@@ -501,7 +502,7 @@ async def test_f8_the_accounts_of_one_address_share_a_quota(config: Config, stor
 
 
 async def test_f8_a_backend_has_no_quota_of_its_address(config: Config) -> None:
-    backend = replace(config, uploads=replace(config.uploads, address_quota_bytes=10))
+    backend = config.using(replace(config.get(UploadSettings), address_quota_bytes=10))
     async with running(replace(backend, http=replace(config.http, backends=["127.0.0.1"]))) as daemon:
         assert (await upload(daemon, (await sign_up(daemon.addresses.http)).access_token, PDF)).status == 200
 

@@ -50,6 +50,21 @@ class Screen:
                     self.written += os.read(self.master, 65536)
         return self.process.returncode
 
+    async def stops(self) -> None:
+        """Wait until the process is stopped."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        with trio.fail_after(3 * PATIENCE):
+            while state.read_text().rpartition(")")[2].split()[0] != "T":
+                await trio.sleep(0.02)
+
+    async def forget(self) -> None:
+        """Drop what was written so far."""
+        with trio.move_on_after(0.1):
+            while True:
+                await trio.lowlevel.wait_readable(self.master)
+                os.read(self.master, 65536)
+        self.written = b""
+
     def modes(self) -> list[object]:
         return termios.tcgetattr(self.slave)
 
@@ -123,6 +138,43 @@ async def test_the_terminal_is_restored_however_it_ends(daemon: Daemon, tmp_path
             person.type(keys)
             await person.ends()
             assert person.modes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, tmp_path: Path, number: int) -> None:
+    async with screen(command(daemon), tmp_path) as person:
+        before = person.modes()
+        await person.sees("> ")
+        person.type("half a line")
+        await person.sees("half a line")
+        person.process.send_signal(number)
+        assert (await person.ends(), person.modes()) == (-number, before)
+
+
+@pytest.mark.parametrize("by_key", [True, False], ids=["ctrl-z", "kill"])
+async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(daemon: Daemon, tmp_path: Path, by_key: bool) -> None:
+    async with screen(command(daemon), tmp_path) as person:
+        before = person.modes()
+        await person.sees("> ")
+        typing = person.modes()
+        for _ in range(2):
+            person.type("half")
+            await person.sees("half")
+            if by_key:
+                person.type("\x1a")
+            else:
+                person.process.send_signal(signal.SIGTSTP)
+            await person.stops()
+            await person.forget()
+            assert person.modes() == before
+            # As a shell does, which has its own modes in between.
+            termios.tcsetattr(person.slave, termios.TCSANOW, before)
+            person.process.send_signal(signal.SIGCONT)
+            await person.sees("\r\x1b[K> half")
+            assert person.modes() == typing
+            person.type("\x15")
+        person.type("/quit\r")
+        assert (await person.ends(), person.modes()) == (0, before)
 
 
 async def test_a_terminal_that_is_not_utf8(daemon: Daemon, tmp_path: Path) -> None:

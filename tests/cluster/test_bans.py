@@ -35,7 +35,9 @@ async def ban(db: Postgres, config: Config, person: Person, until: int | None = 
     """Ban as `chatd bans add` does."""
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
-        await announce(redis, id_, control_messages.encode(control_messages.CloseUser("default", person.user, "banned", None)))
+        await announce(
+            redis, id_, control_messages.encode(control_messages.CloseUserSessions("default", person.user, "banned", None))
+        )
     return id_
 
 
@@ -91,7 +93,8 @@ async def test_the_answer_says_until_when(daemon: Daemon, config: Config, modera
 async def test_a_device_and_a_range_of_addresses(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     http = daemon.addresses.http
     account = await sign_up(http, device="the-device-of-somebody")
-    assert await bans.ban_devices(moderator, operator(), account.user, "again", None) == 1
+    devices = await moderator.in_transaction(lambda link: bans.put_on_devices(link, operator(), account.user, "again", None))
+    assert devices == 1
     for device in ("the-device-of-somebody", None):
         if device is None:
             hash_ = bans.range_hash(config, "127.0.0.0/8")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from chatd.cluster.lease import TAKE, Lease
+from chatd.cluster.lease import Lease
 from chatd.core.config import RedisSection
 from chatd.db.redis import Redis, open_redis
 from tests.conftest import Servers
@@ -39,7 +39,7 @@ async def held(redis: Redis, holder: str) -> AsyncIterator[tuple[Lease, list[boo
         nursery.cancel_scope.cancel()
 
 
-async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
+async def test_a_lease_continues_after_redis_lost_it(redis: Redis) -> None:
     async with held(redis, "one") as (lease, said):
         said.clear()
         fence = lease.fence
@@ -48,7 +48,7 @@ async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
         assert (said, lease.held, lease.fence > fence) == ([True], True, True)
 
 
-async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) -> None:
+async def test_an_expired_lease_continues_if_it_was_not_taken(redis: Redis) -> None:
     async with held(redis, "one") as (lease, said):
         said.clear()
         await redis.call("DEL", redis.key("lease", "match"))
@@ -56,12 +56,11 @@ async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) 
         assert (said, lease.held) == ([True], True)
 
 
-async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis) -> None:
+async def test_a_lease_that_another_node_held_begins_anew(redis: Redis) -> None:
     """As after a long sleep: another node held it and let it go before this node looks again."""
-    came_and_went = "redis.call('incr', KEYS[2]) redis.call('del', KEYS[1])"
     async with held(redis, "one") as (lease, said):
         said.clear()
-        await redis.call("EVAL", came_and_went, 2, redis.key("lease", "match"), redis.key("fence", "match"))
+        await redis.transaction(("INCR", redis.key("fence", "match")), ("DEL", redis.key("lease", "match")))
         await eventually(lambda: bool(said))
         assert (said, lease.held) == ([False], True)
 
@@ -72,15 +71,14 @@ class Slow(Redis):
     gate = trio.Event()
     asked = 0
 
-    async def call(self, *command: Any) -> Any:
-        answer = await super().call(*command)
-        if command[1] == TAKE:
-            self.asked += 1
-            await self.gate.wait()
+    async def update(self, *args: Any) -> Any:
+        answer = await super().update(*args)
+        self.asked += 1
+        await self.gate.wait()
         return answer
 
 
-async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(redis: Redis) -> None:
+async def test_a_late_answer_does_not_restore_a_released_lease(redis: Redis) -> None:
     """A node that leaves would otherwise keep tickets for a pool that no longer pairs."""
     slow = Slow(redis._connect, redis._prefix)
     slow.gate = trio.Event()
@@ -96,3 +94,31 @@ async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(r
         await trio.sleep(0.1)
         assert not lease.held
         assert await redis.call("GET", redis.key("lease", "match")) is None
+
+
+async def test_of_many_that_ask_at_once_one_takes_it_each_time_with_a_higher_number(redis: Redis) -> None:
+    leases, fences = [Lease(redis, "match", f"holder {number}") for number in range(8)], list[int]()
+    for _ in range(10):
+        async with trio.open_nursery() as nursery:
+            for lease in leases:
+                nursery.start_soon(lease._take)
+        (holder,) = [lease for lease in leases if lease.held]
+        fences.append(holder.fence)
+        holder.held = False
+        await redis.call("DEL", redis.key("lease", "match"))
+    assert fences == sorted(set(fences))
+
+
+async def test_only_the_holder_renews_and_releases_it(redis: Redis) -> None:
+    one, two = Lease(redis, "match", "one"), Lease(redis, "match", "two")
+    assert await one._take() == 0
+    await redis.call("PEXPIRE", redis.key("lease", "match"), 500)
+    assert await two._take() == one.fence
+    assert (two.held, await redis.call("PTTL", redis.key("lease", "match")) <= 500) == (False, True)
+    assert await one._take() == one.fence
+    assert await redis.call("PTTL", redis.key("lease", "match")) > 500
+    two.held = True
+    await two.release()
+    assert await redis.call("GET", redis.key("lease", "match")) == b"one"
+    await one.release()
+    assert await redis.call("GET", redis.key("lease", "match")) is None

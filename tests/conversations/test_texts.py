@@ -1,13 +1,17 @@
 """Every text that others read passes the filters, on every road; names take a form in which nothing is hidden."""
 
+import unicodedata
 from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import Refused, sign_up
-from chatd.core.config import Config, Filters, Match
+from chatd.conversations.settings import FilterSettings
+from chatd.core.clock import now_ms
+from chatd.core.config import Config
+from chatd.core.text_forms import is_seen
+from chatd.matching.settings import MatchSettings
 from tests.conversations.test_groups import group
 from tests.files import PDF, stored, upload
 from tests.support import Daemon, Person, covers, running, shared
@@ -35,11 +39,33 @@ INVISIBLE = (
 )
 
 
+@covers("message.edit")
+async def test_messages_of_invisible_characters_are_refused(daemon: Daemon) -> None:
+    """Of every kind, alone and together, in both codecs; beside an attachment, any text is accepted."""
+    kinds = {unicodedata.category(char): char for char in map(chr, range(1, 0x110000)) if not is_seen(char)}
+    texts = [*INVISIBLE, *(char * 3 for kind, char in kinds.items() if kind != "Cs"), "\u200b" * 5000, "".join(INVISIBLE)]
+    assert {"Zs", "Zl", "Zp", "Cc", "Cf", "Cn", "Mn", "Me", "Mc"} <= kinds.keys()
+    async with daemon.pair() as (alice, bob, conversation):
+        sent = await alice.send(conversation, "seen")
+        for number, text in enumerate(texts):
+            for person in (alice, bob):
+                send = {"conversation": conversation, "client_id": f"c{number}", "text": text}
+                assert (await person.refused("message.send", **send)).code == "bad_request", ascii(text)
+                later = {**send, "at": now_ms() + 3_600_000}
+                assert (await person.refused("message.schedule", **later)).code == "bad_request", ascii(text)
+            edit = {"conversation": conversation, "message": sent["message"], "text": text}
+            assert (await alice.refused("message.edit", **edit)).code == "bad_request", ascii(text)
+        for text in (" a", "\u200b\u00e9", SCOTLAND, "\u0915\u094d", "\U0001fae9", "\ue000", "\U000e0041!"):
+            assert (await alice.send(conversation, text))["seq"]
+        link = [{"type": "link", "url": "https://x.test/a"}]
+        assert (await alice.send(conversation, "\u200b", attachments=link))["seq"]
+
+
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 
 
 def filtering(config: Config, **more: Any) -> Config:
-    return replace(config, filters=Filters(words=["darn"], links_denied=["evil.com"], **more))
+    return config.using(FilterSettings(words=["darn"], links_denied=["evil.com"], **more))
 
 
 @covers("conversation.create", "forbidden")
@@ -160,7 +186,7 @@ async def refused_everywhere(daemon: Daemon, ann: Person, id_: str, nothing: str
 
 
 async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_with(config: Config) -> None:
-    often = replace(config, match=Match(recent=0))
+    often = config.using(MatchSettings(recent=0))
     spellings = (("Cafe\u0301", "Caf\u00e9"), ("Caf\u00e9", " Cafe\u0301 "), ("a\u200bb", "ab"), ("ab", "a\u00adb"))
     async with running(often) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
         for number, (own, asked) in enumerate(spellings):

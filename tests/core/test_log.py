@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from chatd.core.log import JsonLines, TextLines, clean
+from chatd.core.log import MAX_CHARS, JsonLines, TextLines, clean
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
@@ -61,6 +61,21 @@ def test_no_part_of_a_long_credential_stays(form: str, length: int) -> None:
     for line in (clean(text), JsonLines().format(made), TextLines().format(made)):
         assert "SECRET" not in line.replace("SECRETS", "")
         assert "[secret]" in line
+
+
+@pytest.mark.parametrize(
+    "form", ["token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}", "Bearer {}", "ws?token={}", "ws?ticket=ct_{}", "cr_{}", "'ci_{}"]
+)
+def test_no_part_of_a_credential_that_is_cut_stays(form: str) -> None:
+    """By the limit of a line, wherever that falls, and by the caller before."""
+    secret = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+    text = form.format(secret)
+    for before in range(MAX_CHARS - len(text) - 2, MAX_CHARS + 2):
+        line = clean("x" * (before - 1) + " " + text)
+        assert not any(secret[at : at + 3] in line for at in range(len(secret) - 2)), line[-60:]
+    for length in range(text.index(secret) + 3, len(text)):
+        for line in (clean(text[:length]), clean(f"{text[:length]!r}")):
+            assert not any(secret[at : at + 3] in line for at in range(len(secret) - 2)), line
 
 
 def test_a_failure_with_a_credential_in_it() -> None:

@@ -27,7 +27,7 @@ from chatd.db.embedded.process import run_tool
 from chatd.db.embedded.sockets import listener
 from chatd.db.postgres import open_postgres
 from chatd.db.redis import open_redis
-from tests.conftest import QUICK
+from tests.conftest import QUICK, Servers
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -236,28 +236,31 @@ async def test_an_environment_that_is_closed_to_others(public: Path, monkeypatch
         embedded_postgres.tools(Account(NOBODY, NOBODY))
 
 
-async def test_redis_gives_the_commands_that_chatd_uses_and_no_others(tmp_path: Path) -> None:
-    source = "".join(path.read_text() for path in (ROOT / "chatd").rglob("*.py"))
-    used = re.findall(r"""redis\.call\(\s*['"](\w+)|(?:door|_redis|redis|self\._redis)\.call\(\s*"(\w+)\"""", source)
-    names = {(one or two).lower() for one, two in used}
-    assert {"eval", "xadd", "xread", "time", "zscore"} <= names <= set(embedded_redis.COMMANDS)
-    async with embedded_redis.embedded_redis(tmp_path) as url, trio_asyncio.open_loop(), open_redis(RedisSection(), url) as redis:
-        assert await redis.call("EVAL", "return redis.call('set', 'a', 1)", 0)
-        for command in (
-            "CONFIG GET *",
-            "FLUSHALL",
-            "SCRIPT FLUSH",
-            "MODULE LIST",
-            "ACL LIST",
-            "SHUTDOWN",
-            "REPLICAOF a 1",
-            "KEYS *",
-        ):
+# Commands that redis-py gives itself; and what is the code of an error in the source, and no command.
+IMPLICIT, ERROR_CODES = {"select", "watch", "unwatch", "multi", "exec"}, {"readonly"}
+DENIED = (
+    *("EVAL 'return_1' 0", "EVALSHA 0 0", "SCRIPT LOAD x", "SCRIPT FLUSH", "CONFIG GET *", "FLUSHALL", "MODULE LIST"),
+    *("ACL LIST", "SHUTDOWN", "REPLICAOF a 1", "KEYS *", "MIGRATE a 1 k 0 1"),
+)
+
+
+async def test_redis_permits_the_commands_of_the_source_and_no_scripts(servers: Servers, loop: None, tmp_path: Path) -> None:
+    source = "".join(text for path in (ROOT / "chatd").rglob("*.py") if "redis" in (text := path.read_text()))
+    async with open_redis(RedisSection(), servers.redis) as redis:
+        known = {name.lower() for name in await redis.call("COMMAND")}
+    used = {name.lower() for name in re.findall(r'[(\[]"([A-Z]+)"[,)]', source)} & known - ERROR_CODES
+    assert {"xadd", "xread", "time", "zscore"} <= used
+    assert used | IMPLICIT == set(embedded_redis.COMMANDS)
+    async with embedded_redis.embedded_redis(tmp_path) as url, open_redis(RedisSection(), url) as redis:
+        assert await redis.transaction(("SET", "a", 1), ("GET", "a")) == [True, b"1"]
+        for command in DENIED:
             with pytest.raises(Refused) as caught:
                 await redis.call(*command.split())
             assert "permission" in str(caught.value.__cause__)
-        with pytest.raises(Refused):
-            await redis.call("EVAL", "return redis.call('config', 'get', 'dir')", 0)
+        with pytest.raises(Refused) as caught:
+            await redis.transaction(("SET", "a", 2), ("EVAL", "return 1", 0))
+        assert "permission" in str(caught.value.__cause__)
+        assert await redis.call("GET", "a") == b"1"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """The door to Redis."""
 
 import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+from redis import Redis as SyncClient
 
 from chatd.core.config import RedisSection
 from chatd.core.errors import Refused
-from chatd.db.redis import Redis, open_redis
+from chatd.db.embedded import redis as embedded_redis
+from chatd.db.redis import MAX_UPDATE_ATTEMPTS, Command, Redis, open_redis
 from tests.conftest import Servers
 
 
@@ -36,3 +41,85 @@ async def test_a_server_that_is_away_is_unavailable(loop: None) -> None:
         with pytest.raises(Refused) as caught:
             await redis.call("PING")
         assert caught.value.code == "unavailable"
+
+
+async def test_no_update_is_lost(servers: Servers, loop: None) -> None:
+    """A read and a write that depends on it, from many tasks at once, some of which are cancelled."""
+    key, rng, done = f"counter:{random.random()}", random.Random(2), 0
+
+    async def increment(redis: Redis) -> None:
+        nonlocal done
+        with trio.move_on_after(rng.choice((0.01 * rng.random(), 5))):
+            number = await redis.update([key], [("GET", key)], lambda old: (int(old or 0) + 1, [("SET", key, int(old or 0) + 1)]))
+            assert number > 0
+            done += 1
+
+    async with open_redis(RedisSection(), servers.redis) as redis:
+        for _ in range(100):
+            async with trio.open_nursery() as nursery:
+                for _ in range(4):
+                    nursery.start_soon(increment, redis)
+        # One that was cancelled after its commit was sent counts as well.
+        assert 200 < done <= int(await redis.call("GET", key)) <= 400
+
+
+async def test_an_update_of_what_changes_all_the_time_is_unavailable(servers: Servers, loop: None) -> None:
+    key, attempts = f"counter:{random.random()}", 0
+    async with open_redis(RedisSection(), servers.redis) as redis:
+        with SyncClient.from_url(servers.redis) as other:
+
+            def change(_: bytes | None) -> tuple[None, list[Command]]:
+                nonlocal attempts
+                attempts += 1
+                other.incr(key)
+                return None, [("SET", key, "lost")]
+
+            with pytest.raises(Refused) as caught:
+                await redis.update([key], [("GET", key)], change)
+        assert (caught.value.code, attempts) == ("unavailable", MAX_UPDATE_ATTEMPTS)
+        assert await redis.call("GET", key) == str(attempts).encode()
+
+
+async def test_an_update_that_failed_leaves_no_watched_keys_behind(servers: Servers, loop: None) -> None:
+    """The connection is used again: a watched key would make the next transaction on it fail."""
+    key = f"list:{random.random()}"
+    async with open_redis(RedisSection(), servers.redis) as redis:
+        await redis.call("RPUSH", key, 1)
+        for number in range(20):
+            with pytest.raises(Refused) as caught:
+                await redis.update([key], [("GET", key)], lambda _: (None, []))
+            assert "WRONGTYPE" in str(caught.value.__cause__)
+            await redis.update([key], [("LLEN", key)], lambda _: (None, []))
+            await redis.call("RPUSH", key, 1)
+            assert await redis.transaction(("LLEN", key)) == [number + 2]
+
+
+async def test_an_error_in_a_transaction_is_the_answer(servers: Servers, loop: None) -> None:
+    key = f"list:{random.random()}"
+    async with open_redis(RedisSection(), servers.redis) as redis:
+        with pytest.raises(Refused) as caught:
+            await redis.transaction(("RPUSH", key, 1), ("INCRBY", key, 1))
+        assert "WRONGTYPE" in str(caught.value.__cause__)
+        assert await redis.transaction(("LLEN", key), ("DEL", key)) == [1, 1]
+
+
+async def test_a_server_that_takes_no_writes_is_left_whichever_way_they_are_written(tmp_path: Path, loop: None) -> None:
+    """After a failover the connections may lead to the old primary."""
+    writes: tuple[Callable[[Redis], Awaitable[Any]], ...] = (
+        lambda redis: redis.call("SET", "a", 1),
+        lambda redis: redis.transaction(("GET", "a"), ("SET", "a", 1)),
+        lambda redis: redis.update(["a"], [("GET", "a")], lambda _: (None, [("SET", "a", 1)])),
+    )
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
+    await server.start()
+    try:
+        async with open_redis(RedisSection(), server.url) as redis:
+            await redis.call("CONFIG", "SET", "min-replicas-to-write", "1")
+            for write in writes:
+                before = redis._client
+                with pytest.raises(Refused) as caught:
+                    await write(redis)
+                assert "NOREPLICAS" in str(caught.value.__cause__)
+                assert redis._client is not before
+    finally:
+        await server.stop()

@@ -17,6 +17,7 @@ from chatd.core.config import Config
 from chatd.core.health import MAX_VALUES, Sparse
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
+from chatd.db.embedded.account import account_for
 from chatd.db.postgres import Postgres
 from tests.admins import ANN, done
 from tests.admins import daemon as administered
@@ -109,12 +110,11 @@ async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own,
     """The log says that commits fail, and clients are not told that the database is unavailable."""
     config, postgres, _ = own
     await postgres.stop()
-    await postgres.administer(
-        [
-            "grant alter system on parameter default_transaction_read_only to chatd",
-            "grant execute on function pg_reload_conf() to chatd",
-        ]
+    grants = (
+        "grant alter system on parameter default_transaction_read_only to chatd",
+        "grant execute on function pg_reload_conf() to chatd",
     )
+    await postgres._administer(postgres.folder, account_for(postgres.folder), grants, embedded_postgres.DATABASE)
     await postgres.start()
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await run(postgres, "alter system set default_transaction_read_only = on; select pg_reload_conf()")

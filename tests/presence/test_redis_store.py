@@ -8,7 +8,7 @@ import trio
 
 from chatd.core.config import RedisSection
 from chatd.db.redis import Redis, open_redis
-from chatd.presence.redis_store import AT_ONCE, Board
+from chatd.presence.redis_store import AT_ONCE, Board, Word
 from tests.conftest import Servers
 
 NUMBERS = count()
@@ -102,3 +102,23 @@ async def test_a_board_that_was_lost_in_part_is_written_anew(redis: Redis) -> No
         assert await board.beat() is not None
         await redis.call("DEL", key)
         assert await board.beat() is None
+
+
+async def test_of_many_nodes_one_may_remove_an_expired_one(redis: Redis) -> None:
+    boards = [Board(redis, f"node {number}", 10) for number in range(6)]
+    for board in boards:
+        await board.appear([])
+    for number in range(5):
+        await Board(redis, f"expired {number}", 0.001).appear([(BEN, 2)])
+        await trio.sleep(0.01)
+        words = []
+
+        async def beat(board: Board, words: list[Word | None] = words) -> None:
+            words.append(await board.beat())
+
+        async with trio.open_nursery() as nursery:
+            for board in boards:
+                nursery.start_soon(beat, board)
+        (dead,) = [word.dead for word in words if word is not None and word.dead is not None]
+        assert dead.node == f"expired {number}"
+        assert await boards[0].bury(dead)

@@ -111,10 +111,6 @@ class Server:
         if pid is not None:
             await end(pid, STOP_SIGNALS[mode])
 
-    async def administer(self, statements: Sequence[str]) -> None:
-        """Run statements as the superuser, in single-user mode: while the server is stopped. Raises EmbeddedError."""
-        await self._administer(self.folder, account_for(self.folder), statements, DATABASE)
-
     def _pid(self) -> int | None:
         return listener(self.socket)
 
