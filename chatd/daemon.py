@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from chatd.app import installation
 from chatd.app.addresses import Addresses
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import run_job
@@ -21,7 +21,7 @@ from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import Metrics
 from chatd.app.rate_limits import UserLimits
-from chatd.app.registry import Guards, Registry
+from chatd.app.registry import GuardChecks, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
@@ -113,11 +113,11 @@ async def open_kernel(
         cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
-            await services.add(Maintenance(db, hub)).look()
+            await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
             services.add(CommandTimeout(config.postgres.timeout))
-            services.add(Meters())
-            services.add(Guards())
+            services.add(CommandMetrics())
+            services.add(GuardChecks())
             services.add(addresses)
             services.add(Drain(config.drain))
             services.add(Admission(config.limits))

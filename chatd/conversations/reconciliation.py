@@ -1,4 +1,4 @@
-"""Looks up which conversations have changed, and who their members are, when that may have been missed.
+"""Looks up which conversations have changed, and who their members are, when events may have been missed.
 
 See `cluster/reconciler`.
 """
@@ -30,7 +30,7 @@ class ConversationChecks:
         async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
             await self._apply(row)
         async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
-            self._hub.subscriptions.unsubscribe_behind(row["tenant"], row["conversation"], [row["user_id"]], row["rev"])
+            self._hub.memberships.remove_behind(row["tenant"], row["conversation"], [row["user_id"]], row["rev"])
         async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, horizon)):
             await self._hub.deliver_to_user(row["tenant"], row["user"], Delivery(EncodedEvent(SessionBehind())))
 
@@ -39,24 +39,24 @@ class ConversationChecks:
 
         A user who connects while the database is asked is not in its answer, and stays.
         """
-        here = [user for of, user in self._hub.connections.users() if of == tenant]
+        online = [user for of, user in self._hub.connections.users() if of == tenant]
         audience = self._hub.subscriptions.users_of(tenant, conversation)
-        row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        row = await self._db.one(SQL.recheck, tenant, conversation, online)
         if row is not None:
-            self._hub.subscriptions.unsubscribe_users(tenant, conversation, audience - set(row["users"]))
+            self._hub.memberships.remove(tenant, conversation, audience - set(row["users"]))
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
         """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
         told = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
         async for row in each_in_turns(await self._db.all(SQL.gaps, *columns_of(told, 3))):
-            self._hub.subscriptions.unsubscribe_behind(row["tenant"], row["id"], row["departed"], row["rev"])
+            self._hub.memberships.remove_behind(row["tenant"], row["id"], row["departed"], row["rev"])
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])
 
     async def _apply(self, row: Row) -> None:
         """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
-        self._hub.subscriptions.subscribe_users(tenant, id_, row["users"], 0 if before is None else before)
-        self._hub.subscriptions.suppress_ephemeral(tenant, id_, row["blocked"])
+        self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.memberships.suppress_ephemeral(tenant, id_, row["blocked"])
         await self._hub.subscriptions.report_gap(tenant, id_, rev)

@@ -17,7 +17,7 @@ from quart_trio import QuartTrio
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import run_command
 from chatd.app.encoding import Answer
-from chatd.app.registry import Needs, Registry, Row
+from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import name_of, parse, parse_networks
 from chatd.core.errors import Refused
 from chatd.core.identity import Authority
@@ -49,7 +49,7 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Buildin
     if not node.config.admins:
         return
     for row in registry.commands.values():
-        if row.needs is Needs.ADMIN:
+        if row.guard is Guard.ADMIN:
             add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins, building))
 
 
@@ -65,7 +65,7 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
         async with AsyncExitStack() as turn:
             try:
                 command, admin, address = await read()
-                if not row.lasting:
+                if not row.uncancellable:
                     await turn.enter_async_context(building.turn(building.owners.of_admin(admin.name, address)))
                 read_at = request.scope["state"][PEER].read_at
                 ctx = Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at)

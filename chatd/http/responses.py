@@ -7,7 +7,7 @@ import msgspec
 from quart import Response
 from quart.wrappers.response import DataBody
 
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.app.encoding import Answer, EncodedResult
 from chatd.core.errors import REFUSALS, Refused
@@ -50,7 +50,7 @@ def answer_of(result: Answer) -> Response:
 
 def refused_answer(node: Node, refused: Refused) -> Response:
     """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
-    node.get(Meters).refusals[refused.code] += 1
+    node.get(CommandMetrics).refusals[refused.code] += 1
     return answer_of(error_of(refused))
 
 

@@ -16,7 +16,7 @@ from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
 from chatd.app.encoding import Answer
-from chatd.app.registry import Needs, Registry, Row
+from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import Network, client_address, parse_networks
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
@@ -34,7 +34,7 @@ BODIES = ("POST", "PUT", "PATCH")
 def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
     """One route per command of users that has a place in REST."""
     for row in registry.commands.values():
-        if row.http and row.needs is not Needs.ADMIN:
+        if row.http and row.guard is not Guard.ADMIN:
             method, path = row.http.split(" ")
             app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, building), methods=[method])
 
@@ -48,7 +48,7 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
         address = asker(proxies)
         async with AsyncExitStack() as turn:
             try:
-                principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
+                principal = None if row.guard is Guard.NOTHING else await bearer(node, address)
                 if request.method in ("GET", "HEAD"):
                     await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
                 ctx = Ctx(node, principal, "", address, node.clock(), results.append)

@@ -9,7 +9,7 @@ from chatd.accounts.bans import BadRange
 from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
@@ -38,7 +38,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@admin_command(AddBan, result=BanAdded, refuses=("not_found",), lasting=True)
+@admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
@@ -49,8 +49,7 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     if cmd.address is not None and cmd.user is None and not cmd.devices:
         hash_ = hash_of(ctx, cmd.address)
         ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
-        await ctx.node.cluster.broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock()))
-        return [Reply(BanAdded(ban=ban, until=until))]
+        return [Broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock())), Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 
 

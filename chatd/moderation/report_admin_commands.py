@@ -126,7 +126,7 @@ class Resolved(Result, tag="admin.report.resolved"):
     ResolveReport,
     result=Resolved,
     refuses=("not_found", "conflict"),
-    lasting=True,
+    uncancellable=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` if the report is resolved already."""

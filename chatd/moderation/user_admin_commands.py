@@ -15,7 +15,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
@@ -31,7 +31,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
@@ -54,7 +54,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
+@admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await ctx.node.db.in_transaction(

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Broadcast, Effects, Reply
 from chatd.app.maintenance import MaintenanceChanged
 from chatd.app.registry import admin_command
 from chatd.cluster.control_messages import StartDrain
@@ -27,15 +27,14 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     SetMaintenance,
     result=Ok,
     refuses=("forbidden",),
-    lasting=True,
+    uncancellable=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
-    await ctx.node.cluster.broadcast(MaintenanceChanged())
-    return [Reply(Ok())]
+    return [Broadcast(MaintenanceChanged()), Reply(Ok())]
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
@@ -45,13 +44,12 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
     node: Annotated[str, Meta(max_length=64)] = ""
 
 
-@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
+@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    await ctx.node.cluster.broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name))
-    return [Reply(Ok())]
+    return [Broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
 
 
 def check_everywhere(ctx: Ctx) -> None:

@@ -4,7 +4,7 @@ import gc
 import time
 from collections.abc import Callable
 
-from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.context import Node
 from chatd.app.metrics import Durations, Labels, Metric, Numbers, duration, number, numbers_by
 from chatd.core.errors import CLOSES, REFUSALS
@@ -45,7 +45,7 @@ def garbage_collections(node: Node) -> dict[str, float]:
 
 
 def durations_of_commands(node: Node) -> dict[Labels, Histogram]:
-    return {(tag_of(kind),): durations for kind, durations in node.get(Meters).commands.items()}
+    return {(tag_of(kind),): durations for kind, durations in node.get(CommandMetrics).commands.items()}
 
 
 METRICS: tuple[Metric, ...] = (
@@ -62,7 +62,9 @@ METRICS: tuple[Metric, ...] = (
         REFUSALS,
         lambda node: node.get(Admission).refused,
     ),
-    numbers_by("close", "chatd_closes_total", "Ends of sessions.", (*CLOSES, BY_PEER), lambda node: node.get(Meters).closes),
+    numbers_by(
+        "close", "chatd_closes_total", "Ends of sessions.", (*CLOSES, BY_PEER), lambda node: node.get(CommandMetrics).closes
+    ),
     number("chatd_sessions", "Sessions of people.", of_hub("sessions")),
     number("chatd_users", "People who are connected here.", of_hub("users")),
     number("chatd_conversations", "Conversations that somebody here hears.", of_hub("conversations")),
@@ -71,7 +73,7 @@ METRICS: tuple[Metric, ...] = (
         "chatd_refusals_total",
         "Commands and requests that were refused.",
         REFUSALS,
-        lambda node: node.get(Meters).refusals,
+        lambda node: node.get(CommandMetrics).refusals,
     ),
     number("chatd_deliveries_total", "Event frames written or queued for sessions.", of_hub("delivered")),
     number(

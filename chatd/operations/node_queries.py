@@ -20,7 +20,7 @@ from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.writer import MessageLog
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
@@ -65,7 +65,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
 
     def answer(self, node: Node) -> Health:
         bus, pool = node.cluster.bus, node.get(MatchingService).pool
-        hub, journal = node.hub.statistics(), node.get(Journal).statistics()
+        hub, journal = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,
             at=node.clock(),

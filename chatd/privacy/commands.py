@@ -22,7 +22,7 @@ class Erased(Result, tag="me.erased"):
     """The account can no longer sign in."""
 
 
-@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)
+@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", uncancellable=True)
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")

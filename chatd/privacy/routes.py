@@ -35,9 +35,9 @@ def add_routes(app: QuartTrio, node: Node) -> None:
         try:
             address = asker(proxies)
             who = await identify(node, address)
-            node.get(UserLimits).take(who.tenant, who.user, 5)
+            node.get(UserLimits).charge(who.tenant, who.user, 5)
             held().enter_context(slots.reserve(owners.of(who, address)))
-            limits.take(who.tenant, who.user, 1)
+            limits.charge(who.tenant, who.user, 1)
             async with readers:
                 pages = export.pages(node.db, node.get(AllPersonalData), who.tenant, who.user)
                 first = await anext(pages)

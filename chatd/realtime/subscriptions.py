@@ -4,12 +4,10 @@ A topic exists here as long as a session is subscribed to it. Its feed (`feeds.p
 numbered; conversations are one kind of topic.
 """
 
-from collections.abc import Callable, Collection, Sequence
-
 import trio
 
 from chatd.realtime.connections import Connections
-from chatd.realtime.feeds import ConversationFeed, Feed, Members, feed_class, gap_delivery
+from chatd.realtime.feeds import Feed, feed_class
 from chatd.realtime.gaps import Gaps, Topic
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import PendingSession
@@ -21,7 +19,7 @@ TOPICS_PER_TURN = 500
 
 
 class Subscriptions:
-    """Topics are named by tenant and name. Methods for users act on their sessions, pending ones included."""
+    """Which sessions are subscribed to which topic. `Memberships` subscribes users."""
 
     def __init__(self, connections: Connections, broadcaster: Broadcaster, traces: Traces, topics_per_turn: int) -> None:
         self.gaps = Gaps()
@@ -31,7 +29,7 @@ class Subscriptions:
         self._topics_per_turn = topics_per_turn
         self._feeds: dict[Topic, Feed] = {}
         self._topics: dict[Session, list[str]] = {}
-        self._unheard = UnheardRevs(connections.pending.oldest)
+        self.unheard = UnheardRevs(connections.pending.oldest)
 
     def __len__(self) -> int:
         return len(self._feeds)
@@ -59,7 +57,7 @@ class Subscriptions:
             feed.remove(session)
             if not feed.sessions:
                 # The next subscriber gets nothing twice, and `behind` for events that were held.
-                self._unheard.note(topic, feed.latest)
+                self.unheard.note(topic, feed.latest)
                 del self._feeds[topic]
                 self.gaps.clear(topic)
 
@@ -82,14 +80,16 @@ class Subscriptions:
         for name in pending.unsubscribed:
             self.unsubscribe(session, name)
         for name, on in pending.suppressed.items():
-            self.suppress_ephemeral(session.tenant, name, on)
+            feed = self._feeds.get((session.tenant, name))
+            if feed is not None:
+                feed.suppresses_ephemeral = on
 
     def _subscribe_next(self, session: Session, pending: PendingSession, count: int) -> None:
         topics = pending.topics[pending.subscribed_count : pending.subscribed_count + count]
         pending.subscribed_count += len(topics)
         for name, rev in topics:
             if name not in pending.unsubscribed:
-                known = max(rev, self._unheard.rev((session.tenant, name)))
+                known = max(rev, self.unheard.rev((session.tenant, name)))
                 self.subscribe(session, name, known, is_new_member=name in pending.new_memberships)
 
     async def unsubscribe_in_batches(self, session: Session) -> None:
@@ -103,67 +103,11 @@ class Subscriptions:
         for name in self._topics.pop(session, ()):
             self._remove(session, name)
 
-    # --- users ----------------------------------------------------------------------------------------------------------
-
-    def subscribe_users(self, tenant: str, name: str, users: Collection[str], rev: int, *, is_new_member: bool = False) -> None:
-        """Deliver the events after `rev` to these users. `is_new_member`: events from before are not for them.
-
-        A session that was not subscribed yet gets `behind` up to the last delivered event.
-        """
-        feed = self._feeds.get((tenant, name))
-        unheard = delivered = self._unheard.rev((tenant, name))
-        if feed is not None:
-            feed.add_users(users, rev)
-            delivered = max(unheard, feed.rev)
-        for user in users:
-            for session in self._connections.of_user(tenant, user):
-                is_new = feed is None or session not in feed.sessions
-                self.subscribe(session, name, max(rev, unheard), is_new_member=is_new_member)
-                if is_new and delivered > rev:
-                    gap_delivery(name, delivered).send_to(session)
-            for pending in self._connections.pending.of_user(tenant, user):
-                pending.topics.append((name, rev))
-                pending.unsubscribed.discard(name)
-                if is_new_member:
-                    pending.new_memberships.add(name)
-
-    def unsubscribe_users(self, tenant: str, name: str, users: Collection[str]) -> None:
-        feed = self._feeds.get((tenant, name))
-        if feed is not None:
-            feed.remove_users(users)
-        for user in users:
-            for session in tuple(self._connections.of_user(tenant, user)):
-                self.unsubscribe(session, name)
-            for pending in self._connections.pending.of_user(tenant, user):
-                pending.unsubscribed.add(name)
-
-    def unsubscribe_after(self, tenant: str, name: str, users: Sequence[str], rev: int) -> Callable[[], None]:
-        """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier events.
-
-        Until then they get no ephemeral events, because they are no members any more. A user who has joined again stays.
-        """
-        feed = self._feeds.get((tenant, name))
-        if not isinstance(feed, ConversationFeed):
-            return lambda: self.unsubscribe_users(tenant, name, users)
-        feed.leaving = {**feed.leaving, **dict.fromkeys(users, rev)}
-        return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev])
-
-    def unsubscribe_behind(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
-        """Unsubscribe users who were not told that their membership ended: `behind` is the last event that they get."""
-        feed = self._feeds.get((tenant, name))
-        for session in tuple(feed.sessions) if feed is not None and users else ():
-            if session.user in users:
-                gap_delivery(name, rev).send_to(session)
-        self.unsubscribe_users(tenant, name, users)
-
-    def suppress_ephemeral(self, tenant: str, name: str, on: bool) -> None:
-        feed = self._feeds.get((tenant, name))
-        if feed is not None:
-            feed.suppresses_ephemeral = on
-        for pending in self._connections.pending:
-            pending.suppressed[name] = on
-
     # --- queries --------------------------------------------------------------------------------------------------------
+
+    def feed(self, tenant: str, name: str) -> Feed | None:
+        """The feed of a topic, if a session of this node is subscribed."""
+        return self._feeds.get((tenant, name))
 
     def is_subscribed(self, session_id: str, name: str) -> bool:
         """Whether a registered session is subscribed, and its user is not leaving."""
@@ -183,17 +127,6 @@ class Subscriptions:
         feed = self._feeds.get((tenant, name))
         return feed.rev if feed is not None else None
 
-    def members_of(self, tenant: str, conversation: str) -> Members | None:
-        """Members of a conversation, as noted here; None if unknown."""
-        feed = self._feeds.get((tenant, conversation))
-        return feed.members if isinstance(feed, ConversationFeed) else None
-
-    def note_members(self, tenant: str, conversation: str, members: Members) -> None:
-        """Remember it until a user joins or leaves."""
-        feed = self._feeds.get((tenant, conversation))
-        if isinstance(feed, ConversationFeed):
-            feed.members = members
-
     # --- delivery -------------------------------------------------------------------------------------------------------
 
     async def deliver(self, tenant: str, name: str, delivery: Delivery) -> None:
@@ -202,7 +135,7 @@ class Subscriptions:
         feed = self._feeds.get(topic)
         if feed is None:
             if delivery.rev:
-                self._unheard.note(topic, delivery.rev)
+                self.unheard.note(topic, delivery.rev)
             delivery.done()
             return
         await feed.deliver(delivery)
@@ -221,7 +154,7 @@ class Subscriptions:
         topic = (tenant, name)
         feed = self._feeds.get(topic)
         if feed is None:
-            self._unheard.note(topic, rev)
+            self.unheard.note(topic, rev)
         else:
             await feed.advance_past_gap(rev)
             self._note_gap(topic, feed)
@@ -241,7 +174,7 @@ class Subscriptions:
         """Forget all topics and revs: the database is another one."""
         self._feeds.clear()
         self.gaps.since.clear()
-        self._unheard = UnheardRevs(self._connections.pending.oldest)
+        self.unheard = UnheardRevs(self._connections.pending.oldest)
         self._topics = {session: [] for session in self._topics}
         for pending in self._connections.pending:
             pending.topics.clear()

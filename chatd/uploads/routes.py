@@ -12,7 +12,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import RequestTimeout
 
-from chatd.app.command_texts import judged
+from chatd.app.command_texts import stored_text
 from chatd.app.context import Node
 from chatd.app.rate_limits import UserLimits
 from chatd.core.addresses import parse_networks
@@ -50,7 +50,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     async def asked(cost: float) -> Principal:
         who = await identify(node, asker(proxies))
-        node.get(UserLimits).take(who.tenant, who.user, cost)
+        node.get(UserLimits).charge(who.tenant, who.user, cost)
         return who
 
     @app.post(PATH, endpoint="upload.create")
@@ -86,7 +86,7 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> U
             content = await service.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:
-            name = await in_turns(judged(node, who.tenant, TextKind.NAME, name, "$.file"))
+            name = await in_turns(stored_text(node, who.tenant, TextKind.NAME, name, "$.file"))
         return await service.keep(node, who, payer, content, name, node.clock())
 
 

@@ -192,7 +192,7 @@ async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> 
 async def append(connection: Any) -> str:
     """One message with an upload, through append_messages."""
     message = ["default"], [id_of(15)], [id_of(150)], ["new"], [id_of(-1)], ["text"], [f'[{{"upload": "{id_of(5)}"}}]']
-    row = await connection.fetchrow(queries.load("conversations/journal").append_messages, *message, [None], ["{}"], [None], 1)
+    row = await connection.fetchrow(queries.load("conversations/log").append_messages, *message, [None], ["{}"], [None], 1)
     return str(row["outcome"])
 
 

@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits
-from chatd.app.registry import Needs, Row
+from chatd.app.registry import Guard, Row
 from chatd.client import Refused
 from chatd.core.config import Config
 from chatd.core.errors import REFUSALS
@@ -22,7 +22,7 @@ from tests.support import NOBODY, Answer, Daemon, Person, running, shared
 
 daemon = shared
 
-ROWS = [row for row in load_registry().commands.values() if row.http and row.needs is not Needs.ADMIN]
+ROWS = [row for row in load_registry().commands.values() if row.http and row.guard is not Guard.ADMIN]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
 # What has a test of its own: it needs somebody else, another time, or ends everything.
 APART = (*MATCHING, "me.erase", "message.schedule", "schedule.cancel", "schedule.edit")
@@ -114,7 +114,7 @@ async def test_nobody_gets_in_without_a_token(config: Config) -> None:
     async with running(config.using(limits)) as daemon:
         token = daemon.token(NOBODY)
         for row in ROWS:
-            if row.needs is not Needs.NOTHING:
+            if row.guard is not Guard.NOTHING:
                 method, path, body = request_of(row)
                 for headers in (
                     {},
