@@ -10,11 +10,7 @@ select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
 limit $3
 
 -- name: lock_pair
-<<<<<<< HEAD
 -- Lock a pair of users until the end of the transaction: tenant, two users.
-=======
--- Serialize decisions about two users: tenant, two users.
->>>>>>> w-effects
 select pg_advisory_xact_lock(hashtextextended(
     $1::text || least($2::uuid, $3::uuid)::text || greatest($2::uuid, $3::uuid)::text, 0
 ))

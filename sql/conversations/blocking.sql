@@ -9,11 +9,7 @@ returning blocked
 delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
 
 -- name: lock
-<<<<<<< HEAD
 -- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
-=======
--- Serialize the blocks of a user, so that they can be counted: tenant, user.
->>>>>>> w-effects
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: count
@@ -21,11 +17,7 @@ select 1 from users where tenant = $1 and id = $2 for no key update
 select count(*) from blocks where tenant = $1 and blocker = $2
 
 -- name: note
-<<<<<<< HEAD
 -- Mark the settings of a user as changed, for session.sync: tenant, user.
-=======
--- Mark the own data of a user as changed: tenant, user.
->>>>>>> w-effects
 insert into user_settings (tenant, user_id) values ($1, $2)
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 

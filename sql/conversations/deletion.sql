@@ -1,11 +1,6 @@
 -- name: delete_messages
-<<<<<<< HEAD
 -- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, until
 -- when reports may still use the content (not after now: not at all).
-=======
--- Replace messages by tombstones, and release their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
--- take up their content (not after now: it is not kept).
->>>>>>> w-effects
 with withheld as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (

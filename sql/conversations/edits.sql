@@ -1,9 +1,5 @@
 -- name: keep_edit
-<<<<<<< HEAD
 -- Store the present text of a message as an earlier one: tenant, conversation, seq, rev of that text, now.
-=======
--- Keep the present version of a message: tenant, conversation, seq, its rev, now.
->>>>>>> w-effects
 insert into message_edits (tenant, conversation, seq, rev, text, until)
 select m.tenant, m.conversation, m.seq, $4, m.text, $5 from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = $3
@@ -31,21 +27,13 @@ noted as (
 select seq from hidden
 
 -- name: sender
-<<<<<<< HEAD
 -- The sender of a message that the user can see: tenant, conversation, user, message.
-=======
--- The sender of a message that the user may see: tenant, conversation, user, message.
->>>>>>> w-effects
 select m.sender::text from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
 
 -- name: edits
-<<<<<<< HEAD
 -- Earlier texts of a message that is not deleted: tenant, conversation, message, after this rev, limit.
-=======
--- Earlier versions of a message; none of a deleted one: tenant, conversation, message, after this rev, limit.
->>>>>>> w-effects
 select e.text, e.until, e.rev from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis()) and e.rev > $4

@@ -1,11 +1,6 @@
 -- name: set
-<<<<<<< HEAD
 -- Change fields of a conversation; null leaves a field unchanged, '' removes a text: tenant, conversation, title,
 -- description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
-=======
--- Change the settings of a conversation; null leaves a field unchanged, and '' clears a text:
--- tenant, conversation, title, description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
->>>>>>> w-effects
 update conversations
 set title = case when $3::text is null then title else nullif($3, '') end,
     description = case when $4::text is null then description else nullif($4, '') end,

@@ -1,10 +1,6 @@
 -- name: dissolve
-<<<<<<< HEAD
 -- End all memberships: tenant, conversation, rev, seq, now, actor. All share one rev, because no member is left to
 -- sync.
-=======
--- End all memberships: tenant, conversation, rev, seq, now, actor. All share one rev: no member is left to sync.
->>>>>>> w-effects
 with gone as (
     delete from members where tenant = $1 and conversation = $2
     returning tenant, conversation, user_id, seen_so_far(members, $4) as seen

@@ -6,11 +6,7 @@ where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
 order by u.id
 
 -- name: crowded
-<<<<<<< HEAD
 -- One of these users who is in too many other conversations: tenant, conversation, users, maximum minus one.
-=======
--- One of these users who is in the maximum of other conversations: tenant, conversation, users, the maximum minus one.
->>>>>>> w-effects
 select u.id::text from unnest($3::uuid[]) as u (id)
 where exists (
     select 1 from members b where b.tenant = $1 and b.user_id = u.id and b.conversation <> $2 offset $4 limit 1
@@ -22,13 +18,8 @@ select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
 -- name: insert_members
-<<<<<<< HEAD
 -- Add members, whose position is the last message: tenant, conversation, users, rev of the first of them, last seq,
 -- first visible seq, now, rev before which nothing is visible, rev before these changes.
-=======
--- Make users members, who have read all earlier messages: tenant, conversation, users, rev of the first of them, seq so far, first seq
--- to be seen, now, rev before which there is nothing to be seen, rev before all of this.
->>>>>>> w-effects
 with back as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
     returning user_id, seen
@@ -44,11 +35,7 @@ from unnest($3::uuid[]) with ordinality as w (id, ord)
 left join back on back.user_id = w.id
 
 -- name: remove_member
-<<<<<<< HEAD
 -- End a membership and add a former member: tenant, conversation, user, rev, seq, now, actor.
-=======
--- End a membership and keep a record of it: tenant, conversation, user, rev, seq, now, actor.
->>>>>>> w-effects
 with gone as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
     returning tenant, conversation, user_id, seen_so_far(members, $5) as seen
@@ -60,19 +47,11 @@ do update set rev = $4, seq = $5, left_at = $6, actor = $7, seen = excluded.seen
 returning user_id
 
 -- name: member
-<<<<<<< HEAD
 -- A member, as other members see them: tenant, conversation, user.
 select b.* from members_for($1, $2, null) as b where b.user_id = $3
 
 -- name: some
 -- Some members, as other members see them, by the rev of their last change: tenant, conversation, users.
-=======
--- One member, as the others see them: tenant, conversation, user.
-select b.* from members_for($1, $2, null) as b where b.user_id = $3
-
--- name: some
--- Some members, as the others see them, by the rev of their last change: tenant, conversation, users.
->>>>>>> w-effects
 select b.* from members_for($1, $2, null) as b
 where b.user_id = any($3::uuid[])
 order by b.rev
@@ -94,11 +73,7 @@ delete from join_requests where tenant = $1 and conversation = $2
 update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
 
 -- name: heir
-<<<<<<< HEAD
 -- The next owner after the owner has left, by role and length of the membership: tenant, conversation.
-=======
--- The next owner, after the owner has left: the highest role, then the longest membership: tenant, conversation.
->>>>>>> w-effects
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1

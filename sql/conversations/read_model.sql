@@ -10,11 +10,7 @@ from unnest($3::uuid[]) as w (id)
 cross join lateral (select f.* from messages_for($1, w.id, $2) as f order by f.seq desc limit 1) as l
 
 -- name: seen
-<<<<<<< HEAD
 -- The seq and sender of a message that the user can see: tenant, conversation, user, message.
-=======
--- The seq and the sender of a message, if the user may see that it exists: tenant, conversation, user, message.
->>>>>>> w-effects
 select m.seq, m.sender::text, b.alias is not null as in_match from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
 where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq

@@ -1,17 +1,9 @@
 -- name: lock
-<<<<<<< HEAD
 -- Scheduled messages of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: known
 -- The scheduled or sent message with this client_id of a user, if any: tenant, user, client_id.
-=======
--- Serialize the scheduled messages of a user, so that they can be counted: tenant, user.
-select 1 from users where tenant = $1 and id = $2 for no key update
-
--- name: known
--- The message with this client_id of the user; no row for a new one: tenant, user, client_id.
->>>>>>> w-effects
 select s.id::text, s.due_at, false as sent from scheduled_messages s where s.tenant = $1 and s.sender = $2 and s.client_id = $3
 union all
 select m.id::text, m.created_at, true from messages m where m.tenant = $1 and m.sender = $2 and m.client_id = $3
@@ -37,23 +29,15 @@ select distinct made.tenant, u.id, made.id from made
 join uploads u on u.tenant = made.tenant and u.id = any($9::uuid[])
 
 -- name: page
-<<<<<<< HEAD
 -- Scheduled messages of a user, in the order of their creation: tenant, user, after (null: from the first), limit.
-=======
--- The scheduled messages of a user, in the order of scheduling: tenant, user, after this one (null: from the first), limit.
->>>>>>> w-effects
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
 from scheduled_messages s
 where s.tenant = $1 and s.sender = $2 and s.id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
 order by s.id limit $4
 
 -- name: one
-<<<<<<< HEAD
 -- A scheduled message of a user, locked. `sent`: it is being sent, or was sent and is not deleted yet. Tenant, user,
 -- id.
-=======
--- A scheduled message of a user, locked, and whether it is being sent, or was sent without a note of it: tenant, user, id.
->>>>>>> w-effects
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at,
     coalesce(s.taken_until > millis(), false) or exists (
         select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
@@ -80,11 +64,7 @@ update scheduled_messages set body = $4, due_at = $5, failed = null, taken_until
 where tenant = $1 and sender = $2 and id = $3
 
 -- name: take
-<<<<<<< HEAD
 -- Claim due scheduled messages that no other node has claimed: duration of the claim in milliseconds, limit.
-=======
--- Take due scheduled messages that no node has taken: for this time (milliseconds), limit.
->>>>>>> w-effects
 -- `banned`: the sender is banned.
 update scheduled_messages s set taken_until = millis() + $1
 where s.ctid = any(array(
@@ -123,9 +103,5 @@ noted as (
 select 1 from kept
 
 -- name: retry_later
-<<<<<<< HEAD
 -- Retry after some time, because it is not known whether it may be sent: tenant, id, milliseconds.
-=======
--- Retry a message whose outcome is unknown: tenant, id, in so many milliseconds.
->>>>>>> w-effects
 update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

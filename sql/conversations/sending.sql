@@ -1,9 +1,5 @@
 -- name: quoted
-<<<<<<< HEAD
 -- The message to reply to, if the user can see it: tenant, conversation, message, user.
-=======
--- A message to reply to, if the user may see it: tenant, conversation, message, user.
->>>>>>> w-effects
 select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.late_seq as for_all
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation

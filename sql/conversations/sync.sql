@@ -73,11 +73,7 @@ where b.rev > $4 and b.rev <= $5
 order by b.rev limit $6
 
 -- name: departures
-<<<<<<< HEAD
 -- Former members by rev: tenant, conversation, after this rev, up to this rev, limit.
-=======
--- Departures, by their rev: tenant, conversation, after this rev, up to this rev, limit.
->>>>>>> w-effects
 select d.user_id::text as user, d.rev, d.left_at, d.actor::text
 from former_members d
 where d.tenant = $1 and d.conversation = $2 and d.rev > $3 and d.rev <= $4

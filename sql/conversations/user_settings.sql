@@ -1,11 +1,6 @@
 -- name: set_conversation
-<<<<<<< HEAD
 -- Change a member's own settings; null leaves a field unchanged: tenant, conversation, user, muted_until (0: not
 -- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), now.
-=======
--- Settings of one member; a null leaves a field unchanged. Tenant, conversation, user, muted_until (0: not muted), archived, pinned, hidden,
--- draft ('' for none), notify ('' as the user has set it), now.
->>>>>>> w-effects
 update members b
 set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
     archived = coalesce($5, archived),
@@ -20,12 +15,8 @@ where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.
 returning b.conversation
 
 -- name: set_user
-<<<<<<< HEAD
 -- Change a user's settings; null leaves a field unchanged: tenant, user, notify, quiet, without quiet, audience of
 -- presence.
-=======
--- Settings of a user for all conversations; a null leaves a field unchanged: tenant, user, notify, quiet, without quiet, show_presence.
->>>>>>> w-effects
 insert into user_settings (tenant, user_id, notify, quiet, show_presence) values ($1, $2, $3, $4, $6)
 on conflict (user_id, tenant) do update
 set notify = coalesce($3, user_settings.notify),
