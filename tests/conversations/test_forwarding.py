@@ -1,5 +1,7 @@
 """Forwarding, and mentions."""
 
+import trio_asyncio
+
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from tests.conversations.test_groups import group
@@ -76,7 +78,11 @@ async def counters(person: object, conversation: str) -> tuple[int, int]:
 
 
 async def test_a_file_of_somebody_else_is_not_attached(daemon: Daemon) -> None:
-    async with daemon.pair() as (alice, bob, conversation), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+    async with (
+        daemon.pair() as (alice, bob, conversation),
+        trio_asyncio.open_loop(),
+        open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db,
+    ):
         upload = "0190a3c4-7f00-7000-8000-00000000f11e"
         await db.run(
             "insert into uploads (tenant, id, owner, key, mime, size, sha256, created_at)"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import trio
+import trio_asyncio
 
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
@@ -172,7 +173,7 @@ async def test_a_report_keeps_the_facts(daemon: Daemon) -> None:
         bad = await bob.send(conversation, "bad", attachments=[{"upload": image["id"]}])
         fields = {"conversation": conversation, "message": bad["message"], "reason": "spam"}
         report = (await alice.call("report.create", **fields))["report"]
-        async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+        async with trio_asyncio.open_loop(), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
             full = await db.in_transaction(reports.read, operator(), report)
         (kept,) = full["transcript"][0]["attachments"]
         assert {**kept, "url": image["url"]} == facts(image, "image")
