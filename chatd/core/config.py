@@ -157,7 +157,7 @@ class Limits(Section, frozen=True):
     accepts_per_second: Annotated[Count, doc("Maximum new connections per second; the burst is twice that.")] = 1000
     accepts_per_address: Annotated[
         Count,
-        doc("The same for each address (/64 for IPv6); checked before accepts_per_second."),
+        doc("Maximum new connections per second of one address (/64 for IPv6); checked before accepts_per_second."),
     ] = 100
     commands_per_second: Annotated[Seconds, doc("Maximum commands per second of one connection, weighted by cost.")] = 50.0
     commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200

@@ -117,8 +117,8 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
     made = [uuid7(1_770_000_000_000 + number) for number in range(2)]
     for id_ in made:
         await db.run(
-            "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
-            "values ('default', $1, $2, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
+            "insert into reports (tenant, id, reporter, target, named, conversation, reason, text, transcript, created_at) "
+            "values ('default', $1, $2, $3, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
             *(id_, ann, ben, said),
         )
     assert "[b]look[/b]" in chatd("reports", "list", COLUMNS="300").stdout
@@ -142,8 +142,8 @@ async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db
     ann, ben = [str(await db.value(ADD, evil)) for _ in range(2)]
     said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
     await db.run(
-        "insert into reports (tenant, id, reporter, target, conversation, reason, text, transcript, created_at) "
-        "values ('default', $1, $2, $3, $1, 'abuse', $4, $5, 1770000000000)",
+        "insert into reports (tenant, id, reporter, target, named, conversation, reason, text, transcript, created_at) "
+        "values ('default', $1, $2, $3, $3, $1, 'abuse', $4, $5, 1770000000000)",
         *(NOBODY, ann, ben, evil, said),
     )
     ban = chatd("bans", "add", ann, "--reason", evil).stdout.strip()
@@ -178,7 +178,7 @@ async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # t
     for variable, value, why in (
         ("CHATD_POSTGRES__DSN", "postgresql://u@127.0.0.1:1/x", "Connect call failed"),
         ("CHATD_POSTGRES__DSN", re.sub(r"/\w+\?", "/nobody_made_it?", dsn, count=1), "does not exist"),
-        ("CHATD_POSTGRES__DSN", f"{dsn}&search_path=nowhere", "`chatd migrate` makes the tables"),
+        ("CHATD_POSTGRES__DSN", f"{dsn}&search_path=nowhere", "run `chatd migrate` or `chatd serve` to create the tables"),
         ("CHATD_POSTGRES__DSN", "postgresql://u:se/cret@host/x", "postgres.dsn cannot be read"),
         ("CHATD_REDIS__URL", "redis://127.0.0.1:1", "connecting to 127.0.0.1:1"),
         ("CHATD_REDIS__URL", "redis://:se/cret@host", "redis.url cannot be read"),
@@ -254,7 +254,7 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
 
 
 async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-untyped-def]
-    assert chatd("schema").stdout.startswith("# The protocol of chatd")
+    assert chatd("schema").stdout.startswith("# The chatd protocol")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}
     assert "chatd migrate" in chatd("migrate", "--help").stdout
