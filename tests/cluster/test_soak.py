@@ -138,7 +138,7 @@ def test_the_view_of_a_client_is_compared_with_postgres(frames: list[Frame], kin
 def test_an_edited_message_may_have_been_delivered_before_the_edit() -> None:
     edited = Sent("c", "ann", "a", 0.0, 1.0, 1, "id1", "", "a", ["a, edited", None])
     for text, same in [("a", True), ("a, edited", True), (None, True), ("b", False)]:
-        assert checker.is_same({"id": "id1", "sender": "ann", "text": text}, row(1, "a, edited"), edited) is same
+        assert checker.is_same({"id": "id1", "sender": "ann", "text": text}, row(1, "a, edited"), "ann", edited) is same
 
 
 @pytest.mark.parametrize(("last", "violations"), [(new(2, "b", "message.update", 3), 0), (new(2, "b", "message.update", 4), 1)])

@@ -12,6 +12,7 @@ from typing import Any
 
 from chatd.db.postgres import Postgres
 from tests.cluster.soak.people import ANSWER, DOWN, EVENT, UP, Frame, Group, Person, Sent
+from tests.cluster.soak.strangers import Stranger
 from tests.reply import Reply
 
 MESSAGES = """
@@ -144,15 +145,24 @@ def judge_told(person: Person, rows: Rows, sent: Mapping[str, Sent]) -> list[str
             wrong.append(f"I4: {person.user} was told {seq} after {last[conversation]}")
         last[conversation] = seq
         row = found[seq - 1] if seq <= len(found) else None
-        if row is None or not is_same(message, row, sent.get(message["id"])):
+        if row is None or not is_same(message, row, sender_for(person, row), sent.get(message["id"])):
             wrong.append(f"I5: {person.user} was told {message}, which is {row}")
     return wrong
 
 
-def is_same(message: Reply, row: Any, sent: Sent | None) -> bool:
+def sender_for(person: Person, row: Any) -> str:
+    """The id by which this person knows the sender of a message: in a match the alias."""
+    talks = person.talks if isinstance(person, Stranger) else []
+    for talk in talks:
+        if talk.conversation == row["conversation"]:
+            return talk.alias if row["sender"] == person.user else talk.partner
+    return str(row["sender"])
+
+
+def is_same(message: Reply, row: Any, sender: str, sent: Sent | None) -> bool:
     text = message.get("text")
     said = text == row["text"] or (sent is not None and sent.may_say(text))
-    return (row["id"], row["sender"]) == (message["id"], message["sender"]) and said
+    return (row["id"], sender) == (message["id"], message["sender"]) and said
 
 
 def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[str]:

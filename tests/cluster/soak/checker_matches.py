@@ -16,8 +16,12 @@ from tests.cluster.soak.strangers import SUPERSEDED, Stranger, Talk, Wait
 
 MATCHES = """
 select m.id::text as match, m.ended_at is null as stands, m.created_at, m.ended_at,
-    jsonb_object_agg(b.user_id, b.alias) as aliases
-from matches m join match_members b on b.tenant = m.tenant and b.match = m.id group by m.tenant, m.id
+    jsonb_object_agg(b.user_id, coalesce(p.alias, f.alias)) as aliases
+from matches m
+join match_members b on b.tenant = m.tenant and b.match = m.id
+left join members p on p.tenant = m.tenant and p.conversation = m.conversation and p.user_id = b.user_id
+left join former_members f on f.tenant = m.tenant and f.conversation = m.conversation and f.user_id = b.user_id
+group by m.tenant, m.id
 """
 # Seconds: for two waiting users after a fault, and until both know of an end.
 WAIT, END = 10.0, 10.0
