@@ -31,7 +31,7 @@ where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high =
 returning c.id::text, c.blocked
 
 -- name: page
--- Whom a user has blocked, by the id they were blocked by: tenant, user, after this one (null: from the first), limit.
+-- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first), limit.
 -- An alias has no name, which would show what becomes of the user.
 select b.shown_as::text as user, p.name, b.created_at from blocks b
 left join users p on p.tenant = b.tenant and p.id = b.shown_as

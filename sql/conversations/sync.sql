@@ -56,7 +56,7 @@ left join lateral (
 ) as f on true
 
 -- name: top
--- A conversation as the user sees it, when they are in it: tenant, conversation, user.
+-- A conversation as the user sees it, if they are a member: tenant, conversation, user.
 select v.* from own_conversations v
 where v.tenant = $1 and v.conversation = $2 and v.user_id = $3
 

@@ -17,7 +17,7 @@ set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_
 where tenant = $1 and id = $2
 
 -- name: add_system_message
--- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now,
+-- Add a system message: tenant, conversation, seq, rev, id, actor, client id, content, now,
 -- whether it is in a match (null: it is not).
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at, in_match)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

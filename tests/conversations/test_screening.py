@@ -237,7 +237,7 @@ async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
                 await alice.send(conversation, f"private {number}")
             assert len(server.asked) == 5
     warnings = [record for record in caplog.records if record.name == "chatd.conversations.messages.moderation_hook"]
-    assert [record.getMessage() for record in warnings] == ["the hook fails, and is left alone for a while"]
+    assert [record.getMessage() for record in warnings] == ["the moderation hook keeps failing and is paused"]
     said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
     assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
 
