@@ -10,6 +10,7 @@ After a failover, old connections may still lead to the old primary, which refus
 server is treated as a fault of the connection, see `Redis.reconnect`.
 """
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -43,6 +44,7 @@ from chatd.core.health import Condition
 
 LOG = log.get(__name__)
 TIMEOUT_S = 2.0
+IN_TRANSACTION = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],\)", re.DOTALL)
 # No server answered, except for `ANSWERS`, which redis-py derives from these.
 NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
 MAX_UPDATE_ATTEMPTS = 20
@@ -207,9 +209,18 @@ def milliseconds(time: tuple[int, int]) -> int:
 
 
 def said_by_server(error: Exception) -> Exception:
-    """What the server said to the first command of a connection comes wrapped; an aborted transaction is no cause."""
+    """The error as the server sent it.
+
+    redis-py wraps that of the first command of a connection, and puts a command of a transaction with its values before
+    the text, which must not be logged. An aborted transaction is no cause.
+    """
     wrapped = error.__cause__
-    return wrapped if isinstance(wrapped, RedisError) and not isinstance(wrapped, ExecAbortError) else error
+    if isinstance(wrapped, RedisError) and not isinstance(wrapped, ExecAbortError):
+        return wrapped
+    error.__cause__ = None
+    if match := IN_TRANSACTION.fullmatch(str(error)):
+        error.args = (match[1],)
+    return error
 
 
 def key_of(command: Command) -> str:

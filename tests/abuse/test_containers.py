@@ -71,7 +71,7 @@ BRIEF = {
     "chatd.operations.health.Service", "chatd.realtime.pending_session.PendingSession", "chatd.uploads.multipart.Request",
     "chatd.matching.control_messages.TicketsClosed", "chatd.matching.criteria.Accept", "chatd.matching.criteria.Ticket",
     "chatd.matching.pool_events.Paired",
-    "chatd.realtime.feeds.ConversationFeed", "chatd.db.fair_share.Slots", "chatd.db.postgres.Session",
+    "chatd.realtime.feeds.ConversationFeed", "chatd.db.fair_share.Slots",
 }  # fmt: skip
 # The contents of these modules are declared in the code or the configuration.
 DECLARED = re.compile(
@@ -121,11 +121,6 @@ RULES: dict[Place, Rule] = {
     "http.admin_tokens.Admins._admins": Fixed(),
     "http.admin_tokens.Admins._digests": Fixed(),
     "http.admin_tokens.Admins._tenants": Fixed(),
-    "http.app.Route._converters": Fixed(),
-    "http.app.Route._parts": Fixed(),
-    "http.app.Route._trace": Fixed(),
-    "http.app.Route.arguments": Fixed(),
-    "http.app.Route.methods": Fixed(),
     "http.requests_under_way.RequestsUnderWay._scopes": Passing(),
     "http.rest.RequestDecoder._types": Fixed(),
     "http.server.Server._per_address": Passing(),
