@@ -1,5 +1,5 @@
 -- name: claim
--- Claim the turn of a job for one node: job, milliseconds between two turns. No row if it is too early.
+-- Claim a run of a job: job, interval in milliseconds. No row if another node has claimed it within the interval.
 insert into rounds (job, at) values ($1, millis())
 on conflict (job) do update set at = millis() where rounds.at <= millis() - $2
 returning job

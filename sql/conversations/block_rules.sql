@@ -10,7 +10,7 @@ select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
 limit $3
 
 -- name: lock_pair
--- Serialize decisions about two users: tenant, two users.
+-- Lock a pair of users until the end of the transaction: tenant, two users.
 select pg_advisory_xact_lock(hashtextextended(
     $1::text || least($2::uuid, $3::uuid)::text || greatest($2::uuid, $3::uuid)::text, 0
 ))

@@ -9,7 +9,7 @@ returning blocked
 delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
 
 -- name: lock
--- Serialize the blocks of a user, so that they can be counted: tenant, user.
+-- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: count
@@ -17,7 +17,7 @@ select 1 from users where tenant = $1 and id = $2 for no key update
 select count(*) from blocks where tenant = $1 and blocker = $2
 
 -- name: note
--- Mark the own data of a user as changed: tenant, user.
+-- Mark the settings of a user as changed, for session.sync: tenant, user.
 insert into user_settings (tenant, user_id) values ($1, $2)
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 

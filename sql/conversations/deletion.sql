@@ -1,6 +1,6 @@
 -- name: delete_messages
--- Replace messages by tombstones, and release their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
--- take up their content (not after now: it is not kept).
+-- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, until
+-- when reports may still use the content (not after now: not at all).
 with withheld as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
@@ -56,8 +56,8 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.
 order by m.seq
 
 -- name: aged
--- A page of all conversations, and from which time on each keeps its messages (null: for ever), and whether there are older ones:
--- position (id, tenant), tenants and the days of each (0: for ever), limit.
+-- A page of all conversations, with the oldest time that each keeps messages of (null: all), and whether there are
+-- older messages: position (id, tenant), tenants and the days of each (0: unlimited), limit.
 select p.tenant, p.id::text, k.since, o.created_at < k.since as due
 from (
     select c.tenant, c.id, c.keep_days, c.swept_seq from conversations c
@@ -76,7 +76,7 @@ left join lateral (
 order by p.id, p.tenant
 
 -- name: oldest
--- The first messages that were not swept yet: tenant, conversation, limit.
+-- The first messages that are not swept: tenant, conversation, limit.
 select m.seq, m.created_at, m.deleted_at is not null as gone
 from conversations c
 join messages m on m.tenant = c.tenant and m.conversation = c.id and m.seq > c.swept_seq
@@ -84,5 +84,5 @@ where c.tenant = $1 and c.id = $2
 order by m.seq limit $3
 
 -- name: swept
--- Tenant, conversation, seq up to which all messages are too old.
+-- Set the position of the sweep: tenant, conversation, seq up to which all messages are deleted.
 update conversations set swept_seq = $3 where tenant = $1 and id = $2

@@ -1,5 +1,5 @@
 -- name: quoted
--- A message to reply to, if the user may see it: tenant, conversation, message, user.
+-- The message to reply to, if the user can see it: tenant, conversation, message, user.
 select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.late_seq as for_all
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
@@ -8,7 +8,7 @@ join message_states s on s.tenant = m.tenant and s.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
 
 -- name: known
--- Whether there is a message of this sender under this client_id: tenant, sender, client_id.
+-- Whether the sender has a message with this client_id: tenant, sender, client_id.
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
 
 -- name: existing

@@ -1,5 +1,6 @@
 -- name: seen
--- When these were last here: tenants, users, milliseconds. In one order, so that two nodes do not wait for each other. Nobody has to hear of it.
+-- Record when users were last online: tenants, users, milliseconds. In one order, so that nodes do not deadlock. Not
+-- synchronised.
 insert into user_settings (tenant, user_id, last_seen_at, changed)
 select a.tenant, a.user_id, max(a.at), '0' from unnest($1::text[], $2::uuid[], $3::bigint[]) as a (tenant, user_id, at)
 join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null
