@@ -349,7 +349,7 @@ export interface Departure {
   actor: string | null;
 }
 
-/** Dissolve a group. All memberships end, and nobody has access to it any more. */
+/** Dissolve a group. All memberships end, and no user has access to it any more. */
 export interface DissolveConversation {
   t: "conversation.dissolve";
   conversation: string;
@@ -1396,7 +1396,7 @@ export interface SetUser {
   show_presence?: "contacts" | "everybody" | "nobody" | null;
 }
 
-/** The settings of one member for a conversation. All devices of the member get them, and nobody else. */
+/** The settings of one member for a conversation. Only the devices of the member get them. */
 export interface Settings {
   muted_until: number | null;
   archived: boolean;

@@ -1,4 +1,4 @@
-"""What a handler gets: the node, and who has sent the command."""
+"""The context of a command handler: the node, and the user or admin that has sent the command."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Ctx(Struct):
 
     @property
     def me(self) -> Principal:
-        """The user who has sent the command. Only for commands that need a user."""
+        """The user that has sent the command. Only for commands that need a user."""
         if self.principal is None:
             raise Refused("unauthenticated")
         return self.principal
@@ -99,7 +99,7 @@ class Ctx(Struct):
 
     @property
     def admin_scope(self) -> AdminScope:
-        """The admin who has sent the command. Only for commands of admins."""
+        """The admin that has sent the command. Only for commands of admins."""
         if self.admin is None:
             raise Refused("unauthenticated")
         return self.admin

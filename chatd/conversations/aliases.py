@@ -26,7 +26,7 @@ class Alias(Struct, frozen=True):
 
 
 async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
-    """Those of these ids that are aliases which the asker may use. Raises Refused."""
+    """Those of these ids that are aliases which the requester may use. Raises Refused."""
     candidates = [id_ for id_ in ids if id_[VERSION_AT] == RANDOM]
     if not candidates:
         return {}

@@ -18,7 +18,7 @@ async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
 
 
 async def block_list(ctx: Ctx) -> tuple[str, ...]:
-    """The users whom the requester must not be matched with: those they have blocked, and those who have blocked them."""
+    """The users that the requester must not be matched with: those they have blocked, and those that have blocked them."""
     rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
     return tuple(row["user"] for row in rows)
 

@@ -27,7 +27,7 @@ def message_event(conversation: str, message: Message) -> ToConversation:
 
 
 def update_event(tx: ConversationTx, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
-    """A change of a message. Members of whom some may not see the message get `behind`."""
+    """A change of a message. If some members may not see the message, all of them get `behind`."""
     if message.seq < tx.late_seq:
         return Behind(conversation=tx.conversation, rev=message.rev)
     if message.quote is not UNSET and message.quote.seq < tx.late_seq:

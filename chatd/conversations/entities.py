@@ -108,7 +108,7 @@ class Info(Struct, kw_only=True, frozen=True):
 
 
 class Settings(Struct, kw_only=True, frozen=True):
-    """The settings of one member for a conversation. All devices of the member get them, and nobody else.
+    """The settings of one member for a conversation. Only the devices of the member get them.
 
     `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting for all
     conversations.

@@ -121,7 +121,7 @@ async def leave_group(tx: ConversationTx) -> MemberGone:
 
 
 def system_payload(act: Act, users: Sequence[str]) -> Json:
-    """The content of a system message: what was done to whom. Of many users only the first ones are named."""
+    """The content of a system message: an act and its users. Of many users only the first ones are named."""
     return {"act": act, "users": list(users[:MAX_NAMED_USERS]), "count": len(users)}
 
 

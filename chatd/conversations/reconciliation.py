@@ -1,4 +1,4 @@
-"""Looks up which conversations have changed, and who their members are, when events may have been missed.
+"""Looks up changed conversations and their members after events may have been missed.
 
 See `cluster/reconciler`.
 """
@@ -35,9 +35,9 @@ class ConversationChecks:
             await self._hub.deliver_to_user(row["tenant"], row["user"], Delivery(EncodedEvent(SessionBehind())))
 
     async def recheck(self, tenant: str, conversation: str) -> None:
-        """Apply who its members are, and how far it is. Raises Refused.
+        """Apply the members and the rev of a conversation. Raises Refused.
 
-        A user who connects while the database is asked is not in its answer, and stays.
+        A user who connects during the query is not in its answer, and stays subscribed.
         """
         online = [user for of, user in self._hub.connections.users() if of == tenant]
         audience = self._hub.subscriptions.users_of(tenant, conversation)
@@ -48,13 +48,13 @@ class ConversationChecks:
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
         """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
-        told = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
-        async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(told, 3))):
+        known = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
+        async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(known, 3))):
             self._hub.memberships.remove_behind(row["tenant"], row["id"], row["departed"], row["rev"])
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])
 
     async def _apply(self, row: Row) -> None:
-        """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
+        """Subscribe the members of a changed conversation, and send `behind` to those that missed events. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
         self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before)

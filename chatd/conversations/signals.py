@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class UserBlocked(Struct, frozen=True):
-    """`user` has blocked `blocked`, whom they named `shown_as`: by user id or by an alias. The block is committed."""
+    """`user` has blocked `blocked` by the id `shown_as`: a user id or an alias. The block is committed."""
 
     tenant: str
     user: str
@@ -15,7 +15,7 @@ class UserBlocked(Struct, frozen=True):
 
 
 class VisibilityChanged(Struct, frozen=True):
-    """Who may see the presence of these users may have changed: by a block, or by a setting."""
+    """The visibility of the presence of these users may have changed: by a block, or by a setting."""
 
     tenant: str
     users: Sequence[str]

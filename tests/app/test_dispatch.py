@@ -1,5 +1,6 @@
-"""What a command needs is checked before it is carried out, or it is not carried out."""
+"""Running a command: its guard, and the effects of its handler."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Ctx
 from chatd.app.dispatch import CommandTimeout, run_command
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effect, Effects, Refuse, Reply
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guard, GuardChecks, Row
 from chatd.core.config import Config
+from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.services import Services
 from chatd.wire.base import Command, Error, Ok, Result
@@ -21,14 +23,11 @@ class Act(Command, tag="act"):
     """Something."""
 
 
-@pytest.mark.parametrize(
-    ("guard", "answer"), [(Guard.NOTHING, "ok"), (Guard.USER, "ok"), (Guard.MEMBER, "internal"), (Guard.ADMIN, "unauthenticated")]
-)
-async def test_without_a_guard_a_need_is_not_met(guard: Guard, answer: str) -> None:
-    """No subsystem is open that knows who is a member."""
+async def answers_of(effects: Effects, guard: Guard = Guard.USER) -> Sequence[str]:
+    """The answers to a command whose handler returns these effects, on a node without subsystems."""
 
     async def act(ctx: Ctx, cmd: Act) -> Effects:
-        return [Reply(Ok())]
+        return effects
 
     services, answers = Services(), list[Result]()
     for service in (CommandMetrics(), GuardChecks(), CommandTimeout(5.0), UserLimits.of_commands(Config().limits)):
@@ -36,4 +35,27 @@ async def test_without_a_guard_a_need_is_not_met(guard: Guard, answer: str) -> N
     node: Any = SimpleNamespace(config=Config(), services=services, get=services.get, cluster=None)
     who = Principal("t", "u", token_id="", login="", scope="", expires_at=0)
     await run_command(Row(Act, Ok, act, guard, 1, (), "", True, False), Ctx(node, who, "", "", 0, answers.append), Act())
-    assert [one.code if isinstance(one, Error) else "ok" for one in answers] == [answer]
+    return [one.code if isinstance(one, Error) else "ok" for one in answers]
+
+
+@pytest.mark.parametrize(
+    ("guard", "answer"), [(Guard.NOTHING, "ok"), (Guard.USER, "ok"), (Guard.MEMBER, "internal"), (Guard.ADMIN, "unauthenticated")]
+)
+async def test_without_a_check_a_guard_lets_nothing_pass(guard: Guard, answer: str) -> None:
+    """No subsystem is open that checks memberships."""
+    assert await answers_of([Reply(Ok())], guard) == [answer]
+
+
+async def test_effects_are_delivered_in_their_order_up_to_a_refusal() -> None:
+    """A handler closes the sessions of a stolen login, and refuses the command: the one does not keep it from the other."""
+    delivered = list[int]()
+
+    class Note(Effect, frozen=True):
+        number: int
+
+        async def deliver(self, ctx: Ctx) -> None:
+            delivered.append(self.number)
+
+    notes = [Note(number) for number in range(50)]
+    assert await answers_of([*notes, Refuse(Refused("conflict")), Note(50), Reply(Ok())]) == ["conflict"]
+    assert delivered == list(range(50))

@@ -208,7 +208,7 @@ async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
 
 
 class DissolveConversation(Command, tag="conversation.dissolve"):
-    """Dissolve a group. All memberships end, and nobody has access to it any more."""
+    """Dissolve a group. All memberships end, and no user has access to it any more."""
 
     conversation: Id
 

@@ -1,4 +1,4 @@
-"""A user's own settings, for one conversation and for all. All devices of the user see them, and nobody else."""
+"""A user's own settings, for one conversation and for all. Only the devices of the user get them."""
 
 from collections import Counter
 from typing import Annotated, ClassVar, Literal
