@@ -43,7 +43,7 @@ class ConversationChecks:
         audience = self._hub.subscriptions.users_of(tenant, conversation)
         row = await self._db.one(SQL.recheck, tenant, conversation, here)
         if row is not None:
-            self._hub.subscriptions.unsubscribe_users(tenant, conversation, audience - set(row["users"]))
+            self._hub.subscriptions.unsubscribe_users(tenant, conversation, audience - set(row["users"]), row["rev"])
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
@@ -57,6 +57,6 @@ class ConversationChecks:
         """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
-        self._hub.subscriptions.subscribe_users(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.subscriptions.subscribe_users(tenant, id_, row["users"], 0 if before is None else before, known_at=rev)
         self._hub.subscriptions.suppress_ephemeral(tenant, id_, row["blocked"])
         await self._hub.subscriptions.report_gap(tenant, id_, rev)

@@ -5,6 +5,7 @@ numbered; conversations are one kind of topic.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 
 import trio
 
@@ -38,14 +39,22 @@ class Subscriptions:
 
     # --- sessions -------------------------------------------------------------------------------------------------------
 
-    def subscribe(self, session: Session, name: str, rev: int, *, is_new_member: bool = False) -> None:
-        """Deliver the events after `rev` to the session."""
-        feed = self._feeds.get((session.tenant, name))
+    def subscribe(
+        self, session: Session, name: str, rev: int, *, is_new_member: bool = False, known_at: int | None = None
+    ) -> None:
+        """Deliver the events after `rev` to the session. `known_at`: as of which rev it is known that it is subscribed.
+
+        By default that is `rev`, and for a new member the first rev after it.
+        """
+        topic = (session.tenant, name)
+        feed = self._feeds.get(topic)
         if feed is None:
-            feed = self._feeds[session.tenant, name] = feed_class(name)(name, rev, self._broadcaster, self._traces)
+            first = max(rev, self._unheard.rev(topic))
+            feed = self._feeds[topic] = feed_class(name)(name, first, self._broadcaster, self._traces)
         if session not in feed.sessions:
             self._topics.setdefault(session, []).append(name)
-        feed.add(session, rev, is_new_member=is_new_member)
+        known_at = rev + is_new_member if known_at is None else known_at
+        feed.add(session, rev, is_new_member=is_new_member, known_at=known_at)
 
     def unsubscribe(self, session: Session, name: str) -> None:
         self._remove(session, name)
@@ -89,8 +98,7 @@ class Subscriptions:
         pending.subscribed_count += len(topics)
         for name, rev in topics:
             if name not in pending.unsubscribed:
-                known = max(rev, self._unheard.rev((session.tenant, name)))
-                self.subscribe(session, name, known, is_new_member=name in pending.new_memberships)
+                self.subscribe(session, name, rev, is_new_member=name in pending.new_memberships)
 
     async def unsubscribe_in_batches(self, session: Session) -> None:
         """Unsubscribe from most topics, before `unsubscribe_all`."""
@@ -105,37 +113,58 @@ class Subscriptions:
 
     # --- users ----------------------------------------------------------------------------------------------------------
 
-    def subscribe_users(self, tenant: str, name: str, users: Collection[str], rev: int, *, is_new_member: bool = False) -> None:
+    def subscribe_users(
+        self,
+        tenant: str,
+        name: str,
+        users: Collection[str],
+        rev: int,
+        *,
+        is_new_member: bool = False,
+        known_at: int | None = None,
+    ) -> None:
         """Deliver the events after `rev` to these users. `is_new_member`: events from before are not for them.
 
-        A session that was not subscribed yet gets `behind` up to the last delivered event.
+        A session that was not subscribed yet gets `behind` up to the last delivered event. `known_at`: as for `subscribe`.
         """
         feed = self._feeds.get((tenant, name))
-        unheard = delivered = self._unheard.rev((tenant, name))
+        delivered = self._unheard.rev((tenant, name))
         if feed is not None:
             feed.add_users(users, rev)
-            delivered = max(unheard, feed.rev)
+            delivered = max(delivered, feed.rev)
         for user in users:
             for session in self._connections.of_user(tenant, user):
                 is_new = feed is None or session not in feed.sessions
-                self.subscribe(session, name, max(rev, unheard), is_new_member=is_new_member)
+                self.subscribe(session, name, rev, is_new_member=is_new_member, known_at=known_at)
                 if is_new and delivered > rev:
                     gap_delivery(name, delivered).send_to(session)
             for pending in self._connections.pending.of_user(tenant, user):
-                pending.topics.append((name, rev))
+                pending.topics.append((name, max(rev, known_at or 0)))
                 pending.unsubscribed.discard(name)
                 if is_new_member:
                     pending.new_memberships.add(name)
 
-    def unsubscribe_users(self, tenant: str, name: str, users: Collection[str]) -> None:
+    def unsubscribe_users(self, tenant: str, name: str, users: Collection[str], ended_at: float = inf) -> None:
+        """`ended_at`: the rev at which the subscriptions ended. Those that are known to have begun since stay."""
         feed = self._feeds.get((tenant, name))
         if feed is not None:
             feed.remove_users(users)
         for user in users:
-            for session in tuple(self._connections.of_user(tenant, user)):
+            for session in self._ended(tenant, name, user, ended_at):
                 self.unsubscribe(session, name)
             for pending in self._connections.pending.of_user(tenant, user):
-                pending.unsubscribed.add(name)
+                if not any(topic == name and rev >= ended_at for topic, rev in pending.topics):
+                    pending.unsubscribed.add(name)
+
+    def _ended(self, tenant: str, name: str, user: str, ended_at: float) -> list[Session]:
+        """The subscribed sessions of a user that are not known to be subscribed after this rev.
+
+        What ended a subscription can become known later than what began the next one: by another node, or because the database
+        was asked in between.
+        """
+        feed = self._feeds.get((tenant, name))
+        sessions = self._connections.of_user(tenant, user) if feed is not None else ()
+        return [one for one in sessions if feed is not None and one in feed.sessions and feed.sessions[one] <= ended_at]
 
     def unsubscribe_after(self, tenant: str, name: str, users: Sequence[str], rev: int) -> Callable[[], None]:
         """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier events.
@@ -144,17 +173,17 @@ class Subscriptions:
         """
         feed = self._feeds.get((tenant, name))
         if not isinstance(feed, ConversationFeed):
-            return lambda: self.unsubscribe_users(tenant, name, users)
-        feed.leaving = {**feed.leaving, **dict.fromkeys(users, rev)}
-        return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev])
+            return lambda: self.unsubscribe_users(tenant, name, users, rev)
+        back = {session.user for session, known_at in feed.sessions.items() if known_at > rev and session.user in users}
+        feed.leaving = {**feed.leaving, **{user: rev for user in users if user not in back}}
+        return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev], rev)
 
     def unsubscribe_behind(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
         """Unsubscribe users who were not told that their membership ended: `behind` is the last event that they get."""
-        feed = self._feeds.get((tenant, name))
-        for session in tuple(feed.sessions) if feed is not None and users else ():
-            if session.user in users:
+        for user in users:
+            for session in self._ended(tenant, name, user, rev):
                 gap_delivery(name, rev).send_to(session)
-        self.unsubscribe_users(tenant, name, users)
+        self.unsubscribe_users(tenant, name, users, rev)
 
     def suppress_ephemeral(self, tenant: str, name: str, on: bool) -> None:
         feed = self._feeds.get((tenant, name))

@@ -246,3 +246,37 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
     own = [("event", 1), ("behind", 3), ("ack", 4), ("ack", 5), ("behind", 8), ("event", 9), ("ack", 10)]
     assert sender.given == own
     assert other.given == [("event", rev) for rev in range(1, 11)]
+
+
+@pytest.mark.parametrize("known_by", ["join", "sign-in", "look-up"])
+@pytest.mark.parametrize("ended_by", ["event", "gap", "members"])
+async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(known_by: str, ended_by: str) -> None:
+    """Removed at rev 5 and added again at 6 by other nodes. The removal arrives last, or from a look-up before it was undone."""
+    hub = Hub()
+    connection = Connection("1", "a")
+    pending = hub.connections.pending.begin("t", "a")
+    pending.topics.append(("c", 6 if known_by == "sign-in" else 4))
+    hub.register(connection, pending)
+    if known_by == "join":
+        hub.subscriptions.subscribe_users(*PLACE, ["a"], 5, is_new_member=True)
+    elif known_by == "look-up":
+        hub.subscriptions.subscribe_users(*PLACE, ["a"], 4, known_at=6)
+    assert hub.subscriptions.users_of(*PLACE) == {"a"}
+    late = hub.connections.pending.begin("t", "a")
+    late.topics.append(("c", 6))
+
+    async def end(rev: int) -> None:
+        if ended_by == "event":
+            after = hub.subscriptions.unsubscribe_after(*PLACE, ["a"], rev)
+            left = EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev))
+            await hub.subscriptions.deliver(*PLACE, Delivery(left, rev, on_delivered=after))
+            await hub.subscriptions.advance_past_gap(*PLACE, rev)
+        elif ended_by == "gap":
+            hub.subscriptions.unsubscribe_behind(*PLACE, ["a"], rev)
+        else:
+            hub.subscriptions.unsubscribe_users(*PLACE, ["a"], rev)
+
+    await end(5)
+    assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == ({"a"}, set())
+    await end(9)
+    assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == (set(), {"c"})
