@@ -47,7 +47,7 @@ layers: $(VENV)/.dev
 # Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py
-	$(BIN)/python -c "from chatd.core.template import template; print(template({}), end='')" > chatd.toml
+	$(BIN)/python -c "from chatd.core.template import template; from chatd.subsystems import setting_names; print(template(setting_names(), {}), end='')" > chatd.toml
 
 # Pin versions and hashes for every platform, without download addresses.
 lock: $(VENV)/.dev

@@ -15,6 +15,7 @@ from chatd.app import installation
 from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Node
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
@@ -53,14 +54,14 @@ from chatd.operations.snapshot import Watch
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of
+from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schemas_of
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
-# Seconds that HTTP requests have after everything else is done.
-LAST_REQUESTS = 2.0
-# Seconds for the other nodes to say that they have heard of us, and to tell them what is still on its way to them.
-INTRODUCTION, LAST_WORDS = 3.0, 2.0
+# Time that HTTP requests have after everything else has ended.
+LAST_REQUESTS_S = 2.0
+# Time to join the cluster at the start, and to write the last messages at the end.
+JOIN_TIMEOUT_S, LEAVE_TIMEOUT_S = 3.0, 2.0
 
 
 class CannotServe(OperatorError):
@@ -94,8 +95,8 @@ def name_of(listener: socket.socket) -> str:
 
 def with_public_url(config: Config, http_url: str) -> Config:
     """With an address for files, where none is configured: the HTTP door itself."""
-    url = (config.uploads.public_url or http_url).rstrip("/")
-    return replace(config, uploads=replace(config.uploads, public_url=url))
+    url = (config.http.public_url or http_url).rstrip("/")
+    return replace(config, http=replace(config.http, public_url=url))
 
 
 @asynccontextmanager
@@ -108,12 +109,13 @@ async def open_kernel(
         await prepare(db, config, schemas_of(subsystems))
         services, signals = Services(), Signals()
         hub = Hub(signals=signals)
-        introduction_s = 0 if uses_embedded_redis(config) else INTRODUCTION
+        join_timeout_s = 0 if uses_embedded_redis(config) else JOIN_TIMEOUT_S
         cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
-        async with open_cluster(cluster, db, health, introduction_s), trio.open_nursery() as nursery:
+        async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).look()
             services.add(UserLimits.of_commands(config.limits))
+            services.add(CommandTimeout(config.postgres.timeout))
             services.add(Meters())
             services.add(Guards())
             services.add(addresses)
@@ -134,6 +136,7 @@ async def open_kernel(
 async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
     """The services of all subsystems, and their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
+    node.services.add(all_personal_data(subsystems))
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))
@@ -167,8 +170,8 @@ def log_driver_error(loop: object, context: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience: float) -> AsyncIterator[None]:
-    """In touch with the other nodes: they know of us, and we have heard them from here on."""
+async def open_cluster(cluster: Cluster, db: Postgres, health: Health, join_timeout_s: float) -> AsyncIterator[None]:
+    """A member of the cluster as long as the block lasts."""
     bus = cluster.bus
     watch = PeerWatch(bus, db, cluster.reconciler)
     health.add(cluster.reconciler.condition)
@@ -178,12 +181,12 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, patience:
         health.start(nursery, "bus reader", bus.read, cluster.handle, cluster.resync)
         health.start(nursery, "bus writer", bus.write)
         health.start(nursery, "peer watch", watch.run)
-        health.start(nursery, "gap repair", cluster.reconciler.mend)
-        health.start(nursery, "reconciler", cluster.reconciler.patrol)
-        await bus.introduce(patience)
-        LOG.info("in touch with the other nodes", extra={"node": bus.name, "others": len(bus.peers())})
+        health.start(nursery, "gap repair", cluster.reconciler.repair_gaps)
+        health.start(nursery, "reconciler", cluster.reconciler.sweep)
+        await bus.join_cluster(join_timeout_s)
+        LOG.info("joined the cluster", extra={"node": bus.name, "others": len(bus.peers())})
         yield
-        with trio.move_on_after(LAST_WORDS):
+        with trio.move_on_after(LEAVE_TIMEOUT_S):
             await bus.leave()
         nursery.cancel_scope.cancel()
 
@@ -242,7 +245,7 @@ async def serve(doors: Doors, http: Server, node: Node, registry: Registry, read
         ready(doors.addresses)
         async with node_registry.listed(node.redis, node.cluster.name, node.get(Watch).snapshot, node.health):
             in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
-        soon = trio.current_time() + LAST_REQUESTS
+        soon = trio.current_time() + LAST_REQUESTS_S
         deadline = max(soon, drain.deadline) if in_order else soon
         await http.finish(deadline)
         nursery.cancel_scope.deadline = deadline

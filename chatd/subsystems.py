@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from functools import cache
 
 from chatd.accounts.subsystem import ACCOUNTS
+from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
 from chatd.conversations.subsystem import CONVERSATIONS
+from chatd.core.setting_names import SettingNames
 from chatd.db import queries
 from chatd.db.migrations import Schema
 from chatd.http import openapi
@@ -35,3 +37,14 @@ def schemas_of(subsystems: Iterable[Subsystem] = SUBSYSTEMS) -> tuple[Schema, ..
 def load_registry(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> Registry:
     """What all subsystems declare: collected once for the process."""
     return load(subsystems, openapi.ROUTES)
+
+
+@cache
+def setting_names(subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> SettingNames:
+    """The settings that the kernel and all subsystems declare."""
+    return SettingNames(declared for subsystem in subsystems for declared in subsystem.settings)
+
+
+def all_personal_data(subsystems: Iterable[Subsystem] = SUBSYSTEMS) -> AllPersonalData:
+    """What all subsystems store about a user."""
+    return AllPersonalData(subsystem.personal_data for subsystem in subsystems)

@@ -1,5 +1,5 @@
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
-// A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
+// A frame is [id, body]: the client chooses the id of a command, its answer has the same id, an event has 0.
 
 /** Conditions on the attributes of partners: a value, a list of values, or `{"min": 18, "max": 30}`. */
 export interface Accepts {
@@ -8,7 +8,7 @@ export interface Accepts {
   must_not?: Record<string, unknown>;
 }
 
-/** Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom. */
+/** An entry of the audit log. `actor`: the name of an admin, or of an account of the operating system. */
 export interface Act {
   id: string;
   at: number;
@@ -18,14 +18,14 @@ export interface Act {
   details: Record<string, unknown> | null;
 }
 
-/** A page of the audit log. `more`: there are earlier ones. */
+/** A page of the audit log. `more`: there are older entries. */
 export interface Acts {
   t: "admin.audit.list";
   items: Array<Act>;
   more: boolean;
 }
 
-/** Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses. */
+/** Ban a user, or an address or range of addresses. `devices`: also ban the devices on which the user has signed up. */
 export interface AddBan {
   t: "admin.ban";
   reason: string;
@@ -82,13 +82,13 @@ export interface AudioAttachment {
   name: string | null;
 }
 
-/** The socket is good until `expires_at`. */
+/** The connection is authenticated until `expires_at`. */
 export interface AuthRefreshed {
   t: "auth.refreshed";
   expires_at: number;
 }
 
-/** A ban. `user` only where it is one on a user; devices and addresses are kept as hashes. */
+/** A ban. `user` is null in bans of devices and addresses, which are stored as hashes. */
 export interface Ban {
   id: string;
   kind: "address" | "device" | "user";
@@ -100,40 +100,40 @@ export interface Ban {
   lifted_at: number | null;
 }
 
-/** The ban, and when it is over (null: never). */
+/** The ban, and when it ends (null: never). */
 export interface BanAdded {
   t: "admin.banned";
   ban: string;
   until: number | null;
 }
 
-/** A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too. */
+/** A ban of the reported user. Without `lasts` it is permanent; `devices`: also ban their devices. */
 export interface BanFor {
   lasts?: number | null;
   devices?: boolean;
 }
 
-/** A page of bans. `more`: there are earlier ones. */
+/** A page of bans. `more`: there are older ones. */
 export interface Bans {
   t: "admin.ban.list";
   items: Array<Ban>;
   more: boolean;
 }
 
-/** Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen. */
+/** Events of this conversation were skipped. Call `conversation.sync` with the last `rev` that you have. */
 export interface Behind {
   t: "behind";
   conversation: string;
   rev: number;
 }
 
-/** Block somebody. Twice is once. */
+/** Block a user, by user id or by the alias from a match. Each of them is a block of its own. Twice is once. */
 export interface BlockUser {
   t: "user.block";
   user: string;
 }
 
-/** Somebody who is blocked. */
+/** A blocked user. `user` is the id by which they were blocked; an alias has no name. */
 export interface Blocked {
   user: string;
   name: string | null;
@@ -177,7 +177,7 @@ export interface ConfirmMatch {
   match: string;
 }
 
-/** The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone. */
+/** The first frame of every connection. */
 export interface Connected {
   t: "connected";
   session: string;
@@ -190,7 +190,7 @@ export interface Connected {
   maintenance: boolean;
 }
 
-/** What this connection may send. Sizes in bytes, rates in commands per second. */
+/** Limits of this connection. Sizes are in bytes, rates in commands per second. */
 export interface ConnectionLimits {
   max_message: number;
   max_frames: number;
@@ -216,6 +216,7 @@ export interface Conversation {
   seq: number;
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
+  alias?: string;
   first_seq?: number;
   joined_seq?: number;
   joined_rev?: number;
@@ -264,7 +265,7 @@ export interface Conversations {
   cursor: string | null;
 }
 
-/** How many members of a conversation are there. */
+/** Count the members of a conversation who are online or away. */
 export interface CountPresence {
   t: "presence.count";
   conversation: string;
@@ -287,6 +288,7 @@ export interface Counters {
   seq: number;
   rev: number;
   role?: "admin" | "member" | "moderator" | "owner";
+  alias?: string;
   first_seq?: number;
   joined_seq?: number;
   joined_rev?: number;
@@ -312,7 +314,7 @@ export interface CreateInvite {
   uses?: number | null;
 }
 
-/** Report a user, or a `message` of a `conversation`. The same report again within a day is the same report. */
+/** Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one. */
 export interface CreateReport {
   t: "report.create";
   reason: string;
@@ -353,7 +355,7 @@ export interface DissolveConversation {
   conversation: string;
 }
 
-/** Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds. */
+/** Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` seconds. */
 export interface DrainNodes {
   t: "admin.drain";
   over?: number;
@@ -405,18 +407,18 @@ export interface Edits {
   cursor: string | null;
 }
 
-/** Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back. */
+/** Erase your account permanently, with all messages, uploads and settings. `confirm` must be true. */
 export interface EraseMe {
   t: "me.erase";
   confirm: "True";
 }
 
-/** Nobody comes in as this user any more. */
+/** The account can no longer sign in. */
 export interface Erased {
   t: "me.erased";
 }
 
-/** A refusal, from the table of refusals. `retry_after` in seconds. */
+/** A refusal; `code` is one of the table of refusals. `retry_after` is in seconds. */
 export interface Error {
   t: "error";
   code: "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
@@ -426,7 +428,7 @@ export interface Error {
   details?: Record<string, unknown>;
 }
 
-/** A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first. */
+/** A message as it was when the report was created. `earlier`: its texts before edits, oldest first. */
 export interface Evidence {
   seq: number;
   message: string;
@@ -490,7 +492,7 @@ export interface ForwardedFrom {
   created_at: number;
 }
 
-/** A report and the part of the conversation that it is about. */
+/** A report, and the messages around the reported one. */
 export interface FullReport {
   t: "admin.report.full";
   report: Report;
@@ -586,14 +588,14 @@ export interface KeepMatch {
   t: "match.keep";
 }
 
-/** Close all sockets of a user (1001). They may come back at once. */
+/** Close all connections of a user with 1001. The user may reconnect at once. */
 export interface KickUser {
   t: "admin.kick";
   user: string;
   tenant?: string;
 }
 
-/** `strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own. */
+/** A user. */
 export interface KnownUser {
   t: "admin.user.known";
   user: string;
@@ -624,7 +626,7 @@ export interface LeaveMatch {
   ticket?: string | null;
 }
 
-/** End a ban before its time. */
+/** Revoke a ban. */
 export interface LiftBan {
   t: "admin.ban.lift";
   ban: string;
@@ -637,7 +639,7 @@ export interface LinkAttachment {
   url: string;
 }
 
-/** The audit log, the latest first. `before`: the last id of the page before. */
+/** List the audit log, newest first. `before`: the last id of the previous page. */
 export interface ListActs {
   t: "admin.audit";
   before?: string | null;
@@ -645,7 +647,7 @@ export interface ListActs {
   tenant?: string;
 }
 
-/** Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before. */
+/** List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page. */
 export interface ListBans {
   t: "admin.bans";
   every?: boolean;
@@ -698,7 +700,7 @@ export interface ListReactions {
   limit?: number;
 }
 
-/** Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before. */
+/** List reports, newest first. `user`: only reports about this user. `before`: the last id of the previous page. */
 export interface ListReports {
   t: "admin.reports";
   state?: "any" | "open" | "resolved";
@@ -728,13 +730,13 @@ export interface ListStarred {
   limit?: number;
 }
 
-/** End this login and close its sockets; with `everywhere`, all logins and all sockets of this user. */
+/** End this login and close its connections; with `everywhere`, all logins and connections of the user. */
 export interface Logout {
   t: "auth.logout";
   everywhere?: boolean;
 }
 
-/** The server is about to stop, or is back. `retry_after` in seconds: when this session may come back. */
+/** Maintenance mode begins or ends, or the server is about to stop. `retry_after`: when to reconnect, in seconds. */
 export interface MaintenanceMode {
   t: "maintenance.mode";
   enabled: boolean;
@@ -742,7 +744,7 @@ export interface MaintenanceMode {
   retry_after?: number;
 }
 
-/** A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers. */
+/** Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers. */
 export interface MakeTicket {
   t: "auth.ticket";
 }
@@ -775,6 +777,7 @@ export interface MatchFound {
   t: "match.found";
   match: string;
   conversation: string;
+  alias: string;
   partner: Partner;
   partners: Array<Partner>;
   matched_on: Array<string>;
@@ -968,7 +971,7 @@ export interface Messages {
   more: boolean;
 }
 
-/** Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again. */
+/** The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search. */
 export interface Ok {
   t: "ok";
   ticket?: string;
@@ -986,7 +989,7 @@ export interface OwnConversation {
   conversation: Conversation;
 }
 
-/** Another user of your match. */
+/** Another user of your match. `id` is their alias, which is valid in this match. */
 export interface Partner {
   id: string;
   name: string | null;
@@ -1000,7 +1003,7 @@ export interface PinMessage {
   message: string;
 }
 
-/** Ask for the time. `ts` comes back as it was sent. */
+/** Get the time of the server. `ts` is returned unchanged. */
 export interface Ping {
   t: "ping";
   ts: number;
@@ -1019,27 +1022,27 @@ export interface Pong {
   server_time: number;
 }
 
-/** `online` counts who is online or away and may be seen: by the asker, in large groups by everybody. */
+/** `online`: members who are online or away and visible to you; in large groups, visible to everybody. */
 export interface PresenceCount {
   t: "presence.count";
   online: number;
   members: number;
 }
 
-/** `last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there. */
+/** The presence of a user. */
 export interface PresenceState {
   user: string;
   status: "away" | "offline" | "online";
   last_seen: number | null;
 }
 
-/** One for each user, in the order in which they were named. */
+/** One item for each user, in the order of the request. */
 export interface PresenceStates {
   t: "presence.states";
   items: Array<PresenceState>;
 }
 
-/** Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user. */
+/** The presence of a user to whom this session is subscribed (`presence.watch`) has changed. */
 export interface PresenceUpdate {
   t: "presence.update";
   user: string;
@@ -1058,7 +1061,7 @@ export interface Preview {
   asks: boolean;
 }
 
-/** How these users are now. */
+/** Get the presence of users. */
 export interface QueryPresence {
   t: "presence.query";
   users: Array<string>;
@@ -1130,7 +1133,7 @@ export interface Recipient {
   name: string | null;
 }
 
-/** Show a fresh access token of the same user on an open socket, which then lives on. */
+/** Renew the authentication of this connection with a new access token of the same user. */
 export interface RefreshAuth {
   t: "auth.refresh";
   token: string;
@@ -1151,7 +1154,7 @@ export interface RemoveReaction {
   emoji: string;
 }
 
-/** What somebody has reported. `user` is whom; `picture` an upload of the reporter. */
+/** A report. `user`: the reported user; `picture`: an upload of the reporter. */
 export interface Report {
   id: string;
   reporter: string;
@@ -1169,13 +1172,13 @@ export interface Report {
   created_at: number;
 }
 
-/** The report is kept, and admins can see it. */
+/** The report is stored for the admins. */
 export interface ReportMade {
   t: "report";
   report: string;
 }
 
-/** A page of reports. `more`: there are earlier ones. */
+/** A page of reports. `more`: there are older ones. */
 export interface Reports {
   t: "admin.report.list";
   items: Array<Report>;
@@ -1196,7 +1199,7 @@ export interface Requests {
   items: Array<Request>;
 }
 
-/** Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only. */
+/** Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see `note`. */
 export interface ResolveReport {
   t: "admin.report.resolve";
   report: string;
@@ -1207,7 +1210,7 @@ export interface ResolveReport {
   tenant?: string;
 }
 
-/** Whether whom it is about is banned by it. */
+/** Whether the reported user was banned. */
 export interface Resolved {
   t: "admin.report.resolved";
   banned: boolean;
@@ -1220,20 +1223,20 @@ export interface RevokeInvite {
   invite: string;
 }
 
-/** End all logins of a user and close their sockets (4404). It is no ban: they may sign in again. */
+/** Revoke all logins of a user, and close their connections with 4404. The user may sign in again. */
 export interface RevokeUser {
   t: "admin.revoke";
   user: string;
   tenant?: string;
 }
 
-/** Exchange a refresh token for a new pair. It works once; a second time ends the login. */
+/** Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login. */
 export interface RotateToken {
   t: "auth.rotate";
   refresh_token: string;
 }
 
-/** A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again. */
+/** A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again. */
 export interface ScheduleFailed {
   t: "schedule.failed";
   id: string;
@@ -1292,14 +1295,14 @@ export interface ScheduledMessages {
   cursor: string | null;
 }
 
-/** A message, and where its text has what was looked for: [from, to), counted in code points. */
+/** A message, and the matching ranges of its text: [from, to) in code points. */
 export interface SearchHit {
   conversation: string;
   message: Message;
   highlights: Array<Array<number>>;
 }
 
-/** Find messages in one's conversations, the newest first. */
+/** Search the messages of your conversations, newest first. */
 export interface SearchMessages {
   t: "message.search";
   query?: string;
@@ -1312,7 +1315,7 @@ export interface SearchMessages {
   limit?: number;
 }
 
-/** A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing. */
+/** A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none. */
 export interface SearchResults {
   t: "search.results";
   items: Array<SearchHit>;
@@ -1332,7 +1335,7 @@ export interface SendMessage {
   everybody?: boolean;
 }
 
-/** Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`. */
+/** Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`. */
 export interface SessionBehind {
   t: "session.behind";
 }
@@ -1361,7 +1364,7 @@ export interface SetConversation {
   notify?: "all" | "mentions" | "none" | "" | null;
 }
 
-/** Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take. */
+/** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected duration. */
 export interface SetMaintenance {
   t: "admin.maintenance";
   on: boolean;
@@ -1370,7 +1373,7 @@ export interface SetMaintenance {
   tenant?: string;
 }
 
-/** Whether somebody is at this device. A user is online when one session is, else away when there is one. */
+/** Set whether the user is active on this device. */
 export interface SetPresence {
   t: "presence.set";
   status: "away" | "online";
@@ -1404,7 +1407,7 @@ export interface Settings {
   notify: "all" | "mentions" | "none" | null;
 }
 
-/** From their next search on match a user only with others of whom this was said. They are not told. */
+/** Shadow-ban a user, or end it. */
 export interface ShadowUser {
   t: "admin.shadow";
   user: string;
@@ -1418,7 +1421,7 @@ export interface ShowInvite {
   secret: string;
 }
 
-/** A report with what was said. That it was read is in the audit log. */
+/** Show a report with its messages. The access is recorded in the audit log. */
 export interface ShowReport {
   t: "admin.report";
   report: string;
@@ -1430,14 +1433,14 @@ export interface ShowSettings {
   t: "user.settings.get";
 }
 
-/** What is known of a user. */
+/** Show a user. */
 export interface ShowUser {
   t: "admin.user";
   user: string;
   tenant?: string;
 }
 
-/** Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again. */
+/** Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user. */
 export interface SignUp {
   t: "auth.anonymous";
   tenant?: string;
@@ -1471,7 +1474,7 @@ export interface StarredMessages {
   cursor: string | null;
 }
 
-/** A strike. From as many on as the configuration says each one ends in a ban. */
+/** Give a user a strike. From a configured number of strikes on, each strike bans the user. */
 export interface StrikeUser {
   t: "admin.strike";
   user: string;
@@ -1479,7 +1482,7 @@ export interface StrikeUser {
   tenant?: string;
 }
 
-/** `count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever. */
+/** `count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent. */
 export interface Struck {
   t: "admin.struck";
   strike: string;
@@ -1517,20 +1520,20 @@ export interface SystemAct {
   keep_days?: number | null;
 }
 
-/** Connect with `?ticket=`, once, within `expires_in` seconds. */
+/** Connect once with `?ticket=` within `expires_in` seconds. */
 export interface Ticket {
   t: "auth.ticket";
   ticket: string;
   expires_in: number;
 }
 
-/** The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001. */
+/** The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001. */
 export interface TokenExpiring {
   t: "token.expiring";
   expires_at: number;
 }
 
-/** `access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once. */
+/** A pair of tokens. */
 export interface Tokens {
   t: "auth.tokens";
   user: string;
@@ -1574,7 +1577,7 @@ export interface TypingStopped {
   expires_in: number;
 }
 
-/** Take it back. */
+/** Remove a block, by the id by which it was made. Other blocks of the same user stay in effect. */
 export interface UnblockUser {
   t: "user.unblock";
   user: string;
@@ -1607,7 +1610,7 @@ export interface UnstarMessage {
   message: string;
 }
 
-/** Remove a file of one's own, from every conversation that it is used in. */
+/** Delete one of your files, in all conversations that use it. */
 export interface UploadDelete {
   t: "upload.delete";
   upload: string;
@@ -1641,13 +1644,13 @@ export interface VoiceAttachment {
   name: string | null;
 }
 
-/** Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect. */
+/** Subscribe this session to the presence of these users only. */
 export interface WatchPresence {
   t: "presence.watch";
   users: Array<string>;
 }
 
-/** What each command is answered with, when it is not refused. */
+/** The result of each command that is not refused. */
 export interface ResultOf {
   "auth.logout": Ok;
   "auth.refresh": AuthRefreshed;

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chatd.core.config import Admin, Config, PostgresSection, Tenant
+from chatd.accounts.settings import TenantSettings
+from chatd.core.config import Admin, Config, PostgresSection
 from chatd.db.postgres import Postgres, open_postgres
 from tests.support import Answer, Daemon, Person, running
 
@@ -14,12 +15,15 @@ ANN = "ann-0123456789abcdef0123456789abcdef"
 # For the tenant `acme` only.
 BEN = "ben-0123456789abcdef0123456789abcdef"
 ADMINS = {"ann": Admin(token=ANN), "ben": Admin(token=BEN, tenants=["acme"])}
-ACME = {"acme": Tenant(secret="acme-0123456789abcdef0123456789ab")}
+ACME = {"acme": TenantSettings(secret="acme-0123456789abcdef0123456789ab")}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
 def administered(config: Config) -> Config:
-    return replace(config, admins=ADMINS, tenants=ACME)
+    return replace(
+        config,
+        admins=ADMINS,
+    ).using_named(TenantSettings, ACME)
 
 
 @pytest.fixture

@@ -11,18 +11,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio_asyncio
+from msgspec.structs import replace
 
-from chatd.core.config import Auth, Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.accounts.settings import AuthSettings
+from chatd.core.config import Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.subsystems import schemas_of
 from tests.db.system_postgres import SystemPostgres, programs
+from tests.forked import forked_daemon
 from tests.support import Daemon, running
 
 # Durability is off for these servers; tests about crashes start their own.
@@ -40,6 +44,11 @@ NUMBERS = itertools.count(1)
 # `drop database` checks every 100 ms for connections: those of the last test are still closing.
 USED: deque[str] = deque()
 KEPT = 1
+# The database of the daemon that tests share, and the limits that all of them together would reach.
+SHARED = "shared"
+NO_LIMITS: dict[str, Any] = dict.fromkeys(("connections_per_address", "accepts_per_address", "pending_per_address"), 10_000) | {
+    "signups_per_minute": 1e6
+}
 # An error of a daemon is nested deeper than Python prints by default.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
 
@@ -175,9 +184,26 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
         redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
-        auth=Auth(secret="0123456789abcdef0123456789abcdef"),
         limits=Limits(commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6),
-    )
+    ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"))
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon for many tests, in a process of its own: for tests that create their users, and change nothing else.
+
+    A module chooses it for all of its tests: `daemon = shared`.
+    """
+    trio.run(create_shared, servers)
+    config = config_for(servers.dsn(SHARED), servers, tmp_path_factory.mktemp(SHARED))
+    config = replace(config, limits=replace(config.limits, **NO_LIMITS))
+    with forked_daemon(config) as addresses:
+        yield Daemon(config, addresses)
+
+
+async def create_shared(servers: Servers) -> None:
+    async with trio_asyncio.open_loop(), open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+        await admin.run(f"create database {SHARED} template chatd strategy file_copy")
 
 
 @pytest.fixture

@@ -10,15 +10,22 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+
+import trio
 
 # For the children. Not chatd.cli, which inspects the terminal at import.
 import typer.main
 
 import chatd.client
 import chatd.daemon
+from chatd.app.addresses import Addresses
+from chatd.core.config import Config
 
 assert chatd.client
 assert chatd.daemon
@@ -26,6 +33,53 @@ assert typer.main
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 TIMEOUT_S = 60.0
+
+
+class Forked:
+    """A running command, with the methods of `subprocess.Popen`. `stdout` is a pipe; `log` collects its standard error."""
+
+    def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path) -> None:
+        reading, writing = CONTEXT.Pipe(duplex=False)
+        self._process = CONTEXT.Process(target=serve, args=(arguments, Path.cwd(), dict(environment), writing, log))
+        self._process.start()
+        writing.close()
+        self.stdout = open(os.dup(reading.fileno()), "rb")  # noqa: SIM115
+        reading.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> int:
+        self._process.join()
+        self.stdout.close()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+@contextmanager
+def forked_daemon(config: Config) -> Iterator[Addresses]:
+    """The addresses of a daemon in a process of its own, killed at the end."""
+    receiving, sending = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=run_daemon, args=(config, sending), daemon=True)
+    process.start()
+    sending.close()
+    assert receiving.poll(TIMEOUT_S)
+    try:
+        yield receiving.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def run_daemon(config: Config, ready: Connection) -> None:
+    """Run in the child."""
+    gc.freeze()
+    trio.run(partial(chatd.daemon.run, config, ready=ready.send))
 
 
 def run_chatd(arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> "CompletedProcess[str]":
@@ -44,14 +98,33 @@ def run_chatd(arguments: tuple[str, ...], folder: Path, environment: Mapping[str
 
 def run(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], out: Path, err: Path) -> None:
     """Run in the child."""
+    redirect(1, out)
+    redirect(2, err)
+    enter(arguments, folder, environment)
+
+
+def serve(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], out: Connection, log: Path) -> None:
+    """Run in the child, in a session of its own."""
+    os.setsid()
+    os.dup2(out.fileno(), 1)
+    out.close()
+    redirect(2, log)
+    enter(arguments, folder, environment)
+
+
+def redirect(number: int, path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+
+
+def enter(arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
     gc.freeze()
+    # Those of the first process remember what kind of file they had.
+    sys.stdout, sys.stderr = (open(number, "w", 1, encoding="utf8", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    for number, path in ((1, out), (2, err)):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
     sys.argv = ["chatd", *arguments]
     from chatd.cli.main import main
 

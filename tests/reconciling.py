@@ -11,10 +11,10 @@ from chatd.realtime.hub import Hub
 
 
 def reconciler_of(hub: Hub, db: Postgres) -> Reconciler:
-    """Bans close no connection: there is no cluster."""
+    """There is no other node."""
     made, topics = Reconciler(hub, db), ConversationChecks(hub, db)
-    no_cluster: Any = SimpleNamespace(close_sessions_here=lambda *_: None)
+    cluster: Any = SimpleNamespace(hub=hub)
     made.register(topics.check)
-    made.watch_topics(topics)
-    made.register(AccountChecks(hub, no_cluster, db, lambda: 0).check, always=True)
+    made.use_topics(topics)
+    made.register(AccountChecks(hub, cluster, db, lambda: 0).check, always=True)
     return made

@@ -15,8 +15,9 @@ import trio
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
+from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
@@ -36,9 +37,9 @@ def covers(command: str, *codes: str) -> Callable[[Test], Test]:
     return lambda test: test
 
 
-def operator(tenant: str = "default") -> Actor:
+def operator(tenant: str = "default") -> AuditActor:
     """The actor of a command line, at this time."""
-    return Actor(tenant, "me", now_ms())
+    return AuditActor(tenant, "me", now_ms())
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Daemon:
 
     @property
     def secret(self) -> str:
-        return self.config.auth.secret
+        return self.config.get(AuthSettings).secret
 
     @asynccontextmanager
     async def person(self, name: str = "somebody", codec: str = "json", **fields: Any) -> AsyncIterator["Person"]:
@@ -160,6 +161,16 @@ class Person:
         self.log: list[tuple[str, Reply]] = []
         self.closed: Any = None
         self._news = trio.Condition()
+
+    async def alias(self, conversation: str) -> str:
+        """How this person is known in a match."""
+        return str((await self.call("conversation.get", conversation=conversation))["conversation"]["alias"])
+
+    async def found(self, partner: "Person", patience: float = PATIENCE) -> Reply:
+        """The next `match.found`, which must be of a match with this partner."""
+        found = await self.event("match.found", patience)
+        assert found["partner"]["id"] == await partner.alias(found["conversation"])
+        return found
 
     @property
     def user(self) -> str:
@@ -277,3 +288,9 @@ async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = Non
             addresses = await receive.receive()
         yield Daemon(config, addresses)
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def shared(shared_daemon: Daemon) -> Daemon:
+    """The fixture `daemon` of a module whose tests share one: see `shared_daemon`."""
+    return shared_daemon

@@ -22,9 +22,9 @@ from chatd.core.template import template
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.http.admin_tokens import Admins
-from chatd.http.app import quart_app
+from chatd.http.app import Route, quart_app
 from chatd.realtime.drain import Drain
-from chatd.subsystems import SUBSYSTEMS, load_registry
+from chatd.subsystems import SUBSYSTEMS, load_registry, setting_names
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.python_types import python_types
 
@@ -45,7 +45,7 @@ def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     height = {name.strip(): -at for at, layer in enumerate(layers) for name in layer.split("|")}
-    heights = [height[f"chatd.{subsystem.name}"] for subsystem in SUBSYSTEMS]
+    heights = [height[subsystem.name] for subsystem in SUBSYSTEMS]
     assert heights == sorted(heights)
 
 
@@ -93,7 +93,7 @@ def test_the_types_of_the_client_are_fresh() -> None:
 
 
 def test_the_commented_configuration_is_fresh() -> None:
-    assert (ROOT / "chatd.toml").read_text() == template({}), "stale: run `make schema`"
+    assert (ROOT / "chatd.toml").read_text() == template(setting_names(), {}), "stale: run `make schema`"
 
 
 @pytest.mark.parametrize("name", queries.names())
@@ -148,6 +148,7 @@ def test_every_route_is_in_the_descriptions() -> None:
         services.add(service)
     node: Any = SimpleNamespace(config=config, services=services, get=services.get)
     app = quart_app(node, load_registry(), [add for subsystem in SUBSYSTEMS for add in subsystem.routes])
+    assert {type(rule) for rule in app.url_map.iter_rules()} == {Route}
     described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     text = (ROOT / "docs" / "protocol.md").read_text()
     served = {

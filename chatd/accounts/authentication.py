@@ -6,6 +6,7 @@ from typing import Any
 
 from chatd.accounts import bans
 from chatd.accounts.keys import Keyring
+from chatd.accounts.settings import AccountLimits, AuthSettings, BanNotice
 from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
@@ -24,11 +25,11 @@ class SignIn:
 
     def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
         self._config = config
-        self._create = config.auth.create_users
+        self._create = config.get(AuthSettings).create_users
         self._keys = keys
         self._db = db
-        self._failures = AddressLimits(config.limits.auth_failures_per_minute)
-        self.sign_ups = AddressLimits(config.limits.signups_per_minute)
+        self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
+        self.sign_ups = AddressLimits(config.get(AccountLimits).signups_per_minute)
 
     async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
         """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""
@@ -77,7 +78,7 @@ class SignIn:
     async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
         row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
-        bans.refuse(self._config.moderation, row)
+        bans.refuse(self._config.get(BanNotice), row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["known"]:

@@ -8,14 +8,15 @@ import hmac
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from chatd.app.audit_log import Actor
+from chatd.accounts.settings import BanNotice
+from chatd.app.audit_log import AuditActor
 from chatd.core.addresses import parse
-from chatd.core.config import Config, Moderation
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.secrets import derived_key
 from chatd.db import queries
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Postgres, Row, Tx
 
 SQL = queries.load("accounts/bans")
 FOR_EVER = 2**63 - 1
@@ -51,7 +52,7 @@ def hash_of(config: Config, text: str) -> bytes:
     return hmac.digest(derived_key(config.data.secret, "addresses"), text.encode(), "sha256")
 
 
-def refuse(settings: Moderation, row: Row | None) -> None:
+def refuse(settings: BanNotice, row: Row | None) -> None:
     """Raises Refused: `banned`, for a row with `banned_until`; its details say until when (null: for ever) and how to appeal."""
     if row is None or row["banned_until"] is None:
         return
@@ -65,43 +66,43 @@ def refuse(settings: Moderation, row: Row | None) -> None:
 
 async def check_arrival(db: Postgres, config: Config, tenant: str, device: bytes | None, address: str, now: int) -> None:
     """Before somebody signs up. Raises Refused: `banned`."""
-    refuse(config.moderation, await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
+    refuse(config.get(BanNotice), await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
 
 
-async def put_on_user(connection: Any, actor: Actor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
+async def put_on_user(tx: Tx, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
     """Within a transaction: ban a user and end all their logins; with `devices` ban those too. Refused `not_found`."""
     tenant, id_, now = actor.tenant, uuid7(actor.now), actor.now
-    if await connection.fetchval(SQL.hold_user, tenant, user) is None:
+    if await tx.value(SQL.hold_user, tenant, user) is None:
         raise Refused("not_found", "no such user")
-    await connection.execute(SQL.add, tenant, id_, user, None, None, reason, actor.name, now, until)
-    await connection.execute(SQL.end_logins, tenant, user, now)
+    await tx.run(SQL.add, tenant, id_, user, None, None, reason, actor.name, now, until)
+    await tx.run(SQL.end_logins, tenant, user, now)
     if devices:
-        await put_on_devices(connection, actor, user, reason, until)
+        await put_on_devices(tx, actor, user, reason, until)
     return id_
 
 
-async def put_on_devices(connection: Any, actor: Actor, user: str, reason: str, until: int | None) -> int:
+async def put_on_devices(tx: Tx, actor: AuditActor, user: str, reason: str, until: int | None) -> int:
     """Within a transaction: ban the devices that a user has signed up with; how many there are."""
-    rows = await connection.fetch(SQL.devices, actor.tenant, user)
+    rows = await tx.all(SQL.devices, actor.tenant, user)
     for row in rows:
         id_, hash_ = uuid7(actor.now), row["key_hash"]
-        await connection.execute(SQL.add, actor.tenant, id_, None, hash_, None, reason, actor.name, actor.now, until)
+        await tx.run(SQL.add, actor.tenant, id_, None, hash_, None, reason, actor.name, actor.now, until)
     return len(rows)
 
 
-async def ban_user(db: Postgres, actor: Actor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
+async def ban_user(db: Postgres, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
     """The id of the ban; `until` in milliseconds, None: for ever. Raises Refused: `not_found`."""
-    return await db.in_transaction(lambda link: put_on_user(link, actor, user, reason, until, devices=devices))
+    return await db.in_transaction(put_on_user, actor, user, reason, until, devices=devices)
 
 
-async def ban_range(db: Postgres, actor: Actor, hash_: bytes, reason: str, until: int | None) -> str:
+async def ban_range(db: Postgres, actor: AuditActor, hash_: bytes, reason: str, until: int | None) -> str:
     """Ban an address or a range; see `range_hash`. The id of the ban."""
     id_ = uuid7(actor.now)
     await db.run(SQL.add, actor.tenant, id_, None, None, hash_, reason, actor.name, actor.now, until)
     return id_
 
 
-async def lift(db: Postgres, actor: Actor, ban: str) -> bool:
+async def lift(db: Postgres, actor: AuditActor, ban: str) -> bool:
     """End a ban; False when there is none that was not lifted already."""
     return await db.value(SQL.lift, actor.tenant, ban, actor.now, actor.name, uuid7(actor.now)) is not None
 

@@ -14,16 +14,17 @@ from msgspec import Meta
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
 from chatd.accounts.keys import Keyring
+from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Renew, Reply
 from chatd.app.registry import Needs, command
-from chatd.cluster.control_messages import CloseUser
+from chatd.cluster.control_messages import CloseUserSessions
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
-from chatd.db.postgres import Postgres, Row
+from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE
 
@@ -38,7 +39,7 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):
-    """Become somebody with nothing but a device. The same `device` (a random secret that it keeps) is the same user again."""
+    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user."""
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
@@ -46,13 +47,17 @@ class SignUp(Command, tag="auth.anonymous"):
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair. It works once; a second time ends the login."""
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login."""
 
     refresh_token: Opaque
 
 
 class Tokens(Result, tag="auth.tokens"):
-    """`access_token` is for requests and sockets, for `expires_in` seconds; `refresh_token` is for the next pair, once."""
+    """A pair of tokens.
+
+    `access_token` authenticates requests and connections for `expires_in` seconds; `refresh_token` can be exchanged
+    once for the next pair.
+    """
 
     user: Id
     access_token: str
@@ -69,10 +74,10 @@ class Tokens(Result, tag="auth.tokens"):
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` where it is off or the tokens come from an identity provider, `not_found` for an unknown tenant."""
+    """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).sign_ups.check(ctx.address)
-    if not node.config.auth.anonymous:
+    if not node.config.get(AuthSettings).anonymous:
         raise Refused("forbidden", "anonymous sign-up is switched off")
     if tenant not in node.get(Keyring).tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
@@ -80,25 +85,21 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
-    new = (login, digest(refresh), refresh_end(ctx))
-    user, ended = await add_login(ctx, tenant, cmd.name, key, *new)
-    for credential in ended:
-        await node.cluster.broadcast(CloseUser(tenant, user, "logged_out", credential, node.clock()))
+    values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
+    if key is None:
+        user = await node.db.value(SQL.sign_up, *values)
+    else:
+        user, ended = await node.db.in_transaction(add_device_login, ctx, *values)
+        for credential in ended:
+            await node.cluster.broadcast(CloseUserSessions(tenant, user, "logged_out", credential, node.clock()))
     return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
 
 
-async def add_login(ctx: Ctx, tenant: str, name: str | None, key: bytes | None, *new: Any) -> tuple[str, list[str]]:
-    """The user, and the logins that end for the new one: a user has `limits.logins_per_user`. All is written, or nothing."""
-    values = (tenant, uuid7(ctx.now), name, key, ctx.now, *new)
-    if key is None:
-        return await ctx.node.db.value(SQL.sign_up, *values), []
-
-    async def work(connection: Any) -> tuple[str, list[str]]:
-        user: str = await connection.fetchval(SQL.sign_up, *values)
-        rows = await connection.fetch(SQL.bound_logins, tenant, user, ctx.node.config.limits.logins_per_user, ctx.now)
-        return user, [row["id"] for row in rows]
-
-    return await ctx.node.db.in_transaction(work)
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> tuple[str, list[str]]:
+    """The user of the device, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+    user: str = await tx.value(SQL.sign_up, tenant, *values)
+    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
+    return user, [row["id"] for row in rows]
 
 
 def device_key(tenant: str, device: str) -> bytes:
@@ -111,7 +112,7 @@ def new_refresh_token() -> str:
 
 def refresh_end(ctx: Ctx) -> int:
     """When a refresh token that is made now expires, in milliseconds."""
-    return ctx.now + int(ctx.node.config.auth.refresh_ttl * 1000)
+    return ctx.now + int(ctx.node.config.get(AuthSettings).refresh_ttl * 1000)
 
 
 def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
@@ -129,7 +130,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
     socket=False,
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
-    """Refused `unauthenticated` for a token that is unknown, expired, used before, or of a login that has ended."""
+    """Refused `unauthenticated` if the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
@@ -139,7 +140,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     if row is not None and state == "stolen":
-        await node.cluster.broadcast(CloseUser(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
+        await node.cluster.broadcast(CloseUserSessions(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
     raise Refused("unauthenticated", "the refresh token is not valid (any more)")
 
@@ -148,26 +149,26 @@ async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
     """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
-    limits, keys = ctx.node.config.limits, ctx.node.get(Keyring)
+    limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
     new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
     return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
 
 
 class RefreshAuth(Command, tag="auth.refresh"):
-    """Show a fresh access token of the same user on an open socket, which then lives on."""
+    """Renew the authentication of this connection with a new access token of the same user."""
 
     token: Opaque
 
 
 class AuthRefreshed(Result, tag="auth.refreshed"):
-    """The socket is good until `expires_at`."""
+    """The connection is authenticated until `expires_at`."""
 
     expires_at: Millis
 
 
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """Refused `forbidden` for a token of somebody else."""
+    """Refused `forbidden` for a token of another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: of another user")
@@ -176,11 +177,11 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
 
 
 class MakeTicket(Command, tag="auth.ticket"):
-    """A ticket opens one connection as this user, within seconds: for browsers, which cannot send headers."""
+    """Get a ticket that opens one connection as this user within seconds, for browsers, which cannot send headers."""
 
 
 class Ticket(Result, tag="auth.ticket"):
-    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+    """Connect once with `?ticket=` within `expires_in` seconds."""
 
     ticket: str
     expires_in: int
@@ -188,7 +189,7 @@ class Ticket(Result, tag="auth.ticket"):
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
 async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
-    me, ttl = ctx.me, ctx.node.config.auth.ticket_ttl
+    me, ttl = ctx.me, ctx.node.config.get(AuthSettings).ticket_ttl
     ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
     ends = ctx.now + int(ttl * 1000)
     claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)
@@ -197,9 +198,9 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 
 
 class Logout(Command, tag="auth.logout"):
-    """End this login and close its sockets; with `everywhere`, all logins and all sockets of this user.
+    """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
-    A token of another issuer has no login: then the token is revoked, and the sockets that signed in with it are closed.
+    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it are closed.
     """
 
     everywhere: bool = False

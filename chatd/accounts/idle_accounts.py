@@ -4,6 +4,7 @@ An account goes when its login can be renewed no more and it has left no trace: 
 points at them. One node does it, once an hour, a page at a time.
 """
 
+from chatd.accounts.settings import AccountRetention
 from chatd.app.context import Node
 from chatd.app.jobs import is_due
 from chatd.core import log
@@ -25,8 +26,8 @@ async def remove_idle(node: Node) -> bool:
     """The hourly round."""
     if await is_due(node.db, "idle", EVERY_MS):
         await remove_invites(node.db)
-        if node.config.retention.anonymous_days:
-            await remove_accounts(node.db, node.clock() - node.config.retention.anonymous_days * DAY_MS)
+        if node.config.get(AccountRetention).anonymous_days:
+            await remove_accounts(node.db, node.clock() - node.config.get(AccountRetention).anonymous_days * DAY_MS)
         await node.redis.call("XTRIM", node.redis.key("bus"), "MINID", node.clock() - BUS_KEPT_MS)
     return False
 

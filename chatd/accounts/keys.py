@@ -7,6 +7,7 @@ matches: `tid` among the tenants, `kid` among the keys of that tenant's own set.
 import base64
 import binascii
 import hashlib
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +17,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MOST_BYTES, TENANT, Expected, principal_of, refused
-from chatd.core.config import Auth, Config, Tenant
+from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import uuid7
 from chatd.core.secrets import MIN_SECRET_BYTES
+from chatd.core.settings import is_alone, kept
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 MOST_CACHED = 50_000
@@ -49,17 +52,31 @@ class TenantKeys(Struct):
 
 def token_keys(config: Config) -> bytes:
     """The token keys of all tenants, in one form: to be compared by their fingerprint."""
-    settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
+    settings: dict[str, AuthSettings | TenantSettings] = {
+        DEFAULT_TENANT: config.get(AuthSettings),
+        **config.named(TenantSettings),
+    }
     return msgspec.msgpack.encode(sorted((name, one.algorithm, one.secret) for name, one in settings.items()))
+
+
+def ensure_token_secret(config: Config, *, make: bool = True) -> Config:
+    """The same as `ensure_installation_secret`, for `auth.secret`. Raises OperatorError."""
+    auth = config.get(AuthSettings)
+    if not is_alone(config) or auth.secret or auth.algorithm != "HS256":
+        return config
+    return config.using(replace(auth, secret=kept(config, "secret", make=make) or secrets.token_urlsafe(48)))
 
 
 class Keyring:
     """All tenants. Verified tokens are remembered until they expire; whether they were revoked is the database's to say."""
 
     def __init__(self, config: Config) -> None:
-        self._auth = config.auth
-        settings: dict[str, Auth | Tenant] = {DEFAULT_TENANT: config.auth, **config.tenants}
-        self.tenants = {name: tenant_keys(name, tenant, config.auth.leeway) for name, tenant in settings.items()}
+        self._auth = config.get(AuthSettings)
+        settings: dict[str, AuthSettings | TenantSettings] = {
+            DEFAULT_TENANT: config.get(AuthSettings),
+            **config.named(TenantSettings),
+        }
+        self.tenants = {name: tenant_keys(name, tenant, config.get(AuthSettings).leeway) for name, tenant in settings.items()}
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     @property
@@ -140,13 +157,13 @@ def source_of(expected: Expected) -> Mapping[str, str]:
     return {"iss": expected.issuer, "aud": expected.audience}
 
 
-def tenant_keys(name: str, settings: Auth | Tenant, leeway: float) -> TenantKeys:
+def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: float) -> TenantKeys:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
         raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63", "rename its section")
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
-    section = "auth" if isinstance(settings, Auth) else f"tenants.{name}"
+    section = "auth" if isinstance(settings, AuthSettings) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
         raise WeakKey(f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one.")
     if settings.algorithm != "HS256" and not settings.jwks:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import CloseUser
+from chatd.cluster.control_messages import CloseUserSessions
 from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres
@@ -26,7 +26,7 @@ class AccountChecks:
         """Close the sessions of banned and erased users, of logins that have ended, and of revoked tokens. Raises Refused."""
         tenants, ids = columns_of(users, 2)
         for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
-            await CloseUser(row["tenant"], row["user_id"], "banned", None, row["at"]).apply(self._cluster)
+            await CloseUserSessions(row["tenant"], row["user_id"], "banned", None, row["at"]).apply(self._cluster)
         for row in await self._db.all(SQL.erased, tenants, ids):
             self._hub.close_sessions(row["tenant"], row["user_id"], "logged_out", at=row["at"])
         sessions = [session for tenant, user in users for session in self._hub.connections.find(tenant, user, None)]

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.accounts import authentication, commands, idle_accounts, jwks
+from chatd.accounts import authentication, checks, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
+from chatd.accounts.personal_data import PERSONAL_DATA
 from chatd.accounts.range_ban_sweep import RangeBans
 from chatd.accounts.reconciliation import AccountChecks
+from chatd.accounts.settings import SETTINGS, AuthSettings
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
@@ -18,8 +20,8 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
     keys = node.services.add(Keyring(node.config))
     node.services.add(authentication.SignIn(node.config, keys, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())
-    checks = AccountChecks(node.hub, node.cluster, node.db, node.clock)
-    node.cluster.reconciler.register(checks.check, always=True)
+    reconciled = AccountChecks(node.hub, node.cluster, node.db, node.clock)
+    node.cluster.reconciler.register(reconciled.check, always=True)
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
         await jwks.wait_for_keys(keys)
@@ -28,13 +30,17 @@ async def open_accounts(node: Node) -> AsyncIterator[None]:
 
 
 async def sweep(node: Node) -> bool:
-    await commands.sweep(node.db, node.clock(), node.config.auth.leeway)
+    await commands.sweep(node.db, node.clock(), node.config.get(AuthSettings).leeway)
     return False
 
 
 ACCOUNTS = Subsystem(
     name="accounts",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
+    check=checks.check,
     commands=(commands,),
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
+    personal_data=PERSONAL_DATA,
     open=open_accounts,
 )

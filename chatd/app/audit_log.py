@@ -1,4 +1,4 @@
-"""The audit log: who did what to whom. A line is written in the transaction of the act itself, or the act did not happen."""
+"""The audit log of administrative acts. An entry is written in the transaction of its act."""
 
 from typing import Any
 
@@ -6,29 +6,24 @@ from msgspec import Struct
 
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Postgres
+from chatd.db.postgres import Postgres, Tx
 
 SQL = queries.load("app/audit")
 
 
-class Actor(Struct, frozen=True):
-    """Who acts, where and when: the name of an admin, or an account of the operating system. `now` in milliseconds."""
+class AuditActor(Struct, frozen=True):
+    """An admin, or the operating system account of an operator, with the tenant and the time (ms) of the act."""
 
     tenant: str
     name: str
     now: int
 
 
-async def note(connection: Any, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
-    """A line, within a transaction that is open."""
-    await connection.execute(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
+async def write(db: Postgres | Tx, actor: AuditActor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
+    """Add an entry. An act that changes nothing in the database needs no transaction."""
+    await db.run(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
 
 
 async def page(db: Postgres, tenant: str, *, before: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-    """Acts of moderation, the latest first."""
+    """Entries, the latest first."""
     return [dict(row) for row in await db.all(SQL.page, tenant, before, limit)]
-
-
-async def write(db: Postgres, actor: Actor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
-    """A line for an act that changes nothing in the database."""
-    await db.within(lambda connection: note(connection, actor, act, subject, details))

@@ -7,7 +7,7 @@ from typing import TypeVar
 import trio
 from msgspec import Struct, field
 
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.encoding import AnswerWith
 from chatd.app.rate_limits import UserLimits
 from chatd.cluster.cluster import Cluster
@@ -93,7 +93,7 @@ class Ctx(Struct):
     @property
     def files_url(self) -> str:
         """Where clients reach the HTTP door, for the addresses of files."""
-        return self.node.config.uploads.public_url
+        return self.node.config.http.public_url
 
     @property
     def authority(self) -> Authority:
@@ -103,9 +103,9 @@ class Ctx(Struct):
         return self.admin
 
     @property
-    def actor(self) -> Actor:
+    def actor(self) -> AuditActor:
         """The admin who asks, as the audit log says it."""
-        return Actor(self.authority.tenant, self.authority.name, self.now)
+        return AuditActor(self.authority.tenant, self.authority.name, self.now)
 
 
 def on_behalf(node: Node, tenant: str, user: str) -> Ctx:

@@ -55,11 +55,19 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     ctx.node.get(Meters).commands[row.command].observe(perf_counter() - began)
 
 
+class CommandTimeout:
+    """Seconds that a command may take. A subsystem whose commands wait for more than one statement raises it."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+
+    def raise_to(self, timeout_s: float) -> None:
+        self.timeout_s = max(self.timeout_s, timeout_s)
+
+
 def answer_by(ctx: Ctx) -> float:
-    """When its statements end, however many they are, counted from when it was read: the one deadline of a command."""
-    config = ctx.node.config
-    screening_s = config.hook.timeout if config.hook.url else 0.0
-    return ctx.began + max(config.postgres.timeout, config.journal.deadline) + screening_s
+    """The deadline of a command and all of its statements, counted from when it was read."""
+    return ctx.began + ctx.node.get(CommandTimeout).timeout_s
 
 
 def refuse(ctx: Ctx, refused: Refused) -> None:

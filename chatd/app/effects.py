@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.encoding import encoded_if_long
-from chatd.cluster.control_messages import CloseUser, ControlMessage, Hushed, Joined
+from chatd.cluster.control_messages import CloseUserSessions, ControlMessage, SubscribeUsers, SuppressTyping
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
 
@@ -98,19 +98,21 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
                 ctx.answer(await encoded_if_long(result, ctx.format))
             case ToConversation(conversation, event, but, volatile, ack, parts):
                 then = answering(ctx, ack) if ack is not None else None
-                await cluster.tell_conversation(tenant, conversation, event, but=but, volatile=volatile, then=then, parts=parts)
+                await cluster.deliver_to_conversation(
+                    tenant, conversation, event, exclude_session=but, ephemeral=volatile, on_delivered=then, leaving=parts
+                )
             case ToUser(user, event, but):
-                await cluster.tell_user(tenant, user, event, but=but)
+                await cluster.deliver_to_user(tenant, user, event, exclude_session=but)
             case Broadcast(message):
                 await cluster.broadcast(message)
             case Join(conversation, users, rev, anew):
-                await cluster.broadcast(Joined(tenant, conversation, list(users), rev, anew))
+                await cluster.broadcast(SubscribeUsers(tenant, conversation, list(users), rev, anew))
             case Hush(conversation, on):
-                await cluster.broadcast(Hushed(tenant, conversation, on))
+                await cluster.broadcast(SuppressTyping(tenant, conversation, on))
             case Renew(principal):
                 ctx.renew(principal)
             case CloseSessions(user, close, credential):
-                await cluster.broadcast(CloseUser(tenant, user, close, credential, ctx.node.clock()))
+                await cluster.broadcast(CloseUserSessions(tenant, user, close, credential, ctx.node.clock()))
 
 
 def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from random import uniform
 
 import trio
 
@@ -12,6 +13,8 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 
 SQL = queries.load("app/jobs")
+# The jobs begin one by one after the start of a node, and at other moments on each node.
+MAX_FIRST_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Job:
 
 async def run_job(node: Node, job: Job) -> None:
     """One job, for ever. What is refused is tried again at the next turn; anything else ends this run."""
+    await trio.sleep(uniform(0, min(job.every_s, MAX_FIRST_WAIT_S)))  # noqa: S311
     while True:
         more = False
         with suppress(Refused):

@@ -1,18 +1,16 @@
 """Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
 
-from typing import Any
-
 import trio
 from msgspec import UNSET, Struct
 
 from chatd.app import audit_log
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.db.postgres import Postgres
+from chatd.db.postgres import Postgres, Tx
 from chatd.realtime.hub import Hub
 from chatd.wire.connection_events import MaintenanceMode
 
@@ -71,11 +69,7 @@ class Maintenance:
         return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
 
 
-async def change(db: Postgres, actor: Actor, enabled: bool, message: str, retry_after: float | None) -> None:
-    """Write how it stands from now on; the nodes have to be told to look. `retry_after` in seconds."""
-
-    async def work(connection: Any) -> None:
-        await connection.execute(SQL.set, enabled, message, retry_after, actor.now)
-        await audit_log.note(connection, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")
-
-    await db.in_transaction(work)
+async def change(tx: Tx, actor: AuditActor, enabled: bool, message: str, retry_after: float | None) -> None:
+    """Write the state of maintenance mode. The caller notifies the nodes. `retry_after` in seconds."""
+    await tx.run(SQL.set, enabled, message, retry_after, actor.now)
+    await audit_log.write(tx, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")

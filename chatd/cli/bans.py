@@ -60,7 +60,7 @@ def add(
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    order: CloseRange | control_messages.CloseUser
+    order: CloseRange | control_messages.CloseUserSessions
     async with database(config) as db:
         if address is not None:
             hash_ = hash_of(config, address)
@@ -71,7 +71,7 @@ async def add_ban(
             assert user is not None
             say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
             # The metric chatd_revocation_seconds starts here.
-            order = control_messages.CloseUser(tenant, user, "banned", None, now_ms())
+            order = control_messages.CloseUserSessions(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)
 
 

@@ -176,7 +176,8 @@ class Terminal:
         members = conversation.members or []
         for member in members:
             self._learn(member)
-        others = ", ".join(self._names[member.user] for member in members if member.user != self._user)
+        own = (self._user, conversation.alias)
+        others = ", ".join(self._names[member.user] for member in members if member.user not in own)
         title = printable(conversation.title or others) or conversation.id[:8]
         self._titles[conversation.id] = title
         return title
@@ -247,11 +248,12 @@ class Terminal:
                 await self._take_message(client, event)
             elif isinstance(event, ClientState) and event.state != "connecting":
                 self._say("  connected" if event.state == "connected" else "  the connection was lost; reconnecting ...")
-            elif getattr(event, "user", "") != client.user:
-                line = line_of(event, self._who)
+            else:
+                conversation = getattr(event, "conversation", None)
+                of_one = conversation if isinstance(conversation, str) else ""
+                line = None if getattr(event, "user", "") == client.known_as(of_one) else line_of(event, self._who)
                 if line is not None:
-                    conversation = getattr(event, "conversation", None)
-                    place = self._place(conversation) if isinstance(conversation, str) else ""
+                    place = self._place(of_one) if of_one else ""
                     self._say(f"  {place}{printable(line)}")
             if isinstance(event, ConversationGone) and event.conversation == self._current:
                 self._current = None

@@ -1,9 +1,7 @@
 """chatd check"""
 
-import re
 import resource
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,19 +10,17 @@ import typer
 from msgspec import to_builtins
 from trio.to_thread import run_sync as in_thread
 
-from chatd.accounts.jwks import JwksError, keys_of
-from chatd.accounts.keys import Keyring, WeakKey
-from chatd.accounts.token_rules import DEFAULT_TENANT
-from chatd.cli.common import FAILED, AsJson, ConfigFile, cause_of, load_or_exit, print_json, run_async
-from chatd.cli.finding import Finding
-from chatd.cli.places import ANY, folder_finding, port_finding
+from chatd.accounts.keys import WeakKey
+from chatd.app.checks import Finding, folder_finding
+from chatd.app.subsystem import Subsystem
+from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.port_check import ANY, port_finding
 from chatd.cli.printing import out, styled
-from chatd.conversations.messages.screening import CannotScreen, check_screening
 from chatd.core import setting_rules
 from chatd.core.config import Config
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.core.secrets import MIN_SECRET_BYTES
-from chatd.core.settings import Loaded, effective, one_line
+from chatd.core.settings import Loaded, effective
 from chatd.db import migrations, releases, server_checks
 from chatd.db.embedded.folder_lock import EmbeddedError, is_locked
 from chatd.db.embedded.select import join_servers, uses_embedded_postgres, uses_embedded_redis
@@ -34,11 +30,10 @@ from chatd.db.postgres_faults import fix_of as postgres_fix
 from chatd.db.redis import BadAddress, Redis, client_of, open_redis
 from chatd.db.redis_faults import fix_of as redis_fix
 from chatd.http.admin_tokens import Admins
-from chatd.subsystems import schemas_of
-from chatd.uploads.blobs import new_key
-from chatd.uploads.open import BlobsError, check_bucket, open_blobs
+from chatd.subsystems import SUBSYSTEMS, schemas_of
 
 SPARE_DESCRIPTORS = 100
+REINDEX = "stop chatd; run `reindex database NAME`, then `alter database NAME refresh collation version`"
 RAISE_FILES = "raise the limit: ulimit -n, or LimitNOFILE= of systemd"
 
 
@@ -102,10 +97,10 @@ def release(what: str, kind: str, version: releases.Version, code: str) -> Findi
     return Finding(what, True, detail, f"update {kind}", code, warn=bool(said))
 
 
-async def collect(loaded: Loaded) -> list[Finding]:
+async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
     config = loaded.config
-    findings = [*source(loaded), *settings(config), *await signing_keys(config), *await ports(config), open_files(config)]
-    return [*findings, *data(config), await files(config), *await databases(config)]
+    findings = [*source(loaded), *check_settings(config, subsystems), *await ports(config), open_files(config), *data(config)]
+    return [*findings, *await check_subsystems(config, subsystems), *await databases(config, subsystems)]
 
 
 def source(loaded: Loaded) -> list[Finding]:
@@ -114,25 +109,27 @@ def source(loaded: Loaded) -> list[Finding]:
     return [where, *(Finding("settings", True, said, code="settings.unwise", warn=True) for said in loaded.warnings)]
 
 
-def settings(config: Config) -> Iterator[Finding]:
+def kernel_settings(config: Config) -> Iterator[Finding]:
     try:
-        keys = Keyring(config)
         Admins(config)
-        yield Finding("keys", True, f"tenants: {', '.join(keys.tenants)}", code="settings.keys")
     except WeakKey as error:
-        yield Finding("keys", False, str(error), error.fix, "settings.keys")
+        yield Finding("admins", False, str(error), error.fix, "settings.admins")
     if 0 < len(config.data.secret.encode()) < MIN_SECRET_BYTES:
         detail, fix = f"data.secret must have at least {MIN_SECRET_BYTES} bytes", "`chatd init` makes one, or leave it out"
         yield Finding("installation secret", False, detail, fix, "settings.secret")
     if one_port(config):
         detail, fix = f"gateway.port and http.port are both {config.http.port}", "set one of them to another port"
         yield Finding("ports", False, detail, fix, "settings.ports")
-    if unknown := names_without_effect(config):
-        yield Finding("names", False, "; ".join(unknown), "correct the names of these sections", "settings.names")
-    try:
-        check_screening(config)
-    except CannotScreen as error:
-        yield Finding("filters", False, str(error), "see docs/filters.md", "settings.filters")
+
+
+def check_settings(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> Iterator[Finding]:
+    yield from kernel_settings(config)
+    for subsystem in subsystems:
+        yield from subsystem.check_settings(config)
+
+
+async def check_subsystems(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
+    return [finding for subsystem in subsystems for finding in await subsystem.check(config)]
 
 
 def one_port(config: Config) -> bool:
@@ -141,48 +138,13 @@ def one_port(config: Config) -> bool:
     return gateway.port == http.port != 0 and (gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY))
 
 
-async def signing_keys(config: Config) -> list[Finding]:
-    """Whether the public keys of identity providers can be read."""
-    found = list[Finding]()
-    sections = {DEFAULT_TENANT: "auth", **{name: f"tenants.{name}" for name in config.tenants}}
-    with suppress(WeakKey):
-        for name, tenant in Keyring(config).tenants.items():
-            if not tenant.jwks:
-                continue
-            try:
-                detail, is_read = f"{len(await keys_of(tenant))} of tenant {name}", True
-            except JwksError as error:
-                detail, is_read = str(error), False
-            fix = f"set {sections[name]}.jwks to a file with a JSON Web Key Set, or to the https address of one that answers"
-            found.append(Finding("signing keys", is_read, detail, fix, "settings.jwks"))
-    return found
-
-
-# What `queue` of match.find can name.
-REINDEX = "stop chatd; run `reindex database NAME`, then `alter database NAME refresh collation version`"
-QUEUE = re.compile(r"[a-z0-9_-]{1,32}")
-
-
-def names_without_effect(config: Config) -> list[str]:
-    """Sections whose names belong to nothing, so that nothing that is set there would count."""
-    tenants = {DEFAULT_TENANT, *config.tenants}
-    found = [f"[tenants.{DEFAULT_TENANT}] would replace [auth]: set it there"] if DEFAULT_TENANT in config.tenants else []
-    found += [
-        f"[tenant_filters.{one_line(name)}]: no tenant has this name" for name in config.tenant_filters if name not in tenants
-    ]
-    queues = [name for name in config.queues if QUEUE.fullmatch(name) is None]
-    return found + [f"[queues.{one_line(name)}]: expected small letters, digits, - and _, at most 32" for name in queues]
-
-
-def faults(config: Config) -> list[str]:
+def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[str]:
     """Why a daemon must not start with these settings, before anything is started: a line each."""
-    found = [f"{finding.what}: {finding.detail}" for finding in settings(config) if not finding.ok]
+    found = [f"{finding.what}: {finding.detail}" for finding in check_settings(config, subsystems) if not finding.ok]
     try:
-        if config.uploads.s3_bucket or config.uploads.s3_endpoint:
-            check_bucket(config.uploads)
         if config.postgres.dsn:
             setting_rules.postgres_address(config.postgres.dsn)
-    except (BlobsError, ValueError) as error:
+    except ValueError as error:
         found.append(str(error))
     unreadable = redis_address(config)
     return found if unreadable is None else [*found, unreadable.detail]
@@ -211,36 +173,7 @@ def open_files(config: Config) -> Finding:
     return Finding("open files", enough, f"{limit}: up to {most} connections", RAISE_FILES, "machine.files")
 
 
-async def files(config: Config) -> Finding:
-    """Whether the store of the uploads would take something. A folder that is not there yet is not made."""
-    if not (config.uploads.s3_bucket or config.uploads.s3_endpoint):
-        folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
-        return folder_finding("uploads", folder, "uploads.dir", "uploads")
-    try:
-        async with open_blobs(config) as blobs:
-            key = new_key()
-            await blobs.put(key, b"chatd check")
-            await blobs.delete(key)
-    except BlobsError as error:
-        return Finding("uploads", False, str(error), "set what is missing in [uploads]", "uploads")
-    except Refused as refused:
-        return Finding("uploads", False, f"{refused.message}{cause_of(refused)}", bucket_fix(refused.__cause__), "uploads")
-    return Finding("uploads", True, f"bucket {config.uploads.s3_bucket}", code="uploads")
-
-
-def bucket_fix(cause: BaseException | None) -> str:
-    """What to do when the bucket refuses, by the status of its answer."""
-    match str(cause)[:8]:
-        case "HTTP 401" | "HTTP 403":
-            return "correct uploads.s3_key and uploads.s3_secret, or let the key put, get and delete objects"
-        case "HTTP 404":
-            return "create the bucket, or correct uploads.s3_bucket"
-        case "HTTP 301" | "HTTP 307" | "HTTP 400":
-            return "correct uploads.s3_region and uploads.s3_endpoint"
-    return "nothing usable answers at uploads.s3_endpoint: correct it, or look at the log of the store"
-
-
-async def databases(config: Config) -> list[Finding]:
+async def databases(config: Config, subsystems: Sequence[Subsystem]) -> list[Finding]:
     if (unreadable := redis_address(config)) is not None:
         return [unreadable]
     try:
@@ -250,7 +183,7 @@ async def databases(config: Config) -> list[Finding]:
             open_postgres(dsn, config.postgres) as db,
             open_redis(config.redis, url) as door,
         ):
-            return [*await postgres(db, config), *await redis(door)]
+            return [*await postgres(db, config, subsystems), *await redis(door)]
     except (EmbeddedError, OSError) as error:
         return [no_servers(error)]
 
@@ -268,14 +201,14 @@ def no_servers(error: EmbeddedError | OSError) -> Finding:
     return Finding("embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start")
 
 
-async def postgres(db: Postgres, config: Config) -> list[Finding]:
+async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
     try:
         pooling = await server_checks.pooling_problem(db)
         version = await db.value("show server_version")
         problems = await server_checks.server_problems(db)
         collation = "" if problems else await server_checks.collation_problem(db)
         durability = await server_checks.durability_problems(db)
-        pending = await migrations.pending(db, schemas_of())
+        pending = await migrations.pending(db, schemas_of(subsystems))
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]

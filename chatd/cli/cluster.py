@@ -8,7 +8,7 @@ import trio
 import typer
 from msgspec import Struct
 
-from chatd.cli.common import cause_of, failed
+from chatd.cli.common import failed
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
 from chatd.cluster import control_messages
@@ -16,7 +16,7 @@ from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.stream_entries import announce, recent
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
-from chatd.core.errors import Refused
+from chatd.core.errors import Refused, cause_of
 from chatd.core.ids import uuid7
 from chatd.db.redis import Redis
 from chatd.operations.node_queries import NodeQuery
@@ -55,7 +55,7 @@ async def tell_nodes(config: Config, order: ControlMessage) -> None:
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
     """On all nodes. `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed."""
-    await tell_nodes(config, control_messages.CloseUser(tenant, user, close, None, at))
+    await tell_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
 
 
 async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:

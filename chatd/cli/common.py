@@ -3,7 +3,6 @@
 Exit codes: 0 success, 1 failure, 2 invalid command line or configuration, 141 the reader closed the output.
 """
 
-import getpass
 import json
 import os
 import re
@@ -17,13 +16,17 @@ from typing import Annotated, Any, TypeVar
 import trio
 import typer
 
-from chatd.app.audit_log import Actor
+from chatd.accounts.keys import ensure_token_secret
+from chatd.app.audit_log import AuditActor
+from chatd.app.checks import account_name
 from chatd.cli.printing import complain, err, styled, write_json
 from chatd.core.clock import now_ms
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.config import Config
+from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.core.ids import is_uuid
-from chatd.core.settings import ConfigError, Loaded, ensure_secrets, load
+from chatd.core.settings import ConfigError, Loaded, ensure_installation_secret, load
 from chatd.db.postgres import ForeignKeyViolation
+from chatd.subsystems import setting_names
 
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
@@ -46,9 +49,14 @@ def load_or_exit(path: Path | None, *, make: bool | None = None) -> Loaded:
     `make`: see `ensure_secrets`. None: where the data folder exists, so that a command in a wrong folder leaves nothing there.
     """
     with failures():
-        loaded = load(path, os.environ)
+        loaded = load(path, os.environ, setting_names())
         make = os.path.isdir(loaded.config.data.dir) if make is None else make
         return replace(loaded, config=ensure_secrets(loaded.config, make=make))
+
+
+def ensure_secrets(config: Config, *, make: bool = True) -> Config:
+    """The secrets that need no configuration; see `ensure_installation_secret`. Raises OperatorError."""
+    return ensure_installation_secret(ensure_token_secret(config, make=make), make=make)
 
 
 @contextmanager
@@ -67,12 +75,6 @@ def failures() -> Iterator[None]:
         raise failed(
             "this tenant does not exist in the database; `chatd serve` creates the tenants of the configuration"
         ) from None
-
-
-def cause_of(error: BaseException) -> str:
-    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
-    cause = error.__cause__ if isinstance(error, Refused) else None
-    return f" ({str(cause) or type(cause).__name__})" if cause else ""
 
 
 def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -118,17 +120,9 @@ def checked_id(text: str) -> str:
     return text
 
 
-def operator(tenant: str) -> Actor:
+def operator(tenant: str) -> AuditActor:
     """The operating system account that runs the command, for the audit log."""
-    return Actor(tenant, account_name(), now_ms())
-
-
-def account_name() -> str:
-    """The account that runs the command. In a container a user id may have no account."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+    return AuditActor(tenant, account_name(), now_ms())
 
 
 def moment(at: int | None) -> str:

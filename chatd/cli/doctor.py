@@ -7,12 +7,12 @@ from pathlib import Path
 import typer
 
 from chatd.accounts.keys import token_keys
+from chatd.app.checks import Finding
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.cluster import Answers, ask
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
 from chatd.cli.databases import databases
 from chatd.cli.doctor_nodes import Clock, Ours
-from chatd.cli.finding import Finding
 from chatd.cli.printing import out
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -25,6 +25,7 @@ from chatd.db.redis import Redis
 from chatd.operations.node_queries import AskHealth
 from chatd.operations.node_query_types import Health
 from chatd.uploads.open import BlobsError, open_blobs
+from chatd.uploads.settings import UploadSettings
 
 # Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
 LIVED = 20
@@ -60,9 +61,8 @@ def summary(findings: list[Finding]) -> str:
 async def examine(loaded: Loaded) -> list[Finding]:
     """Everything that can be looked at; what is away hides only itself."""
     config = loaded.config
-    findings = [*check.source(loaded), *check.settings(config), *await check.signing_keys(config)]
+    findings = [*check.source(loaded), *check.check_settings(config), *await check.check_subsystems(config)]
     findings += [*disk(Path(config.data.dir)), *check.data(config)]
-    findings.append(await check.files(config))
     if (unreadable := check.redis_address(config)) is not None:
         return [*findings, unreadable]
     try:
@@ -108,10 +108,10 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
 
 async def ours(config: Config) -> Ours:
     """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
-    folder = Path(config.uploads.dir or Path(config.data.dir) / "uploads")
+    folder = Path(config.get(UploadSettings).dir or Path(config.data.dir) / "uploads")
     uploads = ""
     with suppress(BlobsError, Refused, OSError):
-        if config.uploads.s3_bucket or folder.exists():
+        if config.get(UploadSettings).s3_bucket or folder.exists():
             async with open_blobs(config) as blobs:
                 uploads = await blobs.identity()
     secrets = ""

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from chatd.app.checks import Finding
 from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS
 from chatd.cli.cluster import Answers
-from chatd.cli.finding import Finding
 from chatd.operations.node_query_types import Health
 
 # Milliseconds that clocks may differ, and within which a gap of the bus is news.

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 
-from chatd.cli.common import cause_of
-from chatd.cli.finding import Finding
+from chatd.app.checks import Finding
+from chatd.conversations.settings import JournalSettings
 from chatd.core.config import Config
-from chatd.core.errors import OperatorError, Refused
+from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.db import queries
 from chatd.db.migrations import Script, pending
 from chatd.db.postgres import Postgres, Row
@@ -37,7 +37,7 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     row = await db.one(SQL.connections)
     assert row is not None
     to_come = await pending(db, schemas_of())
-    needed = nodes * (config.postgres.pool + config.journal.flushers)
+    needed = nodes * (config.postgres.pool + config.get(JournalSettings).flushers)
     return [
         *judge_indexes(expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes),
         judge_transactions(busy),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chatd.cli.finding import Finding
+from chatd.app.checks import Finding
 from chatd.db.redis import Redis
 
 Info = Mapping[str, Any]

@@ -10,6 +10,7 @@ import typer
 from chatd.cli.common import failed, failures
 from chatd.cli.printing import out, styled
 from chatd.core.template import template
+from chatd.subsystems import setting_names
 
 USUAL = Path("chatd.toml")
 
@@ -25,7 +26,7 @@ def init(
 
       chatd init /etc/chatd.toml
     """
-    text = template({name: secrets.token_urlsafe(48) for name in ("auth.secret", "data.secret")})
+    text = template(setting_names(), {name: secrets.token_urlsafe(48) for name in ("auth.secret", "data.secret")})
     with failures():
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -42,7 +42,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await change(db, operator(DEFAULT_TENANT), enabled, message, retry_after)
+        await db.in_transaction(change, operator(DEFAULT_TENANT), enabled, message, retry_after)
     await tell_nodes(config, MaintenanceChanged())
 
 

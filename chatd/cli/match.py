@@ -14,7 +14,8 @@ from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
 from chatd.matching.event_log import EventLogReader, LoggedEvent
 from chatd.matching.pairing import queue_rules
-from chatd.matching.simulation import Summary, Timed, as_it_was, under
+from chatd.matching.settings import PoolLogSettings
+from chatd.matching.simulation import Summary, Timed, recorded, simulate
 
 app = typer.Typer(no_args_is_help=True, help="Export the event log of the match pool, and replay it under other rules.")
 NAMES = {
@@ -37,7 +38,7 @@ def export(config: ConfigFile = None) -> None:
 
 async def print_journal(config: Config) -> None:
     async with redis_alone(config) as redis:
-        reader = EventLogReader(redis, config.redis.stream_key)
+        reader = EventLogReader(redis, config.get(PoolLogSettings).stream_key)
         for logged in await reader.everything():
             write_json(msgspec.json.encode(logged).decode() + "\n")
 
@@ -60,9 +61,9 @@ def replay_journal(
     rules = queue_rules(load_or_exit(config).config)
     changes = {"relax": relax, "longest": longest}
     own = {name: round(seconds * 1000) for name, seconds in changes.items() if seconds is not None}
-    summaries = {"as it was": as_it_was(journal), "these rules": under(journal, rules)}
+    summaries = {"as it was": recorded(journal), "these rules": simulate(journal, rules)}
     if own:
-        summaries["changed rules"] = under(journal, {name: replace(queue, **own) for name, queue in rules.items()})
+        summaries["changed rules"] = simulate(journal, {name: replace(queue, **own) for name, queue in rules.items()})
     if as_json:
         print_json({name: msgspec.to_builtins(summary) for name, summary in summaries.items()})
     else:

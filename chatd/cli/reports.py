@@ -26,6 +26,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure, Verdict
+from chatd.moderation.settings import ModerationSettings
 
 app = typer.Typer(help="List, show and resolve reports from users.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id.", metavar="REPORT")]
@@ -95,7 +96,7 @@ def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
     async with database(config) as db:
-        return await reports.read(db, operator(tenant), report)
+        return await db.in_transaction(reports.read, operator(tenant), report)
 
 
 @app.command()
@@ -126,7 +127,8 @@ def resolve(
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
-        verdict = await reports.resolve(db, config.moderation, operator(tenant), report, outcome, note[:2000], measure)
+        resolution = (operator(tenant), report, outcome, note[:2000], measure)
+        verdict = await db.in_transaction(reports.resolve, config.get(ModerationSettings), *resolution)
         at = now_ms()
     if verdict.banned:
         await close_sessions(config, tenant, verdict.user, "banned", at)

@@ -22,6 +22,7 @@ from chatd.cli.printing import records, say
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.moderation import actions, strikes
+from chatd.moderation.settings import ModerationSettings
 from chatd.moderation.strikes import Struck
 
 
@@ -47,7 +48,7 @@ def strike(
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
     async with database(config) as db:
-        done = await strikes.strike(db, config.moderation, operator(tenant), user, reason)
+        done = await db.in_transaction(strikes.strike, config.get(ModerationSettings), operator(tenant), user, reason)
         at = now_ms()
     if done.ban is not None:
         await close_sessions(config, tenant, user, "banned", at)
@@ -87,4 +88,4 @@ def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
     async with database(config) as db:
-        await actions.set_shadow(db, operator(tenant), user, on)
+        await db.in_transaction(actions.set_shadow, operator(tenant), user, on)

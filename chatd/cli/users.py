@@ -1,6 +1,5 @@
 """chatd users"""
 
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,8 @@ import typer
 from chatd.accounts.authentication import ensure_tenants
 from chatd.accounts.keys import Keyring
 from chatd.app import audit_log
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
+from chatd.app.checks import account_name
 from chatd.cli import strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
@@ -18,7 +18,6 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     UserId,
-    account_name,
     failed,
     failures,
     load_or_exit,
@@ -33,7 +32,9 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import is_uuid, uuid7
 from chatd.db import queries
+from chatd.db.postgres import Tx
 from chatd.privacy import erasure, export
+from chatd.subsystems import all_personal_data
 
 SQL = queries.load("cli/users")
 
@@ -68,13 +69,13 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
         raise failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
-        return await db.in_transaction(partial(insert_user, actor=operator(tenant), name=name))
+        return await db.in_transaction(insert_user, operator(tenant), name)
 
 
-async def insert_user(connection: Any, actor: Actor, name: str) -> str:
+async def insert_user(tx: Tx, actor: AuditActor, name: str) -> str:
     user = uuid7(actor.now)
-    await audit_log.note(connection, actor, "user.add", user)
-    return str(await connection.fetchval(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
+    await audit_log.write(tx, actor, "user.add", user)
+    return str(await tx.value(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
 
 
 @app.command()
@@ -152,7 +153,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
         raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        new = await erasure.begin(db, tenant, user, account_name(), now_ms())
+        new = await erasure.begin(db, all_personal_data(), tenant, user, account_name(), now_ms())
         now = now_ms()
     await close_sessions(config, tenant, user, "logged_out", now)
     return new
@@ -184,8 +185,9 @@ async def print_export(config: Config, tenant: str, user: str) -> None:
     if not is_uuid(user):
         raise failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        profile = await export.profile(db, tenant, user)
+        pages = export.pages(db, all_personal_data(), tenant, user)
+        first = await anext(pages)
         await audit_log.write(db, operator(tenant), "user.export", user)
-        write_json(profile.decode())
-        async for page in export.pages(db, tenant, user):
+        write_json(first.decode())
+        async for page in pages:
             write_json(page.decode())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import trio
 
+from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
 from chatd.app.listening import bound
 from chatd.core.config import Config
@@ -174,7 +175,7 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
         "CHATD_HTTP__PORT": str(ports[1]),
         "CHATD_GATEWAY__REUSE_PORT": "true",
         # They may have been made here, by the first start on this folder.
-        "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_AUTH__SECRET": config.get(AuthSettings).secret,
         "CHATD_DATA__SECRET": config.data.secret,
     }
     if uses_embedded_postgres(config):

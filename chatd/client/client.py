@@ -59,6 +59,10 @@ class Client(Commands):
         """Who this is; known once it has been connected."""
         return self.hello.user if self.hello else ""
 
+    def known_as(self, conversation: str) -> str:
+        """The id of this user in a conversation, as in `sender` of own messages: the alias in a match, else the user id."""
+        return self._timeline.known_as(conversation)
+
     @property
     def position(self) -> dict[str, Any]:
         """What to keep, and give to a later `connect`, so that it tells everything that was not taken from `events` here.
@@ -209,7 +213,11 @@ class Client(Commands):
     def _is_ours(self, event: dict[str, Any]) -> bool:
         """A message that was sent from here: its ack says all that its event would."""
         message = event["message"] if event["t"] == "message.new" else {}
-        return message.get("sender") == self.user and self.outbox.has_sent(message["client_id"])
+        return (
+            bool(message)
+            and message["sender"] == self.known_as(event["conversation"])
+            and self.outbox.has_sent(message["client_id"])
+        )
 
     async def _renew(self) -> None:
         """Show the server a fresh token before the old one ends."""

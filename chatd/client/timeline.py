@@ -57,8 +57,9 @@ class Timeline:
         self._fresh = self.cursor is None
         self._waiting: list[Json] | None = []
         self._lost_ones: list[Json] = []
-        # The user, once that is known.
+        # The user, once that is known, and how they are known in matches, by conversation.
         self.user = ""
+        self._aliases: dict[str, str] = dict((position or {}).get("aliases", {}))
         # Something of the user's own may have changed.
         self.own_behind = False
 
@@ -75,7 +76,19 @@ class Timeline:
             elif is_durable(event) and conversation_of(event) in kept:
                 seq, rev, _ = kept[conversation_of(event)]
                 kept[conversation_of(event)] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
-        return {"cursor": cursor, "conversations": kept}
+        aliases = {"aliases": dict(self._aliases)} if self._aliases else {}
+        return {"cursor": cursor, "conversations": kept, **aliases}
+
+    def known_as(self, conversation: str) -> str:
+        """The id of this user in a conversation: the alias in a match."""
+        return self._aliases.get(conversation, self.user)
+
+    def _note_alias(self, conversation: Json) -> None:
+        """A state of the user's own."""
+        if conversation.get("alias"):
+            self._aliases[conversation["id"]] = conversation["alias"]
+        else:
+            self._aliases.pop(conversation["id"], None)
 
     # --- a connection begins --------------------------------------------------------------------------------------------
 
@@ -94,6 +107,7 @@ class Timeline:
             for id_ in self.places.keys() - {state["id"] for state in states}:
                 self._lost_ones += self.forget(id_)
         for state in states:
+            self._note_alias(state)
             place = self.places.get(state["id"])
             if place is not None and reset:
                 self._lost_ones += self.reset(state)
@@ -151,6 +165,10 @@ class Timeline:
             return []
         if event["t"] == "conversation.gone":
             return self.forget(event["conversation"], event.get("reason", "unknown"))
+        if event["t"] == "match.found":
+            self._aliases[event["conversation"]] = event["alias"]
+        if event["t"] == "match.kept":
+            self._aliases.pop(event["conversation"], None)
         if event["t"] == "conversation.update" and not is_durable(event):
             self.learn(event["conversation"])
         if event["t"] == "member.left" and event["departure"]["user"] == self.user:
@@ -166,6 +184,8 @@ class Timeline:
 
     def learn(self, conversation: Json) -> None:
         """A conversation that may be new. One without messages has nothing to catch up with."""
+        if "role" in conversation:
+            self._note_alias(conversation)
         if conversation["id"] in self.places:
             return
         if conversation["seq"] == 0:
@@ -223,6 +243,7 @@ class Timeline:
     def forget(self, id_: str, reason: str = "unknown") -> list[Json]:
         """A conversation that is ours no more. Returns what to tell of it, once."""
         self.behind.discard(id_)
+        self._aliases.pop(id_, None)
         known = self.places.pop(id_, None) is not None
         return [{"t": "conversation.gone", "conversation": id_, "reason": reason}] if known else []
 

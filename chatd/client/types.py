@@ -1,4 +1,4 @@
-"""The answers and events of the wire, and the signature of each command. Generated: do not edit, run `make schema`."""
+"""Answers, events, and the signatures of all commands. Generated: do not edit, run `make schema`."""
 
 # ruff: noqa: E501
 # fmt: off
@@ -12,7 +12,7 @@ from chatd.client.wire_base import Answer, Event, Part
 
 
 class Attachment(Part, kw_only=True, frozen=True):
-    """`type`: image | video | audio | voice | file | link. What a type does not have is None."""
+    """`type`: image | video | audio | voice | file | link. Fields that a type does not have are None."""
 
     type: str
     upload: str | None = None
@@ -34,18 +34,18 @@ class AttachmentInput(Part, kw_only=True, frozen=True):
     url: str | None = None
 
 class AuthRefreshed(Answer, tag="auth.refreshed", kw_only=True, frozen=True):
-    """The socket is good until `expires_at`."""
+    """The connection is authenticated until `expires_at`."""
 
     expires_at: int
 
 class Behind(Event, tag="behind", kw_only=True, frozen=True):
-    """Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen."""
+    """Events of this conversation were skipped. Call `conversation.sync` with the last `rev` that you have."""
 
     conversation: str
     rev: int
 
 class Blocked(Part, kw_only=True, frozen=True):
-    """Somebody who is blocked."""
+    """A blocked user. `user` is the id by which they were blocked; an alias has no name."""
 
     user: str
     name: str | None
@@ -73,7 +73,9 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     reset: bool
 
 class Connected(Event, tag="connected", kw_only=True, frozen=True):
-    """The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone."""
+    """The first frame of every connection.
+
+    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is lost."""
 
     session: str
     user: str
@@ -85,7 +87,7 @@ class Connected(Event, tag="connected", kw_only=True, frozen=True):
     maintenance: bool
 
 class ConnectionLimits(Part, kw_only=True, frozen=True):
-    """What this connection may send. Sizes in bytes, rates in commands per second."""
+    """Limits of this connection. Sizes are in bytes, rates in commands per second."""
 
     max_message: int
     max_frames: int
@@ -111,6 +113,7 @@ class Conversation(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -159,7 +162,8 @@ class Counters(Part, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
     `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. What is one member's own, from `role` on, is absent in what is told to all of them. Messages up to `joined_seq` and
+    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
+    absent in what is told to all of them. Messages up to `joined_seq` and
     changes up to `joined_rev` were there before this member came."""
 
     title: str | None
@@ -177,6 +181,7 @@ class Counters(Part, kw_only=True, frozen=True):
     seq: int
     rev: int
     role: str | None = None
+    alias: str | None = None
     first_seq: int | None = None
     joined_seq: int | None = None
     joined_rev: int | None = None
@@ -207,11 +212,11 @@ class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
     cursor: str | None
 
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
-    """Nobody comes in as this user any more."""
+    """The account can no longer sign in."""
 
 
 class Error(Answer, tag="error", kw_only=True, frozen=True):
-    """A refusal, from the table of refusals. `retry_after` in seconds."""
+    """A refusal; `code` is one of the table of refusals. `retry_after` is in seconds."""
 
     code: str
     message: str
@@ -296,7 +301,7 @@ class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
     requested: bool
 
 class MaintenanceMode(Event, tag="maintenance.mode", kw_only=True, frozen=True):
-    """The server is about to stop, or is back. `retry_after` in seconds: when this session may come back."""
+    """Maintenance mode begins or ends, or the server is about to stop. `retry_after`: when to reconnect, in seconds."""
 
     enabled: bool
     message: str
@@ -327,10 +332,12 @@ class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
     """You are in a match, and can write to your partners in its conversation.
 
     `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
-    `should`, `tags` and `recent` the match does not satisfy. `partner` is the first of `partners`."""
+    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which replace
+    the user ids in this match; `alias` is yours."""
 
     match: str
     conversation: str
+    alias: str
     partner: Partner
     partners: list[Partner]
     matched_on: list[str]
@@ -508,7 +515,7 @@ class Messages(Answer, tag="messages", kw_only=True, frozen=True):
     more: bool
 
 class Ok(Answer, tag="ok", kw_only=True, frozen=True):
-    """Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again."""
+    """The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search."""
 
     ticket: str | None = None
 
@@ -518,7 +525,7 @@ class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=
     conversation: Conversation
 
 class Partner(Part, kw_only=True, frozen=True):
-    """Another user of your match."""
+    """Another user of your match. `id` is their alias, which is valid in this match."""
 
     id: str
     name: str | None
@@ -536,25 +543,30 @@ class Pong(Answer, tag="pong", kw_only=True, frozen=True):
     server_time: int
 
 class PresenceCount(Answer, tag="presence.count", kw_only=True, frozen=True):
-    """`online` counts who is online or away and may be seen: by the asker, in large groups by everybody."""
+    """`online`: members who are online or away and visible to you; in large groups, visible to everybody."""
 
     online: int
     members: int
 
 class PresenceState(Part, kw_only=True, frozen=True):
-    """`last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there."""
+    """The presence of a user.
+
+    `last_seen` is null if the user is online or away, or if it is unknown. Users whose presence you may not see are
+    `offline`, without `last_seen`."""
 
     user: str
     status: str
     last_seen: int | None
 
 class PresenceStates(Answer, tag="presence.states", kw_only=True, frozen=True):
-    """One for each user, in the order in which they were named."""
+    """One item for each user, in the order of the request."""
 
     items: list[PresenceState]
 
 class PresenceUpdate(Event, tag="presence.update", kw_only=True, frozen=True):
-    """Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user."""
+    """The presence of a user to whom this session is subscribed (`presence.watch`) has changed.
+
+    At most once per second and user."""
 
     user: str
     status: str
@@ -625,7 +637,7 @@ class Recipient(Part, kw_only=True, frozen=True):
     name: str | None
 
 class ReportMade(Answer, tag="report", kw_only=True, frozen=True):
-    """The report is kept, and admins can see it."""
+    """The report is stored for the admins."""
 
     report: str
 
@@ -643,7 +655,7 @@ class Requests(Answer, tag="join.requests", kw_only=True, frozen=True):
     items: list[Request]
 
 class ScheduleFailed(Event, tag="schedule.failed", kw_only=True, frozen=True):
-    """A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again."""
+    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again."""
 
     id: str
     conversation: str
@@ -686,20 +698,20 @@ class ScheduledMessages(Answer, tag="schedule.list", kw_only=True, frozen=True):
     cursor: str | None
 
 class SearchHit(Part, kw_only=True, frozen=True):
-    """A message, and where its text has what was looked for: [from, to), counted in code points."""
+    """A message, and the matching ranges of its text: [from, to) in code points."""
 
     conversation: str
     message: Message
     highlights: list[list[int]]
 
 class SearchResults(Answer, tag="search.results", kw_only=True, frozen=True):
-    """A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing."""
+    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none."""
 
     items: list[SearchHit]
     cursor: str | None
 
 class SessionBehind(Event, tag="session.behind", kw_only=True, frozen=True):
-    """Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`."""
+    """Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`."""
 
 
 class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
@@ -762,13 +774,13 @@ class SystemAct(Part, kw_only=True, frozen=True):
     keep_days: int | None = None
 
 class Ticket(Answer, tag="auth.ticket", kw_only=True, frozen=True):
-    """Connect with `?ticket=`, once, within `expires_in` seconds."""
+    """Connect once with `?ticket=` within `expires_in` seconds."""
 
     ticket: str
     expires_in: int
 
 class TokenExpiring(Event, tag="token.expiring", kw_only=True, frozen=True):
-    """The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001."""
+    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001."""
 
     expires_at: int
 
@@ -799,7 +811,7 @@ class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
     total: Unread
 
 class Upload(Answer, tag="upload", kw_only=True, frozen=True):
-    """A file that was stored. `url` gives its bytes to the owner and to members of conversations in which it is used."""
+    """A stored file. Its owner and the members of conversations that use it can download it from `url`."""
 
     id: str
     url: str
@@ -819,7 +831,7 @@ class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
     show_presence: str
 
 class Calls:
-    """What a client can ask for, with the fields of each command and the type of its answer."""
+    """All commands, with their fields and the types of their answers."""
 
     @overload
     async def call(self, command: Literal["auth.logout"], *, everywhere: bool | None = None) -> Ok: ...
@@ -1035,9 +1047,9 @@ class Calls:
     async def call(self, command: Literal["user.unblock"], *, user: str) -> Ok: ...
 
     async def call(self, command: str, **fields: Any) -> Any:
-        """Any command; a field that is None is left out.
+        """Send a command. Fields that are None are omitted.
 
-        Raises Refused, or Disconnected when the connection ended before the answer came.
+        Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
         return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
 

@@ -1,18 +1,17 @@
-"""Node to node: one Redis stream that every node writes to and reads, batch by batch.
+"""The bus: one Redis stream that every node writes to and reads, in batches.
 
-What is published while one write is on its way leaves together as the next entry. Each node reads all entries, its own too, on
-a connection of its own, and remembers its last position, so that a hiccup of Redis loses nothing.
+Messages that are published while a write is under way become the next entry. Each node reads all entries, its own too, on a
+connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
 
-Entries can still be lost: the stream is trimmed, flushed, or Redis starts again empty. So every node numbers its entries, and
-writes one every second even when it has nothing to say. A number that is missing or a stream that has gone back says that
-something may have been lost, and `lost` is called: the truth is in Postgres. Two other signs do not end by themselves, and are
-watched by `cluster/peer_watch.py`: a node that does not read its own entries back (`well`), and another node that writes no more
-(`silent`). Entries that were written by others prove nothing about the way of one's own: after a failover of Redis, a node may
-read from one server and write to another.
+Entries can still be lost: the stream is trimmed or flushed, or Redis restarts empty. So every node numbers its entries, and
+writes one per second even if it has no message. A missing number, or a stream that has gone back, means that messages may be
+lost: `on_gap` is called, and the state is read from Postgres. Two failures do not end by themselves; `cluster/peer_watch.py`
+detects them: a node does not read its own entries back (`is_healthy`), or another node writes no more (`silent`). Entries of
+other nodes prove nothing about the own writes: after a failover of Redis, a node may read from one server and write to another.
 
-A node that knows of no other publishes nothing. A node is known from its first entry until it says goodbye, or until
-`forget` is called because it is dead. Whoever comes new says so, and waits until each of the others has written something after
-hearing it (`introduce`): from then on it is told everything.
+A node that knows of no other publishes nothing. A node is known from its first entry until its last one, or until `forget` is
+called because it is dead. A new node writes an entry and waits until each other node has acknowledged it (`join_cluster`): from
+then on it gets all messages.
 """
 
 from collections import deque
@@ -23,12 +22,12 @@ import trio
 from msgspec import DecodeError, Raw
 
 from chatd.cluster.stream_entries import (
+    BATCH_SIZE,
     ENCODE,
     MAX_AGE_S,
+    MAX_ENTRIES,
     MAX_ENTRY_BYTES,
     MAX_STREAM_BYTES,
-    MOST_ENTRIES,
-    PAGE,
     Entry,
     entry_of,
     pairs,
@@ -44,42 +43,59 @@ from chatd.db.redis import Redis
 
 LOG = log.get(__name__)
 
-BEAT = 1.0
-LEASE = 10
-# Seconds without an entry of a node (this one or another) after which some of its entries may be missing.
-SILENCE = 3.0
-# Seconds after an outage in which silence says nothing of another node.
-SETTLE = 2 * SILENCE
-MOST_WAITING = 50_000
+HEARTBEAT_S = 1.0
+# A node that has written nothing for this time is not counted as a peer.
+PEER_TIMEOUT_S = 10
+# Time without an entry of a node (this one or another) after which some of its entries may be missing.
+SILENCE_S = 3.0
+# Time after an outage in which the silence of another node means nothing.
+SETTLE_S = 2 * SILENCE_S
+MAX_WAITING = 50_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
-MOST_IN_ENTRY = 2_000
-MOST_WRITES = 5_000
-BLOCK_MS = 1000
-# Attempts to read that fail while writing works, after which what cannot be read is skipped.
+MAX_MESSAGES_PER_ENTRY = 2_000
+# Writes whose time is remembered.
+MAX_WRITES = 5_000
+READ_BLOCK_MS = 1000
+RETRY_S = 0.2
+# Failed attempts to read, while writing works, after which the unreadable entries are skipped.
 MAX_FAILED_READS = 3
 START = b"0-0"
-Obey = Callable[[bytes], Awaitable[None]]
-Lost = Callable[[], Awaitable[None]]
+Handle = Callable[[bytes], Awaitable[None]]
+OnGap = Callable[[], Awaitable[None]]
 Rows = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Bus:
-    """`publish`, and be told what the others publish. `name` is this node's, never used twice."""
+    """Publishes control messages and reads those of the others. `name`: of this node, never used twice.
 
-    def __init__(self, redis: Redis, name: str) -> None:
+    `write` and `read` run in the background.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        name: str,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
         self.name = name
-        # Orders that were given to `publish`; entries, by the last of these orders in them and when they were written (0: never).
-        self.given = 0
-        self.writes: deque[tuple[int, int]] = deque(maxlen=MOST_WRITES)
-        self.published = self.heard = self.gaps = 0
-        # When something was last missed, in milliseconds; what happened before a node was known does not count.
+        # Messages that were published; and entries, as the number of their last message, and when they were written (0: dropped).
+        self.enqueued = 0
+        self.writes: deque[tuple[int, int]] = deque(maxlen=MAX_WRITES)
+        self.published = self.received = self.gaps = 0
+        # When a gap was last reported, in milliseconds, apart from gaps before the first entry of a node.
         self.gap_at = 0
         self._redis = redis
+        self._heartbeat_s = heartbeat_s
+        self._max_waiting_bytes = max_waiting_bytes
         self._key = redis.key("bus")
-        self._open: list[Raw] = []
-        self._open_bytes = 0
-        self._new: list[str] = []
-        self._welcomed_by: set[str] = set()
+        self._waiting: list[Raw] = []
+        self._waiting_bytes = 0
+        self._unacked: list[str] = []
+        self._acked_by: set[str] = set()
         self._work = trio.Event()
         self._number = 0
         self._writing = self._leaving = False
@@ -88,71 +104,71 @@ class Bus:
         self._failed_reads = 0
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, float] = {}
-        self._own_seen_at = self._well_since = trio.current_time()
-        self._window = StreamWindow(MOST_ENTRIES, MAX_STREAM_BYTES, MAX_AGE_S)
+        self._own_seen_at = self._healthy_since = trio.current_time()
+        self._window = StreamWindow(MAX_ENTRIES, max_stream_bytes, max_age_s)
 
     # --- out ------------------------------------------------------------------------------------------------------------
 
     @property
-    def alone(self) -> bool:
-        """Whether certainly nobody else listens."""
-        return self.well and not self._seen
+    def is_single_node(self) -> bool:
+        """Whether no other node can be there."""
+        return self.is_healthy and not self._seen
 
     @property
-    def well(self) -> bool:
-        """Whether this node's own entries, one each second at least, come back to it."""
-        return trio.current_time() - self._own_seen_at < SILENCE
+    def is_healthy(self) -> bool:
+        """Whether this node reads its own entries back."""
+        return trio.current_time() - self._own_seen_at < SILENCE_S
 
     @property
     def is_settled(self) -> bool:
-        """Whether a node that is silent is gone: after an outage of Redis the others have as long again to be back."""
-        return self.well and (trio.current_time() - self._well_since >= SETTLE or not self.silent())
+        """Whether a silent node is gone. After an outage of Redis the other nodes have time to write again."""
+        return self.is_healthy and (trio.current_time() - self._healthy_since >= SETTLE_S or not self.silent())
 
-    def peers(self, within: float = LEASE) -> list[str]:
-        """The other nodes that have been heard of in the last seconds."""
+    def peers(self, within: float = PEER_TIMEOUT_S) -> list[str]:
+        """The other nodes that have written within these seconds."""
         now = trio.current_time()
         return [name for name, at in self._seen.items() if now - at < within]
 
     def silent(self) -> set[str]:
-        """The other nodes that are known, and have not been heard of for too long."""
-        return set(self._seen) - set(self.peers(SILENCE))
+        """Known nodes that have not written for SILENCE_S."""
+        return set(self._seen) - set(self.peers(SILENCE_S))
 
     def expect(self, names: Iterable[str]) -> None:
-        """These nodes exist, whether they have been heard of or not. Their silence counts from now."""
+        """Note that these nodes exist. Their silence counts from now."""
         for name in names:
             if name != self.name:
                 self._seen.setdefault(name, trio.current_time())
 
     def forget(self, names: Iterable[str]) -> None:
-        """These nodes are dead."""
+        """Forget dead nodes."""
         for name in names:
             self._seen.pop(name, None)
             self._numbers.pop(name, None)
-            self._welcomed_by.discard(name)
+            self._acked_by.discard(name)
 
     async def reconnect(self) -> None:
-        """The connections to Redis may lead to the wrong server."""
+        """Reconnect to Redis: the connections may lead to the wrong server."""
         await self._redis.reconnect()
 
-    def publish(self, order: bytes) -> None:
-        """Put an order on its way to the others; nothing waits. When too many wait they are dropped, and the others notice."""
-        if self.alone:
+    def publish(self, message: bytes) -> None:
+        """Send a message to the other nodes, without waiting. If too many are waiting, all are dropped: the others see a gap."""
+        if self.is_single_node:
             return
-        if len(self._open) >= MOST_WAITING or self._open_bytes >= MAX_WAITING_BYTES:
-            LOG.warning("the bus is behind: orders were dropped", extra={"orders": len(self._open)})
-            self._open.clear()
-            self._open_bytes = 0
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= self._max_waiting_bytes:
+            LOG.warning("the bus is overloaded: control messages were dropped", extra={"messages": len(self._waiting)})
+            self._waiting.clear()
+            self._waiting_bytes = 0
             self._number += 1
-            self.writes.append((self.given, 0))
-        self.given += 1
-        self._open.append(Raw(order))
-        self._open_bytes += len(order)
+            self.writes.append((self.enqueued, 0))
+        self.enqueued += 1
+        self._waiting.append(Raw(message))
+        self._waiting_bytes += len(message)
         self._work.set()
 
     async def write(self) -> None:
-        """Write until we leave: what is waiting, or once a second that we are here."""
+        """Write waiting messages, or an entry without messages per heartbeat, until this node leaves."""
         while True:
-            with trio.move_on_after(BEAT):
+            with trio.move_on_after(self._heartbeat_s):
                 await self._work.wait()
             self._work = trio.Event()
             if self._leaving:
@@ -160,29 +176,29 @@ class Bus:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        """At least one entry. The same entry is written until it has arrived; who hears it twice knows it by its number."""
+        """Write at least one entry. A write is repeated until it succeeds; readers skip an entry that comes twice."""
         while True:
             batch = self._take_batch()
-            last = self.given - len(self._open)
+            last = self.enqueued - len(self._waiting)
             self._number += 1
-            welcome, self._new = self._new, []
-            await self._write(ENCODE(Entry(self.name, self._number, welcome, batch)))
+            acks, self._unacked = self._unacked, []
+            await self._write(ENCODE(Entry(self.name, self._number, acks, batch)))
             self.published += len(batch)
             if batch:
                 self.writes.append((last, now_ms()))
-            if not self._open:
+            if not self._waiting:
                 return
 
     def _take_batch(self) -> list[Raw]:
-        """The orders of the next entry: as many as fit, and at least one where one is waiting."""
+        """Take the messages of the next entry: as many as fit, and at least one if any is waiting."""
         count = size = 0
-        for order in self._open[:MOST_IN_ENTRY]:
-            size += len(order)
+        for message in self._waiting[:MAX_MESSAGES_PER_ENTRY]:
+            size += len(message)
             if count and size > MAX_ENTRY_BYTES:
                 break
             count += 1
-        batch, self._open = self._open[:count], self._open[count:]
-        self._open_bytes -= sum(map(len, batch))
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_bytes -= sum(map(len, batch))
         return batch
 
     async def _write(self, entry: bytes) -> None:
@@ -193,150 +209,152 @@ class Bus:
                 self._written = await self._redis.call("XADD", self._key, *trim, "*", "b", entry)
                 self._writing = False
             except Refused:
-                await trio.sleep(0.2)
+                await trio.sleep(RETRY_S)
 
     async def leave(self) -> None:
-        """Wait until nothing is on its way to the others, and say goodbye. Nothing must be published after it."""
-        await until(lambda: not self._open and not self._writing)
+        """Write all waiting messages and a last entry. Nothing may be published afterwards."""
+        await wait_until(lambda: not self._waiting and not self._writing)
         self._leaving = True
         self._number += 1
         await self._write(ENCODE(Entry(self.name, self._number, [], [], leaves=True)))
 
-    async def introduce(self, patience: float) -> None:
-        """Returns when every node that is there knows of us, at the latest after `patience` seconds.
+    async def join_cluster(self, timeout_s: float) -> None:
+        """Wait until all other nodes know of this one, at most `timeout_s`.
 
-        First we say that we are here, then we look who else is. Of two that come at once the later one sees the other.
+        This node first writes an entry, then reads which others there are. Of two new nodes the later one sees the other.
         """
-        with trio.move_on_after(patience), suppress(Refused):
-            await until(lambda: self._last is not None)
+        with trio.move_on_after(timeout_s), suppress(Refused):
+            await wait_until(lambda: self._last is not None)
             self._work.set()
-            await until(lambda: self._number > 0 and not self._writing)
+            await wait_until(lambda: self._number > 0 and not self._writing)
             here = set(await recent(self._redis)) - {self.name}
-            await until(lambda: here <= self._welcomed_by)
+            await wait_until(lambda: here <= self._acked_by)
 
-    def written_at(self, order: int) -> int | None:
-        """When the order with this number (see `given`) was written, in milliseconds; 0 when it was dropped.
+    def written_at(self, number: int) -> int | None:
+        """When the message with this number (see `enqueued`) was written, in milliseconds; 0 if it was dropped.
 
-        None: not yet, or too long ago to know.
+        None: not yet, or too long ago to be remembered.
         """
-        later = [write for write in self.writes if write[0] >= order]
-        return min(later)[1] if later and (len(self.writes) < MOST_WRITES or self.writes[0][0] < order) else None
+        later = [write for write in self.writes if write[0] >= number]
+        return min(later)[1] if later and (len(self.writes) < MAX_WRITES or self.writes[0][0] < number) else None
 
     @property
     def waiting(self) -> int:
-        """Orders that are not written yet."""
-        return len(self._open)
+        """Messages that are not written yet."""
+        return len(self._waiting)
 
     # --- in -------------------------------------------------------------------------------------------------------------
 
-    async def read(self, obey: Obey, lost: Lost) -> None:
-        """Read for ever. `obey` is called for each order of the others, `lost` when some may have been missed."""
+    async def read(self, handle: Handle, on_gap: OnGap) -> None:
+        """Read for ever. Calls `handle` for each message of other nodes, and `on_gap` if some may be lost."""
         while True:
             try:
                 if self._last is None:
                     self._last = await self._newest()
-                answer = await self._redis.call("XREAD", "COUNT", PAGE, "BLOCK", BLOCK_MS, "STREAMS", self._key, self._last)
+                answer = await self._redis.call(
+                    "XREAD", "COUNT", BATCH_SIZE, "BLOCK", READ_BLOCK_MS, "STREAMS", self._key, self._last
+                )
                 self._failed_reads = 0
                 if answer:
-                    await self._take(rows_of(answer), obey, lost)
+                    await self._take_rows(rows_of(answer), handle, on_gap)
                 elif await self._has_gone_back():
-                    await self._start_again(START, lost)
+                    await self._restart_at(START, on_gap)
             except Refused:
-                await self._skip_unreadable(lost)
-                await trio.sleep(0.2)
+                await self._skip_unreadable(on_gap)
+                await trio.sleep(RETRY_S)
 
-    async def _take(self, rows: Rows, obey: Obey, lost: Lost) -> None:
+    async def _take_rows(self, rows: Rows, handle: Handle, on_gap: OnGap) -> None:
         for id_, fields in rows:
             self._last = id_
             self._window.note(id_, size_of(fields))
             entry = entry_of(fields)
             if entry is not None:
-                await self._hear(entry, obey, lost)
+                await self._receive(entry, handle, on_gap)
             else:
                 self._redis.note_unreadable("bus", entry=id_)
 
-    async def _hear(self, entry: Entry, obey: Obey, lost: Lost) -> None:
-        """An entry, unless it was heard before."""
+    async def _receive(self, entry: Entry, handle: Handle, on_gap: OnGap) -> None:
+        """Handle an entry, unless it was received before."""
         known = self._numbers.get(entry.node)
-        self._note_heard(entry.node)
+        self._note_alive(entry.node)
         if known is not None and entry.number <= known:
             return
         self._numbers[entry.node] = entry.number
         if entry.node != self.name:
-            await self._obey_all(entry, obey)
-            await self._check_number(entry, known, lost)
-            self._meet(entry, is_new=known is None)
+            await self._handle_all(entry, handle)
+            await self._check_number(entry, known, on_gap)
+            self._note_peer(entry, is_new=known is None)
         if entry.leaves:
             self.forget([entry.node])
 
-    def _note_heard(self, node: str) -> None:
+    def _note_alive(self, node: str) -> None:
         if node == self.name:
-            if not self.well:
-                self._well_since = trio.current_time()
+            if not self.is_healthy:
+                self._healthy_since = trio.current_time()
             self._own_seen_at = trio.current_time()
         else:
             self._seen[node] = trio.current_time()
 
-    async def _check_number(self, entry: Entry, known: int | None, lost: Lost) -> None:
-        """Whether something is missing since the last entry of this node; of a new one, since its first."""
+    async def _check_number(self, entry: Entry, known: int | None, on_gap: OnGap) -> None:
+        """Report a gap before this entry; for a new node also before its first entry."""
         if known is None and entry.number > 1:
             self.gaps += 1
-            await lost()
+            await on_gap()
         elif known is not None and entry.number > known + 1:
-            await self.miss(lost)
+            await self.report_gap(on_gap)
 
-    def _meet(self, entry: Entry, *, is_new: bool) -> None:
-        """Welcome who is new, and note who has welcomed us."""
+    def _note_peer(self, entry: Entry, *, is_new: bool) -> None:
+        """Acknowledge a new node, and note the acknowledgements for this one."""
         if is_new and not entry.leaves:
-            self._new.append(entry.node)
+            self._unacked.append(entry.node)
             self._work.set()
-        if self.name in entry.welcome:
-            self._welcomed_by.add(entry.node)
+        if self.name in entry.acks:
+            self._acked_by.add(entry.node)
 
-    async def _obey_all(self, entry: Entry, obey: Obey) -> None:
-        for order in entry.orders:
-            self.heard += 1
+    async def _handle_all(self, entry: Entry, handle: Handle) -> None:
+        for message in entry.messages:
+            self.received += 1
             try:
-                await obey(bytes(order))
+                await handle(bytes(message))
             except DecodeError as error:
                 self._redis.note_unreadable("bus", node=entry.node, cause=str(error))
             except Exception:
-                LOG.exception("an order could not be carried out", extra={"node": entry.node})
+                LOG.exception("a control message could not be applied", extra={"node": entry.node})
 
-    async def miss(self, lost: Lost) -> None:
-        """Something may have been missed."""
+    async def report_gap(self, on_gap: OnGap) -> None:
+        """Count a gap and call `on_gap`."""
         self.gaps += 1
         self.gap_at = now_ms()
-        await lost()
+        await on_gap()
 
     async def _newest(self) -> bytes:
         rows = await self._redis.call("XREVRANGE", self._key, "+", "-", "COUNT", 1)
         return pairs(rows)[0][0] if rows else START
 
     async def _has_gone_back(self) -> bool:
-        """Whether the stream ends before where we have read: it is another one."""
+        """Whether the stream ends before the read position: it is a new one."""
         assert self._last is not None
         return order_of(await self._newest()) < order_of(self._last)
 
-    async def _start_again(self, position: bytes, lost: Lost) -> None:
+    async def _restart_at(self, position: bytes, on_gap: OnGap) -> None:
         self._last = position
         self._window.clear()
-        await self.miss(lost)
+        await self.report_gap(on_gap)
 
-    async def _skip_unreadable(self, lost: Lost) -> None:
-        """After an attempt to read that failed. Where writing goes on, the next entries are too large to be read in time."""
+    async def _skip_unreadable(self, on_gap: OnGap) -> None:
+        """Count a failed read. If writing works, the next entries are too large to be read in time, and are skipped."""
         self._failed_reads += 1
         last, written = self._last, self._written
         if self._failed_reads >= MAX_FAILED_READS and last and written and order_of(written) > order_of(last):
             self._failed_reads = 0
             self._redis.note_unreadable("bus", entry=last)
-            await self._start_again(written, lost)
+            await self._restart_at(written, on_gap)
 
     def statistics(self) -> dict[str, int]:
-        counts = {"published": self.published, "heard": self.heard, "gaps": self.gaps}
-        return {**counts, "peers": len(self.peers()), "waiting": len(self._open)}
+        counts = {"published": self.published, "heard": self.received, "gaps": self.gaps}
+        return {**counts, "peers": len(self.peers()), "waiting": len(self._waiting)}
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         await trio.sleep(0.005)

@@ -22,13 +22,13 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.base import Event
 
-# Bytes of an event that goes to the other nodes whole; of a larger one they are told that there is something to sync.
+# The other nodes get a larger event as `behind`.
 MAX_EVENT_BYTES = 32 * 1024
 ENCODE = msgpack.Encoder().encode
 
 
 class Cluster:
-    """See the module. `read` and `write` of the bus run beside it, a `PeerWatch`, and `mend` and `patrol` of its `reconciler`.
+    """The cluster as this node sees it. `daemon.open_cluster` runs its background tasks.
 
     `packages`: where control messages are declared. `services`: what they apply themselves to, besides the hub.
     """
@@ -51,69 +51,80 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """This node's."""
+        """The name of this node."""
         return self._bus.name
 
     @property
-    def alone(self) -> bool:
-        """Whether certainly no other node is there."""
-        return self._bus.alone
+    def is_single_node(self) -> bool:
+        """Whether no other node can be there."""
+        return self._bus.is_single_node
 
     def statistics(self) -> dict[str, int]:
-        """Of the bus."""
+        """The counters of the bus."""
         return self._bus.statistics()
 
     @property
     def bus(self) -> Bus:
-        """For those who look, not for those who tell."""
+        """The bus, for code that observes it. To publish, use `publish`."""
         return self._bus
 
     @property
-    def well(self) -> bool:
-        """Whether the bus carries what is published."""
-        return self._bus.well
+    def is_healthy(self) -> bool:
+        """Whether published messages reach the bus."""
+        return self._bus.is_healthy
 
     def peers(self, within: float) -> list[str]:
-        """Other nodes that have been heard of in so many seconds; each says something every second."""
+        """The other nodes that have written within these seconds; each writes once a second."""
         return self._bus.peers(within)
 
-    async def tell_conversation(
+    async def deliver_to_conversation(
         self,
         tenant: str,
         conversation: str,
         event: Event,
         *,
-        but: str | None = None,
-        volatile: bool = False,
-        then: Callable[[], None] | None = None,
-        parts: Sequence[str] = (),
+        exclude_session: str | None = None,
+        ephemeral: bool = False,
+        on_delivered: Callable[[], None] | None = None,
+        leaving: Sequence[str] = (),
     ) -> None:
+        """Deliver an event to the subscribers of a conversation, on all nodes.
+
+        `on_delivered` is called when it is delivered here. `leaving`: users for whom it is the last event of the conversation.
+        """
         rev = getattr(event, "rev", 0) or 0
         self.hub.signals.send_sync(EventSent(tenant, conversation, event))
-        if not self._bus.alone:
+        if not self._bus.is_single_node:
             body = ENCODE(event)
-            if rev and len(body) > MAX_EVENT_BYTES and not parts:
-                self.publish(control_messages.TellBehind(tenant, conversation, rev))
+            if rev and len(body) > MAX_EVENT_BYTES and not leaving:
+                self.publish(control_messages.DeliverBehind(tenant, conversation, rev))
             else:
-                self.publish(control_messages.TellConversation(tenant, conversation, rev, but, volatile, Raw(body), list(parts)))
+                self.publish(
+                    control_messages.DeliverToConversation(
+                        tenant, conversation, rev, exclude_session, ephemeral, Raw(body), list(leaving)
+                    )
+                )
             if rev:
-                self.hub.traces.enqueued((conversation, rev, self._bus.given))
-        after = self.hub.subscriptions.unsubscribe_after(tenant, conversation, parts, rev) if parts else then
-        await self.hub.subscriptions.deliver(tenant, conversation, Delivery(EncodedEvent(event), rev, but, volatile, after))
+                self.hub.traces.enqueued((conversation, rev, self._bus.enqueued))
+        subscriptions = self.hub.subscriptions
+        if leaving:
+            on_delivered = subscriptions.unsubscribe_after(tenant, conversation, leaving, rev)
+        delivery = Delivery(EncodedEvent(event), rev, exclude_session, ephemeral, on_delivered)
+        await subscriptions.deliver(tenant, conversation, delivery)
 
-    async def tell_user(self, tenant: str, user: str, event: Event, *, but: str | None = None) -> None:
-        if not self._bus.alone:
-            self.publish(control_messages.TellUser(tenant, user, but, Raw(ENCODE(event))))
-        await self.hub.deliver_to_user(tenant, user, Delivery(EncodedEvent(event), exclude_session=but))
+    async def deliver_to_user(self, tenant: str, user: str, event: Event, *, exclude_session: str | None = None) -> None:
+        if not self._bus.is_single_node:
+            self.publish(control_messages.DeliverToUser(tenant, user, exclude_session, Raw(ENCODE(event))))
+        await self.hub.deliver_to_user(tenant, user, Delivery(EncodedEvent(event), exclude_session=exclude_session))
 
-    async def tell_behind(self, tenant: str, conversation: str, rev: int) -> None:
-        """Nobody knows whether changes up to `rev` were told to anybody. Nothing below it is being committed here."""
-        self.publish(control_messages.TellBehind(tenant, conversation, rev))
+    async def deliver_behind(self, tenant: str, conversation: str, rev: int) -> None:
+        """Deliver `behind` on all nodes: events up to `rev` may be missing. Nothing below it is being committed here."""
+        self.publish(control_messages.DeliverBehind(tenant, conversation, rev))
         await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)
 
     def publish(self, message: ControlMessage) -> None:
         """Send a control message to all other nodes."""
-        if not self._bus.alone:
+        if not self._bus.is_single_node:
             self._bus.publish(control_messages.encode(message))
 
     async def broadcast(self, message: ControlMessage) -> None:

@@ -1,4 +1,4 @@
-"""What nodes say to each other. Arrays on the wire of the cluster, because most of it is for nobody here, and skipped."""
+"""Control messages: what nodes send each other. Encoded as arrays, because most are not for any user of the receiving node."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Union
@@ -25,29 +25,31 @@ class ControlMessage(Struct, tag_field="t"):
         raise NotImplementedError
 
 
-class TellConversation(ControlMessage, array_like=True, tag="event"):
-    """An event of a conversation; `rev` 0 when it has no place in the order. `event` is its body in msgpack.
+class DeliverToConversation(ControlMessage, array_like=True, tag="event"):
+    """An event for the subscribers of a conversation. `rev`: 0 if it has no number. `event`: its body in msgpack.
 
-    After it the users in `parts` hear the conversation no more.
+    `leaving`: users for whom it is the last event of the conversation.
     """
 
     tenant: str
     conversation: str
     rev: int
-    but: str | None
-    volatile: bool
+    exclude_session: str | None
+    ephemeral: bool
     event: Raw
-    parts: Sequence[str] = ()
+    leaving: Sequence[str] = ()
 
     async def apply(self, cluster: "Cluster") -> None:
         hub = cluster.hub
-        after = hub.subscriptions.unsubscribe_after(self.tenant, self.conversation, self.parts, self.rev) if self.parts else None
-        news = Delivery(ForwardedEvent(self.event), self.rev, self.but, self.volatile, after)
-        await hub.subscriptions.deliver(self.tenant, self.conversation, news)
+        on_delivered = (
+            hub.subscriptions.unsubscribe_after(self.tenant, self.conversation, self.leaving, self.rev) if self.leaving else None
+        )
+        delivery = Delivery(ForwardedEvent(self.event), self.rev, self.exclude_session, self.ephemeral, on_delivered)
+        await hub.subscriptions.deliver(self.tenant, self.conversation, delivery)
 
 
-class TellBehind(ControlMessage, array_like=True, tag="behind"):
-    """Something of the conversation up to `rev` may have been told to nobody."""
+class DeliverBehind(ControlMessage, array_like=True, tag="behind"):
+    """Events of the conversation up to `rev` may be missing on all nodes."""
 
     tenant: str
     conversation: str
@@ -57,37 +59,39 @@ class TellBehind(ControlMessage, array_like=True, tag="behind"):
         await cluster.hub.subscriptions.report_gap(self.tenant, self.conversation, self.rev)
 
 
-class TellUser(ControlMessage, array_like=True, tag="user"):
+class DeliverToUser(ControlMessage, array_like=True, tag="user"):
     """An event for all sessions of a user."""
 
     tenant: str
     user: str
-    but: str | None
+    exclude_session: str | None
     event: Raw
 
     async def apply(self, cluster: "Cluster") -> None:
-        await cluster.hub.deliver_to_user(self.tenant, self.user, Delivery(ForwardedEvent(self.event), exclude_session=self.but))
+        await cluster.hub.deliver_to_user(
+            self.tenant, self.user, Delivery(ForwardedEvent(self.event), exclude_session=self.exclude_session)
+        )
 
 
-class Joined(ControlMessage, array_like=True, tag="join"):
-    """These hear it, from `rev` on; `anew`: their membership begins."""
+class SubscribeUsers(ControlMessage, array_like=True, tag="join"):
+    """Subscribe users to a conversation, after `rev`. `is_new_member`: their membership begins there."""
 
     tenant: str
     conversation: str
     users: list[str]
     rev: int
-    anew: bool = False
+    is_new_member: bool = False
 
     async def apply(self, cluster: "Cluster") -> None:
-        """What comes too late for its place in the order is looked up: the membership may have ended since."""
+        """Look up a membership that is older than the last delivered event: it may have ended since."""
         hub = cluster.hub
-        if self.anew and (hub.subscriptions.rev_of(self.tenant, self.conversation) or 0) > self.rev:
-            cluster.reconciler.doubt(self.tenant, self.conversation)
-        hub.subscriptions.subscribe_users(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.anew)
+        if self.is_new_member and (hub.subscriptions.rev_of(self.tenant, self.conversation) or 0) > self.rev:
+            cluster.reconciler.mark_suspect(self.tenant, self.conversation)
+        hub.subscriptions.subscribe_users(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.is_new_member)
 
 
-class Parted(ControlMessage, array_like=True, tag="part"):
-    """These users hear the conversation no more."""
+class UnsubscribeUsers(ControlMessage, array_like=True, tag="part"):
+    """Unsubscribe users from a conversation."""
 
     tenant: str
     conversation: str
@@ -97,8 +101,8 @@ class Parted(ControlMessage, array_like=True, tag="part"):
         cluster.hub.subscriptions.unsubscribe_users(self.tenant, self.conversation, self.users)
 
 
-class Hushed(ControlMessage, array_like=True, tag="hush"):
-    """Nothing volatile is told in this conversation, or it is again."""
+class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
+    """Suppress ephemeral events in a conversation, or stop that: one of two members has blocked the other."""
 
     tenant: str
     conversation: str
@@ -108,18 +112,18 @@ class Hushed(ControlMessage, array_like=True, tag="hush"):
         cluster.hub.subscriptions.suppress_ephemeral(self.tenant, self.conversation, self.on)
 
 
-class Doubtful(ControlMessage, array_like=True, tag="doubt"):
-    """Who hears this conversation, and how far it is, has to be looked up."""
+class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):
+    """Look up the members of this conversation, and how far it is."""
 
     tenant: str
     conversation: str
 
     async def apply(self, cluster: "Cluster") -> None:
-        cluster.reconciler.doubt(self.tenant, self.conversation)
+        cluster.reconciler.mark_suspect(self.tenant, self.conversation)
 
 
-class CloseUser(ControlMessage, array_like=True, tag="close"):
-    """Close the sessions of a user: all, or those of one credential. `at`: when that was committed, in milliseconds, or 0."""
+class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
+    """Close the sessions of a user: all, or those of one credential. `at`: when the reason was committed (ms); 0 if unknown."""
 
     tenant: str
     user: str

@@ -1,8 +1,8 @@
-"""One node at a time: a lease in Redis, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
+"""A lease in Redis that one node holds, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
 
-Whoever cannot reach Redis stays what they are: with Redis away nobody can take a lease over either. Whoever never could takes
-it to be theirs. Two holders are possible for a moment (a process that was stopped and goes on), so what a holder decides must be
-guarded by the database as well.
+A holder that cannot reach Redis stays the holder: no other node can take the lease over either. A node that never reached Redis
+takes itself for the holder. Two holders are possible for a moment (a stopped process that continues), so the decisions of a
+holder must also be guarded by the database.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,13 +13,13 @@ import trio
 from chatd.core.errors import Refused
 from chatd.db.redis import Command, Redis, milliseconds
 
-TTL = 3.0
-# After so many attempts a Redis that has never answered is taken for one that is away for all.
-NOBODY_THERE = 4
+TTL_S = 3.0
+# Attempts after which a Redis that has never answered counts as unavailable to all nodes.
+MAX_FIRST_FAILURES = 4
 
 
 class Lease:
-    """`held` while it is ours; `fence` is its number then."""
+    """`held`: whether this node holds it; `fence`: the number then."""
 
     def __init__(self, redis: Redis, name: str, holder: str) -> None:
         self.held = False
@@ -27,26 +27,26 @@ class Lease:
         self._wanted = True
         self._failures = 0
         self._answered = False
-        # An answer that was under way when we let go of it must not make it ours again.
+        # The answer to a request from before the release must not make this node the holder again.
         self._asking = trio.Lock()
         self._redis = redis
         self._lease, self._fence = self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
 
     async def run(self, changed: Callable[[bool], Awaitable[None]]) -> None:
-        """Take it when it is free and keep it; `changed` is called whenever `held` or our `fence` has changed.
+        """Take the lease when it is free, and keep it. `changed` is called when `held` or `fence` has changed.
 
-        Its argument: whether it was ours before, and nobody else's meanwhile. We may have slept, or Redis may have forgotten it.
+        Its argument: whether this node held it before, and no other node since, as after a pause or a restart of Redis.
         """
         while self._wanted:
             held, fence = self.held, self.fence
             before = await self._take()
             if self.held != held or (held and self.fence != fence):
                 await changed(held and self.held and before in (0, fence))
-            await trio.sleep(TTL / 4)
+            await trio.sleep(TTL_S / 4)
 
     async def _take(self) -> int:
-        """The number that had been given out last; 0 for none."""
+        """Returns the last number that was given; 0 for none."""
         async with self._asking:
             return await self._ask() if self._wanted else 0
 
@@ -55,7 +55,7 @@ class Lease:
             fence, before = await self._redis.update(self._keys, [("MGET", *self._keys), ("TIME",)], self._renew_or_take)
         except Refused:
             self._failures += 1
-            self.held |= self._failures == NOBODY_THERE and not self._answered
+            self.held |= self._failures == MAX_FIRST_FAILURES and not self._answered
             return 0
         self._answered = True
         self.held, self.fence = fence > 0, fence or self.fence
@@ -68,14 +68,14 @@ class Lease:
         """
         holder, last = found[0], int(found[1] or 0)
         if holder == self._holder.encode():
-            return (last, last), [("PEXPIRE", self._lease, int(TTL * 1000))]
+            return (last, last), [("PEXPIRE", self._lease, int(TTL_S * 1000))]
         if holder is not None:
             return (0, last), []
         fence = max(last + 1, milliseconds(time))
-        return (fence, last), [("SET", self._lease, self._holder, "PX", int(TTL * 1000)), ("SET", self._fence, fence)]
+        return (fence, last), [("SET", self._lease, self._holder, "PX", int(TTL_S * 1000)), ("SET", self._fence, fence)]
 
     async def release(self) -> None:
-        """Let somebody else have it at once, for good."""
+        """Release it for good, so that another node can take it at once."""
         self._wanted = False
         async with self._asking:
             if self.held:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chatd.cluster.bus import SILENCE
+from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.control_messages import ControlMessage
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
@@ -90,7 +90,7 @@ class ClusterLookup:
         cluster = self._cluster
         if cluster.hub.connections.count(tenant, user):
             return True
-        if cluster.alone:
+        if cluster.is_single_node:
             return False
         found, waiting = trio.Event(), self._sought.setdefault((tenant, user), set())
         waiting.add(found)
@@ -115,7 +115,7 @@ class ClusterLookup:
         may still be alive.
         """
         cluster = self._cluster
-        inquiry = Inquiry(set(cluster.peers(SILENCE)), {user for user in users if not cluster.hub.connections.count(*user)})
+        inquiry = Inquiry(set(cluster.peers(SILENCE_S)), {user for user in users if not cluster.hub.connections.count(*user)})
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
         if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):

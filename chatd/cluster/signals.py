@@ -1,4 +1,4 @@
-"""What the cluster tells other parts of the daemon. See `core/signals`."""
+"""Signals of the cluster. See `core/signals`."""
 
 from msgspec import Struct
 
@@ -6,18 +6,18 @@ from chatd.wire.base import Event
 
 
 class Resync(Struct, frozen=True):
-    """Control messages may have been lost: look up what they would have said."""
+    """Control messages may have been lost: read the state that they would have changed."""
 
 
 class UserBanned(Struct, frozen=True):
-    """A user is banned, by whichever node. Sent without awaiting, and perhaps more than once for a ban."""
+    """A user was banned, on any node. Sent without awaiting, possibly more than once per ban."""
 
     tenant: str
     user: str
 
 
 class EventSent(Struct, frozen=True):
-    """This node sends an event to a conversation; what it says is committed. Sent without awaiting."""
+    """This node sends an event to a conversation. The change is committed. Sent without awaiting."""
 
     tenant: str
     conversation: str

@@ -1,7 +1,7 @@
-"""Which entries a Redis stream should still hold: bounded in number, bytes and age.
+"""The window of entries that a Redis stream keeps: bounded in number, bytes and age.
 
-Redis trims by number or by id only, and entries differ in size by a factor of ten thousand. So a reader or writer of all entries
-notes their sizes here, and trims by the id that follows from them (`MINID`).
+Redis trims by number or id only, while the sizes of entries differ by a factor of ten thousand. So a reader or writer of all
+entries notes their sizes here, and trims by the resulting id (`MINID`).
 """
 
 from collections import deque
@@ -9,13 +9,13 @@ from math import inf
 
 
 def order_of(id_: bytes) -> tuple[int, int]:
-    """Ids of a stream as what they are compared by."""
+    """The sort key of a stream id."""
     milliseconds, _, number = id_.partition(b"-")
     return int(milliseconds), int(number or 0)
 
 
 class StreamWindow:
-    """`note` each entry; entries before `cut` are to be removed (None: nothing yet)."""
+    """`note` each entry. Entries before `cut` can be removed; None: none yet."""
 
     def __init__(self, max_entries: int, max_bytes: int, max_age_s: float = inf) -> None:
         self.cut: bytes | None = None
@@ -26,13 +26,13 @@ class StreamWindow:
         self._entries: deque[tuple[bytes, int]] = deque()
 
     def note(self, id_: bytes, size: int) -> None:
-        """The newest entry. It is kept, whatever its size."""
+        """Note the newest entry, which is kept whatever its size."""
         self._entries.append((id_, size))
         self.bytes += size
         while len(self._entries) > 1 and (len(self._entries) > self._max_entries or self.bytes > self._max_bytes):
             self.bytes -= self._entries.popleft()[1]
             self.cut = self._entries[0][0]
-        # By age also what was written before the first entry that was noted.
+        # By age, entries before the first noted one are removed too.
         since = order_of(id_)[0] - self._max_age_ms
         if since > 0:
             while order_of(self._entries[0][0])[0] < since:
@@ -40,6 +40,6 @@ class StreamWindow:
             self.cut = max(self.cut or b"0-0", b"%d-0" % int(since), key=order_of)
 
     def clear(self) -> None:
-        """The stream is another one."""
+        """Start over with a new stream."""
         self._entries.clear()
         self.bytes, self.cut = 0, None

@@ -1,11 +1,11 @@
 """Whether people want to have to do with each other. A block is nobody's business but the blocker's: nothing is told of it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from chatd.app.context import Ctx
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.postgres import Tx
 
 SQL = queries.load("conversations/blocks")
 MOST_AVOIDED = 5000
@@ -23,7 +23,7 @@ async def avoided(ctx: Ctx) -> tuple[str, ...]:
     return tuple(row["user"] for row in rows)
 
 
-async def lock_pair(connection: Any, tenant: str, one: str, other: str) -> bool:
-    """Within a transaction: nobody else decides about these two until its end. Whether one has blocked the other."""
-    await connection.execute(SQL.lock_pair, tenant, one, other)
-    return await connection.fetchrow(SQL.between_two, tenant, one, other) is not None
+async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:
+    """Within a transaction: nobody else decides about these two until its end. By which ids one has blocked the other."""
+    await tx.run(SQL.lock_pair, tenant, one, other)
+    return frozenset(row["shown_as"] for row in await tx.all(SQL.between_two, tenant, one, other))

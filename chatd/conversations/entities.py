@@ -123,7 +123,8 @@ class Counters(Info, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
     `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. What is one member's own, from `role` on, is absent in what is told to all of them. Messages up to `joined_seq` and
+    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
+    absent in what is told to all of them. Messages up to `joined_seq` and
     changes up to `joined_rev` were there before this member came.
     """
 
@@ -132,6 +133,7 @@ class Counters(Info, kw_only=True, frozen=True):
     seq: Seq
     rev: Rev
     role: Role | UnsetType = UNSET
+    alias: Id | UnsetType = UNSET
     first_seq: Seq | UnsetType = UNSET
     joined_seq: Seq | UnsetType = UNSET
     joined_rev: Rev | UnsetType = UNSET
@@ -150,4 +152,15 @@ class Conversation(Counters, kw_only=True, frozen=True):
     last_message: Message | UnsetType | None = UNSET
 
 
-PERSONAL = ("role", "first_seq", "joined_seq", "joined_rev", "read_seq", "delivered_seq", "unread", "mentions", "settings")
+PERSONAL = (
+    "role",
+    "alias",
+    "first_seq",
+    "joined_seq",
+    "joined_rev",
+    "read_seq",
+    "delivered_seq",
+    "unread",
+    "mentions",
+    "settings",
+)

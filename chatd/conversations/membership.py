@@ -12,7 +12,7 @@ from chatd.conversations.events import ConversationUpdate, MemberLeft, MemberUpd
 from chatd.conversations.log.transaction import Change
 from chatd.conversations.messages.access import told_message
 from chatd.conversations.read_model import member_of, shared, view_to_tell
-from chatd.core.config import Limits
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 
@@ -23,13 +23,13 @@ MOST_NAMED = 20
 MOST_SHOWN = 20
 
 
-def too_many(limits: Limits) -> Refused:
+def too_many(limits: ConversationLimits) -> Refused:
     return Refused("too_large", f"nobody is in more than {limits.conversations_per_user} conversations")
 
 
 async def check_room(ctx: Ctx, conversation: str, users: Sequence[str]) -> None:
     """Before a conversation is made. Raises Refused: `too_large` when one of these is in as many as one user may be."""
-    limits = ctx.node.config.limits
+    limits = ctx.node.config.get(ConversationLimits)
     if await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1) is not None:
         raise too_many(limits)
 
@@ -42,7 +42,7 @@ async def member_in(here: Change, user: str) -> Member:
     return member_of(row)
 
 
-async def enter(here: Change, users: Sequence[str], limits: Limits) -> list[Member]:
+async def enter(here: Change, users: Sequence[str], limits: ConversationLimits) -> list[Member]:
     """Make them members, each with a rev of its own; those who are members already stay as they are.
 
     Raises Refused: `not_found` when one does not exist, `too_large` for too many members, or too many conversations of one.

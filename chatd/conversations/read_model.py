@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
@@ -60,7 +60,7 @@ def info_of(row: Row) -> Info:
 
 def counters_of(row: Row) -> Counters:
     """A row of `own_conversations`."""
-    return entity_of(Counters, row, settings=entity_of(Settings, row))
+    return entity_of(Counters, row, settings=entity_of(Settings, row), alias=row["alias"] or UNSET)
 
 
 async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
@@ -85,7 +85,8 @@ async def members_of(ctx: Ctx, user: str, ids: list[str]) -> dict[str, list[Memb
 
 
 def conversation_of(row: Row, members: list[Member], last: Message | None) -> Conversation:
-    return entity_of(Conversation, row, settings=entity_of(Settings, row), members=members, last_message=last)
+    own = {"settings": entity_of(Settings, row), "alias": row["alias"] or UNSET}
+    return entity_of(Conversation, row, members=members, last_message=last, **own)
 
 
 def shared(conversation: Conversation) -> Conversation:
@@ -119,9 +120,9 @@ async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation
             if found := await conversations_of(ctx, user, [id_]):
                 return found[0]
     except Refused:
-        await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+        await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
         raise
-    await ctx.node.cluster.broadcast(Doubtful(ctx.tenant, id_))
+    await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
     return None
 
 

@@ -6,11 +6,12 @@ from msgspec import Struct
 
 
 class UserBlocked(Struct, frozen=True):
-    """`user` has blocked `blocked`. The block is committed."""
+    """`user` has blocked `blocked`, whom they named `shown_as`: by user id or by an alias. The block is committed."""
 
     tenant: str
     user: str
     blocked: str
+    shown_as: str
 
 
 class VisibilityChanged(Struct, frozen=True):

@@ -6,10 +6,11 @@ from functools import partial
 
 from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import Job
 from chatd.app.registry import Guards, Needs
 from chatd.app.subsystem import Subsystem, background
-from chatd.conversations import openapi
+from chatd.conversations import checks, openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
 from chatd.conversations.guards import check_member
 from chatd.conversations.log.writer import open_journal
@@ -29,7 +30,9 @@ from chatd.conversations.messages import (
 )
 from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
+from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
+from chatd.conversations.settings import SETTINGS, HookSettings, JournalSettings
 from chatd.conversations.unread_counters import Recounts
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -38,8 +41,11 @@ from chatd.realtime.signals import SessionClosed
 @asynccontextmanager
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
+    journal_settings, hook = node.config.get(JournalSettings), node.config.get(HookSettings)
+    screening_s = hook.timeout if hook.url else 0.0
+    node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, journal_settings.deadline) + screening_s)
     async with (
-        open_journal(node.db, node.config.journal, node.cluster.tell_behind, node.health) as journal,
+        open_journal(node.db, journal_settings, node.cluster.deliver_behind, node.health) as journal,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
@@ -52,7 +58,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
             node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
-        node.cluster.reconciler.watch_topics(checks)
+        node.cluster.reconciler.use_topics(checks)
         node.get(Guards).by_need[Needs.MEMBER] = check_member
         start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
         yield
@@ -60,6 +66,8 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
 
 CONVERSATIONS = Subsystem(
     name="conversations",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
         *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
@@ -72,5 +80,6 @@ CONVERSATIONS = Subsystem(
         Job("retention", deletion.retain, 60),
     ),
     metrics=METRICS,
+    personal_data=PERSONAL_DATA,
     open=open_conversations,
 )

@@ -1,13 +1,16 @@
-"""The settings: one frozen struct per section of `chatd.toml`, with every default.
+"""The settings of the kernel: one frozen struct per section of `chatd.toml`, with every default. Subsystems declare theirs.
 
 A size in bytes has `bytes` in its name; durations are seconds unless the name has another unit. `doc` of a field is the comment
 that `chatd init` writes above it. `core/settings.py` reads the values.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Literal, TypeVar, cast
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from chatd.core import setting_rules as rules
 
@@ -37,8 +40,12 @@ BaseAddress = Annotated[str, ruled(rules.base_address)]
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
 
+# The value is masked wherever settings are shown.
+SECRET = Meta(extra={"secret": True})
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[section]` of the file."""
+    """Settings of one `[section]` of the file. Several subsystems may declare settings of the same section."""
 
 
 def doc(text: str) -> Meta:
@@ -49,6 +56,7 @@ class Data(Section, frozen=True):
     dir: Annotated[str, doc("Directory of the embedded Postgres, the embedded Redis and the uploads.")] = "./chatd-data"
     secret: Annotated[
         str,
+        SECRET,
         doc("Key for address bans and everything else that is not a token: at least 32 bytes, the same on all nodes."),
         doc("If empty, a key is generated once and kept in dir."),
     ] = ""
@@ -97,11 +105,17 @@ class Http(Section, frozen=True):
     ] = []
     admin_hosts: Annotated[list[Host], doc("Host names that /admin answers to, besides localhost and IP addresses.")] = []
     cors_origins: Annotated[list[Origin], doc('Browser origins that may call the REST API; "*" allows any.')] = []
+    public_url: Annotated[
+        BaseAddress,
+        doc("Public base URL of this port, for the addresses of files; if empty, the bound address."),
+        doc("Prefer a host that serves nothing else."),
+    ] = ""
 
 
 class PostgresSection(Section, frozen=True):
     dsn: Annotated[
         str,
+        SECRET,
         doc("Connection string, such as postgresql://user:password@host:5432/chatd; if empty, the embedded Postgres is started."),
     ] = ""
     dsn_file: Annotated[str, doc("File that contains the connection string, instead of dsn.")] = ""
@@ -122,49 +136,17 @@ class PostgresSection(Section, frozen=True):
 class RedisSection(Section, frozen=True):
     url: Annotated[
         str,
+        SECRET,
         doc("redis://user:password@host:6379/0 or rediss://...; if empty, host is used, or else the embedded Redis."),
     ] = ""
     url_file: Annotated[str, doc("File that contains the URL, instead of url.")] = ""
     host: Annotated[Host, doc("Host, instead of url.")] = ""
     port: Annotated[Port, doc("Port, together with host.")] = 6379
     username: Annotated[str, doc("ACL user, together with host.")] = ""
-    password: Annotated[str, doc("Password, together with host.")] = ""
+    password: Annotated[str, SECRET, doc("Password, together with host.")] = ""
     password_file: Annotated[str, doc("File that contains the password, instead of password.")] = ""
     tls: Annotated[bool, doc("Use TLS, together with host.")] = False
     prefix: Annotated[str, doc("Prefix of every key of this cluster.")] = "chatd"
-    stream_key: Annotated[str, doc("Stream that holds the event log of the match pool.")] = "match"
-
-
-class Auth(Section, frozen=True):
-    secret: Annotated[
-        str, doc("HS256 key of the default tenant, at least 32 bytes. Anyone who has it can sign in as any user.")
-    ] = ""
-    secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
-    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA. The algorithm that a token names is never used.")] = (
-        "HS256"
-    )
-    jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https URL), for all algorithms except HS256.")] = ""
-    issuer: Annotated[str, doc("Required `iss` claim; if empty, it is not checked.")] = ""
-    audience: Annotated[str, doc("Required `aud` claim; if empty, it is not checked.")] = ""
-    access_ttl: Annotated[Lifetime, doc("Lifetime of an access token, in seconds.")] = 900.0
-    refresh_ttl: Annotated[Lifetime, doc("Lifetime of a refresh token, in seconds; each rotation starts it again.")] = 2_592_000.0
-    ticket_ttl: Annotated[Lifetime, doc("Lifetime of a connection ticket, in seconds.")] = 30.0
-    leeway: Annotated[Seconds, doc("Tolerated clock difference, in seconds.")] = 5.0
-    anonymous: Annotated[bool, doc("Allow anonymous sign-up, with nothing but a device id.")] = True
-    create_users: Annotated[bool, doc("Create the user when a valid token names an unknown user id.")] = True
-    query_token: Annotated[bool, doc("Accept ?token=JWT. URLs end up in logs: prefer ?ticket=.")] = False
-
-
-class Tenant(Section, frozen=True):
-    secret: Annotated[str, doc("HS256 key of this tenant.")] = ""
-    secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
-    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
-    jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
-    issuer: Annotated[str, doc("Required `iss` claim.")] = ""
-    audience: Annotated[str, doc("Required `aud` claim.")] = ""
-    retention_days: Annotated[
-        int, Meta(ge=-1, le=36_500), doc("Days that messages are kept; 0 keeps them forever, -1 means as in [retention].")
-    ] = -1
 
 
 class Limits(Section, frozen=True):
@@ -184,185 +166,16 @@ class Limits(Section, frozen=True):
     ] = 100.0
     user_commands_burst: Annotated[Count, doc("Burst of one user.")] = 400
     control_frames_per_second: Annotated[Seconds, doc("Maximum pings and pongs per second of one connection.")] = 20.0
-    signups_per_minute: Annotated[Seconds, doc("Maximum anonymous sign-ups per minute and address.")] = 60.0
-    auth_failures_per_minute: Annotated[
-        Seconds, doc("Maximum rejected credentials per minute and address; further attempts get `rate_limited`.")
-    ] = 120.0
-    rotations_per_hour: Annotated[Count, doc("Maximum token refreshes of one login within an hour.")] = 120
     sessions_per_user: Annotated[Count, doc("Maximum simultaneous connections of one user.")] = 50
-    members: Annotated[Count, doc("Maximum members of a group.")] = 10_000
-    conversations_per_user: Annotated[
-        Count, doc("Maximum conversations of one user; beyond it the user can neither join nor be added to another one.")
-    ] = 5_000
-    stars_per_user: Annotated[Count, doc("Maximum starred messages of one user.")] = 10_000
-    blocks_per_user: Annotated[Count, doc("Maximum users that one user can block.")] = 10_000
-    logins_per_user: Annotated[
-        Count, doc("Maximum logins of a user who signs up with a device id; a new login ends the oldest one.")
-    ] = 100
     text_bytes: Annotated[Count, doc("Maximum size of a message text, in bytes of UTF-8.")] = 16_384
-    payload_bytes: Annotated[Count, doc("Maximum size of `meta` and `attachments` of a message together, in bytes of JSON.")] = (
-        8192
-    )
-
-
-class Journal(Section, frozen=True):
-    flushers: Annotated[Count, doc("Number of connections that commit messages, each for its share of the conversations.")] = 2
-    batch: Annotated[Count, doc("Maximum messages per commit.")] = 500
-    waiting: Annotated[Count, doc("Maximum messages that wait to be committed; further ones are rejected.")] = 20_000
-    deadline: Annotated[
-        Duration,
-        doc("Seconds within which a message must be committed after it arrives; otherwise the sender gets `unavailable`."),
-    ] = 5.0
-
-
-class Filters(Section, frozen=True):
-    words: Annotated[list[str], doc("Unwanted words and phrases; docs/filters.md says which spellings are found.")] = []
-    words_file: Annotated[str, doc("File of words, one per line, instead of words.")] = ""
-    action: Annotated[
-        Literal["reject", "mask"], doc("What to do when one is found: reject the message, or mask the word with asterisks.")
-    ] = "reject"
-    links: Annotated[
-        Literal["any", "none", "listed"], doc("Links allowed in texts: any, none, or listed (only those to link_hosts).")
-    ] = "any"
-    link_hosts: Annotated[list[str], doc("Hosts that links may point to, with their subdomains.")] = []
-    links_denied: Annotated[list[str], doc("Hosts that no link may point to.")] = []
-
-
-class Hook(Section, frozen=True):
-    url: Annotated[
-        WebAddress, doc("URL of the moderation hook, called before each message is stored; empty switches it off.")
-    ] = ""
-    secret: Annotated[str, doc("Key that signs each request to the hook, at least 32 bytes.")] = ""
-    secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
-    timeout: Annotated[Duration, doc("Timeout of the hook, in seconds.")] = 1.0
-    on_failure: Annotated[
-        Literal["allow", "reject"], doc("What to do when the hook fails: allow stores the message, reject answers `unavailable`.")
-    ] = "reject"
-    allow_private: Annotated[bool, doc("Allow the hook to be on a private address, and to use http without TLS.")] = False
-    max_waiting: Annotated[Count, doc("Maximum messages that wait for the hook; for further ones the hook counts as failed.")] = (
-        100
-    )
-
-
-class Match(Section, frozen=True):
-    relax: Annotated[
-        Seconds,
-        doc("Seconds of waiting after which `should` is dropped; common tags and recent partners follow at the same interval."),
-    ] = 5.0
-    confirm: Annotated[Seconds, doc("Seconds within which both users must confirm a match; 0 needs no confirmation.")] = 0.0
-    longest: Annotated[Duration, doc("Seconds after which a ticket expires.")] = 600.0
-    grace: Annotated[Seconds, doc("Seconds for which a disconnected user keeps the ticket or the match.")] = 10.0
-    recent: Annotated[
-        int, Meta(ge=0, le=10_000), doc("Number of recent partners that a user is not matched with again while there are others.")
-    ] = 20
-
-
-class Queue(Section, frozen=True):
-    size: Annotated[int, Meta(ge=2, le=20), doc("Number of users in a match.")] = 2
-    relax: Annotated[Seconds | None, doc("As in [match].")] = None
-    confirm: Annotated[Seconds | None, doc("As in [match].")] = None
-    longest: Annotated[Seconds | None, doc("As in [match].")] = None
-
-
-class Messages(Section, frozen=True):
-    edit_window: Annotated[Seconds, doc("Seconds within which a message can be edited; 0 sets no limit.")] = 0.0
-    edit_history: Annotated[
-        Literal["members", "sender", "nobody"], doc("Who may read the earlier versions of an edited message.")
-    ] = "members"
-    edits: Annotated[Count, doc("Maximum edits of one message.")] = 50
-    edits_per_minute: Annotated[Count, doc("Maximum edits of one message within a minute.")] = 10
-    reactions: Annotated[Literal["many", "one"], doc("Whether a user may have many reactions to a message, or one.")] = "many"
-    receipts_up_to: Annotated[
-        Count, doc("Largest group in which receipts are broadcast to the members; in larger groups clients query them.")
-    ] = 500
-    scheduled_per_user: Annotated[Count, doc("Maximum scheduled messages of one user.")] = 100
-
-
-class Retention(Section, frozen=True):
-    days: Annotated[
-        int,
-        Meta(ge=0, le=36_500),
-        doc("Days that messages are kept; 0 keeps them forever. A conversation can set fewer, never more."),
-    ] = 0
-    anonymous_days: Annotated[
-        int,
-        Meta(ge=0, le=36_500),
-        doc("Days after which an anonymous account is removed if its login has expired and it has left no data; 0 means never."),
-    ] = 90
-
-
-class Presence(Section, frozen=True):
-    grace: Annotated[Seconds, doc("Seconds after a user's last connection ends until others see the user as offline.")] = 20.0
-    shown_to: Annotated[
-        Literal["nobody", "contacts", "everybody"], doc("Who can see the presence of a user who has not chosen otherwise.")
-    ] = "everybody"
-    typing_members: Annotated[Count, doc("Largest conversation in which typing is broadcast.")] = 200
-
-
-class Uploads(Section, frozen=True):
-    dir: Annotated[
-        str,
-        doc("Folder for uploaded files; if empty, uploads below data.dir. Nodes on several machines must share it."),
-    ] = ""
-    s3_endpoint: Annotated[BaseAddress, doc("URL of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")] = ""
-    s3_bucket: Annotated[str, doc("Bucket for uploaded files, instead of a folder.")] = ""
-    s3_region: Annotated[str, doc("Region used to sign requests.")] = "us-east-1"
-    s3_key: Annotated[str, doc("Access key id. It needs s3:GetObject, s3:PutObject and s3:DeleteObject.")] = ""
-    s3_secret: Annotated[str, doc("Secret access key.")] = ""
-    s3_secret_file: Annotated[str, doc("File that contains the secret access key, instead of s3_secret.")] = ""
-    max_bytes: Annotated[Bytes, doc("Maximum size of a file, in bytes.")] = 10_485_760
-    max_pixels: Annotated[Count, doc("Maximum pixels of an image, all frames together.")] = 25_000_000
-    timeout: Annotated[Duration, doc("Seconds within which an upload must arrive.")] = 60.0
-    user_quota_bytes: Annotated[Bytes, doc("Maximum bytes that one user may upload within 24 hours.")] = 104_857_600
-    address_quota_bytes: Annotated[
-        Bytes, doc("Maximum bytes that all anonymous accounts of one address (/64 for IPv6) may upload within 24 hours.")
-    ] = 1_073_741_824
-    user_per_minute: Annotated[Count, doc("Maximum uploads per minute of one user, on each node.")] = 30
-    public_url: Annotated[
-        BaseAddress,
-        doc("Public base URL of the HTTP port, preferably a host that serves nothing else; if empty, the bound address."),
-    ] = ""
 
 
 class Admin(Section, frozen=True):
-    token: Annotated[str, doc("Bearer token of this admin for /admin: at least 32 random bytes.")] = ""
+    token: Annotated[str, SECRET, doc("Bearer token of this admin for /admin: at least 32 random bytes.")] = ""
     token_file: Annotated[str, doc("File that contains the token, instead of token.")] = ""
     tenants: Annotated[
         list[str], doc("Tenants that this admin may act in; if empty, all tenants and the cluster as a whole.")
     ] = []
-
-
-# A number of strikes and the duration of the ban: "3:1d", "8:ever".
-Rung = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}:([1-9][0-9]{0,4}[smhd]|ever)\Z")]
-REASONS = ["spam", "abuse", "sexual", "minor", "violence", "other"]
-LADDER = ["3:1d", "5:7d", "8:ever"]
-
-
-class Moderation(Section, frozen=True):
-    reasons: Annotated[list[str], doc("Reasons that users can choose for a report.")] = field(default_factory=REASONS.copy)
-    reports_per_hour: Annotated[Count, doc("Maximum reports of one user within an hour.")] = 10
-    evidence_messages: Annotated[
-        Count, doc("Maximum messages kept with a report as evidence, nearest to the reported message.")
-    ] = 50
-    evidence_bytes: Annotated[Count, doc("Maximum size of that evidence, in bytes.")] = 65_536
-    keep_removed: Annotated[
-        Seconds,
-        doc("Seconds for which a deleted message can still be included in a report; 0 keeps nothing."),
-    ] = 86_400.0
-    keep_reports: Annotated[Seconds, doc("Seconds for which a resolved report is kept, with its evidence.")] = 15_552_000.0
-    strikes: Annotated[
-        list[Rung],
-        doc(
-            'Ban durations by number of strikes (s, m, h, d): "3:1d" means one day from the third strike on; "ever" is permanent.'
-        ),
-    ] = field(default_factory=LADDER.copy)
-    strike_ttl: Annotated[Seconds, doc("Seconds after which a strike no longer counts; 0 means that it always counts.")] = (
-        7_776_000.0
-    )
-    appeals: Annotated[
-        str, doc("How to appeal, such as an e-mail address or a URL. Shown to banned users; empty shows nothing.")
-    ] = ""
-    show_reason: Annotated[bool, doc("Show banned users the reason of the ban.")] = False
 
 
 class Drain(Section, frozen=True):
@@ -374,53 +187,86 @@ class Drain(Section, frozen=True):
     spread: Annotated[Seconds, doc("Seconds over which clients are told to reconnect, each at a different moment.")] = 5.0
 
 
-class Metrics(Section, frozen=True):
-    token: Annotated[
-        str,
-        Meta(pattern=r"^(\S{16,})?$"),
-        doc("Token for /metrics, at least 16 bytes; without it only requests from localhost are answered."),
-    ] = ""
-    token_file: Annotated[str, doc("File that contains the token, instead of token.")] = ""
-
-
 class Log(Section, frozen=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], doc("debug, info, warning or error.")] = "info"
     format: Annotated[Literal["json", "text", "auto"], doc("json, text, or auto (text on a terminal, else json).")] = "auto"
 
 
-class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All sections, in the order of the file."""
+T = TypeVar("T", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Declares the settings `kind` in `[section]`."""
+
+    section: str
+    kind: type[Section]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSettings:
+    """Declares the settings `kind` in each `[family.NAME]`. `example` is a comment in the template of chatd.toml."""
+
+    family: str
+    kind: type[Section]
+    example: str = ""
+
+
+Declaration = Settings | NamedSettings
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The sections of the kernel, and the settings of subsystems by their class."""
 
     data: Data = Data()
     gateway: Gateway = Gateway()
     http: Http = Http()
     postgres: PostgresSection = PostgresSection()
     redis: RedisSection = RedisSection()
-    auth: Auth = Auth()
-    tenants: dict[str, Tenant] = {}
     limits: Limits = Limits()
-    journal: Journal = Journal()
-    filters: Filters = Filters()
-    tenant_filters: dict[str, Filters] = {}
-    hook: Hook = Hook()
-    match: Match = Match()
-    queues: dict[str, Queue] = {}
-    messages: Messages = Messages()
-    retention: Retention = Retention()
-    presence: Presence = Presence()
-    uploads: Uploads = Uploads()
-    moderation: Moderation = Moderation()
     admins: dict[str, Admin] = {}
     drain: Drain = Drain()
-    metrics: Metrics = Metrics()
     log: Log = Log()
+    sections: Mapping[type[Section], Section] = {}
+    families: Mapping[type[Section], Mapping[str, Section]] = {}
+
+    def get(self, kind: type[T]) -> T:
+        """The settings of this class; the defaults if none were given."""
+        return cast(T, self.sections.get(kind) or default_of(kind))
+
+    def named(self, kind: type[T]) -> Mapping[str, T]:
+        """The settings of this class by the name in `[family.NAME]`."""
+        return cast(Mapping[str, T], self.families.get(kind, {}))
+
+    def using(self, *sections: Section) -> "Config":
+        """A copy with these settings of subsystems."""
+        return replace(self, sections={**self.sections, **{type(section): section for section in sections}})
+
+    def using_named(self, kind: type[T], sections: Mapping[str, T]) -> "Config":
+        """A copy with these settings of a family."""
+        return replace(self, families={**self.families, kind: sections})
 
 
-# Families of sections, each with a name of its own: [tenants.acme].
-NAMED: dict[str, type[Section]] = {"tenants": Tenant, "queues": Queue, "tenant_filters": Filters, "admins": Admin}
-SECRETS = ("secret", "s3_secret", "dsn", "url", "password", "token")
+@cache
+def default_of(kind: type[T]) -> T:
+    return kind()
 
 
-def is_secret(name: str) -> bool:
-    """Whether the value of a key of this name must not be shown."""
-    return name in SECRETS
+ADMINS = """\
+# Admins, who may use /admin on the HTTP port. The audit log records the name. Without any, /admin does not exist:
+# [admins.ann]
+# token_file = "/run/secrets/ann"
+# tenants = ["acme"]
+"""
+# The names of the sections are those of the fields of `Config`.
+KERNEL: tuple[Declaration, ...] = (
+    Settings("data", Data),
+    Settings("gateway", Gateway),
+    Settings("http", Http),
+    Settings("postgres", PostgresSection),
+    Settings("redis", RedisSection),
+    Settings("limits", Limits),
+    NamedSettings("admins", Admin, ADMINS),
+    Settings("drain", Drain),
+    Settings("log", Log),
+)

@@ -34,36 +34,38 @@ REFUSALS = {
             "bad_request",
             400,
             False,
-            "The command does not have the form its type declares; the message names the place.",
+            "The command does not have the declared form; the message names the path.",
         ),
         Refusal("unknown_command", 404, False, "No command has this type."),
-        Refusal("unauthenticated", 401, False, "No credential, or one that is not valid (any more)."),
-        Refusal("forbidden", 403, False, "You may see this, but not do it."),
-        Refusal("not_found", 404, False, "There is no such thing, or you may not know of it."),
-        Refusal("conflict", 409, False, "It contradicts what is already there."),
-        Refusal("rate_limited", 429, True, "Too many; `retry_after` says when to try again."),
-        Refusal("too_large", 413, False, "Larger than a limit of this server."),
-        Refusal("unavailable", 503, True, "A database is away; nothing was promised. Retry with the same `client_id`."),
-        Refusal("timeout", 504, True, "It took too long; the outcome is unknown. Retry with the same `client_id`."),
+        Refusal("unauthenticated", 401, False, "The credentials are missing, invalid or expired."),
+        Refusal("forbidden", 403, False, "You are not allowed to do this."),
+        Refusal("not_found", 404, False, "It does not exist, or you may not see it."),
+        Refusal("conflict", 409, False, "It conflicts with the current state."),
+        Refusal("rate_limited", 429, True, "Too many commands or requests; retry after `retry_after` seconds."),
+        Refusal("too_large", 413, False, "It exceeds a limit of this server."),
+        Refusal(
+            "unavailable", 503, True, "A database is unavailable; the outcome may be unknown. Retry with the same `client_id`."
+        ),
+        Refusal("timeout", 504, True, "The deadline has passed; the outcome is unknown. Retry with the same `client_id`."),
         Refusal("maintenance", 503, True, "The server is about to stop or under maintenance."),
-        Refusal("banned", 403, False, "You are banned; `details.until` says until when."),
+        Refusal("banned", 403, False, "You are banned; `details.until` is the end of the ban."),
         Refusal("blocked", 403, False, "One of you has blocked the other."),
-        Refusal("internal", 500, False, "A bug in the server; it was logged under `details.incident`."),
+        Refusal("internal", 500, False, "A bug in the server, logged under `details.incident`."),
     )
 }
 
 CLOSES = {
     row.name: row
     for row in (
-        Close(1001, "going_away", True, "The server drains; come back after `retry_in_ms` of the reason."),
-        Close(1009, "too_big", False, "A message over the limit; do not send it again."),
-        Close(4000, "slow", True, "You have read nothing for too long; come back with your position."),
-        Close(4001, "token_expired", True, "Come back with a fresh token."),
+        Close(1001, "going_away", True, "The server is draining; reconnect after `retry_in_ms` of the reason."),
+        Close(1009, "too_big", False, "A message exceeds the limit; do not send it again."),
+        Close(4000, "slow", True, "The client has read nothing for too long; reconnect with your position."),
+        Close(4001, "token_expired", True, "The access token has expired; reconnect with a new one."),
         Close(4002, "replaced", False, "The same session was resumed elsewhere."),
-        Close(4029, "flooding", True, "Far too many frames; come back after `retry_in_ms` of the reason."),
-        Close(4400, "protocol_error", False, "What you sent is not an `[id, body]` array of the negotiated codec."),
+        Close(4029, "flooding", True, "The client sends far too many frames; reconnect after `retry_in_ms` of the reason."),
+        Close(4400, "protocol_error", False, "A message is not an `[id, body]` array of the negotiated codec."),
         Close(4403, "banned", False, "You are banned."),
-        Close(4404, "logged_out", False, "This session, or its user, was logged out."),
+        Close(4404, "logged_out", False, "The session or its user was logged out."),
     )
 }
 
@@ -90,3 +92,9 @@ class Refused(Exception):
         self.retry_after = retry_after
         self.details = details
         super().__init__(f"{code}: {self.message}")
+
+
+def cause_of(error: BaseException) -> str:
+    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
+    cause = error.__cause__ if isinstance(error, Refused) else None
+    return f" ({str(cause) or type(cause).__name__})" if cause else ""

@@ -5,41 +5,24 @@ A variable holds a value of TOML. A text needs no quotes, and a list may be writ
 Every mistake is named with its key, its value, and the file and line or the variable it came from; all of them at once.
 """
 
-import difflib
 import re
 import secrets
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec.structs import replace
 
 from chatd.core import setting_rules
-from chatd.core.config import NAMED, SECRETS, Config, Section, is_secret
+from chatd.core.config import KERNEL, Admin, Config, NamedSettings, Section
 from chatd.core.errors import OperatorError
+from chatd.core.setting_names import FILE_VARIABLE, PREFIX, SettingNames, variable_of
 
-PREFIX = "CHATD_"
-FILE_VARIABLE = "CHATD_CONFIG"
-SECTIONS: dict[str, type[Section]] = {name: kind for name, kind in get_type_hints(Config).items() if name not in NAMED}
 HEADER, KEY = re.compile(r"\[([^\[\]]+)\]"), re.compile(r"[A-Za-z0-9_-]+")
-# What Kubernetes and Docker give a container beside a service called chatd: CHATD_HTTP_PORT=tcp://10.0.0.1:8081.
-LINK = re.compile("(tcp|udp|sctp)://")
-OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
-# How much of a name must be right to be meant, unless it begins with a section: CHATD_POSTGRES_URL.
-CLOSE = 0.85
-# What other programs call the address of a server, or a part of it.
-OTHER_NAMES = {
-    **{f"postgres{name}": "postgres.dsn" for name in ("url", "uri", "host", "port", "user", "username", "password", "database")},
-    **dict.fromkeys(("databaseurl", "databaseuri", "databasedsn", "postgresqlurl", "pgdsn"), "postgres.dsn"),
-    **dict.fromkeys(("redisdsn", "redisuri", "redisaddress"), "redis.url"),
-}
-# Names of settings under which clients of chatd may keep its address and a token.
-OF_CLIENTS = ("url", "token")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -51,6 +34,7 @@ class ConfigError(Exception):
 class Found:
     """Values by `section.key` (of named sections: `tenants.name.key`), where each came from, and what was wrong."""
 
+    names: SettingNames
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -66,15 +50,16 @@ class Loaded:
     """The configuration, and where each value that is not a default came from."""
 
     config: Config
+    names: SettingNames
     sources: Mapping[str, str]
     path: Path | None
     # What is well enough to go on with, and should be mended.
     warnings: Sequence[str] = ()
 
 
-def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
+def load(path: Path | None, environment: Mapping[str, str], names: SettingNames) -> Loaded:
     """Read all sources. Raises ConfigError."""
-    found = Found()
+    found = Found(names)
     path = path or find_file(environment)
     if path is not None:
         read_file(path, found)
@@ -83,7 +68,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     config = build(found)
     if found.problems or config is None:
         raise ConfigError("\n".join(found.problems))
-    return Loaded(config, found.sources, path, [*found.warnings, *any_origin(config)])
+    return Loaded(config, names, found.sources, path, [*found.warnings, *any_origin(config)])
 
 
 def find_file(environment: Mapping[str, str]) -> Path | None:
@@ -102,18 +87,18 @@ def read_file(path: Path, found: Found) -> None:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     lines = line_numbers(text)
-    if any(is_secret(key.rpartition(".")[2]) and value for key, value in flat(tables)):
+    if any(found.names.is_secret(key) and value for key, value in flat(tables, found.names)):
         warn_of_readers(path, found)
-    for key, value in flat(tables):
+    for key, value in flat(tables, found.names):
         found.put(key, value, f"{path}:{lines.get(key, 1)}")
 
 
-def flat(tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flat(tables: Mapping[str, Any], names: SettingNames) -> Iterator[tuple[str, Any]]:
     """`section.key` and its value; one level more below `tenants` and its like."""
     for section, table in tables.items():
         if not isinstance(table, dict):
             yield section, table
-        elif section in NAMED:
+        elif section in names.families:
             for name, one in table.items():
                 pairs = one.items() if isinstance(one, dict) else [("", one)]
                 yield from ((f"{section}.{name}.{key}", value) for key, value in pairs)
@@ -138,68 +123,9 @@ def read_environment(environment: Mapping[str, str], found: Found) -> None:
     for name in sorted(environment):
         if name.startswith(PREFIX) and "__" in name and not name.startswith(f"{PREFIX}_"):
             key = name[len(PREFIX) :].lower().replace("__", ".")
-            found.put(key, from_text(environment[name], type_of(key)), name)
-        elif (meant := meant_variable(name, environment[name])) is not None:
+            found.put(key, from_text(environment[name], found.names.type_of(key)), name)
+        elif (meant := found.names.meant_variable(name, environment[name])) is not None:
             found.problems.append(f"{name}: there is no such variable; did you mean {meant}?")
-
-
-def meant_variable(name: str, value: str) -> str | None:
-    """The right name of a variable that is nearly a setting."""
-    letters = letters_of(name)
-    if name == FILE_VARIABLE or not letters.startswith("chatd") or (name.endswith("_PORT") and LINK.match(value)):
-        return None
-    letters = letters.removeprefix("chatd")
-    if letters.startswith("config"):
-        return FILE_VARIABLE
-    if incomplete := " or ".join(map(variable_of, keys_without_section(letters))):
-        return incomplete
-    known = {letters_of(key): key for key in known_keys()} | OTHER_NAMES
-    for family, kind in NAMED.items():
-        for field_name in kind.__struct_fields__:
-            start, end = letters_of(family), letters_of(field_name)
-            if letters.startswith(start) and letters.endswith(end) and len(letters) > len(start + end):
-                known[letters] = f"{family}.{letters.removeprefix(start).removesuffix(end)}.{field_name}"
-    begins_like_ours = any(name.startswith(f"{PREFIX}{section.upper()}_") for section in SECTIONS)
-    cutoff = 0.0 if begins_like_ours and not OF_SERVICES.search(name) else CLOSE
-    close = difflib.get_close_matches(letters, known, n=1, cutoff=cutoff)
-    return variable_of(known[close[0]]) if close else None
-
-
-def keys_without_section(letters: str) -> list[str]:
-    """The settings of this name, of whatever section; or the first one of the section of this name."""
-    found = [key for key in known_keys() if letters_of(key.rpartition(".")[2]) == letters and letters not in OF_CLIENTS]
-    found += [f"{section}.{kind.__struct_fields__[0]}" for section, kind in SECTIONS.items() if letters_of(section) == letters]
-    return found + [
-        f"{family}.NAME.{kind.__struct_fields__[0]}" for family, kind in NAMED.items() if letters_of(family) == letters
-    ]
-
-
-def letters_of(name: str) -> str:
-    """A name without what is between its words."""
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
-def variable_of(key: str) -> str:
-    return PREFIX + key.upper().replace(".", "__")
-
-
-@cache
-def hints_of(kind: type[Section], *, rules: bool = False) -> dict[str, Any]:
-    """The types of the settings of a section, with their rules or without."""
-    return get_type_hints(kind, include_extras=rules)
-
-
-def type_of(key: str) -> Any:
-    """The declared type of a key, or None when there is none."""
-    section, _, name = key.rpartition(".")
-    kind = kind_of(section)
-    return hints_of(kind).get(name) if kind else None
-
-
-def kind_of(section: str) -> type[Section] | None:
-    """The struct of a section, by its name or by `tenants.name` and its like."""
-    family, dot, one = section.partition(".")
-    return (NAMED.get(family) if one else None) if dot else SECTIONS.get(section)
 
 
 def from_text(text: str, kind: Any) -> Any:
@@ -225,16 +151,16 @@ def from_toml(bare: str, text: str) -> Any:
 def read_secret_files(found: Found) -> None:
     """`secret_file` and its like: the content of the file is the value of the key without `_file`."""
     for key, name in list(found.values.items()):
-        if key.endswith("_file") and name and not problem_with(key, name):
+        if key.endswith("_file") and name and not problem_with(found.names, key, name):
             try:
                 text = Path(name).read_text(encoding="utf8").removesuffix("\n")
             except (OSError, UnicodeDecodeError) as error:
                 found.problems.append(f"{key} = {name!r} ({found.sources[key]}): cannot be read: {error}")
             else:
                 key_of_content = key.removesuffix("_file")
-                if is_secret(key_of_content.rpartition(".")[2]):
+                if found.names.is_secret(key_of_content):
                     warn_of_readers(Path(name), found)
-                value = lines_of(text) if type_of(key_of_content) == list[str] else text
+                value = lines_of(text) if found.names.type_of(key_of_content) == list[str] else text
                 found.put(key_of_content, value, f"{name} (from {found.sources[key]})")
 
 
@@ -258,32 +184,54 @@ def lines_of(text: str) -> list[str]:
 
 def build(found: Found) -> Config | None:
     """The structs, with every problem noted."""
-    tables: dict[str, dict[str, Any]] = {}
+    names, tables = found.names, dict[str, dict[str, Any]]()
     for key, value in found.values.items():
-        problem = problem_with(key, value, found.sources[key])
+        problem = problem_with(names, key, value, found.sources[key])
         if problem:
-            found.problems.append(f"{one_line(key)} = {shown(key, value)} ({one_line(found.sources[key])}): {problem}")
+            where = one_line(found.sources[key])
+            found.problems.append(f"{one_line(key)} = {shown(names, key, value)} ({where}): {problem}")
             continue
         section, _, name = key.rpartition(".")
-        family, _, one = section.partition(".")
-        home = tables.setdefault(family, {})
-        (home.setdefault(one, {}) if one else home)[name] = value
-    if found.problems:
-        return None
-    return msgspec.convert(tables, Config)
+        tables.setdefault(section, {})[name] = value
+    return None if found.problems else config_of(names, tables)
 
 
-def problem_with(key: str, value: Any, source: str = "") -> str:
-    """Why this value cannot be; empty when it can."""
-    section, _, name = key.rpartition(".")
-    kind = kind_of(section)
-    if kind is None or not is_setting(key):
-        close = similar_key(key)
+def config_of(names: SettingNames, tables: Mapping[str, Mapping[str, Any]]) -> Config:
+    """From valid values by section, or `family.name`, and setting."""
+    kernel = {}
+    sections: dict[type[Section], Section] = {}
+    families: dict[type[Section], dict[str, Section]] = {}
+    for declared in names.declared:
+        kind = declared.kind
+        if isinstance(declared, NamedSettings):
+            start = f"{declared.family}."
+            value: Any = {key.removeprefix(start): part(kind, tables[key]) for key in tables if key.startswith(start)}
+        else:
+            value = part(kind, tables.get(declared.section, {}))
+        if declared in KERNEL:
+            kernel[declared.family if isinstance(declared, NamedSettings) else declared.section] = value
+        elif isinstance(declared, NamedSettings):
+            families[kind] = value
+        else:
+            sections[kind] = value
+    return Config(**kernel, sections=sections, families=families)
+
+
+def part(kind: type[Section], values: Mapping[str, Any]) -> Section:
+    """The settings of a class among those of its section."""
+    return msgspec.convert({name: value for name, value in values.items() if name in kind.__struct_fields__}, kind)
+
+
+def problem_with(names: SettingNames, key: str, value: Any, source: str = "") -> str:
+    """Why this value is not accepted; empty if it is."""
+    kind, name = names.kind_of(key), key.rpartition(".")[2]
+    if kind is None:
+        close = names.similar_key(key)
         variable = f" Its variable is {variable_of(close)}." if close and source.startswith(PREFIX) else ""
         return f"there is no such setting{f'; did you mean {close}?{variable}' if close else ''}"
     try:
         msgspec.convert({name: value}, kind)
-        apply_rules(hints_of(kind, rules=True)[name], value)
+        apply_rules(names.type_of(key, rules=True), value)
         if value == "" and getattr(kind(), name):
             return "it is empty: leave it out for the default"
     except msgspec.ValidationError as error:
@@ -305,41 +253,8 @@ def apply_rules(hint: Any, value: Any) -> None:
     elif get_origin(hint) is Annotated:
         apply_rules(get_args(hint)[0], value)
         for meta in hint.__metadata__:
-            if value and meta.extra:
+            if value and "rule" in (meta.extra or {}):
                 meta.extra["rule"](value)
-
-
-def similar_key(key: str) -> str | None:
-    """The setting that is meant by one that is not there. Of another section only one of the same name that is no secret."""
-    section, _, name = key.rpartition(".")
-    if letters_of(key) in OTHER_NAMES:
-        return OTHER_NAMES[letters_of(key)]
-    kind = kind_of(section)
-    if kind and (close := difflib.get_close_matches(name, kind.__struct_fields__, n=1)):
-        return f"{section}.{close[0]}"
-    if section in SECTIONS:
-        return next((known for known in known_keys() if known.endswith(f".{name}") and not is_secret(name)), None)
-    return similar_named(*key.split(".")) or next(iter(difflib.get_close_matches(key, known_keys(), n=1)), None)
-
-
-def similar_named(family: str, *rest: str) -> str | None:
-    """The same for sections that have names: `tenant.acme.secret`, `admins.token`, `queues.trios_size`."""
-    families = [family] if family in NAMED else difflib.get_close_matches(family, NAMED, n=1, cutoff=CLOSE)
-    if not families or not rest or family in SECTIONS:
-        return None
-    fields = NAMED[families[0]].__struct_fields__
-    one, field_name = (rest[0], "_".join(rest[1:])) if len(rest) > 1 else divided(rest[0], fields)
-    close = difflib.get_close_matches(field_name, fields, n=1) if field_name else fields
-    return f"{families[0]}.{one or 'NAME'}.{close[0]}" if close else None
-
-
-def divided(text: str, fields: Sequence[str]) -> tuple[str, str]:
-    """The name of a section and of a setting that are joined, or only one of the two."""
-    if text in fields:
-        return "NAME", text
-    ends = [name for name in fields if text.endswith(f"_{name}")]
-    longest = max(ends, key=len, default="")
-    return text.removesuffix(f"_{longest}") if longest else text, longest
 
 
 def one_line(text: str) -> str:
@@ -347,46 +262,51 @@ def one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def known_keys() -> list[str]:
-    return [f"{section}.{name}" for section, kind in SECTIONS.items() for name in kind.__struct_fields__]
-
-
-def shown(key: str, value: Any) -> str:
-    """A value for people: a secret is never shown, nor what may have been meant as one."""
-    name = key.rpartition(".")[2]
-    hidden = is_secret(name) if is_setting(key) else any(word in f"{name} {similar_key(key)}" for word in SECRETS)
-    return ("[secret]" if value else '""') if hidden else one_line(repr(value))
-
-
-def is_setting(key: str) -> bool:
-    section, _, name = key.rpartition(".")
-    kind = kind_of(section)
-    return kind is not None and name in kind.__struct_fields__
+def shown(names: SettingNames, key: str, value: Any) -> str:
+    """A value as people may see it: secrets are masked, also under a wrong key."""
+    return ("[secret]" if value else '""') if names.may_be_secret(key) else one_line(repr(value))
 
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
-    """Key, value and source of every setting; secrets hidden."""
-    sections = {section: getattr(loaded.config, section) for section in SECTIONS}
-    named = {f"{family}.{name}": one for family in NAMED for name, one in getattr(loaded.config, family).items()}
-    for section, struct in {**sections, **named}.items():
-        for name in struct.__struct_fields__:
-            key = f"{section}.{name}"
-            yield key, shown(key, getattr(struct, name)), loaded.sources.get(key, "default")
+    """Key, value and source of every setting; secrets are masked."""
+    for key, value in effective_values(loaded.names, loaded.config):
+        yield key, shown(loaded.names, key, value), loaded.sources.get(key, "default")
 
 
-def ensure_secrets(config: Config, *, make: bool = True) -> Config:
-    """On a laptop nothing has to be configured: secrets are made once and kept in the data folder.
+def effective_values(names: SettingNames, config: Config) -> Iterator[tuple[str, Any]]:
+    for section, fields in names.sections.items():
+        yield from ((f"{section}.{name}", getattr(section_of(config, section, kind), name)) for name, kind in fields.items())
+    for family, fields in names.families.items():
+        named = {kind: family_of(config, kind) for kind in fields.values()}
+        for one in dict.fromkeys(one for sections in named.values() for one in sections):
+            values = ((name, named[kind].get(one, kind())) for name, kind in fields.items())
+            yield from ((f"{family}.{one}.{name}", getattr(section, name)) for name, section in values)
 
-    Only with the embedded Postgres: nodes that share a database must share their secrets, which one of them cannot invent.
-    Without `make` nothing is written: a secret that is not there yet is one for this process. Raises OperatorError.
+
+def section_of(config: Config, section: str, kind: type[Section]) -> Section:
+    kernel = getattr(config, section, None)
+    return kernel if isinstance(kernel, kind) else config.get(kind)
+
+
+def family_of(config: Config, kind: type[Section]) -> Mapping[str, Section]:
+    return config.admins if kind is Admin else config.named(kind)
+
+
+def ensure_installation_secret(config: Config, *, make: bool = True) -> Config:
+    """With the embedded Postgres, a secret that is not configured is made once and kept in the data folder.
+
+    Nodes that share a database must share their secrets, so none is made for them. Without `make` nothing is written: a secret
+    that does not exist yet is one for this process. Raises OperatorError.
     """
-    auth, alone = config.auth, not config.postgres.dsn
-    if alone and not auth.secret and auth.algorithm == "HS256":
-        config = replace(config, auth=replace(auth, secret=kept(config, "secret", make=make) or secrets.token_urlsafe(48)))
-    config = with_installation_secret(config, make=make and alone)
-    if alone and not config.data.secret:
+    config = with_installation_secret(config, make=make and is_alone(config))
+    if is_alone(config) and not config.data.secret:
         config = replace(config, data=replace(config.data, secret=secrets.token_urlsafe(48)))
     return config
+
+
+def is_alone(config: Config) -> bool:
+    """Whether no other node can use the same database."""
+    return not config.postgres.dsn
 
 
 def with_installation_secret(config: Config, *, make: bool) -> Config:

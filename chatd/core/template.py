@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from textwrap import wrap
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, get_origin
 
 import msgspec
 from msgspec import Meta
 
-from chatd.core.config import Section
-from chatd.core.settings import SECTIONS
+from chatd.core.config import NamedSettings
+from chatd.core.setting_names import SettingNames
 
 HEAD = """\
 # All settings of chatd, with their defaults.
@@ -16,39 +16,24 @@ HEAD = """\
 # `chatd check --show` prints the effective values. Durations are in seconds unless the name has another unit.
 """
 COMMENT_WIDTH = 120
-TENANTS = """
-# Additional tenants, each with its own users and its own key:
-# [tenants.acme]
-# secret = "at least 32 bytes"
-
-# Filters for one tenant, which replace [filters] for it:
-# [tenant_filters.acme]
-# links = "none"
-
-# Match queues with their own rules; all other queues use [match]:
-# [queues.trios]
-# size = 3
-
-# Admins, who may use /admin on the HTTP port. The audit log records the name. Without any, /admin does not exist:
-# [admins.ann]
-# token_file = "/run/secrets/ann"
-# tenants = ["acme"]
-"""
 
 
-def template(values: Mapping[str, Any]) -> str:
+def template(names: SettingNames, values: Mapping[str, Any]) -> str:
     """The file, with these values (by `section.key`) instead of the defaults."""
-    return HEAD + "".join(section_text(name, kind, values) for name, kind in SECTIONS.items()) + TENANTS
+    sections = (section_text(names, section, values) for section in names.sections)
+    examples = (
+        f"\n{declared.example}" for declared in names.declared if isinstance(declared, NamedSettings) and declared.example
+    )
+    return HEAD + "".join(sections) + "".join(examples)
 
 
-def section_text(section: str, kind: type[Section], values: Mapping[str, Any]) -> str:
-    default = kind()
-    hints = get_type_hints(kind, include_extras=True)
+def section_text(names: SettingNames, section: str, values: Mapping[str, Any]) -> str:
     lines = [f"\n[{section}]\n"]
-    for name in kind.__struct_fields__:
-        value = values.get(f"{section}.{name}", getattr(default, name))
-        comment = "\n".join(wrap(meaning(hints[name]), COMMENT_WIDTH, initial_indent="# ", subsequent_indent="# "))
-        lines.append(f"{comment}\n{name} = {toml(value)}\n")
+    for name, kind in names.sections[section].items():
+        key = f"{section}.{name}"
+        text = meaning(names.type_of(key, rules=True))
+        comment = "\n".join(wrap(text, COMMENT_WIDTH, initial_indent="# ", subsequent_indent="# "))
+        lines.append(f"{comment}\n{name} = {toml(values.get(key, getattr(kind(), name)))}\n")
     return "".join(lines)
 
 

@@ -8,10 +8,11 @@ jsonb goes in and comes out as Python values; uuid goes in as text and comes out
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 import asyncpg
 import trio
@@ -33,11 +34,27 @@ from chatd.db.postgres_faults import (
     translated,
 )
 
-__all__ = ["BadAddress", "Connection", "ForeignKeyViolation", "NoSchema", "Postgres", "Row", "UniqueViolation", "open_postgres"]
+__all__ = [
+    "BadAddress",
+    "Connection",
+    "ForeignKeyViolation",
+    "NoSchema",
+    "Postgres",
+    "Row",
+    "Tx",
+    "UniqueViolation",
+    "open_postgres",
+]
 
 # What a transaction has for its rollback when its time is over.
 ROLLBACK_S = 0.2
+READ_WRITE, SNAPSHOT = {"isolation": "read_committed"}, {"isolation": "repeatable_read", "readonly": True}
+# Types below this oid come with Postgres: they have the same oid on every server.
+MIN_ASSIGNED_OID = 10_000
+# For asyncpg: no unnamed statement has replaced the one that it prepared.
+NO_STATEMENT = SimpleNamespace(name="none")
 T = TypeVar("T")
+P = ParamSpec("P")
 Row = asyncpg.Record
 Work = Callable[[Any], Awaitable[T]]
 
@@ -123,14 +140,13 @@ class Postgres:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
-    async def in_transaction(self, work: Work[T]) -> T:
-        """As `within`, in one transaction: what `work` raises undoes all of it."""
+    async def in_transaction(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(tx, *args)` in asyncio, in one transaction: if it raises, nothing is written. Raises as `within` does."""
+        return await self.within(lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs))
 
-        async def inside(connection: Any) -> T:
-            async with connection.transaction():
-                return await work(connection)
-
-        return await self.within(inside)
+    async def in_snapshot(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
+        return await self.within(lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs))
 
     def connection(self, name: str, prelude: str = "") -> "Connection":
         """A connection of one's own, which begins with the statements of the prelude."""
@@ -143,6 +159,34 @@ class Postgres:
     def statistics(self) -> dict[str, int]:
         lent = self._settings.pool - self._free.value
         return {"size": len(self._idle) + lent, "idle": len(self._idle)}
+
+
+class Tx:
+    """A transaction, or one connection, with the methods of `Postgres`. For one statement at a time, in asyncio."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        row: Row | None = await self._connection.fetchrow(sql, *args)
+        return row
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        rows: list[Row] = await self._connection.fetch(sql, *args)
+        return rows
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        return await self._connection.fetchval(sql, *args)
+
+    async def run(self, sql: str, *args: Any) -> None:
+        await self._connection.execute(sql, *args)
+
+
+async def in_transaction(
+    connection: Any, options: dict[str, Any], work: Callable[Concatenate[Tx, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    async with connection.transaction(**options):
+        return await work(Tx(connection), *args, **kwargs)
 
 
 class Connection:
@@ -236,10 +280,25 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     }
 
 
+class Session(asyncpg.Connection):
+    """Reads the description of an array type of Postgres once: asyncpg reads it in each connection, 5 ms of Postgres each."""
+
+    _types: ClassVar[dict[int, Row]] = {}
+
+    async def _introspect_types(self, oids: Collection[int], timeout: float | None) -> tuple[list[Row], Any]:
+        if all(oid in self._types for oid in oids):
+            return [self._types[oid] for oid in oids], NO_STATEMENT
+        rows, statement = await super()._introspect_types(oids, timeout)  # type: ignore[misc]
+        self._types.update((row["oid"], row) for row in rows if row["oid"] < MIN_ASSIGNED_OID)
+        return rows, statement
+
+
 async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Connection[Row]":
     try:
         setting_rules.postgres_address(dsn)
-        connection = await asyncpg.connect(dsn, server_settings=server_settings(settings, name), timeout=settings.timeout)
+        connection = await asyncpg.connect(
+            dsn, connection_class=Session, server_settings=server_settings(settings, name), timeout=settings.timeout
+        )
     except ValueError:
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
         raise BadAddress(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None

@@ -245,6 +245,8 @@ def client_of(settings: RedisSection, url: str) -> "Client":
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
+        # By default each new connection reads the version of redis-py from its package, and tells the server in two commands.
+        "driver_info": None,
     }
     if url:
         try:

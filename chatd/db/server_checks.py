@@ -1,13 +1,14 @@
 """Whether chatd can use a Postgres server as it is: its version, settings, collation, and what lies between."""
 
 from contextlib import closing
+from datetime import timedelta
 
 from chatd.db.postgres import Postgres
 
 OLDEST_VERSION = 15
 # Queries that alternate between two connections.
 POOLING_ROUNDS = 3
-SESSION = "select pg_backend_pid() as process, (select setting from pg_settings where name = 'statement_timeout') as limit"
+SESSION = "select pg_backend_pid() as process, current_setting('statement_timeout')::interval as limit"
 COLLATION = """
 select datname::text as name, datcollversion as recorded, pg_database_collation_actual_version(oid) as actual
 from pg_database where datname = current_database()
@@ -55,7 +56,7 @@ async def pooling_problem(db: Postgres) -> str:
     those of another connection. Raises Refused.
     """
     processes: tuple[set[int], set[int]] = (set(), set())
-    limits: set[str] = set()
+    limits: set[timedelta] = set()
     with closing(db.connection("check")) as one, closing(db.connection("check")) as two:
         for _ in range(POOLING_ROUNDS):
             for connection, seen in zip((one, two), processes, strict=True):
@@ -64,6 +65,6 @@ async def pooling_problem(db: Postgres) -> str:
                 limits.add(row["limit"])
     if processes[0] & processes[1] or any(len(seen) > 1 for seen in processes):
         return "the pooler in front of it gives a connection another server process for each transaction"
-    if limits != {str(int(db.timeout_s * 1000))}:
+    if limits != {timedelta(milliseconds=int(db.timeout_s * 1000))}:
         return "the pooler in front of it drops the settings of a connection (statement_timeout and others)"
     return ""

@@ -6,6 +6,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
+from chatd.accounts.settings import AuthSettings
 from chatd.app.command_metrics import BY_PEER, Meters
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
@@ -70,7 +71,7 @@ class GatewayEndpoint:
         token, now = handshake.bearer, node.clock()
         ticket, in_query = handshake.query.get("ticket"), handshake.query.get("token")
         if token is None and in_query is not None:
-            if node.config.auth.query_token:
+            if node.config.get(AuthSettings).query_token:
                 token = in_query
             elif ticket is None:
                 raise Refused(
@@ -106,7 +107,7 @@ class GatewayEndpoint:
             timer.cancel()
             hub = deps.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = [conversation for conversation in stopped if hub.subscriptions.is_subscribed(session.id, conversation)]
+            typing_in = {place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)}
             await hub.subscriptions.unsubscribe_in_batches(session)
             hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER

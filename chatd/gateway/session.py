@@ -12,6 +12,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from chatd.accounts.bans import address_hashes
+from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import refuse, run_command
 from chatd.app.encoding import Answer, EncodedResult
@@ -284,7 +285,7 @@ class Session:
     def _seconds_to_expiry(self) -> float:
         """Warn before the token expires, and close after."""
         left = self._principal.expires_at - self._node.clock()
-        if left <= -self._node.config.auth.leeway * 1000:
+        if left <= -self._node.config.get(AuthSettings).leeway * 1000:
             self.request_close("token_expired")
         elif left <= EXPIRY_WARNING_MS and not self._warned:
             self._warned = True

@@ -5,6 +5,7 @@ import re
 
 from chatd.accounts.authentication import digest
 from chatd.accounts.keys import WeakKey
+from chatd.accounts.settings import AccountLimits, TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Admin, Config
@@ -21,9 +22,9 @@ class Admins:
 
     def __init__(self, config: Config) -> None:
         self._admins = config.admins
-        self._tenants = {DEFAULT_TENANT, *config.tenants}
+        self._tenants = {DEFAULT_TENANT, *config.named(TenantSettings)}
         self._digests = {name: digest(admin.token) for name, admin in config.admins.items()}
-        self._failures = AddressLimits(config.limits.auth_failures_per_minute)
+        self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
         for name, admin in config.admins.items():
             check_admin(name, admin, self._tenants)
         if len(set(self._digests.values())) < len(self._digests):

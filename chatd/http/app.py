@@ -55,6 +55,7 @@ def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> AS
 
 def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:
     app = QuartTrio("chatd", static_folder=None)
+    app.url_rule_class = Route
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
     # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
@@ -65,7 +66,7 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     admin.add_routes(app, node, registry, building)
     for add in routes:
         add(app, node)
-    add_pages(app, registry, node.get(Addresses).socket, node.config.uploads.public_url)
+    add_pages(app, registry, node.get(Addresses).socket, node.config.http.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)

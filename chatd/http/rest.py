@@ -26,7 +26,7 @@ from chatd.http.building import Building
 from chatd.http.responses import answer_of, refused_answer
 from chatd.wire.base import Command
 from chatd.wire.codec import Malformed, explain
-from chatd.wire.validation import loose_ends
+from chatd.wire.validation import untyped_fields
 
 BODIES = ("POST", "PUT", "PATCH")
 
@@ -97,7 +97,7 @@ class Reader:
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
         self._types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        self._ends = loose_ends(kind)
+        self._untyped = untyped_fields(kind)
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:
@@ -111,7 +111,7 @@ class Reader:
             if name in fields:
                 raise Refused("bad_request", f"$.{name}: the path says so already")
         command = self._command({**fields, **self._typed(path)})
-        self._ends.check(command, self._max_depth, nul=True)
+        self._untyped.check(command, self._max_depth, nul=True)
         return command
 
     def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:

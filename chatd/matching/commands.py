@@ -1,5 +1,6 @@
 """Commands of matching: find a partner, leave, skip to the next one, keep in touch."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -13,9 +14,10 @@ from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
@@ -107,7 +109,7 @@ def user_key(ctx: Ctx) -> UserKey:
 
 async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
     """Make a ticket with the current blocks, recent partners and shadow ban of the user."""
-    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.match.recent)
+    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,
@@ -238,41 +240,48 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
 
 
 class KeepMatch(Command, tag="match.keep"):
-    """Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends."""
+    """Vote to keep in touch. With the votes of all users the conversation becomes an ordinary one, and the match ends.
+
+    Its members know each other by user id from then on: after `match.kept`, read the conversation again.
+    """
 
 
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx)
-    kept = await record_keep_vote(ctx, row["match"], row["users"])
+    kept = await record_keep_vote(ctx, row["match"], row["aliases"])
     if kept is None:
         return [Reply(Ok())]
     if kept["kind"] == "group":
-        await ctx.node.cluster.tell_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], row["users"])
+        await ctx.node.cluster.deliver_behind(ctx.tenant, kept["id"], kept["rev"])
+    await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], sorted(row["aliases"]), kept["rev"])
     return [Reply(Ok())]
 
 
-async def record_keep_vote(ctx: Ctx, match: str, users: list[str]) -> Row | None:
+async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:
     """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is returned.
 
     The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
-    """
 
-    async def work(connection: Any) -> tuple[bool, Row | None]:
-        await connection.execute(SQL.lock, ctx.tenant, match)
-        vote = await connection.fetchrow(SQL.keep, ctx.tenant, match, ctx.user)
+    A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as if the
+    partner had not voted: the blocker must not learn whom they talk to.
+    """
+    users = sorted(aliases)
+
+    async def work(tx: Tx) -> tuple[bool, Row | None]:
+        await tx.run(SQL.lock, ctx.tenant, match)
+        vote: Any = await tx.one(SQL.keep, ctx.tenant, match, ctx.user)
         if not vote["counted"]:
             raise no_match()
         low, high = users if len(users) == 2 else (None, None)
-        if low and high and await lock_pair(connection, ctx.tenant, low, high):
-            return True, None
-        return False, await connection.fetchrow(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
+        if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
+            return not blocked.isdisjoint(aliases.values()), None
+        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
 
-    blocked, kept = await ctx.node.db.in_transaction(work)
-    if blocked:
+    is_over, kept = await ctx.node.db.in_transaction(work)
+    if is_over:
         # A block ends the match as well: whichever is committed first, nothing is kept.
         await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
         raise no_match()

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import trio
 
-from chatd.cluster.bus import SILENCE
+from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
@@ -92,7 +92,7 @@ class DisconnectReaper:
 
     async def _is_gone(self, user: UserKey) -> bool:
         """Whether no node has a session of the user. Raises Refused if another node may have one and does not answer."""
-        if self._cluster.well or self._cluster.peers(PEERS_REMEMBERED_S):
+        if self._cluster.is_healthy or self._cluster.peers(PEERS_REMEMBERED_S):
             return bool(await self._cluster.lookup.disconnected([user]))
         return not await self._cluster.lookup.is_connected(*user)
 
@@ -118,7 +118,7 @@ class DisconnectReaper:
         while True:
             await trio.sleep(1)
             rest -= 1
-            now_there, owns = set(self._cluster.peers(SILENCE)), self._owned.held
+            now_there, owns = set(self._cluster.peers(SILENCE_S)), self._owned.held
             if owns and (nodes - now_there or not has_owned or rest <= 0):
                 rest = LOOK_UP_S if await self._note_missing() else RETRY_LOOK_UP_S
             if owns:

@@ -8,7 +8,7 @@ from chatd.wire.base import Event, Id
 
 
 class Partner(Struct, kw_only=True, frozen=True):
-    """Another user of your match."""
+    """Another user of your match. `id` is their alias, which is valid in this match."""
 
     id: Id
     name: str | None
@@ -26,11 +26,13 @@ class MatchFound(Event, tag="match.found"):
     """You are in a match, and can write to your partners in its conversation.
 
     `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
-    `should`, `tags` and `recent` the match does not satisfy. `partner` is the first of `partners`.
+    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which replace
+    the user ids in this match; `alias` is yours.
     """
 
     match: Id
     conversation: Id
+    alias: Id
     partner: Partner
     partners: list[Partner]
     matched_on: list[str]

@@ -1,9 +1,11 @@
 """Matches in the database, and the events that announce them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import Joined, Parted
+from chatd.cluster.control_messages import SubscribeUsers, UnsubscribeUsers
+from chatd.conversations.signals import VisibilityChanged
 from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
@@ -19,6 +21,10 @@ from chatd.wire.base import Event
 SQL = queries.load("matching/matches")
 # Users per look-up.
 PAGE_SIZE = 500
+# Alias and name.
+Person = tuple[str, str | None]
+# By user.
+People = Mapping[str, Person]
 
 
 class Matches:
@@ -41,36 +47,32 @@ class Matches:
         """The match that the user is in."""
         return await self._db.one(SQL.active, tenant, user)
 
-    async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> dict[str, str | None]:
-        """Commit a match; returns the names of its users.
+    async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> People:
+        """Commit a match, in which each user gets an alias. Returns its users.
 
         Raises UniqueViolation if one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
         users, asked = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
         rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked)
-        return {row["user"]: row["name"] for row in rows}
+        return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
-    async def announce_found(
-        self, pair: Paired, tickets: Sequence[Ticket], conversation: str, names: Mapping[str, str | None]
-    ) -> None:
+    async def announce_found(self, pair: Paired, tickets: Sequence[Ticket], conversation: str, people: People) -> None:
         """Send `match.found` to each user of a new match."""
         tenant = tickets[0].tenant
         users = [ticket.user for ticket in tickets]
-        await self._cluster.broadcast(Joined(tenant, conversation, users, len(users)))
+        await self._cluster.broadcast(SubscribeUsers(tenant, conversation, users, len(users)))
         for ticket in tickets:
-            partners = [
-                Partner(id=other.user, name=names.get(other.user), attributes=dict(other.attributes))
-                for other in tickets
-                if other is not ticket
-            ]
+            partners = [partner_of(people[other.user], other.attributes) for other in tickets if other is not ticket]
             found = MatchFound(
                 match=pair.match,
                 conversation=conversation,
+                alias=people[ticket.user][0],
                 partner=partners[0],
                 partners=partners,
                 matched_on=pair.matched_on,
-                relaxed=pair.relaxed.get(ticket.id, []),
+                # `recent` would show that the partner is one of the last ones.
+                relaxed=[wish for wish in pair.relaxed.get(ticket.id, []) if wish != "recent"],
                 waited_ms=max(0, pair.at - ticket.since),
             )
             await self._announcements.announce(announcement(tenant, ticket.user, pair.match, found, began=True))
@@ -80,19 +82,22 @@ class Matches:
 
         A match whose other users were deleted from the database is ended.
         """
-        if row["users"] == [user]:
+        aliases: dict[str, str] = row["aliases"]
+        if list(aliases) == [user]:
             await self.end(tenant, row["match"], "left")
             return
-        await self._cluster.broadcast(Joined(tenant, row["conversation"], [user], row["rev"]))
-        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, row["users"])}
-        partners = [Partner(id=other, name=names.get(other), attributes={}) for other in row["users"] if other != user]
+        await self._cluster.broadcast(SubscribeUsers(tenant, row["conversation"], [user], row["rev"]))
+        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, list(aliases))}
+        others = sorted((alias, names.get(other)) for other, alias in aliases.items() if other != user)
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
-            await self._cluster.broadcast(Parted(tenant, row["conversation"], [user]))
+            await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [user]))
             return
+        partners = [partner_of(other, {}) for other in others]
         found = MatchFound(
             match=row["match"],
             conversation=row["conversation"],
+            alias=aliases[user],
             partner=partners[0],
             partners=partners,
             matched_on=[],
@@ -117,19 +122,29 @@ class Matches:
         if row is None:
             return False
         self._log_end(match, reason)
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], row["users"]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], row["users"]))
+        await self._end_presence(tenant, row["users"])
         for user in row["users"]:
             if user != but and not silent:
                 ended = announcement(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
                 await self._announcements.announce(ended)
         return True
 
-    async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str]) -> None:
-        """Announce that a match has become an ordinary conversation."""
+    async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str], rev: int) -> None:
+        """Announce that a match has become an ordinary conversation. All nodes look up its members again."""
         self._log_end(match, "kept")
+        await self._cluster.broadcast(SubscribeUsers(tenant, conversation, list(users), rev))
+        await self._end_presence(tenant, users)
         for user in users:
             kept = MatchKept(match=match, conversation=conversation)
             await self._announcements.announce(announcement(tenant, user, match, kept))
+
+    async def _end_presence(self, tenant: str, users: Sequence[str]) -> None:
+        """Show users as offline by their aliases at once.
+
+        Later it would happen when they disconnect, at the same time as for watchers of the user id.
+        """
+        await self._cluster.hub.signals.send(VisibilityChanged(tenant, users))
 
     def _log_end(self, match: str, reason: str) -> None:
         """Log the end of a match, on the node that writes the event log."""
@@ -163,5 +178,10 @@ class Matches:
     async def _end_of(self, tenant: str, row: Row) -> Event:
         if row["ended"] == "kept":
             return MatchKept(match=row["known"], conversation=row["conversation"])
-        await self._cluster.broadcast(Parted(tenant, row["conversation"], [row["user"]]))
+        await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [row["user"]]))
         return MatchEnded(match=row["known"], reason=row["ended"])
+
+
+def partner_of(person: Person, attributes: Mapping[str, Any]) -> Partner:
+    alias, name = person
+    return Partner(id=alias, name=name, attributes=dict(attributes))

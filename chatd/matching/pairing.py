@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from chatd.cluster.cluster import Cluster
 from chatd.core import log
-from chatd.core.config import Config, Match
-from chatd.core.config import Queue as QueueSection
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
 from chatd.core.identity import UserKey
@@ -25,10 +24,11 @@ from chatd.matching.control_messages import TicketParked, TicketsClosed, Tickets
 from chatd.matching.criteria import Ticket, rebase_clock
 from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchExpired, MatchProposed, MatchRequeued
-from chatd.matching.matches import Matches
+from chatd.matching.matches import Matches, People
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import PairDissolved, Paired, PoolEvent, Queue, Queued, TicketRemoved
+from chatd.matching.settings import MatchSettings, QueueSettings
 
 LOG = log.get(__name__)
 
@@ -226,12 +226,12 @@ class Pairing:
     async def _propose(self, pair: Paired) -> None:
         left_s = max(0.0, (pair.until - self._clock()) / 1000)
         for ticket in [self.pool.tickets[id_] for id_ in pair.tickets]:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
+            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
 
     async def _announce_removed(self, id_: str, reason: str, user: UserKey) -> None:
         if reason not in SILENT_REASONS:
             self._close([(user, id_)])
-            await self._cluster.tell_user(*user, MatchExpired(ticket=id_, reason=reason))
+            await self._cluster.deliver_to_user(*user, MatchExpired(ticket=id_, reason=reason))
 
     async def _announce_requeued(self, event: PairDissolved) -> None:
         """Notify the users of a proposed pair who still wait."""
@@ -239,7 +239,7 @@ class Pairing:
             id_ = self.pool.by_user.get(user)
             if id_ is not None:
                 reason = PUBLIC_REASONS.get(event.reason, event.reason)
-                await self._cluster.tell_user(*user, MatchRequeued(ticket=id_, reason=reason))
+                await self._cluster.deliver_to_user(*user, MatchRequeued(ticket=id_, reason=reason))
 
     def _close(self, tickets: list[tuple[UserKey, str]], match: str = "") -> None:
         """Notify the service that tickets of users of one tenant are closed."""
@@ -269,21 +269,21 @@ class Pairing:
     async def _try_to_commit(self, pair: Paired, tickets: list[Ticket]) -> None:
         conversation = uuid7(self._clock())
         try:
-            names = await self._matches.make(pair, tickets, conversation)
+            people = await self._matches.make(pair, tickets, conversation)
         except UniqueViolation:
             await self._finalize_or_drop(pair, tickets)
         except ForeignKeyViolation:
             for ticket in tickets:
                 self._take(self.pool.leave(ticket.id, "unknown user", self._clock()))
         else:
-            await self._finalize(pair, tickets, conversation, names)
+            await self._finalize(pair, tickets, conversation, people)
 
-    async def _finalize(self, pair: Paired, tickets: list[Ticket], conversation: str, names: dict[str, str | None]) -> None:
+    async def _finalize(self, pair: Paired, tickets: list[Ticket], conversation: str, people: People) -> None:
         """Announce a committed match; end it if a user has left the pair during the commit."""
         if pair.match in self.pool.pairs:
             self._take(self.pool.commit(pair.match))
             self._close([(ticket.user_key, ticket.id) for ticket in tickets], pair.match)
-            await self._matches.announce_found(pair, tickets, conversation, names)
+            await self._matches.announce_found(pair, tickets, conversation, people)
         else:
             await self._rollback_unannounced(tickets[0].tenant, pair.match)
 
@@ -313,7 +313,7 @@ class Pairing:
         if row is not None:
             await self._matches.announce_again(ticket.tenant, ticket.user, row)
         elif not heard:
-            await self._cluster.tell_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
+            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
 
     async def _drop_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
         """Remove the tickets of users who are in another match, made by another owner or by an attempt with unknown outcome.
@@ -339,7 +339,7 @@ class Pairing:
 
     async def _close_users_of(self, ticket: Ticket, row: Row) -> None:
         """Close the tickets of all users of this match: those who still wait have missed its announcement as well."""
-        for name in row["users"]:
+        for name in row["aliases"]:
             user = (ticket.tenant, name)
             id_ = self.pool.by_user.get(user)
             if id_ is not None or name == ticket.user:
@@ -354,11 +354,13 @@ class Pairing:
 
 def queue_rules(config: Config) -> dict[str, Queue]:
     """The rules of the configured queues, and of all others under ""."""
-    configured = {name: merge_rules(config.match, queue.size, queue) for name, queue in config.queues.items()}
-    return {"": merge_rules(config.match, 2, config.match), **configured}
+    configured = {
+        name: merge_rules(config.get(MatchSettings), queue.size, queue) for name, queue in config.named(QueueSettings).items()
+    }
+    return {"": merge_rules(config.get(MatchSettings), 2, config.get(MatchSettings)), **configured}
 
 
-def merge_rules(defaults: Match, size: int, section: Match | QueueSection) -> Queue:
+def merge_rules(defaults: MatchSettings, size: int, section: MatchSettings | QueueSettings) -> Queue:
     """The rules of a section; what it leaves out is taken from `defaults`."""
     names = ("relax", "confirm", "longest")
     times = (getattr(defaults if getattr(section, name) is None else section, name) for name in names)

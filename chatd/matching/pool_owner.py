@@ -28,6 +28,7 @@ from chatd.matching.event_log_audit import EventLogAudit
 from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pairing import Notice, OwnerChanged, Pairing
+from chatd.matching.settings import MatchSettings
 
 HEARTBEAT_S = 1.0
 # Time between two checks for tickets that no node has submitted again.
@@ -55,7 +56,7 @@ class PoolOwner:
         self._log = log
         self._cluster = cluster
         self._clock = clock
-        self._grace_ms = round(config.match.grace * 1000)
+        self._grace_ms = round(config.get(MatchSettings).grace * 1000)
         # Number of the lease and name of the node that owns the pool.
         self._owner = (0, "")
         self._is_paused = self._is_stopping = False
@@ -174,7 +175,7 @@ class PoolOwner:
         self.notices.put(OwnerChanged())
 
     def _send_heartbeat(self) -> None:
-        if self.held and not self._cluster.alone:
+        if self.held and not self._cluster.is_single_node:
             heartbeat = PoolOwnerHeartbeat(self._cluster.name, self._owned.lease.fence, self.pairing.longest_queues())
             self._cluster.publish(heartbeat)
 

@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.app.maintenance import MaintenanceSwitched
-from chatd.cluster.bus import SILENCE
+from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.lease import Lease
 from chatd.cluster.signals import Resync, UserBanned
@@ -46,6 +46,7 @@ from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pairing import Notice, OwnerChanged, queue_rules
 from chatd.matching.pool_owner import PoolOwner
+from chatd.matching.settings import MatchSettings, PoolLogSettings
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
@@ -63,10 +64,10 @@ class MatchingService(Matching):
         self.tickets = LocalTickets()
         self.announcements = Announcements(db, hub, cluster)
         owned = OwnedPool(queue_rules(config), Lease(redis, "match", cluster.name), self.clock)
-        log = PoolEventLog(redis, config.redis.stream_key, owned, self.clock)
+        log = PoolEventLog(redis, config.get(PoolLogSettings).stream_key, owned, self.clock)
         self.matches = Matches(db, cluster, self.announcements, log, clock)
         self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock)
-        self._grace_ms = round(config.match.grace * 1000)
+        self._grace_ms = round(config.get(MatchSettings).grace * 1000)
         self._disconnects = DisconnectReaper(self.matches, owned, cluster, self.clock, self._grace_ms)
         self._hub = hub
         self._cluster = cluster
@@ -100,7 +101,7 @@ class MatchingService(Matching):
     def cancel(self, user: UserKey, reason: str = "cancelled") -> bool:
         """Remove the ticket of a user on all nodes. Returns False if there certainly was none."""
         self._cluster.publish(DropTicket(*user, reason))
-        return self.drop(user, reason) or not self._cluster.alone
+        return self.drop(user, reason) or not self._cluster.is_single_node
 
     def confirm(self, user: UserKey, match: str) -> bool:
         """Confirm a pair. Returns False if the user certainly is not in it."""
@@ -223,10 +224,10 @@ class MatchingService(Matching):
         self.pool.pause(signal.enabled)
 
     async def _on_block(self, signal: UserBlocked) -> None:
-        """End the match of the two users, and never match them again."""
+        """Never match the two users again, and end the match in which the blocked one is known by this alias."""
         await self._cluster.broadcast(AvoidUser(signal.tenant, signal.user, signal.blocked))
         row = await self.matches.active(signal.tenant, signal.user)
-        if row is not None and signal.blocked in row["users"]:
+        if row is not None and signal.shown_as in row["aliases"].values():
             await self.matches.end(signal.tenant, row["match"], "left")
 
     async def _on_stop(self, _: NodeLeaving) -> None:
@@ -271,7 +272,7 @@ class MatchingService(Matching):
         nodes: set[str] = set()
         while True:
             await trio.sleep(POLL_S)
-            now_there = set(self._cluster.peers(SILENCE))
+            now_there = set(self._cluster.peers(SILENCE_S))
             if nodes - now_there:
                 self._schedule_look_ups()
             nodes = now_there

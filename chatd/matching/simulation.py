@@ -1,4 +1,4 @@
-"""A journal of the match pool run once more, under the same rules or others: how long people would have waited. Pure."""
+"""Replays an event log of the match pool under the same or other rules, to compare waiting times. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
@@ -9,14 +9,17 @@ from chatd.matching.criteria import Ticket
 from chatd.matching.pool import Pool
 from chatd.matching.pool_events import MatchCommitted, Paired, PoolEvent, Queue, Queued, Reset, TicketRemoved
 
-TICK = 250
-# Tickets that end like this are followed by another one of the same user, or by a match.
-STILL_THERE = ("held", "replaced", "matched")
+TICK_MS = 250
+# Reasons of removals that another ticket of the user or a match follows.
+CONTINUES = ("held", "replaced", "matched")
 Timed = tuple[int, PoolEvent]
 
 
 class Summary(Struct):
-    """Times in milliseconds. `relaxed`: the share of people who did not get all they had asked for."""
+    """Waiting times in milliseconds.
+
+    `relaxed`: share of matched users with relaxed criteria. `in_common`: mean per matched user.
+    """
 
     asked: int
     met: int
@@ -28,8 +31,8 @@ class Summary(Struct):
     in_common: float
 
 
-class Account:
-    """Who asked, who met, who left."""
+class Tally:
+    """Counts tickets, matches and removals."""
 
     def __init__(self) -> None:
         self._tickets: dict[str, Ticket] = {}
@@ -38,16 +41,16 @@ class Account:
         self._met = self._left = self._relaxed = 0
         self._common = 0
 
-    def note(self, steps: Iterable[PoolEvent]) -> None:
-        for step in steps:
-            match step:
+    def note(self, events: Iterable[PoolEvent]) -> None:
+        for event in events:
+            match event:
                 case Queued(ticket):
                     self._tickets.setdefault(ticket.id, ticket)
                 case Paired():
-                    self._pairs[step.match] = step
+                    self._pairs[event.match] = event
                 case MatchCommitted(match) if match in self._pairs:
                     self._note_match(self._pairs[match])
-                case TicketRemoved(_, reason) if reason not in STILL_THERE:
+                case TicketRemoved(_, reason) if reason not in CONTINUES:
                     self._left += 1
 
     def _note_match(self, pair: Paired) -> None:
@@ -72,38 +75,38 @@ class Account:
 
 
 def percentile(values: Sequence[int], share: float) -> int:
-    """The nearest rank, of sorted values; 0 of none."""
+    """The nearest-rank percentile of sorted values; 0 if there are none."""
     return values[min(len(values) - 1, int(share * len(values)))] if values else 0
 
 
-def as_it_was(journal: Iterable[Timed]) -> Summary:
-    """What the journal itself says."""
-    account = Account()
-    account.note(step for _, step in journal)
-    return account.summary()
+def recorded(event_log: Iterable[Timed]) -> Summary:
+    """The summary of an event log."""
+    tally = Tally()
+    tally.note(event for _, event in event_log)
+    return tally.summary()
 
 
-def under(journal: Iterable[Timed], queues: Mapping[str, Queue]) -> Summary:
-    """What would have been: people ask and give up at the same moments, and the pool decides anew."""
+def simulate(event_log: Iterable[Timed], queues: Mapping[str, Queue]) -> Summary:
+    """Replay the arrivals and cancellations of an event log under these rules, and summarize the outcome."""
     numbers = count()
-    pool, account, now = Pool(queues, lambda: f"match-{next(numbers)}"), Account(), None
+    pool, tally, now = Pool(queues, lambda: f"match-{next(numbers)}"), Tally(), None
 
-    def take(steps: list[PoolEvent]) -> None:
-        account.note(steps)
-        for step in steps:
-            if isinstance(step, Paired):
-                account.note(pool.commit(step.match))
+    def take(events: list[PoolEvent]) -> None:
+        tally.note(events)
+        for event in events:
+            if isinstance(event, Paired):
+                tally.note(pool.commit(event.match))
 
-    for at, step in journal:
+    for at, event in event_log:
         now = at if now is None else now
-        while now + TICK <= at:
-            now += TICK
+        while now + TICK_MS <= at:
+            now += TICK_MS
             take(pool.tick(now))
-        match step:
+        match event:
             case Queued(ticket):
                 take(pool.find(ticket, at))
             case TicketRemoved(id_, reason) if reason != "expired":
                 take(pool.leave(id_, reason, at))
             case Reset():
                 continue
-    return account.summary()
+    return tally.summary()

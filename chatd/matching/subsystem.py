@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.app.subsystem import Subsystem, background
-from chatd.matching import commands, openapi
+from chatd.matching import checks, commands, openapi
 from chatd.matching.metrics import METRICS
+from chatd.matching.personal_data import PERSONAL_DATA
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import SETTINGS
 
 
 @asynccontextmanager
@@ -21,4 +23,13 @@ async def open_matching(node: Node) -> AsyncIterator[None]:
         yield
 
 
-MATCHING = Subsystem(name="matching", commands=(commands,), conditions=openapi.CONDITIONS, metrics=METRICS, open=open_matching)
+MATCHING = Subsystem(
+    name="matching",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
+    commands=(commands,),
+    conditions=openapi.CONDITIONS,
+    metrics=METRICS,
+    personal_data=PERSONAL_DATA,
+    open=open_matching,
+)

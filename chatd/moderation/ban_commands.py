@@ -18,9 +18,10 @@ from chatd.wire.base import Id, Limit, Millis, Ok, Result
 
 
 class AddBan(AdminCommand, tag="admin.ban"):
-    """Ban a user, with `devices` also the devices that they have signed up with; or an address or a range of addresses.
+    """Ban a user, or an address or range of addresses. `devices`: also ban the devices on which the user has signed up.
 
-    Without `lasts` for ever. Sockets are closed on every node at once, those from the range as well; logins of a user end.
+    Without `lasts` the ban is permanent. Connections of the user or from the range are closed on all nodes at once, and logins of
+    the user are revoked.
     """
 
     reason: Why
@@ -31,7 +32,7 @@ class AddBan(AdminCommand, tag="admin.ban"):
 
 
 class BanAdded(Result, tag="admin.banned"):
-    """The ban, and when it is over (null: never)."""
+    """The ban, and when it ends (null: never)."""
 
     ban: Id
     until: Millis | None
@@ -61,21 +62,21 @@ def hash_of(ctx: Ctx, address: str) -> bytes:
 
 
 class LiftBan(AdminCommand, tag="admin.ban.lift"):
-    """End a ban before its time."""
+    """Revoke a ban."""
 
     ban: Id
 
 
 @admin_command(LiftBan, result=Ok, refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
-    """Refused `not_found` for one that does not exist or was lifted before."""
+    """Refused `not_found` if the ban does not exist or was revoked before."""
     if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 
 
 class ListBans(AdminCommand, tag="admin.bans"):
-    """Bans, the latest first. With `every` also those that are over. `before`: the last id of the page before."""
+    """List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page."""
 
     every: bool = False
     before: Id | None = None
@@ -83,7 +84,7 @@ class ListBans(AdminCommand, tag="admin.bans"):
 
 
 class Ban(Struct, kw_only=True, frozen=True):
-    """A ban. `user` only where it is one on a user; devices and addresses are kept as hashes."""
+    """A ban. `user` is null in bans of devices and addresses, which are stored as hashes."""
 
     id: Id
     kind: Literal["user", "device", "address"]
@@ -96,7 +97,7 @@ class Ban(Struct, kw_only=True, frozen=True):
 
 
 class Bans(Result, tag="admin.ban.list"):
-    """A page of bans. `more`: there are earlier ones."""
+    """A page of bans. `more`: there are older ones."""
 
     items: list[Ban]
     more: bool
@@ -110,14 +111,14 @@ async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
 
 
 class ListActs(AdminCommand, tag="admin.audit"):
-    """The audit log, the latest first. `before`: the last id of the page before."""
+    """List the audit log, newest first. `before`: the last id of the previous page."""
 
     before: Id | None = None
     limit: Limit = 50
 
 
 class Act(Struct, kw_only=True, frozen=True):
-    """Who (`actor`: the name of an admin, or of an account of the operating system) did what to whom."""
+    """An entry of the audit log. `actor`: the name of an admin, or of an account of the operating system."""
 
     id: Id
     at: Millis
@@ -128,7 +129,7 @@ class Act(Struct, kw_only=True, frozen=True):
 
 
 class Acts(Result, tag="admin.audit.list"):
-    """A page of the audit log. `more`: there are earlier ones."""
+    """A page of the audit log. `more`: there are older entries."""
 
     items: list[Act]
     more: bool

@@ -1,6 +1,6 @@
 """Reporting somebody. What was said is kept with the report, whoever deletes what afterwards."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -10,7 +10,8 @@ from chatd.app.registry import command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.texts import PRIVATE
 
@@ -19,11 +20,11 @@ HOUR, DAY = 3_600_000, 86_400_000
 
 
 class CreateReport(Command, tag="report.create"):
-    """Report a user, or a `message` of a `conversation`. The same report again within a day is the same report.
+    """Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one.
 
-    Possible only where you have met: in a conversation you are in, or, less than a day after it, in a group that one of you has
-    left, was removed from, or that was dissolved, or in a match that ended.
-    `picture` is an upload of your own. The messages around are kept with the report.
+    You can report users with whom you share a conversation, or shared one less than a day ago: a group that one of you
+    left or was removed from, or that was deleted, or a match that ended. `picture`: one of your uploads. The messages
+    around the reported one are stored with the report. `user` is the alias for a match, and the user id elsewhere.
     """
 
     reason: Annotated[str, Meta(min_length=1, max_length=32, extra=PRIVATE)]
@@ -35,21 +36,21 @@ class CreateReport(Command, tag="report.create"):
 
 
 class ReportMade(Result, tag="report"):
-    """The report is kept, and admins can see it."""
+    """The report is stored for the admins."""
 
     report: Id
 
 
 @command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
-    """Refused `not_found` for whom you have not met, and for what is not yours; `rate_limited` after too many in an hour."""
+    """Refused `not_found` for what you cannot report or do not own, `rate_limited` after too many reports in an hour."""
     check_form(ctx, cmd)
-    report = await ctx.node.db.in_transaction(lambda connection: file(connection, ctx, cmd))
+    report = await ctx.node.db.in_transaction(file, ctx, cmd)
     return [Reply(ReportMade(report=report))]
 
 
 def check_form(ctx: Ctx, cmd: CreateReport) -> None:
-    reasons = ctx.node.config.moderation.reasons
+    reasons = ctx.node.config.get(ModerationSettings).reasons
     if cmd.reason not in reasons:
         raise Refused("bad_request", f"$.reason: one of {', '.join(reasons)}")
     if cmd.user is None and cmd.message is None:
@@ -58,27 +59,29 @@ def check_form(ctx: Ctx, cmd: CreateReport) -> None:
         raise Refused("bad_request", "$.conversation: a message is named with its conversation")
 
 
-async def file(connection: Any, ctx: Ctx, cmd: CreateReport) -> str:
+async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     """Within a transaction, one at a time for each reporter: the id of the report, perhaps of one that is there already."""
-    tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.moderation
-    await connection.execute(SQL.lock_reporter, tenant, me)
-    scene = await find_scene(connection, ctx, cmd)
-    known = await connection.fetchval(SQL.same, tenant, me, scene["target"], cmd.message, now - DAY)
+    tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
+    await tx.run(SQL.lock_reporter, tenant, me)
+    scene = await find_scene(tx, ctx, cmd)
+    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY)
     if known is not None:
         return str(known)
-    check_pace(await connection.fetchrow(SQL.lately, tenant, me, now - HOUR), settings.reports_per_hour, now)
-    if cmd.picture is not None and await connection.fetchval(SQL.hold_picture, tenant, cmd.picture, me) is None:
+    lately = await tx.one(SQL.lately, tenant, me, now - HOUR)
+    assert lately is not None
+    check_pace(lately, settings.reports_per_hour, now)
+    if cmd.picture is not None and await tx.value(SQL.hold_picture, tenant, cmd.picture, me) is None:
         raise Refused("not_found", "$.picture: no such upload of yours")
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await connection.fetchval(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window))
+    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
 
 
-async def find_scene(connection: Any, ctx: Ctx, cmd: CreateReport) -> Row:
+async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
     """Where they have met. Raises Refused: `not_found`, alike for whoever does not exist."""
     asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY)
-    scene: Row | None = await connection.fetchrow(SQL.scene, ctx.tenant, ctx.user, *asked)
+    scene: Row | None = await tx.one(SQL.scene, ctx.tenant, ctx.user, *asked)
     if scene is None:
         raise Refused("not_found", "you have not met")
     if scene["target"] == ctx.user:

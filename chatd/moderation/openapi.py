@@ -1,4 +1,4 @@
-"""OpenAPI of the routes of moderation, and what types of fields cannot say."""
+"""OpenAPI of the routes of moderation, and conditions that field types cannot declare."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ REPORT_FILE_FIELDS = {
 FILE_OF_REPORT: dict[str, Any] = {
     "operationId": "admin.report.file",
     "tags": ["admin"],
-    "summary": "The bytes of a file of a report.",
-    "description": "Its picture, or what is attached to a message in it. That it was opened is in the audit log.",
+    "summary": "Download a file of a report.",
+    "description": "Its picture, or an attachment of one of its messages. The access is recorded in the audit log.",
     "parameters": [],
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": REPORT_FILE_FIELDS}},
     },
     "responses": {
-        "200": {"description": "All of it.", "content": {"*/*": {"schema": BYTES}}},
-        "206": {"description": "The part that Range names.", "content": {"*/*": {"schema": BYTES}}},
-        "304": {"description": "What you have is right."},
+        "200": {"description": "The whole file.", "content": {"*/*": {"schema": BYTES}}},
+        "206": {"description": "The requested range.", "content": {"*/*": {"schema": BYTES}}},
+        "304": {"description": "Your copy is current."},
         **errors(_403="forbidden", _404="not_found", _408="timeout", _413="too_large", _415="bad_request", _416="bad_request"),
     },
     "security": [{"admin": []}],

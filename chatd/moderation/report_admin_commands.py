@@ -11,12 +11,13 @@ from chatd.conversations.entities import Json
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Measure
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
 
 
 class ListReports(AdminCommand, tag="admin.reports"):
-    """Reports, the latest first. `user`: only those about this one. `before`: the last id of the page before."""
+    """List reports, newest first. `user`: only reports about this user. `before`: the last id of the previous page."""
 
     state: Literal["open", "resolved", "any"] = "open"
     user: Id | None = None
@@ -25,7 +26,7 @@ class ListReports(AdminCommand, tag="admin.reports"):
 
 
 class Report(Struct, kw_only=True, frozen=True):
-    """What somebody has reported. `user` is whom; `picture` an upload of the reporter."""
+    """A report. `user`: the reported user; `picture`: an upload of the reporter."""
 
     id: Id
     reporter: Id
@@ -44,7 +45,7 @@ class Report(Struct, kw_only=True, frozen=True):
 
 
 class Reports(Result, tag="admin.report.list"):
-    """A page of reports. `more`: there are earlier ones."""
+    """A page of reports. `more`: there are older ones."""
 
     items: list[Report]
     more: bool
@@ -59,16 +60,16 @@ async def list_reports(ctx: Ctx, cmd: ListReports) -> Effects:
 
 
 class ShowReport(AdminCommand, tag="admin.report"):
-    """A report with what was said. That it was read is in the audit log."""
+    """Show a report with its messages. The access is recorded in the audit log."""
 
     report: Id
 
 
 class Evidence(Struct, kw_only=True, frozen=True):
-    """A message as it was when the report was made. `earlier`: its texts before it was edited, the oldest first.
+    """A message as it was when the report was created. `earlier`: its texts before edits, oldest first.
 
-    `system`: a system message, about an act of `sender`. `removed_at`: the message had been deleted or had disappeared by
-    then, and this is its content.
+    `system`: a system message about an act of `sender`. `removed_at`: when the message was deleted or disappeared, if that
+    was before the report; its content is the one before that.
     """
 
     seq: Seq
@@ -84,7 +85,7 @@ class Evidence(Struct, kw_only=True, frozen=True):
 
 
 class FullReport(Result, tag="admin.report.full"):
-    """A report and the part of the conversation that it is about."""
+    """A report, and the messages around the reported one."""
 
     report: Report
     transcript: list[Evidence]
@@ -92,21 +93,21 @@ class FullReport(Result, tag="admin.report.full"):
 
 @admin_command(ShowReport, result=FullReport, refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
-    """Refused `not_found` for an unknown one."""
-    row = await reports.read(ctx.node.db, ctx.actor, cmd.report)
+    """Refused `not_found` for an unknown report."""
+    row = await ctx.node.db.in_transaction(reports.read, ctx.actor, cmd.report)
     transcript = convert(row.pop("transcript"), list[Evidence])
     return [Reply(FullReport(report=convert(row, Report), transcript=transcript))]
 
 
 class BanFor(Struct, forbid_unknown_fields=True):
-    """A ban of whom the report is about. Without `lasts` for ever; with `devices` of their devices too."""
+    """A ban of the reported user. Without `lasts` it is permanent; `devices`: also ban their devices."""
 
     lasts: Lasts | None = None
     devices: bool = False
 
 
 class ResolveReport(AdminCommand, tag="admin.report.resolve"):
-    """Decide about a report; with a strike or a ban of whom it is about, in the same transaction. `note` is for admins only."""
+    """Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see `note`."""
 
     report: Id
     outcome: Literal["upheld", "dismissed"]
@@ -116,7 +117,7 @@ class ResolveReport(AdminCommand, tag="admin.report.resolve"):
 
 
 class Resolved(Result, tag="admin.report.resolved"):
-    """Whether whom it is about is banned by it."""
+    """Whether the reported user was banned."""
 
     banned: bool
 
@@ -128,10 +129,11 @@ class Resolved(Result, tag="admin.report.resolved"):
     lasting=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
-    """Refused `conflict` for one that is resolved already."""
-    settings = ctx.node.config.moderation
+    """Refused `conflict` if the report is resolved already."""
+    settings = ctx.node.config.get(ModerationSettings)
     measure = measure_of(cmd, ctx.now)
-    verdict = await reports.resolve(ctx.node.db, settings, ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    resolution = (ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
+    verdict = await ctx.node.db.in_transaction(reports.resolve, settings, *resolution)
     closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []
     return [*closes, Reply(Resolved(banned=verdict.banned))]
 

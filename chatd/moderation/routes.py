@@ -5,7 +5,7 @@ from typing import cast
 from quart import Response, g
 from quart_trio import QuartTrio
 
-from chatd.app.audit_log import Actor
+from chatd.app.audit_log import AuditActor
 from chatd.app.context import Node
 from chatd.core.errors import Refused
 from chatd.http.admin import View, add_route, reader_of
@@ -21,9 +21,9 @@ PATH = "/admin/report/file"
 
 
 class OpenReportFile(AdminCommand, tag="admin.report.file"):
-    """The bytes of a file of a report: its picture, or what is attached to a message in it.
+    """Get a file of a report: its picture, or an attachment of a message in it.
 
-    Answered with the bytes, as `GET /v1/uploads/{upload}` is. That it was opened is in the audit log.
+    The response is the content of the file, as for `GET /v1/uploads/{upload}`. The access is recorded in the audit log.
     """
 
     report: Id
@@ -44,8 +44,8 @@ def open_file(node: Node) -> View:
             command, admin, address = await read()
             asked = cast(OpenReportFile, command)
             g.reader = owners.of_admin(admin.name, address)
-            actor = Actor(admin.tenant, admin.name, node.clock())
-            return await answer(node, await find_file(node.db, actor, asked.report, asked.upload))
+            actor = AuditActor(admin.tenant, admin.name, node.clock())
+            return await answer(node, await node.db.in_transaction(find_file, actor, asked.report, asked.upload))
         except Refused as refused:
             return refused_answer(node, refused)
 

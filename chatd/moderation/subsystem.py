@@ -4,15 +4,17 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.moderation import ban_commands, commands, openapi, report_admin_commands, reports, routes, user_admin_commands
+from chatd.moderation.settings import SETTINGS, ModerationSettings
 
 
 async def sweep(node: Node) -> bool:
-    await reports.sweep(node.db, node.config.moderation, node.clock())
+    await reports.sweep(node.db, node.config.get(ModerationSettings), node.clock())
     return False
 
 
 MODERATION = Subsystem(
     name="moderation",
+    settings=SETTINGS,
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,

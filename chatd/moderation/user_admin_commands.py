@@ -4,12 +4,13 @@ from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.moderation import actions, strikes
+from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
 
 
 class KickUser(AdminCommand, tag="admin.kick"):
-    """Close all sockets of a user (1001). They may come back at once."""
+    """Close all connections of a user with 1001. The user may reconnect at once."""
 
     user: Id
 
@@ -17,14 +18,14 @@ class KickUser(AdminCommand, tag="admin.kick"):
 @admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.note_kick(ctx.node.db, ctx.actor, cmd.user)
+    await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "going_away"), Reply(Ok())]
 
 
 class RevokeUser(AdminCommand, tag="admin.revoke"):
-    """End all logins of a user and close their sockets (4404). It is no ban: they may sign in again.
+    """Revoke all logins of a user, and close their connections with 4404. The user may sign in again.
 
-    An access token that another service has signed belongs to no login here, and is good until it expires.
+    An access token of an identity provider belongs to no login, and remains valid until it expires.
     """
 
     user: Id
@@ -33,19 +34,19 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
 @admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.revoke(ctx.node.db, ctx.actor, cmd.user)
+    await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "logged_out"), Reply(Ok())]
 
 
 class StrikeUser(AdminCommand, tag="admin.strike"):
-    """A strike. From as many on as the configuration says each one ends in a ban."""
+    """Give a user a strike. From a configured number of strikes on, each strike bans the user."""
 
     user: Id
     reason: Why
 
 
 class Struck(Result, tag="admin.struck"):
-    """`count`: the strikes that count now. `ban`: the one that followed; `until` is null where it is for ever."""
+    """`count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent."""
 
     strike: Id
     count: int
@@ -56,13 +57,18 @@ class Struck(Result, tag="admin.struck"):
 @admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    done = await strikes.strike(ctx.node.db, ctx.node.config.moderation, ctx.actor, cmd.user, cmd.reason)
+    done = await ctx.node.db.in_transaction(
+        strikes.strike, ctx.node.config.get(ModerationSettings), ctx.actor, cmd.user, cmd.reason
+    )
     closes = [CloseSessions(cmd.user, "banned")] if done.ban is not None else []
     return [*closes, Reply(Struck(strike=done.id, count=done.count, ban=done.ban, until=done.until))]
 
 
 class ShadowUser(AdminCommand, tag="admin.shadow"):
-    """From their next search on match a user only with others of whom this was said. They are not told."""
+    """Shadow-ban a user, or end it.
+
+    From their next search on, shadow-banned users are matched only with each other. The user is not notified.
+    """
 
     user: Id
     on: bool = True
@@ -71,18 +77,22 @@ class ShadowUser(AdminCommand, tag="admin.shadow"):
 @admin_command(ShadowUser, result=Ok, refuses=("not_found",))
 async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    await actions.set_shadow(ctx.node.db, ctx.actor, cmd.user, cmd.on)
+    await ctx.node.db.in_transaction(actions.set_shadow, ctx.actor, cmd.user, cmd.on)
     return [Reply(Ok())]
 
 
 class ShowUser(AdminCommand, tag="admin.user"):
-    """What is known of a user."""
+    """Show a user."""
 
     user: Id
 
 
 class KnownUser(Result, tag="admin.user.known", kw_only=True):
-    """`strikes` and `bans` are those in force. `reported`: reports about them, by so many `reporters`; `reports`: their own."""
+    """A user.
+
+    `strikes` and `bans`: those in force. `reported`: reports about the user, by `reporters` users; `reports`: reports
+    by the user.
+    """
 
     user: Id
     name: str | None
@@ -103,5 +113,5 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))
 async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
     """Refused `not_found` for an unknown user."""
-    row = await actions.known(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
+    row = await actions.user_summary(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
     return [Reply(KnownUser(**row))]

@@ -16,7 +16,7 @@ from chatd.wire.base import Ok
 
 
 class SetMaintenance(AdminCommand, tag="admin.maintenance"):
-    """Begin or end maintenance on all nodes: everybody is told, nobody is matched. `lasts`: how long it will take."""
+    """Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected duration."""
 
     on: bool
     message: Annotated[str, Meta(max_length=500)] = ""
@@ -30,16 +30,16 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     lasting=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
-    """Refused `forbidden` for admins of some tenants only."""
+    """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
-    await maintenance.change(ctx.node.db, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
+    await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
     await ctx.node.cluster.broadcast(MaintenanceChanged())
     return [Reply(Ok())]
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
-    """Stop nodes in good order, the one of this name or all. Everybody is asked to come back within `over` seconds."""
+    """Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` seconds."""
 
     over: Annotated[int, Meta(ge=0, le=3600, description="Seconds")] = 5
     node: Annotated[str, Meta(max_length=64)] = ""
@@ -47,7 +47,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 
 @admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
-    """Refused `forbidden` for admins of some tenants only."""
+    """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
     await ctx.node.cluster.broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name))

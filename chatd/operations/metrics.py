@@ -18,6 +18,7 @@ from chatd.http.responses import HEADERS, answer_of
 from chatd.http.rest import offered_token
 from chatd.operations import node_registry
 from chatd.operations.prometheus import CONTENT_TYPE, exposition
+from chatd.operations.settings import MetricsSettings
 from chatd.operations.snapshot import Snapshot, Watch
 from chatd.wire.base import error_of
 
@@ -28,7 +29,7 @@ FORWARDED = "x-forwarded-"
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
-    proxies, token = parse_networks(node.config.gateway.trusted_proxies), node.config.metrics.token
+    proxies, token = parse_networks(node.config.gateway.trusted_proxies), node.config.get(MetricsSettings).token
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -22,13 +22,23 @@ def metrics(name: str, summary: str) -> dict[str, Any]:
 
 
 STATUS = {"status": {"type": "string", "enum": ["ready", "degraded", "away", "draining"]}, "services": {"type": "object"}}
-READY: dict[str, Any] = {"summary": "Whether it can serve.", "properties": STATUS, "unready": "It cannot serve now."}
+READY: dict[str, Any] = {
+    "summary": "Check that the server can serve.",
+    "properties": STATUS,
+    "unready": "The server cannot serve.",
+}
 PING = {"live": {"type": "boolean"}, "url": TEXT, "sessions": {"type": "integer"}}
 ROUTES: Routes = {
-    "/healthz": {"get": probe("server.healthz", "The process lives.", {"status": {"type": "string", "enum": ["ok"]}})},
+    "/healthz": {
+        "get": probe("server.healthz", "Check that the process is alive.", {"status": {"type": "string", "enum": ["ok"]}})
+    },
     "/readyz": {"get": probe("server.readyz", **READY)},
     "/health": {"get": probe("server.health", **READY)},
-    "/v1/socket/ping": {"get": probe("server.ping", "Whether sockets are let in.", PING, unready="They are not let in now.")},
-    "/metrics": {"get": metrics("server.metrics", "Metrics of this node, for Prometheus.")},
-    "/metrics/nodes": {"get": metrics("server.metrics.nodes", "Metrics of all nodes.")},
+    "/v1/socket/ping": {
+        "get": probe(
+            "server.ping", "Check that WebSocket connections are accepted.", PING, unready="Connections are not accepted."
+        )
+    },
+    "/metrics": {"get": metrics("server.metrics", "Get the metrics of this node, for Prometheus.")},
+    "/metrics/nodes": {"get": metrics("server.metrics.nodes", "Get the metrics of all nodes.")},
 }

@@ -7,7 +7,7 @@ from chatd.wire.base import Command, Millis, Result
 
 
 class Ping(Command, tag="ping"):
-    """Ask for the time. `ts` comes back as it was sent."""
+    """Get the time of the server. `ts` is returned unchanged."""
 
     ts: Millis
 

@@ -8,6 +8,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.operations import commands, health, metrics, node_metrics, openapi, ping
 from chatd.operations.node_queries import Questions
 from chatd.operations.process import ProcessCounts
+from chatd.operations.settings import SETTINGS
 from chatd.operations.snapshot import Watch
 
 
@@ -22,6 +23,7 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
 
 OPERATIONS = Subsystem(
     name="operations",
+    settings=SETTINGS,
     commands=(commands, ping),
     routes=(health.add_routes, metrics.add_routes),
     openapi=openapi.ROUTES,

@@ -7,10 +7,11 @@ from msgspec import Meta
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Needs, command
+from chatd.conversations.aliases import resolve
 from chatd.presence.events import PresenceState
-from chatd.presence.local_presence import User
 from chatd.presence.online_count import Headcount
 from chatd.presence.service import Presence
+from chatd.presence.watchers import Target
 from chatd.wire.base import Command, Id, Ok, Result
 
 # Of whom one session is told at most.
@@ -19,60 +20,70 @@ Users = Annotated[list[Id], Meta(max_length=MOST)]
 
 
 class WatchPresence(Command, tag="presence.watch"):
-    """Tell this session of these users, and of no others any more: `presence.update`. Ask again after each connect."""
+    """Subscribe this session to the presence of these users only.
+
+    Changes come as `presence.update`; subscribe again after each connect.
+    """
 
     users: Users
 
 
 class QueryPresence(Command, tag="presence.query"):
-    """How these users are now."""
+    """Get the presence of users."""
 
     users: Users
 
 
 class PresenceStates(Result, tag="presence.states"):
-    """One for each user, in the order in which they were named."""
+    """One item for each user, in the order of the request."""
 
     items: list[PresenceState]
 
 
 @command(WatchPresence, result=PresenceStates, cost=2)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
-    """An empty list ends it. Refused `bad_request` where there is no socket."""
-    return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, named(ctx, cmd.users))))]
+    """An empty list ends the subscription. Refused `bad_request` over REST."""
+    targets = await targets_of(ctx, cmd.users)
+    return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 
 
 @command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
-    ranks = await ctx.node.get(Presence).ranks(named(ctx, cmd.users))
-    return [Reply(PresenceStates(items=await ctx.node.get(Presence).sight.states(ctx.user, ranks)))]
+    targets, presence = await targets_of(ctx, cmd.users), ctx.node.get(Presence)
+    ranks = await presence.ranks([target.user for target in targets])
+    return [Reply(PresenceStates(items=await presence.sight.states(ctx.user, targets, ranks)))]
 
 
-def named(ctx: Ctx, users: list[str]) -> list[User]:
-    return [(ctx.tenant, user) for user in dict.fromkeys(users)]
+async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
+    """Whom these ids name, each once. An alias of a match that has ended names no user."""
+    aliases = {id_: alias.user for id_, alias in (await resolve(ctx, ids)).items() if alias.is_running}
+    return [Target((ctx.tenant, aliases.get(id_, id_)), id_ if id_ in aliases else None) for id_ in dict.fromkeys(ids)]
 
 
 class SetPresence(Command, tag="presence.set"):
-    """Whether somebody is at this device. A user is online when one session is, else away when there is one."""
+    """Set whether the user is active on this device.
+
+    A user is online if any of their sessions is, else away if they have a session.
+    """
 
     status: Literal["online", "away"]
 
 
 @command(SetPresence, result=Ok)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
-    """Every session begins as online."""
+    """New sessions are online."""
     ctx.node.get(Presence).set(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
     return [Reply(Ok())]
 
 
 class CountPresence(Command, tag="presence.count"):
-    """How many members of a conversation are there."""
+    """Count the members of a conversation who are online or away."""
 
     conversation: Id
 
 
 class PresenceCount(Result, tag="presence.count"):
-    """`online` counts who is online or away and may be seen: by the asker, in large groups by everybody."""
+    """`online`: members who are online or away and visible to you; in large groups, visible to everybody."""
 
     online: int
     members: int
@@ -87,6 +98,6 @@ class PresenceCount(Result, tag="presence.count"):
     http="GET /v1/conversations/{conversation}/presence",
 )
 async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
-    """In large groups the number may be ten seconds old."""
+    """In large groups the number may be up to ten seconds old."""
     online, members = await ctx.node.get(Headcount).count(ctx.tenant, cmd.conversation, ctx.user)
     return [Reply(PresenceCount(online=online, members=members))]

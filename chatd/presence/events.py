@@ -10,7 +10,11 @@ Status = Literal["online", "away", "offline"]
 
 
 class PresenceState(Struct, kw_only=True, frozen=True):
-    """`last_seen` is null for who is there, and where it is not known. Who may not be seen is `offline`, and never was there."""
+    """The presence of a user.
+
+    `last_seen` is null if the user is online or away, or if it is unknown. Users whose presence you may not see are
+    `offline`, without `last_seen`.
+    """
 
     user: Id
     status: Status
@@ -18,7 +22,10 @@ class PresenceState(Struct, kw_only=True, frozen=True):
 
 
 class PresenceUpdate(Event, tag="presence.update"):
-    """Somebody whom this session looks at (`presence.watch`) is there, away or gone. At most one in a second for each user."""
+    """The presence of a user to whom this session is subscribed (`presence.watch`) has changed.
+
+    At most once per second and user.
+    """
 
     user: Id
     status: Status

@@ -13,6 +13,7 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.presence.local_presence import GONE, User
 from chatd.presence.service import Presence
+from chatd.presence.watchers import Target
 
 SQL = queries.load("presence/headcount")
 # Up to so many members it is looked up who may be seen by the asker.
@@ -50,10 +51,11 @@ class Headcount:
         return online, members
 
     async def _count_for(self, tenant: str, conversation: str, asker: str) -> int:
-        users = [(tenant, row["user"]) for row in await self._page(tenant, conversation, None, 2 * SMALL)]
-        ranks = await self._presence.ranks(users)
-        there = [user for user in users if ranks[user] > GONE]
-        return len(await self._presence.sight.visible((user, asker) for user in there))
+        rows = await self._page(tenant, conversation, None, 2 * SMALL)
+        targets = [Target((tenant, row["user"]), row["alias"]) for row in rows]
+        ranks = await self._presence.ranks([target.user for target in targets])
+        there = [target for target in targets if ranks[target.user] > GONE]
+        return len(await self._presence.sight.visible((target, asker) for target in there))
 
     async def _count_for_everybody(self, tenant: str, conversation: str) -> int:
         online, after = 0, None

@@ -19,7 +19,6 @@ from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.signals import Resync
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
-from chatd.core.config import Presence as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.db import queries
@@ -29,7 +28,7 @@ from chatd.presence.events import PresenceState
 from chatd.presence.local_presence import GONE, Attendance, User
 from chatd.presence.redis_store import Board, Dead
 from chatd.presence.visibility import Sight
-from chatd.presence.watchers import Lookers
+from chatd.presence.watchers import Lookers, Target
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionRemoved
@@ -80,22 +79,23 @@ class Presence:
 
     def __init__(
         self,
-        settings: Settings,
+        grace: float,
+        shown_to: str,
         db: Postgres,
         redis: Redis,
         hub: Hub,
         cluster: Cluster,
         clock: Callable[[], int],
     ) -> None:
-        self._grace = settings.grace
+        self._grace = grace
         self._db = db
         self._hub = hub
         self._cluster = cluster
         self._clock = clock
-        self._board = Board(redis, cluster.name, max(settings.grace, SHORTEST_LEASE))
-        self._attendance = Attendance(hub, settings.grace)
+        self._board = Board(redis, cluster.name, max(grace, SHORTEST_LEASE))
+        self._attendance = Attendance(hub, grace)
         self._lookers = Lookers(self._attendance, cluster.name)
-        self.sight = Sight(hub, db, self._lookers, settings.shown_to)
+        self.sight = Sight(hub, db, self._lookers, shown_to)
         # Who has gone, and when (milliseconds), until it is in the database.
         self._gone: dict[User, int] = {}
         self._saving = trio.Lock()
@@ -120,18 +120,19 @@ class Presence:
         if session not in self._hub.connections.by_id:
             raise Refused("bad_request", "this command needs a socket")
 
-    async def watch(self, session: str, viewer: str, users: Sequence[User]) -> list[PresenceState]:
+    async def watch(self, session: str, viewer: str, targets: Sequence[Target]) -> list[PresenceState]:
         """From now on the session is told of these, and of nobody else. Raises Refused: then it looks at nobody."""
         self._check_here(session)
-        self._lookers.look(session, users)
+        self._lookers.look(session, targets)
         try:
-            ranks = await self.ranks(users)
-            states = await self.sight.states(viewer, ranks)
+            ranks = await self.ranks([target.user for target in targets])
+            states = await self.sight.states(viewer, targets, ranks)
         except Refused:
             self._lookers.look(session, [])
             raise
-        for (user, rank), state in zip(ranks.items(), states, strict=True):
-            self._lookers.note_told(session, user, GONE if state.status == "offline" else rank, rank)
+        for target, state in zip(targets, states, strict=True):
+            rank = ranks[target.user]
+            self._lookers.note_told(session, target, GONE if state.status == "offline" else rank, rank)
         return states
 
     async def ranks(self, users: Sequence[User]) -> dict[User, int]:

@@ -5,19 +5,21 @@ from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
+from chatd.conversations.settings import PresenceDefaults
 from chatd.presence import commands
 from chatd.presence.online_count import Headcount
 from chatd.presence.service import Presence
+from chatd.presence.settings import SETTINGS, PresenceSettings
 
 
 @asynccontextmanager
 async def open_presence(node: Node) -> AsyncIterator[None]:
-    settings = node.config.presence
-    presence = node.services.add(Presence(settings, node.db, node.redis, node.hub, node.cluster, node.clock))
-    node.services.add(Headcount(node.db, presence, settings.shown_to))
+    grace, shown_to = node.config.get(PresenceSettings).grace, node.config.get(PresenceDefaults).shown_to
+    presence = node.services.add(Presence(grace, shown_to, node.db, node.redis, node.hub, node.cluster, node.clock))
+    node.services.add(Headcount(node.db, presence, shown_to))
     async with background(node) as start:
         start("presence", presence.run, node.health)
         yield
 
 
-PRESENCE = Subsystem(name="presence", commands=(commands,), open=open_presence)
+PRESENCE = Subsystem(name="presence", settings=SETTINGS, commands=(commands,), open=open_presence)

@@ -15,21 +15,21 @@ from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
 from chatd.presence.events import PresenceState, PresenceUpdate, Status
 from chatd.presence.local_presence import GONE, User
-from chatd.presence.watchers import Lookers
+from chatd.presence.watchers import Lookers, Target
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 
 SQL = queries.load("presence/sight")
 STATUSES: tuple[Status, ...] = ("offline", "away", "online")
 AT_ONCE = 1000
-# Of pairs of a user and a viewer those in which the viewer may see the user, with when the user was last here.
-Visible = Mapping[tuple[User, str], int | None]
+# Of pairs of a target and a viewer those in which the viewer may see the user, with when the user was last here.
+Visible = Mapping[tuple[Target, str], int | None]
 
 
 class Look(Struct):
     """A session that looks at a user, who is of this rank."""
 
-    user: User
+    target: Target
     session: str
     viewer: str
     rank: int
@@ -44,19 +44,19 @@ class Sight:
         self._lookers = lookers
         self._shown_to = shown_to
 
-    async def visible(self, pairs: Iterable[tuple[User, str]]) -> Visible:
+    async def visible(self, pairs: Iterable[tuple[Target, str]]) -> Visible:
         """Raises Refused."""
-        asked = [(*user, viewer) for user, viewer in dict.fromkeys(pairs)]
-        rows = await self._db.all(SQL.visible, *columns_of(asked, 3), self._shown_to)
-        return {((row["tenant"], row["user"]), row["viewer"]): row["last_seen"] for row in rows}
+        asked = [(*target.user, viewer, target.alias) for target, viewer in dict.fromkeys(pairs)]
+        rows = await self._db.all(SQL.visible, *columns_of(asked, 4), self._shown_to)
+        return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}
 
-    async def states(self, viewer: str, ranks: Mapping[User, int]) -> list[PresenceState]:
+    async def states(self, viewer: str, targets: Iterable[Target], ranks: Mapping[User, int]) -> list[PresenceState]:
         """How these are, as the viewer may see it. Raises Refused."""
-        visible = await self.visible((user, viewer) for user in ranks)
+        visible = await self.visible((target, viewer) for target in targets)
         found = []
-        for user, rank in ranks.items():
-            shown, last_seen = shown_as(user, viewer, rank, visible)
-            found.append(PresenceState(user=user[1], status=STATUSES[shown], last_seen=last_seen))
+        for target in targets:
+            shown, last_seen = status_for(target, viewer, ranks[target.user], visible)
+            found.append(PresenceState(user=target.shown_as, status=STATUSES[shown], last_seen=last_seen))
         return found
 
     async def tell(self, users: Sequence[User]) -> None:
@@ -72,23 +72,23 @@ class Sight:
     async def _tell_all(self, looks: Sequence[Look]) -> None:
         for at in range(0, len(looks), AT_ONCE):
             part = looks[at : at + AT_ONCE]
-            visible = await self.visible((look.user, look.viewer) for look in part)
+            visible = await self.visible((look.target, look.viewer) for look in part)
             await self._tell(part, visible)
 
     def _looks(self, user: User) -> Iterator[Look]:
         watched = self._lookers.watched.get(user)
-        for id_ in watched.lookers if watched is not None else ():
+        for id_, alias in watched.lookers if watched is not None else ():
             session = self._hub.connections.by_id.get(id_)
             if session is not None:
-                yield Look(user, id_, session.user, self._lookers.rank(user))
+                yield Look(Target(user, alias), id_, session.user, self._lookers.rank(user))
 
     async def _tell(self, looks: Sequence[Look], visible: Visible) -> None:
-        frames: dict[tuple[User, int, int | None], Delivery] = {}
+        frames: dict[tuple[Target, int, int | None], Delivery] = {}
         for turn, look in enumerate(looks, start=1):
-            shown, last_seen = shown_as(look.user, look.viewer, look.rank, visible)
-            key = (look.user, shown, last_seen)
+            shown, last_seen = status_for(look.target, look.viewer, look.rank, visible)
+            key = (look.target, shown, last_seen)
             if key not in frames:
-                update = PresenceUpdate(user=look.user[1], status=STATUSES[shown], last_seen=last_seen)
+                update = PresenceUpdate(user=look.target.shown_as, status=STATUSES[shown], last_seen=last_seen)
                 frames[key] = Delivery(EncodedEvent(update), ephemeral=True)
             self._tell_one(look, shown, frames[key])
             if turn % WRITES_PER_TURN == 0:
@@ -97,21 +97,22 @@ class Sight:
     def _tell_one(self, look: Look, shown: int, news: Delivery) -> None:
         """Nobody is told twice. Who reads too slowly, or waits for the first answer, is told later what it is then."""
         session = self._hub.connections.by_id.get(look.session)
-        watched = self._lookers.watched.get(look.user)
-        if session is None or watched is None or look.session not in watched.lookers:
+        user, looker = look.target.user, (look.session, look.target.alias)
+        watched = self._lookers.watched.get(user)
+        if session is None or watched is None or looker not in watched.lookers:
             return
-        told = watched.lookers[look.session]
+        told = watched.lookers[looker]
         if told == shown:
             return
         if told is not None and session.send_nowait(news.frames[session.codec], news):
-            self._lookers.note_told(look.session, look.user, shown, look.rank)
+            self._lookers.note_told(look.session, look.target, shown, look.rank)
         else:
-            self._lookers.mark([look.user])
+            self._lookers.mark([user])
 
 
-def shown_as(user: User, viewer: str, rank: int, visible: Visible) -> tuple[int, int | None]:
+def status_for(target: Target, viewer: str, rank: int, visible: Visible) -> tuple[int, int | None]:
     """The rank that the viewer may see, and when the user was last here."""
-    key = (user, viewer)
+    key = (target, viewer)
     if key not in visible:
         return GONE, None
     return rank, visible[key] if rank == GONE else None

@@ -4,6 +4,7 @@ Only of users whom somebody here looks at anything is kept. `to_tell` gathers th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -14,13 +15,28 @@ from chatd.realtime.sessions import Session
 MISSES = 2
 
 
+class Target(NamedTuple):
+    """A user whom a session watches, by user id or, in a match, by `alias`. One session may watch a user by both."""
+
+    user: User
+    alias: str | None = None
+
+    @property
+    def shown_as(self) -> str:
+        return self.alias or self.user[1]
+
+
+# A session, and the alias by which it looks.
+Looker = tuple[str, str | None]
+
+
 class Watched(Struct):
     """A user whom somebody looks at: the ranks at other nodes with the number of the word that said so, and what each looker
     was told; None while the first answer is under way. `known`: the board was read. `told_at` in seconds.
     """
 
     elsewhere: dict[str, tuple[int, int]] = field(default_factory=dict)
-    lookers: dict[str, int | None] = field(default_factory=dict)
+    lookers: dict[Looker, int | None] = field(default_factory=dict)
     known: bool = False
     told_at: float = 0.0
 
@@ -35,37 +51,38 @@ class Lookers:
         self.words = 0
         self._attendance = attendance
         self._name = name
-        self._looks: dict[str, list[User]] = {}
+        self._looks: dict[str, list[Target]] = {}
         self._sayers: set[str] = set()
         self._missing: dict[str, int] = {}
 
     # --- who looks ------------------------------------------------------------------------------------------------------
 
-    def look(self, session: str, users: Sequence[User]) -> None:
+    def look(self, session: str, targets: Sequence[Target]) -> None:
         """The session looks at these from now on, and at nobody else."""
         before = self._looks.pop(session, [])
-        for user in users:
-            self.watched.setdefault(user, Watched()).lookers[session] = None
-        self._drop(session, set(before).difference(users))
-        if users:
-            self._looks[session] = list(users)
+        for target in targets:
+            self.watched.setdefault(target.user, Watched()).lookers[session, target.alias] = None
+        self._drop(session, set(before).difference(targets))
+        if targets:
+            self._looks[session] = list(targets)
 
     def forget(self, session: Session) -> None:
         self._drop(session.id, self._looks.pop(session.id, ()))
 
-    def _drop(self, session: str, users: Iterable[User]) -> None:
-        for user in users:
+    def _drop(self, session: str, targets: Iterable[Target]) -> None:
+        for user, alias in targets:
             watched = self.watched[user]
-            watched.lookers.pop(session, None)
+            watched.lookers.pop((session, alias), None)
             if not watched.lookers:
                 del self.watched[user]
                 self.to_tell.pop(user, None)
 
-    def note_told(self, session: str, user: User, shown: int, rank: int) -> None:
+    def note_told(self, session: str, target: Target, shown: int, rank: int) -> None:
         """What the session sees now, when the user was of this rank."""
+        user, looker = target.user, (session, target.alias)
         watched = self.watched.get(user)
-        if watched is not None and session in watched.lookers:
-            watched.lookers[session] = shown
+        if watched is not None and looker in watched.lookers:
+            watched.lookers[looker] = shown
             if self.rank(user) != rank:
                 self.to_tell[user] = None
 

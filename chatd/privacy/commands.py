@@ -2,6 +2,7 @@
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import command
 from chatd.core.errors import Refused
 from chatd.privacy import erasure
@@ -9,21 +10,21 @@ from chatd.wire.base import Command, Result
 
 
 class EraseMe(Command, tag="me.erase"):
-    """Remove the asker, for ever: what they wrote, uploaded and set. `confirm` must be true; nothing brings it back.
+    """Erase your account permanently, with all messages, uploads and settings. `confirm` must be true.
 
-    All logins end at once and the sockets are closed as `logged_out`; the rest is removed within minutes.
+    All logins end at once, and connections are closed with `logged_out`. The data is removed within minutes.
     """
 
     confirm: bool
 
 
 class Erased(Result, tag="me.erased"):
-    """Nobody comes in as this user any more."""
+    """The account can no longer sign in."""
 
 
 @command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")
-    await erasure.begin(ctx.node.db, ctx.tenant, ctx.user, ctx.user, ctx.now)
+    await erasure.begin(ctx.node.db, ctx.node.get(AllPersonalData), ctx.tenant, ctx.user, ctx.user, ctx.now)
     return [Reply(Erased()), CloseSessions(ctx.user, "logged_out")]

@@ -1,4 +1,4 @@
-"""OpenAPI of the routes of privacy, and what types of fields cannot say."""
+"""OpenAPI of the routes of privacy, and conditions that field types cannot declare."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from chatd.wire.reference.routes import SECURITY, errors
 EXPORT: dict[str, Any] = {
     "operationId": "me.export",
     "tags": ["me"],
-    "summary": "All that is stored of the asker, as JSON lines.",
-    "description": "A few times an hour, one at a time. See docs/privacy.md.",
+    "summary": "Export your data as JSON lines.",
+    "description": "Limited to a few exports per hour, one at a time. See docs/privacy.md.",
     "parameters": [],
     "responses": {
-        "200": {"description": "One object a line; the last one is of the type `end`", "content": {"application/x-ndjson": {}}},
+        "200": {"description": "One object per line; the last one has the type `end`", "content": {"application/x-ndjson": {}}},
         **errors(_404="not_found"),
     },
     "security": SECURITY,

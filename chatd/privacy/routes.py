@@ -7,6 +7,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from chatd.app.context import Node
+from chatd.app.personal_data import AllPersonalData
 from chatd.app.rate_limits import UserLimits
 from chatd.core.addresses import parse_networks
 from chatd.core.errors import Refused
@@ -38,20 +39,20 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             held().enter_context(slots.reserve(owners.of(who, address)))
             limits.take(who.tenant, who.user, 1)
             async with readers:
-                head = await export.profile(node.db, who.tenant, who.user)
+                pages = export.pages(node.db, node.get(AllPersonalData), who.tenant, who.user)
+                first = await anext(pages)
         except Refused as refused:
             return refused_answer(node, refused)
-        return file_of(body(node, readers, who, head), who)
+        return file_of(body(readers, first, pages), who)
 
 
-async def body(node: Node, readers: trio.Semaphore, who: Principal, head: bytes) -> AsyncIterator[bytes]:
-    """A page is read when the one before has been sent: only reading takes a turn of `readers`."""
-    yield head
-    pages, page = export.pages(node.db, who.tenant, who.user), head
+async def body(readers: trio.Semaphore, first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Each page is read when the one before has been sent: only reading takes a turn of `readers`."""
+    page = first
     while page:
+        yield page
         async with readers:
             page = await anext(pages, b"")
-        yield page
 
 
 def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:

@@ -11,6 +11,7 @@ from time import time
 from typing import ClassVar, NamedTuple
 
 import trio
+from msgspec import Struct
 
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.sessions import Broadcaster, Delivery, EncodedEvent, Session
@@ -160,10 +161,17 @@ class NewMember(NamedTuple):
     given: int
 
 
+class Members(Struct, frozen=True):
+    """The number of members of a conversation on all nodes, and in a match the aliases of all by user."""
+
+    count: int
+    aliases: Mapping[str, str]
+
+
 class ConversationFeed(Feed, kind=""):
     """The feed of a conversation. Members get no events from before they joined, and no ephemeral ones while they leave."""
 
-    __slots__ = ("_new_members", "leaving", "member_count")
+    __slots__ = ("_new_members", "leaving", "members")
 
     def __init__(self, topic: str, rev: int, broadcaster: Broadcaster, traces: Traces) -> None:
         super().__init__(topic, rev, broadcaster, traces)
@@ -172,8 +180,8 @@ class ConversationFeed(Feed, kind=""):
         self._new_members: dict[Session, NewMember] = {}
         # Users whose membership ended at this rev, which is not delivered yet because something before it is missing.
         self.leaving: Mapping[str, int] = NO_USERS
-        # Members of the conversation on all nodes; 0 if unknown.
-        self.member_count = 0
+        # None if unknown.
+        self.members: Members | None = None
 
     @staticmethod
     def gap_event(topic: str, rev: int) -> Event:
@@ -193,12 +201,12 @@ class ConversationFeed(Feed, kind=""):
 
     def add_users(self, users: Collection[str], rev: int) -> None:
         """Note that users join after `rev`. A later end of their membership stands: it became known before the beginning."""
-        self.member_count = 0
+        self.members = None
         if self.leaving:
             self.leaving = {user: end for user, end in self.leaving.items() if user not in users or end > rev}
 
     def remove_users(self, users: Collection[str]) -> None:
-        self.member_count = 0
+        self.members = None
         if self.leaving:
             self.leaving = {user: end for user, end in self.leaving.items() if user not in users}
 

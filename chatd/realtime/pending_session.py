@@ -1,4 +1,4 @@
-"""Users who are signing in: what changes for them between the query of their state and the registered session."""
+"""Sessions of users that are signing in: what changes between the query of their state and their registration."""
 
 from collections.abc import Iterator
 from math import inf
@@ -37,7 +37,7 @@ class PendingSession:
         self.new_memberships: set[str] = set()
         # The close, and the credential that it is for, if not for all.
         self.close_requests: list[tuple[str, str | None, CloseRequest]] = []
-        # The match of the user, and whether the user was told of it.
+        # The match of the user, and whether `match.found` was delivered to them.
         self.match: str | None = None
         self.match_delivered = True
         # Newer than the result of the query: whether ephemeral events are suppressed, and topics that the user has left.

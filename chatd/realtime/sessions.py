@@ -110,7 +110,7 @@ class Broadcaster:
         self._writes_per_turn = writes_per_turn
 
     async def send(self, sessions: Iterable[Session], delivery: Delivery) -> int:
-        """Send the same bytes to all sessions. Returns how many took them. A slow reader delays nobody: see `SendQueue`."""
+        """Send the same bytes to all sessions. Returns how many took them. See `SendQueue` for slow readers."""
         frames, exclude_session, per_turn = delivery.frames, delivery.exclude_session, self._writes_per_turn
         recipients, excluded, dropped = tuple(sessions), 0, 0
         for turn, session in enumerate(recipients, start=1):

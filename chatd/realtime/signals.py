@@ -1,6 +1,6 @@
 """Signals about sessions and users of this node. See `core/signals`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -15,11 +15,11 @@ class SessionOpened(Struct, frozen=True):
 
 
 class SessionClosed(Struct, frozen=True):
-    """A session has ended. `typing_in`: the conversations in which others still see its user typing."""
+    """A session has ended. `typing_in`: the conversations in which others still see its user typing, and as whom."""
 
     tenant: str
     user: str
-    typing_in: Sequence[str]
+    typing_in: Mapping[str, str]
 
 
 class SessionRemoved(Struct, frozen=True):

@@ -10,7 +10,7 @@ from math import inf
 import trio
 
 from chatd.realtime.connections import Connections
-from chatd.realtime.feeds import ConversationFeed, Feed, feed_class, gap_delivery
+from chatd.realtime.feeds import ConversationFeed, Feed, Members, feed_class, gap_delivery
 from chatd.realtime.gaps import Gaps, Topic
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import PendingSession
@@ -212,16 +212,16 @@ class Subscriptions:
         feed = self._feeds.get((tenant, name))
         return feed.rev if feed is not None else None
 
-    def member_count(self, tenant: str, conversation: str) -> int:
-        """Members of a conversation, as noted here; 0 if unknown."""
+    def members_of(self, tenant: str, conversation: str) -> Members | None:
+        """Members of a conversation, as noted here; None if unknown."""
         feed = self._feeds.get((tenant, conversation))
-        return feed.member_count if isinstance(feed, ConversationFeed) else 0
+        return feed.members if isinstance(feed, ConversationFeed) else None
 
-    def note_member_count(self, tenant: str, conversation: str, members: int) -> None:
+    def note_members(self, tenant: str, conversation: str, members: Members) -> None:
         """Remember it until a user joins or leaves."""
         feed = self._feeds.get((tenant, conversation))
         if isinstance(feed, ConversationFeed):
-            feed.member_count = members
+            feed.members = members
 
     # --- delivery -------------------------------------------------------------------------------------------------------
 

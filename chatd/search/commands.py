@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
+from chatd.conversations.aliases import resolve
 from chatd.conversations.entities import Message
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID
@@ -23,11 +24,13 @@ CURSOR = re.compile(rf"([0-9]{{1,16}})\.({UUID})\.([0-9]{{1,18}})\.([0-9a-f]{{32
 
 
 class SearchMessages(Command, tag="message.search"):
-    """Find messages in one's conversations, the newest first.
+    """Search the messages of your conversations, newest first.
 
-    All words must be there, the last one may be the beginning of one; "words in quotes" belong together, `-word` must not be
-    there. The filters `in:`, `from:` (ids), `before:`, `after:` (a day such as 2026-03-01, or milliseconds) and `has:` (file,
-    link, image) may stand in the query or be given as fields; both count. Without a word, a sender or `has` nothing is found.
+    A message must contain all words; the last word also matches as a prefix. "Words in quotes" must be adjacent, and
+    `-word` excludes a word. The filters `in:`, `from:` (ids), `before:`, `after:` (a day such as 2026-03-01, or
+    milliseconds) and `has:` (file, link, image) can be part of the query or given as fields; both apply. A query needs
+    a word, a sender or `has`, otherwise nothing is found. In a match
+    senders have their aliases.
     """
 
     query: Annotated[str, Meta(max_length=500, extra=PRIVATE)] = ""
@@ -41,7 +44,7 @@ class SearchMessages(Command, tag="message.search"):
 
 
 class SearchHit(Struct, kw_only=True, frozen=True):
-    """A message, and where its text has what was looked for: [from, to), counted in code points."""
+    """A message, and the matching ranges of its text: [from, to) in code points."""
 
     conversation: Id
     message: Message
@@ -49,7 +52,7 @@ class SearchHit(Struct, kw_only=True, frozen=True):
 
 
 class SearchResults(Result, tag="search.results"):
-    """A page. `cursor` is null on the last one; a page with a cursor may hold less than was asked for, or nothing."""
+    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none."""
 
     items: list[SearchHit]
     cursor: str | None
@@ -57,15 +60,25 @@ class SearchResults(Result, tag="search.results"):
 
 @command(SearchMessages, result=SearchResults, cost=5, http="GET /v1/search")
 async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
-    """Refused `bad_request` for the cursor of another query, `timeout` when not even a part of it was found in time."""
+    """Refused `bad_request` for a cursor of another query, `timeout` if not even part of a page was found in time."""
     query = query_of(cmd)
     key = key_of(ctx, query)
     since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)
-    search = Search(ctx, query, cmd.limit)
+    search = Search(ctx, await resolved(ctx, query), cmd.limit)
     next_ = await search.run(since)
     items = [SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits]
     cursor = None if next_ is None else f"{next_.time}.{next_.conversation}.{next_.seq}.{key}"
     return [Reply(SearchResults(items=items, cursor=cursor))]
+
+
+async def resolved(ctx: Ctx, query: Query) -> Query:
+    """With users for aliases: then only the match counts in which they are known by these."""
+    aliases = [alias for alias in (await resolve(ctx, query.senders)).values() if alias.is_running]
+    if not aliases:
+        return query
+    match = aliases[0].conversation
+    within = match if not query.conversations or match in query.conversations else NIL
+    return msgspec.structs.replace(query, conversations=(within,), senders=tuple(one.user for one in aliases), by_alias=True)
 
 
 def query_of(cmd: SearchMessages) -> Query:

@@ -72,6 +72,8 @@ class Search:
         self._places: list[str] = []
         self._start = self.spot
         self._prefix = any(term.prefix for term in query.wanted)
+        # In a match nobody is found by user id: it would show who the members are.
+        self._without_matches = bool(query.senders) and not query.by_alias
         self._read = 0
         self._deadline = 0.0
 
@@ -93,7 +95,7 @@ class Search:
     async def _look_up_places(self) -> int:
         """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
         only = list(self._query.conversations) or None
-        rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only)
+        rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only, self._without_matches)
         self._places = [row["id"] for row in rows]
         return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
 
@@ -136,7 +138,7 @@ class Search:
         ctx, named, spot = self._ctx, len(self._places) <= MOST_PLACES, self.spot
         words = tsquery(self._query, prefix=self._prefix)
         asked = (words, places_query(self._places) if named else words, any_of(times) if times else words)
-        args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size)
+        args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size, self._without_matches)
         return await self._bounded(SQL.page, patience, *args)
 
     async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:

@@ -30,7 +30,7 @@ MAX_UNWANTED = 4
 class Query(Struct, frozen=True):
     """`before` and `after` in milliseconds: earlier than the one, and not earlier than the other.
 
-    Of several conversations, or senders, any will do.
+    Of several conversations, or senders, any will do. `by_alias`: the senders were named by alias, and are resolved.
     """
 
     wanted: tuple[Term, ...] = ()
@@ -40,6 +40,7 @@ class Query(Struct, frozen=True):
     before: int | None = None
     after: int | None = None
     has: tuple[Has, ...] = ()
+    by_alias: bool = False
 
     @property
     def is_selective(self) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from chatd.app.rate_limits import UserLimits
-from chatd.core.config import Uploads
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.http.slots import Bounds, Owner, Slots
+from chatd.uploads.settings import UploadSettings
 
 MOST, MOST_OF_ONE, MOST_OF_ADDRESS = 256, 4, 64
 # In memory, of all; one address may have a quarter of them.
@@ -37,7 +37,7 @@ class Place:
 class Intake:
     """The places."""
 
-    def __init__(self, settings: Uploads) -> None:
+    def __init__(self, settings: UploadSettings) -> None:
         self._most_bytes = max(MOST_BYTES, SHARE_OF_ADDRESS * settings.max_bytes)
         self._limits = UserLimits(settings.user_per_minute / 60, settings.user_per_minute)
         self._slots = Slots("files", Bounds(MOST_OF_ONE, MOST_OF_ADDRESS, MOST))

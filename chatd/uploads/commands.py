@@ -8,7 +8,7 @@ from chatd.wire.base import Command, Id, Ok
 
 
 class UploadDelete(Command, tag="upload.delete"):
-    """Remove a file of one's own, from every conversation that it is used in."""
+    """Delete one of your files, in all conversations that use it."""
 
     upload: Id
 

@@ -10,7 +10,7 @@ PATH = "/v1/uploads"
 
 
 class Upload(Result, tag="upload"):
-    """A file that was stored. `url` gives its bytes to the owner and to members of conversations in which it is used."""
+    """A stored file. Its owner and the members of conversations that use it can download it from `url`."""
 
     id: Id
     url: str

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chatd.core.config import Config, Uploads
+from chatd.core.config import Config
 from chatd.core.errors import OperatorError
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.s3_store import Bucket, new_client
+from chatd.uploads.settings import UploadSettings
 
 
 class BlobsError(OperatorError):
@@ -18,13 +19,17 @@ class BlobsError(OperatorError):
 @asynccontextmanager
 async def open_blobs(config: Config) -> AsyncIterator[Blobs]:
     """A bucket when one is named, otherwise a folder. Raises BlobsError, OSError."""
-    settings = config.uploads
-    if not (settings.s3_bucket or settings.s3_endpoint):
+    settings = config.get(UploadSettings)
+    if not uses_bucket(settings):
         yield Folder(open_folder(settings.dir or Path(config.data.dir) / "uploads"))
         return
     check_bucket(settings)
     async with new_client() as client:
         yield Bucket(settings, client)
+
+
+def uses_bucket(settings: UploadSettings) -> bool:
+    return bool(settings.s3_bucket or settings.s3_endpoint)
 
 
 def open_folder(place: str | Path) -> Path:
@@ -33,7 +38,7 @@ def open_folder(place: str | Path) -> Path:
     return path
 
 
-def check_bucket(settings: Uploads) -> None:
+def check_bucket(settings: UploadSettings) -> None:
     """Raises BlobsError."""
     missing = [name for name in ("s3_endpoint", "s3_bucket", "s3_key", "s3_secret") if not getattr(settings, name)]
     if missing:

@@ -10,7 +10,7 @@ UPLOAD: dict[str, Any] = {
     "operationId": "upload.create",
     "tags": ["upload"],
     "summary": "Store a file.",
-    "description": "One file, in the field `file` or `image`. Its type is found by its content; images are encoded anew.",
+    "description": "One file in the field `file` or `image`. Its type is detected from its content; images are re-encoded.",
     "parameters": [],
     "requestBody": {
         "required": True,
@@ -28,7 +28,7 @@ UPLOAD: dict[str, Any] = {
     },
     "responses": {
         "200": {
-            "description": "A file that was stored.",
+            "description": "The stored file.",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Upload"}}},
         },
         **errors(_408="timeout", _413="too_large"),
@@ -38,17 +38,17 @@ UPLOAD: dict[str, Any] = {
 DOWNLOAD: dict[str, Any] = {
     "operationId": "upload.get",
     "tags": ["upload"],
-    "summary": "The bytes of a file.",
-    "description": "For its owner, and for members of a conversation in which it is used. Takes one Range, and If-None-Match.",
+    "summary": "Download a file.",
+    "description": "For its owner, and for members of conversations that use it. Supports a single Range, and If-None-Match.",
     "parameters": [
         {"name": "upload", "in": "path", "required": True, "schema": UUID},
         {"name": "Range", "in": "header", "required": False, "schema": {"type": "string"}},
         {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
     ],
     "responses": {
-        "200": {"description": "All of it.", "content": {"*/*": {"schema": BYTES}}},
-        "206": {"description": "The part that Range names.", "content": {"*/*": {"schema": BYTES}}},
-        "304": {"description": "What you have is right."},
+        "200": {"description": "The whole file.", "content": {"*/*": {"schema": BYTES}}},
+        "206": {"description": "The requested range.", "content": {"*/*": {"schema": BYTES}}},
+        "304": {"description": "Your copy is current."},
         **errors(_404="not_found", _416="bad_request"),
     },
     "security": SECURITY,

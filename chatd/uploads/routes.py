@@ -32,6 +32,7 @@ from chatd.uploads.file_types import INLINE
 from chatd.uploads.multipart import WRAPPING, allow_large_bodies, read_file
 from chatd.uploads.ranges import Unsatisfiable, matches, wanted
 from chatd.uploads.service import Stored
+from chatd.uploads.settings import UploadSettings
 from chatd.wire.texts import TextKind
 
 # What one upload and one download cost in the user's bucket of commands.
@@ -42,7 +43,7 @@ PART = 262_144
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     """POST and GET; deleting is a command."""
-    settings = node.config.uploads
+    settings = node.config.get(UploadSettings)
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     intake = Intake(settings)
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
@@ -73,7 +74,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
-    settings = node.config.uploads
+    settings = node.config.get(UploadSettings)
     with intake.place(who, owner) as place:
         payer = service.Payer(node.config, who, owner.address)
         await service.check_quota(node, payer, node.clock())

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import httpx
 import trio
 
-from chatd.core.config import Uploads
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
 from chatd.uploads.blobs import BlobMissing, path_of
+from chatd.uploads.settings import UploadSettings
 from chatd.uploads.sigv4 import Credentials, signed
 
 # It would log each request, with the key of the file in its path.
@@ -31,7 +31,7 @@ def new_client() -> httpx.AsyncClient:
 class Bucket:
     """See `blobs.Blobs`."""
 
-    def __init__(self, settings: Uploads, client: httpx.AsyncClient) -> None:
+    def __init__(self, settings: UploadSettings, client: httpx.AsyncClient) -> None:
         self._base = httpx.URL(settings.s3_endpoint.rstrip("/"))
         self._bucket = settings.s3_bucket
         self._credentials = Credentials(settings.s3_key, settings.s3_secret, settings.s3_region)

@@ -18,17 +18,19 @@ import trio
 from chatd.accounts.bans import hash_of
 from chatd.app.context import Node
 from chatd.core import log
-from chatd.core.config import Config, Uploads
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
+from chatd.db.postgres import Row, Tx
 from chatd.db.unnest import columns_of
 from chatd.uploads import file_types, images
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.image_headers import BadImage, TooLarge
+from chatd.uploads.settings import RemovalSettings, UploadSettings
 
 LOG = log.get(__name__)
 SQL = queries.load("uploads/uploads")
@@ -65,7 +67,7 @@ class Stored:
     name: str | None
 
 
-async def prepared(data: bytes, settings: Uploads) -> Content:
+async def prepared(data: bytes, settings: UploadSettings) -> Content:
     """Find out what it is; images are encoded anew. Raises Refused: `bad_request`, `too_large`."""
     mime = file_types.sniff(data)
     if mime not in file_types.IMAGES:
@@ -86,7 +88,7 @@ class Payer:
     """The user and the address that an upload counts for. `address` is a bucket; empty: no quota of an address."""
 
     def __init__(self, config: Config, who: Principal, address: str) -> None:
-        self._settings = config.uploads
+        self._settings = config.get(UploadSettings)
         self._who = (who.tenant, who.user)
         self._address_hash = hash_of(config, address) if address else None
 
@@ -125,7 +127,7 @@ async def keep(node: Node, who: Principal, payer: Payer, content: Content, name:
         await node.db.run(SQL.forget, who.tenant, id_)
         await payer.charge(node.db.run, -size, now)
         raise
-    url = f"{node.config.uploads.public_url}{PATH}/{id_}"
+    url = f"{node.config.http.public_url}{PATH}/{id_}"
     return Upload(id_, url, key, content.mime, size, name, content.width, content.height, now)
 
 
@@ -137,12 +139,12 @@ async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None
     """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
     tenant, owner, now = row[0], row[2], row[-1]
 
-    async def work(connection: Any) -> None:
-        await connection.execute(SQL.lock_owner, tenant, owner)
+    async def work(tx: Tx) -> None:
+        await tx.run(SQL.lock_owner, tenant, owner)
         # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
-        await payer.charge(connection.execute, size, now)
-        await connection.execute(SQL.add, *row)
-        await payer.check(connection.fetchrow, 0, now)
+        await payer.charge(tx.run, size, now)
+        await tx.run(SQL.add, *row)
+        await payer.check(tx.one, 0, now)
 
     await node.db.in_transaction(work)
 
@@ -161,7 +163,7 @@ def missing() -> Refused:
 
 async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
     """Take a file away from everybody, for its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
-    until = now + round(node.config.moderation.keep_removed * 1000)
+    until = now + round(node.config.get(RemovalSettings).keep_removed * 1000)
     row = await node.db.one(SQL.remove, who.tenant, upload, who.user, now, until)
     if row is None:
         raise missing()
@@ -215,10 +217,9 @@ class Sweep:
         if not unused:
             return
 
-        async def work(connection: Any) -> list[Any]:
-            locked = await connection.fetch(SQL.lock_unused, *columns_of(unused, 2))
-            rows = await connection.fetch(SQL.claim_unused, *columns_of(locked, 2), now)
-            return list(rows)
+        async def work(tx: Tx) -> list[Row]:
+            locked: list[Any] = list(await tx.all(SQL.lock_unused, *columns_of(unused, 2)))
+            return await tx.all(SQL.claim_unused, *columns_of(locked, 2), now)
 
         for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])

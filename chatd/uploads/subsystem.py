@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.uploads import commands, openapi, routes, service
+from chatd.uploads import checks, commands, openapi, routes, service
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
+from chatd.uploads.personal_data import PERSONAL_DATA
+from chatd.uploads.settings import SETTINGS
 
 
 @asynccontextmanager
@@ -23,10 +25,14 @@ async def open_uploads(node: Node) -> AsyncIterator[None]:
 
 UPLOADS = Subsystem(
     name="uploads",
+    settings=SETTINGS,
+    check_settings=checks.check_settings,
+    check=checks.check,
     commands=(commands,),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
     results=(Upload,),
     jobs=(Job("unused uploads", service.sweep, 3600),),
+    personal_data=PERSONAL_DATA,
     open=open_uploads,
 )

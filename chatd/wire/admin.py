@@ -1,4 +1,4 @@
-"""What the commands of admins have in common."""
+"""The base of admin commands."""
 
 from typing import Annotated
 
@@ -13,6 +13,6 @@ Lasts = Annotated[int, Meta(ge=1, le=315_360_000, description="Seconds")]
 
 
 class AdminCommand(Command, kw_only=True):
-    """What an admin orders, in one tenant."""
+    """A command of an admin for one tenant."""
 
     tenant: TenantName = "default"

@@ -1,7 +1,7 @@
 """The base types of everything on the wire. A frame is `[id, body]`; `body` is one of these, its type named by `t`.
 
-Field types here carry their limits, so that whatever was decoded has the declared form: ids are lower-case UUIDs,
-positions fit a Postgres bigint, texts are bounded. What a struct cannot say (depth, NUL) is checked in `codec`.
+Field types contain their limits, so that a decoded body has the declared form: ids are lower-case UUIDs, positions fit a
+Postgres bigint, texts are bounded. `validation` checks what a struct cannot declare (depth, NUL).
 """
 
 from collections.abc import Iterable
@@ -29,19 +29,19 @@ Limit = Annotated[int, Meta(ge=1, le=200)]
 
 
 class Command(Struct, tag_field="t", forbid_unknown_fields=True):
-    """What a client asks for. Fields that are not declared are refused."""
+    """A command of a client. Undeclared fields are refused."""
 
 
 class Result(Struct, tag_field="t"):
-    """An answer to one command, under its id."""
+    """The answer to a command, under its id."""
 
 
 class Event(Struct, tag_field="t"):
-    """What the server tells without being asked, under id 0."""
+    """A message that the server sends unasked, under id 0."""
 
 
 def declared_below(kind: type[T], packages: Iterable[str]) -> list[type[T]]:
-    """All classes below this one that modules of these packages declare. Those of tests are no part of the protocol."""
+    """All subclasses that modules of these packages declare. Those of tests are not part of the protocol."""
     prefixes = tuple(f"{package}." for package in packages)
     return [found for found in classes_below(kind) if f"{found.__module__}.".startswith(prefixes)]
 
@@ -51,13 +51,13 @@ def classes_below(kind: type[T]) -> list[type[T]]:
 
 
 class Ok(Result, tag="ok"):
-    """Done. `ticket`: in the answer to match.skip, the new ticket of the user, who waits again."""
+    """The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search."""
 
     ticket: Id | UnsetType = UNSET
 
 
 class Error(Result, tag="error"):
-    """A refusal, from the table of refusals. `retry_after` in seconds."""
+    """A refusal; `code` is one of the table of refusals. `retry_after` is in seconds."""
 
     code: str
     message: str

@@ -1,8 +1,8 @@
-"""Frame payload <-> structs, in msgpack and in JSON.
+"""Encodes and decodes frame payloads, in msgpack and in JSON.
 
-Decoding takes two steps, so that a body that does not fit is still answered under its id: first `[id, raw body]`, then the
-body as the command that its tag names. msgspec does both in one pass over typed fields and refuses before it allocates; what
-its types cannot say is the business of `free_form`.
+Decoding takes two steps, so that an invalid body is answered under its id: first `[id, raw body]`, then the body as the
+command that its tag names. msgspec checks types in one pass and refuses before it allocates; `validation` checks what
+types cannot declare.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ from chatd.core.ids import UUID_PATTERN
 from chatd.wire.base import Command, Event, Result
 from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
 from chatd.wire.frames import encode_frame
-from chatd.wire.validation import LooseEnds, loose_ends
+from chatd.wire.validation import UntypedFields, untyped_fields
 
 FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Envelope = tuple[FrameId, Raw]
@@ -27,11 +27,11 @@ FindId = Callable[[bytes, Open, Exception], int | None]
 TEXT: Final = 1
 BINARY: Final = 2
 
-# A surrogate without its half, or a nesting past Python's own limit, is no DecodeError.
+# msgspec raises no DecodeError for half of a surrogate pair, and for a nesting past Python's own limit.
 Malformed = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-# Bytes that occur in no text, in the place of something that is encoded apart.
+# Random bytes that occur in no text: a placeholder for a part that is encoded separately.
 GAP: Final = token_bytes(24)
 
 
@@ -43,7 +43,7 @@ def msgpack_array_head(count: int) -> bytes:
 
 
 class Format(NamedTuple):
-    """How values are encoded, and arrays item by item."""
+    """Encoding of values, and of arrays item by item."""
 
     encode: Callable[[Any], bytes]
     array_head: Callable[[int], bytes]
@@ -56,11 +56,11 @@ JSON: Final = Format(msgspec.json.Encoder().encode, lambda _: b"[", b",", b"]")
 
 
 class NotAFrame(Exception):
-    """The payload is no `[id, body]` array of this codec. The socket is closed with `protocol_error`."""
+    """The payload is not an `[id, body]` array of this codec. The connection is closed with `protocol_error`."""
 
 
 class BadBody(Refused):
-    """The payload is an `[id, body]` array, but its body cannot be read. The refusal is answered under its id."""
+    """The payload is an `[id, body]` array with an unreadable body. The refusal is answered under its id."""
 
     def __init__(self, frame_id: int, message: str) -> None:
         super().__init__("bad_request", message)
@@ -68,20 +68,20 @@ class BadBody(Refused):
 
 
 class Tag(Struct):
-    """Only the type of a body."""
+    """The type of a body."""
 
     t: str
 
 
 class Form(NamedTuple):
-    """How one type of command is read, and what has to be looked at afterwards."""
+    """The decoder of a command, and the fields to validate afterwards."""
 
     decode: Callable[[Raw], Any]
-    ends: LooseEnds
+    untyped: UntypedFields
 
 
 class Codec:
-    """One negotiated encoding. `opcode` is the only opcode its data frames may have (RFC 6455, section 5.2)."""
+    """A negotiated encoding. `opcode` is the only opcode that its data frames may have (RFC 6455, section 5.2)."""
 
     __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "format", "name", "opcode", "subprotocol")
 
@@ -97,10 +97,10 @@ class Codec:
         self.encode = form.encode
         self._open: Callable[[bytes], tuple[int, Raw]] = module.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = module.Decoder(Tag).decode
-        self._forms = {tag_of(kind): Form(module.Decoder(kind).decode, loose_ends(kind)) for kind in commands}
+        self._forms = {tag_of(kind): Form(module.Decoder(kind).decode, untyped_fields(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
-        """The first step: the id and the bytes of the body. Raises NotAFrame, BadBody."""
+        """The first step: decode the id, and leave the body as bytes. Raises NotAFrame, BadBody."""
         try:
             return self._open(payload)
         except msgspec.ValidationError as error:
@@ -112,14 +112,14 @@ class Codec:
             raise BadBody(frame_id, explain(error)) from None
 
     def decode_command(self, body: Raw, max_depth: int) -> Command:
-        """The second step. Raises Refused: `bad_request` with the path, or `unknown_command`."""
+        """The second step: decode the body. Raises Refused: `bad_request` with the path, or `unknown_command`."""
         try:
             tag = self._tag(body).t
             form = self._forms.get(tag) or unknown(tag)
             command: Command = form.decode(body)
         except Malformed as error:
             raise Refused("bad_request", explain(error)) from None
-        form.ends.check(command, max_depth, nul=self._nul in bytes(body))
+        form.untyped.check(command, max_depth, nul=self._nul in bytes(body))
         return command
 
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
@@ -134,7 +134,7 @@ class Codec:
         return self.encode((0, event))
 
     def frame_of(self, body: Any) -> bytes:
-        """An event, given as a map or as bytes of this codec, as a whole WebSocket frame."""
+        """Encode an event, given as a map or as bytes of this codec, as a WebSocket frame."""
         return encode_frame(self.opcode, self.encode((0, body)))
 
 
@@ -143,13 +143,13 @@ def unknown(tag: str) -> NoReturn:
 
 
 def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:
-    """The codecs by the name of their subprotocol, the default first."""
+    """The codecs by subprotocol; the first one is the default."""
     return {codec.subprotocol: codec for codec in codecs_of(tuple(commands))}
 
 
 @cache
 def codecs_of(kinds: tuple[type[Command], ...]) -> tuple[Codec, ...]:
-    """A decoder of each type, in each encoding: made once for the process, because they hold nothing of a connection."""
+    """The codecs, made once for the process: they contain nothing of a connection."""
     return (
         Codec("msgpack", BINARY, msgspec.msgpack, MSGPACK, b"\x00", id_in_msgpack, kinds),
         Codec("json", TEXT, msgspec.json, JSON, rb"\u0000", id_in_json, kinds),
@@ -162,7 +162,7 @@ def tag_of(kind: type[Struct]) -> str:
 
 
 def explain(error: Exception) -> str:
-    """What was wrong, and where: `$.text: expected str, got int`. What was sent is not repeated at length."""
+    """Describe what is wrong at which path: `$.text: expected str, got int`. Values of the client are shortened."""
     if isinstance(error, RecursionError):
         return "$: nested too deeply"
     if isinstance(error, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What the server itself says to a session, whatever the features are."""
+"""Events about a connection itself."""
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -6,7 +6,7 @@ from chatd.wire.base import ClientId, Event, Id, Millis, Rev
 
 
 class ConnectionLimits(Struct, kw_only=True, frozen=True):
-    """What this connection may send. Sizes in bytes, rates in commands per second."""
+    """Limits of this connection. Sizes are in bytes, rates in commands per second."""
 
     max_message: int
     max_frames: int
@@ -16,7 +16,10 @@ class ConnectionLimits(Struct, kw_only=True, frozen=True):
 
 
 class Connected(Event, tag="connected"):
-    """The first frame of every connection. `heartbeat` in seconds: when the client hears nothing for twice that, it is alone."""
+    """The first frame of every connection.
+
+    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is lost.
+    """
 
     session: Id
     user: Id
@@ -29,13 +32,13 @@ class Connected(Event, tag="connected"):
 
 
 class TokenExpiring(Event, tag="token.expiring"):
-    """The access token ends in a minute: send `auth.refresh` with a fresh one, or the socket closes with 4001."""
+    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001."""
 
     expires_at: Millis
 
 
 class MaintenanceMode(Event, tag="maintenance.mode"):
-    """The server is about to stop, or is back. `retry_after` in seconds: when this session may come back."""
+    """Maintenance mode begins or ends, or the server is about to stop. `retry_after`: when to reconnect, in seconds."""
 
     enabled: bool
     message: str
@@ -43,14 +46,14 @@ class MaintenanceMode(Event, tag="maintenance.mode"):
 
 
 class Behind(Event, tag="behind"):
-    """Events of this conversation were not sent: call `conversation.sync` with the last rev that was seen."""
+    """Events of this conversation were skipped. Call `conversation.sync` with the last `rev` that you have."""
 
     conversation: Id
     rev: Rev
 
 
 class ScheduleFailed(Event, tag="schedule.failed"):
-    """A scheduled message was refused when its time had come; `code` is that of the refusal. schedule.edit tries it again."""
+    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again."""
 
     id: Id
     conversation: Id
@@ -59,4 +62,4 @@ class ScheduleFailed(Event, tag="schedule.failed"):
 
 
 class SessionBehind(Event, tag="session.behind"):
-    """Something of the user's own (settings, stars, drafts, blocks) may have changed on another device: call `session.sync`."""
+    """Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`."""

@@ -1,7 +1,7 @@
-"""RFC 6455 data frames: encode one, look at one, take a whole one out of a buffer.
+"""WebSocket data frames (RFC 6455): encode them, and read their headers and payloads. Pure functions over bytes.
 
-Pure functions over bytes. A plain frame is what almost every client sends almost always: final, of the negotiated opcode, no
-reserved bit, masked, with the shortest possible length. Everything else is for the full protocol to judge.
+Almost all frames of clients are plain: final, of the negotiated opcode, no reserved bit, masked, with the shortest
+encoding of the length. All others are left to the full protocol implementation.
 """
 
 from typing import Final, NamedTuple
@@ -14,11 +14,11 @@ PING: Final = 0x9
 PONG: Final = 0xA
 FINAL: Final = 0x80
 MASKED: Final = 0x80
-LONGEST: Final = 2**63 - 1
+MAX_LENGTH: Final = 2**63 - 1
 
 
 class Header(NamedTuple):
-    """The beginning of a frame (RFC 6455, section 5.2). `start` is where the payload begins; sizes in bytes."""
+    """The header of a frame (RFC 6455, section 5.2). `start`: offset of the payload; sizes are in bytes."""
 
     first: int
     masked: bool
@@ -44,8 +44,8 @@ class Header(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Whether a frame from a client may begin like this. What comes before it is not looked at."""
-        if not self.masked or self.first & 0x70 or not self.minimal or self.length > LONGEST:
+        """Whether a frame of a client may have this header, regardless of the frames before it."""
+        if not self.masked or self.first & 0x70 or not self.minimal or self.length > MAX_LENGTH:
             return False
         if self.is_control:
             return self.final and self.length <= 125 and self.opcode in (CLOSE, PING, PONG)
@@ -53,12 +53,12 @@ class Header(NamedTuple):
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
-    """A whole frame from the server: final, not masked."""
+    """Encode a frame of the server: final, not masked."""
     return frame_head(opcode, len(payload)) + payload
 
 
 def frame_head(opcode: int, length: int) -> bytes:
-    """The bytes before the payload of such a frame."""
+    """The header of a frame of the server, for a payload of this length."""
     if length < 126:
         return bytes((FINAL | opcode, length))
     if length < 65536:
@@ -67,7 +67,7 @@ def frame_head(opcode: int, length: int) -> bytes:
 
 
 def read_header(data: bytes | bytearray, at: int = 0) -> Header | None:
-    """The header that begins at `at`, or None when its length is not known yet. The mask may still be missing."""
+    """The header at the offset `at`, or None if its length is not complete. The mask may still be missing."""
     have = len(data) - at
     if have < 2:
         return None
@@ -84,7 +84,7 @@ def read_header(data: bytes | bytearray, at: int = 0) -> Header | None:
 
 
 def unmask(data: bytes | bytearray, header: Header) -> bytes:
-    """The payload of a masked frame that is complete in `data`, in one XOR of two big integers (RFC 6455, section 5.3)."""
+    """Unmask the payload of a complete frame, in one XOR of two large integers (RFC 6455, section 5.3)."""
     length, start = header.length, header.start
     if not length:
         return b""

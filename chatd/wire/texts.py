@@ -1,7 +1,7 @@
-"""What the free text of a command is for. Each field that holds one declares it; `chatd.app.command_texts` acts on it.
+"""Kinds of free text in commands. Each field with free text declares its kind, for `chatd.app.command_texts`.
 
-A declaration is a part of the type: `Annotated[str, Meta(max_length=100, extra=NAME)]`. A test refuses a command with a field of
-free text that declares nothing.
+The declaration is part of the type: `Annotated[str, Meta(max_length=100, extra=NAME)]`. A test fails for a command with
+a field of free text without a declaration.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from msgspec import Struct, inspect
 
 
 class TextKind(Enum):
-    """What a text is, and who reads it."""
+    """The kinds, by who reads the text."""
 
-    NAME = "one line that others read: a name, a title"
-    PROSE = "several lines that others read"
-    KEY = "what is compared with the texts of others, and read by them: a tag, an attribute, a reaction"
-    LOOKUP = "names what was given as a key: takes the same form, and nobody reads it"
-    MESSAGE = "the content of a message: `chatd.conversations.messages.sending` and message.edit have it screened, with the hook"
-    PRIVATE = "read by nobody else, or only by admins as evidence: a draft, a query, a secret, a report"
+    NAME = "one line that other users read: a name, a title"
+    PROSE = "several lines that other users read"
+    KEY = "compared with texts of other users, who read it: a tag, an attribute, a reaction"
+    LOOKUP = "refers to a key: normalized in the same way, but not shown"
+    MESSAGE = "the content of a message: `conversations.messages.sending` and `message.edit` have it screened"
+    PRIVATE = "not shown to other users, or only to admins as evidence: a draft, a query, a secret, a report"
 
 
 DECLARED: Final = "text"
@@ -33,7 +33,7 @@ Fields = tuple[tuple[str, TextKind], ...]
 
 
 def text_fields(command: type[Struct]) -> Fields:
-    """The fields of a command that declare free text, each with its kind."""
+    """The fields of a command with free text, and their kinds."""
     form = inspect.type_info(command)
     assert isinstance(form, inspect.StructType)
     found = ((field.name, next(kinds_in(field.type), None)) for field in form.fields)
@@ -41,7 +41,7 @@ def text_fields(command: type[Struct]) -> Fields:
 
 
 def kinds_in(form: inspect.Type) -> Iterator[TextKind]:
-    """What is declared anywhere in a type."""
+    """The declarations within a type."""
     if isinstance(form, inspect.Metadata) and DECLARED in (form.extra or {}):
         yield (form.extra or {})[DECLARED]
     else:
@@ -50,7 +50,7 @@ def kinds_in(form: inspect.Type) -> Iterator[TextKind]:
 
 
 def undeclared(form: inspect.Type, path: str) -> Iterator[str]:
-    """Places in a type that can hold any text and declare nothing of it. A pattern or a list of values leaves no free text."""
+    """Paths in a type to free text without a declaration. Text with a pattern or a list of values is not free."""
     if isinstance(form, inspect.Metadata) and DECLARED in (form.extra or {}):
         return
     if isinstance(form, inspect.AnyType | inspect.RawType) or (isinstance(form, inspect.StrType) and form.pattern is None):

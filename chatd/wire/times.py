@@ -1,7 +1,7 @@
-"""Points in time that a command names: milliseconds since 1970 UTC.
+"""Times in commands: milliseconds since 1970 UTC.
 
-Seconds, which many programs count in, would be a moment in January 1970, and microseconds one thousands of years ahead: both are
-refused and not believed.
+Seconds, which many programs use, would be a time in January 1970, and microseconds one thousands of years ahead: both
+are refused.
 """
 
 from functools import cache
@@ -12,16 +12,16 @@ from msgspec import Meta, Struct, inspect
 from chatd.core.errors import Refused
 
 TIME: Final = {"time": True}
-# Some time in 1973, and in 5138. Seconds of our days are below, microseconds above.
+# 1973 and 5138. Present times in seconds are below, in microseconds above.
 EARLIEST_MS, LATEST_MS = 10**11, 10**14
-# Stands for no end.
+# Represents no end.
 FOR_EVER = 2**53 - 1
 Moment = Annotated[int, Meta(ge=0, le=FOR_EVER, extra=TIME, description="Milliseconds since 1970 UTC")]
 
 
 @cache
 def time_fields(command: type[Struct]) -> tuple[str, ...]:
-    """The fields of a command that are points in time."""
+    """The fields of a command that are times."""
     form = inspect.type_info(command)
     assert isinstance(form, inspect.StructType)
     return tuple(field.name for field in form.fields if is_time(field.type))
@@ -40,6 +40,6 @@ def check_times(command: Struct) -> None:
 
 
 def check_time(value: int | None, path: str) -> None:
-    """None, 0 and `FOR_EVER` say that there is no such time. Raises Refused: `bad_request`."""
+    """Accept None, 0 and `FOR_EVER`, which mean no time. Raises Refused: `bad_request`."""
     if value not in (None, 0, FOR_EVER) and not EARLIEST_MS <= value <= LATEST_MS:
         raise Refused("bad_request", f"{path}: expected milliseconds since 1970, such as {1_770_000_000_000}")

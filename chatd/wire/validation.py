@@ -1,8 +1,8 @@
-"""What types cannot say: NUL in texts, not-a-number, integers past a bigint, extension types, depth and size of free-form maps.
+"""Validates what field types cannot declare: NUL in text, NaN, integers beyond a bigint, depth and size of free-form maps.
 
-A negative zero becomes 0.0, because Postgres has no other and what is accepted must be what is read back. Postgres or another
-client could not take the rest. Looking at every value is slow, so for each type of command it is known which fields can hold
-such a thing at all; a NUL, which any text can hold, is searched for in the bytes first.
+Postgres or other clients could not process such values. A negative zero becomes 0.0: Postgres stores no other, and an
+accepted value must be read back unchanged. Visiting every value is slow, so the fields that can contain such values are
+determined once for each command; a NUL, which any text can contain, is first searched in the bytes.
 """
 
 from functools import cache
@@ -14,93 +14,93 @@ from msgspec import Struct, inspect
 
 from chatd.core.errors import Refused
 
-# 64 KiB hold 60,000 empty maps, which take 20 ms to look at. Nobody means that.
-MOST_VALUES = 2000
+# 64 KiB can contain 60,000 empty maps, which would take 20 ms to visit.
+MAX_VALUES = 2000
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
-class LooseEnds:
-    """What the type of a command leaves open."""
+class UntypedFields:
+    """The fields of a command whose types do not fully constrain their values."""
 
-    __slots__ = ("loose", "typed")
+    __slots__ = ("typed", "untyped")
 
     def __init__(self, kind: type[Struct]) -> None:
         form = inspect.type_info(kind)
         assert isinstance(form, inspect.StructType)
-        self.loose = tuple(field.name for field in form.fields if is_loose(field.type))
-        self.typed = tuple(field.name for field in form.fields if not is_loose(field.type))
+        self.untyped = tuple(field.name for field in form.fields if is_untyped(field.type))
+        self.typed = tuple(field.name for field in form.fields if not is_untyped(field.type))
 
     def check(self, command: Struct, max_depth: int, *, nul: bool) -> None:
         """Raises Refused: `bad_request` with the path. The command itself is the first of `max_depth` levels.
 
-        With `nul` there may be one in any text, so all fields are looked at.
+        `nul`: any text may contain NUL, so all fields are visited.
         """
-        for name in self.loose:
+        for name in self.untyped:
             value = getattr(command, name)
             if value:
-                Look(MOST_VALUES).at(value, max_depth - 1, f"$.{name}")
+                Walker(MAX_VALUES).visit(value, max_depth - 1, f"$.{name}")
         if nul:
             for name in self.typed:
-                Look(inf).at(getattr(command, name), max_depth - 1, f"$.{name}")
+                Walker(inf).visit(getattr(command, name), max_depth - 1, f"$.{name}")
 
 
 @cache
-def loose_ends(kind: type[Struct]) -> LooseEnds:
-    """Those of this type, which several codecs and REST share."""
-    return LooseEnds(kind)
+def untyped_fields(kind: type[Struct]) -> UntypedFields:
+    """The untyped fields of a command, shared by codecs and REST."""
+    return UntypedFields(kind)
 
 
-def is_loose(form: inspect.Type) -> bool:
+def is_untyped(form: inspect.Type) -> bool:
     match form:
         case inspect.StrType() | inspect.BoolType() | inspect.NoneType() | inspect.LiteralType():
             return False
         case inspect.Metadata():
-            return is_loose(form.type)
+            return is_untyped(form.type)
         case inspect.IntType():
             return form.ge is None or form.le is None or form.ge < SMALLEST or form.le > LARGEST
         case inspect.ListType():
-            return is_loose(form.item_type)
+            return is_untyped(form.item_type)
         case inspect.UnionType():
-            return any(is_loose(part) for part in form.types)
+            return any(is_untyped(part) for part in form.types)
         case inspect.StructType():
-            return any(is_loose(field.type) for field in form.fields)
+            return any(is_untyped(field.type) for field in form.fields)
     return True
 
 
-class Look:
-    """One look through all values of a field, of which there may be so many."""
+class Walker:
+    """Visits all values of a field, at most `max_values`."""
 
     __slots__ = ("_left",)
 
-    def __init__(self, most: float) -> None:
-        self._left = most
+    def __init__(self, max_values: float) -> None:
+        self._left = max_values
 
-    def at(self, value: Any, depth: int, path: str) -> None:
+    def visit(self, value: Any, depth: int, path: str) -> None:
         self._left -= 1
         if depth < 0:
             raise refused(path, "nested too deeply")
         if self._left < 0:
-            raise refused(path, f"more than {MOST_VALUES} values")
+            raise refused(path, f"more than {MAX_VALUES} values")
         if isinstance(value, str):
             check_text(value, path)
         elif isinstance(value, dict):
-            self._at_map(value, depth, path)
+            self._visit_map(value, depth, path)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                self.at(item, depth - 1, f"{path}[{index}]")
+                self.visit(item, depth - 1, f"{path}[{index}]")
                 drop_sign_of_zero(value, index, item)
         elif isinstance(value, Struct):
             for name in value.__struct_fields__:
-                self.at(getattr(value, name), depth - 1, f"{path}.{name}")
+                self.visit(getattr(value, name), depth - 1, f"{path}.{name}")
         else:
             check_scalar(value, path)
 
-    def _at_map(self, value: dict[Any, Any], depth: int, path: str) -> None:
+    def _visit_map(self, value: dict[Any, Any], depth: int, path: str) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise refused(path, "keys must be str")
             check_text(key, path)
-            self.at(item, depth - 1, f"{path}.{key[:32]}")
+            self.visit(item, depth - 1, f"{path}.{key[:32]}")
             drop_sign_of_zero(value, key, item)
 
 

@@ -1,9 +1,9 @@
 -- name: between
--- Whether one of these users has blocked the asker: tenant, asker, users.
-select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.blocked = $2 limit 1
+-- Whether one of these users has blocked the asker by user id: tenant, asker, users.
+select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.shown_as = $2 limit 1
 
 -- name: around
--- Whom a user has blocked and who has blocked them, at most so many: tenant, user, limit.
+-- Whom a user has blocked and who has blocked them, by whichever id, at most so many: tenant, user, limit.
 select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker = $2
 union
 select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
@@ -16,8 +16,7 @@ select pg_advisory_xact_lock(hashtextextended(
 ))
 
 -- name: between_two
--- Whether one of two has blocked the other, whoever it is: tenant, two users.
-select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
+-- By which ids one of two has blocked the other: tenant, two users.
+select b.shown_as::text from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
 union all
-select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2
-limit 1
+select b.shown_as::text from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2

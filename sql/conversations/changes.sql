@@ -6,7 +6,7 @@ from conversations c where c.tenant = $1 and c.id = $2 for no key update
 -- name: standing
 -- How somebody stands to it. A statement of its own, after the lock: the one that waits for it sees members as they were before.
 -- Tenant, conversation, user.
-select b.role, b.first_seq from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
+select b.role, b.first_seq, b.alias::text from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
 
 -- name: advance
 -- After changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself (null: none), now (null: nothing was said),
@@ -17,6 +17,7 @@ set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_
 where tenant = $1 and id = $2
 
 -- name: say
--- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now.
-insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now,
+-- whether it is in a match (null: it is not).
+insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at, in_match)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

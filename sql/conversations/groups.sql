@@ -14,6 +14,18 @@ select user_id::text as user from gone
 
 -- name: page
 -- Members by their id, as a user sees them: tenant, conversation, user, after this member (null: from the first), limit.
-select b.* from members_for($1, $2, $3) as b
-where b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
-order by b.user_id limit $5
+-- In a match by their alias.
+select * from (
+    (
+        select b.* from members_for($1, $2, $3) as b
+        where b.alias is null and b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+        order by b.user_id limit $5
+    )
+    union all
+    (
+        select b.* from members_for($1, $2, $3) as b
+        where b.alias > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')
+        order by b.alias limit $5
+    )
+) as p
+order by coalesce(p.alias, p.user_id)

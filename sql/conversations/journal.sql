@@ -1,11 +1,11 @@
 -- name: append_messages
 -- One batch of messages: locked, checked, numbered and inserted. See append_messages().
-select ord, outcome, id::text, seq, rev, created_at, expires_at
+select ord, outcome, id::text, seq, rev, created_at, expires_at, alias::text
 from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: advance_receipts
 -- One batch of receipts. See advance_receipts().
-select ord, outcome, delivered_seq, read_seq, rev, seq, unread, mentions
+select ord, outcome, delivered_seq, read_seq, rev, seq, unread, mentions, alias::text
 from advance_receipts($1, $2, $3, $4, $5, $6)
 
 -- name: revs

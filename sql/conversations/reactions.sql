@@ -27,7 +27,7 @@ set rev = $6, reactions = nullif(
 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
--- Who has reacted, by user; nobody to what has expired: tenant, conversation, seq, emoji (null: any), after this user, limit.
+-- Users who have reacted, by their id; none to what has expired: tenant, conversation, seq, emoji (null: any), after this user, limit.
 select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
 from reactions r
 join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
@@ -36,3 +36,15 @@ where (m.expires_at is null or m.expires_at > millis()) and r.tenant = $1 and r.
     and r.user_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
 group by r.user_id, p.name
 order by r.user_id limit $6
+
+-- name: page_in_match
+-- The same in a match, by alias.
+select b.alias::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
+from members b
+join users p on p.tenant = b.tenant and p.id = b.user_id
+join messages m on m.tenant = b.tenant and m.conversation = b.conversation and m.seq = $3
+join reactions r on r.tenant = b.tenant and r.conversation = b.conversation and r.seq = $3 and r.user_id = b.user_id
+where (m.expires_at is null or m.expires_at > millis()) and b.tenant = $1 and b.conversation = $2 and ($4::text is null or r.emoji = $4)
+    and b.alias > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+group by b.alias, p.name
+order by b.alias limit $6

@@ -12,5 +12,11 @@ where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
 
 -- name: existing
--- Those of these ids that are users: tenant, ids.
-select u.id::text as user from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.erased_at is null
+-- Those of these ids that are users, or in a match the aliases of its members: tenant, conversation, asker, ids.
+select u.id::text, u.id::text as user from users u
+where u.tenant = $1 and u.id = any($4::uuid[]) and u.erased_at is null and not exists (
+    select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and b.alias is not null
+)
+union all
+select b.alias::text, b.user_id::text from members b
+where b.tenant = $1 and b.conversation = $2 and b.alias = any($4::uuid[])

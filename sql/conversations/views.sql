@@ -11,7 +11,7 @@ cross join lateral (select f.* from messages_for($1, w.id, $2) as f order by f.s
 
 -- name: seen
 -- Where a message is, and whose, if the user may see that it is there: tenant, conversation, user, message.
-select m.seq, m.sender::text from messages m
+select m.seq, m.sender::text, b.alias is not null as in_match from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
 where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
 
@@ -22,4 +22,4 @@ from unnest($3::uuid[]) as w (id)
 cross join lateral (
     select * from members_for($1, w.id, $2) as b order by b.user_id limit 50
 ) as f
-order by w.id, f.user_id
+order by w.id, coalesce(f.alias, f.user_id)

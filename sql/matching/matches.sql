@@ -1,7 +1,11 @@
 -- name: make
--- Create a match with its conversation and members: tenant, match, queue, conversation, users, now, criteria of each user.
--- A unique index on active matches refuses a user who is in another one.
-with new_conversation as (
+-- Create a match with its conversation and members, each with an alias: tenant, match, queue, conversation, users, now, criteria
+-- of each user. A unique index on active matches refuses a user who is in another one.
+with people as materialized (
+    select p.*, row_number() over (order by p.alias) as rev
+    from (select u.id, u.asked, gen_random_uuid() as alias from unnest($5::uuid[], $7::json[]) as u (id, asked)) as p
+),
+new_conversation as (
     insert into conversations (tenant, id, kind, rev, members, created_at, active_at)
     values ($1, $4, 'match', cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
     returning tenant, id
@@ -12,19 +16,19 @@ made as (
     returning tenant, id
 ),
 joined as (
-    insert into members (tenant, conversation, user_id, joined_at, rev)
-    select n.tenant, n.id, u.id, $6, u.rev from new_conversation n cross join unnest($5::uuid[]) with ordinality as u (id, rev)
+    insert into members (tenant, conversation, user_id, joined_at, rev, alias)
+    select n.tenant, n.id, u.id, $6, u.rev, u.alias from new_conversation n cross join people u
 ),
 paired as (
     insert into match_members (tenant, match, user_id, created_at, asked)
-    select made.tenant, made.id, u.id, $6, u.asked from made cross join unnest($5::uuid[], $7::json[]) as u (id, asked)
+    select made.tenant, made.id, u.id, $6, u.asked from made cross join people u
 )
-select p.id::text as user, p.name from users p where p.tenant = $1 and p.id = any($5::uuid[])
+select p.id::text as user, p.name, u.alias::text from people u join users p on p.tenant = $1 and p.id = u.id
 
 -- name: active
--- The match that a user is in, with their criteria: tenant, user.
+-- The match that a user is in, with their criteria, and the aliases of all by user: tenant, user.
 select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.asked,
-    array(select o.user_id::text from match_members o where o.tenant = m.tenant and o.match = m.id order by 1) as users
+    (select jsonb_object_agg(o.user_id, o.alias) from members o where o.tenant = c.tenant and o.conversation = c.id) as aliases
 from match_members b
 join matches m on m.tenant = b.tenant and m.id = b.match
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
@@ -55,11 +59,11 @@ closed as (
 ),
 parted as (
     delete from members b using closed where b.tenant = closed.tenant and b.conversation = closed.id
-    returning b.tenant, b.conversation, b.user_id
+    returning b.tenant, b.conversation, b.user_id, b.alias
 ),
 noted as (
-    insert into former_members (tenant, conversation, user_id, rev, seq, left_at)
-    select parted.tenant, parted.conversation, parted.user_id, closed.rev, closed.seq, $4 from parted cross join closed
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, alias)
+    select parted.tenant, parted.conversation, parted.user_id, closed.rev, closed.seq, $4, parted.alias from parted cross join closed
     on conflict (conversation, user_id, tenant) do nothing
 ),
 freed as (
@@ -111,10 +115,10 @@ ordinary as (
     from ended where c.tenant = ended.tenant and c.id = ended.conversation
     returning c.tenant, c.id, c.kind, c.rev
 ),
--- Members who had hidden or archived the match see it in their lists again.
+-- The members know each other by user id. Those who had hidden or archived the match see it in their lists again.
 shown as (
     update members b
-    set hidden_seq = null, archived = false, changed = pg_current_xact_id(),
+    set alias = null, hidden_seq = null, archived = false, changed = pg_current_xact_id(),
         role = case when o.is_owner then 'owner' else b.role end, rev = case when o.is_owner then ordinary.rev else b.rev end
     from ordinary cross join lateral (
         select ordinary.kind = 'group' and f.user_id = first_value(f.user_id) over (order by f.user_id) as is_owner, f.user_id

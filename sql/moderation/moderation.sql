@@ -1,17 +1,17 @@
 -- name: set_shadow
--- Tenant, user, whether. No row for an unknown user.
+-- Tenant, user, on. No row for an unknown user.
 update users u set shadow = $3 where u.tenant = $1 and u.id = $2 returning 1
 
 -- name: is_shadowed
--- Whether somebody is matched only with their like: tenant, user.
+-- Whether the user is matched with shadow-banned users only: tenant, user.
 select coalesce((select u.shadow from users u where u.tenant = $1 and u.id = $2), false)
 
 -- name: exists
 -- Tenant, user.
 select exists (select 1 from users u where u.tenant = $1 and u.id = $2)
 
--- name: known
--- What is known of somebody: tenant, user, now.
+-- name: summary
+-- The counts of `admin.user`: tenant, user, now.
 select
     u.id::text as user, u.name, u.anonymous, u.shadow, u.created_at,
     (select count(*) from members b where b.tenant = u.tenant and b.user_id = u.id) as conversations,

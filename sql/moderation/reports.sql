@@ -4,8 +4,9 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 
 -- name: scene
 -- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
--- A user who has left a group, or was removed, may report what they could see until then, also after they are back, and can be reported. Tenant, reporter, target (null: the sender of the message),
--- conversation (null: any), message (null: none), oldest end of a match or of a membership.
+-- A user who has left a group, or was removed, may report what they could see until then, also after they are back, and can be reported. In a match
+-- users are named by their alias, elsewhere by their id. Tenant, reporter, who is named (null: the sender of the message), conversation (null: any),
+-- message (null: none), oldest end of a match or of a membership.
 with mine as (
     select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.seen_before, '{}') as seen, null::bigint as last from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
@@ -19,29 +20,41 @@ with mine as (
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
         and ($4::uuid is null or m.conversation = $4)
 )
-select c.id::text as conversation, coalesce(x.sender, $3::uuid)::text as target, coalesce(x.seq, mine.last) as seq
+select c.id::text as conversation, w.target::text, coalesce(w.alias, w.target)::text as named, coalesce(x.seq, mine.last) as seq
 from mine
 join conversations c on c.tenant = $1 and c.id = mine.conversation
 left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5
     and x.seq <@ mine.seen and x.seq <= coalesce(mine.last, x.seq)
-where case when $5::uuid is null then
-        exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
-        or exists (
-            select 1 from matches m
-            join match_members o on o.tenant = m.tenant and o.match = m.id
-            where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
-        )
-        or exists (
-            select 1 from former_members o
-            where o.tenant = $1 and o.conversation = c.id and o.user_id = $3 and o.left_at > $6 and c.kind = 'group'
-        )
-    else x.sender = coalesce($3::uuid, x.sender) end
+cross join lateral (
+    select o.user_id as target, o.alias from (
+        select o.user_id, o.alias from members o where o.tenant = $1 and o.alias = $3 and o.conversation = c.id
+        union all
+        select o.user_id, o.alias from former_members o where o.tenant = $1 and o.alias = $3 and o.conversation = c.id
+    ) as o
+    where c.kind = 'match' and ($5::uuid is null or o.user_id = x.sender)
+    union all
+    select x.sender, shown_as($1, c.id, x.sender) where c.kind = 'match' and $3 is null and x.sender is not null
+    union all
+    select coalesce(x.sender, $3), null
+    where c.kind <> 'match' and case when $5::uuid is null then
+            exists (select 1 from members o where o.tenant = $1 and o.conversation = c.id and o.user_id = $3)
+            or exists (
+                select 1 from matches m
+                join match_members o on o.tenant = m.tenant and o.match = m.id
+                where m.tenant = $1 and m.conversation = c.id and o.user_id = $3
+            )
+            or exists (
+                select 1 from former_members o
+                where o.tenant = $1 and o.conversation = c.id and o.user_id = $3 and o.left_at > $6 and c.kind = 'group'
+            )
+        else x.sender = coalesce($3, x.sender) end
+) as w
 order by c.active_at desc, c.id desc limit 1
 
 -- name: same
--- The report that has been made already: tenant, reporter, target, message (null for none), oldest.
+-- The report that has been made already: tenant, reporter, who was named, message (null for none), oldest.
 select r.id::text from reports r
-where r.tenant = $1 and r.reporter = $2 and r.target = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
+where r.tenant = $1 and r.reporter = $2 and r.named = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
 order by r.created_at limit 1
 
 -- name: lately
@@ -55,7 +68,7 @@ select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u
 
 -- name: file
 -- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
--- seq of the message (null: the end of the conversation), how many messages, how many bytes.
+-- seq of the message (null: the end of the conversation), how many messages, how many bytes, how the reporter named the target.
 -- The nearest ones are kept first, and the message itself whatever its size. What was removed less than a while ago is there too. With each
 -- what it said before it was edited, the first form in any case, and the one that stood longest; of the message itself also others, those
 -- that stood longer first, up to half of the bytes: who has edited something away has still said it. What other programs have stored in
@@ -116,8 +129,8 @@ kept as (
     from sized s where s.bytes <= $13::integer or s.distance = 0
 ),
 filed as (
-    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript from kept
+    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript, named)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript, $14 from kept
     returning tenant, id, transcript
 ),
 files as (

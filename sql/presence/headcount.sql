@@ -1,7 +1,7 @@
 -- name: members
 -- Members of a conversation after this one (null: from the first), by id: tenant, conversation, who sees presence unless a user says otherwise,
 -- after, limit. `open`: everybody sees it.
-select b.user_id::text as user, coalesce(s.show_presence, $3) = 'everybody' as open
+select b.user_id::text as user, b.alias::text, coalesce(s.show_presence, $3) = 'everybody' as open
 from members b
 left join user_settings s on s.tenant = b.tenant and s.user_id = b.user_id
 where b.tenant = $1 and b.conversation = $2 and b.user_id > coalesce($4::uuid, '00000000-0000-0000-0000-000000000000')

@@ -1,16 +1,22 @@
 -- name: visible
--- Of pairs (tenants, users, viewers) those in which the viewer may see whether the user is there, and who sees it unless the user says otherwise.
+-- Of pairs (tenants, users, viewers, the alias by which the viewer asks or null) those in which the viewer may see whether the user is there, and
+-- who sees it unless the user says otherwise. By an alias it is seen as long as the match lasts, of users who show it to everybody, and nothing else
+-- of the two counts.
 -- A contact is somebody with whom the user has begun a direct conversation, or to whom they have answered: among the last hundred messages.
-select a.tenant, a.user_id::text as user, a.viewer::text as viewer, s.last_seen_at as last_seen
-from unnest($1::text[], $2::uuid[], $3::uuid[]) as a (tenant, user_id, viewer)
+select a.tenant, a.user_id::text as user, a.viewer::text as viewer, a.alias::text, case when a.alias is null then s.last_seen_at end as last_seen
+from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[]) as a (tenant, user_id, viewer, alias)
 join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null
 left join lateral (
     select s.last_seen_at, s.show_presence from user_settings s where s.tenant = a.tenant and s.user_id = a.user_id limit 1
 ) as s on true
-where a.user_id = a.viewer or (
-    not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.user_id and b.blocked = a.viewer)
-    and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.blocked = a.user_id)
-    and case coalesce(s.show_presence, $4)
+where case when a.alias is not null then a.user_id = a.viewer or coalesce(s.show_presence, $5) = 'everybody' and exists (
+    select 1 from members o
+    join members b on b.tenant = o.tenant and b.conversation = o.conversation and b.user_id = a.viewer
+    where o.tenant = a.tenant and o.alias = a.alias and o.user_id = a.user_id
+) else a.user_id = a.viewer or (
+    not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.user_id and b.shown_as = a.viewer)
+    and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.shown_as = a.user_id)
+    and case coalesce(s.show_presence, $5)
         when 'everybody' then true
         when 'contacts' then exists (
             select 1 from conversations c
@@ -26,4 +32,4 @@ where a.user_id = a.viewer or (
         )
         else false
     end
-)
+) end

@@ -1,5 +1,6 @@
 -- name: places
--- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only these (null: all).
+-- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only these (null: all),
+-- whether matches are left out.
 -- Not when the conversation was last active, which a clock that is wrong somewhere can put before that.
 select b.conversation::text as id, i.newest
 from members b
@@ -8,7 +9,7 @@ cross join lateral (
     where i.conversation = b.conversation and i.tenant = b.tenant
     order by i.created_at desc limit 1
 ) as i
-where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[]))
+where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[])) and (not $4 or b.alias is null)
 
 -- name: patience
 -- For this transaction: the index needs bitmaps, and nobody waits longer than so many milliseconds.
@@ -16,7 +17,7 @@ select set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan',
 
 -- name: page
 -- What the index has, the newest first, and the message where the user may see it: tenant, user, three tsqueries (words, conversations,
--- times), not before this time, older than this (time, conversation, seq), limit.
+-- times), not before this time, older than this (time, conversation, seq), limit, whether matches are left out.
 -- Three and not one: the index walks through what each has and skips what another has not, a hundred times as fast as through one
 -- with all of it. `found` by itself, so that nothing but the index of words is used for it.
 with found as materialized (
@@ -27,7 +28,7 @@ with found as materialized (
 page as materialized (
     select f.* from found f
     join members b on b.tenant = $1 and b.conversation = f.conversation and b.user_id = $2
-    where f.seq >= b.first_seq and (f.created_at, f.conversation, f.seq) < ($7, $8::uuid, $9::bigint)
+    where f.seq >= b.first_seq and (not $11 or b.alias is null) and (f.created_at, f.conversation, f.seq) < ($7, $8::uuid, $9::bigint)
     order by f.created_at desc, f.conversation desc, f.seq desc limit $10
 )
 select p.created_at as hit_at, p.conversation::text as hit_in, p.seq as hit_seq, m.*

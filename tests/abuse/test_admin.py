@@ -11,13 +11,15 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts.keys import WeakKey
+from chatd.accounts.settings import AccountLimits, TenantSettings
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
-from chatd.app.dispatch import run_command
+from chatd.app.dispatch import CommandTimeout, run_command
 from chatd.app.rate_limits import AddressLimits
 from chatd.app.registry import Needs, admin_command, command
-from chatd.core.config import Admin, Config, Tenant
+from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
+from chatd.core.services import Services
 from chatd.daemon import run
 from chatd.http import admin_tokens as admins_module
 from chatd.http.admin_tokens import Admins
@@ -48,8 +50,8 @@ def example_of(name: str) -> dict[str, Any]:
 
 async def test_no_token_of_anybody_else_opens_it(config: Config) -> None:
     """E10: no token, a user's, an expired one, a random one, a cookie, a query parameter; for each command."""
-    limits = replace(config.limits, auth_failures_per_minute=1e6)
-    async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
+    limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
+    async with running(administered(config).using(limits)) as daemon, daemon.person() as person:
         user, old = person.account.access_token, daemon.token(person.user, exp=1)
         for name in NAMES:
             body = {**example_of(name), "user": person.user} if "user" in example_of(name) else example_of(name)
@@ -180,9 +182,9 @@ async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
 
 async def test_whoever_guesses_has_to_wait_and_nobody_else(config: Config) -> None:
     """The right token is accepted even from the address of the failed attempts."""
-    limits = replace(config.limits, auth_failures_per_minute=5.0)
+    limits = replace(config.get(AccountLimits), auth_failures_per_minute=5.0)
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
-    async with running(replace(administered(config), limits=limits, gateway=gateway)) as daemon:
+    async with running(replace(administered(config), gateway=gateway).using(limits)) as daemon:
         guesses = [await order(daemon, "bans", token=f"guess-{number}") for number in range(10)]
         assert [answer.status for answer in guesses] == [401] * 5 + [429] * 5
         assert int(guesses[-1].headers["retry-after"]) >= 1
@@ -231,8 +233,8 @@ FOREIGN_HOSTS = [
 
 async def test_a_page_whose_name_was_made_to_point_here_learns_and_does_nothing(config: Config) -> None:
     """DNS rebinding: such a page can send anything but another Host than its own; its requests lock no one out."""
-    limits = replace(config.limits, auth_failures_per_minute=3.0)
-    async with running(replace(administered(config), limits=limits)) as daemon, daemon.person() as person:
+    limits = replace(config.get(AccountLimits), auth_failures_per_minute=3.0)
+    async with running(administered(config).using(limits)) as daemon, daemon.person() as person:
         for host in FOREIGN_HOSTS:
             own = {"Host": host, "Origin": f"http://{host}", "Sec_Fetch_Site": "same-origin"}
             for token in (ANN, "guess"):
@@ -314,10 +316,12 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
 
 
 async def test_dispatch_refuses_who_is_no_admin() -> None:
-    meters = Meters()
+    services = Services()
+    for service in (Meters(), CommandTimeout(5.0)):
+        services.add(service)
     for row in ROWS:
         answers: list[Result] = []
-        ctx = Ctx(SimpleNamespace(config=Config(), get=lambda kind: meters), None, "", "", 0, answers.append)  # type: ignore[arg-type]
+        ctx = Ctx(SimpleNamespace(config=Config(), get=services.get), None, "", "", 0, answers.append)  # type: ignore[arg-type]
         await run_command(row, ctx, AdminCommand())
         assert isinstance(answers[0], Error)
         assert answers[0].code == "unauthenticated"
@@ -352,7 +356,9 @@ def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
 
 async def test_tokens_are_not_in_the_log(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with running(replace(administered(config), tenants={**ACME, "other": Tenant(secret="y" * 32)})) as daemon:
+    async with running(
+        administered(config).using_named(TenantSettings, {**ACME, "other": TenantSettings(secret="y" * 32)})
+    ) as daemon:
         await done(daemon, "bans")
         await order(daemon, "bans", token="some-guess-that-is-wrong-0123456789")
         await Door.of(daemon).ask(f"POST /admin/bans HTTP/1.1\nAuthorization: Bearer {ANN}\nContent-Length: x")

@@ -1,11 +1,11 @@
 """Each container of a running daemon has a rule that bounds it; a new container without a rule fails here."""
 
 import gc
+import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
@@ -15,6 +15,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
+from chatd.core.settings import effective_values
+from chatd.matching.settings import MatchSettings
+from chatd.presence.settings import PresenceSettings
+from chatd.subsystems import setting_names
 from tests.privacy.test_erased_traces import say_everywhere
 from tests.support import PATIENCE, Daemon, running
 
@@ -68,7 +72,9 @@ BRIEF = {
     "chatd.realtime.feeds.ConversationFeed", "chatd.db.fair_share.Slots",
 }  # fmt: skip
 # The contents of these modules are declared in the code or the configuration.
-DECLARED = ("chatd.core.config.", "chatd.wire.", "chatd.app.registry.", "chatd.core.services.", "chatd.core.signals.")
+DECLARED = re.compile(
+    r"chatd\.(core\.(config|setting_names|services|signals)|[a-z]+\.settings|wire(\..*)?|app\.(registry|personal_data)|db\.queries)\.[A-Z]"
+)
 CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
 RULES: dict[Place, Rule] = {
     "accounts.keys.Keyring._verified": Most("accounts.keys.MOST_CACHED"),
@@ -79,18 +85,18 @@ RULES: dict[Place, Rule] = {
     "app.command_metrics.Meters.refusals": CODES,
     "app.rate_limits.Buckets._values": Most("app.rate_limits.MOST_USERS"),
     "app.rate_limits.Recent._values": Most("app.rate_limits.MOST_USERS"),
-    "cluster.bus.Bus._new": NODES,
+    "cluster.bus.Bus._unacked": NODES,
     "cluster.bus.Bus._numbers": NODES,
-    "cluster.bus.Bus._open": Most("cluster.bus.MOST_WAITING"),
+    "cluster.bus.Bus._waiting": Most("cluster.bus.MAX_WAITING"),
     "cluster.bus.Bus._seen": NODES,
-    "cluster.bus.Bus._welcomed_by": NODES,
-    "cluster.bus.Bus.writes": Most("cluster.bus.MOST_WRITES"),
+    "cluster.bus.Bus._acked_by": NODES,
+    "cluster.bus.Bus.writes": Most("cluster.bus.MAX_WRITES"),
     "cluster.lookup.ClusterLookup._sought": Passing(),
     "cluster.lookup.ClusterLookup._inquiries": Passing(),
     "cluster.reconciler.Reconciler._checks": Fixed(),
-    "cluster.reconciler.Reconciler._sweeps": Fixed(),
-    "cluster.reconciler.Reconciler._doubtful": Most("cluster.reconciler.MAX_DOUBTFUL"),
-    "cluster.reconciler.Reconciler._later_horizons": OneEach("look of the peer watch within TOLD_WITHIN_S"),
+    "cluster.reconciler.Reconciler._sweep_checks": Fixed(),
+    "cluster.reconciler.Reconciler._suspects": Most("cluster.reconciler.MAX_SUSPECTS"),
+    "cluster.reconciler.Reconciler._later_horizons": OneEach("check of the peer watch within PUBLISHED_WITHIN_S"),
     "cluster.stream_window.StreamWindow._entries": Most("matching.event_log.MAX_ENTRIES"),
     "conversations.log.deferred.Aside.keys": Passing(),
     "conversations.log.publisher.Telling._flights": Passing(),
@@ -176,7 +182,7 @@ RULES: dict[Place, Rule] = {
     "realtime.message_trace.Traces._skipped": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.message_trace.Traces._delivered": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.disconnect_latency.DisconnectLatency._expected": Passing(),
-    "realtime.timer_wheel.Wheel._slots": Fixed(),
+    "realtime.timer_wheel.TimerWheel._slots": Fixed(),
     "realtime.typing_sessions.TypingSessions._typing": Passing(),
     "realtime.unheard_revs.UnheardRevs._revs": Most("realtime.unheard_revs.MAX_TOPICS"),
     "search.indexer.Indexer._behind": Passing(),
@@ -226,7 +232,7 @@ def sizes(but: list[Any]) -> dict[Place, int]:
     """The largest container of each place that needs a rule."""
     found: dict[Place, int] = {}
     for owner, name, value in containers(but):
-        if owner not in BRIEF and not owner.startswith(DECLARED):
+        if owner not in BRIEF and not DECLARED.match(owner):
             place = f"{owner.removeprefix('chatd.')}.{name}"
             found[place] = max(found.get(place, 0), len(value))
     return found
@@ -234,13 +240,12 @@ def sizes(but: list[Any]) -> dict[Place, int]:
 
 def bound(rule: Rule, config: Config, before: int) -> float:
     """The maximum number of entries."""
-    read: Callable[[object, str], object] = getattr
     match rule:
         case Most(constant):
             module, _, name = constant.rpartition(".")
             return float(getattr(import_module(f"chatd.{module}"), name))
         case Setting(name):
-            return float(str(reduce(read, name.split("."), config)))
+            return float(dict(effective_values(setting_names(), config))[name])
         case Fixed():
             return before
         case _:
@@ -277,8 +282,8 @@ def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
 @pytest.fixture
 def brief(config: Config) -> Config:
     """Short timeouts, so that nothing waits long for a disconnected client."""
-    presence, match = replace(config.presence, grace=0.1), replace(config.match, grace=0.1)
-    return replace(config, presence=presence, match=match)
+    presence, match = replace(config.get(PresenceSettings), grace=0.1), replace(config.get(MatchSettings), grace=0.1)
+    return config.using(presence, match)
 
 
 async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:

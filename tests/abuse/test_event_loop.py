@@ -10,7 +10,8 @@ import trio
 from msgspec import inspect
 from msgspec.structs import replace
 
-from chatd.core.config import Config, Filters
+from chatd.conversations.settings import FilterSettings
+from chatd.core.config import Config
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
@@ -89,17 +90,19 @@ async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int, opcode: 
     return worst
 
 
-FILTERS = Filters(
+FILTERS = FilterSettings(
     words=[f"badword{number}" for number in range(1000)], links="listed", link_hosts=["good.com"], links_denied=["evil.test"]
 )
 OPCODES = {"json": 1, "msgpack": 2}
 
 
 @pytest.mark.usefixtures("no_collections")
-@pytest.mark.parametrize(("codec", "filters"), [("json", Filters()), ("msgpack", FILTERS)], ids=["json", "msgpack, filters on"])
-async def test_no_command_holds_the_loop(config: Config, codec: str, filters: Filters) -> None:
+@pytest.mark.parametrize(
+    ("codec", "filters"), [("json", FilterSettings()), ("msgpack", FILTERS)], ids=["json", "msgpack, filters on"]
+)
+async def test_no_command_holds_the_loop(config: Config, codec: str, filters: FilterSettings) -> None:
     encode = (msgspec.json if codec == "json" else msgspec.msgpack).encode
-    async with running(replace(config, filters=filters)) as daemon, daemon.person() as bob:
+    async with running(config.using(filters)) as daemon, daemon.person() as bob:
         slow = []
         for kind in COMMANDS:
             async with Raw.session(daemon, codec) as raw:

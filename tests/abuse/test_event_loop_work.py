@@ -11,11 +11,13 @@ import trio
 
 from chatd.accounts import jwks
 from chatd.accounts.keys import Keyring
-from chatd.core.config import Auth, Config
+from chatd.accounts.settings import AuthSettings
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
+from chatd.uploads.settings import UploadSettings
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.files import PDF, film, picture, upload
@@ -50,7 +52,7 @@ def key_set(count: int) -> bytes:
 async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(key_set(MANY_KEYS))
-    keyring = Keyring(Config(auth=Auth(algorithm="ES256", jwks=str(path))))
+    keyring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks=str(path))))
     with probed(tests=True) as probe:
         await jwks.refresh(keyring, {"default": Condition("signing keys")})
         assert probe.worst_s < LIMIT_S, probe.task
@@ -128,7 +130,7 @@ def many_blocks(count: int) -> bytes:
 
 @pytest.mark.usefixtures("no_collections")
 async def test_receiving_probing_and_hashing_a_file_do_not(config: Config) -> None:
-    size = config.uploads.max_bytes - 1000
+    size = config.get(UploadSettings).max_bytes - 1000
     files = {
         "many chunks": many_chunks(99_000),
         "too many chunks": many_chunks(101_000),

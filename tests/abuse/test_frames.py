@@ -4,14 +4,17 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
-from tests.support import PATIENCE, Daemon, dropped, running
+from tests.support import PATIENCE, Daemon, dropped, running, shared
 from tests.wire_client import SOMEBODY, Raw, upgrade
+
+daemon = shared
 
 frame = Raw.frame_of
 PING_COMMAND = b'[1,{"t":"ping","ts":1}]'
@@ -105,7 +108,7 @@ async def test_an_endless_frame_is_ended_by_silence(config: Config) -> None:
 @pytest.mark.parametrize("opcode", [9, 10])
 async def test_a_flood_of_pings_is_closed(daemon: Daemon, opcode: int) -> None:
     """B5."""
-    async with Raw.session(daemon) as raw:
+    async with Raw.session(daemon, user=str(uuid4())) as raw:
         await raw.send(frame(b"x", opcode=opcode) * 5000)
         with trio.fail_after(5):
             assert await raw.close_code() in (4029, None)

@@ -12,8 +12,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
-from tests.support import Daemon, eventually, running
+from tests.support import Daemon, eventually, running, shared
 from tests.wire_client import GOOD, KEY, Raw, upgrade
+
+daemon = shared
 
 # States in /proc/net/tcp (proc(5)).
 LISTEN, TIME_WAIT = "0A", "06"

@@ -19,12 +19,15 @@ import trio
 from msgspec import Struct, inspect
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AccountLimits, TenantSettings
 from chatd.app.registry import Needs, Row
 from chatd.client import Refused
-from chatd.core.config import Config, Match, Presence, Queue, Tenant
+from chatd.core.config import Config
 from chatd.core.ids import UUID_PATTERN
 from chatd.db.postgres import Postgres
+from chatd.matching.settings import MatchSettings, QueueSettings
 from chatd.presence.commands import QueryPresence, WatchPresence
+from chatd.presence.settings import PresenceSettings
 from chatd.subsystems import load_registry
 from chatd.wire.base import Id
 from chatd.wire.reference.examples import example_body
@@ -156,14 +159,12 @@ def test_ids_are_found_wherever_they_stand() -> None:
 
 
 async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -> None:
-    patient = replace(
-        config,
-        tenants={"other": Tenant(secret="x" * 32)},
-        match=Match(grace=60.0),
-        # Or the last time of a user is written in between, if the test takes longer than the grace period.
-        presence=Presence(grace=600.0),
-        queues={"asking": Queue(confirm=60.0)},
-        limits=replace(config.limits, signups_per_minute=1e6),
+    patient = (
+        config.using(
+            MatchSettings(grace=60.0), PresenceSettings(grace=600.0), replace(config.get(AccountLimits), signups_per_minute=1e6)
+        )
+        .using_named(TenantSettings, {"other": TenantSettings(secret="x" * 32)})
+        .using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
     )
     wrong: list[str] = []
     async with running(patient) as daemon:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.core.config import Config, Filters
+from chatd.conversations.settings import FilterSettings
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.wire.frames import BINARY, TEXT
 from tests.abuse.lag import Probe, probed
@@ -114,8 +114,8 @@ async def ask(daemon: Daemon, codec: str, user: str, command: dict[str, Any]) ->
 @pytest.mark.usefixtures("no_collections")
 async def test_no_filter_holds_the_loop(config: Config) -> None:
     words = ["spam", "ham and eggs", "- - -", "\u0e01\u0e02", *("a" * length for length in range(3, 100))]
-    filters = Filters(words=words, action="mask", links="listed", link_hosts=["example.org"])
-    async with running(replace(config, filters=filters)) as daemon, daemon.pair() as (alice, bob, room):
+    filters = FilterSettings(words=words, action="mask", links="listed", link_hosts=["example.org"])
+    async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, room):
         measured = Measured()
         meta = {f"k{number}": "a.b" for number in range(500)}
         for text in WORST:

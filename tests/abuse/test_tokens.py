@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from chatd.accounts.jwks import refresh
 from chatd.accounts.keys import Keyring, WeakKey, read_jwks
-from chatd.core.config import Auth, Config, Tenant
+from chatd.accounts.settings import AccountLimits, AuthSettings, TenantSettings
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from tests.support import Daemon, running
@@ -27,7 +28,11 @@ CLAIMS: dict[str, Any] = {"sub": USER, "exp": NOW // 1000 + 60, "jti": "j"}
 
 
 def keyring(**auth: Any) -> Keyring:
-    return Keyring(Config(auth=Auth(secret=SECRET, leeway=5.0, **auth), tenants={"acme": Tenant(secret=SECRET[::-1])}))
+    return Keyring(
+        Config()
+        .using(AuthSettings(secret=SECRET, leeway=5.0, **auth))
+        .using_named(TenantSettings, {"acme": TenantSettings(secret=SECRET[::-1])})
+    )
 
 
 def token(claims: dict[str, Any], secret: str = SECRET, **header: Any) -> str:
@@ -87,7 +92,7 @@ def test_headers_that_ask_for_more(header: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1=1--", "k" * 3000, ""])
 def test_kid_is_an_exact_match_and_addresses_are_not_followed(kid: str) -> None:
     """D3: a foreign key in the header changes nothing."""
-    ring = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    ring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks="keys.json")))
     key = ec.generate_private_key(ec.SECP256R1())
     ring.set_keys("default", {"right": key.public_key()})
     bad = jwt.encode(
@@ -101,7 +106,7 @@ def test_kid_is_an_exact_match_and_addresses_are_not_followed(kid: str) -> None:
 def test_hmac_with_the_public_key_is_refused() -> None:
     """D2."""
     key = rsa.generate_private_key(65537, 2048)
-    ring = Keyring(Config(auth=Auth(algorithm="RS256", jwks="keys.json")))
+    ring = Keyring(Config().using(AuthSettings(algorithm="RS256", jwks="keys.json")))
     ring.set_keys("default", {"": key.public_key()})
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     head = by_hand({"alg": "HS256", "typ": "JWT"}, CLAIMS).rpartition(".")[0]
@@ -166,7 +171,7 @@ def spellings(token: str) -> list[str]:
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_token_has_one_spelling(claims: dict[str, Any], known: bool) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    asymmetric = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    asymmetric = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks="keys.json")))
     asymmetric.set_keys("default", {"": key.public_key()})
     for ring, good in ((keyring(), token(claims)), (asymmetric, jwt.encode(claims, key, algorithm="ES256"))):
         if known:
@@ -179,7 +184,7 @@ def test_a_second_signature_of_the_same_claims_is_the_same_token() -> None:
     """An ECDSA signature (r, s) has a twin (r, n - s), and each signing differs: none of them is a new token."""
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     key = ec.generate_private_key(ec.SECP256R1())
-    ring = Keyring(Config(auth=Auth(algorithm="ES256", jwks="keys.json")))
+    ring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks="keys.json")))
     ring.set_keys("default", {"": key.public_key()})
     first, again = (jwt.encode(without("jti"), key, algorithm="ES256") for _ in range(2))
     head, _, signature = first.rpartition(".")
@@ -205,13 +210,13 @@ def test_issuer_and_audience_are_exact() -> None:
 
 
 @pytest.mark.parametrize("auth", [
-    Auth(secret="short"), Auth(), Auth(secret=SECRET, algorithm="none"), Auth(secret=SECRET, algorithm="HS512"),
-    Auth(algorithm="RS256"),
+    AuthSettings(secret="short"), AuthSettings(), AuthSettings(secret=SECRET, algorithm="none"),
+    AuthSettings(secret=SECRET, algorithm="HS512"), AuthSettings(algorithm="RS256"),
 ])  # fmt: skip
-def test_a_weak_key_is_not_served(auth: Auth) -> None:
+def test_a_weak_key_is_not_served(auth: AuthSettings) -> None:
     """D8."""
     with pytest.raises(WeakKey):
-        Keyring(Config(auth=auth))
+        Keyring(Config().using(auth))
 
 
 def test_one_tenants_key_opens_nothing_at_another() -> None:
@@ -228,7 +233,7 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
     path = tmp_path / "keys.json"
     jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key())) | {"kid": "a", "alg": "EdDSA"}
     path.write_text(json.dumps({"keys": [jwk]}))
-    ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=str(path))))
+    ring = Keyring(Config().using(AuthSettings(algorithm="EdDSA", jwks=str(path))))
     good = jwt.encode(CLAIMS, key, algorithm="EdDSA", headers={"kid": "a"})
     # Its validity is unknown for now: the client tries again, and does not ask for another token.
     with pytest.raises(Refused) as unknown:
@@ -245,7 +250,7 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9/", "ftp://id.test/", "https://u:p@id.test/", "https://127.0.0.1:9/"])
 async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: pytest.LogCaptureFixture) -> None:
-    ring = Keyring(Config(auth=Auth(algorithm="EdDSA", jwks=source)))
+    ring = Keyring(Config().using(AuthSettings(algorithm="EdDSA", jwks=source)))
     ring.set_keys("default", {"a": "the last good one"})
     await refresh(ring, conditions_of(ring))
     assert ring.tenants["default"].keys == {"a": "the last good one"}
@@ -254,7 +259,7 @@ async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: p
 
 async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:
     """D10: 4001 at the end, after a warning; a fresh token in band keeps the socket open."""
-    short = replace(config, auth=replace(config.auth, access_ttl=2.0, leeway=0.0))
+    short = config.using(replace(config.get(AuthSettings), access_ttl=2.0, leeway=0.0))
     async with running(short) as daemon, daemon.person("alice") as alice, daemon.person("bob") as bob:
         warned = await alice.event("token.expiring")
         assert warned["expires_at"] == alice.hello["expires_at"]
@@ -276,14 +281,17 @@ async def test_a_token_in_the_address_counts_only_where_that_is_switched_on(conf
         answer = await raw.read_to_end()
         assert b" 401 " in answer
         assert b"auth.query_token" in answer
-    async with running(replace(config, auth=replace(config.auth, query_token=True))) as open_daemon, Raw.to(open_daemon) as raw:
+    async with (
+        running(config.using(replace(config.get(AuthSettings), query_token=True))) as open_daemon,
+        Raw.to(open_daemon) as raw,
+    ):
         await raw.send(by_query(open_daemon))
         assert b" 101 " in await raw.read(b"\r\n")
 
 
 async def test_many_bad_tokens_from_one_address_have_to_wait(config: Config) -> None:
     """D12."""
-    few = replace(config, limits=replace(config.limits, auth_failures_per_minute=5.0))
+    few = config.using(replace(config.get(AccountLimits), auth_failures_per_minute=5.0))
     async with running(few) as daemon:
         answers = [await daemon.rest("GET", "/v1/conversations", token="x.y.z") for _ in range(8)]
         assert [answer.status for answer in answers] == [401] * 5 + [429] * 3

@@ -15,10 +15,11 @@ from jwt.algorithms import ECAlgorithm
 from msgspec.structs import replace
 
 from chatd.accounts import commands
+from chatd.accounts.settings import AccountLimits, AuthSettings, TenantSettings
 from chatd.client import Account
 from chatd.client import sign_up as sign_up_client
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres
@@ -61,7 +62,7 @@ async def test_a_device_that_signs_up_twice_at_once_is_one_person(daemon: Daemon
 @covers("auth.anonymous", "not_found")
 @covers("auth.anonymous", "forbidden")
 async def test_tenants_are_apart_and_sign_up_can_be_switched_off(config: Config) -> None:
-    two = replace(config, tenants={"acme": Tenant(secret="fedcba9876543210fedcba9876543210")})
+    two = config.using_named(TenantSettings, {"acme": TenantSettings(secret="fedcba9876543210fedcba9876543210")})
     async with running(two) as daemon:
         device = "a device that keeps a secret"
         here, there = await sign_up(daemon, device=device), await sign_up(daemon, device=device, tenant="acme")
@@ -70,12 +71,12 @@ async def test_tenants_are_apart_and_sign_up_can_be_switched_off(config: Config)
         assert (opened.status, opened.body["code"]) == (404, "not_found")
         nobody = await daemon.rest("POST", "/v1/auth/anonymous", {"tenant": "nobody"})
         assert (nobody.status, nobody.body["code"]) == (404, "not_found")
-    async with running(replace(config, auth=replace(config.auth, anonymous=False))) as daemon:
+    async with running(config.using(replace(config.get(AuthSettings), anonymous=False))) as daemon:
         assert (await daemon.rest("POST", "/v1/auth/anonymous", {})).body["code"] == "forbidden"
 
 
 async def test_sign_ups_of_one_address_are_limited(config: Config) -> None:
-    async with running(replace(config, limits=replace(config.limits, signups_per_minute=3.0))) as daemon:
+    async with running(config.using(replace(config.get(AccountLimits), signups_per_minute=3.0))) as daemon:
         statuses = [(await daemon.rest("POST", "/v1/auth/anonymous", {})).status for _ in range(5)]
         assert statuses == [200, 200, 200, 429, 429]
 
@@ -163,7 +164,7 @@ async def test_a_valid_token_of_an_unknown_user_makes_that_user_where_it_may(con
         assert (await alice.refused("conversation.open", user=NOBODY)).code == "not_found"
         assert (await daemon.rest("GET", "/v1/conversations", token=token)).status == 200
         assert (await alice.call("conversation.open", user=NOBODY))["created"]
-    strict = replace(config, auth=replace(config.auth, create_users=False))
+    strict = config.using(replace(config.get(AuthSettings), create_users=False))
     async with running(strict) as daemon:
         other = daemon.token(NOBODY.replace("8000", "9000"))
         assert (await daemon.rest("GET", "/v1/conversations", token=other)).status == 401
@@ -204,8 +205,8 @@ async def rows(store: Postgres) -> dict[str, int]:
 
 async def test_limits_of_an_address_are_asked_before_the_database(config: Config, store: Postgres) -> None:
     """Neither what cannot be a credential nor an address that failed too often costs a statement."""
-    limits = replace(config.limits, auth_failures_per_minute=6.0, signups_per_minute=1.0)
-    async with running(replace(config, limits=limits)) as daemon:
+    limits = replace(config.get(AccountLimits), auth_failures_per_minute=6.0, signups_per_minute=1.0)
+    async with running(config.using(limits)) as daemon:
         await sign_up(daemon)
         async with locked(store):
             for token in ("x", "cr_", "cr_short", nonsense("cr_", 33), nonsense("ct_", 32), "cr_" + "!" * 43):
@@ -226,8 +227,8 @@ async def with_ticket(daemon: Daemon, ticket: str) -> int:
 async def test_a_sign_up_that_is_refused_writes_nothing(config: Config, store: Postgres, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [json.loads(ECAlgorithm.to_jwk(key)) | {"kid": "one"}]}))
-    idp = Tenant(algorithm="ES256", jwks=str(tmp_path / "keys.json"))
-    async with running(replace(config, tenants={"idp": idp})) as daemon:
+    idp = TenantSettings(algorithm="ES256", jwks=str(tmp_path / "keys.json"))
+    async with running(config.using_named(TenantSettings, {"idp": idp})) as daemon:
         before = await rows(store)
         for fields in ({"tenant": "idp"}, {"tenant": "idp", "device": "a device with a secret"}, {"tenant": "none"}):
             assert (await daemon.rest("POST", "/v1/auth/anonymous", fields)).status in (403, 404)
@@ -244,7 +245,7 @@ async def test_a_sign_up_that_fails_writes_nothing(daemon: Daemon, store: Postgr
 
 @pytest.mark.parametrize("event", ["update", "delete"])
 async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(config: Config, store: Postgres, event: str) -> None:
-    async with running(replace(config, limits=replace(config.limits, logins_per_user=1))) as daemon:
+    async with running(config.using(replace(config.get(AccountLimits), logins_per_user=1))) as daemon:
         fields = {"device": "a device with a secret"}
         for _ in range(3):
             await sign_up(daemon, **fields)
@@ -265,7 +266,7 @@ async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Po
 
 
 async def test_rotations_of_a_login_are_limited_and_the_token_stays_good(config: Config, store: Postgres) -> None:
-    async with running(replace(config, limits=replace(config.limits, rotations_per_hour=2))) as daemon:
+    async with running(config.using(replace(config.get(AccountLimits), rotations_per_hour=2))) as daemon:
         tokens = await sign_up(daemon)
         for _ in range(2):
             tokens = (await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]})).body
@@ -306,7 +307,7 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
 
 async def test_logins_of_a_device_are_bounded(config: Config, store: Postgres) -> None:
     """The oldest end, with their sockets and tokens; ended ones are forgotten beyond as many."""
-    async with running(replace(config, limits=replace(config.limits, logins_per_user=3))) as daemon:
+    async with running(config.using(replace(config.get(AccountLimits), logins_per_user=3))) as daemon:
         first = await sign_up_client(daemon.addresses.http, device="d" * 32)
         async with daemon.connected(first) as person:
             later = [await sign_up_client(daemon.addresses.http, device="d" * 32) for _ in range(3)]

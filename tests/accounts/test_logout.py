@@ -12,21 +12,21 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from msgspec.structs import replace
 
 from chatd.accounts.keys import read_jwks
+from chatd.accounts.settings import TenantSettings
 from chatd.client import Account
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from tests.support import Daemon, Person, covers, running
 
 Sign = Callable[[dict[str, Any]], str]
 
 
-def issuer(algorithm: str, folder: Path) -> tuple[Tenant, Sign]:
+def issuer(algorithm: str, folder: Path) -> tuple[TenantSettings, Sign]:
     """A tenant with an issuer of its own, and how that signs."""
     if algorithm == "HS256":
         secret = "0123456789abcdef" * 2
-        return Tenant(secret=secret), lambda claims: jwt.encode(claims, secret, algorithm)
+        return TenantSettings(secret=secret), lambda claims: jwt.encode(claims, secret, algorithm)
     key: Any
     if algorithm == "ES256":
         key = ec.generate_private_key(ec.SECP256R1())
@@ -36,7 +36,9 @@ def issuer(algorithm: str, folder: Path) -> tuple[Tenant, Sign]:
         public = RSAAlgorithm.to_jwk(key.public_key())
     path = folder / "keys.json"
     path.write_text(json.dumps({"keys": [json.loads(public) | {"kid": "one", "alg": algorithm, "use": "sig"}]}))
-    return Tenant(algorithm=algorithm, jwks=str(path)), lambda claims: jwt.encode(claims, key, algorithm, headers={"kid": "one"})
+    return TenantSettings(algorithm=algorithm, jwks=str(path)), lambda claims: jwt.encode(
+        claims, key, algorithm, headers={"kid": "one"}
+    )
 
 
 async def closes(person: Person, code: int) -> None:
@@ -58,7 +60,7 @@ async def test_tokens_of_an_issuer_are_accepted_from_the_beginning(
         return read_jwks(text, algorithm)
 
     monkeypatch.setattr("chatd.accounts.jwks.read_jwks", slow)
-    async with running(replace(config, tenants={"idp": tenant})) as daemon:
+    async with running(config.using_named(TenantSettings, {"idp": tenant})) as daemon:
         token = sign({"sub": user, "tid": "idp", "exp": 2**31, "jti": "one"})
         async with daemon.connected(Account("", user, token, "")) as one:
             assert await one.is_served()
@@ -76,7 +78,7 @@ async def test_a_logout_with_a_token_of_another_issuer(config: Config, tmp_path:
         claims |= {"one for each": {"jti": str(uuid4())}, "none": {}, "empty": {"jti": ""}}[jti]
         return Account("", user, sign(claims), "")
 
-    async with running(replace(config, tenants={"idp": tenant})) as daemon:
+    async with running(config.using_named(TenantSettings, {"idp": tenant})) as daemon:
         phone, tablet = account(0), account(1)
         async with daemon.connected(phone) as one, daemon.connected(phone) as two, daemon.connected(tablet) as other:
             await check_logout(daemon, one, two, other)

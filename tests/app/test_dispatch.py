@@ -7,7 +7,7 @@ import pytest
 
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
-from chatd.app.dispatch import run_command
+from chatd.app.dispatch import CommandTimeout, run_command
 from chatd.app.effects import Effects, Reply
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guards, Needs, Row
@@ -31,7 +31,7 @@ async def test_without_a_guard_a_need_is_not_met(needs: Needs, answer: str) -> N
         return [Reply(Ok())]
 
     services, answers = Services(), list[Result]()
-    for service in (Meters(), Guards(), UserLimits.of_commands(Config().limits)):
+    for service in (Meters(), Guards(), CommandTimeout(5.0), UserLimits.of_commands(Config().limits)):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), services=services, get=services.get, cluster=None)
     who = Principal("t", "u", token_id="", login="", scope="", expires_at=0)

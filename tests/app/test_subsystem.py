@@ -13,11 +13,20 @@ import trio
 from chatd import __version__
 from chatd.app.registry import load
 from chatd.app.subsystem import Subsystem
+from chatd.cli.check import collect, faults
 from chatd.core.config import Config
-from chatd.subsystems import SUBSYSTEMS, load_registry
+from chatd.core.settings import ConfigError, Loaded, effective
+from chatd.core.settings import load as load_settings
+from chatd.core.template import template
+from chatd.db.postgres import Postgres
+from chatd.privacy import erasure
+from chatd.subsystems import SUBSYSTEMS, load_registry, setting_names
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.python_types import python_types
+from tests.golden.vectors import vectors
+from tests.privacy.test_erasure import done
+from tests.privacy.test_export import exported
 from tests.support import PATIENCE, Daemon, running
 
 PACKAGE = Path(__file__).with_name("notes")
@@ -63,6 +72,51 @@ async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem
             )
 
 
+async def test_its_setting_limits_it(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
+    few = load_settings(None, {"CHATD_NOTES__MAX_NOTES": "1"}, setting_names(subsystems)).config
+    limited = config.using(*(section for kind, section in few.sections.items() if kind.__module__.startswith("notes.")))
+    async with running(limited, subsystems) as daemon, daemon.person() as alice:
+        await alice.call("note.add", user=alice.user, text="one")
+        assert (await alice.refused("note.add", user=alice.user, text="two")).code == "too_large"
+
+
+def test_chatd_toml_and_variables_know_its_setting(tmp_path: Path, subsystems: tuple[Subsystem, ...]) -> None:
+    names, path = setting_names(subsystems), tmp_path / "chatd.toml"
+    text = template(names, {})
+    assert "\n[notes]\n# Maximum notes of one sender.\nmax_notes = 100\n" in text
+    path.write_text(text.replace("max_notes = 100", "max_notes = 7"))
+    shown = {key: value for key, value, _ in effective(load_settings(path, {}, names))}
+    assert shown["notes.max_notes"] == "7"
+    with pytest.raises(ConfigError, match=r"notes\.max_notes = 0"):
+        load_settings(None, {"CHATD_NOTES__MAX_NOTES": "0"}, names)
+    with pytest.raises(ConfigError, match="did you mean CHATD_NOTES__MAX_NOTES"):
+        load_settings(None, {"CHATD_NOTES_MAX_NOTES": "1"}, names)
+    with pytest.raises(ConfigError, match=r"notes\.max_notes = 7 .*there is no such setting"):
+        load_settings(path, {}, setting_names())
+
+
+async def test_check_examines_it(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
+    names = setting_names(subsystems)
+    found = {finding.code: finding for finding in await collect(Loaded(config, names, {}, None), subsystems)}
+    assert (found["notes"].state, found["notes.interpreter"].state) == ("ok", "ok")
+    many = load_settings(None, {"CHATD_NOTES__MAX_NOTES": "5000"}, names).config
+    assert faults(many, subsystems)[-1] == "notes: at most 5000 notes of one sender"
+
+
+async def test_export_and_erasure_contain_it(
+    config: Config, subsystems: tuple[Subsystem, ...], store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "SETTLED_MS", 0)
+    async with running(config, subsystems) as daemon, daemon.people(2) as (alice, bob):
+        await alice.call("note.add", user=bob.user, text="from alice")
+        await bob.call("note.add", user=alice.user, text="from bob")
+        lines = [line for line in await exported(daemon, alice) if line["type"] == "note"]
+        assert [(line["recipient"], line["text"]) for line in lines] == [(bob.user, "from alice")]
+        await alice.call("me.erase", confirm=True)
+        assert [row["text"] for row in await store.all("select text from notes")] == ["from bob"]
+        await done(store, alice.user)
+
+
 def test_the_reference_documents_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
     description = load_registry(subsystems).description
     files = generated(description, __version__)
@@ -76,6 +130,13 @@ def test_the_reference_documents_contain_it(subsystems: tuple[Subsystem, ...]) -
     types = python_types(description)
     assert 'command: Literal["note.add"], *, user: str, text: str) -> Note' in types
     assert 'class NoteAdded(Event, tag="note.added"' in types
+
+
+def test_golden_vectors_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+    mine = vectors(load_registry(subsystems))
+    assert ["note.add" in mine["commands"], "note" in mine["results"], "note.added" in mine["events"]] == [True] * 3
+    known = vectors()
+    assert all(mine[group][tag] == vector for group in known for tag, vector in known[group].items())
 
 
 def test_it_is_unknown_where_it_is_not_in_the_list(subsystems: tuple[Subsystem, ...]) -> None:

@@ -12,6 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd import __version__
+from chatd.accounts.settings import AuthSettings
 from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, Heard
@@ -26,7 +27,7 @@ from chatd.db.postgres import Postgres, UniqueViolation
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.node_queries import AskHealth, put_answer
 from chatd.operations.node_query_types import Health
-from chatd.subsystems import schemas_of
+from chatd.subsystems import schemas_of, setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_operating import chatd, write_as
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -41,7 +42,7 @@ WELL = Health(
 
 
 async def findings_of(config: Config) -> list[Finding]:
-    return await doctor.examine(Loaded(config, {}, None))
+    return await doctor.examine(Loaded(config, setting_names(), {}, None))
 
 
 async def wrong_in(config: Config) -> dict[str, Finding]:
@@ -98,7 +99,7 @@ async def test_databases_that_are_away_hide_only_themselves(config: Config) -> N
 
 
 async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(config: Config) -> None:
-    weak = replace(config, auth=replace(config.auth, secret="short"))
+    weak = config.using(replace(config.get(AuthSettings), secret="short"))
     safe = replace(weak, postgres=replace(config.postgres, allow_unsafe_durability=False))
     assert {"settings.keys", "postgres.durability"} <= set(await wrong_in(safe))
 
@@ -219,7 +220,7 @@ async def pretend(redis: Redis, change: Change) -> None:
     while True:
         for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
             last = id_
-            for order in DECODE(fields[b"b"]).orders:
+            for order in DECODE(fields[b"b"]).messages:
                 question = control_messages.decoder().decode(order)
                 if isinstance(question, AskHealth):
                     health = msgspec.structs.replace(WELL, at=now_ms())

@@ -17,10 +17,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, places
+from chatd.accounts.settings import AuthSettings, TenantSettings
+from chatd.app import checks
+from chatd.app.checks import Finding
+from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, port_check
 from chatd.cli.common import operator
-from chatd.cli.finding import Finding
-from chatd.core.config import Config, PostgresSection, Tenant
+from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
 from chatd.db import postgres as postgres_module
@@ -28,6 +30,7 @@ from chatd.db import postgres_faults
 from chatd.db.embedded import redis
 from chatd.db.postgres import Postgres
 from chatd.db.server_checks import pooling_problem
+from chatd.subsystems import setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
@@ -42,7 +45,11 @@ ROOT = Path(__file__).parents[2]
 async def said(config: Config, of: str) -> dict[str, Finding]:
     """By code."""
     look = {"check": check.collect, "doctor": doctor.examine}[of]
-    return {finding.code: finding for finding in await look(Loaded(config, {}, None)) if finding.code != "machine.disk"}
+    return {
+        finding.code: finding
+        for finding in await look(Loaded(config, setting_names(), {}, None))
+        if finding.code != "machine.disk"
+    }
 
 
 def wrong(found: dict[str, Finding]) -> set[str]:
@@ -87,7 +94,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
     assert (gateway.ok, http.ok) == (False, False)
     assert "which is not chatd" in gateway.fix
     assert "set http.host" in http.fix
-    assert "below 1024" in places.port_fix(OSError(errno.EACCES, "x"), "http", 80)
+    assert "below 1024" in port_check.port_fix(OSError(errno.EACCES, "x"), "http", 80)
 
 
 # --- Postgres -----------------------------------------------------------------------------------------------------
@@ -147,11 +154,15 @@ async def test_two_doors_need_two_ports(config: Config) -> None:
 
 async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("{}")
-    provider = replace(config.auth, algorithm="RS256", secret="")
+    provider = replace(config.get(AuthSettings), algorithm="RS256", secret="")
     cases: list[tuple[Config, str, str]] = [
-        (replace(config, auth=provider), "settings.keys", "set auth.jwks"),
-        (replace(config, tenants={"acme": Tenant(algorithm="EdDSA")}), "settings.keys", "set tenants.acme.jwks"),
-        (replace(config, tenants={"A C": Tenant(secret="x" * 32)}), "settings.keys", "rename"),
+        (config.using(provider), "settings.keys", "set auth.jwks"),
+        (
+            config.using_named(TenantSettings, {"acme": TenantSettings(algorithm="EdDSA")}),
+            "settings.keys",
+            "set tenants.acme.jwks",
+        ),
+        (config.using_named(TenantSettings, {"A C": TenantSettings(secret="x" * 32)}), "settings.keys", "rename"),
         (replace(config, data=replace(config.data, secret="short")), "settings.secret", "chatd init"),
     ]
     for changed, code, fix in cases:
@@ -159,7 +170,7 @@ async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, 
         for of in ("check", "doctor"):
             assert fix in (await said(changed, of))[code].fix
     for jwks in ("/nowhere", str(tmp_path), str(tmp_path / "empty"), "https://127.0.0.1:1/keys", "https://nobody.invalid/keys"):
-        found = (await said(replace(config, auth=replace(provider, jwks=jwks)), "check"))["settings.jwks"]
+        found = (await said(config.using(replace(provider, jwks=jwks)), "check"))["settings.jwks"]
         assert (found.ok, "auth.jwks" in found.fix, jwks in found.detail) == (False, True, True), found
 
 
@@ -179,7 +190,7 @@ async def test_a_bucket_that_does_not_take_files(config: Config, status: int | N
     async with served(answering(status or 500, b"<Error>why</Error>")) as door:  # type: ignore[arg-type]
         port = door.port if status else 1
         uploads = replace(BUCKET, s3_endpoint=f"http://127.0.0.1:{port}")
-        found = (await said(replace(config, uploads=uploads), "check"))["uploads"]
+        found = (await said(config.using(uploads), "check"))["uploads"]
     assert (found.ok, fix in found.fix) == (ok, True), found
     assert ok or (f"HTTP {status}" if status else "onnect") in found.detail
 
@@ -245,7 +256,7 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int
     with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
             with trio.fail_after(PATIENCE):
-                while not places.is_chatd("127.0.0.1", port, "/") and not is_open(port):
+                while not port_check.is_chatd("127.0.0.1", port, "/") and not is_open(port):
                     await trio.sleep(0.05)
             yield replace(config, postgres=replace(config.postgres, dsn=f"postgresql://{user}@127.0.0.1:{port}/chatd"))
         finally:
@@ -341,7 +352,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
-    find = places.folder_finding
+    find = checks.folder_finding
     assert find("uploads", tmp_path / "not" / "yet", "uploads.dir", "uploads").ok
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
@@ -354,7 +365,7 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
         (folder / "filler").write_bytes(bytes(4096))
         finding = find("data folder", folder, "data.dir", "data.folder")
         assert (finding.ok, "free space" in finding.fix, "data.dir" in finding.fix) == (False, True, True)
-    assert "chown" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert "chown" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
 
 
 def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +373,7 @@ def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: py
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54_321)
-    assert "chown 54321" in places.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
+    assert "chown 54321" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
     assert operator("default").name == "uid 54321"
 
 
@@ -384,10 +395,8 @@ def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path
 
 
 async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
-    other = replace(
-        config,
-        auth=replace(config.auth, secret="another-secret-of-more-than-32-bytes"),
-        data=replace(config.data, dir=str(tmp_path / "b")),
+    other = replace(config, data=replace(config.data, dir=str(tmp_path / "b"))).using(
+        replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes")
     )
     async with nodes(config, 1), nodes(other, 1):
         with trio.fail_after(3 * PATIENCE):
@@ -395,7 +404,7 @@ async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: P
                 await trio.sleep(0.2)
         for code in ("nodes.secrets", "nodes.uploads"):
             assert "this configuration" in found[code].detail
-            assert config.auth.secret not in found[code].detail
+            assert config.get(AuthSettings).secret not in found[code].detail
 
 
 def test_what_is_not_known_is_not_compared() -> None:
@@ -420,7 +429,7 @@ def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
     without = []
-    for path in sorted((ROOT / "chatd" / "cli").glob("*.py")):
+    for path in sorted((ROOT / "chatd").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and ast.unparse(node.args[1]) != "True":
                 fix = node.args[3] if len(node.args) > 3 else None

@@ -9,8 +9,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AuthSettings
 from chatd.client import Ended, Refused, connect, sign_up
 from chatd.core.config import Config
+from chatd.uploads.settings import UploadSettings
 from tests.support import PATIENCE, Daemon, dropped, eventually, running, texts
 
 
@@ -120,7 +122,7 @@ async def test_what_was_changed_while_away_is_told_in_its_place(daemon: Daemon) 
 
 
 async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> None:
-    short = replace(config, auth=replace(config.auth, access_ttl=1.5, leeway=0.0))
+    short = config.using(replace(config.get(AuthSettings), access_ttl=1.5, leeway=0.0))
     async with running(short) as daemon:
         account = await sign_up(daemon.addresses.http)
         first = account.access_token
@@ -158,7 +160,7 @@ async def test_a_file_is_sent_from_memory_and_from_a_path(daemon: Daemon, tmp_pa
         two = await client.upload(b"--boundary--\r\n" * 10, "text/html\r\nX: y")
         assert (two.mime, two.size) == ("application/octet-stream", 140)
         with pytest.raises(Refused) as caught:
-            await client.upload(b"x" * (daemon.config.uploads.max_bytes + 1))
+            await client.upload(b"x" * (daemon.config.get(UploadSettings).max_bytes + 1))
         assert caught.value.code == "too_large"
     async with connect(daemon.addresses.socket, account.access_token) as client:
         with pytest.raises(TypeError):

@@ -11,7 +11,7 @@ import trio
 
 from chatd.cli.restored import renew
 from chatd.client import Client, connect
-from chatd.cluster.peer_watch import LOOK_S
+from chatd.cluster.peer_watch import CHECK_S
 from chatd.core.config import Config, PostgresSection
 from chatd.db.embedded import postgres
 from chatd.db.postgres import open_postgres
@@ -114,7 +114,7 @@ async def test_nodes_that_run_notice_it(config: Config, servers: Servers, tmp_pa
         await dump(config, folder := tmp_path / "backup")
         for _ in range(3):
             await alice.send(conversation, "lost")
-        await trio.sleep(LOOK_S + 1)
+        await trio.sleep(CHECK_S + 1)
         await in_one_transaction(config, servers, folder)
         assert (await bob.ended(3 * PATIENCE)).code == 1001
         await alice.ended()

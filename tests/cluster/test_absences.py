@@ -1,17 +1,17 @@
 """Absent users: banned, on a killed node, on a draining node; and users who are connected twice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import Refused
 from chatd.cluster import control_messages
-from chatd.core.config import Config, Match, Queue
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
@@ -19,13 +19,13 @@ from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
-LONG_GRACE = Match(relax=0.3, grace=60.0)
+LONG_GRACE = MatchSettings(relax=0.3, grace=60.0)
 
 
 @pytest.fixture
 def patient(config: Config) -> Config:
     """A long grace period, so that earlier events have another cause."""
-    return replace(config, match=LONG_GRACE, queues={"asking": Queue(confirm=60.0)})
+    return config.using(LONG_GRACE).using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
 
 
 async def reasons(db: Postgres) -> list[str]:
@@ -59,7 +59,7 @@ async def test_a_ban_takes_the_banned_out_of_the_queue(patient: Config, moderato
         await eve.ended()
         await sam.call("match.find", tags=["waiting"])
         await tom.call("match.find", tags=["waiting"])
-        assert (await sam.event("match.found"))["partner"]["id"] == tom.user
+        await sam.found(tom)
 
 
 async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, moderator: Postgres) -> None:
@@ -75,7 +75,7 @@ async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, modera
         assert (await ben.event("match.ended"))["reason"] == "left"
         await sam.call("match.find", tags=["waiting"])
         await ben.call("match.find", tags=["waiting"])
-        assert (await sam.event("match.found"))["partner"]["id"] == ben.user
+        await sam.found(ben)
 
 
 async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient: Config, moderator: Postgres) -> None:
@@ -105,7 +105,7 @@ async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: 
 @pytest.mark.parametrize("owner_dies", [True, False])
 async def test_a_node_that_is_never_replaced_leaves_nobody_in_a_match(config: Config, owner_dies: bool) -> None:
     """The node is killed, and no other node knew which users were connected to it."""
-    quick = replace(config, match=Match(relax=0.3, grace=1.0))
+    quick = config.using(MatchSettings(relax=0.3, grace=1.0))
     async with trio.open_nursery() as nursery:
         if owner_dies:
             dying, scope = await nursery.start(killable, quick)
@@ -130,7 +130,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many checks no match has ended."""
     monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
-    async with nodes(replace(config, match=Match(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
+    async with nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
         conversation = await meet(ann, ben)
         await trio.sleep(6)
         await ann.send(conversation, "still here")
@@ -155,7 +155,7 @@ async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matching
 async def test_a_node_that_leaves_hands_its_waiting_users_over(
     config: Config, monkeypatch: pytest.MonkeyPatch, drains: int
 ) -> None:
-    patient = replace(config, match=Match(relax=0.3, grace=20.0))
+    patient = config.using(MatchSettings(relax=0.3, grace=20.0))
     async with spying(monkeypatch) as matchers, nodes(patient) as there:
         await own_the_pool(there[0])
         leaving, staying = there[drains], there[1 - drains]
@@ -170,8 +170,7 @@ async def test_a_node_that_leaves_hands_its_waiting_users_over(
             async with staying.connected(eve.account) as back:
                 await sam.call("match.find", tags=["waiting"])
                 waited = (trio.current_time() - started) * 1000
-                found = await back.event("match.found")
-                assert found["partner"]["id"] == sam.user
+                found = await back.found(sam)
                 assert waited - 500 <= found["waited_ms"]
                 assert found["waited_ms"] > 1500
 
@@ -198,7 +197,7 @@ async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient:
             await eve.link.close()
             await trio.sleep(0.5)
             await sam.call("match.find", tags=["waiting"])
-            assert (await also_eve.event("match.found"))["partner"]["id"] == sam.user
+            await also_eve.found(sam)
 
 
 async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config) -> None:
@@ -218,7 +217,7 @@ async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config
 
 
 async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config) -> None:
-    quick = replace(config, match=Match(relax=60.0))
+    quick = config.using(MatchSettings(relax=60.0))
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         await own_the_pool(one)
         await ann.call("match.find", tags=["tea"], attributes={"size": 1}, accept={"must_not": {"size": {"min": 7}}})
@@ -229,7 +228,7 @@ async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config
             assert (await ben.event("match.ended"))["reason"] == "skipped"
             await big.call("match.find", tags=["tea"], attributes={"size": 9})
             await small.call("match.find", tags=["tea"], accept={"must": {"size": 1}})
-            assert (await ann.event("match.found"))["partner"]["id"] == small.user
+            await ann.found(small)
             assert (await small.event("match.found"))["partner"]["attributes"] == {"size": 1}
 
 
@@ -238,7 +237,7 @@ ROUNDS = 40
 
 async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, moderator: Postgres) -> None:
     """E6: 240 times, with two possible partners at any moment."""
-    quick = replace(config, match=Match(relax=0.01))
+    quick = config.using(MatchSettings(relax=0.01))
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))
         ann, ben, eve = [await stack.enter_async_context(node.person()) for node in (one, one, two)]
@@ -250,17 +249,19 @@ async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, mode
             async with trio.open_nursery() as nursery:
                 for person in (ann, also_ann) * 3:
                     nursery.start_soon(ask, person)
-            partner = await one_partner(moderator, ann, {person.user: person for person in (ben, eve)}, seen)
+            partner = await one_partner(moderator, ann, (ben, eve), seen)
             await partner.call("match.leave")
             await partner.call("match.find", accept={"must": {"wanted": True}})
 
 
-async def one_partner(db: Postgres, ann: Person, others: dict[str, Person], seen: set[str]) -> Person:
+async def one_partner(db: Postgres, ann: Person, others: Sequence[Person], seen: set[str]) -> Person:
     """The partner that was announced, perhaps more than once: the two can talk, and there is no other."""
     found = await ann.event("match.found")
     while found["match"] in seen:
         found = await ann.event("match.found")
-    partner = others[found["partner"]["id"]]
+    told = "select user_id::text from match_members where alias = $1"
+    user = await db.value(told, found["partner"]["id"])
+    partner = next(person for person in others if person.user == user)
     await partner.send(found["conversation"], "hello")
     await ann.event("message.new")
     with trio.fail_after(PATIENCE):

@@ -35,7 +35,9 @@ async def ban(db: Postgres, config: Config, person: Person, until: int | None = 
     """Ban as `chatd bans add` does."""
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
-        await announce(redis, id_, control_messages.encode(control_messages.CloseUser("default", person.user, "banned", None)))
+        await announce(
+            redis, id_, control_messages.encode(control_messages.CloseUserSessions("default", person.user, "banned", None))
+        )
     return id_
 
 

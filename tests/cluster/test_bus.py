@@ -11,10 +11,9 @@ import trio
 import trio_asyncio
 
 from chatd.app.maintenance import MaintenanceChanged
-from chatd.cluster import bus as bus_module
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
-from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRY_BYTES, Entry, pairs, recent
+from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRIES, MAX_ENTRY_BYTES, Entry, pairs, recent
 from chatd.core.config import RedisSection
 from chatd.db import redis as redis_module
 from chatd.db.redis import Redis, open_redis
@@ -37,14 +36,11 @@ class Slow(Redis):
         return answer
 
 
-async def test_after_the_goodbye_nothing_is_heard_of_a_node(
-    servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
     """Also if the next heartbeat is due while the farewell is written: other nodes would wait for its acks."""
-    monkeypatch.setattr(bus_module, "BEAT", 0.02)
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
         slow = Slow(redis._connect, redis._prefix)
-        bus = Bus(slow, "leaving")
+        bus = Bus(slow, "leaving", heartbeat_s=0.02)
         nursery.start_soon(bus.write)
         with trio.fail_after(PATIENCE):
             while not await redis.call("XLEN", redis.key("bus")):
@@ -63,60 +59,58 @@ async def nobody_asks() -> None:
 
 
 @asynccontextmanager
-async def two_nodes(servers: Servers) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
+async def two_nodes(servers: Servers, **limits: Any) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
     """A node that publishes, and all control messages that another one receives."""
-    obeyed: list[bytes] = []
+    received: list[bytes] = []
 
-    async def obey(order: bytes) -> None:
-        obeyed.append(control_messages.encode(control_messages.decoder().decode(order)))
+    async def handle(message: bytes) -> None:
+        received.append(control_messages.encode(control_messages.decoder().decode(message)))
 
     async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
-        one, other = Bus(redis, "one"), Bus(redis, "other")
+        one, other = Bus(redis, "one", **limits), Bus(redis, "other", **limits)
         for bus in (one, other):
             nursery.start_soon(bus.write)
-            nursery.start_soon(bus.read, obey, nobody_asks)
-        await one.introduce(PATIENCE)
-        await other.introduce(PATIENCE)
-        yield one, redis, obeyed
+            nursery.start_soon(bus.read, handle, nobody_asks)
+        await one.join_cluster(PATIENCE)
+        await other.join_cluster(PATIENCE)
+        yield one, redis, received
         nursery.cancel_scope.cancel()
 
 
-async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> None:
     """Whatever the size and number of messages; also entries that wait for an unavailable Redis."""
     limit = 2 * 1024 * 1024
-    monkeypatch.setattr(bus_module, "MAX_STREAM_BYTES", limit)
-    async with two_nodes(servers) as (bus, redis, obeyed):
-        order = control_messages.encode(DropTicket("x" * 60_000, "user", "reason"))
-        for _ in range(4 * limit // len(order)):
-            bus.publish(order)
+    async with two_nodes(servers, max_stream_bytes=limit) as (bus, redis, received):
+        message = control_messages.encode(DropTicket("x" * 60_000, "user", "reason"))
+        for _ in range(4 * limit // len(message)):
+            bus.publish(message)
             await trio.sleep(0.001)
         with trio.fail_after(2 * PATIENCE):
-            while len(obeyed) < 4 * limit // len(order):
+            while len(received) < 4 * limit // len(message):
                 await trio.sleep(0.01)
         sizes = [len(fields[b"b"]) for _, fields in pairs(await redis.call("XRANGE", redis.key("bus"), "-", "+"))]
         assert sum(sizes) < limit + 3 * MAX_ENTRY_BYTES
         assert max(sizes) <= MAX_ENTRY_BYTES + 1000
         assert bus.gaps == 0
-        monkeypatch.setattr(bus_module, "MAX_WAITING_BYTES", limit)
-        for _ in range(3 * limit // len(order)):
-            bus.publish(order)
-        assert bus.waiting * len(order) < limit + len(order)
+        bus._max_waiting_bytes = limit
+        for _ in range(3 * limit // len(message)):
+            bus.publish(message)
+        assert bus.waiting * len(message) < limit + len(message)
 
 
-async def test_what_was_said_leaves_the_stream_at_its_age(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_leave_the_stream_at_their_age(servers: Servers, loop: None) -> None:
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
-    monkeypatch.setattr(bus_module, "MAX_AGE_S", 0.5)
-    async with two_nodes(servers) as (bus, redis, obeyed):
+    async with two_nodes(servers, max_age_s=0.5) as (bus, redis, received):
         bus.publish(control_messages.encode(DropTicket("zqmarkqz", "user", "reason")))
         with trio.fail_after(PATIENCE):
-            while not obeyed:
+            while not received:
                 await trio.sleep(0.01)
         assert b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode()
         with trio.fail_after(2 * PATIENCE):
             while b"zqmarkqz" in repr(await redis.call("XRANGE", redis.key("bus"), "-", "+")).encode():
                 bus.publish(control_messages.encode(MaintenanceChanged()))
                 await trio.sleep(0.01)
-        assert await redis.call("XLEN", redis.key("bus")) < bus_module.MOST_ENTRIES
+        assert await redis.call("XLEN", redis.key("bus")) < MAX_ENTRIES
 
 
 ENTRY = ENCODE(Entry("stranger", 1, [], [msgspec.Raw(control_messages.encode(MaintenanceChanged()))]))
@@ -128,27 +122,27 @@ UNREADABLE = [
     pytest.param(("b", msgspec.msgpack.encode({"node": "x"})), 1, id="no array"),
     pytest.param(("b", b"\x91" * 100_000), 1, id="deep"),
     pytest.param(("b", ENTRY + b"x"), 1, id="something after it"),
-    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\x91\xa6future")]))), 1, id="an order of a newer version"),
-    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\xa5wrong")]))), 1, id="an order that is none"),
+    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\x91\xa6future")]))), 1, id="a message of a newer version"),
+    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\xa5wrong")]))), 1, id="a message that is none"),
     pytest.param(("b", b"\xdd\xff\xff\xff\xff"), 1, id="a length without a body"),
     *[pytest.param(("b", ENTRY[:end]), 1, id=f"cut at {end}") for end in (1, 5, len(ENTRY) // 2, len(ENTRY) - 1)],
 ]
 
 
 @pytest.mark.parametrize(("fields", "skipped"), UNREADABLE)
-async def test_what_cannot_be_read_is_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
+async def test_unreadable_entries_are_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
     # Both nodes read it.
-    async with two_nodes(servers) as (bus, redis, obeyed):
+    async with two_nodes(servers) as (bus, redis, received):
         await redis.call("XADD", redis.key("bus"), "*", *fields)
         bus.publish(control_messages.encode(MaintenanceChanged()))
         with trio.fail_after(PATIENCE):
-            while not obeyed or redis.unreadable["bus"] < 2 * skipped:
+            while not received or redis.unreadable["bus"] < 2 * skipped:
                 await trio.sleep(0.01)
         assert redis.unreadable == {"bus": 2 * skipped}
         assert "one" in await recent(redis)
 
 
-async def test_what_is_too_large_to_be_read_in_time_is_skipped(
+async def test_entries_too_large_to_be_read_in_time_are_skipped(
     servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a gigabyte takes longer than the read timeout. Here the timeout is short instead."""
@@ -162,6 +156,6 @@ async def test_what_is_too_large_to_be_read_in_time_is_skipped(
                 await trio.sleep(0.01)
             # On a loaded machine other commands take as long.
             monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
-            while not bus.well:
+            while not bus.is_healthy:
                 await trio.sleep(0.01)
         await redis.call("DEL", redis.key("bus"))

@@ -5,6 +5,7 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from chatd.conversations.settings import MessageSettings
 from chatd.core.config import Config
 from tests.cluster.test_two_nodes import nodes, pair_on
 
@@ -19,7 +20,7 @@ async def test_a_device_on_another_node_is_told_how_the_conversation_stands(conf
 
 
 async def test_so_it_is_in_a_group_where_nobody_else_is_told(config: Config) -> None:
-    few = replace(config, messages=replace(config.messages, receipts_up_to=1))
+    few = config.using(replace(config.get(MessageSettings), receipts_up_to=1))
     async with nodes(few) as (one, two), pair_on(one, two) as (alice, bob, conversation), one.connected(bob.account) as tablet:
         said = [await alice.send(conversation) for _ in range(20)]
         async with trio.open_nursery() as nursery:

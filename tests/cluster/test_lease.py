@@ -39,7 +39,7 @@ async def held(redis: Redis, holder: str) -> AsyncIterator[tuple[Lease, list[boo
         nursery.cancel_scope.cancel()
 
 
-async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
+async def test_a_lease_continues_after_redis_lost_it(redis: Redis) -> None:
     async with held(redis, "one") as (lease, said):
         said.clear()
         fence = lease.fence
@@ -48,7 +48,7 @@ async def test_it_goes_on_when_redis_has_forgotten_it(redis: Redis) -> None:
         assert (said, lease.held, lease.fence > fence) == ([True], True, True)
 
 
-async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) -> None:
+async def test_an_expired_lease_continues_if_it_was_not_taken(redis: Redis) -> None:
     async with held(redis, "one") as (lease, said):
         said.clear()
         await redis.call("DEL", redis.key("lease", "match"))
@@ -56,7 +56,7 @@ async def test_it_goes_on_when_it_ran_out_and_nobody_else_took_it(redis: Redis) 
         assert (said, lease.held) == ([True], True)
 
 
-async def test_it_begins_anew_when_it_was_somebody_elses_meanwhile(redis: Redis) -> None:
+async def test_a_lease_that_another_node_held_begins_anew(redis: Redis) -> None:
     """As after a long sleep: another node held it and let it go before this node looks again."""
     async with held(redis, "one") as (lease, said):
         said.clear()
@@ -78,7 +78,7 @@ class Slow(Redis):
         return answer
 
 
-async def test_an_answer_that_comes_after_it_was_let_go_does_not_bring_it_back(redis: Redis) -> None:
+async def test_a_late_answer_does_not_restore_a_released_lease(redis: Redis) -> None:
     """A node that leaves would otherwise keep tickets for a pool that no longer pairs."""
     slow = Slow(redis._connect, redis._prefix)
     slow.gate = trio.Event()

@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 import trio
 
-from chatd.cluster.bus import SETTLE, Bus
+from chatd.cluster.bus import SETTLE_S, Bus
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import RedisSection
 from chatd.core.errors import Refused
@@ -19,7 +19,7 @@ NUMBERS = count()
 ANN = ("default", "ann")
 
 
-async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: Postgres) -> None:
+async def test_a_silent_node_may_have_the_users(servers: Servers, db: Postgres) -> None:
     """After an outage of Redis a node reads its own entries before those of other nodes."""
     async with (
         open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}"), servers.redis) as redis,
@@ -29,16 +29,16 @@ async def test_a_known_node_that_is_silent_may_have_them(servers: Servers, db: P
         cluster = Cluster(hub, bus, db)
         nursery.start_soon(bus.read, cluster.handle, cluster.resync)
         nursery.start_soon(bus.write)
-        await eventually(lambda: bus.well)
+        await eventually(lambda: bus.is_healthy)
         assert await cluster.lookup.disconnected([ANN]) == [ANN]
         # An outage of a minute: nothing was read, not even entries of this node.
         bus.expect(["other"])
         bus._seen["other"] -= 60
         bus._own_seen_at -= 60
-        await eventually(lambda: bus.well)
+        await eventually(lambda: bus.is_healthy)
         with pytest.raises(Refused, match="not every node"):
             await cluster.lookup.disconnected([ANN])
         # Later it is known that the other node has not returned.
-        bus._well_since -= SETTLE
+        bus._healthy_since -= SETTLE_S
         assert await cluster.lookup.disconnected([ANN]) == [ANN]
         nursery.cancel_scope.cancel()

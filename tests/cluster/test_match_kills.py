@@ -22,6 +22,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Ended, Paired
+from chatd.matching.settings import PoolLogSettings
 from tests.conftest import Servers
 from tests.faults.process import Process
 from tests.reply import Link, Reply
@@ -190,7 +191,7 @@ async def judge_journal(redis: Any, store: Postgres) -> None:
             ended = {
                 row["id"]: row["over"] for row in await store.all("select id::text, ended_at is not null as over from matches")
             }
-            wrong = faults_of(await EventLogReader(redis, RedisSection().stream_key).everything(), ended)
+            wrong = faults_of(await EventLogReader(redis, PoolLogSettings().stream_key).everything(), ended)
     assert len(ended) > PEOPLE
     assert wrong == []
 

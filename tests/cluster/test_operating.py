@@ -17,6 +17,7 @@ from trio_websocket import connect_websocket_url
 from typer.testing import CliRunner
 
 from chatd.accounts.bans import address_hashes
+from chatd.accounts.settings import AuthSettings
 from chatd.app import audit_log
 from chatd.cli import cluster as asking
 from chatd.cli import sessions, trace
@@ -45,7 +46,7 @@ def environment_of(config: Config) -> dict[str, str]:
         "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
         "CHATD_REDIS__URL": config.redis.url,
         "CHATD_REDIS__PREFIX": config.redis.prefix,
-        "CHATD_AUTH__SECRET": config.auth.secret,
+        "CHATD_AUTH__SECRET": config.get(AuthSettings).secret,
         "CHATD_DATA__SECRET": config.data.secret,
         "CHATD_DATA__DIR": config.data.dir,
         "COLUMNS": "200",

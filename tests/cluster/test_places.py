@@ -5,19 +5,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from msgspec.structs import replace
 
-from chatd.core.config import Config, Match
+from chatd.core.config import Config
+from chatd.matching.settings import MatchSettings
 from tests.cluster.test_absences import killable
 from tests.cluster.test_strangers import own_the_pool
 from tests.support import Daemon, Person, running
 
-LOST = Match(relax=0.3, grace=3.0)
+LOST = MatchSettings(relax=0.3, grace=3.0)
 
 
 @pytest.fixture
 def lost(config: Config) -> Config:
-    return replace(config, match=LOST)
+    return config.using(LOST)
 
 
 @asynccontextmanager
@@ -50,4 +50,4 @@ async def test_who_goes_once_more_is_met_by_nobody(lost: Config) -> None:
         await trio.sleep(0.3)
         await sam.call("match.find", queue="lounge")
         await tom.call("match.find", queue="lounge")
-        assert (await sam.event("match.found"))["partner"]["id"] == tom.user
+        await sam.found(tom)

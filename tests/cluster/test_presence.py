@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from chatd.cluster import control_messages
 from chatd.cluster.stream_entries import announce
-from chatd.core.config import Config, Presence
+from chatd.core.config import Config
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
+from chatd.presence.settings import PresenceSettings
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
@@ -29,7 +30,7 @@ DEAD = 25.0
 
 @pytest.fixture
 def quick(config: Config) -> Config:
-    return replace(config, presence=Presence(grace=GRACE))
+    return config.using(PresenceSettings(grace=GRACE))
 
 
 @asynccontextmanager
@@ -107,7 +108,7 @@ async def test_a_node_that_was_the_only_one_is_buried_by_the_next(quick: Config)
 
 
 async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> None:
-    patient = replace(quick, presence=Presence(grace=5.0), drain=replace(quick.drain, timeout=2.0))
+    patient = replace(quick, drain=replace(quick.drain, timeout=2.0)).using(PresenceSettings(grace=5.0))
     async with running(patient) as one, trio.open_nursery() as nursery:
         leaving, _ = await nursery.start(mortal, patient)
         async with watching(one, leaving) as (ann, ben), watching(one, leaving) as (_, eve):

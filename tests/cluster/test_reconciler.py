@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from chatd.accounts.reconciliation import SQL
-from chatd.cluster.reconciler import MAX_DOUBTFUL, Reconciler
+from chatd.cluster.reconciler import MAX_SUSPECTS, Reconciler
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.unnest import columns_of
@@ -41,8 +41,8 @@ async def in_doubt(db: Postgres) -> AsyncIterator[tuple[Hub, Reconciler, SlowOnc
     reconciler = reconciler_of(hub, slow)  # type: ignore[arg-type]
     attach(hub, Session("1", ANN, tenant="default"), (ROOM, 5))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(reconciler.mend)
-        reconciler.doubt("default", ROOM)
+        nursery.start_soon(reconciler.repair_gaps)
+        reconciler.mark_suspect("default", ROOM)
         with trio.fail_after(PATIENCE):
             await slow.asked.wait()
         yield hub, reconciler, slow
@@ -55,7 +55,7 @@ async def until(hub: Hub, audience: set[str]) -> None:
             await trio.sleep(0.01)
 
 
-async def test_who_comes_while_the_members_are_looked_up_hears_what_is_said(room: Postgres) -> None:
+async def test_a_user_who_connects_during_a_check_stays_subscribed(room: Postgres) -> None:
     async with in_doubt(room) as (hub, _, slow):
         attach(hub, Session("2", BEN, tenant="default"), (ROOM, 5))
         slow.answer.set()
@@ -63,10 +63,10 @@ async def test_who_comes_while_the_members_are_looked_up_hears_what_is_said(room
         assert hub.subscriptions.users_of("default", ROOM) == {ANN, BEN}
 
 
-async def test_what_is_doubted_once_more_meanwhile_is_looked_up_once_more(room: Postgres) -> None:
+async def test_a_conversation_marked_during_its_check_is_checked_again(room: Postgres) -> None:
     async with in_doubt(room) as (hub, reconciler, slow):
         await room.run("delete from members where user_id = $1", ANN)
-        reconciler.doubt("default", ROOM)
+        reconciler.mark_suspect("default", ROOM)
         slow.answer.set()
         await until(hub, set())
 
@@ -105,7 +105,7 @@ async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres
     assert {name: bool(session.closed) for name, session in sessions.items()} == {name: case[2] for name, case in cases.items()}
 
 
-async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: Postgres) -> None:
+async def test_the_check_of_logins_does_not_grow_with_ended_ones(room: Postgres) -> None:
     await room.run(
         "insert into logins (tenant, id, user_id, created_at, ended_at)"
         " select 'default', gen_random_uuid(), $1, 0, 1 from generate_series(1, 3000)",
@@ -125,10 +125,10 @@ async def test_what_is_read_of_logins_does_not_grow_with_those_that_ended(room: 
     assert await room.within(work) <= 5
 
 
-async def test_conversations_in_doubt_are_bounded_and_then_everything_is_looked_up(room: Postgres) -> None:
+async def test_suspect_conversations_are_bounded_by_a_resync(room: Postgres) -> None:
     """While the database is unavailable each refused change is noted, also of a conversation that does not exist."""
     async with in_doubt(room) as (_, reconciler, _slow):
-        for number in range(MAX_DOUBTFUL + 10):
-            reconciler.doubt("t", f"c{number}")
-        assert len(reconciler._doubtful) == 10
+        for number in range(MAX_SUSPECTS + 10):
+            reconciler.mark_suspect("t", f"c{number}")
+        assert len(reconciler._suspects) == 10
         assert reconciler.owes_resync

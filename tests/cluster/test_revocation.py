@@ -12,6 +12,7 @@ from chatd.core.config import Config
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
+from chatd.moderation.settings import ModerationSettings
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.operations.test_metrics import one, scrape
@@ -44,7 +45,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         ban = await bans.ban_user(moderator, operator(), first.user, "spam", None)
         committed = now_ms()
         async with open_redis(config.redis) as redis:
-            order = control_messages.CloseUser("default", first.user, "banned", None, committed)
+            order = control_messages.CloseUserSessions("default", first.user, "banned", None, committed)
             await announce(redis, ban, control_messages.encode(order))
         assert [(await person.ended()).code for person in people] == [4403] * 4
         seconds = [await measured(node) for node in four]
@@ -55,7 +56,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
 
 
 async def test_a_ban_by_a_strike_of_the_command_line_is_measured_too(config: Config) -> None:
-    strict = replace(config, moderation=replace(config.moderation, strikes=["1:1d"]))
+    strict = config.using(replace(config.get(ModerationSettings), strikes=["1:1d"]))
     async with running(strict) as daemon, daemon.person() as person:
         assert (await strike_user(strict, "default", person.user, "spam")).ban is not None
         assert (await person.ended()).code == 4403

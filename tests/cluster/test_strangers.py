@@ -6,8 +6,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.core.config import Config, Match
+from chatd.core.config import Config
 from chatd.db.embedded import redis
+from chatd.matching.settings import MatchSettings
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import Daemon, Person, running
 
@@ -16,15 +17,14 @@ __all__ = ["own_redis"]
 
 @pytest.fixture
 def quick(config: Config) -> Config:
-    return replace(config, match=Match(relax=0.3, grace=1.0))
+    return config.using(MatchSettings(relax=0.3, grace=1.0))
 
 
 async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
     """Both look for a partner and find each other; return the conversation."""
     for person in (one, two):
         await person.call("match.find")
-    found = await one.event("match.found", patience)
-    assert found["partner"]["id"] == two.user
+    found = await one.found(two, patience)
     assert (await two.event("match.found"))["match"] == found["match"]
     return str(found["conversation"])
 
@@ -84,14 +84,13 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
             await eve.call("match.find", tags=["waiting"])
             scope.cancel()
             await sam.call("match.find", tags=["waiting"])
-            found = await sam.event("match.found", 6.0)
-            assert found["partner"]["id"] == eve.user
+            await sam.found(eve, 6.0)
             assert (await eve.event("match.found"))["waited_ms"] > 0
 
 
 async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config) -> None:
     """Only the event log knows the ticket."""
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, patient)
         await own_the_pool(dying)
@@ -104,12 +103,11 @@ async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config
             async with two.connected(eve.account) as back:
                 await trio.sleep(4)
                 await sam.call("match.find", tags=["waiting"])
-                found = await back.event("match.found")
-                assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
+                assert (await back.found(sam))["waited_ms"] > 3000
 
 
 async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: Config) -> None:
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, patient)
         async with first.person("eve") as eve:
@@ -121,19 +119,18 @@ async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: C
         async with running(patient) as again, again.connected(eve.account) as back, again.person("sam") as sam:
             await trio.sleep(4)
             await sam.call("match.find", tags=["waiting"])
-            found = await back.event("match.found")
-            assert (found["partner"]["id"], found["waited_ms"] > 3000) == (sam.user, True)
+            assert (await back.found(sam))["waited_ms"] > 3000
 
 
 async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
-    patient = replace(quick, match=replace(quick.match, grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         async with one.person("eve") as eve:
             await eve.call("match.find", tags=["waiting"])
         async with two.connected(eve.account) as back:
             await trio.sleep(0.5)
             await sam.call("match.find", tags=["waiting"])
-            assert (await back.event("match.found"))["partner"]["id"] == sam.user
+            await back.found(sam)
 
 
 async def test_asked_over_rest_of_a_node_that_does_not_have_the_socket(quick: Config) -> None:
@@ -141,7 +138,7 @@ async def test_asked_over_rest_of_a_node_that_does_not_have_the_socket(quick: Co
         for person, node in ((ann, two), (ben, one)):
             answer = await node.rest("POST", "/v1/match", {}, person.account.access_token)
             assert answer.body["t"] == "match.queued"
-        assert (await ann.event("match.found"))["partner"]["id"] == ben.user
+        await ann.found(ben)
         await ann.call("match.leave")
         await ben.event("match.ended")
         await ann.call("match.find")
@@ -217,7 +214,7 @@ async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> Non
 @pytest.mark.parametrize("owner", [0, 1])
 async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: Config, owner: int) -> None:
     """Both have waited since before the block; the ticket stays the same."""
-    slow = replace(config, match=Match(relax=2.0))
+    slow = config.using(MatchSettings(relax=2.0))
     async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
         await own_the_pool((one, two)[owner])
         ticket = (await ann.call("match.find", tags=["tea"]))["ticket"]
@@ -228,5 +225,5 @@ async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: 
         assert (await ann.call("match.status"))["ticket"] == ticket
         assert (await ben.call("match.status"))["waiting"] == 2
         await eve.call("match.find", tags=["tea"])
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         await ann.call("match.leave", ticket=ticket)

@@ -9,6 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.db.embedded import redis
 from tests.reply import Reply
@@ -78,7 +79,7 @@ async def test_what_happens_on_one_node_is_told_on_the_other(config: Config) -> 
 
 
 async def test_of_a_large_change_the_other_nodes_say_that_there_is_something(config: Config) -> None:
-    generous = replace(config, limits=replace(config.limits, payload_bytes=60_000))
+    generous = config.using(replace(config.get(ConversationLimits), payload_bytes=60_000))
     async with nodes(generous) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for size in (30_000, 40_000):
             ack = await alice.send(conversation, meta={"x": "x" * size})

@@ -39,22 +39,23 @@ async def test_skipping_to_the_next_while_the_last_one_types(quick: Config) -> N
     """E2, I9. All three are on two nodes; Ben's typing reaches only Ann, and only until the end."""
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("cat") as cat:
         first = await meet(ann, ben)
+        bens = await ben.alias(first)
         async with trio.open_nursery() as nursery:
             scopes = [await nursery.start(keep_typing, ben, first) for _ in range(3)]
             await ann.event("typing.start")
             await cat.call("match.find")
             await ann.call("match.skip")
-            found = await ann.event("match.found")
-            assert found["partner"]["id"] == cat.user
+            found = await ann.found(cat)
             await cat.call("typing.start", conversation=found["conversation"])
             await ann.event("typing.start")
+            cats = await cat.alias(found["conversation"])
             await trio.sleep(0.5)
             for scope in scopes:
                 scope.cancel()
         told = typed(ann)
-        cut = told.index((found["conversation"], cat.user))
-        assert set(told[:cut]) == {(first, ben.user)}
-        assert set(told[cut:]) == {(found["conversation"], cat.user)}
+        cut = told.index((found["conversation"], cats))
+        assert set(told[:cut]) == {(first, bens)}
+        assert set(told[cut:]) == {(found["conversation"], cats)}
         assert not typed(cat)
         assert (await ben.refused("typing.start", conversation=first)).code == "not_found"
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chatd.app.registry import Needs
 from chatd.client import Refused, sign_up
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.matching.matches import Matches
@@ -86,13 +87,13 @@ async def test_in_a_group_both_stay_and_nobody_drags_the_blocker_into_another(da
         assert (await ann.refused("member.add", conversation=other, users=[ben.user])).code == "blocked"
 
 
-async def test_a_block_ends_the_match_of_the_two(daemon: Daemon) -> None:
+async def test_a_block_by_alias_ends_the_match_of_the_two(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         for person in (alice, bob):
             await person.call("match.find")
         await alice.event("match.found")
-        await bob.event("match.found")
-        await bob.call("user.block", user=alice.user)
+        found = await bob.event("match.found")
+        await bob.call("user.block", user=found["partner"]["id"])
         assert (await alice.event("match.ended"))["reason"] == "left"
 
 
@@ -159,7 +160,7 @@ async def test_who_blocks_somebody_while_waiting_does_not_meet_them(daemon: Daem
         await alice.call("user.block", user=bob.user)
         await bob.call("match.find", tags=["tea"])
         await eve.call("match.find", tags=["tea"])
-        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await alice.found(eve)
         await eve.call("match.leave")
         await alice.event("match.ended")
         await alice.call("match.find")
@@ -262,7 +263,10 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
 
 @covers("user.block", "too_large")
 async def test_blocks_of_a_user_are_bounded(config: Config) -> None:
-    async with running(replace(config, limits=replace(config.limits, blocks_per_user=2))) as daemon, daemon.person() as alice:
+    async with (
+        running(config.using(replace(config.get(ConversationLimits), blocks_per_user=2))) as daemon,
+        daemon.person() as alice,
+    ):
         others = [(await sign_up(daemon.addresses.http)).user for _ in range(4)]
         refused: list[str] = []
 

@@ -1,8 +1,7 @@
 """Editing and deleting messages."""
 
-from msgspec.structs import replace
-
-from chatd.core.config import Config, Messages
+from chatd.conversations.settings import MessageSettings
+from chatd.core.config import Config
 from tests.support import NOBODY, Daemon, covers, running
 
 
@@ -53,7 +52,7 @@ async def test_nobody_puts_words_into_the_mouth_of_whom_they_have_forwarded(daem
 
 @covers("message.edits", "forbidden")
 async def test_earlier_forms_are_for_whom_it_is_configured(config: Config) -> None:
-    settings = replace(config, messages=Messages(edit_history="sender", edit_window=0.000001))
+    settings = config.using(MessageSettings(edit_history="sender", edit_window=0.000001))
     async with running(settings) as daemon, daemon.pair() as (alice, bob, conversation):
         fields = {"conversation": conversation, "message": (await alice.send(conversation)).message}
         assert (await bob.refused("message.edits", **fields)).code == "forbidden"

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
+from chatd.accounts.settings import TenantSettings
 from chatd.app.jobs import Job, is_due
 from chatd.conversations.messages import deletion
-from chatd.core.config import Config, Retention, Tenant
+from chatd.conversations.settings import RetentionSettings, TenantRetention
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
@@ -175,7 +176,7 @@ async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
 
 async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres, eager: None) -> None:
     """Of the days of the conversation and those of the configuration the fewer count."""
-    settings = replace(config, retention=Retention(days=30))
+    settings = config.using(RetentionSettings(days=30))
     async with running(settings) as daemon, daemon.people(4) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
         for id_ in ids:
@@ -218,6 +219,7 @@ async def test_only_one_node_looks_through_everything(config: Config, store: Pos
 
 
 async def test_days_by_tenant(config: Config) -> None:
-    tenants = {"a": Tenant(), "b": Tenant(retention_days=0), "c": Tenant(retention_days=7)}
-    days = deletion.days_of(replace(config, tenants=tenants, retention=Retention(days=30)))
+    retention = {"a": TenantRetention(), "b": TenantRetention(retention_days=0), "c": TenantRetention(retention_days=7)}
+    tenants = config.using_named(TenantSettings, dict.fromkeys("abc", TenantSettings())).using_named(TenantRetention, retention)
+    days = deletion.days_of(tenants.using(RetentionSettings(days=30)))
     assert days == {"default": 30, "a": 30, "b": 0, "c": 7}

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from chatd.client import Refused
 from chatd.conversations import membership, read_model
 from chatd.conversations.commands import groups, joining
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -75,7 +76,7 @@ async def test_who_may_not_add(daemon: Daemon) -> None:
 @covers("conversation.join", "too_large")
 @covers("join.decide", "too_large")
 async def test_a_full_group(config: Config) -> None:
-    small = replace(config, limits=replace(config.limits, members=3))
+    small = config.using(replace(config.get(ConversationLimits), members=3))
     async with running(small) as daemon, group(daemon, joining="open") as (id_, (ann, *_)), daemon.people(2) as (eve, sam):
         assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "too_large"
         assert (await eve.refused("conversation.join", conversation=id_)).code == "too_large"
@@ -293,7 +294,7 @@ async def test_two_who_leave_at_once_and_one_who_leaves_twice(daemon: Daemon) ->
 @covers("conversation.join", "too_large")
 @covers("join.decide", "too_large")
 async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in(config: Config) -> None:
-    limited = replace(config, limits=replace(config.limits, conversations_per_user=2))
+    limited = config.using(replace(config.get(ConversationLimits), conversations_per_user=2))
     async with running(limited) as daemon, daemon.people(4) as (ann, ben, eve, sam):
         groups = [(await ben.call("conversation.create", members=[ann.user]))["conversation"]["id"]]
         groups.append((await eve.call("conversation.create", members=[ann.user]))["conversation"]["id"])

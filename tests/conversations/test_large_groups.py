@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from chatd.conversations.settings import MessageSettings
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -65,7 +66,7 @@ async def test_ten_thousand_in_one_group(roomy: Config, db: Postgres) -> None:
 
 async def test_a_device_that_was_away_learns_what_was_read_in_a_large_group(config: Config, db: Postgres) -> None:
     async with (
-        running(replace(config, messages=replace(config.messages, receipts_up_to=2))) as daemon,
+        running(config.using(replace(config.get(MessageSettings), receipts_up_to=2))) as daemon,
         daemon.people(3) as (ann, ben, cat),
     ):
         made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")
@@ -132,7 +133,7 @@ async def test_the_first_receipt_after_a_group_has_shrunk_shows_what_was_read_be
     config: Config, reads: dict[str, int]
 ) -> None:
     """Positions that moved while the others were not told; what they were told before and after is what `member.list` says."""
-    few = replace(config, messages=replace(config.messages, receipts_up_to=3))
+    few = config.using(replace(config.get(MessageSettings), receipts_up_to=3))
     async with running(few) as daemon, daemon.people(4) as (ann, ben, cat, dan):
         made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")
         here = {"conversation": made["conversation"]["id"]}

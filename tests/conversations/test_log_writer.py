@@ -7,7 +7,7 @@ import trio
 
 from chatd.conversations.log.entries import Append, Receipt
 from chatd.conversations.log.writer import open_journal
-from chatd.core.config import Journal
+from chatd.conversations.settings import JournalSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -43,7 +43,7 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     async def tell(result: Any) -> None:
         told.append(result)
 
-    async with open_journal(db, Journal(flushers=1), on_gap) as journal:
+    async with open_journal(db, JournalSettings(flushers=1), on_gap) as journal:
         share: Any = journal._shares[0]
         share._connection = LosesAnAnswer(share._connection)
         done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
@@ -78,7 +78,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
     async def on_gap(*gap: Any) -> None:
         raise AssertionError
 
-    async with open_journal(db, Journal(flushers=1), on_gap) as journal:
+    async with open_journal(db, JournalSettings(flushers=1), on_gap) as journal:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send, "first", GROUP, "a")
             nursery.start_soon(send, "again", GROUP, "a")

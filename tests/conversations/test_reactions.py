@@ -1,9 +1,9 @@
 """Reactions, and that their counts are what counting gives."""
 
 import trio
-from msgspec.structs import replace
 
-from chatd.core.config import Config, Messages
+from chatd.conversations.settings import MessageSettings
+from chatd.core.config import Config
 from tests.conversations.test_groups import group
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -40,7 +40,7 @@ async def test_reactions_are_counted_and_told(daemon: Daemon) -> None:
 
 async def test_one_reaction_each_where_it_is_configured(config: Config) -> None:
     async with (
-        running(replace(config, messages=Messages(reactions="one"))) as daemon,
+        running(config.using(MessageSettings(reactions="one"))) as daemon,
         daemon.pair() as (alice, bob, conversation),
     ):
         fields = {"conversation": conversation, "message": (await alice.send(conversation)).message}

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.cluster.reconciler import PATIENCE
+from chatd.cluster.reconciler import GAP_TIMEOUT_S
 from chatd.conversations.log.entries import Appended, Entry, Receipt
 from chatd.conversations.log.publisher import Telling
 from chatd.conversations.messages.receipts import MessageDelivered
@@ -192,9 +192,9 @@ class OneConversation:
 
     async def _mend(self) -> None:
         while True:
-            await trio.sleep(PATIENCE / 3)
+            await trio.sleep(GAP_TIMEOUT_S / 3)
             await self._hub.subscriptions.deliver_deferred_gaps()
-            if self._hub.subscriptions.gaps.overdue(PATIENCE):
+            if self._hub.subscriptions.gaps.overdue(GAP_TIMEOUT_S):
                 await self._hub.subscriptions.report_gap(*PLACE, await self._read_rev())
 
     async def _resync(self) -> None:

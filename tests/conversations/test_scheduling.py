@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 import trio
-from msgspec.structs import replace
 
 from chatd.accounts import bans
 from chatd.client import Refused
+from chatd.conversations.settings import MessageSettings
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Messages
+from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
@@ -90,7 +90,7 @@ async def test_scheduling_it_again_gives_the_same_answer(daemon: Daemon, store: 
 @covers("message.schedule", "not_found")
 @covers("message.schedule", "too_large")
 async def test_what_cannot_be_scheduled(config: Config, store: Postgres) -> None:
-    small = replace(config, messages=Messages(scheduled_per_user=2))
+    small = config.using(MessageSettings(scheduled_per_user=2))
     async with running(small) as daemon, daemon.pair() as (alice, _, conversation), daemon.person() as eve:
         fields = {"conversation": conversation, "client_id": "x", "text": "hi", "at": later()}
         assert (await eve.refused("message.schedule", **fields)).code == "not_found"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from msgspec.structs import replace
 
 from chatd.conversations.messages.screening import CannotScreen, check_screening
+from chatd.conversations.settings import FilterSettings, HookSettings
 from chatd.core import circuit_breaker
-from chatd.core.config import Config, Filters, Hook
+from chatd.core.config import Config
 from tests.outside import Answers, Asked, Outside, answer, outside
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -25,8 +25,8 @@ ALLOW = {"allow": True}
 @asynccontextmanager
 async def hooked(config: Config, answers: Answers, **settings: Any) -> AsyncIterator[tuple[Daemon, Outside]]:
     async with outside(answers) as server:
-        hook = Hook(**{"url": server.url, "secret": SECRET, "allow_private": True, "timeout": 5.0, **settings})
-        async with running(replace(config, hook=hook)) as daemon:
+        hook = HookSettings(**{"url": server.url, "secret": SECRET, "allow_private": True, "timeout": 5.0, **settings})
+        async with running(config.using(hook)) as daemon:
             yield daemon, server
 
 
@@ -43,8 +43,8 @@ async def texts_of(person: Person, conversation: str) -> list[str]:
 
 @covers("message.send", "forbidden")
 async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Config) -> None:
-    filters = Filters(words=["darn", "verysecretword"], links="listed", link_hosts=["good.com"])
-    async with running(replace(config, filters=filters)) as daemon, daemon.pair() as (alice, bob, conversation):
+    filters = FilterSettings(words=["darn", "verysecretword"], links="listed", link_hosts=["good.com"])
+    async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, conversation):
         refused = await alice.refused("message.send", conversation=conversation, client_id="a", text="Well, D\u0430RN it")
         assert (refused.code, refused.row.retryable, refused.details) == ("forbidden", False, {"filter": "words"})
         assert "secret" not in str(refused)
@@ -55,8 +55,8 @@ async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Conf
 
 
 async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -> None:
-    filters = Filters(words=["darn"], action="mask")
-    async with running(replace(config, filters=filters)) as daemon, daemon.pair() as (alice, bob, conversation):
+    filters = FilterSettings(words=["darn"], action="mask")
+    async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, conversation):
         assert (await alice.send(conversation, "Darn it"))["text"] == "**** it"
         assert (await bob.event("message.new"))["message"]["text"] == "**** it"
         assert "text" not in await alice.send(conversation, "it")
@@ -64,7 +64,7 @@ async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -
 
 
 async def test_a_tenant_with_filters_of_its_own(config: Config) -> None:
-    own = replace(config, filters=Filters(words=["darn"]), tenant_filters={"default": Filters(links="none")})
+    own = config.using(FilterSettings(words=["darn"])).using_named(FilterSettings, {"default": FilterSettings(links="none")})
     async with running(own) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "darn")
         assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")).code == "forbidden"
@@ -74,14 +74,14 @@ async def test_what_was_stored_before_there_was_a_filter_is_acked_again(config: 
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         first = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         account = alice.account
-    async with running(replace(config, filters=Filters(words=["darn"]))) as daemon, daemon.connected(account) as alice:
+    async with running(config.using(FilterSettings(words=["darn"]))) as daemon, daemon.connected(account) as alice:
         again = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         assert (again["duplicate"], again["message"], again["seq"]) == (True, first["message"], first["seq"])
         assert (await alice.refused("message.send", conversation=conversation, client_id="d", text="darn")).code == "forbidden"
 
 
 async def test_an_attachment_needs_no_text(config: Config) -> None:
-    async with running(replace(config, filters=Filters(words=["darn"]))) as daemon, daemon.pair() as (alice, _, conversation):
+    async with running(config.using(FilterSettings(words=["darn"]))) as daemon, daemon.pair() as (alice, _, conversation):
         sent = await alice.call(
             "message.send", conversation=conversation, client_id="a", attachments=[{"url": "https://x.test/a"}]
         )
@@ -144,7 +144,7 @@ async def test_its_verdict_counts(config: Config) -> None:
 
 
 async def test_filters_come_first_and_the_hook_sees_what_they_leave(config: Config) -> None:
-    masked = replace(config, filters=Filters(words=["darn"], links="none", action="mask"))
+    masked = config.using(FilterSettings(words=["darn"], links="none", action="mask"))
     async with hooked(masked, allow) as (daemon, server), daemon.pair() as (alice, _, conversation):
         assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")).code == "forbidden"
         assert server.asked == []
@@ -304,19 +304,23 @@ async def test_only_so_many_wait_for_it(config: Config) -> None:
 async def test_a_hook_in_the_house_is_asked_only_where_that_is_allowed(config: Config) -> None:
     """G1: by its name, too, which is not known to be one of ours until it is resolved."""
     async with outside(allow) as server:
-        hook = Hook(url=f"https://localhost:{server.port}/", secret=SECRET, on_failure="allow")
-        async with running(replace(config, hook=hook)) as daemon, daemon.pair() as (alice, _, conversation):
+        hook = HookSettings(url=f"https://localhost:{server.port}/", secret=SECRET, on_failure="allow")
+        async with running(config.using(hook)) as daemon, daemon.pair() as (alice, _, conversation):
             await alice.send(conversation)
         assert server.asked == []
 
 
 @pytest.mark.parametrize("settings", [
-    {"hook": Hook(url="http://a.test", secret=SECRET)}, {"hook": Hook(url="https://a.test")},
-    {"hook": Hook(url="https://a.test", secret="short")}, {"hook": Hook(url="https://u:p@a.test", secret=SECRET)},
-    {"hook": Hook(url="ftp://a.test", secret=SECRET, allow_private=True)}, {"hook": Hook(url="hook", secret=SECRET)},
-    {"filters": Filters(words=["fine", ""])}, {"filters": Filters(links_denied=["https://a.test/"])},
-    {"tenant_filters": {"acme": Filters(links="listed", link_hosts=["a b"])}},
+    Config().using(HookSettings(url="http://a.test", secret=SECRET)),
+    Config().using(HookSettings(url="https://a.test")),
+    Config().using(HookSettings(url="https://a.test", secret="short")),
+    Config().using(HookSettings(url="https://u:p@a.test", secret=SECRET)),
+    Config().using(HookSettings(url="ftp://a.test", secret=SECRET, allow_private=True)),
+    Config().using(HookSettings(url="hook", secret=SECRET)),
+    Config().using(FilterSettings(words=["fine", ""])),
+    Config().using(FilterSettings(links_denied=["https://a.test/"])),
+    Config().using_named(FilterSettings, {"acme": FilterSettings(links="listed", link_hosts=["a b"])}),
 ])  # fmt: skip
-async def test_what_cannot_be_used_is_not_served(config: Config, settings: dict[str, Any]) -> None:
+async def test_what_cannot_be_used_is_not_served(settings: Config) -> None:
     with pytest.raises(CannotScreen):
-        check_screening(replace(config, **settings))
+        check_screening(settings)

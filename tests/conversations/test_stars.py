@@ -3,6 +3,7 @@
 import trio
 from msgspec.structs import replace
 
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from tests.support import NOBODY, Daemon, covers, running
 
@@ -59,7 +60,10 @@ async def test_stars_that_are_refused(daemon: Daemon) -> None:
 
 @covers("message.star", "too_large")
 async def test_stars_of_a_user_are_bounded(config: Config) -> None:
-    async with running(replace(config, limits=replace(config.limits, stars_per_user=2))) as daemon, daemon.pair() as people:
+    async with (
+        running(config.using(replace(config.get(ConversationLimits), stars_per_user=2))) as daemon,
+        daemon.pair() as people,
+    ):
         alice, bob, conversation = people
         sent = [(await bob.send(conversation, f"{number}")).message for number in range(5)]
         refused: list[str] = []

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import Refused, sign_up
+from chatd.conversations.settings import FilterSettings
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Filters, Match
+from chatd.core.config import Config
 from chatd.core.text_forms import is_seen
+from chatd.matching.settings import MatchSettings
 from tests.conversations.test_groups import group
 from tests.files import PDF, stored, upload
 from tests.support import Daemon, Person, covers, running
@@ -62,7 +63,7 @@ SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e00
 
 
 def filtering(config: Config, **more: Any) -> Config:
-    return replace(config, filters=Filters(words=["darn"], links_denied=["evil.com"], **more))
+    return config.using(FilterSettings(words=["darn"], links_denied=["evil.com"], **more))
 
 
 @covers("conversation.create", "forbidden")
@@ -183,7 +184,7 @@ async def refused_everywhere(daemon: Daemon, ann: Person, id_: str, nothing: str
 
 
 async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_with(config: Config) -> None:
-    often = replace(config, match=Match(recent=0))
+    often = config.using(MatchSettings(recent=0))
     spellings = (("Cafe\u0301", "Caf\u00e9"), ("Caf\u00e9", " Cafe\u0301 "), ("a\u200bb", "ab"), ("ab", "a\u00adb"))
     async with running(often) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
         for number, (own, asked) in enumerate(spellings):

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from tests.conversations.test_groups import group
 from tests.support import NOBODY, Daemon, covers, running
@@ -38,7 +39,7 @@ async def test_over_rest_too(daemon: Daemon) -> None:
 
 
 async def test_in_a_large_group_nobody_is_told(config: Config) -> None:
-    few = replace(config, presence=replace(config.presence, typing_members=3))
+    few = config.using(replace(config.get(PresenceDefaults), typing_members=3))
     async with running(few) as daemon, group(daemon) as (id_, (ann, ben, eve)), daemon.person() as one_more:
         await ann.call("typing.start", conversation=id_)
         await ben.event("typing.start")

@@ -35,7 +35,7 @@ async def test_messages_and_earlier_forms_of_another_form_stop_no_report(daemon:
             await store.run(f"update withheld_messages set {columns}", text)
             await store.run("update messages set attachments = $1 where seq = 3", [link])
             made = (await alice.call("report.create", user=bob.user, reason="abuse"))["report"]
-            transcript = (await reports.read(store, operator(), made))["transcript"]
+            transcript = (await store.in_transaction(reports.read, operator(), made))["transcript"]
             entries = convert(transcript, list[Evidence])
             assert [entry.text for entry in entries] == ["number 0", "number 1", "number 2"]
             assert entries[2].attachments == [link]

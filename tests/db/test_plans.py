@@ -44,10 +44,10 @@ JOURNAL = ("append_messages", "advance_receipts", "slow_down")
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
 # By statement and table: why it may read more than it returns.
 EXCEPTIONS = {
-    "erasure.take erasures": "the index has the open erasures only, oldest first: the first that no node has taken is the result",
-    "receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
-    "search.page search_index": "turns bitmap scans on for itself, see chatd/search/page.py",
-    "trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",
+    "privacy/erasure.take erasures": "the index has only open erasures, oldest first: the first one without a node is the result",
+    "conversations/receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
+    "search/search.page search_index": "turns bitmap scans on for itself, see chatd/search/page.py",
+    "cli/trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",
 }
 COLUMNS = """
 select c.oid::regclass::text as name, array_agg(a.attname::text order by a.attnum) as columns,
@@ -149,7 +149,7 @@ async def prepared(connection: Any) -> dict[str, str]:
         for name, sql in queries.load(file).statements.items():
             if not re.match(r"with|select|insert|update|delete", sql):
                 continue
-            statement = f"{file.rpartition('/')[2]}.{name}"
+            statement = f"{file}.{name}"
             await connection.execute(f'prepare "{statement}" as {sql}')
             explains[statement] = f'explain (format json) execute "{statement}"'
     return explains

@@ -4,6 +4,7 @@ import random
 import re
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -122,3 +123,24 @@ async def test_a_connection_that_leads_nowhere_is_given_up(dsn: str, tmp_path: P
             assert caught.value.code == "timeout"
             assert await db.value("select 3") == 3
         nursery.cancel_scope.cancel()
+
+
+async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_each_connection(dsn: str, empty_dsn: str) -> None:
+    queries: list[str] = []
+
+    async def read(connection: Any) -> list[Any]:
+        queries.clear()
+        with connection.query_logger(lambda record: queries.append(record.query)):
+            return [await connection.fetchval("select $1::int2[]", [1, None]), await connection.fetchval("select '{a}'::own[]")]
+
+    for address in (dsn, empty_dsn):
+        async with open_postgres(address, SECTION) as db:
+            await db.run("create table shift (x int)" if address == dsn else "select 1")
+            await db.run("create type own as enum ('a')")
+            await db.value("select $1::int2[]", [1])
+            for number in range(2):
+                connection = db.connection(f"test {number}")
+                assert await connection.within(read, 5) == [[1, None], ["a"]]
+                connection.close()
+                assert "typeinfo_tree" not in queries[0]
+                assert len([query for query in queries if "typeinfo_tree" in query]) == 1

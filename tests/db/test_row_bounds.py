@@ -1,14 +1,14 @@
 """Each table of the schema has rules that bound or remove its rows: a new table without one fails here."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 from chatd.core.config import Config
+from chatd.core.settings import effective_values
 from chatd.db import queries
 from chatd.db.postgres import Postgres
+from chatd.subsystems import setting_names
 
 ROOT = Path(__file__).parents[2]
 CASCADES = """
@@ -66,7 +66,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "blocks": (Within("users"), Deleted("conversations/blocking.remove"), Setting("limits.blocks_per_user")),
     "conversations": (Setting("limits.conversations_per_user"),),
     "database_epoch": (One(),),
-    "devices": (Within("users"), Deleted("privacy/erasure.forget_access")),
+    "devices": (Within("users"), Deleted("accounts/personal_data.forget")),
     "erasures": (Within("users"), Documented(PRIVACY, "`erasures`")),
     "former_members": (Within("conversations"), Within("users"), Deleted("conversations/membership.enter")),
     "installation": (One(),),
@@ -79,7 +79,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Setting("limits.logins_per_user"),
     ),
     "maintenance": (One(),),
-    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("privacy/erasure.forget_marks")),
+    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("conversations/erasure.forget_marks")),
     "match_members": (Within("matches"),),
     "matches": (Within("conversations"),),
     "members": (Within("conversations"), Setting("limits.members"), Setting("limits.conversations_per_user")),
@@ -133,8 +133,7 @@ async def holds(rule: Rule, table: str, store: Postgres, config: Config) -> bool
         case Deleted(statement):
             return deletes(statement, table)
         case Setting(name):
-            read: Callable[[object, str], object] = getattr
-            return reduce(read, name.split("."), config) is not None
+            return name in dict(effective_values(setting_names(), config))
         case Documented(path, words):
             return words in (ROOT / path).read_text()
 

@@ -15,6 +15,7 @@ from chatd.client import Account
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.embedded.sockets import listener
+from tests.forked import Forked
 from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -39,7 +40,7 @@ class Process:
         self._arguments = arguments
         self.socket = self.http = ""
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -63,12 +64,7 @@ class Process:
             **self._environment,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            command = [sys.executable, "-m", "chatd", "serve", *self._arguments]
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=os.environ | environment,
-                start_new_session=True,
-            )  # fmt: skip
+        self._process = launch(self._arguments, os.environ | environment, self.folder / "log")
         await self._read_addresses()
 
     async def _read_addresses(self) -> None:
@@ -103,6 +99,15 @@ class Process:
     async def stop(self) -> int:
         self.signal(signal.SIGTERM)
         return await self.wait()
+
+
+def launch(arguments: tuple[str, ...], environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes] | Forked":
+    """Start `chatd serve`: with an interpreter of its own only where the start itself is tested or changed."""
+    if not arguments and "LD_PRELOAD" not in environment:
+        return Forked(("serve",), environment, log)
+    command = [sys.executable, "-m", "chatd", "serve", *arguments]
+    with log.open("ab") as stderr:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment, start_new_session=True)
 
 
 def end_servers(data: Path) -> None:

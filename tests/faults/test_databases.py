@@ -7,6 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.conversations.settings import JournalSettings
 from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.embedded import postgres as embedded_postgres
@@ -28,8 +29,7 @@ async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, emb
                 config,
                 postgres=PostgresSection(dsn=postgres.dsn, timeout=2.0),
                 redis=replace(config.redis, url=redis.url),
-                journal=replace(config.journal, deadline=1.0),
-            ),
+            ).using(replace(config.get(JournalSettings), deadline=1.0)),
             postgres,
             redis,
         )

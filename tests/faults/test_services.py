@@ -61,7 +61,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run periodic work all the time."""
     monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
-    monkeypatch.setattr(reconciler, "PATROL", 1)
+    monkeypatch.setattr(reconciler, "SWEEP_S", 1)
     monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
     run_often(monkeypatch, 0.1)
 
@@ -194,8 +194,8 @@ UNGUARDED = {
     "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"end_with", "self._hurry"},
-    "chatd/gateway/listener.py": {"self._guarded"},
-    "chatd/gateway/send_queue.py": {"self._write_backlog"},
+    "chatd/gateway/listener.py": {"self._serve_guarded"},
+    "chatd/gateway/send_queue.py": {"self._write_entries"},
     "chatd/operations/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
     "chatd/matching/disconnects.py": {"self._try"},

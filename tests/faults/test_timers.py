@@ -29,7 +29,7 @@ async def test_a_kill_amid_an_erasure_and_amid_what_is_due(tmp_path: Path) -> No
             for number in range(SAID)
         ]
         await call_all(daemon, ann, said)
-        at = now_ms() + 1500
+        at = now_ms() + 6000
         plan = {"t": "message.schedule", "conversation": conversation, "text": "planned", "at": at}
         await call_all(daemon, ben, [{**plan, "client_id": f"p{number}"} for number in range(80)])
         await call_all(daemon, ann, [{"t": "me.erase", "confirm": True}])

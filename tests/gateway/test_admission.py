@@ -1,4 +1,4 @@
-"""Who may come in, and when the others may come again. In time that only seems to pass."""
+"""Admission of connections, and the retries of rejected clients, on a mock clock."""
 
 from collections import Counter
 
@@ -14,8 +14,8 @@ from chatd.gateway.admission import AUTH_SLOT_TIMEOUT_S, MAX_CONCURRENT_AUTH, MA
 LIMITS = replace(Limits(), accepts_per_second=100, accepts_per_address=100_000)
 
 
-async def test_a_few_at_a_time_and_nobody_waits_long(autojump_clock: MockClock) -> None:
-    """F11: what is begun is finished in time, however many come. Each takes 0.1 s here, so 160 come in a second."""
+async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock) -> None:
+    """F11: a sign-in that has begun ends in time, however many clients there are. Each takes 0.1 s here, so 160 per second."""
     admission, came, refused = Admission(Limits()), list[float](), list[tuple[float, int]]()
 
     async def visit() -> None:
@@ -36,8 +36,8 @@ async def test_a_few_at_a_time_and_nobody_waits_long(autojump_clock: MockClock) 
     assert len(came) + len(refused) == 2000
 
 
-async def test_who_would_wait_too_long_is_not_even_heard(autojump_clock: MockClock) -> None:
-    """To read their request, only to say no in the end, would cost those who are let in."""
+async def test_a_client_that_would_wait_too_long_is_rejected_early(autojump_clock: MockClock) -> None:
+    """Reading its request would take time from the clients that are admitted."""
     admission = Admission(LIMITS)
     async with trio.open_nursery() as nursery:
 
@@ -56,7 +56,7 @@ async def test_who_would_wait_too_long_is_not_even_heard(autojump_clock: MockClo
     admission.check_rate("192.0.2.1")
 
 
-async def test_a_turn_comes_back_however_it_ends() -> None:
+async def test_an_auth_slot_is_released_however_it_ends() -> None:
     admission = Admission(Limits())
     for number in range(3 * MAX_CONCURRENT_AUTH):
         with trio.CancelScope() as scope:
@@ -72,8 +72,8 @@ async def test_a_turn_comes_back_however_it_ends() -> None:
         pass
 
 
-async def test_the_refused_are_told_different_times(autojump_clock: MockClock) -> None:
-    """At the rate at which they will be let in."""
+async def test_rejected_clients_get_different_times(autojump_clock: MockClock) -> None:
+    """The times are spread at the rate of admission."""
     admission, waits = Admission(LIMITS), Counter[int]()
     for _ in range(1200):
         try:
@@ -84,7 +84,7 @@ async def test_the_refused_are_told_different_times(autojump_clock: MockClock) -
     assert all(99 <= count <= 101 for count in waits.values())
 
 
-def test_the_times_follow_how_many_really_come_in() -> None:
+def test_retry_times_follow_the_admitted_rate() -> None:
     retries = RetryScheduler(100)
     for second in range(5):
         retries.next_retry(float(second))
@@ -96,7 +96,7 @@ def test_the_times_follow_how_many_really_come_in() -> None:
     assert max(retries.next_retry(5.0) for _ in range(10_000)) == MAX_RETRY_S
 
 
-def test_after_a_quiet_time_they_are_fast_again() -> None:
+def test_retries_are_fast_again_after_a_quiet_time() -> None:
     retries = RetryScheduler(100)
     retries.note_accepted(0.0)
     retries.next_retry(0.5)
@@ -104,8 +104,8 @@ def test_after_a_quiet_time_they_are_fast_again() -> None:
     assert max(retries.next_retry(3600.5) for _ in range(150)) == 2
 
 
-async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClock) -> None:
-    """2,500 a second from one address (or /64), and each of another is let in."""
+async def test_one_address_cannot_use_up_the_limits(autojump_clock: MockClock) -> None:
+    """With 2,500 per second from one address (or /64), every client of another address is admitted."""
     for flood in ("192.0.2.1", "2001:db8::1"):
         admission, refused = Admission(Limits()), 0
         for turn in range(5000):
@@ -120,7 +120,7 @@ async def test_one_address_cannot_use_up_what_is_for_all(autojump_clock: MockClo
         assert refused == pytest.approx(5000 - 4 * Limits().accepts_per_address, rel=0.02)
 
 
-async def test_refusals_that_are_answered_are_bounded_by_address() -> None:
+async def test_answered_rejections_are_bounded_by_address() -> None:
     admission = Admission(Limits())
     places = [admission.rejection_slot("192.0.2.1") for _ in range(Limits().pending_per_address)]
     assert admission.rejection_slot("192.0.2.1") is None

@@ -1,4 +1,4 @@
-"""The stream is invisible: any bytes in any chunks give the same through it as through trio-websocket alone."""
+"""The fast path is invisible: any bytes in any chunks give the same as with trio-websocket alone."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ MOST = 300
 
 
 def frame(opcode: int, payload: bytes, *, final: bool = True, rsv: int = 0, masked: bool = True, wide: int = 0) -> bytes:
-    """Any frame a client could send, right or wrong. `wide`: 2 or 8 bytes of length, needed or not."""
+    """Any frame that a client can send, valid or not. `wide`: 2 or 8 bytes of length, needed or not."""
     first = (0x80 if final else 0) | rsv << 4 | opcode
     length = len(payload)
     if wide == 0:
@@ -41,12 +41,12 @@ def frame(opcode: int, payload: bytes, *, final: bool = True, rsv: int = 0, mask
 
 @dataclass
 class Seen:
-    """What an observer of both ends can tell."""
+    """What an observer of both ends sees."""
 
     messages: list[str | bytes] = field(default_factory=list)
     pongs: list[bytes] = field(default_factory=list)
     close: int | None = None
-    # The error that trio-websocket has ended the connection for, where it has.
+    # The error for which trio-websocket has ended the connection, if any.
     verdict: int | None = None
     # Whether the stream has refused a frame by its length.
     announced: bool = False
@@ -67,7 +67,7 @@ async def plain(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> N
 
 
 async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
-    """The same under the stream."""
+    """The same on the fast path."""
     transport = StreamTransport(stream)
     stream = FastPathStream(transport, SendQueue(transport, nursery, 2**20, 2**20))
     while b"\r\n\r\n" not in stream.peek():
@@ -92,7 +92,7 @@ async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: S
 
 
 async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
-    """Send the chunks, hang up, and look at what came back."""
+    """Send the chunks, disconnect, and read what comes back."""
     seen = Seen()
     client, server = memory_stream_pair()
     with trio.fail_after(20):
@@ -117,7 +117,7 @@ async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
 
 
 async def guarded(serve: Serve, stream: trio.abc.Stream, seen: Seen) -> None:
-    """As the listener does it: what breaks ends this connection."""
+    """As in the listener: an error ends this connection."""
     try:
         async with trio.open_nursery() as nursery:
             await serve(nursery, stream, seen)
@@ -191,7 +191,7 @@ def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
         assert alone.verdict in (None, 1002, 1007, 1009)
         return
     assert (stream.messages, stream.pongs) == (alone.messages, alone.pongs)
-    # Where trio-websocket would end the connection without a word, the stream sends its verdict.
+    # Where trio-websocket ends the connection without a close frame, the stream sends one.
     assert stream.close == (alone.verdict if alone.close is None and alone.verdict in PROTOCOL_ERRORS else alone.close)
 
 
@@ -209,7 +209,7 @@ async def test_a_short_message_does_not_overtake_a_long_one() -> None:
     assert (await observe(through_stream, [parts])).messages == ["long one", "short"]
 
 
-def test_what_the_server_sends_is_what_the_rfc_says() -> None:
+def test_frames_of_the_server_follow_the_rfc() -> None:
     for size in (0, 125, 126, 65535, 65536):
         protocol = FrameProtocol(client=True, extensions=[])
         protocol.receive_bytes(encode_frame(BINARY, b"x" * size))

@@ -1,4 +1,4 @@
-"""The send queue: bounded, whole frames only, and nothing is dropped without a word, whatever the peer does."""
+"""The send queue: bounded, whole frames only, and every dropped event is announced, whatever the peer does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ VOLATILE = GapPosition("c", 0, ephemeral=True)
 
 
 class Stuck:
-    """A peer that takes some bytes and then none, until it `reads`: then some bytes at a time."""
+    """A peer that takes some bytes, and more only when it `reads`."""
 
     def __init__(self, takes: int, step: int = 777) -> None:
         self.takes = takes
@@ -48,7 +48,7 @@ class Stuck:
 
 
 class Sipping(Stuck):
-    """Takes one step whenever it `reads`, as long as it `sips`."""
+    """Takes some bytes whenever it `reads`, as long as it `sips`."""
 
     sips = True
 
@@ -60,12 +60,12 @@ class Sipping(Stuck):
 
 
 def frame_of(kind: str, conversation: str, rev: int, size: int = 0) -> bytes:
-    """A frame that says where it ends."""
+    """A frame with its length."""
     return f"<{kind}:{conversation}:{rev}:{'.' * size}>".encode()
 
 
 def frames_in(data: bytes) -> list[tuple[str, str, int]]:
-    """Kind, conversation and rev of whole frames; anything else fails."""
+    """Kind, topic and rev of whole frames. Fails for anything else."""
     assert (data.startswith(b"<") and data.endswith(b">")) or not data
     found = []
     for part in data[1:-1].split(b"><") if data else []:
@@ -85,12 +85,12 @@ async def outbox_to(peer: Stuck, stall_s: float = float("inf")) -> AsyncIterator
 
 
 def fill(queue: SendQueue, frames: int, size: int, mark: Any) -> int:
-    """How many of them were taken."""
+    """Returns how many were taken."""
     return sum(queue.send_nowait(bytes(size), mark) for _ in range(frames))
 
 
-async def test_it_is_bounded_by_bytes_and_by_frames() -> None:
-    """F10: whatever comes, and however little the peer takes."""
+async def test_it_is_bounded_in_bytes_and_frames() -> None:
+    """F10: whatever is sent, and however little the peer reads."""
     for size in (4, 100, 199, 5000, 30_000):
         for conversations in (1, 7, 1000):
             async with outbox_to(Stuck(takes=123)) as queue:
@@ -100,13 +100,13 @@ async def test_it_is_bounded_by_bytes_and_by_frames() -> None:
                     assert queue.queued_frames <= MOST_FRAMES + 1
 
 
-async def test_what_nobody_keeps_leaves_room_for_what_counts() -> None:
+async def test_ephemeral_events_leave_room_for_others() -> None:
     async with outbox_to(Stuck(takes=0)) as queue:
         assert fill(queue, 100, 100, VOLATILE) == MOST_FRAMES // 2
         assert fill(queue, MOST_FRAMES // 2, 100, GapPosition("c", 1)) == MOST_FRAMES // 2
 
 
-async def test_what_is_queued_in_bounds_goes_out_whole_and_in_order() -> None:
+async def test_queued_frames_are_sent_whole_and_in_order() -> None:
     peer = Stuck(takes=10)
     async with outbox_to(peer) as queue:
         given = [frame_of("event", "c", rev, 100) for rev in range(1, 41)]
@@ -127,7 +127,7 @@ async def test_what_is_queued_in_bounds_goes_out_whole_and_in_order() -> None:
     st.integers(0, 300),
 )
 def test_no_event_is_missed_without_a_behind(deeds: list[tuple[str, int]], takes: int) -> None:
-    """I4: in each conversation the revs go up one by one, or a `behind` says how far they do not; answers are never dropped."""
+    """I4: in each topic the revs rise by one, or a `behind` covers the gap; answers are never dropped."""
     trio.run(play, deeds, takes)
 
 
@@ -177,7 +177,7 @@ async def test_events_of_the_user_that_do_not_fit_are_announced_once() -> None:
         assert frames == [*(("user", "", number) for number in range(1, taken + 1)), ("behind", "", 0)]
 
 
-async def test_a_member_of_very_many_conversations_hears_of_each_when_there_is_room() -> None:
+async def test_gaps_of_many_conversations_are_announced_as_room_allows() -> None:
     peer = Stuck(takes=0)
     async with outbox_to(peer) as queue:
         for number in range(1000):
@@ -202,8 +202,8 @@ async def test_commands_wait_until_there_is_room_for_their_answers(autojump_cloc
 
 
 @pytest.mark.parametrize("takes", [0, 5, 12])
-async def test_only_who_takes_nothing_at_all_is_given_up(autojump_clock: MockClock, takes: int) -> None:
-    """And what follows the goodbye stands at the end of a whole frame."""
+async def test_only_a_peer_that_reads_nothing_is_closed(autojump_clock: MockClock, takes: int) -> None:
+    """The close frame follows a whole frame."""
     peer, stalled = Sipping(takes, step=1), list[float]()
     async with outbox_to(peer, stall_s=10) as queue:
 

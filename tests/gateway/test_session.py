@@ -1,4 +1,4 @@
-"""A session alone: what it lets out, and what not any more."""
+"""A session without a connection: what it sends, and when it stops."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +35,7 @@ def session_on(written: Written) -> Session:
     return Session(desk, stream, next(iter(codecs([]).values())), me, "127.0.0.1")
 
 
-async def test_after_the_goodbye_nothing_follows() -> None:
+async def test_nothing_is_sent_after_the_close() -> None:
     written = Written()
     session = session_on(written)
     session.send_nowait(b"1")
@@ -44,7 +44,7 @@ async def test_after_the_goodbye_nothing_follows() -> None:
     assert written == [b"1"]
 
 
-async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> None:
+async def test_a_drained_session_still_gets_pending_answers() -> None:
     written = Written()
     session = session_on(written)
     session.request_close("going_away", "retry_in_ms=1")
@@ -52,7 +52,7 @@ async def test_a_drained_session_still_gets_the_answers_that_are_under_way() -> 
     assert written == [b"answer"]
 
 
-async def test_what_is_sent_before_the_session_is_registered_is_discarded() -> None:
+async def test_frames_before_the_registration_are_discarded() -> None:
     written = Written()
     session = session_on(written)
     with session.silent():
@@ -61,8 +61,8 @@ async def test_what_is_sent_before_the_session_is_registered_is_discarded() -> N
     assert written == [b"1"]
 
 
-async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockClock) -> None:
-    """F9: whenever the silence began between two looks."""
+async def test_a_silent_peer_is_dropped_after_two_heartbeats(autojump_clock: MockClock) -> None:
+    """F9: whenever the silence began between two checks."""
     heartbeat = Config().gateway.heartbeat
     for heard in range(30):
         written = Written()
@@ -76,7 +76,7 @@ async def test_who_is_silent_is_gone_after_two_heartbeats(autojump_clock: MockCl
         assert written == [PING]
 
 
-async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_clock: MockClock) -> None:
+async def test_an_active_peer_is_not_pinged(autojump_clock: MockClock) -> None:
     written = Written()
     session = session_on(written)
     for _ in range(10):
@@ -87,8 +87,8 @@ async def test_who_talks_is_looked_at_once_a_heartbeat_and_not_asked(autojump_cl
     assert not written
 
 
-async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) -> None:
-    """E9: while a command is under way nothing is read, so pongs are not heard. After it the peer has two heartbeats again."""
+async def test_a_peer_that_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) -> None:
+    """E9: during a command nothing is read, pongs neither. After it the peer has two heartbeats again."""
     heartbeat = Config().gateway.heartbeat
     for busy in (1.5, 7.3, 40.0):
         written = Written()
@@ -102,7 +102,7 @@ async def test_who_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) 
         assert set(written) == {PING}
 
 
-def test_who_floods_again_has_to_stay_away_for_longer() -> None:
+def test_repeated_floods_lengthen_the_penalty() -> None:
     penalties, now, me, other = Penalties(), 1000.0, ("t", "me"), ("t", "other")
     waits = []
     for _ in range(8):
@@ -117,7 +117,7 @@ def test_who_floods_again_has_to_stay_away_for_longer() -> None:
     assert penalties.add(me, now + RESET_AFTER_S + 1) == FIRST_S
 
 
-async def test_the_close_for_flooding_says_when_to_come_back() -> None:
+async def test_the_close_for_flooding_has_the_time_to_reconnect() -> None:
     session = session_on(Written())
     session.request_close("flooding")
     assert session.ending is not None

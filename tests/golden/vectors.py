@@ -9,19 +9,25 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from chatd.app.registry import Registry
 from chatd.subsystems import load_registry
-from chatd.wire.base import Command, Error
+from chatd.wire.base import Error, Event
 from chatd.wire.codec import codecs, tag_of
 from chatd.wire.reference.examples import example
 from chatd.wire.reference.json_schema import all_events
 
 FILE = Path(__file__).with_name("vectors.json")
 REGISTRY = load_registry()
-CODECS = codecs(REGISTRY.commands)
-COMMANDS: tuple[type[Command], ...] = tuple(REGISTRY.commands)
-RESULTS: tuple[type[Struct], ...] = tuple(dict.fromkeys([*(row.result for row in REGISTRY.commands.values()), Error]))
-EVENTS = tuple(all_events(REGISTRY.events))
 ID = 7
+
+
+def groups_of(registry: Registry) -> dict[str, tuple[type[Struct], ...]]:
+    results = dict.fromkeys([*(row.result for row in registry.commands.values()), Error])
+    return {"commands": tuple(registry.commands), "results": tuple(results), "events": tuple(all_events(registry.events))}
+
+
+COMMANDS, RESULTS, EVENTS = groups_of(REGISTRY).values()
+CODECS = codecs(COMMANDS)
 
 
 def vector_of(kind: type[Struct]) -> dict[str, str]:
@@ -30,7 +36,7 @@ def vector_of(kind: type[Struct]) -> dict[str, str]:
 
 
 def frame_of(kind: type[Struct], codec: str) -> bytes:
-    frame_id = 0 if kind in EVENTS else ID
+    frame_id = 0 if issubclass(kind, Event) else ID
     return CODECS[f"chatd.v1.{codec}"].encode((frame_id, example(kind)))
 
 
@@ -38,9 +44,9 @@ def readable(codec: str, payload: bytes) -> str:
     return payload.decode() if codec == "json" else payload.hex()
 
 
-def vectors() -> dict[str, dict[str, dict[str, str]]]:
-    groups: dict[str, tuple[type[Struct], ...]] = {"commands": COMMANDS, "results": RESULTS, "events": EVENTS}
-    return {group: {tag_of(kind): vector_of(kind) for kind in sorted(kinds, key=tag_of)} for group, kinds in groups.items()}
+def vectors(registry: Registry = REGISTRY) -> dict[str, dict[str, dict[str, str]]]:
+    groups = groups_of(registry).items()
+    return {group: {tag_of(kind): vector_of(kind) for kind in sorted(kinds, key=tag_of)} for group, kinds in groups}
 
 
 def agreed() -> dict[str, dict[str, dict[str, str]]]:

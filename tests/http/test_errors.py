@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from chatd.app.addresses import Addresses
 from chatd.app.command_metrics import Meters
 from chatd.app.context import Ctx
+from chatd.app.dispatch import CommandTimeout
 from chatd.app.effects import Effects
 from chatd.app.registry import Guards, Needs, Registry, Row
 from chatd.core.config import Config
@@ -170,7 +171,7 @@ def app_with(handler: Any) -> Front:
     """An application with one command, which needs nobody."""
     row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False, False)
     services = Services()
-    for service in (Meters(), Addresses("ws://x", "http://x"), Admins(Config()), Guards()):
+    for service in (Meters(), Addresses("ws://x", "http://x"), Admins(Config()), Guards(), CommandTimeout(5.0)):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
     return Front(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")

@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd import daemon as daemon_module
+from chatd.accounts.settings import AccountLimits
 from chatd.cli.workers import reserved
 from chatd.core.config import Config, Limits
 from tests.support import PATIENCE, Answer, eventually
@@ -132,13 +133,13 @@ async def hammered(config: Config) -> AsyncIterator[tuple[Hammer, trio.Event]]:
         await daemon_module.run(config, ready=lambda _: ready.set())
         ended.set()
 
-    limits = Limits(signups_per_minute=1e6, connections_per_address=1000)
+    limits = Limits(connections_per_address=1000)
     with reserved(config) as (gateway, http), trio.fail_after(6 * PATIENCE):
         async with trio.open_nursery() as nursery:
             hammer = Hammer(gateway, http)
             nursery.start_soon(hammer.run)
             ports = {"gateway": replace(config.gateway, port=gateway, reuse_port=True), "http": replace(config.http, port=http)}
-            nursery.start_soon(serve, replace(config, limits=limits, **ports))
+            nursery.start_soon(serve, replace(config, limits=limits, **ports).using(AccountLimits(signups_per_minute=1e6)))
             await ready.wait()
             yield hammer, ended
             nursery.cancel_scope.cancel()

@@ -7,6 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AccountLimits
 from chatd.app.registry import Needs, Row
 from chatd.client import Refused
 from chatd.core.config import Config
@@ -107,8 +108,8 @@ async def test_a_match_over_rest(daemon: Daemon) -> None:
 
 async def test_nobody_gets_in_without_a_token(config: Config) -> None:
     """E10: any command, and none by a cookie or by the query."""
-    limits = replace(config.limits, auth_failures_per_minute=1e6)
-    async with running(replace(config, limits=limits)) as daemon:
+    limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
+    async with running(config.using(limits)) as daemon:
         token = daemon.token(NOBODY)
         for row in ROWS:
             if row.needs is not Needs.NOTHING:
@@ -233,13 +234,13 @@ async def test_refusals_have_their_status_and_when_to_come_back(config: Config) 
 @pytest.mark.parametrize(("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")])
 async def test_the_client_behind_a_proxy_is_who_the_proxy_says(config: Config, chain: str, client: str) -> None:
     """A12: only a proxy that the operator named is believed, and it is read from the right."""
-    limits = replace(config.limits, signups_per_minute=1)
+    limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
-    async with running(replace(config, limits=limits, gateway=believed)) as daemon:
+    async with running(replace(config, gateway=believed).using(limits)) as daemon:
         assert (await sign_up(daemon, chain)).status == 200
         assert (await sign_up(daemon, client)).status == 429
         assert (await sign_up(daemon, "8.8.8.8")).status == 200
-    async with running(replace(config, limits=limits)) as daemon:
+    async with running(config.using(limits)) as daemon:
         assert [(await sign_up(daemon, f"7.7.7.{number}")).status for number in range(2)] == [200, 429]
 
 
@@ -251,9 +252,9 @@ async def sign_up(daemon: Daemon, *forwarded: str) -> Answer:
 
 
 async def test_forwarded_twice_is_one_chain(config: Config) -> None:
-    limits = replace(config.limits, signups_per_minute=1)
+    limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
-    async with running(replace(config, limits=limits, gateway=believed)) as daemon:
+    async with running(replace(config, gateway=believed).using(limits)) as daemon:
         assert (await sign_up(daemon, "6.6.6.6", "9.9.9.9")).status == 200
         assert (await sign_up(daemon, "5.5.5.5", "9.9.9.9")).status == 429
 

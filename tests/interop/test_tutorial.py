@@ -13,9 +13,10 @@ import httpx
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AuthSettings
 from chatd.client import connect
 from chatd.client.types import MessageNew
-from chatd.core.config import Auth, Config
+from chatd.core.config import Config
 from tests.interop.test_browser import chromium
 from tests.interop.tools import tool
 from tests.support import PATIENCE, running
@@ -74,7 +75,10 @@ async def test_the_app_of_the_tutorial(config: Config, tmp_path: Path) -> None:
     tool("chromium", "chromium")
     port = free_port()
     app, secret = f"http://localhost:{port}", re.findall(r'secret = "(.*)"', block("toml"))[0]
-    allowed = replace(config, gateway=replace(config.gateway, origins=[app]), auth=Auth(secret=secret))
+    allowed = replace(
+        config,
+        gateway=replace(config.gateway, origins=[app]),
+    ).using(AuthSettings(secret=secret))
     async with running(allowed) as daemon:
         page = block("html").replace("ws://127.0.0.1:8080/v1/ws", daemon.addresses.socket).replace("</script>\n", USER)
         (tmp_path / "page.html").write_text(page)

@@ -1,4 +1,4 @@
-"""Meeting strangers, over real sockets."""
+"""The commands of matching, over real connections."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -6,26 +6,28 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import sign_up
-from chatd.core.config import Config, Match, Queue
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
 
-QUICK = Match(relax=0.3, grace=0.5, longest=2.0)
+QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
 
 
 @pytest.fixture
 async def quick(config: Config) -> AsyncIterator[Daemon]:
-    """Where little time is long."""
-    async with running(replace(config, match=QUICK, queues={"asking": Queue(confirm=1.0), "trio": Queue(size=3)})) as daemon:
+    """A daemon with short times."""
+    async with running(
+        config.using(QUICK).using_named(QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)})
+    ) as daemon:
         yield daemon
 
 
 @asynccontextmanager
 async def matched(daemon: Daemon, **fields: Any) -> AsyncIterator[tuple[Person, Person, str, str]]:
-    """Two who have met."""
+    """Two users in a match."""
     async with daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
         await alice.call("match.find", **fields)
         await bob.call("match.find", **fields)
@@ -35,36 +37,36 @@ async def matched(daemon: Daemon, **fields: Any) -> AsyncIterator[tuple[Person, 
 
 
 @covers("match.find")
-async def test_two_meet_and_write_to_each_other(daemon: Daemon) -> None:
+async def test_two_users_are_matched_and_write_to_each_other(daemon: Daemon) -> None:
     async with daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
         queued = await alice.call("match.find", tags=["chess", "tea"], attributes={"language": "en", "age": 30})
         assert (queued["waiting"], len(queued["ticket"])) == (1, 36)
         await bob.call("match.find", tags=["chess"], accept={"must": {"language": "en", "age": {"min": 18}}})
         of_bob = await alice.event("match.found")
         of_alice = await bob.event("match.found")
-        assert of_bob["partner"] == {"id": bob.user, "name": "bob", "attributes": {}}
-        assert of_alice["partner"] == {"id": alice.user, "name": "alice", "attributes": {"language": "en", "age": 30}}
+        assert of_bob["partner"] == {"id": of_alice["alias"], "name": "bob", "attributes": {}}
+        assert of_alice["partner"] == {"id": of_bob["alias"], "name": "alice", "attributes": {"language": "en", "age": 30}}
         assert (of_bob["matched_on"], of_bob["relaxed"], of_alice["matched_on"]) == (["chess"], [], ["chess"])
         await alice.send(of_bob["conversation"], "hello stranger")
         assert (await bob.event("message.new"))["message"]["text"] == "hello stranger"
 
 
 @covers("match.find", "conflict")
-async def test_nobody_is_in_two_matches(daemon: Daemon) -> None:
+async def test_a_user_is_in_one_match_at_a_time(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, _, _, _):
         assert (await alice.refused("match.find")).code == "conflict"
 
 
-async def test_who_does_not_fit_is_not_met(quick: Daemon) -> None:
+async def test_users_who_do_not_fit_are_not_matched(quick: Daemon) -> None:
     async with quick.people(3) as (ann, ben, eve):
         await ann.call("match.find", attributes={"language": "de"}, accept={"must": {"language": "de"}})
         await ben.call("match.find", attributes={"language": "en"})
         await eve.call("match.find", attributes={"language": "de"}, accept={"must_not": {"language": ["en", "fr"]}})
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ben.event("match.expired"))["reason"] == "expired"
 
 
-async def test_what_is_given_up_is_told(quick: Daemon) -> None:
+async def test_relaxed_criteria_are_reported(quick: Daemon) -> None:
     async with quick.person("a") as ann, quick.person("b") as ben:
         await ann.call("match.find", tags=["chess"], accept={"should": {"language": "en"}})
         await ben.call("match.find", tags=["go"])
@@ -76,9 +78,11 @@ async def test_groups_of_three(quick: Daemon) -> None:
     async with quick.people(3) as people:
         for person in people:
             await person.call("match.find", queue="trio")
-        for person in people:
-            found = await person.event("match.found")
-            assert {partner["id"] for partner in found["partners"]} == {other.user for other in people} - {person.user}
+        found = [await person.event("match.found") for person in people]
+        aliases = {one["alias"] for one in found}
+        assert len(aliases) == 3
+        for one in found:
+            assert {partner["id"] for partner in one["partners"]} == aliases - {one["alias"]}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ async def test_groups_of_three(quick: Daemon) -> None:
         {"should": {"a": {"max": True}}}, {"must": {"a": "x" * 65}}, {"must_not": {"a": ["x" * 65]}},
     ],
 )  # fmt: skip
-async def test_conditions_that_are_none(daemon: Daemon, accept: Any) -> None:
+async def test_malformed_conditions_are_refused(daemon: Daemon, accept: Any) -> None:
     async with daemon.person() as person:
         assert (await person.refused("match.find", accept=accept)).code == "bad_request"
         assert (await person.refused("match.find", attributes={"a": [1]})).code == "bad_request"
@@ -98,7 +102,7 @@ async def test_conditions_that_are_none(daemon: Daemon, accept: Any) -> None:
 
 @covers("match.cancel")
 @covers("match.cancel", "not_found")
-async def test_who_cancels_is_not_met(daemon: Daemon) -> None:
+async def test_a_user_who_cancels_is_not_matched(daemon: Daemon) -> None:
     async with daemon.people(3) as (ann, ben, eve):
         ticket = (await ann.call("match.find"))["ticket"]
         assert (await ann.refused("match.cancel", ticket=NOBODY)).code == "not_found"
@@ -106,13 +110,13 @@ async def test_who_cancels_is_not_met(daemon: Daemon) -> None:
         assert (await ann.refused("match.cancel")).code == "not_found"
         await ben.call("match.find")
         await eve.call("match.find")
-        assert (await ben.event("match.found"))["partner"]["id"] == eve.user
+        await ben.found(eve)
         assert not [event for event in ann.events if event["t"] == "match.found"]
 
 
 @covers("match.leave")
 @covers("match.leave", "not_found")
-async def test_after_the_end_nobody_hears_the_other(daemon: Daemon) -> None:
+async def test_after_the_end_no_event_reaches_the_partner(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, bob, match, conversation):
         await alice.call("match.leave")
         ended = await bob.event("match.ended")
@@ -127,17 +131,17 @@ async def test_after_the_end_nobody_hears_the_other(daemon: Daemon) -> None:
 
 @covers("match.skip")
 @covers("match.skip", "not_found")
-async def test_skipping_finds_somebody_else_first(daemon: Daemon) -> None:
+async def test_skipping_finds_another_partner_first(daemon: Daemon) -> None:
     async with matched(daemon, tags=["tea"]) as (alice, bob, _, _), daemon.person("eve") as eve:
         await alice.call("match.skip")
         assert (await bob.event("match.ended"))["reason"] == "skipped"
         await bob.call("match.find", tags=["tea"])
         await eve.call("match.find", tags=["tea"])
-        assert (await alice.event("match.found"))["partner"]["id"] == eve.user
+        await alice.found(eve)
         assert (await bob.refused("match.skip")).code == "not_found"
 
 
-async def test_the_answer_to_skip_has_the_ticket_that_waits(daemon: Daemon) -> None:
+async def test_the_answer_to_skip_contains_the_new_ticket(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, bob, _, _):
         skipped = await alice.call("match.skip")
         assert (skipped["t"], skipped["ticket"]) == ("ok", (await alice.call("match.status"))["ticket"])
@@ -146,8 +150,8 @@ async def test_the_answer_to_skip_has_the_ticket_that_waits(daemon: Daemon) -> N
         assert "ticket" not in await bob.call("match.cancel")
 
 
-async def test_after_skipping_nobody_reaches_the_other(daemon: Daemon) -> None:
-    """E2: messages, typing, receipts, whoever skipped."""
+async def test_after_a_skip_nothing_reaches_the_partner(daemon: Daemon) -> None:
+    """E2: messages, typing, receipts, in both directions."""
     async with matched(daemon) as (alice, bob, match, conversation):
         await bob.send(conversation, "hello")
         await alice.event("message.new")
@@ -170,7 +174,7 @@ async def test_after_skipping_nobody_reaches_the_other(daemon: Daemon) -> None:
 
 
 async def test_a_ticket_names_the_match_that_it_led_to(daemon: Daemon) -> None:
-    """A word that comes late does not end the next match."""
+    """A late command does not end the next match."""
     async with daemon.people(3) as (ann, ben, eve):
         first = (await ann.call("match.find"))["ticket"]
         await ben.call("match.find")
@@ -189,7 +193,7 @@ async def test_a_ticket_names_the_match_that_it_led_to(daemon: Daemon) -> None:
 
 @covers("match.status")
 @covers("match.status", "not_found")
-async def test_asking_how_long_the_line_is_changes_nothing(daemon: Daemon) -> None:
+async def test_the_status_changes_nothing(daemon: Daemon) -> None:
     async with daemon.people(3) as (ann, ben, eve):
         assert (await ann.refused("match.status")).code == "not_found"
         asked = await ann.call("match.find", tags=["ann"])
@@ -198,11 +202,11 @@ async def test_asking_how_long_the_line_is_changes_nothing(daemon: Daemon) -> No
         status = await ann.call("match.status")
         assert (status["ticket"], status["waiting"]) == (asked["ticket"], 2)
         await eve.call("match.find", tags=["ann"])
-        assert (await ann.event("match.found"))["partner"]["id"] == eve.user
+        await ann.found(eve)
         assert (await ann.refused("match.status")).code == "not_found"
 
 
-async def test_what_was_asked_is_gone_when_the_match_is_over(daemon: Daemon, db: Postgres) -> None:
+async def test_the_criteria_are_deleted_when_the_match_ends(daemon: Daemon, db: Postgres) -> None:
     kept = "select count(*) from match_members where asked is not null"
     async with matched(daemon, attributes={"size": 1e300}, tags=["tea"]) as (alice, bob, _, _):
         assert await db.value(kept) == 2
@@ -215,18 +219,17 @@ async def test_what_was_asked_is_gone_when_the_match_is_over(daemon: Daemon, db:
             assert found["partner"]["attributes"] == {"size": 1e300}
 
 
-async def test_when_there_is_nobody_else_one_meets_the_same_again_and_is_told(quick: Daemon) -> None:
+async def test_without_other_users_a_recent_partner_is_matched_again_and_not_recognised(quick: Daemon) -> None:
     async with matched(quick) as (alice, bob, _, _):
         await alice.call("match.skip")
         await bob.event("match.ended")
         await bob.call("match.find")
-        again = await alice.event("match.found")
-        assert (again["partner"]["id"], again["relaxed"]) == (bob.user, ["recent"])
+        assert (await alice.found(bob))["relaxed"] == []
 
 
 @covers("match.confirm")
 @covers("match.confirm", "not_found")
-async def test_both_have_to_confirm_where_a_queue_asks_for_it(quick: Daemon) -> None:
+async def test_both_users_must_confirm_if_the_queue_requires_it(quick: Daemon) -> None:
     async with quick.people(3) as (ann, ben, eve):
         await ann.call("match.find", queue="asking")
         await ben.call("match.find", queue="asking")
@@ -245,7 +248,7 @@ async def test_both_have_to_confirm_where_a_queue_asks_for_it(quick: Daemon) -> 
 
 @covers("match.keep")
 @covers("match.keep", "not_found")
-async def test_keeping_in_touch_makes_an_ordinary_conversation(daemon: Daemon) -> None:
+async def test_a_kept_match_becomes_an_ordinary_conversation(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, bob, _, conversation):
         await alice.send(conversation, "before")
         await alice.call("match.keep")
@@ -261,7 +264,7 @@ async def test_keeping_in_touch_makes_an_ordinary_conversation(daemon: Daemon) -
 
 
 async def assert_kept(people: Sequence[Person], match: str, conversation: str) -> None:
-    """Everybody is told of it once, reads what was said, and can write."""
+    """Each user gets the event once, reads the messages, and can write."""
     for person in people:
         kept = await person.event("match.kept")
         assert (kept["match"], kept["conversation"]) == (match, conversation)
@@ -280,14 +283,14 @@ async def assert_kept(people: Sequence[Person], match: str, conversation: str) -
 
 
 async def open_and(alice: Person, bob: Person, **settings: Any) -> None:
-    """They have a direct conversation already, which one of them has put away."""
+    """Open their direct conversation, and change its settings for one of them."""
     direct = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
     await alice.send(direct, "long ago")
     if settings:
         await bob.call("conversation.settings", conversation=direct, **settings)
 
 
-async def test_keeping_keeps_what_was_said_whatever_the_two_had(config: Config) -> None:
+async def test_a_kept_match_keeps_its_messages_with_or_without_a_direct_conversation(config: Config) -> None:
     async with running(config) as daemon:
         for settings in (None, {}, {"hidden": True}, {"archived": True}):
             for together in (False, True):
@@ -328,7 +331,7 @@ async def test_a_match_of_three_is_kept_as_a_group_with_an_owner(quick: Daemon) 
         assert sorted(member["role"] for member in members) == ["member", "member", "owner"]
 
 
-async def test_what_one_has_left_or_blocked_is_not_kept(daemon: Daemon) -> None:
+async def test_a_match_is_not_kept_after_a_leave_or_a_block(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, bob, _, _):
         await alice.call("match.keep")
         await alice.call("match.leave")
@@ -338,13 +341,12 @@ async def test_what_one_has_left_or_blocked_is_not_kept(daemon: Daemon) -> None:
         await alice.call("match.find", tags=["x"])
 
 
-async def test_a_block_that_comes_between_the_votes_ends_the_match(daemon: Daemon, store: Postgres) -> None:
-    """As when the block is committed and the match not ended yet."""
+async def test_a_block_between_the_votes_ends_the_match(daemon: Daemon, store: Postgres) -> None:
+    """The block is committed, and the match has not ended yet."""
     async with matched(daemon) as (alice, bob, _, conversation):
         await alice.call("match.keep")
-        await store.run(
-            "insert into blocks (tenant, blocker, blocked, created_at) values ('default', $1, $2, 0)", alice.user, bob.user
-        )
+        block = "insert into blocks (tenant, blocker, blocked, shown_as, created_at) values ('default', $1, $2, $3, 0)"
+        await store.run(block, alice.user, bob.user, await bob.alias(conversation))
         assert (await bob.refused("match.keep")).code == "not_found"
         assert (await alice.event("match.ended"))["reason"] == "left"
         for person in (alice, bob):
@@ -352,16 +354,16 @@ async def test_a_block_that_comes_between_the_votes_ends_the_match(daemon: Daemo
             await person.call("match.find")
 
 
-async def test_a_lost_connection_keeps_the_place_for_a_while(quick: Daemon) -> None:
+async def test_a_lost_connection_keeps_the_ticket_for_the_grace_period(quick: Daemon) -> None:
     async with quick.person("bob") as bob:
         async with quick.person("alice") as alice:
             await alice.call("match.find")
         async with quick.connected(alice.account) as alice:
             await bob.call("match.find")
-            assert (await alice.event("match.found"))["partner"]["id"] == bob.user
+            await alice.found(bob)
 
 
-async def test_who_does_not_come_back_is_not_met_and_a_partner_is_told(quick: Daemon) -> None:
+async def test_a_user_who_does_not_reconnect_is_not_matched_and_a_partner_is_notified(quick: Daemon) -> None:
     async with quick.person("bob") as bob, quick.person("eve") as eve:
         async with quick.person("alice") as alice:
             await alice.call("match.find")
@@ -375,16 +377,18 @@ async def test_who_does_not_come_back_is_not_met_and_a_partner_is_told(quick: Da
         assert (await eve.event("match.expired"))["reason"] == "expired"
 
 
-async def test_forty_at_once_are_twenty_pairs(daemon: Daemon) -> None:
+async def test_forty_users_at_once_make_twenty_matches(daemon: Daemon) -> None:
     async with daemon.people(40) as people:
         async with trio.open_nursery() as nursery:
             for person in people:
                 nursery.start_soon(person.call, "match.find")
-        partners = {person.user: (await person.event("match.found"))["partner"]["id"] for person in people}
-        assert all(partners[partners[user]] == user != partners[user] for user in partners)
+        found = [await person.event("match.found") for person in people]
+        partners = {one["alias"]: one["partner"]["id"] for one in found}
+        assert len(partners) == 40
+        assert all(partners[partners[alias]] == alias != partners[alias] for alias in partners)
 
 
-async def test_ones_other_devices_learn_that_one_has_left_a_match(daemon: Daemon) -> None:
+async def test_other_devices_of_a_user_learn_that_the_match_ended(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, _, match, _), daemon.connected(alice.account) as tablet:
         await alice.call("match.leave")
         assert (await tablet.event("match.ended"))["match"] == match
@@ -392,8 +396,8 @@ async def test_ones_other_devices_learn_that_one_has_left_a_match(daemon: Daemon
 
 @covers("match.find", "conflict")
 @covers("match.skip", "conflict")
-async def test_nobody_waits_without_a_socket(daemon: Daemon) -> None:
-    """They would be told of nothing, and their ticket would be gone in silence."""
+async def test_a_search_needs_a_connection(daemon: Daemon) -> None:
+    """Otherwise no match could be announced, and the ticket would expire unnoticed."""
     account = await sign_up(daemon.addresses.http, name="ann")
     answer = await daemon.rest("POST", "/v1/match", {}, account.access_token)
     assert (answer.status, answer.body["code"]) == (409, "conflict")
@@ -408,7 +412,7 @@ async def test_nobody_waits_without_a_socket(daemon: Daemon) -> None:
 
 
 async def eventually_refused(daemon: Daemon, token: str) -> None:
-    """In the match still, but with no socket any more."""
+    """The user is still in the match, but has no connection."""
     with trio.fail_after(PATIENCE):
         while (await daemon.rest("POST", "/v1/match/skip", {}, token)).status != 409:
             await trio.sleep(0.05)

@@ -22,6 +22,7 @@ from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log import Redaction, redact
 from chatd.matching.pool_events import Paired, PoolEvent, Queued, Reset
 from chatd.matching.service import MatchingService
+from chatd.matching.settings import PoolLogSettings
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
@@ -29,7 +30,7 @@ from tests.support import PATIENCE, eventually
 
 NUMBERS = count()
 WORDS = ("zqtag", "zqattribute", "zqwish")
-KEY = Config().redis.stream_key
+KEY = PoolLogSettings().stream_key
 
 
 @pytest.fixture

@@ -159,8 +159,8 @@ async def test_an_outage_of_redis(tmp_path: Path, loop: None, monkeypatch: pytes
         log.append(queued(1))
         await eventually(lambda: log.is_lagging)
         await server.start()
-        assert await written(log, 2) == [Reset(), queued(100)]
         await eventually(lambda: not log.is_lagging)
+        assert await written(log, 2) == [Reset(), queued(100)]
     await server.stop()
 
 

@@ -1,4 +1,4 @@
-"""The match pool as a machine: whatever is asked of it in whatever order, nobody is in two pairs and nobody is forgotten."""
+"""The match pool as a state machine: after any requests in any order, each ticket is in one pair or waits."""
 
 import os
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pool = new_pool()
-        self.journal: list[PoolEvent] = []
+        self.events: list[PoolEvent] = []
         self.now = 1_000_000
         self.numbers = count()
         self.since: dict[str, int] = {}
@@ -47,14 +47,14 @@ class Machine(RuleBasedStateMachine):
 
     def note(self, events: Iterable[PoolEvent]) -> None:
         for event in events:
-            self.journal.append(event)
+            self.events.append(event)
             if isinstance(event, Paired):
                 self.check_pair(event)
             if isinstance(event, Queued):
                 self.since[event.ticket.id] = event.ticket.since
 
     def check_pair(self, pair: Paired) -> None:
-        """Both directions, with what each had given up by then, and no more than it was told."""
+        """All tickets accept each other with the criteria relaxed by then, and relaxed criteria are reported."""
         tickets = [self.pool.tickets[id_] for id_ in pair.tickets]
         rules = self.pool.rules(tickets[0].queue)
         assert len(tickets) == rules.size
@@ -87,7 +87,7 @@ class Machine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, fails: bool) -> None:
         match = data.draw(st.sampled_from(sorted(self.pool.pairs)))
         if fails:
-            # The owner looks after them again a moment later.
+            # The owner searches again for them a moment later.
             self.dissolved += self.pool.pairs[match].tickets
             self.note(self.pool.dissolve(match, "unavailable"))
         elif self.pool.is_confirmed(match):
@@ -108,12 +108,12 @@ class Machine(RuleBasedStateMachine):
         self.dissolved.clear()
         self.note(self.pool.tick(self.now))
         if passed == 30_000:
-            self.check_that_nobody_waits_beside_a_partner()
+            self.check_that_no_ticket_waits_beside_a_partner()
 
-    def check_that_nobody_waits_beside_a_partner(self) -> None:
-        """Everybody was looked after in that time, and with so few people everybody was looked at."""
-        lines = self.pool.index.snapshot()
-        ids = lines.get(("t", "plain"), set()) | lines.get(("t", "plain", "shadow"), set())
+    def check_that_no_ticket_waits_beside_a_partner(self) -> None:
+        """Every ticket was served in that time, and a search examines all tickets of so small a pool."""
+        lists = self.pool.index.snapshot()
+        ids = lists.get(("t", "plain"), set()) | lists.get(("t", "plain", "shadow"), set())
         waiting = [self.pool.tickets[id_] for id_ in ids]
         for one in waiting:
             for other in waiting:
@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
                 assert not (accepts(one, other, levels[0]) and accepts(other, one, levels[1]))
 
     @invariant()
-    def everybody_is_in_one_place(self) -> None:
+    def each_ticket_is_in_one_place(self) -> None:
         paired = [id_ for pair in self.pool.pairs.values() for id_ in pair.tickets]
         waiting = {id_ for key, ids in self.pool.index.snapshot().items() if len(key) in (2, 3) for id_ in ids}
         assert len(paired) == len(set(paired))
@@ -130,20 +130,20 @@ class Machine(RuleBasedStateMachine):
         assert {(t.tenant, t.user): t.id for t in self.pool.tickets.values()} == self.pool.by_user
 
     @invariant()
-    def nobody_is_forgotten_and_all_keep_their_time(self) -> None:
-        ended = {event.ticket for event in self.journal if isinstance(event, TicketRemoved)}
-        pairs = {event.match: event.tickets for event in self.journal if isinstance(event, Paired)}
-        ended |= {id_ for event in self.journal if isinstance(event, MatchCommitted) for id_ in pairs[event.match]}
-        assert {event.ticket.id for event in self.journal if isinstance(event, Queued)} - ended == set(self.pool.tickets)
+    def no_ticket_is_lost_and_all_keep_their_waiting_time(self) -> None:
+        ended = {event.ticket for event in self.events if isinstance(event, TicketRemoved)}
+        pairs = {event.match: event.tickets for event in self.events if isinstance(event, Paired)}
+        ended |= {id_ for event in self.events if isinstance(event, MatchCommitted) for id_ in pairs[event.match]}
+        assert {event.ticket.id for event in self.events if isinstance(event, Queued)} - ended == set(self.pool.tickets)
         assert all(ticket.since == self.since[id_] for id_, ticket in self.pool.tickets.items())
 
     @invariant()
-    def the_pool_is_the_replay_of_its_journal(self) -> None:
-        self.check_same(replay(self.journal, QUEUES, lambda: "unused"))
+    def the_pool_is_the_replay_of_its_events(self) -> None:
+        self.check_same(replay(self.events, QUEUES, lambda: "unused"))
 
     @invariant()
     def the_pool_is_the_replay_of_a_snapshot(self) -> None:
-        self.check_same(replay([*self.journal, Reset(), *self.pool.snapshot()], QUEUES, lambda: "unused"))
+        self.check_same(replay([*self.events, Reset(), *self.pool.snapshot()], QUEUES, lambda: "unused"))
 
     def check_same(self, again: Pool) -> None:
         assert (again.tickets, again.by_user, again.pairs) == (self.pool.tickets, self.pool.by_user, self.pool.pairs)
@@ -165,13 +165,13 @@ def paired(events: list[PoolEvent]) -> list[list[str]]:
     return [event.tickets for event in events if isinstance(event, Paired)]
 
 
-def test_two_who_fit_are_paired_on_arrival() -> None:
+def test_users_who_fit_are_paired_on_arrival() -> None:
     pool = new_pool()
     assert paired(pool.find(ticket("a"), 0)) == []
     assert paired(pool.find(ticket("b"), 5)) == [["of-b", "of-a"]]
 
 
-def test_the_oldest_goes_first_and_a_survivor_goes_before_all() -> None:
+def test_the_oldest_ticket_comes_first_and_one_of_a_dissolved_pair_before_all() -> None:
     pool = new_pool()
     for name in "abc":
         pool.find(ticket(name, avoid=frozenset("abc")), 0)
@@ -189,7 +189,7 @@ def test_the_oldest_goes_first_and_a_survivor_goes_before_all() -> None:
         ({"recent": ("b",)}, "recent", 15_000),
     ],
 )
-def test_demands_loosen_with_waiting_in_their_order_and_it_is_told(fields: Any, name: str, after: int) -> None:
+def test_criteria_are_relaxed_in_order_and_reported(fields: Any, name: str, after: int) -> None:
     pool = new_pool()
     pool.find(ticket("a", **fields), 0)
     pool.find(ticket("b"), 0)
@@ -198,7 +198,7 @@ def test_demands_loosen_with_waiting_in_their_order_and_it_is_told(fields: Any, 
     assert events[0].relaxed == {"of-a": [name], "of-b": []}
 
 
-def test_must_and_blocks_never_loosen() -> None:
+def test_must_and_blocks_are_never_relaxed() -> None:
     pool = new_pool()
     pool.find(ticket("a", accept=Accept(must={"language": "en"})), 0)
     pool.find(ticket("b", avoid=frozenset("a"), attributes={"language": "en"}), 0)
@@ -206,7 +206,7 @@ def test_must_and_blocks_never_loosen() -> None:
     assert [event for event in pool.tick(10**5) if isinstance(event, Paired)] == []
 
 
-def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
+def test_a_ticket_that_is_not_confirmed_is_removed_and_the_other_waits_again() -> None:
     pool = new_pool()
     pool.find(Ticket("1", "t", "a", "asking", 0), 0)
     match = pool.find(Ticket("2", "t", "b", "asking", 10), 10)[-1]
@@ -219,7 +219,7 @@ def test_whoever_does_not_confirm_is_out_and_the_other_returns() -> None:
     assert pool.tickets["1"].since == 0
 
 
-def test_the_estimate_is_the_median_of_the_last() -> None:
+def test_the_estimate_is_the_median_of_the_last_waits() -> None:
     pool = new_pool()
     assert pool.estimate("t", "plain") is None
     for number in range(4):
@@ -240,7 +240,7 @@ def test_conditions(condition: Any, value: Any, fit: bool) -> None:
     assert fits(condition, value) is fit
 
 
-def test_a_ticket_that_is_used_up_counts_no_more() -> None:
+def test_a_used_ticket_is_ignored() -> None:
     pool = new_pool()
     pool.find(ticket("a"), 0)
     pair = pool.find(ticket("b"), 0)[-1]
@@ -255,7 +255,7 @@ def test_a_ticket_that_is_used_up_counts_no_more() -> None:
     assert len(pool.find(ticket("d"), 7)) == 1
 
 
-def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
+def test_a_paused_pool_makes_no_pairs_until_it_is_resumed() -> None:
     pool = new_pool()
     pool.paused = True
     assert paired(pool.find(ticket("a"), 0) + pool.find(ticket("b"), 0) + pool.tick(60_000)) == []
@@ -264,20 +264,20 @@ def test_while_it_is_paused_nobody_is_paired_and_then_everybody() -> None:
     assert len(paired(pool.tick(60_001))) == 1
 
 
-def test_a_crowd_is_looked_after_a_part_at_a_time() -> None:
+def test_a_tick_serves_a_limited_number_of_tickets() -> None:
     pool = new_pool()
     pool.paused = True
     for number in range(20):
         pool.find(ticket(f"u{number}"), 0)
     pool.paused = False
     pool.requeue_all()
-    # With each pair one is looked after in vain: it has a partner already.
+    # For each pair one ticket is served in vain: it has a partner already.
     assert [len(paired(pool.tick(1, 8))) for _ in range(3)] == [4, 4, 2]
     assert not pool.is_due(1)
 
 
-def test_who_was_dissolved_meets_under_the_next_owner() -> None:
-    """The owner died before it looked after them again, and their demands had loosened in full."""
+def test_users_of_a_dissolved_pair_are_matched_by_the_next_owner() -> None:
+    """The owner died before it searched for them again, and no relaxation of their criteria is due."""
     events: list[PoolEvent] = []
     pool = new_pool()
     for name in "ab":
@@ -291,8 +291,8 @@ def test_who_was_dissolved_meets_under_the_next_owner() -> None:
 
 
 @pytest.mark.parametrize("who", ["a", "b", "both"])
-def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
-    """E3: also after everything else was given up, and under an owner who has only the journal, as it is written."""
+def test_a_blocked_pair_is_never_matched(who: str) -> None:
+    """E3: even if all other criteria are relaxed, and under an owner that replays the event log."""
     avoids = {"a": frozenset("b") if who in ("a", "both") else frozenset(), "b": frozenset("a") if who != "a" else frozenset()}
     pool, now = new_pool(), 0
     for number in range(10_000):
@@ -311,7 +311,7 @@ def test_a_blocked_pair_never_meets_however_often_they_ask(who: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [(False, True), (True, False)])
-def test_the_shadow_banned_meet_only_each_other(one: bool, other: bool) -> None:
+def test_shadow_banned_users_are_matched_only_with_each_other(one: bool, other: bool) -> None:
     pool = new_pool()
     pool.find(ticket("a", tags=("x",), shadow=one), 0)
     assert paired(pool.find(ticket("b", tags=("x",), shadow=other), 0) + pool.tick(500_000)) == []
@@ -319,14 +319,14 @@ def test_the_shadow_banned_meet_only_each_other(one: bool, other: bool) -> None:
     assert paired(pool.find(ticket("d", 500_000, tags=("x",), shadow=other), 500_000)) == [["of-d", "of-b"]]
 
 
-def test_a_ticket_that_comes_back_late_does_not_replace_a_later_one() -> None:
+def test_a_late_ticket_does_not_replace_a_newer_one() -> None:
     pool = new_pool()
     pool.find(Ticket("new", "t", "a", "plain", 100), 100)
     assert pool.find(Ticket("old", "t", "a", "plain", 50), 110) == []
     assert list(pool.tickets) == ["new"]
 
 
-def test_however_many_stand_in_front_who_fit_nobody_others_meet_at_once() -> None:
+def test_many_unsuitable_tickets_do_not_block_the_others() -> None:
     pool = new_pool()
     for number in range(1000):
         pool.find(ticket(f"picky{number}", accept=Accept(must={"age": {"min": 99}})), 0)
@@ -334,7 +334,7 @@ def test_however_many_stand_in_front_who_fit_nobody_others_meet_at_once() -> Non
     assert paired(pool.find(ticket("b", 20), 20)) == [["of-b", "of-a"]]
 
 
-def test_the_longest_lines() -> None:
+def test_the_longest_queues() -> None:
     pool = new_pool()
     for number, queue in enumerate(["few", "many", "many", "none"]):
         one = Ticket(f"{number}", "t", f"u{number}", queue, 0, tags=(f"tag{number}",), attributes={"a": f"{number}"})
@@ -355,12 +355,12 @@ def test_the_longest_lines() -> None:
         (7, 0, 99, 7),
     ],
 )
-def test_a_wait_is_as_long_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
+def test_a_waiting_time_is_the_same_by_any_clock(since: int, theirs: int, ours: int, expected: int) -> None:
     assert rebase_clock(Ticket("t", "default", "u", "q", since), theirs, ours).since == expected
 
 
-def test_tickets_that_are_asked_for_and_given_up_leave_nothing_behind() -> None:
-    """Their alarms would stay until the longest wait is over."""
+def test_cancelled_tickets_leave_nothing_behind() -> None:
+    """Otherwise their wake-ups would stay until the maximum waiting time."""
     pool = new_pool()
     pool.find(Ticket("waits", "default", "u", "plain", 0, (), {"age": 1}, Accept(must={"age": 2})), 0)
     for number in range(500):

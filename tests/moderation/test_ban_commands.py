@@ -3,8 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from chatd.accounts.settings import BanNotice
 from chatd.client import Refused, sign_up
-from chatd.core.config import Config, Moderation
+from chatd.core.config import Config
 from tests.admins import NOBODY, acts, administered, daemon, db, done, order, refused, status_of
 from tests.support import Daemon, covers, running
 
@@ -92,8 +93,8 @@ async def test_pages(daemon: Daemon) -> None:
 
 @covers("admin.ban")
 async def test_who_is_banned_is_told_how_to_appeal(config: Config) -> None:
-    moderation = Moderation(appeals="https://example.org/appeals", show_reason=True)
-    async with running(replace(administered(config), moderation=moderation)) as daemon, daemon.person() as person:
+    notice = BanNotice(appeals="https://example.org/appeals", show_reason=True)
+    async with running(administered(config).using(notice)) as daemon, daemon.person() as person:
         ban = await done(daemon, "ban", user=person.user, reason="spam", lasts=DAY)
         told = {"until": ban["until"], "reason": "spam", "appeals": "https://example.org/appeals"}
         await person.ended()

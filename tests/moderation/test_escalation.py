@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chatd.core.config import Config
 from chatd.core.settings import ConfigError, load
 from chatd.moderation.escalation import Rung, parse_rung, rung_of
+from chatd.moderation.settings import ModerationSettings
+from chatd.subsystems import setting_names
 
 LADDER = ["8:ever", "3:1d", "5:90m"]
 
@@ -25,7 +26,7 @@ def test_below_the_first() -> None:
 
 
 def test_the_default_can_be_read() -> None:
-    assert [parse_rung(text) for text in Config().moderation.strikes] == [Rung(3, 86_400), Rung(5, 604_800), Rung(8, None)]
+    assert [parse_rung(text) for text in ModerationSettings().strikes] == [Rung(3, 86_400), Rung(5, 604_800), Rung(8, None)]
 
 
 @pytest.mark.parametrize("text", ["3", "3:", ":1d", "0:1d", "3:1w", "3:-1d", "x:1d", "3:1d\n", "3:ever more", "1000:1d"])
@@ -33,9 +34,9 @@ def test_what_is_no_rung_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "chatd.toml"
     path.write_text(f"[moderation]\nstrikes = {json.dumps([text, '5:7d'])}\n")
     with pytest.raises(ConfigError, match=r"moderation\.strikes = .*chatd\.toml:2"):
-        load(path, {})
+        load(path, {}, setting_names())
 
 
 def test_from_a_variable() -> None:
-    loaded = load(None, {"CHATD_MODERATION__STRIKES": "1:30s, 2:ever"})
-    assert loaded.config.moderation.strikes == ["1:30s", "2:ever"]
+    loaded = load(None, {"CHATD_MODERATION__STRIKES": "1:30s, 2:ever"}, setting_names())
+    assert loaded.config.get(ModerationSettings).strikes == ["1:30s", "2:ever"]

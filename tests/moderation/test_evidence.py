@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
+from chatd.conversations.settings import MessageSettings
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Messages, Moderation
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres
 from chatd.moderation import reports
+from chatd.moderation.settings import ModerationSettings
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.service import DAY, Sweep
+from chatd.uploads.settings import RemovalSettings
 from tests.admins import administered, daemon, order
 from tests.conversations.test_groups import group
 from tests.files import PDF, fetched, picture, stored
@@ -45,7 +47,7 @@ async def test_the_first_and_the_longest_standing_form_are_kept(daemon: Daemon, 
 
 
 async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config: Config) -> None:
-    small = replace(config, moderation=Moderation(evidence_bytes=2000))
+    small = config.using(ModerationSettings(evidence_bytes=2000))
     async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
         before = await bob.send(conversation, "context")
         sent = await bob.send(conversation, "b" * LONG)
@@ -60,7 +62,7 @@ async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config:
 
 @covers("message.edit", "too_large")
 async def test_edits_of_a_message_are_bounded_and_have_a_pace(config: Config, store: Postgres) -> None:
-    few = replace(config, messages=Messages(edits=4, edits_per_minute=3))
+    few = config.using(MessageSettings(edits=4, edits_per_minute=3))
     async with running(administered(few)) as daemon, daemon.pair() as (alice, bob, conversation):
         message = {"conversation": conversation, "message": (await bob.send(conversation, "0"))["message"]}
         await edited(bob, message, "1", "2", "3")
@@ -115,7 +117,7 @@ async def test_what_was_deleted_can_be_reported_for_a_while(daemon: Daemon, stor
         await store.run("update withheld_messages set until = $1", now_ms() - 1)
         (entry,) = await transcript(daemon, await report(alice, **message))
         assert (entry["text"], entry["earlier"], entry["removed_at"]) == (None, [], None)
-        await reports.sweep(store, Moderation(), now_ms())
+        await reports.sweep(store, ModerationSettings(), now_ms())
         assert await store.value("select count(*) from withheld_messages") == 0
 
 
@@ -134,7 +136,7 @@ async def nobody_reads_it(daemon: Daemon, alice: Person, bob: Person, conversati
 @pytest.mark.parametrize("keep", [0.0, 3600.0])
 async def test_how_long_is_a_setting(config: Config, store: Postgres, keep: float) -> None:
     async with (
-        running(replace(administered(config), moderation=Moderation(keep_removed=keep))) as daemon,
+        running(administered(config).using(RemovalSettings(keep_removed=keep))) as daemon,
         daemon.pair() as (alice, bob, here),
     ):
         message = {"conversation": here, "message": (await bob.send(here, "something bad"))["message"]}
@@ -174,7 +176,7 @@ async def test_who_erases_the_account_has_still_said_it(daemon: Daemon, store: P
             pass
         (entry,) = await transcript(daemon, await report(alice, conversation=conversation, message=sent["message"]))
         assert entry["text"] == "something bad"
-        await reports.sweep(store, Moderation(), now_ms() + DAY + 60_000)
+        await reports.sweep(store, ModerationSettings(), now_ms() + DAY + 60_000)
         assert await store.value("select count(*) from withheld_messages") == 0
 
 
@@ -194,11 +196,11 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
         await sweep.run(now_ms())
         assert len(files(daemon)) == 3
         later = now_ms() + 2 * DAY
-        await reports.sweep(store, Moderation(), later)
+        await reports.sweep(store, ModerationSettings(), later)
         await sweep.run(later)
         # All three messages are in the evidence, and an admin can open their files.
         for file in ids:
-            assert (await reports.find_file(store, operator(), id_, file)).size == len(PDF)
+            assert (await store.in_transaction(reports.find_file, operator(), id_, file)).size == len(PDF)
         assert len(files(daemon)) == 3
         await store.run("delete from reports where id = $1", id_)
         await sweep.run(later)
@@ -242,7 +244,7 @@ async def test_meta_and_system_messages_are_evidence(daemon: Daemon, store: Post
 
 @covers("report.create")
 async def test_large_meta_counts_towards_the_bound(config: Config) -> None:
-    small = replace(config, moderation=Moderation(evidence_bytes=4000))
+    small = config.using(ModerationSettings(evidence_bytes=4000))
     async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
         sent = [await bob.send(conversation, "x", meta={"a": "b" * 3000}) for _ in range(3)]
         entries = await transcript(daemon, await report(alice, conversation=conversation, message=sent[2]["message"]))

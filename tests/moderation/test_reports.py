@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from chatd.client import Refused
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Moderation
+from chatd.core.config import Config
 from chatd.db.postgres import ForeignKeyViolation, Postgres
 from chatd.moderation import reports
+from chatd.moderation.settings import ModerationSettings
 from tests.admins import NOBODY, administered, daemon, db, done
 from tests.conversations.test_groups import group
 from tests.support import Daemon, Person, covers, running
@@ -90,13 +90,15 @@ async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daem
     """Nobody is a member any more; what was said is kept with the report all the same."""
     async with strangers(daemon) as (alice, bob, conversation):
         await bob.send(conversation, "something bad")
+        alices, bobs = await alice.alias(conversation), await bob.alias(conversation)
         await bob.call("match.leave")
         assert await db.value("select count(*) from members where conversation = $1", conversation) == 0
-        (entry,) = await transcript(daemon, await report(alice, user=bob.user))
+        (entry,) = await transcript(daemon, await report(alice, user=bobs))
         assert entry["text"] == "something bad"
-        await db.run("update match_members set ended_at = $1", now_ms() - DAY - 1000)
-        assert (await bob.refused("report.create", user=alice.user, reason="spam")).code == "not_found"
         assert (await alice.refused("report.create", user=bob.user, reason="spam")).code == "not_found"
+        await db.run("update match_members set ended_at = $1", now_ms() - DAY - 1000)
+        assert (await bob.refused("report.create", user=alices, reason="spam")).code == "not_found"
+        assert (await alice.refused("report.create", user=bobs, reason="spam")).code == "not_found"
 
 
 @covers("report.create")
@@ -219,7 +221,7 @@ async def test_the_same_again_is_the_same_report(daemon: Daemon, db: Postgres) -
 
 async def test_not_more_than_so_many_in_an_hour(config: Config) -> None:
     """E7. On every node together: Postgres counts."""
-    settings = replace(administered(config), moderation=Moderation(reports_per_hour=3))
+    settings = administered(config).using(ModerationSettings(reports_per_hour=3))
     async with running(settings) as one, running(settings) as two, one.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation))["message"] for _ in range(20)]
         outcomes: list[str] = []
@@ -242,8 +244,8 @@ async def test_not_more_than_so_many_in_an_hour(config: Config) -> None:
 
 async def test_what_is_kept_is_bounded(config: Config) -> None:
     """The nearest messages, and the one that was reported in any case."""
-    few = Moderation(evidence_messages=5, evidence_bytes=2000)
-    async with running(replace(administered(config), moderation=few)) as daemon, daemon.pair() as (alice, bob, conversation):
+    few = ModerationSettings(evidence_messages=5, evidence_bytes=2000)
+    async with running(administered(config).using(few)) as daemon, daemon.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation, f"message {number}"))["message"] for number in range(20)]
         by_message = await report(alice, conversation=conversation, message=said[9])
         assert [entry["seq"] for entry in await transcript(daemon, by_message)] == [8, 9, 10, 11, 12]
@@ -292,7 +294,7 @@ async def test_old_reports_are_swept_once_they_are_resolved(daemon: Daemon, db: 
         said = [(await bob.send(conversation))["message"] for _ in range(2)]
         first, second = [await report(alice, conversation=conversation, message=message) for message in said]
         await done(daemon, "report.resolve", report=first, outcome="dismissed")
-        settings = daemon.config.moderation
+        settings = daemon.config.get(ModerationSettings)
         await reports.sweep(db, settings, now_ms())
         assert len(await all_reports(daemon)) == 2
         await reports.sweep(db, settings, now_ms() + round(settings.keep_reports * 1000) + 1000)

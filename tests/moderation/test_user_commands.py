@@ -1,10 +1,9 @@
 """What admins do to one user: kick, revoke, strike, shadow, look."""
 
-from msgspec.structs import replace
-
-from chatd.core.config import Config, Moderation
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.moderation import actions
+from chatd.moderation.settings import ModerationSettings
 from tests.admins import NOBODY, acts, administered, daemon, db, done, refused, status_of
 from tests.support import Daemon, covers, running
 
@@ -51,8 +50,8 @@ async def test_nobody(daemon: Daemon) -> None:
 
 @covers("admin.strike")
 async def test_strikes_end_in_bans(config: Config) -> None:
-    settings = Moderation(strikes=["2:1h", "4:ever"])
-    async with running(replace(administered(config), moderation=settings)) as daemon, daemon.person() as person:
+    settings = ModerationSettings(strikes=["2:1h", "4:ever"])
+    async with running(administered(config).using(settings)) as daemon, daemon.person() as person:
         struck = [await done(daemon, "strike", user=person.user, reason="spam") for _ in range(4)]
         assert [strike["count"] for strike in struck] == [1, 2, 3, 4]
         assert [strike["ban"] is not None for strike in struck] == [False, True, True, True]

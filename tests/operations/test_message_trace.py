@@ -1,4 +1,4 @@
-"""What a node remembers of messages: enough to say where and when, never more than its bound, never a text."""
+"""Traces of messages on one node: stages and times, bounded, without content."""
 
 from chatd.realtime.hub import Hub
 from chatd.realtime.message_trace import Accepted, Delivered, ReceiptTimes, Traces
@@ -18,7 +18,7 @@ def test_a_message_is_found_stage_by_stage() -> None:
     assert (elsewhere.accepted, elsewhere.enqueued, elsewhere.delivered, elsewhere.receipts) == (None, None, None, [])
 
 
-def test_of_a_user_the_first_receipts_that_reach_the_message_count() -> None:
+def test_the_first_receipts_that_reach_the_message_count() -> None:
     traces = Traces()
     for user, delivered, read, at in (("a", 1, 0, 1), ("a", 3, 0, 2), ("b", 9, 9, 3), ("a", 5, 2, 4), ("a", 5, 5, 5)):
         traces.receipts(("c", user, delivered, read, at))
@@ -38,7 +38,7 @@ def test_what_is_remembered_is_bounded() -> None:
     assert traces.find("m900", "c", 900, 900).delivered is not None
 
 
-async def test_the_hub_counts_who_took_it() -> None:
+async def test_the_hub_counts_sessions_that_took_it() -> None:
     hub = Hub()
     sender, reader, stuck = (Session(id_, "u") for id_ in ("sender", "reader", "stuck"))
     stuck.room = False
@@ -50,7 +50,7 @@ async def test_the_hub_counts_who_took_it() -> None:
     assert (told.sessions, told.behind, stuck.closed) == (1, False, [])
 
 
-async def test_who_was_told_to_be_behind_was_not_told_the_message() -> None:
+async def test_a_gap_does_not_count_as_delivery_of_the_message() -> None:
     hub = Hub()
     reader = Session("reader", "u")
     attach(hub, reader, ("c", 1))
@@ -60,7 +60,7 @@ async def test_who_was_told_to_be_behind_was_not_told_the_message() -> None:
     assert [told.behind if told else None for told in found.values()] == [None, True, True, False]
 
 
-async def test_what_has_no_place_in_the_order_is_not_remembered() -> None:
+async def test_events_without_rev_are_not_traced() -> None:
     hub = Hub()
     attach(hub, Session("reader", "u"), ("c", 1))
     await hub.subscriptions.deliver("t", "c", news(ephemeral=True))

@@ -9,12 +9,14 @@ import trio
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from chatd.accounts.settings import AuthSettings
 from chatd.app.metrics import Durations
 from chatd.core.config import Admin, Config
 from chatd.core.settings import ConfigError, load
 from chatd.operations import metrics as door
 from chatd.operations.metrics import name_of
-from chatd.subsystems import SUBSYSTEMS
+from chatd.operations.settings import MetricsSettings
+from chatd.subsystems import SUBSYSTEMS, setting_names
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
 
@@ -25,7 +27,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def with_token(config: Config) -> Config:
-    return replace(config, metrics=replace(config.metrics, token=TOKEN))
+    return config.using(replace(config.get(MetricsSettings), token=TOKEN))
 
 
 async def scrape(daemon: Daemon, path: str = "/metrics") -> Samples:
@@ -157,7 +159,7 @@ async def test_a_token_opens_for_everybody_who_has_it(config: Config) -> None:
     async with running(with_token(config)) as daemon:
         for path in PATHS:
             assert (await daemon.rest("GET", path, token=TOKEN, **proxied)).status == 200
-            for token in (None, "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\xe9" * 20, config.auth.secret):
+            for token in (None, "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\xe9" * 20, config.get(AuthSettings).secret):
                 answer = await daemon.rest("GET", path, token=token, **proxied)
                 assert (answer.status, answer.body["code"], answer.headers["www-authenticate"]) == (
                     401, "unauthenticated", "Bearer",
@@ -188,7 +190,7 @@ async def test_nothing_of_people_is_in_it(daemon: Daemon) -> None:
 @pytest.mark.parametrize("token", ["short", "with a space in it and long"])
 def test_a_token_that_can_be_guessed_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(None, {"CHATD_METRICS__TOKEN": token})
+        load(None, {"CHATD_METRICS__TOKEN": token}, setting_names())
     assert "metrics.token" in str(caught.value)
     assert token not in str(caught.value)
 
@@ -196,7 +198,7 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(token: str) -> Non
 def test_the_token_comes_from_a_file_too(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
-    assert load(None, {"CHATD_METRICS__TOKEN_FILE": str(file)}).config.metrics.token == TOKEN
+    assert load(None, {"CHATD_METRICS__TOKEN_FILE": str(file)}, setting_names()).config.get(MetricsSettings).token == TOKEN
 
 
 @pytest.mark.parametrize(("host", "name"), [("", ""), ("x", "x"), ("x:1", "x"), ("[::1]:80", "::1"), ("[::1", ""), ("a:b:c", "")])

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
-from chatd.core.config import Config, Presence, Tenant
+from chatd.accounts.settings import AuthSettings, TenantSettings
+from chatd.conversations.settings import PresenceDefaults
+from chatd.core.config import Config
 from chatd.presence import online_count
 from chatd.presence.service import PAUSE
+from chatd.presence.settings import PresenceSettings
 from tests.conversations.test_groups import group
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -22,7 +24,7 @@ GRACE = 0.6
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
     """One that believes soon that somebody has gone."""
-    async with running(replace(config, presence=Presence(grace=GRACE))) as started:
+    async with running(config.using(PresenceSettings(grace=GRACE))) as started:
         yield started
 
 
@@ -159,8 +161,11 @@ MATRIX = [
 @pytest.mark.parametrize("by_config", [True, False])
 @pytest.mark.parametrize(("shown", "expected"), MATRIX)
 async def test_who_may_see_it(config: Config, shown: Any, expected: list[bool], by_config: bool) -> None:
-    usual = Presence(grace=GRACE, shown_to=shown if by_config else "nobody")
-    async with running(replace(config, presence=usual)) as daemon, daemon.people(4) as (ben, stranger, writer, friend):
+    usual = PresenceDefaults(shown_to=shown if by_config else "nobody")
+    async with (
+        running(config.using(PresenceSettings(grace=GRACE), usual)) as daemon,
+        daemon.people(4) as (ben, stranger, writer, friend),
+    ):
         if not by_config:
             await ben.call("user.settings", show_presence=shown)
         for person in (writer, friend):
@@ -219,7 +224,9 @@ async def test_a_block_hides_both(daemon: Daemon, ann_blocks: bool) -> None:
 
 async def test_another_tenant_sees_nothing(config: Config) -> None:
     """The same id is somebody else there."""
-    two = replace(config, presence=Presence(grace=GRACE), tenants={"other": Tenant(secret=config.auth.secret[::-1])})
+    two = config.using(PresenceSettings(grace=GRACE)).using_named(
+        TenantSettings, {"other": TenantSettings(secret=config.get(AuthSettings).secret[::-1])}
+    )
     async with running(two) as daemon, daemon.person() as ann, daemon.person(tenant="other") as eve:
         assert await look(eve, ann) == ["offline"]
         await ann.call("presence.set", status="away")

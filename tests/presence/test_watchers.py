@@ -1,7 +1,7 @@
 """Who looks at whom, and what counts of what several nodes say, without a clock or a network."""
 
 from chatd.presence.local_presence import AWAY, GONE, ONLINE, Attendance
-from chatd.presence.watchers import MISSES, Lookers
+from chatd.presence.watchers import MISSES, Lookers, Target
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionRemoved
 from tests.realtime.test_hub import Session, attach
@@ -90,9 +90,9 @@ async def test_who_is_simply_online_costs_nothing() -> None:
 async def test_one_looks_at_those_named_last() -> None:
     node = Node()
     one, two = node.come("1", "eve"), node.come("2", "eve")
-    node.lookers.look("1", [ANN, BEN])
-    node.lookers.look("2", [BEN])
-    node.lookers.look("1", [ANN])
+    node.lookers.look("1", [Target(ANN), Target(BEN)])
+    node.lookers.look("2", [Target(BEN)])
+    node.lookers.look("1", [Target(ANN)])
     assert sorted(node.lookers.watched) == [ANN, BEN]
     node.hub.unregister(two)
     assert list(node.lookers.watched) == [ANN]
@@ -105,7 +105,7 @@ async def test_one_looks_at_those_named_last() -> None:
 
 async def test_the_highest_of_all_nodes_counts() -> None:
     node = Node()
-    node.lookers.look("1", [ANN])
+    node.lookers.look("1", [Target(ANN)])
     node.lookers.hear("there", ANN, AWAY)
     node.lookers.hear("elsewhere", ANN, 9)
     assert (node.lookers.rank(ANN), node.lookers.due(5, 1)) == (ONLINE, [ANN])
@@ -117,7 +117,7 @@ async def test_the_highest_of_all_nodes_counts() -> None:
 
 async def test_what_was_read_before_a_word_came_does_not_replace_it() -> None:
     node = Node()
-    node.lookers.look("1", [ANN, BEN])
+    node.lookers.look("1", [Target(ANN), Target(BEN)])
     words = node.lookers.words
     node.lookers.hear("there", ANN, GONE)
     node.lookers.learn({"there": {ANN: ONLINE, BEN: ONLINE}, "here": {BEN: ONLINE}}, [ANN, BEN], words)
@@ -128,10 +128,23 @@ async def test_what_was_read_before_a_word_came_does_not_replace_it() -> None:
 
 async def test_a_node_that_is_missing_more_than_once_says_nothing_any_more() -> None:
     node = Node()
-    node.lookers.look("1", [ANN])
+    node.lookers.look("1", [Target(ANN)])
     node.lookers.hear("there", ANN, ONLINE)
     for nodes in ([], ["there"], *[[]] * (MISSES - 1)):
         node.lookers.nodes_are(set(nodes))
         assert node.lookers.rank(ANN) == ONLINE
     node.lookers.nodes_are(set())
     assert (node.lookers.rank(ANN), node.lookers.due(5, 1)) == (GONE, [ANN])
+
+
+async def test_a_session_may_look_at_one_user_by_two_ids() -> None:
+    node = Node()
+    both = [Target(ANN), Target(ANN, "alias")]
+    node.lookers.look("1", both)
+    for target, shown in zip(both, (GONE, ONLINE), strict=True):
+        node.lookers.note_told("1", target, shown, ONLINE)
+    assert node.lookers.watched[ANN].lookers == {("1", None): GONE, ("1", "alias"): ONLINE}
+    node.lookers.look("1", both[1:])
+    assert node.lookers.watched[ANN].lookers == {("1", "alias"): None}
+    node.lookers.look("1", [])
+    assert node.lookers.statistics() == {"watching": 0, "watched": 0}

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
+from chatd.presence.settings import PresenceSettings
 from tests.privacy.test_erased_traces import say_everywhere
 from tests.support import PATIENCE, running
 
@@ -78,7 +79,7 @@ async def plain(redis: Redis, key: bytes) -> bytes:
 
 
 async def test_each_key_of_redis_is_documented_and_an_id_is_where_it_says(config: Config) -> None:
-    brief = replace(config, presence=replace(config.presence, grace=0.2))
+    brief = config.using(replace(config.get(PresenceSettings), grace=0.2))
     async with open_redis(config.redis, config.redis.url) as redis, running(brief) as daemon:
         prefix = redis.key("")
         async with daemon.people(2) as (alice, bob):

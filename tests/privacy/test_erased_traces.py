@@ -16,6 +16,8 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Paired, Queued
+from chatd.matching.settings import PoolLogSettings
+from chatd.uploads.settings import RemovalSettings
 from tests.files import PDF, stored
 from tests.privacy.test_erasure import done, settled
 from tests.support import PATIENCE, Daemon, Person, eventually, run_often, running
@@ -112,7 +114,7 @@ async def test_no_word_of_an_erased_user_is_left_anywhere(config: Config, store:
 
 def withholding_nothing(config: Config) -> Config:
     """Nothing is kept for reports: see docs/privacy.md, "Tombstones"."""
-    return replace(config, moderation=replace(config.moderation, keep_removed=0.0))
+    return config.using(replace(config.get(RemovalSettings), keep_removed=0.0))
 
 
 async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, bob: Person) -> None:
@@ -131,7 +133,7 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
                 await trio.sleep(0.2)
         after = await in_the_database(store) + await in_redis(redis)
         assert [one for one in (*mine, "alias") if word(one) in after] == []
-        steps = await EventLogReader(redis, section.stream_key).everything()
+        steps = await EventLogReader(redis, PoolLogSettings().stream_key).everything()
         tickets = [line.event.ticket for line in steps if isinstance(line.event, Queued)]
         assert {bool(ticket.tags) for ticket in tickets if ticket.user == alice.user} == {False}
         assert {bool(ticket.tags) for ticket in tickets if ticket.user == bob.user} == {True}

@@ -8,19 +8,21 @@ import jwt
 import outcome
 import pytest
 import trio
-from msgspec.structs import replace
 
+from chatd.accounts.settings import TenantSettings
 from chatd.app import effects, jobs
 from chatd.app.context import Ctx, Node
 from chatd.client import Account, sign_up
+from chatd.conversations import erasure as conversations_erasure
 from chatd.conversations.log.entries import Append
 from chatd.conversations.log.writer import Journal
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.privacy import erasure
+from chatd.subsystems import all_personal_data
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, run_only, running
 
@@ -34,7 +36,7 @@ GONE = {
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits until sessions have gone that nobody could close."""
-    monkeypatch.setattr(erasure, "SETTLED", 0)
+    monkeypatch.setattr(erasure, "SETTLED_MS", 0)
 
 
 async def done(store: Postgres, user: str) -> None:
@@ -215,7 +217,7 @@ async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> Async
 
 async def test_an_erasure_that_is_cut_off_is_finished(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted wrong."""
-    monkeypatch.setattr(erasure, "BATCH", 4)
+    monkeypatch.setattr(conversations_erasure, "BATCH_SIZE", 4)
     async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
         places = await settle(alice, bob, carol)
         for number in range(12):
@@ -228,13 +230,13 @@ async def test_an_erasure_that_is_cut_off_is_finished(config: Config, store: Pos
             attempts += 1
             await store.run("update erasures set taken_until = null")
             with monkeypatch.context() as patch:
-                patch.setattr(erasure, "deliver", dying(attempts))
+                patch.setattr(conversations_erasure, "deliver", dying(attempts))
                 with suppress(Killed):
                     await inside(erasure.erase_next)
         assert attempts > 3
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where text like 'b%' and reactions is null") == 12
-        assert not await erasure.begin(store, "default", alice.user, "again", now_ms())
+        assert not await erasure.begin(store, all_personal_data(), "default", alice.user, "again", now_ms())
         assert not await inside(erasure.erase_next)
 
 
@@ -269,7 +271,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
             await effects.deliver(ctx, told)
             await ctx.node.get(Journal).append(late, tell, ctx.began)
 
-        monkeypatch.setattr(erasure, "deliver", deliver)
+        monkeypatch.setattr(conversations_erasure, "deliver", deliver)
         await inside(erasure.erase_next)
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where client_id = 'a'") == 1
@@ -279,10 +281,10 @@ async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything is gone through at once, and once more when such a session must have ended."""
-    monkeypatch.setattr(erasure, "SETTLED", 3_600_000)
+    monkeypatch.setattr(erasure, "SETTLED_MS", 3_600_000)
     async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")
-        assert await erasure.begin(store, "default", alice.user, "operator", now_ms())
+        assert await erasure.begin(store, all_personal_data(), "default", alice.user, "operator", now_ms())
         assert await inside(erasure.erase_next)
         assert await store.value("select count(*) from messages where text is not null") == 0
         await alice.send(conversation, "late", client_id="a")
@@ -299,8 +301,8 @@ async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
 
 async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the lease of the first one is over although it lives."""
-    monkeypatch.setattr(erasure, "BATCH", 5)
-    monkeypatch.setattr(erasure, "LEASE", 0)
+    monkeypatch.setattr(conversations_erasure, "BATCH_SIZE", 5)
+    monkeypatch.setattr(erasure, "LEASE_MS", 0)
     async with nodes(config) as (one, two), one.person("al") as alice, two.person("bob") as bob:
         place = (await alice.call("conversation.open", user=bob.user)).conversation.id
         for number in range(40):
@@ -318,12 +320,12 @@ async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypa
 async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store: Postgres) -> None:
     """What an operator has begun, on a machine that reaches no node."""
     async with daemon.person("al") as alice:
-        assert await erasure.begin(store, "default", alice.user, "operator", now_ms())
+        assert await erasure.begin(store, all_personal_data(), "default", alice.user, "operator", now_ms())
         assert (await alice.ended(12.0)).code == 4404
 
 
 async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, store: Postgres) -> None:
-    settings = replace(config, tenants={"other": Tenant(secret="o" * 32)})
+    settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
     async with running(settings) as daemon, daemon.pair() as (alice, _, conversation):
         foreign = jwt.encode({"sub": alice.user, "exp": 2**31, "jti": "x", "tid": "other"}, "o" * 32, algorithm="HS256")
         twin = await daemon.rest("POST", "/v1/conversations", {"members": [], "title": "mine"}, foreign)
@@ -353,5 +355,5 @@ async def test_who_is_in_a_match(daemon: Daemon, store: Postgres) -> None:
 
 async def test_an_unknown_user_cannot_be_erased(daemon: Daemon, store: Postgres) -> None:
     with pytest.raises(Refused):
-        await erasure.begin(store, "default", NOBODY, "me", now_ms())
+        await erasure.begin(store, all_personal_data(), "default", NOBODY, "me", now_ms())
     assert await store.value("select count(*) from audit_log") == 0

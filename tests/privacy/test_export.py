@@ -13,8 +13,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import TenantSettings
 from chatd.core.clock import now_ms
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.privacy import export
 from chatd.privacy.routes import MAX_READERS
@@ -158,7 +159,7 @@ async def test_what_has_expired_is_not_in_it(daemon: Daemon, store: Postgres) ->
 
 
 async def test_a_few_times_an_hour_and_only_for_oneself(config: Config) -> None:
-    settings = replace(config, tenants={"other": Tenant(secret="o" * 32)})
+    settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
     async with running(settings) as daemon, daemon.people(2) as (alice, bob):
         assert download_status(await trio.to_thread.run_sync(download, daemon, "x.y.z")) == (401, "unauthenticated")
         for _ in range(4):

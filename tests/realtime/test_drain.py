@@ -1,4 +1,4 @@
-"""Leaving: who is told to go when. The time is the tests' own."""
+"""Drain: when each session is closed, on a mock clock."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ OVER = 60.0
 
 
 class AuthenticatedPeer:
-    """Somebody who goes when told to, or does not."""
+    """A session that closes when asked, or does not."""
 
     tenant, user, login = "t", "u", ""
 
     def __init__(self, hub: Hub, number: int, *, stubborn: bool = False) -> None:
         self.id = str(number)
         self.codec = codecs(())["chatd.v1.json"]
-        self.told: list[tuple[float, str]] = []
+        self.requests: list[tuple[float, str]] = []
         self._hub = hub
         self._stubborn = stubborn
         hub.register(self, hub.connections.pending.begin(self.tenant, self.user))
@@ -32,7 +32,7 @@ class AuthenticatedPeer:
 
     def request_close(self, close: str, reason: str = "") -> None:
         assert close == "going_away"
-        self.told.append((trio.current_time(), reason))
+        self.requests.append((trio.current_time(), reason))
         if not self._stubborn:
             self._hub.unregister(self)
 
@@ -44,36 +44,36 @@ def drain_of(over: float | None, **settings: Any) -> Drain:
     return drain
 
 
-async def test_an_order_closes_one_by_one_over_the_time_given(autojump_clock: MockClock) -> None:
+async def test_a_drain_over_time_closes_one_by_one(autojump_clock: MockClock) -> None:
     hub, start = Hub(), trio.current_time()
     guests = [AuthenticatedPeer(hub, number) for number in range(600)]
     await drain_of(OVER).run(hub)
-    moments = [guest.told[0][0] - start for guest in guests]
+    moments = [guest.requests[0][0] - start for guest in guests]
     assert max(moments) <= OVER
     # Uniform over the whole time: of 600, no sixth of it has fewer than 50 or more than 150 (odds of 1 to 10,000,000).
     shares = [sum(at <= moment < at + 10 for moment in moments) for at in range(0, 60, 10)]
     assert all(50 <= share <= 150 for share in shares), shares
-    assert {reason for guest in guests for _, reason in guest.told} == {"retry_in_ms=0"}
+    assert {reason for guest in guests for _, reason in guest.requests} == {"retry_in_ms=0"}
 
 
-async def test_a_signal_closes_at_once_and_spreads_the_returns(autojump_clock: MockClock) -> None:
+async def test_a_signal_closes_at_once_and_spreads_reconnects(autojump_clock: MockClock) -> None:
     hub, start = Hub(), trio.current_time()
     guests = [AuthenticatedPeer(hub, number) for number in range(300)]
     await drain_of(None, timeout=10.0, spread=5.0).run(hub)
-    assert {guest.told[0][0] for guest in guests} == {start}
-    returns = [int(guest.told[0][1].removeprefix("retry_in_ms=")) for guest in guests]
+    assert {guest.requests[0][0] for guest in guests} == {start}
+    returns = [int(guest.requests[0][1].removeprefix("retry_in_ms=")) for guest in guests]
     assert 0 <= min(returns) < 1000 < 4000 < max(returns) <= 5000
 
 
 @pytest.mark.parametrize(("over", "end"), [(None, 10.0), (2.0, 10.0), (60.0, 65.0)])
-async def test_who_does_not_go_is_cut_at_the_deadline(autojump_clock: MockClock, over: float | None, end: float) -> None:
+async def test_the_drain_ends_at_the_deadline(autojump_clock: MockClock, over: float | None, end: float) -> None:
     hub, start = Hub(), trio.current_time()
     AuthenticatedPeer(hub, 1, stubborn=True)
     await drain_of(over, timeout=10.0).run(hub)
     assert trio.current_time() - start == pytest.approx(end, abs=0.5)
 
 
-async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClock) -> None:
+async def test_a_session_that_opens_late_is_closed_too(autojump_clock: MockClock) -> None:
     hub = Hub()
     # So many that the last of them goes in the second half of the time.
     for number in range(200):
@@ -87,5 +87,5 @@ async def test_who_came_in_the_last_moment_is_closed_too(autojump_clock: MockClo
     async with trio.open_nursery() as nursery:
         nursery.start_soon(come)
         await drain_of(OVER).run(hub)
-    assert late[0].told[0][1].startswith("retry_in_ms=")
+    assert late[0].requests[0][1].startswith("retry_in_ms=")
     assert not hub.connections.by_id

@@ -1,4 +1,4 @@
-"""The hub, with sessions that only note what they get."""
+"""The hub, with sessions that record their frames."""
 
 import gc
 from collections import deque
@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from chatd.realtime.feeds import Members
 from chatd.realtime.hub import Hub
 from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
@@ -63,7 +64,7 @@ async def test_each_codec_is_encoded_once_and_the_bytes_are_shared() -> None:
     assert people[0].frames[0] != people[1].frames[0]
 
 
-async def test_tenants_do_not_hear_each_other() -> None:
+async def test_events_stay_within_a_tenant() -> None:
     hub = Hub()
     ours, theirs = Session("1", "u"), Session("2", "u", tenant="other")
     attach(hub, ours, ("c", 1))
@@ -74,8 +75,8 @@ async def test_tenants_do_not_hear_each_other() -> None:
     assert (len(ours.frames), ours.closed, theirs.frames, theirs.closed) == (2, ["banned"], [], [])
 
 
-async def test_what_a_slow_reader_does_not_take_is_counted_and_the_others_are_told() -> None:
-    """What becomes of it is the business of its send queue: tests/gateway/test_outbox.py."""
+async def test_dropped_frames_are_counted_and_others_get_theirs() -> None:
+    """tests/gateway/test_send_queue.py tests what the queue does with them."""
     hub = Hub()
     slow, fast = Session("1", "u", room=False), Session("2", "v")
     for session in (slow, fast):
@@ -86,8 +87,8 @@ async def test_what_a_slow_reader_does_not_take_is_counted_and_the_others_are_to
     assert hub.statistics()["dropped"] == 2
 
 
-async def test_the_send_queue_knows_what_an_event_belongs_to() -> None:
-    """Each event of a conversation comes with its place, also when it is a `behind` or comes late; those of a user have none."""
+async def test_the_send_queue_gets_topic_and_rev() -> None:
+    """Each event of a conversation has them, also a `behind` or a late event; events of a user have none."""
     hub, marks = Hub(), list[Any]()
     session = Session("1", "u")
     session.send_nowait = lambda frame, event=None: marks.append(event) or True  # type: ignore[method-assign, func-returns-value]
@@ -101,7 +102,7 @@ async def test_the_send_queue_knows_what_an_event_belongs_to() -> None:
     assert [(mark.topic, mark.rev) for mark in marks] == [("c", 2), ("c", 3), ("c", 7), ("", 0), ("d", 9)]
 
 
-async def test_whoever_joins_while_connecting_misses_nothing() -> None:
+async def test_a_pending_session_gets_a_new_conversation() -> None:
     hub = Hub()
     pending = hub.connections.pending.begin("t", "u")
     hub.subscriptions.subscribe_users("t", "c", ["u"], 1)
@@ -112,7 +113,7 @@ async def test_whoever_joins_while_connecting_misses_nothing() -> None:
     assert len(session.frames) == 1
 
 
-async def test_a_huge_audience_may_leave_in_the_middle_of_it() -> None:
+async def test_a_session_may_end_during_a_large_delivery() -> None:
     hub = Hub()
     people = [Session(str(n), str(n)) for n in range(2 * WRITES_PER_TURN + 1)]
     for session in people:
@@ -122,7 +123,7 @@ async def test_a_huge_audience_may_leave_in_the_middle_of_it() -> None:
     assert sum(len(session.frames) for session in people) == len(people) - 1
 
 
-async def test_everybody_is_told_although_the_asker_hangs_up_in_the_middle_of_it() -> None:
+async def test_a_delivery_completes_if_the_sender_disconnects() -> None:
     hub = Hub()
     people = [Session(str(n), str(n)) for n in range(2 * WRITES_PER_TURN)]
     for session in people:
@@ -133,7 +134,7 @@ async def test_everybody_is_told_although_the_asker_hangs_up_in_the_middle_of_it
     assert sum(len(session.frames) for session in people) == len(people)
 
 
-async def test_nothing_is_left_of_who_has_gone() -> None:
+async def test_nothing_remains_of_an_ended_session() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("a", 1), ("b", 1), ("a", 1))
@@ -144,7 +145,7 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
     assert not hub.subscriptions.is_subscribed("1", "a")
 
 
-async def test_a_close_reaches_whoever_is_just_arriving() -> None:
+async def test_a_pending_session_is_closed() -> None:
     hub = Hub()
     pending = hub.connections.pending.begin("t", "u")
     hub.close_sessions("t", "u", "logged_out", credential="l")
@@ -156,13 +157,13 @@ async def test_a_close_reaches_whoever_is_just_arriving() -> None:
     assert session.closed == ["logged_out"]
 
 
-async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_gone() -> None:
+async def test_all_subscribers_get_connects_and_the_last_disconnect() -> None:
     hub = Hub()
     first: list[object] = []
     second: list[object] = []
-    for heard in (first, second):
-        hub.signals.on_sync(UserConnected, heard.append)
-        hub.signals.on_sync(UserDisconnected, heard.append)
+    for signals in (first, second):
+        hub.signals.on_sync(UserConnected, signals.append)
+        hub.signals.on_sync(UserDisconnected, signals.append)
     one, two = Session("1", "u"), Session("2", "u")
     for session in (one, two):
         attach(hub, session)
@@ -172,8 +173,8 @@ async def test_all_who_watch_are_told_who_comes_and_when_the_last_session_has_go
     assert first == second == [UserConnected("t", "u")] * 2 + [UserDisconnected("t", "u")]
 
 
-async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() -> None:
-    """I9. The last event they hear waits for one before it, which another node has committed."""
+async def test_a_leaving_member_gets_no_ephemeral_events_and_cannot_type() -> None:
+    """I9: their last event waits for an earlier one, which another node has committed."""
     hub = Hub()
     session, other = Session("1", "u"), Session("2", "v")
     for one in (session, other):
@@ -188,7 +189,7 @@ async def test_who_is_on_the_way_out_hears_nothing_volatile_and_cannot_type() ->
     assert (len(session.frames), len(other.frames)) == (2, 4)
 
 
-async def test_who_joins_again_before_the_end_was_told_stays() -> None:
+async def test_a_member_who_rejoins_before_the_end_is_delivered_stays() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("c", 1))
@@ -201,8 +202,8 @@ async def test_who_joins_again_before_the_end_was_told_stays() -> None:
     assert len(session.frames) == 4
 
 
-async def test_who_joined_before_the_end_and_is_heard_of_after_it_does_not_stay() -> None:
-    """Added by one and removed by another at once: whoever adds may come second with telling."""
+async def test_a_join_before_the_end_that_arrives_after_it_does_not_stay() -> None:
+    """Two users add and remove the member at once: the control message of the first may arrive second."""
     hub = Hub()
     session, other = Session("1", "u"), Session("2", "v")
     attach(hub, session)
@@ -218,7 +219,7 @@ async def test_who_joined_before_the_end_and_is_heard_of_after_it_does_not_stay(
     assert len(session.frames) == 2
 
 
-async def test_who_joins_while_connecting_does_not_hear_what_was_before() -> None:
+async def test_a_pending_session_gets_no_events_from_before_it_joined() -> None:
     hub = Hub()
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
@@ -231,8 +232,8 @@ async def test_who_joins_while_connecting_does_not_hear_what_was_before() -> Non
     assert b'"behind"' in late.frames[0]
 
 
-async def test_who_comes_later_does_not_hear_what_was_before() -> None:
-    """The nodes tell each other in any order. At the rev where they come in they learn that there was something."""
+async def test_a_new_member_gets_no_earlier_events() -> None:
+    """Events of nodes arrive in any order. At the rev where they joined, new members get `behind`."""
     hub = Hub()
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
@@ -245,7 +246,7 @@ async def test_who_comes_later_does_not_hear_what_was_before() -> None:
     assert b'"rev":3' in late.frames[0]
 
 
-async def test_who_hears_it_already_and_is_joined_again_misses_nothing() -> None:
+async def test_a_second_subscription_loses_nothing() -> None:
     hub = Hub()
     one = Session("1", "u")
     attach(hub, one, ("c", 1))
@@ -255,8 +256,8 @@ async def test_who_hears_it_already_and_is_joined_again_misses_nothing() -> None
     assert len(one.frames) == 2
 
 
-async def test_what_passed_before_it_was_known_who_hears_it_is_made_known() -> None:
-    """A member sends here what another node's order to let them hear it has not reached yet."""
+async def test_events_from_before_the_subscription_are_announced() -> None:
+    """A member sends here before the control message with the subscription arrives from another node."""
     hub = Hub()
     sender, other = Session("1", "u"), Session("2", "v")
     for one in (sender, other):
@@ -272,7 +273,7 @@ async def test_what_passed_before_it_was_known_who_hears_it_is_made_known() -> N
     assert (len(sender.frames), len(other.frames)) == (2, 2)
 
 
-async def test_of_what_nobody_hears_only_the_last_is_remembered() -> None:
+async def test_only_the_latest_unheard_revs_are_kept() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session)
@@ -291,8 +292,8 @@ async def test_of_what_nobody_hears_only_the_last_is_remembered() -> None:
     assert len(late.frames) == 1
 
 
-async def test_what_is_remembered_is_bounded_while_sessions_begin_all_the_time() -> None:
-    """What was told since the oldest of them began is kept, and no more than is asked for otherwise."""
+async def test_unheard_revs_are_bounded_while_sessions_keep_connecting() -> None:
+    """Revs since the oldest pending session began are kept, otherwise only MAX_TOPICS."""
     hub = Hub()
     all_pending = deque([hub.connections.pending.begin("t", "u")])
     for number in range(3 * MAX_TOPICS):
@@ -306,33 +307,33 @@ async def test_what_is_remembered_is_bounded_while_sessions_begin_all_the_time()
     assert MAX_TOPICS <= len(hub.subscriptions._unheard._revs) <= MAX_TOPICS + 2 * SLACK
 
 
-async def test_the_number_of_members_counts_until_somebody_joins_or_parts() -> None:
+async def test_the_member_count_is_valid_until_a_change() -> None:
     hub = Hub()
-    hub.subscriptions.note_member_count("t", "c", 3)
-    assert hub.subscriptions.member_count("t", "c") == 0
+    hub.subscriptions.note_members("t", "c", Members(3, {}))
+    assert hub.subscriptions.members_of("t", "c") is None
     attach(hub, Session("1", "u"), ("c", 1))
     for change in (
         hub.subscriptions.subscribe_users,
         lambda tenant, id_, users, _: hub.subscriptions.unsubscribe_users(tenant, id_, users),
     ):
-        hub.subscriptions.note_member_count("t", "c", 3)
-        assert hub.subscriptions.member_count("t", "c") == 3
-        change("t", "c", ["somebody elsewhere"], 1)
-        assert hub.subscriptions.member_count("t", "c") == 0
+        hub.subscriptions.note_members("t", "c", Members(3, {}))
+        assert hub.subscriptions.members_of("t", "c") == Members(3, {})
+        change("t", "c", ["a user elsewhere"], 1)
+        assert hub.subscriptions.members_of("t", "c") is None
 
 
-async def test_everybody_who_watches_is_told_of_comings_and_goings() -> None:
+async def test_signals_of_connections_come_once_per_change() -> None:
     hub = Hub()
-    told: list[object] = []
+    signals: list[object] = []
     for _ in range(2):
-        hub.signals.on_sync(UserConnected, told.append)
-        hub.signals.on_sync(UserDisconnected, told.append)
-    hub.signals.on_sync(SessionRemoved, lambda signal: told.append(signal.session.id))
+        hub.signals.on_sync(UserConnected, signals.append)
+        hub.signals.on_sync(UserDisconnected, signals.append)
+    hub.signals.on_sync(SessionRemoved, lambda signal: signals.append(signal.session.id))
     sessions = [Session("1", "u"), Session("2", "u")]
     for session in sessions:
         attach(hub, session)
-    assert told == [UserConnected("t", "u")] * 4
-    del told[:]
+    assert signals == [UserConnected("t", "u")] * 4
+    del signals[:]
     for session in (*sessions, *sessions):
         hub.unregister(session)
-    assert told == ["1", UserDisconnected("t", "u"), UserDisconnected("t", "u"), "2"]
+    assert signals == ["1", UserDisconnected("t", "u"), UserDisconnected("t", "u"), "2"]

@@ -1,4 +1,4 @@
-"""The timing wheel."""
+"""The timer wheel."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def test_a_timer_fires_once_never_early_and_at_most_a_tick_late(delays: list[flo
     assert len(fired) == len(delays)
 
 
-def test_one_that_asks_for_it_comes_again_until_it_is_cancelled() -> None:
+def test_a_timer_repeats_until_it_is_cancelled() -> None:
     wheel, calls = TimerWheel(TICK, 4), []
 
     def call() -> float:
@@ -45,7 +45,7 @@ def test_one_that_asks_for_it_comes_again_until_it_is_cancelled() -> None:
     assert (len(calls), wheel.statistics()) == (3, {"timers": 0})
 
 
-def test_one_that_fails_stops_nobody_else() -> None:
+def test_a_failing_timer_does_not_stop_others() -> None:
     wheel, calls = TimerWheel(TICK, 4), []
 
     def fail() -> None:

@@ -6,9 +6,9 @@ from urllib.parse import quote
 import jwt
 import pytest
 import trio
-from msgspec.structs import replace
 
-from chatd.core.config import Config, Tenant
+from chatd.accounts.settings import TenantSettings
+from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group
 from tests.files import PDF, picture, stored
@@ -182,7 +182,7 @@ async def test_who_has_blocked_whom_changes_nothing_of_what_was_said(daemon: Dae
 async def test_another_tenant_finds_nothing(config: Config) -> None:
     """Not even the same user id there, nor somebody there who knows the ids here."""
     key = "fedcba9876543210fedcba9876543210"
-    two = replace(config, tenants={"other": Tenant(secret=key)})
+    two = config.using_named(TenantSettings, {"other": TenantSettings(secret=key)})
     async with running(two) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "needle")
         await found(bob, "needle", ["needle"])

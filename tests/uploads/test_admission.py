@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import pytest
 import trio
 
-from chatd.core.config import Uploads
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.http.slots import Owner
 from chatd.uploads.admission import MOST, MOST_BYTES, MOST_OF_ADDRESS, MOST_OF_ONE, SHARE_OF_ADDRESS, Intake
+from chatd.uploads.settings import UploadSettings
 
 
 def owner(number: int, address: str = "") -> Owner:
@@ -21,7 +21,7 @@ def somebody(number: int) -> Principal:
 
 
 async def test_places_are_given_back() -> None:
-    intake = Intake(Uploads(user_per_minute=1000))
+    intake = Intake(UploadSettings(user_per_minute=1000))
     for _ in range(3):
         with ExitStack() as stack:
             for number in range(MOST):
@@ -34,7 +34,7 @@ async def test_places_are_given_back() -> None:
 
 
 async def test_memory_is_bounded_and_given_back() -> None:
-    intake = Intake(Uploads())
+    intake = Intake(UploadSettings())
     with intake.place(somebody(1), owner(1)) as one, intake.place(somebody(2), owner(2)) as other:
         one.hold(MOST_BYTES - 10)
         other.hold(10)
@@ -47,7 +47,7 @@ async def test_memory_is_bounded_and_given_back() -> None:
 
 
 async def test_a_rate_for_each() -> None:
-    intake = Intake(Uploads(user_per_minute=2))
+    intake = Intake(UploadSettings(user_per_minute=2))
     for number in (1, 1, 2):
         with intake.place(somebody(number), owner(number)):
             pass
@@ -59,7 +59,7 @@ async def test_a_rate_for_each() -> None:
 
 async def test_one_address_never_takes_what_is_for_all() -> None:
     """Neither the places nor the memory, with however many accounts."""
-    intake = Intake(Uploads())
+    intake = Intake(UploadSettings())
     with ExitStack() as stack:
         places = [
             stack.enter_context(intake.place(somebody(number), owner(number, "203.0.113.7"))) for number in range(MOST_OF_ADDRESS)
@@ -76,7 +76,7 @@ async def test_one_address_never_takes_what_is_for_all() -> None:
 
 
 async def test_pictures_of_one_are_decoded_one_after_the_other_while_others_go_on() -> None:
-    intake = Intake(Uploads())
+    intake = Intake(UploadSettings())
     async with intake.decoding(owner(1, "a")), intake.decoding(owner(2, "b")):
         for another in (owner(1, "c"), owner(3, "a")):
             with trio.move_on_after(0.02) as patience:

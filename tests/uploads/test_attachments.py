@@ -171,6 +171,6 @@ async def test_a_report_keeps_the_facts(daemon: Daemon) -> None:
         fields = {"conversation": conversation, "message": bad["message"], "reason": "spam"}
         report = (await alice.call("report.create", **fields))["report"]
         async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
-            full = await reports.read(db, operator(), report)
+            full = await db.in_transaction(reports.read, operator(), report)
         (kept,) = full["transcript"][0]["attachments"]
         assert {**kept, "url": image["url"]} == facts(image, "image")

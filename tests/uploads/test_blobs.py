@@ -15,16 +15,17 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.core.config import Config, Data, Uploads
+from chatd.core.config import Config, Data
 from chatd.core.errors import Refused
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key, path_of
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.open import BlobsError, open_blobs
 from chatd.uploads.s3_store import Bucket, new_client
+from chatd.uploads.settings import UploadSettings
 from tests.http.raw import served
 from tests.support import PATIENCE
 
-BUCKET = Uploads(s3_bucket="chatd-files", s3_key="AKIATEST", s3_secret="secret-of-the-bucket", s3_region="eu-central-1")
+BUCKET = UploadSettings(s3_bucket="chatd-files", s3_key="AKIATEST", s3_secret="secret-of-the-bucket", s3_region="eu-central-1")
 
 
 def free_port() -> int:
@@ -79,10 +80,14 @@ def client(endpoint: str) -> object:
 
 @pytest.fixture(params=["folder", "bucket"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
-    uploads = Uploads()
+    uploads = UploadSettings()
     if request.param == "bucket":
         uploads = replace(BUCKET, s3_endpoint=request.getfixturevalue("s3_endpoint"))
-    async with open_blobs(Config(data=Data(dir=str(tmp_path)), uploads=uploads)) as opened:
+    async with open_blobs(
+        Config(
+            data=Data(dir=str(tmp_path)),
+        ).using(uploads)
+    ) as opened:
         yield opened
 
 
@@ -213,5 +218,5 @@ async def test_no_more_is_read_than_was_asked_for() -> None:
 async def test_half_a_bucket_is_none(name: str) -> None:
     whole = replace(BUCKET, s3_endpoint="https://s3.test")
     with pytest.raises(BlobsError, match=f"uploads.{name}"):
-        async with open_blobs(Config(uploads=replace(whole, **{name: ""}))):
+        async with open_blobs(Config().using(replace(whole, **{name: ""}))):
             pass

@@ -8,12 +8,14 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
+from chatd.accounts.settings import TenantSettings
 from chatd.client import sign_up
-from chatd.core.config import Config, Tenant
+from chatd.core.config import Config
 from chatd.db.postgres import open_postgres
 from chatd.uploads.events import Upload
 from chatd.uploads.folder_store import IDENTITY
 from chatd.uploads.ranges import Unsatisfiable, wanted
+from chatd.uploads.settings import UploadSettings
 from tests.files import FORM, MP4, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import Door
 from tests.support import NOBODY, Daemon, running
@@ -93,7 +95,7 @@ async def test_members_of_a_conversation_that_uses_it_may_read_it(daemon: Daemon
 
 
 async def test_what_one_may_not_read_all_looks_the_same(config: Config) -> None:
-    two = replace(config, tenants={"other": Tenant(secret=OTHER_SECRET)})
+    two = config.using_named(TenantSettings, {"other": TenantSettings(secret=OTHER_SECRET)})
     async with running(two) as daemon:
         alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
         stranger = await sign_up(daemon.addresses.http, tenant="other")
@@ -157,7 +159,7 @@ async def test_only_the_head(daemon: Daemon) -> None:
 
 
 async def test_a_large_file_comes_in_parts(config: Config) -> None:
-    async with running(replace(config, uploads=replace(config.uploads, max_bytes=4 * 2**20))) as daemon:
+    async with running(config.using(replace(config.get(UploadSettings), max_bytes=4 * 2**20))) as daemon:
         account = await sign_up(daemon.addresses.http)
         data = bytes(range(256)) * (3 * 2**12) + b"end"
         answer = await stored(daemon, account.access_token, data)
@@ -166,7 +168,7 @@ async def test_a_large_file_comes_in_parts(config: Config) -> None:
 
 
 async def test_the_address_is_the_one_that_was_configured(config: Config) -> None:
-    settings = replace(config, uploads=replace(config.uploads, public_url="https://files.example.org/"))
+    settings = replace(config, http=replace(config.http, public_url="https://files.example.org/"))
     async with running(settings) as daemon:
         account = await sign_up(daemon.addresses.http)
         answer = await daemon.rest(

@@ -15,7 +15,7 @@ from chatd.wire.base import Command, Id
 from chatd.wire.codec import Codec, NotAFrame, codecs, tag_of
 from chatd.wire.connection_events import Behind
 from chatd.wire.reference.examples import example, example_body
-from chatd.wire.validation import MOST_VALUES, LooseEnds
+from chatd.wire.validation import MAX_VALUES, UntypedFields
 from tests.golden.vectors import CODECS, COMMANDS, EVENTS, ID, RESULTS, agreed, frame_of, vector_of, vectors
 from tests.support import NOBODY
 from tests.wire.strategies import anything
@@ -153,7 +153,7 @@ def test_nesting_is_counted_from_the_command(codec: Codec) -> None:
 @BOTH
 def test_free_form_fields_hold_so_many_values(codec: Codec) -> None:
     send = example_body(SendMessage)
-    fits = {"a": [0] * (MOST_VALUES - 2)}
+    fits = {"a": [0] * (MAX_VALUES - 2)}
     assert sent(decode(codec, encode(codec, [ID, {**send, "meta": fits}]))).meta == fits
     assert "more than 2000 values" in refusal(codec, {**send, "meta": {"a": [0] * 20_000}}).message
 
@@ -166,9 +166,9 @@ def test_lists_of_a_declared_type_are_as_long_as_their_type_says() -> None:
         assert len(command.members) == count
 
 
-def test_only_what_a_type_leaves_open_is_looked_at() -> None:
-    assert LooseEnds(Odd).loose == ("anything", "number", "count", "places")
-    assert {tag_of(kind): ends for kind in COMMANDS if (ends := LooseEnds(kind).loose)} == {
+def test_only_untyped_fields_are_visited() -> None:
+    assert UntypedFields(Odd).untyped == ("anything", "number", "count", "places")
+    assert {tag_of(kind): fields for kind in COMMANDS if (fields := UntypedFields(kind).untyped)} == {
         "match.find": ("attributes", "accept"),
         "message.schedule": ("meta",),
         "message.send": ("meta",),

@@ -1,7 +1,7 @@
 """Opening, creating and listing conversations."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -13,10 +13,11 @@ from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.membership import check_room
 from chatd.conversations.read_model import conversation_for, conversations_of, own_view_to_tell, shared
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation, Row
+from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
@@ -77,10 +78,10 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """Both may open it at once; whoever comes second gets what the first one made."""
 
-    async def work(connection: Any) -> str | None:
-        if await lock_pair(connection, ctx.tenant, low, high):
+    async def work(tx: Tx) -> str | None:
+        if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
             raise Refused("blocked")
-        made: str | None = await connection.fetchval(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+        made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
         return made
 
     try:
@@ -101,7 +102,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     """Refused `not_found` when a member is unknown, `too_large` for too many, `forbidden` by a filter of the title."""
     users = sorted({ctx.user, *cmd.members})
-    most = ctx.node.config.limits.members
+    most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
         raise Refused("too_large", f"$.members: at most {most}")
     await check_not_blocked(ctx, users)

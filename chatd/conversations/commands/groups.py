@@ -27,6 +27,7 @@ from chatd.conversations.membership import (
 from chatd.conversations.messages.access import told_message
 from chatd.conversations.permissions import Right, may_give, stands_above
 from chatd.conversations.read_model import member_of, page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
@@ -64,7 +65,7 @@ async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
     await check_not_blocked(ctx, users)
 
     async def work(here: Change) -> tuple[list[Member], Message | None]:
-        members = await enter(here, users, ctx.node.config.limits)
+        members = await enter(here, users, ctx.node.config.get(ConversationLimits))
         return members, await here.say(named("member.added", [one.user for one in members])) if members else None
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)

@@ -14,6 +14,7 @@ from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.membership import enter, named, told_entered
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import own_view_to_tell
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
@@ -57,7 +58,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
             raise Refused("not_found", "$.secret: no such link")
         if here.place.joining == "request":
             return is_new
-        members = await enter(here, [here.user], ctx.node.config.limits)
+        members = await enter(here, [here.user], ctx.node.config.get(ConversationLimits))
         return members, await here.say(named("member.joined", [here.user])) if members else None
 
     done = await change(ctx, id_, work, stranger=True)
@@ -158,7 +159,7 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     async def work(here: Change) -> tuple[list[Member], Message | None]:
         if await here.one(SQL.decline, cmd.user) is None:
             raise Refused("not_found", "$.user: has not asked to come in")
-        members = await enter(here, [cmd.user], ctx.node.config.limits) if cmd.approve else []
+        members = await enter(here, [cmd.user], ctx.node.config.get(ConversationLimits)) if cmd.approve else []
         return members, await here.say(named("member.approved", [cmd.user])) if members else None
 
     members, said = await change(ctx, cmd.conversation, work, Right.ADD)

@@ -10,7 +10,6 @@ the answer is the whole state, marked `reset`: what was acked after the backup i
 """
 
 import re
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, convert
 
@@ -22,6 +21,7 @@ from chatd.conversations.read_model import counters_of, departure_of, info_of, m
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID
 from chatd.db import queries
+from chatd.db.postgres import Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("conversations/sync")
@@ -166,27 +166,23 @@ async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
     event with that rev (somebody has read so far) says nothing to a client that does not know whom it is about.
     """
 
-    async def snapshot(connection: Any) -> "tuple[Rev, Found]":
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await find_changes(connection, ctx, cmd)
-
-    top, found = await ctx.node.db.within(snapshot)
+    top, found = await ctx.node.db.in_snapshot(find_changes, ctx, cmd)
     return [Reply(changes_of(found, top, cmd))]
 
 
-async def find_changes(connection: Any, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
+async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
     """The rev up to which this is everything, and what was found. Raises Refused: `not_found`."""
     place = (ctx.tenant, cmd.conversation)
-    here = await connection.fetchrow(SQL.top, *place, ctx.user)
+    here = await tx.one(SQL.top, *place, ctx.user)
     if here is None:
         raise Refused("not_found", "no such conversation")
     since = 0 if cmd.rev > here["rev"] else cmd.rev
     window = (since, here["rev"], cmd.limit + 1)
     seen = (max(since, here["first_rev"]), here["rev"], cmd.limit + 1)
     return here["rev"], Found(
-        [message_of(row, ctx.files_url) for row in await connection.fetch(SQL.messages, *place, ctx.user, *seen)],
-        [member_of(row) for row in await connection.fetch(SQL.members, *place, ctx.user, *window)],
-        [departure_of(row) for row in await connection.fetch(SQL.departures, *place, *window)],
+        [message_of(row, ctx.files_url) for row in await tx.all(SQL.messages, *place, ctx.user, *seen)],
+        [member_of(row) for row in await tx.all(SQL.members, *place, ctx.user, *window)],
+        [departure_of(row) for row in await tx.all(SQL.departures, *place, *window)],
         info_of(here) if here["info_rev"] > since or since < cmd.rev else UNSET,
     )
 

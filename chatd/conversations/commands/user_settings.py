@@ -11,6 +11,7 @@ from chatd.app.registry import command
 from chatd.conversations.entities import Conversation, Notify
 from chatd.conversations.quiet_hours import Quiet, is_zone
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_for
+from chatd.conversations.settings import PresenceDefaults
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -113,7 +114,7 @@ async def settings_of(ctx: Ctx) -> UserSettings:
     return UserSettings(
         notify=known.get("notify") or "all",
         quiet=Quiet.read(known.get("quiet")),
-        show_presence=known.get("show_presence") or ctx.node.config.presence.shown_to,
+        show_presence=known.get("show_presence") or ctx.node.config.get(PresenceDefaults).shown_to,
     )
 
 

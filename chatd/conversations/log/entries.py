@@ -43,7 +43,7 @@ class Receipt(Struct, frozen=True):
 class Appended(Struct, frozen=True):
     """What became of a message. `duplicate`: it had been there already, and this is the first result again.
 
-    `committed_at` is when the commit was known here, of a batch of so many messages.
+    `committed_at` is when the commit was known here, of a batch of so many messages. `alias`: the sender's, in a match.
     """
 
     id: str
@@ -54,13 +54,14 @@ class Appended(Struct, frozen=True):
     committed_at: int
     batch: int
     expires_at: int | None = None
+    alias: str | None = None
 
 
 class Advanced(Struct, frozen=True):
     """What became of a receipt. `rev` is None when there is nothing to tell to others.
 
     `unread` and `mentions` are None when `read` did not move. `doubtful`: this was another attempt, and what moved in one
-    before it may not have been told to the member's own devices.
+    before it may not have been told to the member's own devices. `alias`: the member's, in a match.
     """
 
     delivered_seq: int
@@ -69,6 +70,7 @@ class Advanced(Struct, frozen=True):
     seq: int
     unread: int | None
     mentions: int | None
+    alias: str | None = None
     doubtful: bool = False
 
 

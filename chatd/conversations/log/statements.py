@@ -45,7 +45,8 @@ def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused:
     if row["outcome"] not in ("new", "duplicate"):
         return Refused(row["outcome"], rule_of(row["outcome"], items[row["ord"] - 1]))
     ours = row["id"] == items[row["ord"] - 1].id
-    return Appended(row["id"], row["seq"], row["rev"], row["created_at"], not ours, now, len(items), row["expires_at"])
+    place = (row["id"], row["seq"], row["rev"], row["created_at"])
+    return Appended(*place, not ours, now, len(items), row["expires_at"], row["alias"])
 
 
 def rule_of(code: str, item: Append) -> str:
@@ -66,7 +67,7 @@ async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> 
 def advanced(row: Any) -> Advanced | str:
     if row["outcome"] == "not_found":
         return "not_found"
-    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"], row["mentions"])
+    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"], row["mentions"], row["alias"])
 
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:

@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import Doubtful
+from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import Json, Message
 from chatd.conversations.message_shapes import SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
+from chatd.uploads.settings import RemovalSettings
 
 SQL = queries.load("conversations/changes")
 T = TypeVar("T")
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Place(Struct, frozen=True):
     """The conversation as it was when its row was locked. `role` None: who asks is no member.
 
-    `late_seq`: there are members who may see nothing before it.
+    `late_seq`: there are members who may see nothing before it. `alias`: of who asks, in a match.
     """
 
     kind: str
@@ -42,22 +43,25 @@ class Place(Struct, frozen=True):
     rev: int
     role: str | None = None
     first_seq: int | None = None
+    alias: str | None = None
 
 
 class Change:
-    """One transaction on one conversation. Statements run one after the other on `connection` (asyncpg's)."""
+    """One transaction on one conversation. Its statements run one after the other."""
 
-    def __init__(self, connection: Any, ctx: Ctx, conversation: str, place: Place) -> None:
+    def __init__(self, tx: Tx, ctx: Ctx, conversation: str, place: Place) -> None:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
+        # How the user is known in this conversation.
+        self.shown_as = place.alias or ctx.user
         self.now = ctx.now
         self.files_url = ctx.files_url
-        self.moderation = ctx.node.config.moderation
+        self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
         self.place = place
         self.members = place.members
         self.late_seq = place.late_seq
-        self._connection = connection
+        self._tx = tx
         self._seq, self._rev = place.seq, place.rev
         self._info_rev: int | None = None
 
@@ -74,16 +78,14 @@ class Change:
         return self._rev
 
     async def one(self, sql: str, *args: Any) -> Row | None:
-        row: Row | None = await self._connection.fetchrow(sql, self.tenant, self.conversation, *args)
-        return row
+        return await self._tx.one(sql, self.tenant, self.conversation, *args)
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
         """All rows. Tenant and conversation are the first two arguments of every statement."""
-        rows: list[Row] = await self._connection.fetch(sql, self.tenant, self.conversation, *args)
-        return rows
+        return await self._tx.all(sql, self.tenant, self.conversation, *args)
 
     async def run(self, sql: str, *args: Any) -> None:
-        await self._connection.execute(sql, self.tenant, self.conversation, *args)
+        await self._tx.run(sql, self.tenant, self.conversation, *args)
 
     async def say(self, system: Json) -> Message:
         """A message that says what happened, in its place of the order. Tell it as `message.new`."""
@@ -94,7 +96,7 @@ class Change:
             id=id_,
             seq=self._seq,
             rev=self.next_rev(),
-            sender=self.user,
+            sender=self.shown_as,
             client_id=f"system-{id_}",
             text=None,
             attachments=[],
@@ -103,7 +105,8 @@ class Change:
             meta=None,
             system=system,
         )
-        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now)
+        in_match = True if self.place.alias else None
+        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now, in_match)
         return message
 
     def check(self, right: Right) -> None:
@@ -136,9 +139,9 @@ async def change(
     """
     tenant = ctx.tenant
 
-    async def transaction(connection: Any) -> T:
-        place = await hold(connection, tenant, conversation, ctx.user)
-        here = Change(connection, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
+    async def transaction(tx: Tx) -> T:
+        place = await hold(tx, tenant, conversation, ctx.user)
+        here = Change(tx, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
         if needs is not None:
             here.check(needs)
         result = await work(here)
@@ -149,7 +152,7 @@ async def change(
         return await ctx.node.db.in_transaction(transaction)
     except Refused as refused:
         if refused.row.retryable:
-            await ctx.node.cluster.broadcast(Doubtful(tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(tenant, conversation))
         raise
 
 
@@ -162,10 +165,10 @@ def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
     return place
 
 
-async def hold(connection: Any, tenant: str, conversation: str, user: str) -> Place | None:
+async def hold(tx: Tx, tenant: str, conversation: str, user: str) -> Place | None:
     """The conversation with its row locked; None where there is none."""
-    row = await connection.fetchrow(SQL.hold, tenant, conversation)
+    row = await tx.one(SQL.hold, tenant, conversation)
     if row is None:
         return None
-    standing = await connection.fetchrow(SQL.standing, tenant, conversation, user)
+    standing = await tx.one(SQL.standing, tenant, conversation, user)
     return Place(**dict(row), **dict(standing or {}))

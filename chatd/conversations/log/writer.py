@@ -32,8 +32,8 @@ from chatd.conversations.log.deferred import Aside
 from chatd.conversations.log.entries import Advanced, Append, Appended, Entry, Item, Receipt, Tell
 from chatd.conversations.log.publisher import OnGap, Telling
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
+from chatd.conversations.settings import JournalSettings
 from chatd.core import log
-from chatd.core.config import Journal as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.core.histogram import Histogram, total
@@ -50,7 +50,7 @@ TOO_LATE = "the database did not answer in time"
 class Journal:
     """The way in for everything that gets a number. Opened by `open_journal`."""
 
-    def __init__(self, shares: list["Share"], settings: Settings) -> None:
+    def __init__(self, shares: list["Share"], settings: JournalSettings) -> None:
         self._shares = shares
         self._settings = settings
 
@@ -212,7 +212,9 @@ class Share:
 
 
 @asynccontextmanager
-async def open_journal(db: Postgres, settings: Settings, on_gap: OnGap, health: Health | None = None) -> AsyncIterator[Journal]:
+async def open_journal(
+    db: Postgres, settings: JournalSettings, on_gap: OnGap, health: Health | None = None
+) -> AsyncIterator[Journal]:
     """The journal, with a connection of its own for each share. What was appended is settled before it closes.
 
     `on_gap(tenant, conversation, rev)`: something up to `rev` may be there that was not told.

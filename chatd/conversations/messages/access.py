@@ -55,7 +55,7 @@ def told_update(here: Change, message: Message, change: Why, **more: Any) -> Mes
         rev=message.rev,
         message=message,
         change=change,
-        by=UNSET if here.user == NOBODY else here.user,
+        by=UNSET if here.user == NOBODY else here.shown_as,
         **more,
     )
 

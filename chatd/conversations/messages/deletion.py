@@ -10,6 +10,7 @@ time it is the database says, as it does to those who read: they do not see a me
 from collections.abc import Sequence
 from typing import Literal
 
+from chatd.accounts.settings import TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app.context import Node, on_behalf
 from chatd.app.effects import Effects, ToConversation, deliver
@@ -18,6 +19,7 @@ from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.messages.access import NOBODY, told_update
 from chatd.conversations.read_model import message_of
+from chatd.conversations.settings import RetentionSettings, TenantRetention
 from chatd.core.config import Config
 from chatd.core.ids import NIL
 from chatd.db import queries
@@ -38,7 +40,7 @@ async def bury(here: Change, seqs: Sequence[int]) -> list[Message]:
     """
     if not seqs:
         return []
-    until = here.now + round(here.moderation.keep_removed * 1000)
+    until = here.now + here.withheld_ms
     await here.run(SQL.bury, seqs, [here.next_rev() for _ in seqs], here.now, until)
     return await states(here, seqs)
 
@@ -72,9 +74,9 @@ async def expire_in(node: Node, tenant: str, conversation: str, seqs: Sequence[i
 
 def days_of(config: Config) -> dict[str, int]:
     """For how many days each tenant keeps messages; 0: for ever."""
-    usual = config.retention.days
-    own = {name: tenant.retention_days for name, tenant in config.tenants.items() if tenant.retention_days >= 0}
-    return {DEFAULT_TENANT: usual, **dict.fromkeys(config.tenants, usual), **own}
+    usual = config.get(RetentionSettings).days
+    own = {name: tenant.retention_days for name, tenant in config.named(TenantRetention).items() if tenant.retention_days >= 0}
+    return {DEFAULT_TENANT: usual, **dict.fromkeys(config.named(TenantSettings), usual), **own}
 
 
 async def retain(node: Node) -> bool:

@@ -19,7 +19,7 @@ from chatd.conversations.messages.deletion import bury
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
 from chatd.conversations.send_permission import check_may_say
-from chatd.core.config import Messages as Settings
+from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.text_forms import is_blank
@@ -73,7 +73,7 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     async def work(here: Change) -> Told:
         row = await message_in(here, cmd.message)
         check_edit(ctx, row)
-        await check_pace(here, row["seq"], ctx.node.config.messages)
+        await check_pace(here, row["seq"], ctx.node.config.get(MessageSettings))
         await check_may_say(here)
         await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
         await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
@@ -86,18 +86,18 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
 
 def check_edit(ctx: Ctx, row: Row) -> None:
     """Raises Refused."""
-    if row["sender"] != ctx.user or row["system"] is not None:
+    if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "only who wrote a message can edit it")
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
     if row["forwarded"] is not None:
         raise Refused("forbidden", "a forwarded message says what somebody else has said")
-    window = ctx.node.config.messages.edit_window
+    window = ctx.node.config.get(MessageSettings).edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
 
 
-async def check_pace(here: Change, seq: int, settings: Settings) -> None:
+async def check_pace(here: Change, seq: int, settings: MessageSettings) -> None:
     """Raises Refused: `too_large`, `rate_limited`. Each form is kept, so that there must not be many of them."""
     row = await here.one(SQL.edited_so_far, seq, here.now - MINUTE_MS)
     assert row is not None
@@ -130,7 +130,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
 
     async def work(here: Change) -> Told | None:
         row = await message_in(here, cmd.message)
-        if row["sender"] != ctx.user or row["system"] is not None:
+        if row["author"] != ctx.user or row["system"] is not None:
             here.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
             return None
@@ -187,7 +187,7 @@ async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
     sender = await ctx.node.db.value(SQL.sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if sender is None:
         raise Refused("not_found", "no such message")
-    seen_by = ctx.node.config.messages.edit_history
+    seen_by = ctx.node.config.get(MessageSettings).edit_history
     if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
         raise Refused("forbidden", "earlier forms of messages are not shown here")
     after = read_cursor(cmd.cursor)

@@ -77,7 +77,8 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
     """What is to be sent on; nothing when that was done before, because it may be gone by now. Raises Refused."""
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
-        first = row["forwarded"] or {"sender": row["sender"], "created_at": row["created_at"]}
+        sender = ctx.user if row["author"] == ctx.user else row["sender"]
+        first = row["forwarded"] or {"sender": sender, "created_at": row["created_at"]}
         said = Content(row["text"], attachments_in(row["attachments"]))
         return Original(said, first)
     if await is_known(ctx, cmd.client_id):
@@ -88,18 +89,19 @@ async def original(ctx: Ctx, cmd: ForwardMessage) -> Original:
 
 
 def news_of(ctx: Ctx, cmd: ForwardMessage, said: Content, first: Json, done: Appended) -> MessageNew:
+    sender = done.alias or ctx.user
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=ctx.user,
+        sender=sender,
         client_id=cmd.client_id,
         text=said.text,
         attachments=shown(said.attachments, ctx.files_url),
         reply_to=None,
         created_at=done.created_at,
         meta=None,
-        forwarded=first,
+        forwarded={**first, "sender": sender} if first["sender"] == ctx.user else first,
         expires_at=done.expires_at or UNSET,
     )
     return MessageNew(conversation=cmd.conversation, rev=done.rev, message=message)

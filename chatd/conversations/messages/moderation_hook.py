@@ -14,8 +14,8 @@ import msgspec
 import trio
 from msgspec import Struct
 
+from chatd.conversations.settings import HookSettings
 from chatd.core.circuit_breaker import Circuit
-from chatd.core.config import Hook as Settings
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.core.secrets import MIN_SECRET_BYTES
@@ -53,7 +53,7 @@ READ = msgspec.json.Decoder(Verdict).decode
 class Hook:
     """Opened by `open_hook`."""
 
-    def __init__(self, settings: Settings, outbound: Outbound, most_text: int, clock: Callable[[], int]) -> None:
+    def __init__(self, settings: HookSettings, outbound: Outbound, most_text: int, clock: Callable[[], int]) -> None:
         self._settings = settings
         self._outbound = outbound
         self._most_text = most_text
@@ -121,7 +121,7 @@ def details_of(verdict: Verdict) -> dict[str, Any]:
     return details | ({"reason": verdict.reason[:LONGEST_REASON]} if verdict.reason else {})
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: HookSettings) -> None:
     """Raises ValueError."""
     try:
         check_url(settings.url, ("https", "http") if settings.allow_private else ("https",))
@@ -132,7 +132,7 @@ def check_settings(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_hook(settings: Settings, most_text: int, clock: Callable[[], int]) -> AsyncIterator[Hook]:
+async def open_hook(settings: HookSettings, most_text: int, clock: Callable[[], int]) -> AsyncIterator[Hook]:
     """With a connection for each message that may wait."""
     async with open_outbound(private=settings.allow_private, connections=settings.max_waiting) as outbound:
         yield Hook(settings, outbound, most_text, clock)

@@ -10,6 +10,7 @@ from chatd.app.registry import Needs, command
 from chatd.conversations.log.transaction import Change, change
 from chatd.conversations.messages.access import message_in, told_update
 from chatd.conversations.read_model import message_of, page_of, seen_message
+from chatd.conversations.settings import MessageSettings
 from chatd.core.emoji import MAX_LENGTH, is_emoji
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -49,7 +50,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
         own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
         if cmd.emoji in own:
             return []
-        replaced = own if ctx.node.config.messages.reactions == "one" else []
+        replaced = own if ctx.node.config.get(MessageSettings).reactions == "one" else []
         taken = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
         check_room(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
         await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
@@ -148,7 +149,8 @@ async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
     """Refused `not_found` for a message that the asker may not see."""
     found = await seen_message(ctx, cmd.conversation, cmd.message)
     window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, *window)
+    statement = SQL.page_in_match if found["in_match"] else SQL.page
+    rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, *window)
     page, more = page_of(rows, cmd.limit)
     items = [Reactor(**dict(row)) for row in page]
     return [Reply(Reactions(items=items, cursor=items[-1].user if more else None))]

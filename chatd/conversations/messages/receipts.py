@@ -8,6 +8,7 @@ from chatd.app.registry import command
 from chatd.conversations.log.entries import Advanced, Receipt
 from chatd.conversations.log.writer import Journal
 from chatd.conversations.read_model import page_of, seen_message
+from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
@@ -87,12 +88,12 @@ async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int 
         if done.rev is not None or done.unread is not None:
             ctx.node.hub.traces.receipts((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
         if done.rev is not None:
-            told.append(ToConversation(conversation, event_of(ctx.user, conversation, done, done.rev)))
+            told.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
         if done.unread is not None or done.doubtful:
             told.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
         await deliver(ctx, told)
 
-    up_to = ctx.node.config.messages.receipts_up_to
+    up_to = ctx.node.config.get(MessageSettings).receipts_up_to
     await ctx.node.get(Journal).append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
     return [Reply(Ok())]
 

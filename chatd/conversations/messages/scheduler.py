@@ -81,4 +81,4 @@ async def fail(node: Node, row: Row, code: str) -> None:
     """The author is told, and finds it in the list."""
     if await node.db.value(SQL.failed, row["tenant"], row["id"], code) is not None:
         event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
-        await node.cluster.tell_user(row["tenant"], row["sender"], event)
+        await node.cluster.deliver_to_user(row["tenant"], row["sender"], event)

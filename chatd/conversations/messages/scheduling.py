@@ -1,6 +1,6 @@
 """Messages that are sent later. See chatd/conversations/messages/scheduler.py for how they are."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -13,10 +13,11 @@ from chatd.conversations.entities import Json
 from chatd.conversations.messages.scheduler import body_of, readable
 from chatd.conversations.messages.sending import MessageText, Outgoing, check
 from chatd.conversations.read_model import page_of
+from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.postgres import ForeignKeyViolation, Row
+from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 from chatd.wire.times import TIME
@@ -81,18 +82,19 @@ def others(ctx: Ctx) -> Effects:
 
 async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     """What is known of it then, also when somebody was faster. Raises Refused: `too_large`, `not_found`."""
-    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.messages.scheduled_per_user
+    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.get(MessageSettings).scheduled_per_user
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, body_of(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
-    async def work(connection: Any) -> Row:
-        await connection.execute(SQL.hold, tenant, user)
-        known: Row | None = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+    async def work(tx: Tx) -> Row:
+        await tx.run(SQL.hold, tenant, user)
+        known: Row | None = await tx.one(SQL.known, tenant, user, cmd.client_id)
         if known is not None:
             return known
-        if await connection.fetchval(SQL.count, tenant, user) >= most:
+        if await tx.value(SQL.count, tenant, user) >= most:
             raise Refused("too_large", f"at most {most} messages can be scheduled")
-        await connection.execute(SQL.add, tenant, *row)
-        added: Row = await connection.fetchrow(SQL.known, tenant, user, cmd.client_id)
+        await tx.run(SQL.add, tenant, *row)
+        added = await tx.one(SQL.known, tenant, user, cmd.client_id)
+        assert added is not None
         return added
 
     try:
@@ -164,17 +166,17 @@ class CancelScheduled(Command, tag="schedule.cancel"):
 async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
     """Refused `conflict` for one that is being sent, `not_found` for one that was."""
 
-    async def work(connection: Any) -> None:
-        await held(connection, ctx, cmd.id)
-        await connection.execute(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
+    async def work(tx: Tx) -> None:
+        await held(tx, ctx, cmd.id)
+        await tx.run(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
 
     await ctx.node.db.in_transaction(work)
     return [Reply(Ok()), *others(ctx)]
 
 
-async def held(connection: Any, ctx: Ctx, id_: str) -> Row:
+async def held(tx: Tx, ctx: Ctx, id_: str) -> Row:
     """A scheduled message of the asker that nobody sends meanwhile. Raises Refused: `not_found`, `conflict`."""
-    row: Row | None = await connection.fetchrow(SQL.one, ctx.tenant, ctx.user, id_)
+    row: Row | None = await tx.one(SQL.one, ctx.tenant, ctx.user, id_)
     if row is None:
         raise Refused("not_found", "$.id: no such scheduled message of yours")
     if row["sent"]:
@@ -204,7 +206,7 @@ class ScheduleResult(Result, tag="schedule.edit"):
 )
 async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     """Refused `conflict` for one that is being sent. A failed one needs a time to come."""
-    row = await ctx.node.db.in_transaction(lambda connection: held(connection, ctx, cmd.id))
+    row = await ctx.node.db.in_transaction(held, ctx, cmd.id)
     out = readable(row["conversation"], row["client_id"], row["body"])
     if cmd.text is not UNSET:
         out = replace(out, text=cmd.text)
@@ -212,10 +214,10 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     check_time(ctx, at)
     await check(ctx, out)
 
-    async def work(connection: Any) -> Row:
-        await held(connection, ctx, cmd.id)
-        await connection.execute(SQL.edit, ctx.tenant, ctx.user, cmd.id, body_of(out), at)
-        return await held(connection, ctx, cmd.id)
+    async def work(tx: Tx) -> Row:
+        await held(tx, ctx, cmd.id)
+        await tx.run(SQL.edit, ctx.tenant, ctx.user, cmd.id, body_of(out), at)
+        return await held(tx, ctx, cmd.id)
 
     changed = await ctx.node.db.in_transaction(work)
     return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *others(ctx)]

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from chatd.conversations.messages.link_filter import LinkFilter
 from chatd.conversations.messages.moderation_hook import Hook, Question, check_settings, open_hook
 from chatd.conversations.messages.word_filter import WordFilter
-from chatd.core.config import Config, Filters
+from chatd.conversations.settings import FilterSettings, HookSettings
+from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
@@ -47,7 +48,7 @@ class Draft(Struct, frozen=True):
 class Filter:
     """The filters of one tenant. Raises CannotScreen."""
 
-    def __init__(self, name: str, settings: Filters) -> None:
+    def __init__(self, name: str, settings: FilterSettings) -> None:
         only = {"any": None, "none": [], "listed": settings.link_hosts}[settings.links]
         try:
             self._words = WordFilter(settings.words) if settings.words else None
@@ -159,16 +160,16 @@ def question_of(draft: Draft, kind: str) -> Question:
 
 def filters_of(config: Config) -> tuple[dict[str, Filter], Filter]:
     """Those of the tenants that have their own, and those of all others. Raises CannotScreen."""
-    own = {name: Filter(f"tenant_filters.{name}", settings) for name, settings in config.tenant_filters.items()}
-    return own, Filter("filters", config.filters)
+    own = {name: Filter(f"tenant_filters.{name}", settings) for name, settings in config.named(FilterSettings).items()}
+    return own, Filter("filters", config.get(FilterSettings))
 
 
 def check_screening(config: Config) -> None:
     """Raises CannotScreen."""
     filters_of(config)
-    if config.hook.url:
+    if config.get(HookSettings).url:
         try:
-            check_settings(config.hook)
+            check_settings(config.get(HookSettings))
         except ValueError as error:
             raise CannotScreen(str(error)) from None
 
@@ -178,8 +179,8 @@ async def open_screening(config: Config, db: Postgres, clock: Callable[[], int])
     """None when nothing is configured. Raises CannotScreen."""
     check_screening(config)
     own, general = filters_of(config)
-    if config.hook.url:
-        async with open_hook(config.hook, config.limits.text_bytes, clock) as hook:
+    if config.get(HookSettings).url:
+        async with open_hook(config.get(HookSettings), config.limits.text_bytes, clock) as hook:
             yield Screening(db, own, general, hook)
     elif any(one.is_needed for one in (general, *own.values())):
         yield Screening(db, own, general, None)

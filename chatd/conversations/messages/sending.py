@@ -1,6 +1,6 @@
 """The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from chatd.conversations.log.writer import Journal
 from chatd.conversations.messages.access import check_text, screened
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import Screening
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -65,12 +66,15 @@ Ack = TypeVar("Ack", bound=Committed)
 
 
 class Content(Struct, frozen=True):
-    """What a message says once it was checked and screened. `attachments` in their stored form; `quote` is what it replies to."""
+    """What a message says once it was checked and screened. `attachments` in their stored form.
+
+    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is what it replies to.
+    """
 
     text: str | None = None
     attachments: list[Json] = []
     meta: Json | None = None
-    mentions: list[str] = []
+    mentions: Mapping[str, str] = {}
     quote: Quote | UnsetType = UNSET
 
 
@@ -121,14 +125,15 @@ async def check(ctx: Ctx, out: Outgoing) -> Content:
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
-    mentions = await existing(ctx, out.mentions) if out.mentions else []
+    mentions = await existing(ctx, out.conversation, out.mentions) if out.mentions else {}
     return Content(out.text, attachments, out.meta, mentions, quote)
 
 
-async def existing(ctx: Ctx, users: Sequence[str]) -> list[str]:
-    """Those of these ids that are users, in their order: an unknown id is not stored with the message."""
-    known = {row["user"] for row in await ctx.node.db.all(SQL.existing, ctx.tenant, list(users))}
-    return [user for user in dict.fromkeys(users) if user in known]
+async def existing(ctx: Ctx, conversation: str, ids: Sequence[str]) -> dict[str, str]:
+    """Users by their ids, in a match by the aliases of its members, in this order: an unknown id is not stored."""
+    rows = await ctx.node.db.all(SQL.existing, ctx.tenant, conversation, ctx.user, list(ids))
+    known = {row["id"]: row["user"] for row in rows}
+    return {id_: known[id_] for id_ in ids if id_ in known}
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
@@ -149,8 +154,11 @@ def check_content(ctx: Ctx, out: Outgoing) -> None:
 def check_payload(config: Config, out: Outgoing) -> None:
     """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
-    if size > config.limits.payload_bytes:
-        raise Refused("too_large", f"$: meta and attachments have at most {config.limits.payload_bytes} bytes together, as JSON")
+    if size > config.get(ConversationLimits).payload_bytes:
+        raise Refused(
+            "too_large",
+            f"$: meta and attachments have at most {config.get(ConversationLimits).payload_bytes} bytes together, as JSON",
+        )
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
@@ -173,7 +181,7 @@ def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
         to_jsonb(said.attachments) if said.attachments else None,
         out.reply_to,
         to_jsonb(said.meta) if said.meta is not None else None,
-        extra_of(said.mentions, out.everybody),
+        extra_of(list(said.mentions.values()), out.everybody),
     )
 
 
@@ -189,7 +197,7 @@ def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNe
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=ctx.user,
+        sender=done.alias or ctx.user,
         client_id=out.client_id,
         text=said.text,
         attachments=shown(said.attachments, ctx.files_url),
@@ -197,7 +205,7 @@ def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNe
         created_at=done.created_at,
         meta=said.meta,
         quote=said.quote,
-        mentions=said.mentions or UNSET,
+        mentions=list(said.mentions) or UNSET,
         mentions_everybody=out.everybody or UNSET,
         expires_at=done.expires_at or UNSET,
     )

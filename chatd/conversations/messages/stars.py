@@ -1,7 +1,6 @@
 """Messages that somebody has starred for themselves; nobody else knows."""
 
 import re
-from typing import Any
 
 from msgspec import Struct
 
@@ -10,9 +9,11 @@ from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Message
 from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import UUID
 from chatd.db import queries
+from chatd.db.postgres import Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -58,12 +59,12 @@ async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
 async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
     """Own devices learn it by session.sync."""
 
-    async def work(connection: Any) -> None:
-        await connection.execute(SQL.hold, ctx.tenant, ctx.user)
-        if await connection.fetchval(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
+    async def work(tx: Tx) -> None:
+        await tx.run(SQL.hold, ctx.tenant, ctx.user)
+        if await tx.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
             raise Refused("not_found", "no such message")
-        most = ctx.node.config.limits.stars_per_user
-        if at is not None and await connection.fetchval(SQL.count, ctx.tenant, ctx.user) > most:
+        most = ctx.node.config.get(ConversationLimits).stars_per_user
+        if at is not None and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"at most {most} starred messages")
 
     await ctx.node.db.in_transaction(work)

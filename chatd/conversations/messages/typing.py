@@ -10,8 +10,10 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Needs, command
 from chatd.cluster.cluster import Cluster
+from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.realtime.feeds import Members
 from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
 
@@ -58,7 +60,7 @@ class TypingStopped(Event, tag="typing.stop"):
     http="POST /v1/conversations/{conversation}/typing",
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
-    return await told(ctx, TypingStarted(conversation=cmd.conversation, user=ctx.user, expires_in=EXPIRES_IN))
+    return await told(ctx, cmd.conversation, typing=True)
 
 
 @command(
@@ -71,31 +73,37 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     ctx.node.hub.typing.stop(ctx.session, cmd.conversation)
-    return await told(ctx, TypingStopped(conversation=cmd.conversation, user=ctx.user))
+    return await told(ctx, cmd.conversation, typing=False)
 
 
-async def told(ctx: Ctx, event: TypingStarted | TypingStopped) -> Effects:
+async def told(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
     """To the others, where they are few enough."""
-    members = ctx.node.hub.subscriptions.member_count(ctx.tenant, event.conversation) or await count(ctx, event.conversation)
-    if members > ctx.node.config.presence.typing_members:
+    hub = ctx.node.hub
+    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
-    if isinstance(event, TypingStarted):
-        ctx.node.hub.typing.start(ctx.session, event.conversation, trio.current_time() + EXPIRES_IN)
-    return [Reply(Ok()), ToConversation(event.conversation, event, but=ctx.session, volatile=True)]
+    user = members.aliases.get(ctx.user, ctx.user)
+    if not typing:
+        stopped = TypingStopped(conversation=conversation, user=user)
+        return [Reply(Ok()), ToConversation(conversation, stopped, but=ctx.session, volatile=True)]
+    hub.typing.start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN)
+    started = TypingStarted(conversation=conversation, user=user, expires_in=EXPIRES_IN)
+    return [Reply(Ok()), ToConversation(conversation, started, but=ctx.session, volatile=True)]
 
 
 async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
     """The connection on which a user typed has ended: tell the others, on all nodes."""
     with trio.CancelScope(shield=True):
-        for conversation in signal.typing_in:
-            event = TypingStopped(conversation=conversation, user=signal.user)
-            await cluster.tell_conversation(signal.tenant, conversation, event, volatile=True)
+        for conversation, user in signal.typing_in.items():
+            event = TypingStopped(conversation=conversation, user=user)
+            await cluster.deliver_to_conversation(signal.tenant, conversation, event, ephemeral=True)
 
 
-async def count(ctx: Ctx, conversation: str) -> int:
+async def look_up(ctx: Ctx, conversation: str) -> Members:
     """Asked once, until somebody joins or parts. Raises Refused: `not_found` for who is no member any more."""
-    members: int | None = await ctx.node.db.value(SQL.members, ctx.tenant, conversation, ctx.user)
-    if members is None:
+    row = await ctx.node.db.one(SQL.members, ctx.tenant, conversation, ctx.user)
+    if row is None:
         raise Refused("not_found", "no such conversation")
-    ctx.node.hub.subscriptions.note_member_count(ctx.tenant, conversation, members)
+    members = Members(row["members"], row["aliases"] or {})
+    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
     return members

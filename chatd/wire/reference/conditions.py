@@ -1,7 +1,7 @@
-"""What types of fields cannot say, as parts of JSON Schema. Subsystems declare it for their commands, see `Subsystem.conditions`.
+"""Conditions that field types cannot declare, as JSON Schema. Subsystems declare them, see `Subsystem.conditions`.
 
-`components` puts it into the schema of the command, `openapi` into that of the request body. Texts have no NUL and integers fit
-64 bits (see `free_form`), which `bounded` adds to every field that says nothing itself.
+`components` adds them to the schema of the command, `openapi` to that of the request body. Text contains no NUL and integers fit
+into 64 bits (see `validation`), which `bounded` adds to every field without a condition of its own.
 """
 
 from typing import Any
@@ -19,16 +19,16 @@ UUID = UUID_PATTERN.removeprefix("^").removesuffix(PYTHON_END)
 
 
 def given(*names: str) -> Schema:
-    """These fields are there, and not null."""
+    """These fields are present and not null."""
     return {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
 
 
-# What a map without a form of its own may hold.
+# The values of a free-form map.
 JSON = "Json"
 ANY_JSON: Schema = {"$ref": f"#/components/schemas/{JSON}"}
 FREE_FORM: Schema = {"type": "object", "propertyNames": {"pattern": NO_NUL}, "additionalProperties": ANY_JSON}
 JSON_VALUE: Schema = {
-    "description": "What JSON can hold: integers of 64 bits, texts without NUL.",
+    "description": "Any JSON value, with integers of 64 bits and text without NUL.",
     "anyOf": [
         {"type": "null"},
         {"type": "boolean"},
@@ -40,17 +40,17 @@ JSON_VALUE: Schema = {
     ],
 }
 
-# Texts that take a form, of which something has to be left. See `chatd.app.command_texts`.
-FORMED = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.LOOKUP)
+# Texts that are normalized, and must not be empty afterwards. See `chatd.app.command_texts`.
+NORMALIZED = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.LOOKUP)
 
 
 def changes(kind: type[Struct]) -> Schema:
-    """At least one of the optional fields is given."""
+    """At least one of the optional fields is present."""
     return {"anyOf": [given(field.encode_name) for field in structs.fields(kind) if not field.required]}
 
 
 def add_condition(schemas: dict[str, Schema], condition: Condition) -> None:
-    """To the schema of its type, where that is among them."""
+    """Add a condition to the schema of its type, if that is among them."""
     schema = schemas.get(condition.kind.__name__)
     if schema is not None:
         schema["properties"] |= {name: with_part(schema["properties"][name], part) for name, part in condition.fields.items()}
@@ -58,13 +58,13 @@ def add_condition(schemas: dict[str, Schema], condition: Condition) -> None:
 
 
 def narrowed(kind: type[Struct], properties: dict[str, Schema]) -> dict[str, Schema]:
-    """The fields of a command, with what is known of all texts and numbers."""
-    formed = {name for name, text in text_fields(kind) if text in FORMED}
-    return {name: bounded(visible(schema) if name in formed else schema) for name, schema in properties.items()}
+    """The fields of a command, with the conditions of all texts and numbers."""
+    normalized = {name for name, text in text_fields(kind) if text in NORMALIZED}
+    return {name: bounded(visible(schema) if name in normalized else schema) for name, schema in properties.items()}
 
 
 def visible(schema: Any) -> Any:
-    """With the rule that a text, also as a key of a map, has a visible character."""
+    """Require a visible character in texts and keys of maps."""
     if isinstance(schema, list):
         return [visible(part) for part in schema]
     if not isinstance(schema, dict):
@@ -78,7 +78,7 @@ def visible(schema: Any) -> Any:
 
 
 def with_part(schema: Schema, part: Schema) -> Schema:
-    """Also where the field may be null."""
+    """Add a part to the schema of a field, which may be nullable."""
     if part and "anyOf" in schema:
         return {**schema, "anyOf": [one if one.get("type") == "null" else {**one, **part} for one in schema["anyOf"]]}
     return {**schema, **part}
@@ -99,7 +99,7 @@ def bounded(schema: Any) -> Any:
 
 
 def free_form(schema: Any) -> Any:
-    """With all that is known of maps without a form of their own."""
+    """Add the conditions of free-form maps."""
     if isinstance(schema, list):
         return [free_form(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""What the reference documents are made of, as one value: what subsystems declare. `chatd.app.registry` builds it."""
+"""The source of the reference documents: the declarations of all subsystems. `chatd.app.registry` builds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from chatd.wire.base import Command, Event, Result
 
 
 class Declared(Protocol):
-    """A command as the registry has it. See `chatd.app.registry.Row`."""
+    """A command of the registry. See `chatd.app.registry.Row`."""
 
     @property
     def tag(self) -> str: ...
@@ -33,7 +33,7 @@ class Declared(Protocol):
 
 
 class Shape(NamedTuple):
-    """The map in a field of `owner` has the fields of `shape`."""
+    """The fields of a map: the map in `field` of `owner` has the fields of `shape`."""
 
     owner: type[Struct]
     field: str
@@ -44,21 +44,21 @@ Schema = dict[str, Any]
 
 
 class Condition(NamedTuple):
-    """What the types of the fields of `kind` cannot say, as JSON Schema: of the whole, and of fields by their names."""
+    """JSON Schema that the field types of `kind` cannot declare: for the whole type, and for fields by name."""
 
     kind: type[Struct]
     schema: Schema = {}  # noqa: RUF012
     fields: Mapping[str, Schema] = {}
 
 
-# OpenAPI operations by path and method, of routes that are no commands.
+# OpenAPI operations of routes that are not commands, by path and method.
 Routes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Events = Mapping[str, type[Event]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Description:
-    """All commands, events by tag, and routes. `results`: what routes answer with that is the result of no command."""
+    """All commands, events by tag, and routes. `results`: types that only routes answer with."""
 
     rows: tuple[Declared, ...]
     events: Events = field(default_factory=dict)

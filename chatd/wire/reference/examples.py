@@ -1,6 +1,6 @@
-"""An example of every type on the wire, the same every time: for the reference, and as golden vectors.
+"""Deterministic examples of every type of the protocol, for the reference and the golden vectors.
 
-A new type needs nothing here; names that are known below only make it nicer to read.
+A new type needs no entry here; entries only make its example more readable.
 """
 
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ BOB = "0190a3c4-5b00-7000-8000-000000000b0b"
 CONVERSATION = "0190a3c4-6d00-7000-8000-00000000c001"
 MESSAGE = "0190a3c4-7e00-7000-8000-000000000042"
 
-# By name, or by type and name where that says more.
+# Values by field, or by type and field.
 VALUES: dict[str, Any] = {
     "user": BOB,
     "members": BOB,
@@ -98,7 +98,7 @@ VALUES: dict[str, Any] = {
     "MaintenanceMode.enabled": True,
     "MaintenanceMode.message": "The server is about to stop. You will be reconnected.",
 }
-# Optional fields that are worth showing.
+# Optional fields of commands that examples contain.
 SHOWN = (
     "text",
     "title",
@@ -112,21 +112,21 @@ SHOWN = (
     "JoinConversation.conversation",
     "SetUser.notify",
 )
-# Fields that exclude another one of their type, and are absent in its example.
+# Fields that exclude another field of their type, and are omitted.
 LEFT_OUT = ("AttachmentInput.url",)
-WORTH_SHOWING = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
+SHOWN_IN_ANSWERS = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
 TIMES = ("ts", "server_time", "at")
 MILLIS = 1_770_000_000_000
 
 
 def example(kind: type[T]) -> T:
-    """With every field set, but for those that exclude another one."""
+    """An example with all fields, except those that exclude another one."""
     used = [field for field in fields_of(kind) if f"{kind.__name__}.{field.name}" not in LEFT_OUT]
     return kind(**{field.name: value_of(field.name, field.type, kind) for field in used})
 
 
 def usual(value: Any) -> Any:
-    """An example as it mostly is: without what may be absent, but for what is worth showing."""
+    """A typical example: without most of the fields that may be absent."""
     if isinstance(value, list):
         return [usual(part) for part in value]
     if not isinstance(value, Struct):
@@ -136,11 +136,11 @@ def usual(value: Any) -> Any:
 
 
 def is_usual(field: structs.FieldInfo) -> bool:
-    return field.default is not UNSET or field.name in WORTH_SHOWING
+    return field.default is not UNSET or field.name in SHOWN_IN_ANSWERS
 
 
 def example_body(kind: type[Struct]) -> dict[str, Any]:
-    """As a client would write it: its tag, what is required, and little else."""
+    """A typical command: its tag, the required fields, and a few others."""
     shown = [field for field in fields_of(kind) if field.required or is_shown(field.name, kind)]
     return {"t": kind.__struct_config__.tag, **{field.name: value_of(field.name, field.type, kind) for field in shown}}
 
@@ -156,7 +156,7 @@ def fields_of(kind: type[Struct]) -> tuple[inspect.Field, ...]:
 
 
 def value_of(name: str, form: inspect.Type, owner: type[Struct]) -> Any:
-    """A value of this type. An `id` is that of its owner."""
+    """An example value of this type. For `id` the entry of the owner is used."""
     known = VALUES.get(f"{owner.__name__}.{name}", VALUES.get(owner.__name__.lower() if name == "id" else name))
     match form:
         case inspect.Metadata():

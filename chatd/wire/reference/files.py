@@ -1,4 +1,4 @@
-"""The files that are generated from the declarations. A test fails when they are stale."""
+"""The generated documents. A test fails if they are stale."""
 
 import json
 
@@ -9,7 +9,7 @@ from chatd.wire.reference.typescript import typescript
 
 
 def generated(described: Description, version: str) -> dict[str, str]:
-    """Text by file name."""
+    """The documents by file name."""
     return {
         "protocol.md": reference(described),
         "openapi.json": json.dumps(openapi(described, version), indent=1) + "\n",

@@ -1,4 +1,4 @@
-"""The registered types as JSON Schema, and what the other descriptions are made of."""
+"""JSON Schema of all types of the protocol; the other documents are generated from it."""
 
 import inspect
 import re
@@ -15,14 +15,14 @@ from chatd.wire.base import Error, Event, Result
 from chatd.wire.reference.conditions import add_condition, bounded, narrowed
 from chatd.wire.reference.description import Declared, Description, Events
 
-# The fields in the path of a route, and the methods that have the others in the query.
+# Fields in the path of a route, and methods with the other fields in the query.
 FIELD = re.compile(r"{(\w+)}")
 WITH_QUERY = ("GET", "DELETE")
 Schemas = dict[str, dict[str, Any]]
 
 
 def all_events(events: Events) -> list[type[Event]]:
-    """By tag."""
+    """All events, sorted by tag."""
     return [events[tag] for tag in sorted(events)]
 
 
@@ -35,15 +35,15 @@ def summary_of(kind: Any) -> str:
 
 
 def components(described: Description, template: str, *more: type[Result]) -> Schemas:
-    """The schema of every wire type by the name of its struct; `more` are answers to what is no command."""
+    """The schemas by name of the struct. `more`: answers of routes that are not commands."""
     rows = described.rows
-    told: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(described.events)]
-    kinds = dict.fromkeys([*(row.command for row in rows), *told, *(shape for *_, shape in described.shapes)])
+    sent: list[type[Struct]] = [*(row.result for row in rows), *more, Error, *all_events(described.events)]
+    kinds = dict.fromkeys([*(row.command for row in rows), *sent, *(shape for *_, shape in described.shapes)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=template)
     for owner, name, shape in described.shapes:
         schema = schemas.get(owner.__name__, {"properties": {}})
         schema["properties"][name] = {"$ref": template.format(name=shape.__name__)}
-    for kind in told:
+    for kind in sent:
         schemas[kind.__name__]["required"] = always_sent(kind)
     shapes = {shape.__name__ for *_, shape in described.shapes}
     for condition in described.conditions:
@@ -62,7 +62,7 @@ def components(described: Description, template: str, *more: type[Result]) -> Sc
 
 
 def portable(value: Any) -> Any:
-    """A schema whose patterns any language understands: elsewhere `$` is the end, and needs no help."""
+    """Make patterns portable: in other languages `$` matches only at the end."""
     if isinstance(value, dict):
         return {name: portable(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -71,12 +71,12 @@ def portable(value: Any) -> Any:
 
 
 def always_sent(kind: type[Struct]) -> list[str]:
-    """The fields of what the server sends: all but those that may be absent. Defaults are for commands."""
+    """The fields that the server always sends. Defaults apply to commands only."""
     return ["t", *(field.encode_name for field in structs.fields(kind) if field.default is not UNSET)]
 
 
 def json_schema(described: Description) -> dict[str, Any]:
-    """JSON Schema (2020-12): one definition per type, and unions of what either side may send as a body."""
+    """JSON Schema (2020-12): a definition for each type, and unions of the bodies that each side may send."""
     rows = described.rows
     definitions = components(described, "#/$defs/{name}")
     commands = [row.command for row in rows if row.socket]
@@ -84,7 +84,7 @@ def json_schema(described: Description) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatd",
-        "description": "Bodies of frames. A frame is the array [id, body].",
+        "description": "Bodies of frames. A frame is an array [id, body].",
         "$defs": {
             **definitions,
             "AnyCommand": union(commands),
@@ -99,10 +99,10 @@ def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
 
 
 def is_for_admins(row: Declared) -> bool:
-    """Whether it is no command of users."""
+    """Whether the command is for admins."""
     return bool(row.needs.name == "ADMIN")
 
 
 def in_order(described: Description) -> Description:
-    """With the commands by tag."""
+    """Sort the commands by tag."""
     return replace(described, rows=tuple(sorted(described.rows, key=lambda row: row.tag)))

@@ -1,4 +1,4 @@
-"""docs/protocol.md: everything a client has to know."""
+"""docs/protocol.md, the reference of the protocol."""
 
 import json
 from collections.abc import Iterable
@@ -30,28 +30,37 @@ from chatd.wire.reference.schema_text import in_words
 COMMANDS = """\
 ## Commands
 
-Optional fields may be left out. Each may also be refused with one of those that [any command](#refusals) may be refused with.
+Optional fields can be omitted. Each command can also be refused with the codes that apply to [any command](#refusals).
 """
 ROUTES_HEAD = """\
 ## Other routes
 
-What is asked over HTTP only, and is no command. Forms and answers are in `openapi.json`.
+Routes that are available over HTTP only. `openapi.json` describes their requests and responses.
 """
 EVENTS = """\
 ## Events
 
-Always under id 0. Events that are not listed here may come; ignore them.
+Events have the id 0. Ignore events that are not listed here.
 """
-# Closes for which trio-websocket finds the reason, see `FastPathStream`.
+CLOSES_HEAD = """\
+## Close codes
+
+The server ends a connection with a close frame that has one of these codes. If the client no longer reads or answers,
+the server aborts the connection, and the client sees 1006. After 4000 to 4399 clients may reconnect, after 4400 and
+above they must not. 1002 and 1007 are errors of the WebSocket protocol (RFC 6455, section 7.4.1). 1003 is not used: a
+data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400. A close by the client is
+answered with the same code.
+"""
+# Closes whose reason trio-websocket finds, see `FastPathStream`.
 PROTOCOL_CLOSES = [
-    "| 1002 | | yes | A bad frame: not masked, a reserved bit, a stray fragment, a bad close. |",
-    "| 1007 | | yes | A text message, or the reason of a close, that is not UTF-8. |",
+    "| 1002 | | yes | An invalid frame: not masked, a reserved bit, an unexpected fragment, an invalid close. |",
+    "| 1007 | | yes | A text message or the reason of a close is not UTF-8. |",
 ]
 ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout", "maintenance", "internal")
 
 
 def reference(described: Description) -> str:
-    """The whole document, in Markdown: what is for users, then what is for admins."""
+    """The whole document in Markdown: commands of users, then commands of admins."""
     rows, events = in_order(described).rows, described.events
     schemas = components(described, "{name}")
     users = tuple(row for row in rows if not is_for_admins(row))
@@ -67,8 +76,8 @@ def reference(described: Description) -> str:
         ROUTES_HEAD,
         routes_text(described.routes),
         EVENTS,
-        *(told_text(kind, 0, schemas) for kind in all_events(events)),
-        "## Parts\n\nWhat results and events are made of.\n",
+        *(message_text(kind, 0, schemas) for kind in all_events(events)),
+        "## Parts\n\nTypes within results and events.\n",
         *parts_text(shared - names([*all_events(events), *results, *(row.command for row in users)]), schemas),
         SYNC,
         refusals(),
@@ -83,7 +92,7 @@ def reference(described: Description) -> str:
 
 
 def routes_text(routes: Routes) -> str:
-    lines = ["| route | needs | |", "|---|---|---|"]
+    lines = ["| route | requires | description |", "|---|---|---|"]
     for path, operations in sorted(routes.items()):
         for method, about in operations.items():
             needs = " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
@@ -96,7 +105,7 @@ def results_of(rows: Iterable[Declared]) -> set[type[Struct]]:
 
 
 def results_text(kinds: Iterable[type[Struct]], schemas: Schemas) -> list[str]:
-    return [told_text(kind, 7, schemas) for kind in sorted(kinds, key=lambda kind: kind.__name__)]
+    return [message_text(kind, 7, schemas) for kind in sorted(kinds, key=lambda kind: kind.__name__)]
 
 
 def parts_text(found: Iterable[str], schemas: Schemas) -> list[str]:
@@ -108,22 +117,22 @@ def names(kinds: Iterable[type[Struct]]) -> set[str]:
 
 
 def command_text(row: Declared, schemas: Schemas) -> str:
-    doors = [f"`{row.http}`"] if row.http else []
-    doors += ["socket"] if row.socket else []
+    endpoints = [f"`{row.http}`"] if row.http else []
+    endpoints += ["WebSocket"] if row.socket else []
     costs = "" if is_for_admins(row) else f"; costs {row.cost:g}"
+    refusals = ", ".join(f"`{code}`" for code in row.refuses) or "only those of any command"
     about = [
         f"### `{row.tag}`\n",
         f"{doc_of(row.command)}\n",
-        f"* by {' and '.join(doors)}; needs {needed(row)}{costs}",
+        f"* over {' and '.join(endpoints)}; requires {needed(row)}{costs}",
         f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()})",
-        f"* refuses: {', '.join(f'`{code}`' for code in row.refuses) or 'nothing of its own'}. {summary_of(row.handler)}".rstrip()
-        + "\n",
+        f"* refusals: {refusals}. {summary_of(row.handler)}".rstrip() + "\n",
     ]
     return "\n".join([*about, shown(row), fields_text(schemas[row.command.__name__])])
 
 
 def shown(row: Declared) -> str:
-    """The command as it is written at each door."""
+    """An example of the command for each endpoint."""
     lines = [f"    > {as_json((7, example_body(row.command)))}\n"] if row.socket else []
     lines += [f"    {request(row)}\n"] if row.http else []
     return "".join(lines)
@@ -142,10 +151,10 @@ def request(row: Declared) -> str:
 
 
 def needed(row: Declared) -> str:
-    return "nobody to be signed in" if row.needs.name == "NOTHING" else str(row.needs.value)
+    return "no sign-in" if row.needs.name == "NOTHING" else str(row.needs.value)
 
 
-def told_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
+def message_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:
     """A result or an event, with an example."""
     return type_text(f"`{tag_of(kind)}`", kind.__name__, schemas, frame(frame_id, usual(example(kind)), "<"))
 
@@ -168,7 +177,7 @@ def fields_text(schema: dict[str, Any]) -> str:
     fields = {name: kind for name, kind in schema.get("properties", {}).items() if name != "t"}
     if not fields:
         return "No fields.\n"
-    lines = ["| field | type | | |", "|---|---|---|---|"]
+    lines = ["| field | type | presence | description |", "|---|---|---|---|"]
     for name, kind in fields.items():
         presence = "required" if name in schema.get("required", []) else default_of(kind)
         lines.append(f"| `{name}` | {in_words(kind)} | {presence} | {note_of(kind)} |")
@@ -176,30 +185,23 @@ def fields_text(schema: dict[str, Any]) -> str:
 
 
 def note_of(schema: dict[str, Any]) -> str:
-    """What is said of a field; of an id its type says it all."""
+    """The description of a field; the type of an id needs none."""
     text = str(schema.get("description", ""))
     return "" if in_words(schema) == "UUID" else text
 
 
 def default_of(schema: dict[str, Any]) -> str:
-    """As it is written in JSON."""
+    """The default in JSON."""
     return f"default `{json.dumps(schema['default'])}`" if "default" in schema else "may be absent"
 
 
 def refusals() -> str:
     rows = [f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |" for row in REFUSALS.values()]
-    head = f"## Refusals\n\nAny command may be answered {', '.join(f'`{code}`' for code in ANY)}.\n"
+    head = f"## Refusals\n\nAny command can be refused with {', '.join(f'`{code}`' for code in ANY)}.\n"
     return "\n".join([head, "| code | HTTP | retry? | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def closes() -> str:
     rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
     rows[:0] = PROTOCOL_CLOSES
-    head = (
-        "## Close codes\n\nWhatever ends a connection on the side of the server is sent as a close frame with one of these "
-        "codes, except where the peer does not read or answer any more: then the connection is cut, and the client sees 1006. "
-        "4000 to 4399 may come back, 4400 and up may not. 1002 and 1007 are errors of WebSocket itself (RFC 6455, 7.4.1). "
-        "1003 is not used: a data frame of the wrong type, binary with JSON or text with msgpack, is closed with 4400. "
-        "A close that the client begins is answered with its own code.\n"
-    )
-    return "\n".join([head, "| code | name | come back? | meaning |", "|---|---|---|---|", *rows, ""])
+    return "\n".join([CLOSES_HEAD, "| code | name | reconnect? | meaning |", "|---|---|---|---|", *rows, ""])

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the commands that have a place in REST."""
+"""OpenAPI 3.1 of the REST API."""
 
 from dataclasses import replace
 from functools import cache
@@ -21,24 +21,24 @@ from chatd.wire.reference.json_schema import (
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
 OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
-# What HTTP refuses by itself where there is a body.
+# Refusals of HTTP itself for requests with a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
 
 
 def openapi(described: Description, version: str, server: str = DEFAULT_SERVER) -> dict[str, Any]:
-    """The whole document, of the door at this address. Stable: the same declarations give the same text."""
+    """The document for a server at this address. The same declarations give the same text."""
     paths, schemas = operations(described)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "chatd", "version": version, "description": "Every command over HTTP. See docs/protocol.md."},
+        "info": {"title": "chatd", "version": version, "description": "The REST API of chatd. See docs/protocol.md."},
         "servers": [{"url": server}],
         "paths": paths,
         "components": {
             "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "admin": {"type": "http", "scheme": "bearer", "description": "A token of the configuration, [admins.NAME]."},
-                "metrics": {"type": "http", "scheme": "bearer", "description": "The token of the configuration, [metrics]."},
+                "admin": {"type": "http", "scheme": "bearer", "description": "The token of an admin ([admins.NAME])."},
+                "metrics": {"type": "http", "scheme": "bearer", "description": "The token of metrics (metrics.token)."},
             },
         },
     }
@@ -46,7 +46,7 @@ def openapi(described: Description, version: str, server: str = DEFAULT_SERVER) 
 
 @cache
 def operations(described: Description) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The paths and the schemas, which depend on nothing else: made once for the process."""
+    """The paths and the schemas, made once for the process."""
     rows = tuple(row for row in in_order(described).rows if row.http)
     schemas = components(replace(described, rows=rows, events={}), "#/components/schemas/{name}", *described.results)
     schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}

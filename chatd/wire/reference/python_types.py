@@ -1,7 +1,7 @@
-"""The wire types as Python, for the client: a struct for every answer and event, and the signature of every command.
+"""The types of the protocol as Python, for the client: a struct for every answer and event, and a signature for every command.
 
-The client takes them from its own module and imports nothing of the server, so it can talk to a server of another version:
-fields that it does not know are ignored, limits and lists of allowed values are the server's to check.
+The client imports nothing of the server, so it can talk to servers of other versions: it ignores unknown fields, and
+leaves limits and lists of allowed values to the server.
 """
 
 import keyword
@@ -15,7 +15,7 @@ from chatd.wire.reference.json_schema import Schemas, all_events, components, in
 from chatd.wire.reference.schema_text import ANY, name_of
 
 HEAD = '''\
-"""The answers and events of the wire, and the signature of each command. Generated: do not edit, run `make schema`."""
+"""Answers, events, and the signatures of all commands. Generated: do not edit, run `make schema`."""
 
 # ruff: noqa: E501
 # fmt: off
@@ -30,14 +30,14 @@ from chatd.client.wire_base import Answer, Event, Part
 '''
 CALLS = '''\
 class Calls:
-    """What a client can ask for, with the fields of each command and the type of its answer."""
+    """All commands, with their fields and the types of their answers."""
 
 '''
 REQUEST = '''\
     async def call(self, command: str, **fields: Any) -> Any:
-        """Any command; a field that is None is left out.
+        """Send a command. Fields that are None are omitted.
 
-        Raises Refused, or Disconnected when the connection ended before the answer came.
+        Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
         return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
 
@@ -74,7 +74,7 @@ def python_types(described: Description) -> str:
 
 
 def with_unions_merged(schemas: Schemas) -> Schemas:
-    """Each union of structs as one struct that has the fields of all: a kind that this version does not know is read as well."""
+    """Merge each union of structs into one struct, so that clients can read kinds of a newer version."""
     merged = dict(schemas)
 
     def replaced(value: Any) -> Any:
@@ -95,27 +95,27 @@ def with_unions_merged(schemas: Schemas) -> Schemas:
 
 
 def common_ending(names: list[str]) -> str:
-    """`Attachment` for an `ImageAttachment` and a `LinkAttachment`."""
+    """The common ending of names: `Attachment` for `ImageAttachment` and `LinkAttachment`."""
     first = names[0]
     return next(first[at:] for at in range(len(first) + 1) if all(name.endswith(first[at:]) for name in names))
 
 
 def merged_struct(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The fields of all, of which those are required that all require."""
+    """A struct with the fields of all parts; a field is required if all parts require it."""
     fields: dict[str, list[Any]] = {}
     for part in parts:
         for name, kind in part["properties"].items():
             fields.setdefault(name, []).append(kind)
     kinds = " | ".join(dict.fromkeys(str(value) for part in parts for value in part["properties"]["type"]["enum"]))
     return {
-        "description": f"`type`: {kinds}. What a type does not have is None.",
+        "description": f"`type`: {kinds}. Fields that a type does not have are None.",
         "properties": {name: {"anyOf": found} if len(found) > 1 else found[0] for name, found in fields.items()},
         "required": [name for name in fields if all(name in part["required"] for part in parts)],
     }
 
 
 def reachable(names: Iterable[str], schemas: Schemas) -> list[str]:
-    """The types that these are made of, themselves included."""
+    """These types, and all types that they contain."""
     found: dict[str, None] = {}
     todo = list(names)
     while todo:
@@ -156,7 +156,7 @@ def attribute(name: str, field: str, kind: dict[str, Any], schema: dict[str, Any
 
 
 def python_name(field: str) -> str:
-    """A field that Python reserves gets an underscore at its end (PEP 8)."""
+    """Append an underscore to reserved words (PEP 8)."""
     return f"{field}_" if keyword.iskeyword(field) else field
 
 
@@ -183,7 +183,7 @@ def or_none(annotation: str) -> str:
 
 
 def in_python(schema: dict[str, Any], *, exact: bool = False) -> str:
-    """A type as Python. `exact`: with the allowed values, for what the client sends."""
+    """A type as a Python annotation. `exact`: with the allowed values, for commands."""
     if "anyOf" in schema:
         parts = dict.fromkeys(in_python(part, exact=exact) for part in schema["anyOf"])
         return "Any" if "Any" in parts else " | ".join(sorted(parts, key="None".__eq__))

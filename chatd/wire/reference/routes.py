@@ -1,4 +1,4 @@
-"""What OpenAPI descriptions of routes that are no commands are made of. Subsystems declare them, see `Subsystem.openapi`."""
+"""Parts of OpenAPI operations of routes that are not commands. Subsystems declare them, see `Subsystem.openapi`."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def errors(**more: str) -> dict[str, Any]:
 
 
 def probe(name: str, summary: str, properties: dict[str, Any], *, unready: str = "") -> dict[str, Any]:
-    """A GET for anybody, answered with these fields; `unready`: what 503 means, with the same fields."""
+    """A GET without authentication that returns these fields. `unready`: the meaning of 503, with the same fields."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     content = {"application/json": {"schema": schema}}
     responses: dict[str, Any] = {"200": {"description": summary, "content": content}}

@@ -1,4 +1,4 @@
-"""JSON Schema in words: for the reference, and as TypeScript."""
+"""Renders JSON Schema as text for the reference, and as TypeScript."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def name_of(reference: str) -> str:
 
 
 def in_words(schema: dict[str, Any]) -> str:
-    """A type with its limits, for people: `str, 1 to 64 characters`."""
+    """A type with its limits: `str, 1 to 64 characters`."""
     if "anyOf" in schema:
         return " or ".join(in_words(part) for part in schema["anyOf"])
     if "$ref" in schema:
@@ -31,7 +31,7 @@ def in_words(schema: dict[str, Any]) -> str:
 
 
 def matching(pattern: str) -> str:
-    """A pattern in words. No text has NUL, so that is not said each time."""
+    """A pattern in words. That text contains no NUL is not repeated for each field."""
     if pattern == NO_NUL:
         return ""
     return ", with a visible character" if pattern == VISIBLE_PATTERN else f", matching `{pattern}`"

@@ -10,13 +10,13 @@ from chatd.wire.reference.schema_text import in_typescript
 
 HEAD = """\
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
-// A frame is [id, body]: id of your choosing for a command, the same id for its answer, 0 for an event.
+// A frame is [id, body]: the client chooses the id of a command, its answer has the same id, an event has 0.
 
 """
 
 
 def typescript(described: Description) -> str:
-    """The whole file."""
+    """The declarations of all types."""
     rows = in_order(described).rows
     schemas = components(described, "{name}")
     interfaces = "".join(interface(name, schema) for name, schema in sorted(schemas.items()))
@@ -32,7 +32,7 @@ def typescript(described: Description) -> str:
     return (
         HEAD
         + interfaces
-        + "/** What each command is answered with, when it is not refused. */\n"
+        + "/** The result of each command that is not refused. */\n"
         + f"export interface ResultOf {{\n{results}}}\n\n"
         + tail
         + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, ServerEvent];\n"

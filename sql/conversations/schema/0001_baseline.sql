@@ -55,6 +55,9 @@ create table members (
     tenant text not null,
     conversation uuid not null,
     user_id uuid not null,
+    -- How the members of a match know this one, and this one themselves. Null elsewhere, and once the match is kept. What is
+    -- read for users shows it in the place of user_id; all other columns have user ids.
+    alias uuid,
     joined_at bigint not null,
     delivered_seq bigint not null default 0,
     read_seq bigint not null default 0,
@@ -93,6 +96,9 @@ create table members (
 ) with (fillfactor = 70);
 create index members_user on members (user_id, tenant);
 create unique index members_owner on members (conversation, tenant) where role = 'owner';
+create unique index members_alias on members (alias, tenant) where alias is not null;
+-- For pages of members in a match: the order of their user ids must not show.
+create index members_by_alias on members (conversation, alias, tenant) where alias is not null;
 
 -- Members who left or were removed. The remaining members synchronise this, and so does the former member.
 create table former_members (
@@ -104,6 +110,8 @@ create table former_members (
     left_at bigint not null,
     -- The user who removed them; null if they left.
     actor uuid,
+    -- The alias of the match, by which the others can still report and block this user.
+    alias uuid,
     changed xid8 not null default pg_current_xact_id(),
     primary key (conversation, user_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade,
@@ -111,6 +119,7 @@ create table former_members (
 );
 create index former_members_rev on former_members (conversation, rev, tenant);
 create index former_members_user on former_members (user_id, changed, tenant);
+create unique index former_members_alias on former_members (alias, tenant) where alias is not null;
 
 -- Links to join a group, by the hash of their secret.
 create table invites (
@@ -151,14 +160,17 @@ create table blocks (
     tenant text not null,
     blocker uuid not null,
     blocked uuid not null,
+    -- How the blocker named them: by user id, or by an alias. Each is a block of its own: one by alias ends that match and
+    -- prevents another one, everything else follows from the one by user id.
+    shown_as uuid not null,
     created_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),
-    primary key (blocker, blocked, tenant),
+    primary key (blocker, shown_as, tenant),
     check (blocker <> blocked),
     foreign key (tenant, blocker) references users (tenant, id) on delete cascade,
     foreign key (tenant, blocked) references users (tenant, id) on delete cascade
 );
-create index blocks_blocked on blocks (blocked, tenant);
+create index blocks_blocked on blocks (blocked, blocker, tenant);
 
 -- Notification and presence settings of a user. Null: as configured.
 create table user_settings (

@@ -10,6 +10,8 @@ create table messages (
     rev bigint not null,
     id uuid not null,
     sender uuid not null,
+    -- True if the conversation was a match then: only then the sender's alias is looked up.
+    in_match boolean,
     -- Chosen by the client. Sending it again returns the first result.
     client_id text not null,
     text text,

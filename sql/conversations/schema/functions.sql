@@ -68,16 +68,18 @@ select
     unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
     mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
-    b.joined_seq, b.joined_rev, c.keep_days
+    b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 
 -- The members of a conversation as one user sees them: other members by the positions that are shown to others (null:
--- all of them). Filter it by `user_id` or `rev`: Postgres inlines the function into the statement.
+-- all of them). `user` is the alias in a match. Filter it by `user_id`, `alias` or `rev`: Postgres inlines the function into
+-- the statement.
 create or replace function members_for(p_tenant text, p_conversation uuid, p_viewer uuid) returns table (
-    user_id uuid, "user" text, name text, role text, delivered_seq bigint, read_seq bigint, joined_at bigint, joined_seq bigint, rev bigint
+    user_id uuid, alias uuid, "user" text, name text, role text, delivered_seq bigint, read_seq bigint, joined_at bigint,
+    joined_seq bigint, rev bigint
 ) language sql stable as $$
-    select b.user_id, b.user_id::text, p.name, b.role,
+    select b.user_id, b.alias, coalesce(b.alias, b.user_id)::text, p.name, b.role,
         case when b.user_id = p_viewer then b.delivered_seq else coalesce(b.shown_delivered_seq, b.delivered_seq) end,
         case when b.user_id = p_viewer then b.read_seq else coalesce(b.shown_read_seq, b.read_seq) end,
         b.joined_at, b.joined_seq, b.rev
@@ -86,11 +88,26 @@ create or replace function members_for(p_tenant text, p_conversation uuid, p_vie
     where b.tenant = p_tenant and b.conversation = p_conversation
 $$;
 
--- A message as all members see it. `quote` is the beginning of the message that it replies to, as that is now. An
+-- How a user is known in a conversation that is a match, or was one: by the alias, and by user id once it is kept.
+create or replace function shown_as(p_tenant text, p_conversation uuid, p_user uuid) returns uuid language sql stable as $$
+    select coalesce(
+        (
+            select coalesce(b.alias, b.user_id) from members b
+            where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
+        ),
+        (
+            select f.alias from former_members f
+            where f.conversation = p_conversation and f.user_id = p_user and f.tenant = p_tenant
+        ),
+        p_user
+    )
+$$;
+
+-- A message as all members see it, and its `author`, a user id for the server alone. `quote` is the beginning of the message that it replies to, as that is now. An
 -- expired message is shown as deleted from its very millisecond, before the sweep deletes it.
 create or replace view message_states as
 select
-    m.tenant, m.conversation, m.seq, m.rev, m.id::text as id, m.sender::text as sender, m.client_id,
+    m.tenant, m.conversation, m.seq, m.rev, m.id::text as id, w.sender, m.client_id,
     case when x.over then null else m.text end as text,
     case when x.over then null else m.attachments end as attachments,
     case when x.over then null else m.reply_to::text end as reply_to,
@@ -102,19 +119,37 @@ select
     case when x.over then m.expires_at else m.deleted_at end as deleted_at,
     case when x.over then null else m.expires_at end as expires_at,
     case when x.over then null else m.pinned_at end as pinned_at,
-    case when x.over then null else m.extra -> 'mentions' end as mentions,
+    case
+        when x.over then null
+        when m.in_match and m.extra ? 'mentions' then (
+            select jsonb_agg(shown_as(m.tenant, m.conversation, n.id::uuid) order by n.place)
+            from jsonb_array_elements_text(m.extra -> 'mentions') with ordinality as n (id, place)
+        )
+        else m.extra -> 'mentions'
+    end as mentions,
     case when x.over then null else (m.extra -> 'everybody')::boolean end as mentions_everybody,
-    case when x.over then null else m.extra -> 'forwarded' end as forwarded,
+    case
+        when x.over then null
+        -- The sender's own message from elsewhere. Other authors are named as the sender knows them.
+        when m.in_match and m.extra -> 'forwarded' ->> 'sender' = m.sender::text
+            then jsonb_set(m.extra -> 'forwarded', '{sender}', to_jsonb(w.sender))
+        else m.extra -> 'forwarded'
+    end as forwarded,
     case when m.reply_to is not null and not x.over then (
         select jsonb_build_object(
-            'message', q.id, 'seq', q.seq, 'sender', q.sender,
+            'message', q.id, 'seq', q.seq,
+            'sender', case when q.in_match then shown_as(q.tenant, q.conversation, q.sender) else q.sender end,
             'text', case when q.expires_at is null or q.expires_at > millis() then left(q.text, 200) end,
             'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= millis())
         )
         from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
-    ) end as quote
+    ) end as quote,
+    m.sender::text as author
 from messages m
-cross join lateral (select m.expires_at is not null and m.expires_at <= millis() as over) as x;
+cross join lateral (select m.expires_at is not null and m.expires_at <= millis() as over) as x
+cross join lateral (
+    select (case when m.in_match then shown_as(m.tenant, m.conversation, m.sender) else m.sender end)::text as sender
+) as w;
 
 -- The columns of messages_for(): a message with the state of one user.
 create or replace view own_message_states as
@@ -132,7 +167,7 @@ language sql stable as $$
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
         ) and not hides(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
-        k.starred_at, case when s.reactions is not null then array(
+        s.author, k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji collate "C"
@@ -220,11 +255,11 @@ end $$;
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
--- until the sender may send). A stored message is never refused.
+-- until the sender may send). A stored message is never refused. `alias`: the sender's, in a match.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
-) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint)
+) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint, alias uuid)
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
@@ -245,7 +280,7 @@ begin
     return query
     with looked as materialized (
         select s.*, k.conversation as known_in, k.id as known_id, k.seq as known_seq, k.rev as known_rev, k.created_at as known_at,
-            c.seq as last_seq, c.rev as last_rev, c.disappear, early[s.ord] as early, d.denied,
+            c.seq as last_seq, c.rev as last_rev, c.disappear, b.alias, early[s.ord] as early, d.denied,
             k.id is null and d.denied is null as fresh
         from unnest(
             p_tenant, p_conversation, p_sender, p_client_id, p_id, p_text, p_attachments, p_reply_to, p_meta, p_extra
@@ -255,7 +290,7 @@ begin
             where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id limit 1
         ) as k on true
         left join lateral (
-            select b.role from members b
+            select b.role, b.alias from members b
             where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender limit 1
         ) as b on true
         left join lateral (
@@ -288,11 +323,12 @@ begin
     ),
     inserted as (
         insert into messages (
-            tenant, conversation, seq, rev, id, sender, client_id, text, attachments, reply_to, meta, extra, created_at, expires_at
+            tenant, conversation, seq, rev, id, sender, client_id, text, attachments, reply_to, meta, extra, created_at, expires_at,
+            in_match
         )
         select tenant, conversation, last_seq + n, last_rev + n, id, sender, client_id,
             text, attachments::jsonb, reply_to, meta::jsonb, extra::jsonb, p_now,
-            case when disappear > 0 then p_now + disappear * 1000::bigint end
+            case when disappear > 0 then p_now + disappear * 1000::bigint end, case when alias is not null then true end
         from numbered where wins
     ),
     mentioned as (
@@ -322,7 +358,7 @@ begin
         on conflict do nothing
     ),
     told as (
-        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear, r.early,
+        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear, r.alias, r.early,
             case when r.fresh then r.first_in else r.known_in end as found_in,
             case when r.fresh then r.first_id else r.known_id end as found_id,
             case when r.fresh then first_value(r.last_seq + r.n) over same else r.known_seq end as found_seq,
@@ -339,7 +375,7 @@ begin
             else 'duplicate'
         end,
         t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.early),
-        case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end
+        case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end, t.alias
     from told t
     order by t.found_rev, t.ord;
 end $$;
@@ -350,10 +386,10 @@ end $$;
 -- takes no `rev`, and other members get no event. The next shared change sends the read position once more if it has
 -- moved privately: then `unread` and `mentions` are returned as well. `outcome`: 'new'; 'own' (moved, an event for the
 -- member's own devices only); 'same' (did not move, or moved with another entry of the batch); 'not_found' (not a
--- member, or no such message).
+-- member, or no such message). `alias`: the member's, in a match.
 create or replace function advance_receipts(
     p_tenant text[], p_conversation uuid[], p_user uuid[], p_delivered bigint[], p_read bigint[], p_up_to integer[]
-) returns table (ord bigint, outcome text, delivered_seq bigint, read_seq bigint, rev bigint, seq bigint, unread bigint, mentions bigint)
+) returns table (ord bigint, outcome text, delivered_seq bigint, read_seq bigint, rev bigint, seq bigint, unread bigint, mentions bigint, alias uuid)
 language plpgsql volatile as $$
 #variable_conflict use_column
 begin
@@ -365,7 +401,7 @@ begin
     return query
     with asked as materialized (
         select u.*, c.seq as last_seq, c.rev as last_rev, c.blocked, c.members <= u.up_to and not c.blocked as shared,
-            b.delivered_seq as old_delivered, b.read_seq as old_read,
+            b.delivered_seq as old_delivered, b.read_seq as old_read, b.alias,
             case when b.read_unshared and c.members <= u.up_to and not c.blocked then 0 else b.read_seq end as told_read,
             b.read_seq is not null and greatest(u.delivered, u.read) <= c.seq as valid
         from unnest(p_tenant, p_conversation, p_user, p_delivered, p_read, p_up_to)
@@ -374,7 +410,7 @@ begin
             select c.seq, c.rev, c.members, c.blocked from conversations c where c.tenant = u.tenant and c.id = u.conversation limit 1
         ) as c on true
         left join lateral (
-            select b.delivered_seq, b.read_seq, b.read_unshared from members b
+            select b.delivered_seq, b.read_seq, b.read_unshared, b.alias from members b
             where b.tenant = u.tenant and b.conversation = u.conversation and b.user_id = u.user_id limit 1
         ) as b on true
     ),
@@ -410,7 +446,8 @@ begin
         case when not t.valid then 'not_found' when not t.moves then 'same' when t.shared then 'new' else 'own' end,
         t.new_delivered, t.new_read, case when t.moves and t.shared then (t.last_rev + t.n)::bigint end, t.last_seq,
         case when t.moves and t.new_read > t.told_read then unread_of(t.tenant, t.conversation, t.user_id, t.new_read) end,
-        case when t.moves and t.new_read > t.told_read then mentions_of(t.tenant, t.conversation, t.user_id, t.new_read) end
+        case when t.moves and t.new_read > t.told_read then mentions_of(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        t.alias
     from numbered t
     order by t.last_rev + t.n, t.ord;
 end $$;

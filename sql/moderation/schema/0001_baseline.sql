@@ -7,6 +7,8 @@ create table reports (
     id uuid not null,
     reporter uuid not null,
     target uuid not null,
+    -- How the reporter named the target: by user id, or by an alias. Reports by different names are different reports.
+    named uuid not null,
     conversation uuid not null,
     message uuid,
     reason text not null,

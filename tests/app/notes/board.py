@@ -3,11 +3,15 @@
 from pathlib import Path
 
 from chatd.app.context import Node
+from chatd.app.personal_data import Part, PersonalData
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
 from chatd.db import queries
 
 SQL = queries.load("notes", Path(__file__).parent)
+
+
+PERSONAL_DATA = PersonalData(export=(Part("note", SQL.export, ("id",)),), forget=(SQL.forget,))
 
 
 class NoteCounted(ControlMessage, array_like=True, tag="note-counted"):

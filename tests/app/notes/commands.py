@@ -1,10 +1,12 @@
 """The command, its answer and its event."""
 
 from notes.board import SQL, NoteCounted
+from notes.settings import NoteSettings
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
+from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.wire.base import Command, Event, Id, Name, Result
 
@@ -30,9 +32,12 @@ class NoteAdded(Event, tag="note.added"):
     text: str
 
 
-@command(AddNote, result=Note, http="POST /v1/notes")
+@command(AddNote, result=Note, refuses=("too_large",), http="POST /v1/notes")
 async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
-    """Notes to yourself are allowed."""
+    """Notes to yourself are allowed. Refused `too_large` for more than `notes.max_notes`."""
+    most = ctx.node.config.get(NoteSettings).max_notes
+    if await ctx.node.db.value(SQL.written, ctx.tenant, ctx.user) >= most:
+        raise Refused("too_large", f"a user can write at most {most} notes")
     note = uuid7(ctx.now)
     await ctx.node.db.run(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text)
     await ctx.node.cluster.broadcast(NoteCounted(ctx.tenant))

@@ -1,6 +1,18 @@
 -- name: add
 insert into notes (tenant, id, sender, recipient, text) values ($1, $2, $3, $4, $5)
 
+-- name: written
+select count(*) from notes where tenant = $1 and sender = $2
+
+-- name: export
+-- Tenant, user, limit, after this one.
+select n.id::text, n.recipient::text, n.text from notes n where n.tenant = $1 and n.sender = $2 and n.id > $4::uuid
+order by n.id limit $3
+
+-- name: forget
+-- Tenant, user.
+delete from notes where tenant = $1 and sender = $2
+
 -- name: count
 select notes, archived from note_counts
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from notes import board, commands, routes
+from notes import board, commands, routes, settings
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job
@@ -21,11 +21,15 @@ async def open_notes(node: Node) -> AsyncIterator[None]:
 NOTES = Subsystem(
     name="notes",
     package="notes",
+    settings=settings.SETTINGS,
     schema=Path(__file__).with_name("schema"),
     commands=(commands,),
     jobs=(Job("archive notes", board.archive, 0.05),),
     routes=(routes.add_routes,),
     openapi=routes.OPENAPI,
     metrics=(number("chatd_notes_total", "Notes of all nodes.", lambda node: node.get(board.Board).counted),),
+    check_settings=settings.check_settings,
+    check=settings.check,
+    personal_data=board.PERSONAL_DATA,
     open=open_notes,
 )

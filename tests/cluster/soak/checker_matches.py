@@ -16,7 +16,7 @@ from tests.cluster.soak.strangers import SUPERSEDED, Stranger, Talk, Wait
 
 MATCHES = """
 select m.id::text as match, m.ended_at is null as stands, m.created_at, m.ended_at,
-    array_agg(b.user_id::text order by b.user_id) as users
+    jsonb_object_agg(b.user_id, b.alias) as aliases
 from matches m join match_members b on b.tenant = m.tenant and b.match = m.id group by m.tenant, m.id
 """
 # Seconds: for two waiting users after a fault, and until both know of an end.
@@ -28,10 +28,10 @@ LOCKED = 3000
 async def judge_matches(db: Postgres, strangers: Sequence[Stranger], weather: Weather) -> list[str]:
     matches = {row["match"]: row for row in await db.all(MATCHES)}
     wrong = [problem for stranger in strangers for problem in judge_talks(stranger, matches)]
-    active = Counter(user for row in matches.values() if row["stands"] for user in row["users"])
+    active = Counter(user for row in matches.values() if row["stands"] for user in row["aliases"])
     wrong += [f"I13: {user} is in {count} matches" for user, count in active.items() if count > 1]
     wrong += judge_symmetry(strangers, matches, weather)
-    return wrong + judge_waits(strangers, weather) + judge_ends(strangers, weather)
+    return wrong + judge_waits(strangers, weather) + judge_ends(strangers, matches, weather)
 
 
 def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
@@ -39,13 +39,26 @@ def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
     wrong = [f"I13: {stranger.user} was told of {match} again" for match in stranger.double if match not in matches]
     for talk in stranger.talks:
         row = matches.get(talk.match)
-        if row is None or talk.partner == stranger.user or sorted((talk.partner, stranger.user)) != row["users"]:
+        if row is None or not fits(stranger, talk, row["aliases"]):
             wrong.append(f"I13: {stranger.user} was told of {talk}, which is {row}")
     for one, two in pairwise(stranger.talks):
         at_once = not one.over or two.found < min(one.over, one.left or one.over)
         if at_once or (one.how == SUPERSEDED and not went_before(matches.get(one.match), matches.get(two.match))):
             wrong.append(f"I13: {stranger.user} was in two matches: {one} and {two}")
     return wrong
+
+
+def fits(stranger: Stranger, talk: Talk, aliases: dict[str, str | None]) -> bool:
+    """Whether it is a match of two with these aliases, which are gone when it was kept."""
+    if len(aliases) != 2 or stranger.user not in aliases:
+        return False
+    known = (aliases[stranger.user], aliases[partner_of(stranger, aliases)])
+    return known in ((talk.alias, talk.partner), (None, None)) and talk.alias != talk.partner
+
+
+def partner_of(stranger: Stranger, aliases: Iterable[str]) -> str:
+    """The other user of a match."""
+    return next(user for user in aliases if user != stranger.user)
 
 
 def went_before(one: Any, two: Any) -> bool:
@@ -66,7 +79,7 @@ def judge_symmetry(strangers: Iterable[Stranger], matches: dict[str, Any], weath
     by_user = {stranger.user: stranger for stranger in strangers}
     wrong = []
     for (user, match), talk in talks.items():
-        other = by_user[talk.partner]
+        other = by_user[partner_of(by_user[user], matches[match]["aliases"])]
         start, end = talk.found - 1, talk.found + 2
         if (other.user, match) not in talks and weather.is_calm(start - WAIT, end) and was_connected(other, start, end):
             wrong.append(f"I13: {user} was told of {match} at {talk.found}, the partner {other.user} was not")
@@ -93,13 +106,14 @@ def calm_seconds(weather: Weather, start: float, end: float) -> float:
     return max(longest, end - start)
 
 
-def judge_ends(strangers: Sequence[Stranger], weather: Weather) -> list[str]:
+def judge_ends(strangers: Sequence[Stranger], matches: dict[str, Any], weather: Weather) -> list[str]:
     """A user who stayed connected learned of the end in time."""
     by_user = {stranger.user: stranger for stranger in strangers}
     wrong = []
     for stranger in strangers:
         for talk in stranger.talks:
-            theirs = next((other for other in by_user[talk.partner].talks if other.match == talk.match), None)
+            partner = by_user[partner_of(stranger, matches[talk.match]["aliases"])]
+            theirs = next((other for other in partner.talks if other.match == talk.match), None)
             if theirs is not None and is_late(stranger, talk, theirs, weather):
                 wrong.append(f"I13: {stranger.user} learned late of the end: {talk}, {theirs}")
     return wrong

@@ -2,9 +2,10 @@
 
 import os
 import random
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -13,6 +14,7 @@ from chatd.client import Disconnected, Ended, Refused, sign_up
 from tests.cluster.soak.fleet import Fleet
 from tests.cluster.soak.people import Person, Recorder, Sent, connected
 from tests.faults.process import SECRET
+from tests.forked import run_chatd
 
 AGAIN = 0.2
 # Seconds: for messages after the exclusion, and until a node without the bus must enforce a ban (I15).
@@ -103,9 +105,9 @@ class Party:
             "CHATD_AUTH__SECRET": SECRET,
             "CHATD_DATA__SECRET": SECRET,
         }
-        command = [sys.executable, "-m", "chatd", "bans", "add", guest.user]
+        ban = partial(run_chatd, ("bans", "add", guest.user), Path.cwd(), os.environ | where)
         while True:
-            ran = await trio.run_process(command, env=os.environ | where, capture_stdout=True, capture_stderr=True, check=False)
+            ran = await trio.to_thread.run_sync(ban)
             if ran.returncode == 0:
                 return
             await trio.sleep(AGAIN)

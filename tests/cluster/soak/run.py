@@ -12,6 +12,7 @@ from chatd.core.config import Config, PostgresSection, RedisSection
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.redis import open_redis
 from chatd.matching.pairing import queue_rules
+from chatd.matching.settings import PoolLogSettings
 from tests.cluster.soak import checker, checker_matches
 from tests.cluster.soak.checker_known import judge_known
 from tests.cluster.soak.checker_sync import judge_sync
@@ -197,4 +198,4 @@ async def judge_matches(servers: Servers, strangers: Sequence[Stranger], weather
         open_redis(RedisSection(), servers.redis.url) as redis,
     ):
         wrong = await checker_matches.judge_matches(db, strangers, weather)
-        return wrong + await checker_matches.judge_mirror(redis, RedisSection().stream_key, queue_rules(Config()))
+        return wrong + await checker_matches.judge_mirror(redis, PoolLogSettings().stream_key, queue_rules(Config()))

@@ -26,10 +26,14 @@ class Wait:
 
 @dataclass
 class Talk:
-    """A match as one user saw it. `left`: when they asked to end it. `over`: when they learned that it ended, and `how`."""
+    """A match as one user saw it, with the aliases of both.
+
+    `left`: when they asked to end it. `over`: when they learned that it ended, and `how`.
+    """
 
     match: str
     conversation: str
+    alias: str
     partner: str
     found: float
     left: float = 0.0
@@ -77,14 +81,15 @@ class Stranger(Person):
             self.end(self.talk.match, SUPERSEDED)
         if self.is_waiting:
             self.waits[-1].until, self.waits[-1].found = trio.current_time(), event["match"]
-        self.talks.append(Talk(event["match"], event["conversation"], event["partner"]["id"], trio.current_time()))
+        aliases = (event["alias"], event["partner"]["id"])
+        self.talks.append(Talk(event["match"], event["conversation"], *aliases, trio.current_time()))
 
     def end(self, match: str, how: str) -> None:
         for talk in self.talks:
             if talk.match == match and not talk.over:
                 talk.over, talk.how = trio.current_time(), how
 
-    # --- the loop -------------------------------------------------------------------------------------------------
+    # --- the loop --------------------------------------------------------------------------------------------------------
 
     async def live(self, rng: random.Random) -> None:
         while True:

@@ -1,20 +1,13 @@
--- name: profile
--- Tenant, user.
-select u.id::text as user, u.tenant, u.name, u.anonymous, u.created_at, u.erased_at,
-    (select count(*) from devices d where d.tenant = u.tenant and d.user_id = u.id) as devices,
-    (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins
-from users u
-where u.tenant = $1 and u.id = $2
-
 -- name: settings
--- Tenant, user.
-select s.notify, s.quiet, s.show_presence, s.last_seen_at from user_settings s where s.tenant = $1 and s.user_id = $2
+-- Tenant, user, limit.
+select s.notify, s.quiet, s.show_presence, s.last_seen_at from user_settings s
+where s.tenant = $1 and s.user_id = $2 limit $3
 
 -- name: blocks
 -- Tenant, user, limit, after this one.
-select b.blocked::text as user, b.created_at from blocks b
-where b.tenant = $1 and b.blocker = $2 and b.blocked > $4::uuid
-order by b.blocked limit $3
+select b.shown_as::text as user, b.created_at from blocks b
+where b.tenant = $1 and b.blocker = $2 and b.shown_as > $4::uuid
+order by b.shown_as limit $3
 
 -- name: conversations
 -- Where the user is, and what they have set there. Not the title, which is not theirs: tenant, user, limit, after this one.
@@ -51,9 +44,16 @@ select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     ) end as edits
 from messages m
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
-cross join lateral (select s.forwarded is null or s.forwarded ->> 'sender' = $2::uuid::text as words) as own
+cross join lateral (select s.forwarded is null or m.extra -> 'forwarded' ->> 'sender' = $2::uuid::text as words) as own
 where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
 order by m.client_id limit $3
+
+-- name: withheld
+-- What the user had written and was removed a short while ago, as long as reports may take it up: tenant, user, limit, after this one
+-- (conversation, seq).
+select w.conversation::text, w.seq, w.text, w.attachments, w.meta, w.system, w.edits, w.until from withheld_messages w
+where w.tenant = $1 and w.sender = $2 and (w.conversation, w.seq) > ($4::uuid, $5::bigint)
+order by w.conversation, w.seq limit $3
 
 -- name: reactions
 -- Tenant, user, limit, after this one (conversation, seq, emoji).
@@ -71,13 +71,6 @@ join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m
 where k.tenant = $1 and k.user_id = $2 and (k.conversation, k.seq) > ($4::uuid, $5::bigint)
 order by k.conversation, k.seq limit $3
 
--- name: uploads
--- What is known of files, not the bytes: tenant, user, limit, after this one.
-select u.id::text as upload, u.name, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.width, u.height, u.created_at, u.removed_at
-from uploads u
-where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
-order by u.id limit $3
-
 -- name: scheduled
 -- Tenant, user, limit, after this one.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
@@ -92,9 +85,18 @@ from invites i
 where i.tenant = $1 and i.creator = $2 and i.id > $4::uuid
 order by i.id limit $3
 
--- name: withheld
--- What the user had written and was removed a short while ago, as long as reports may take it up: tenant, user, limit, after this one
--- (conversation, seq).
-select w.conversation::text, w.seq, w.text, w.attachments, w.meta, w.system, w.edits, w.until from withheld_messages w
-where w.tenant = $1 and w.sender = $2 and (w.conversation, w.seq) > ($4::uuid, $5::bigint)
-order by w.conversation, w.seq limit $3
+-- name: forget
+-- What was the user's own and is little: tenant, user.
+with planned as (
+    delete from scheduled_messages where tenant = $1 and sender = $2
+),
+avoided as (
+    delete from blocks where tenant = $1 and blocker = $2
+),
+asked as (
+    delete from join_requests where tenant = $1 and user_id = $2
+),
+links as (
+    delete from invites where tenant = $1 and creator = $2
+)
+delete from user_settings where tenant = $1 and user_id = $2

@@ -1,47 +1,14 @@
-"""What a command finds on this machine: folders that take files or do not, and ports that are free or taken, and by whom."""
+"""Whether ports of this machine are free, and which program has them."""
 
 import errno
-import os
 import socket
-import tempfile
-from pathlib import Path
 
+from chatd.app.checks import Finding
 from chatd.app.listening import open_listener
-from chatd.cli.common import account_name
-from chatd.cli.finding import Finding
 
-# Bytes that have to fit into a folder, and seconds that a peer on a port has to answer.
-LEAST_BYTES, ANSWER_S = 65_536, 1.0
+# Of the answer of a peer on a port, and seconds within which it must arrive.
+MAX_ANSWER_BYTES, ANSWER_TIMEOUT_S = 65_536, 1.0
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-
-
-def folder_finding(what: str, folder: Path, setting: str, code: str) -> Finding:
-    """Whether a file can be written there. Where the folder is not there yet, its nearest parent is tried."""
-    folder = folder.absolute()
-    try:
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        with tempfile.TemporaryFile(dir=nearest, prefix=".chatd-check-") as file:
-            file.write(bytes(LEAST_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return Finding(what, False, f"{folder}: {error.strerror}", folder_fix(error, folder, setting), code)
-    return Finding(what, True, str(folder), code=code)
-
-
-def folder_fix(error: OSError, folder: Path, setting: str) -> str:
-    other = f"or set {setting} to another folder"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"free space on that disk, {other}"
-        case errno.EROFS:
-            return f"mount the file system read-write, {other}"
-        case errno.EACCES | errno.EPERM:
-            return f"make it writable for {account_name()}: chown {os.getuid()} {folder}, {other}"
-        case errno.ENOTDIR:
-            return f"it is a file and must be a folder: move it, {other}"
-        case _:
-            return f"fix that, {other}"
 
 
 def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> Finding:
@@ -75,11 +42,11 @@ def is_chatd(host: str, port: int, path: str) -> bool:
     """Whether what answers there is a chatd: its HTTP door knows the ping of its sockets, its gateway wants a token."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     try:
-        with socket.create_connection((ANY.get(host, host), port), ANSWER_S) as peer:
-            peer.settimeout(ANSWER_S)
+        with socket.create_connection((ANY.get(host, host), port), ANSWER_TIMEOUT_S) as peer:
+            peer.settimeout(ANSWER_TIMEOUT_S)
             peer.sendall(request.encode())
             answer = b""
-            while len(answer) < LEAST_BYTES and (part := peer.recv(4096)):
+            while len(answer) < MAX_ANSWER_BYTES and (part := peer.recv(4096)):
                 answer += part
     except OSError:
         return False

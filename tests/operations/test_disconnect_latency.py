@@ -1,4 +1,4 @@
-"""How long it takes until somebody is gone."""
+"""The time from a ban or logout until the last session is closed."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ class Clock:
         return self.now
 
 
-def test_it_is_counted_once_when_the_last_session_has_gone() -> None:
+def test_the_latency_is_measured_once_at_the_last_session() -> None:
     clock = Clock()
     hub = Hub(clock)
     one, two, other = Session("1", "u"), Session("2", "u"), Session("3", "v")
@@ -32,7 +32,7 @@ def test_it_is_counted_once_when_the_last_session_has_gone() -> None:
     assert (hub.disconnect_latency.seconds.count, hub.disconnect_latency.seconds.sum) == (1, 2.0)
 
 
-def test_only_the_sessions_of_the_login_are_waited_for() -> None:
+def test_only_sessions_of_the_login_count() -> None:
     hub = Hub(Clock())
     ended, going_on = Session("1", "u", login="old"), Session("2", "u", login="new")
     attach(hub, ended)
@@ -43,7 +43,7 @@ def test_only_the_sessions_of_the_login_are_waited_for() -> None:
     assert (ended.closed, going_on.closed) == (["logged_out"], [])
 
 
-def test_who_is_about_to_come_in_is_closed_and_counted() -> None:
+def test_a_pending_session_is_closed_and_counted() -> None:
     hub, session = Hub(Clock()), Session("1", "u")
     pending = hub.connections.pending.begin("t", "u")
     hub.close_sessions("t", "u", "banned", at=9_000)
@@ -53,7 +53,7 @@ def test_who_is_about_to_come_in_is_closed_and_counted() -> None:
     assert hub.disconnect_latency.seconds.count == 1
 
 
-def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm() -> None:
+def test_unknown_times_are_not_measured_and_fast_clocks_do_no_harm() -> None:
     hub = Hub(Clock())
     for at in (0, 10_500):
         session = Session("1", "u")
@@ -64,8 +64,8 @@ def test_what_cannot_be_measured_is_not_and_a_clock_that_is_ahead_does_no_harm()
     assert (hub.disconnect_latency.seconds.count, hub.disconnect_latency.seconds.sum) == (1, 0.0)
 
 
-class CloseUser(ControlMessage, array_like=True, tag="close"):
-    """The order as earlier versions know it."""
+class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
+    """The control message of earlier versions."""
 
     tenant: str
     user: str
@@ -73,8 +73,8 @@ class CloseUser(ControlMessage, array_like=True, tag="close"):
     login: str | None
 
 
-def test_nodes_of_both_versions_understand_each_other() -> None:
-    old = control_messages.encode(CloseUser("t", "u", "banned", None))  # type: ignore[arg-type]
-    assert control_messages.decoder().decode(old) == control_messages.CloseUser("t", "u", "banned", None, 0)
-    new = control_messages.encode(control_messages.CloseUser("t", "u", "banned", None, 7))
-    assert msgspec.msgpack.decode(new, type=CloseUser) == CloseUser("t", "u", "banned", None)
+def test_control_messages_of_both_versions_are_compatible() -> None:
+    old = control_messages.encode(CloseUserSessions("t", "u", "banned", None))  # type: ignore[arg-type]
+    assert control_messages.decoder().decode(old) == control_messages.CloseUserSessions("t", "u", "banned", None, 0)
+    new = control_messages.encode(control_messages.CloseUserSessions("t", "u", "banned", None, 7))
+    assert msgspec.msgpack.decode(new, type=CloseUserSessions) == CloseUserSessions("t", "u", "banned", None)

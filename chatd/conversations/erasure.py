@@ -1,0 +1,113 @@
+"""Erasing what conversations store about a user.
+
+Each step finds what is left in the data itself, and can be repeated. Passes through the messages, by client_id, are repeated
+until one finds nothing. Messages of other users stay as they are, also where they quote, mention or forward an erased one: a
+quote shows the present state of the message, which is a tombstone.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from chatd.app.effects import Effects, ToConversation, deliver
+from chatd.app.personal_data import BATCH_SIZE, Erasing
+from chatd.conversations.entities import Member
+from chatd.conversations.log.transaction import Change, change
+from chatd.conversations.membership import depart, member_in, told_departed, told_members
+from chatd.conversations.messages.access import told_update
+from chatd.conversations.messages.deletion import bury, states, told
+from chatd.core.errors import Refused
+from chatd.core.ids import NIL
+from chatd.db import queries
+from chatd.db.postgres import Row
+
+SQL = queries.load("conversations/erasure")
+REACTIONS = queries.load("conversations/reactions")
+# Conversations that are left between two renewals of the lease.
+PAGE = 50
+
+
+async def erase(erasing: Erasing) -> None:
+    await leave_all(erasing)
+    await delete_messages(erasing)
+    while erasing.removed_in_pass:
+        await erasing.restart()
+        await delete_messages(erasing)
+    await remove_reactions(erasing)
+    await erasing.in_batches(SQL.forget_marks)
+
+
+async def leave_all(erasing: Erasing) -> None:
+    """Groups are left. In a direct conversation the user stays a member, without a name and without settings."""
+    after = NIL
+    while rows := await erasing.node.db.all(SQL.memberships, *erasing.key, after, PAGE):
+        for row in rows:
+            with suppress(Refused):
+                await leave(erasing, row)
+        after = rows[-1]["id"]
+        await erasing.hold()
+
+
+async def leave(erasing: Erasing, row: Row) -> None:
+    """Raises Refused: `not_found` when another node was faster."""
+    ctx, conversation = erasing.ctx, row["id"]
+    if row["kind"] == "direct":
+        await deliver(ctx, told_members(conversation, [await change(ctx, conversation, strip, blocked=True)]))
+    else:
+        await deliver(ctx, told_departed(conversation, await change(ctx, conversation, depart)))
+
+
+async def delete_messages(erasing: Erasing) -> None:
+    """One pass through the messages of the user, from the stored position on."""
+    while rows := await erasing.node.db.all(SQL.messages, *erasing.key, erasing.position, BATCH_SIZE):
+        removed = 0
+        for conversation, found in grouped(row for row in rows if not row["gone"]):
+            removed += await delete_in(erasing, conversation, [row["seq"] for row in found])
+        await erasing.advance(rows[-1]["client_id"], removed)
+
+
+async def delete_in(erasing: Erasing, conversation: str, seqs: Sequence[int]) -> int:
+    async def work(here: Change) -> Effects:
+        return told(here, await bury(here, [row["seq"] for row in await here.all(SQL.not_gone, seqs)]), "delete")
+
+    ctx = erasing.ctx
+    effects = await change(ctx, conversation, work, stranger=True, blocked=True)
+    await deliver(ctx, effects)
+    return len(effects)
+
+
+async def remove_reactions(erasing: Erasing) -> None:
+    while rows := await erasing.node.db.all(SQL.reactions, *erasing.key, BATCH_SIZE):
+        for conversation, found in grouped(rows):
+            await remove_reactions_in(erasing, conversation, found)
+        await erasing.hold()
+
+
+async def remove_reactions_in(erasing: Erasing, conversation: str, rows: Sequence[Row]) -> None:
+    async def work(here: Change) -> Effects:
+        return [update for row in rows for update in await take_back(here, row["seq"], row["emoji"])]
+
+    ctx = erasing.ctx
+    await deliver(ctx, await change(ctx, conversation, work, stranger=True, blocked=True))
+
+
+async def strip(here: Change) -> Member:
+    """Remove the settings of a member; the member as the others see it."""
+    await here.run(SQL.strip, here.user, here.next_rev())
+    return await member_in(here, here.user)
+
+
+async def take_back(here: Change, seq: int, emoji: str) -> Effects:
+    """Remove one reaction, unless it is removed already."""
+    if await here.one(SQL.is_set, seq, here.user, emoji) is None:
+        return []
+    await here.run(REACTIONS.remove, seq, here.user, emoji, here.next_rev())
+    updates = [told_update(here, one, "reaction", emoji=emoji, on=False) for one in await states(here, [seq])]
+    return [ToConversation(here.conversation, update) for update in updates]
+
+
+def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """By conversation."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["conversation"], []).append(row)
+    return list(found.items())

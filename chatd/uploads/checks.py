@@ -1,0 +1,57 @@
+"""What `chatd check` examines of uploads."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from chatd.app.checks import Finding, folder_finding
+from chatd.core.config import Config
+from chatd.core.errors import Refused, cause_of
+from chatd.uploads.blobs import new_key
+from chatd.uploads.open import BlobsError, check_bucket, open_blobs, uses_bucket
+from chatd.uploads.settings import UploadSettings
+
+
+def check_settings(config: Config) -> Iterator[Finding]:
+    if (error := bucket_error(config)) is not None:
+        yield Finding("uploads", False, str(error), "set what is missing in [uploads]", "uploads")
+
+
+def bucket_error(config: Config) -> BlobsError | None:
+    settings = config.get(UploadSettings)
+    try:
+        if uses_bucket(settings):
+            check_bucket(settings)
+    except BlobsError as error:
+        return error
+    return None
+
+
+async def check(config: Config) -> Iterable[Finding]:
+    """Whether the store accepts files. A folder that does not exist is not created."""
+    settings = config.get(UploadSettings)
+    if not uses_bucket(settings):
+        folder = Path(settings.dir or Path(config.data.dir) / "uploads")
+        return [folder_finding("uploads", folder, "uploads.dir", "uploads")]
+    if bucket_error(config) is not None:
+        return []
+    try:
+        async with open_blobs(config) as blobs:
+            key = new_key()
+            await blobs.put(key, b"chatd check")
+            await blobs.delete(key)
+    except Refused as refused:
+        detail = f"{refused.message}{cause_of(refused)}"
+        return [Finding("uploads", False, detail, bucket_fix(refused.__cause__), "uploads")]
+    return [Finding("uploads", True, f"bucket {settings.s3_bucket}", code="uploads")]
+
+
+def bucket_fix(cause: BaseException | None) -> str:
+    """What to do when the bucket refuses, by the status of its answer."""
+    match str(cause)[:8]:
+        case "HTTP 401" | "HTTP 403":
+            return "correct uploads.s3_key and uploads.s3_secret, or let the key put, get and delete objects"
+        case "HTTP 404":
+            return "create the bucket, or correct uploads.s3_bucket"
+        case "HTTP 301" | "HTTP 307" | "HTTP 400":
+            return "correct uploads.s3_region and uploads.s3_endpoint"
+    return "nothing usable answers at uploads.s3_endpoint: correct it, or look at the log of the store"

@@ -1,0 +1,17 @@
+-- name: profile
+-- Tenant, user, limit.
+select u.id::text as user, u.tenant, u.name, u.anonymous, u.created_at, u.erased_at,
+    (select count(*) from devices d where d.tenant = u.tenant and d.user_id = u.id) as devices,
+    (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins
+from users u
+where u.tenant = $1 and u.id = $2 limit $3
+
+-- name: forget
+-- All that the user could come in with. Refresh tokens go with their logins: tenant, user.
+with devices as (
+    delete from devices where tenant = $1 and user_id = $2
+),
+spent as (
+    delete from tickets where tenant = $1 and user_id = $2
+)
+delete from logins where tenant = $1 and user_id = $2
