@@ -63,6 +63,10 @@ class Feed:
         """Whether events are held because earlier ones are missing."""
         return bool(self._held)
 
+    def holds(self, rev: int) -> bool:
+        """Whether the event has arrived, and waits for earlier ones."""
+        return rev in self._held
+
     @property
     def latest(self) -> int:
         """The last rev that this node knows of."""

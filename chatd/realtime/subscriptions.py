@@ -178,12 +178,21 @@ class Subscriptions:
         feed.leaving = {**feed.leaving, **{user: rev for user in users if user not in back}}
         return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev], rev)
 
-    def unsubscribe_behind(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
-        """Unsubscribe users who were not told that their membership ended: `behind` is the last event that they get."""
-        for user in users:
-            for session in self._ended(tenant, name, user, rev):
-                gap_delivery(name, rev).send_to(session)
-        self.unsubscribe_users(tenant, name, users, rev)
+    async def end_memberships(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
+        """Unsubscribe users whose membership ended with the event `rev`, which may be lost: they get `behind` in its place.
+
+        It waits for the events before it, so that no ack of these users follows a `behind` past it. See `report_gap`.
+        """
+        feed = self._feeds.get((tenant, name))
+        if feed is not None and rev <= feed.rev:
+            for user in users:
+                for session in self._ended(tenant, name, user, rev):
+                    gap_delivery(name, feed.rev).send_to(session)
+            self.unsubscribe_users(tenant, name, users, rev)
+        elif feed is None or not feed.holds(rev):
+            last = gap_delivery(name, rev)
+            last.on_delivered = self.unsubscribe_after(tenant, name, list(users), rev)
+            await self.deliver(tenant, name, last)
 
     def suppress_ephemeral(self, tenant: str, name: str, on: bool) -> None:
         feed = self._feeds.get((tenant, name))

@@ -272,7 +272,8 @@ async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(k
             await hub.subscriptions.deliver(*PLACE, Delivery(left, rev, on_delivered=after))
             await hub.subscriptions.advance_past_gap(*PLACE, rev)
         elif ended_by == "gap":
-            hub.subscriptions.unsubscribe_behind(*PLACE, ["a"], rev)
+            await hub.subscriptions.end_memberships(*PLACE, ["a"], rev)
+            await hub.subscriptions.report_gap(*PLACE, rev)
         else:
             hub.subscriptions.unsubscribe_users(*PLACE, ["a"], rev)
 
@@ -280,3 +281,30 @@ async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(k
     assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == ({"a"}, set())
     await end(9)
     assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == (set(), {"c"})
+
+
+async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
+    """The removal is found in Postgres while an own message of before is being committed; nothing after it is delivered."""
+    hub = Hub()
+    sender, other = Connection("1", "a"), Connection("2", "b")
+    for connection in (sender, other):
+        pending = hub.connections.pending.begin("t", connection.user)
+        pending.topics.append(("c", 1))
+        hub.register(connection, pending)
+    committing = [trio.current_time()]
+    hub.subscriptions.gaps.commit_began = lambda tenant, name: committing[0]
+
+    def event(rev: int, **fields: Any) -> Delivery:
+        return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+
+    await hub.subscriptions.deliver(*PLACE, event(7))
+    await hub.subscriptions.end_memberships(*PLACE, ["a", "b2"], 6)
+    await hub.subscriptions.report_gap(*PLACE, 8)
+    assert (sender.given, other.given) == ([], [])
+    ack = event(4, exclude_session=sender.id, on_delivered=lambda: sender.given.append(("ack", 4)))
+    await hub.subscriptions.deliver(*PLACE, ack)
+    committing[0] = float("inf")
+    await hub.subscriptions.deliver_deferred_gaps()
+    assert sender.given == [("behind", 3), ("ack", 4), ("behind", 5), ("behind", 6)]
+    assert other.given == [("behind", 3), ("event", 4), ("behind", 5), ("behind", 6), ("event", 7), ("behind", 8)]
+    assert hub.subscriptions.users_of(*PLACE) == {"b"}
