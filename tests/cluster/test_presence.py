@@ -44,7 +44,7 @@ async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person
         yield ann, ben
 
 
-async def test_told_across_nodes(quick: Config) -> None:
+async def test_updates_cross_nodes(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("presence.set", status="away")
         assert await told(ann) == (ben.user, "away")
@@ -55,7 +55,7 @@ async def test_told_across_nodes(quick: Config) -> None:
             assert await told(ann) == (ben.user, "online")
 
 
-async def test_who_comes_back_on_another_node_was_never_away(quick: Config) -> None:
+async def test_a_reconnection_to_another_node_sends_no_update(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await trio.aclose_forcefully(ben.connection)
         async with one.connected(ben.account):
@@ -71,7 +71,7 @@ async def test_two_devices_on_two_nodes(quick: Config) -> None:
         assert await told(ann) == (ben.user, "away")
 
 
-async def test_a_block_on_another_node_hides_both(quick: Config) -> None:
+async def test_a_block_on_another_node_hides_both_users(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("user.block", user=ann.user)
         assert await told(ann) == (ben.user, "offline")
@@ -79,7 +79,7 @@ async def test_a_block_on_another_node_hides_both(quick: Config) -> None:
         await nothing_is_told(ann)
 
 
-async def test_a_node_that_dies_leaves_nobody_online_for_ever(quick: Config) -> None:
+async def test_users_of_a_dead_node_become_offline(quick: Config) -> None:
     """Ben and Eve were connected to it; Eve reconnects in time."""
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, quick)
@@ -95,7 +95,7 @@ async def test_a_node_that_dies_leaves_nobody_online_for_ever(quick: Config) -> 
                 assert not updates(ann)
 
 
-async def test_a_node_that_was_the_only_one_is_buried_by_the_next(quick: Config) -> None:
+async def test_the_next_node_removes_a_dead_one(quick: Config) -> None:
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, quick)
         async with first.person() as ben:
@@ -107,7 +107,7 @@ async def test_a_node_that_was_the_only_one_is_buried_by_the_next(quick: Config)
             assert (await ann.event("presence.update", DEAD))["last_seen"] is not None
 
 
-async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> None:
+async def test_a_drain_sends_no_update_for_a_reconnecting_user(quick: Config) -> None:
     patient = replace(quick, drain=replace(quick.drain, timeout=2.0)).using(PresenceSettings(grace=5.0))
     async with running(patient) as one, trio.open_nursery() as nursery:
         leaving, _ = await nursery.start(mortal, patient)
@@ -123,7 +123,7 @@ async def test_a_drain_is_no_event_for_who_comes_back_in_time(quick: Config) -> 
         nursery.cancel_scope.cancel()
 
 
-async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_node_that_stops_saves_last_seen(quick: Config, own_redis: embedded_redis.Server) -> None:
     """Even if its entries in Redis can no longer be read."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url), drain=replace(quick.drain, spread=0.1))
     async with trio.open_nursery() as nursery:
@@ -178,7 +178,7 @@ async def drain_the_last(config: Config) -> None:
         await announce(redis, "operator", control_messages.encode(control_messages.StartDrain(name, 0.1)))
 
 
-async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_redis_that_lost_all_data_is_written_again(quick: Config, own_redis: embedded_redis.Server) -> None:
     """F7: within one lease, and without a presence event in between."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), watching(one, two) as (ann, ben), two.person() as eve:
@@ -191,7 +191,7 @@ async def test_a_redis_that_lost_everything_hears_it_again(quick: Config, own_re
         assert await told(ann) == (ben.user, "away")
 
 
-async def test_without_redis_everybody_is_what_they_were(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_without_redis_levels_stay_as_they_were(quick: Config, own_redis: embedded_redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with (
         nodes(shared) as (one, two),
