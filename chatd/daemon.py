@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from chatd.app import installation
 from chatd.app.addresses import Addresses
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import run_job
@@ -21,7 +21,7 @@ from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import Metrics
 from chatd.app.rate_limits import UserLimits
-from chatd.app.registry import Guards, Registry
+from chatd.app.registry import GuardChecks, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
@@ -50,7 +50,7 @@ from chatd.http.app import build_app
 from chatd.http.server import Server, open_http
 from chatd.http.starting import starting_app
 from chatd.operations import node_registry
-from chatd.operations.snapshot import Watch
+from chatd.operations.snapshot import SnapshotSource
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import TimerWheel
@@ -65,12 +65,12 @@ JOIN_TIMEOUT_S, LEAVE_TIMEOUT_S = 3.0, 2.0
 
 
 class CannotServe(OperatorError):
-    """The daemon would not be honest if it served; the text says why and what to do."""
+    """The daemon cannot keep its guarantees with this Postgres; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
-    """The listening sockets, and the addresses that they got."""
+class Listeners:
+    """The listening sockets and their addresses."""
 
     gateway: socket.socket
     http: socket.socket
@@ -78,23 +78,23 @@ class Doors:
 
 
 @contextmanager
-def open_doors(config: Config) -> Iterator[Doors]:
-    """Both at once, before anything else is started: a port that is taken is known in time. Raises OSError."""
+def open_listeners(config: Config) -> Iterator[Listeners]:
+    """Bind both ports before anything else is started, so that a port in use is reported at once. Raises OSError."""
     gateway, http = config.gateway, config.http
     with (
         open_listener(gateway.host, gateway.port, gateway.backlog, reuse_port=gateway.reuse_port) as one,
         open_listener(http.host, http.port, gateway.backlog, reuse_port=gateway.reuse_port) as two,
     ):
-        yield Doors(one, two, Addresses(f"ws://{name_of(one)}{gateway.path}", f"http://{name_of(two)}"))
+        yield Listeners(one, two, Addresses(f"ws://{host_and_port(one)}{gateway.path}", f"http://{host_and_port(two)}"))
 
 
-def name_of(listener: socket.socket) -> str:
+def host_and_port(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def with_public_url(config: Config, http_url: str) -> Config:
-    """With an address for files, where none is configured: the HTTP door itself."""
+    """Set `http.public_url` to the bound address if it is not configured."""
     url = (config.http.public_url or http_url).rstrip("/")
     return replace(config, http=replace(config.http, public_url=url))
 
@@ -103,7 +103,7 @@ def with_public_url(config: Config, http_url: str) -> Config:
 async def open_kernel(
     config: Config, addresses: Addresses, health: Health, subsystems: Sequence[Subsystem]
 ) -> AsyncIterator[Node]:
-    """What every subsystem uses: the databases, the hub, and the other nodes."""
+    """Open what every subsystem uses: the databases, the hub and the connection to the other nodes."""
     name = uuid7(now_ms())
     async with open_databases(config, name) as (db, redis):
         await prepare(db, config, schemas_of(subsystems))
@@ -113,11 +113,11 @@ async def open_kernel(
         cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
-            await services.add(Maintenance(db, hub)).look()
+            await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
             services.add(CommandTimeout(config.postgres.timeout))
-            services.add(Meters())
-            services.add(Guards())
+            services.add(CommandMetrics())
+            services.add(GuardChecks())
             services.add(addresses)
             services.add(Drain(config.drain))
             services.add(Admission(config.limits))
@@ -133,8 +133,8 @@ async def open_kernel(
 
 
 @asynccontextmanager
-async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
-    """The services of all subsystems, and their periodic jobs."""
+async def open_all(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
+    """Open all subsystems, and start their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
     node.services.add(all_personal_data(subsystems))
     async with AsyncExitStack() as stack:
@@ -148,7 +148,7 @@ async def open_subsystems(node: Node, subsystems: Sequence[Subsystem]) -> AsyncI
 
 @asynccontextmanager
 async def open_databases(config: Config, name: str) -> AsyncIterator[tuple[Postgres, Redis]]:
-    """Postgres and Redis; what is embedded is started."""
+    """Connect to Postgres and Redis; start the embedded servers."""
     async with (
         open_servers(config) as (dsn, url),
         open_postgres(dsn, config.postgres, name) as db,
@@ -171,7 +171,7 @@ def log_driver_error(loop: object, context: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def open_cluster(cluster: Cluster, db: Postgres, health: Health, join_timeout_s: float) -> AsyncIterator[None]:
-    """A member of the cluster as long as the block lasts."""
+    """Join the cluster, and leave it at the end of the block."""
     bus = cluster.bus
     watch = PeerWatch(bus, db, cluster.reconciler)
     health.add(cluster.reconciler.condition)
@@ -192,7 +192,7 @@ async def open_cluster(cluster: Cluster, db: Postgres, health: Health, join_time
 
 
 async def prepare(db: Postgres, config: Config, schemas: Sequence[Schema]) -> None:
-    """Check that what is acked will be kept, and bring the schema up to date. Raises CannotServe."""
+    """Check the durability of Postgres, and apply the migrations. Raises CannotServe."""
     problems = await server_checks.server_problems(db)
     if not config.postgres.allow_unsafe_durability:
         problems += await server_checks.durability_problems(db)
@@ -213,7 +213,7 @@ async def run(
     ready: Callable[[Addresses], None] | None = None,
     subsystems: tuple[Subsystem, ...] = SUBSYSTEMS,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. The first one drains, a second one hurries.
+    """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain.
 
     Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a text
     for the operator.
@@ -221,38 +221,40 @@ async def run(
     config = with_installation_secret(config, make=True)
     registry, health = load_registry(subsystems), Health()
     Admins(config)
-    with open_doors(config) as doors:
-        config = with_public_url(config, doors.addresses.http)
+    with open_listeners(config) as listeners:
+        config = with_public_url(config, listeners.addresses.http)
         async with (
-            # Around the server: the tasks of the connections use the database drivers, too.
+            # Before the server: the tasks of its connections use the database drivers.
             open_asyncio(),
-            open_http(starting_app(doors.addresses.socket), doors.http, config, health) as http,
-            open_kernel(config, doors.addresses, health, subsystems) as node,
-            open_subsystems(node, subsystems),
+            open_http(starting_app(listeners.addresses.socket), listeners.http, config, health) as http,
+            open_kernel(config, listeners.addresses, health, subsystems) as node,
+            open_all(node, subsystems),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])
-            await serve(doors, http, node, registry, ready or (lambda _: None))
+            await serve_doors(listeners, http, node, registry, ready or (lambda _: None))
 
 
-async def serve(doors: Doors, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]) -> None:
-    """Both doors, until the last connection is closed. HTTP closes last: it is where readiness is asked for."""
+async def serve_doors(
+    listeners: Listeners, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]
+) -> None:
+    """Serve both ports until the last connection is closed. HTTP closes last, because it has the readiness probe."""
     drain = node.get(Drain)
     deps = SessionDeps(node, registry.commands, node.get(TimerWheel))
     endpoint = GatewayEndpoint(deps, codecs(registry.on_socket), drain)
-    listener = Listener(doors.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
+    listener = Listener(listeners.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
-        ready(doors.addresses)
-        async with node_registry.listed(node.redis, node.cluster.name, node.get(Watch).snapshot, node.health):
-            in_order = await wait_for_stop(drain, lambda: leave(listener, http, drain, node))
+        ready(listeners.addresses)
+        async with node_registry.listed(node.redis, node.cluster.name, node.get(SnapshotSource).snapshot, node.health):
+            in_order = await wait_for_stop(drain, lambda: drain_node(listener, http, drain, node))
         soon = trio.current_time() + LAST_REQUESTS_S
         deadline = max(soon, drain.deadline) if in_order else soon
         await http.finish(deadline)
         nursery.cancel_scope.deadline = deadline
 
 
-async def leave(listener: Listener[AuthenticatedPeer], http: Server, drain: Drain, node: Node) -> None:
-    """Readiness is over; a while later nobody new, everybody told, everything committed."""
+async def drain_node(listener: Listener[AuthenticatedPeer], http: Server, drain: Drain, node: Node) -> None:
+    """Announce the end to load balancers, stop accepting, close the sessions, and flush the log."""
     http.announce_end()
     await drain.announce()
     drain.begin()
@@ -262,40 +264,40 @@ async def leave(listener: Listener[AuthenticatedPeer], http: Server, drain: Drai
     await node.signals.send(NodeLeft())
 
 
-async def wait_for_stop(drain: Drain, leave_in_order: Callable[[], Awaitable[None]]) -> bool:
-    """The first signal, or an order, begins to leave in good order; another signal makes an end of it: then False."""
+async def wait_for_stop(drain: Drain, drain_in_order: Callable[[], Awaitable[None]]) -> bool:
+    """Drain after the first signal or order. Returns False if a second signal ended the drain."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        by = await first_of(drain, signals)
-        LOG.info("draining; a second signal hurries", extra={"by": by})
+        by = await stop_reason(drain, signals)
+        LOG.info("draining; a second signal stops at once", extra={"by": by})
         began, in_order = trio.current_time(), False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hurry, signals, nursery.cancel_scope)
-            await leave_in_order()
+            nursery.start_soon(cancel_on_second_signal, signals, nursery.cancel_scope)
+            await drain_in_order()
             in_order = True
             nursery.cancel_scope.cancel()
         LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
         return in_order
 
 
-async def first_of(drain: Drain, signals: AsyncIterator[int]) -> str:
-    """Wait for a signal or an order; who gave it."""
+async def stop_reason(drain: Drain, signals: AsyncIterator[int]) -> str:
+    """Wait for a signal or an order; return the name of the signal, or of the operator."""
     received: list[int] = []
 
     async def receive() -> None:
         received.append(await anext(signals))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_with, nursery.cancel_scope, drain.asked.wait)
-        nursery.start_soon(end_with, nursery.cancel_scope, receive)
+        nursery.start_soon(cancel_after, nursery.cancel_scope, drain.asked.wait)
+        nursery.start_soon(cancel_after, nursery.cancel_scope, receive)
     return signal.Signals(received[0]).name if received else drain.ordered_by
 
 
-async def end_with(scope: trio.CancelScope, wait: Callable[[], Awaitable[object]]) -> None:
+async def cancel_after(scope: trio.CancelScope, wait: Callable[[], Awaitable[object]]) -> None:
     await wait()
     scope.cancel()
 
 
-async def hurry(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def cancel_on_second_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     await anext(signals)
-    LOG.warning("hurrying")
+    LOG.warning("second signal: stopping at once")
     scope.cancel()

@@ -36,14 +36,14 @@ export interface AddBan {
   tenant?: string;
 }
 
-/** Add people to a group. Those who are in it already stay as they are. */
+/** Add users to a group. Users who are members already stay as they are. */
 export interface AddMembers {
   t: "member.add";
   conversation: string;
   users: Array<string>;
 }
 
-/** React to a message. The same emoji twice is once; where only one is allowed it takes the place of the one before. */
+/** React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the requester. */
 export interface AddReaction {
   t: "reaction.add";
   conversation: string;
@@ -51,7 +51,7 @@ export interface AddReaction {
   emoji: string;
 }
 
-/** Who has read a message, and who has received it. */
+/** Get the members who have read or received a message. `cursor`: from the page before. */
 export interface AskReceipts {
   t: "message.receipts";
   conversation: string;
@@ -60,7 +60,7 @@ export interface AskReceipts {
   limit?: number;
 }
 
-/** The number for the badge of the app. */
+/** Get the number for the badge of an app. */
 export interface AskUnread {
   t: "unread.total";
 }
@@ -72,7 +72,7 @@ export interface AttachmentInput {
   url?: string | null;
 }
 
-/** Sound. */
+/** A sound file. */
 export interface AudioAttachment {
   type: "audio";
   upload: string;
@@ -127,7 +127,7 @@ export interface Behind {
   rev: number;
 }
 
-/** Block a user, by user id or by the alias from a match. Each of them is a block of its own. Twice is once. */
+/** Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing. */
 export interface BlockUser {
   t: "user.block";
   user: string;
@@ -140,7 +140,7 @@ export interface Blocked {
   created_at: number;
 }
 
-/** By user id. `cursor` is null on the last page. */
+/** Blocked users, ordered by id. `cursor` is null on the last page. */
 export interface Blocks {
   t: "blocks";
   items: Array<Blocked>;
@@ -153,13 +153,13 @@ export interface CancelMatch {
   ticket?: string | null;
 }
 
-/** Do not send it. */
+/** Cancel a scheduled message. */
 export interface CancelScheduled {
   t: "schedule.cancel";
   id: string;
 }
 
-/** States of what changed, each in the order of its rev. Everything up to `rev` is known now. */
+/** States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known. */
 export interface Changes {
   t: "changes";
   messages: Array<Message>;
@@ -199,7 +199,7 @@ export interface ConnectionLimits {
   commands_burst: number;
 }
 
-/** A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all. */
+/** A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members. */
 export interface Conversation {
   title: string | null;
   description: string | null;
@@ -230,7 +230,7 @@ export interface Conversation {
   last_message?: Message | null;
 }
 
-/** The conversation is no more. Who was away learns it by `gone` of session.sync. */
+/** The conversation was dissolved. Clients that were offline find it in `gone` of session.sync. */
 export interface ConversationGone {
   t: "conversation.gone";
   conversation: string;
@@ -244,21 +244,21 @@ export interface ConversationInfo {
   conversation: Conversation;
 }
 
-/** A conversation as the asker sees it. `created`: it was not there before. */
+/** A conversation as the requester sees it. `created`: the command has created it. */
 export interface ConversationResult {
   t: "conversation";
   conversation: Conversation;
   created: boolean;
 }
 
-/** A conversation is new for this user, or something about it other than its messages has changed. */
+/** A conversation is new for this user, or something other than its messages has changed. */
 export interface ConversationUpdate {
   t: "conversation.update";
   conversation: Conversation;
   rev?: number;
 }
 
-/** A page. `cursor` is null on the last one. */
+/** A page of conversations. `cursor` is null on the last page. */
 export interface Conversations {
   t: "conversations";
   items: Array<Conversation>;
@@ -299,14 +299,14 @@ export interface Counters {
   settings?: Settings;
 }
 
-/** A group. Whoever creates it is a member too. */
+/** Create a group. Its creator becomes the owner. */
 export interface CreateConversation {
   t: "conversation.create";
   members: Array<string>;
   title?: string | null;
 }
 
-/** A link into a group. `expires_in` in seconds, `uses`: how many may come by it; without them there is no limit. */
+/** Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them there */
 export interface CreateInvite {
   t: "invite.create";
   conversation: string;
@@ -325,7 +325,7 @@ export interface CreateReport {
   picture?: string | null;
 }
 
-/** Let somebody in who asked, or do not. */
+/** Approve or decline a request to join. */
 export interface DecideRequest {
   t: "join.decide";
   conversation: string;
@@ -333,7 +333,7 @@ export interface DecideRequest {
   approve: boolean;
 }
 
-/** Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices). */
+/** Delete a message: for all members (a tombstone stays), or hide it on all devices of the requester only. */
 export interface DeleteMessage {
   t: "message.delete";
   conversation: string;
@@ -341,7 +341,7 @@ export interface DeleteMessage {
   scope?: "all" | "me";
 }
 
-/** Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it. */
+/** A former member. `actor`: the user who removed them, or themselves; null if no user did. */
 export interface Departure {
   user: string;
   rev: number;
@@ -349,7 +349,7 @@ export interface Departure {
   actor: string | null;
 }
 
-/** End a group for all: nobody is a member any more, and nobody sees anything of it. */
+/** Dissolve a group. All memberships end, and nobody has access to it any more. */
 export interface DissolveConversation {
   t: "conversation.dissolve";
   conversation: string;
@@ -363,13 +363,13 @@ export interface DrainNodes {
   tenant?: string;
 }
 
-/** What a message said until `until`. */
+/** The text of a message until the time `until`. */
 export interface Edit {
   text: string | null;
   until: number;
 }
 
-/** Change what is given. An empty text empties the field. `disappear` in seconds; `keep_days` 0: as configured. */
+/** Change the given fields of a conversation. An empty text clears the field. */
 export interface EditConversation {
   t: "conversation.edit";
   conversation: string;
@@ -384,7 +384,7 @@ export interface EditConversation {
   slow_seconds?: number | null;
 }
 
-/** Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts. */
+/** Change the text of a message that the requester has sent, within `messages.edit_window`. */
 export interface EditMessage {
   t: "message.edit";
   conversation: string;
@@ -392,7 +392,7 @@ export interface EditMessage {
   text: string;
 }
 
-/** Change the text or the time, or both. One that had failed is tried again. */
+/** Change the text or the time of a scheduled message, or both. A failed one is scheduled again. */
 export interface EditScheduled {
   t: "schedule.edit";
   id: string;
@@ -400,7 +400,7 @@ export interface EditScheduled {
   at?: number | null;
 }
 
-/** A page of the earlier forms of a message. `cursor` is null on the last one. */
+/** A page of earlier versions of a message. `cursor` is null on the last page. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
@@ -413,7 +413,7 @@ export interface EraseMe {
   confirm: "True";
 }
 
-/** The account can no longer sign in. */
+/** The erasure has started. Signing in as this user is no longer possible. */
 export interface Erased {
   t: "me.erased";
 }
@@ -442,7 +442,7 @@ export interface Evidence {
   system?: Record<string, unknown> | null;
 }
 
-/** Any file. An image that is sent as a file has `width` and `height` too. */
+/** Any file. An image that is sent as a file has `width` and `height`, too. */
 export interface FileAttachment {
   type: "file";
   upload: string;
@@ -463,7 +463,7 @@ export interface FindMatch {
   accept?: Accepts;
 }
 
-/** Send a `message` of the conversation `source` into another one. As with message.send, again is the same. */
+/** Send a copy of the `message` of the conversation `source` to another conversation. */
 export interface ForwardMessage {
   t: "message.forward";
   conversation: string;
@@ -472,7 +472,7 @@ export interface ForwardMessage {
   message: string;
 }
 
-/** As message.ack. */
+/** The forwarded message is committed. See message.ack. */
 export interface Forwarded {
   t: "message.forwarded";
   client_id: string;
@@ -486,7 +486,7 @@ export interface Forwarded {
   text?: string;
 }
 
-/** Who wrote first what was forwarded, and when. */
+/** The first sender of a forwarded message, and the time. */
 export interface ForwardedFrom {
   sender: string;
   created_at: number;
@@ -499,13 +499,13 @@ export interface FullReport {
   transcript: Array<Evidence>;
 }
 
-/** One conversation by its id. */
+/** Get one conversation. */
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
 }
 
-/** A picture. `width` and `height` in pixels, where they are known. */
+/** An image. `width` and `height` in pixels, if known. */
 export interface ImageAttachment {
   type: "image";
   upload: string;
@@ -517,7 +517,7 @@ export interface ImageAttachment {
   height?: number;
 }
 
-/** What all members share of a conversation, but for who is in it. */
+/** The settings of a conversation that all its members share. */
 export interface Info {
   title: string | null;
   description: string | null;
@@ -531,7 +531,7 @@ export interface Info {
   member_count: number;
 }
 
-/** A link, without its secret. */
+/** An invite link, without its secret. */
 export interface Invite {
   id: string;
   creator: string;
@@ -540,7 +540,7 @@ export interface Invite {
   uses_left: number | null;
 }
 
-/** `secret` is shown this once. */
+/** The new link. `secret` is shown only this once. */
 export interface InviteCreated {
   t: "invite.created";
   invite: string;
@@ -548,13 +548,13 @@ export interface InviteCreated {
   expires_at: number | null;
 }
 
-/** The latest first. */
+/** Invite links, the latest first. */
 export interface Invites {
   t: "invites";
   items: Array<Invite>;
 }
 
-/** Come into a group: by the `secret` of a link, or by its id where it is open. `text` goes with a request. */
+/** Join a group: by the `secret` of an invite link, or by its id where joining is open. */
 export interface JoinConversation {
   t: "conversation.join";
   conversation?: string | null;
@@ -562,21 +562,21 @@ export interface JoinConversation {
   text?: string | null;
 }
 
-/** You are not let in. */
+/** The request of this user to join was declined. */
 export interface JoinDeclined {
   t: "join.declined";
   conversation: string;
   user: string;
 }
 
-/** Somebody asks to come in. For those who may decide. */
+/** A user asks to join. Sent to the members who may approve it. */
 export interface JoinRequested {
   t: "join.requested";
   conversation: string;
   user: string;
 }
 
-/** The group; or null, when somebody has to let the asker in first. */
+/** The joined group. It is null if a request was sent instead (`requested`): a member has to approve it. */
 export interface Joined {
   t: "conversation.joined";
   conversation: Conversation | null;
@@ -614,7 +614,7 @@ export interface KnownUser {
   reports: number;
 }
 
-/** Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner. */
+/** Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, becomes */
 export interface LeaveConversation {
   t: "conversation.leave";
   conversation: string;
@@ -633,7 +633,7 @@ export interface LiftBan {
   tenant?: string;
 }
 
-/** A link that the sender attached. The filters of links have judged it. */
+/** A link that the sender has attached. The link filters have accepted it. */
 export interface LinkAttachment {
   type: "link";
   url: string;
@@ -656,27 +656,27 @@ export interface ListBans {
   tenant?: string;
 }
 
-/** Whom one has blocked. */
+/** List the users that the requester has blocked. */
 export interface ListBlocks {
   t: "block.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** The conversations of the asker, the most recently active first. `cursor` from the page before. */
+/** List the conversations of the requester, the most recently active first. */
 export interface ListConversations {
   t: "conversation.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** The links into a group, without those that are over or revoked. */
+/** List the valid invite links of a group. */
 export interface ListInvites {
   t: "invite.list";
   conversation: string;
 }
 
-/** The members of a conversation, by their id. `cursor` from the page before. */
+/** List the members of a conversation, ordered by id. `cursor`: from the page before. */
 export interface ListMembers {
   t: "member.list";
   conversation: string;
@@ -684,13 +684,13 @@ export interface ListMembers {
   limit?: number;
 }
 
-/** What is pinned. */
+/** List the pinned messages of a conversation. */
 export interface ListPins {
   t: "message.pins";
   conversation: string;
 }
 
-/** Who has reacted to a message, with this emoji or with any. `cursor` from the page before. */
+/** List the users who reacted to a message, with this emoji or with any. `cursor`: from the page before. */
 export interface ListReactions {
   t: "reaction.list";
   conversation: string;
@@ -710,20 +710,20 @@ export interface ListReports {
   tenant?: string;
 }
 
-/** Who asks to come in. */
+/** List the requests to join a group. */
 export interface ListRequests {
   t: "join.list";
   conversation: string;
 }
 
-/** What one has scheduled and was not sent yet. `cursor` from the page before. */
+/** List the scheduled messages of the requester. `cursor`: from the page before. */
 export interface ListScheduled {
   t: "schedule.list";
   cursor?: string | null;
   limit?: number;
 }
 
-/** One's starred messages in all conversations, the latest star first. */
+/** List the requester's starred messages of all conversations, the latest star first. */
 export interface ListStarred {
   t: "message.starred";
   cursor?: string | null;
@@ -749,7 +749,7 @@ export interface MakeTicket {
   t: "auth.ticket";
 }
 
-/** What the asker has done to a message for themselves alone, as it is now. */
+/** The requester's own marks on a message, as they are now. */
 export interface Mark {
   conversation: string;
   message: string;
@@ -819,7 +819,7 @@ export interface MatchStatus {
   t: "match.status";
 }
 
-/** Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change. */
+/** A member of a conversation, with their receipts. `rev` is the number of the last change. */
 export interface Member {
   user: string;
   name: string | null;
@@ -830,7 +830,7 @@ export interface Member {
   rev: number;
 }
 
-/** Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation. */
+/** A user is no longer a member. The former member gets it as the last event of the conversation. */
 export interface MemberLeft {
   t: "member.left";
   conversation: string;
@@ -844,7 +844,7 @@ export interface MemberResult {
   member: Member;
 }
 
-/** Somebody is a member now, or has another role. */
+/** A user has become a member, or has another role. */
 export interface MemberUpdate {
   t: "member.update";
   conversation: string;
@@ -885,7 +885,7 @@ export interface Message {
   pinned_at?: number;
 }
 
-/** The message is committed. `duplicate`: it had been before, and this is the first ack again. */
+/** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
 export interface MessageAck {
   t: "message.ack";
   client_id: string;
@@ -899,7 +899,7 @@ export interface MessageAck {
   text?: string;
 }
 
-/** A member has all messages up to `seq`. */
+/** A member has received all messages up to `seq`. */
 export interface MessageDelivered {
   t: "message.delivered";
   conversation: string;
@@ -908,7 +908,7 @@ export interface MessageDelivered {
   rev: number;
 }
 
-/** What a message said before, the oldest first, for those whom `messages.edit_history` lets see it. */
+/** Get the earlier versions of a message, the oldest first. `messages.edit_history` decides who may. */
 export interface MessageEdits {
   t: "message.edits";
   conversation: string;
@@ -917,7 +917,7 @@ export interface MessageEdits {
   limit?: number;
 }
 
-/** Page through a conversation: the newest, those `before` a seq, or those `after` one. Always in the order of seq. */
+/** Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of */
 export interface MessageHistory {
   t: "message.history";
   conversation: string;
@@ -926,7 +926,7 @@ export interface MessageHistory {
   limit?: number;
 }
 
-/** A message was committed. For every session of every member but the one that sent it. */
+/** A message was committed. Sent to every session of every member except the one that sent it. */
 export interface MessageNew {
   t: "message.new";
   conversation: string;
@@ -934,7 +934,7 @@ export interface MessageNew {
   message: Message;
 }
 
-/** A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it. */
+/** A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part */
 export interface MessageRead {
   t: "message.read";
   conversation: string;
@@ -952,7 +952,7 @@ export interface MessageResult {
   message: Message;
 }
 
-/** A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has. */
+/** A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any. */
 export interface MessageUpdate {
   t: "message.update";
   conversation: string;
@@ -964,7 +964,7 @@ export interface MessageUpdate {
   on?: boolean;
 }
 
-/** A page of messages. `more`: there are further ones in the direction that was asked for. */
+/** A page of messages. `more`: there are further messages in the requested direction. */
 export interface Messages {
   t: "messages";
   items: Array<Message>;
@@ -977,13 +977,13 @@ export interface Ok {
   ticket?: string;
 }
 
-/** The conversation with one other user: one per pair, for ever. */
+/** Open the direct conversation with another user. Two users share one, for ever. */
 export interface OpenConversation {
   t: "conversation.open";
   user: string;
 }
 
-/** The conversation as the asker sees it now. */
+/** The conversation as the requester sees it now. */
 export interface OwnConversation {
   t: "conversation.settings";
   conversation: Conversation;
@@ -1050,7 +1050,7 @@ export interface PresenceUpdate {
   last_seen: number | null;
 }
 
-/** A group as somebody sees it who has a link. `asks`: one has to ask to be let in. */
+/** A group as a user with an invite link sees it. `asks`: a member has to approve each request to join. */
 export interface Preview {
   t: "invite.preview";
   conversation: string;
@@ -1067,14 +1067,14 @@ export interface QueryPresence {
   users: Array<string>;
 }
 
-/** From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day. */
+/** The hours without notifications, from and to as "22:30", in a time zone such as Europe/Berlin. If `to` is before */
 export interface Quiet {
   from: string;
   to: string;
   zone: string;
 }
 
-/** What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters. */
+/** An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its */
 export interface Quote {
   message: string;
   seq: number;
@@ -1083,42 +1083,42 @@ export interface Quote {
   deleted: boolean;
 }
 
-/** By user id. `cursor` is null on the last page. */
+/** Users with their reactions, ordered by id. `cursor` is null on the last page. */
 export interface Reactions {
   t: "reactions";
   items: Array<Reactor>;
   cursor: string | null;
 }
 
-/** Somebody who has reacted, and with what, the first one first. */
+/** A user with their reactions to a message, the earliest first. */
 export interface Reactor {
   user: string;
   name: string | null;
   emoji: Array<string>;
 }
 
-/** Of `members` whom a message was for, so many have read it, and so many have received it and not read it. */
+/** Of the `members` that received the message, how many have read it, and how many have it delivered but not read. */
 export interface ReceiptCounts {
   members: number;
   read: number;
   delivered: number;
 }
 
-/** This user's devices have all messages up to `seq`. */
+/** Report that the requester's devices have all messages up to `seq`. */
 export interface ReceiptDelivered {
   t: "receipt.delivered";
   conversation: string;
   seq: number;
 }
 
-/** This user has read all messages up to `seq`; that they were delivered goes with it. */
+/** Report that the requester has read all messages up to `seq`. It counts as delivered, too. */
 export interface ReceiptRead {
   t: "receipt.read";
   conversation: string;
   seq: number;
 }
 
-/** Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them. */
+/** The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all */
 export interface Receipts {
   t: "message.receipts";
   read: Array<Recipient>;
@@ -1127,7 +1127,7 @@ export interface Receipts {
   cursor: string | null;
 }
 
-/** Somebody whom a message was for. */
+/** A recipient of a message. */
 export interface Recipient {
   user: string;
   name: string | null;
@@ -1139,14 +1139,14 @@ export interface RefreshAuth {
   token: string;
 }
 
-/** Remove somebody from a group. From then on they see nothing of it. */
+/** Remove a member from a group. They lose access to all of it. */
 export interface RemoveMember {
   t: "member.remove";
   conversation: string;
   user: string;
 }
 
-/** Take a reaction back. */
+/** Remove a reaction of the requester. */
 export interface RemoveReaction {
   t: "reaction.remove";
   conversation: string;
@@ -1185,7 +1185,7 @@ export interface Reports {
   more: boolean;
 }
 
-/** Somebody who asks to come in. */
+/** A request to join. */
 export interface Request {
   user: string;
   name: string | null;
@@ -1193,7 +1193,7 @@ export interface Request {
   created_at: number;
 }
 
-/** The first ones first, at most 200. */
+/** Requests to join, the earliest first, at most 200. */
 export interface Requests {
   t: "join.requests";
   items: Array<Request>;
@@ -1216,7 +1216,7 @@ export interface Resolved {
   banned: boolean;
 }
 
-/** A link that lets nobody in any more. */
+/** Revoke an invite link. */
 export interface RevokeInvite {
   t: "invite.revoke";
   conversation: string;
@@ -1245,7 +1245,7 @@ export interface ScheduleFailed {
   code: string;
 }
 
-/** Send this at a later time. The fields are those of message.send; whether it may be sent is judged again at that time. */
+/** Send a message at a later time. The fields are those of message.send; the permission to send is checked at that time. */
 export interface ScheduleMessage {
   t: "message.schedule";
   conversation: string;
@@ -1259,20 +1259,20 @@ export interface ScheduleMessage {
   at: number;
 }
 
-/** As it is now. */
+/** The scheduled message as it is now. */
 export interface ScheduleResult {
   t: "schedule.edit";
   scheduled: ScheduledMessage;
 }
 
-/** It will be sent at this time, or as soon after it as the server runs. */
+/** The message will be sent at the time `at`, or as soon after it as the server runs. */
 export interface Scheduled {
   t: "message.scheduled";
   id: string;
   at: number;
 }
 
-/** A message that is to be sent `at` a time, with its attachments as they were named. */
+/** A message that will be sent at the time `at`, with its attachments as the client named them. */
 export interface ScheduledMessage {
   id: string;
   conversation: string;
@@ -1288,7 +1288,7 @@ export interface ScheduledMessage {
   created_at: number;
 }
 
-/** In the order in which they were scheduled. `cursor` is null on the last page. */
+/** Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page. */
 export interface ScheduledMessages {
   t: "schedule.list";
   items: Array<ScheduledMessage>;
@@ -1322,7 +1322,7 @@ export interface SearchResults {
   cursor: string | null;
 }
 
-/** Send a message. Sending it again with the same `client_id` gives the same ack and no second message, for ever. */
+/** Send a message. It needs a text or an attachment. */
 export interface SendMessage {
   t: "message.send";
   conversation: string;
@@ -1340,7 +1340,7 @@ export interface SessionBehind {
   t: "session.behind";
 }
 
-/** States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more. */
+/** States of conversations. Keep `cursor` for the next call. */
 export interface SessionState {
   t: "session.state";
   conversations: Array<Counters>;
@@ -1352,7 +1352,7 @@ export interface SessionState {
   more: boolean;
 }
 
-/** Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever). */
+/** Change the given settings of a conversation for the requester. */
 export interface SetConversation {
   t: "conversation.settings";
   conversation: string;
@@ -1379,7 +1379,7 @@ export interface SetPresence {
   status: "away" | "online";
 }
 
-/** Give a member another role. Both the role before and the one after must be below the asker's own. */
+/** Change the role of a member. Both the present and the new role must be below the role of the requester. */
 export interface SetRole {
   t: "member.role";
   conversation: string;
@@ -1387,7 +1387,7 @@ export interface SetRole {
   role: "admin" | "member" | "moderator";
 }
 
-/** Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more. */
+/** Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current */
 export interface SetUser {
   t: "user.settings";
   notify?: "all" | "mentions" | "none" | null;
@@ -1396,7 +1396,7 @@ export interface SetUser {
   show_presence?: "contacts" | "everybody" | "nobody" | null;
 }
 
-/** What one member has set for themselves: nobody else sees it, and all their devices do. */
+/** The settings of one member for a conversation. All devices of the member get them, and nobody else. */
 export interface Settings {
   muted_until: number | null;
   archived: boolean;
@@ -1415,7 +1415,7 @@ export interface ShadowUser {
   tenant?: string;
 }
 
-/** Where a link leads to, before one follows it. */
+/** Preview the group behind an invite link. */
 export interface ShowInvite {
   t: "invite.show";
   secret: string;
@@ -1428,7 +1428,7 @@ export interface ShowReport {
   tenant?: string;
 }
 
-/** What `user.settings` has set. */
+/** Get the settings that `user.settings` changes. */
 export interface ShowSettings {
   t: "user.settings.get";
 }
@@ -1454,20 +1454,20 @@ export interface SkipMatch {
   ticket?: string | null;
 }
 
-/** Star a message, for oneself. */
+/** Star a message, for the requester only. */
 export interface StarMessage {
   t: "message.star";
   conversation: string;
   message: string;
 }
 
-/** A starred message and where it is. */
+/** A starred message and its conversation. */
 export interface Starred {
   conversation: string;
   message: Message;
 }
 
-/** A page. `cursor` is null on the last one. */
+/** A page of starred messages. `cursor` is null on the last page. */
 export interface StarredMessages {
   t: "message.starred";
   items: Array<Starred>;
@@ -1491,7 +1491,7 @@ export interface Struck {
   until: number | null;
 }
 
-/** What changed in a conversation after `rev`. Call again with the new rev while `more`. */
+/** Get what changed in a conversation after `rev`. While `more` is true, call again with the new rev. */
 export interface SyncConversation {
   t: "conversation.sync";
   conversation: string;
@@ -1499,14 +1499,14 @@ export interface SyncConversation {
   limit?: number;
 }
 
-/** Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`: a page */
+/** Get the conversations that changed since `cursor`; without a cursor, all of them. */
 export interface SyncSession {
   t: "session.sync";
   cursor?: string | null;
   limit?: number;
 }
 
-/** What a message with `system` says; its `sender` has done it. */
+/** The content of a message with `system`; its `sender` has done it. */
 export interface SystemAct {
   act: "conversation.edited" | "conversation.transferred" | "member.added" | "member.approved" | "member.joined" | "member.left" | "member.removed" | "member.role" | "message.pinned";
   users?: Array<string>;
@@ -1542,20 +1542,20 @@ export interface Tokens {
   expires_in: number;
 }
 
-/** Hand a group over to another member. The asker becomes an admin. */
+/** Hand a group over to another member. The requester becomes an admin. */
 export interface TransferConversation {
   t: "conversation.transfer";
   conversation: string;
   user: string;
 }
 
-/** I am typing. Repeat it every few seconds while it is so. In large groups nobody is told. */
+/** Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no effect. */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;
 }
 
-/** A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes. */
+/** A member is typing. It ends after `expires_in` seconds, and when a message of theirs arrives. */
 export interface TypingStarted {
   t: "typing.start";
   conversation: string;
@@ -1563,13 +1563,13 @@ export interface TypingStarted {
   expires_in: number;
 }
 
-/** I am not typing any more. Sending a message says so as well. */
+/** Show the other members that the requester has stopped typing. Sending a message does so, too. */
 export interface TypingStop {
   t: "typing.stop";
   conversation: string;
 }
 
-/** A member is not typing any more, or the connection they typed on has ended. */
+/** A member has stopped typing, or the connection that they typed on has ended. */
 export interface TypingStopped {
   t: "typing.stop";
   conversation: string;
@@ -1577,33 +1577,33 @@ export interface TypingStopped {
   expires_in: number;
 }
 
-/** Remove a block, by the id by which it was made. Other blocks of the same user stay in effect. */
+/** Remove a block, by the id by which it was made. Other blocks of the same user stay. */
 export interface UnblockUser {
   t: "user.unblock";
   user: string;
 }
 
-/** Take the pin back. */
+/** Unpin a message. */
 export interface UnpinMessage {
   t: "message.unpin";
   conversation: string;
   message: string;
 }
 
-/** Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all. */
+/** Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and */
 export interface Unread {
   unread: number;
   conversations: number;
   mentions: number;
 }
 
-/** Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count. */
+/** The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations */
 export interface UnreadTotal {
   t: "unread.total";
   total: Unread;
 }
 
-/** Take the star back. */
+/** Remove the star of a message. */
 export interface UnstarMessage {
   t: "message.unstar";
   conversation: string;
@@ -1616,7 +1616,7 @@ export interface UploadDelete {
   upload: string;
 }
 
-/** How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation. */
+/** The settings of the requester for notifications and presence. Contacts are the users the requester started a direct */
 export interface UserSettings {
   t: "user.settings";
   notify: "all" | "mentions" | "none";
@@ -1624,7 +1624,7 @@ export interface UserSettings {
   show_presence: "contacts" | "everybody" | "nobody";
 }
 
-/** A film. */
+/** A video. */
 export interface VideoAttachment {
   type: "video";
   upload: string;

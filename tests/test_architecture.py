@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -15,7 +16,7 @@ import pytest
 
 from chatd import __version__
 from chatd.app.addresses import Addresses
-from chatd.conversations.message_shapes import SHAPES, Act
+from chatd.conversations.entities import SHAPES, Act
 from chatd.core.config import Admin, Config
 from chatd.core.services import Services
 from chatd.core.template import template
@@ -71,6 +72,50 @@ def test_a_file_is_one_room(path: Path) -> None:
             assert not [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom | ast.Import)], f"{node.name} imports"
 
 
+# What sends, closes or answers. Only effects do that, so that it happens after the handler, in one order.
+DELIVERING = re.compile("(answer|broadcast|publish|renew|send|send_sync|close_sessions|(deliver|tell)(_.*)?)")
+# They send `behind` for a change that may have been committed and cannot be sent.
+UNCERTAIN = {"change_conversation", "snapshot_for_event"}
+HANDLING = [path for path in SOURCES if path.relative_to(ROOT / "chatd").parts[0] not in ("app", "gateway", "http")]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def called(function: Function) -> set[str]:
+    calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+    return {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+
+
+def is_handler(function: Function) -> bool:
+    decorators = (one.func for one in function.decorator_list if isinstance(one, ast.Call))
+    return any(isinstance(one, ast.Name) and one.id in ("command", "admin_command") for one in decorators)
+
+
+@pytest.mark.parametrize("path", HANDLING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_handlers_return_effects_and_deliver_nothing(path: Path) -> None:
+    """Whatever is given the context of a command, except effects themselves."""
+    tree = parsed(path.read_text())
+    effects = {node for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) and is_effect(kind) for node in ast.walk(kind)}
+    for function in (node for node in ast.walk(tree) if isinstance(node, Function) and node not in effects):
+        takes = [ast.unparse(arg.annotation) for arg in function.args.args if arg.annotation is not None]
+        if "Ctx" in takes and function.name not in UNCERTAIN:
+            assert not [name for name in called(function) if DELIVERING.fullmatch(name)], function.name
+        if is_handler(function):
+            returned = [node.value for node in own_nodes(function) if isinstance(node, ast.Return)]
+            assert all(value is not None and ast.unparse(value) != "[]" for value in returned), function.name
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """Without those of functions within it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, Function | ast.Lambda):
+            yield node
+            yield from own_nodes(node)
+
+
+def is_effect(kind: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Effect" for base in kind.bases)
+
+
 def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:
     covered: set[tuple[str, str]] = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -105,7 +150,7 @@ async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
 @pytest.mark.parametrize("name", queries.names())
 def test_every_statement_is_used(name: str) -> None:
     users = "".join(
-        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/journal"
+        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/log"
     )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
@@ -130,9 +175,9 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 
 
 def test_every_act_of_a_system_message_is_declared() -> None:
-    """`Change.say` refuses others when they are said; here are also those that no test says."""
+    """`ConversationTx.add_system_message` refuses others when they are said; here are also those that no test says."""
     source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
-    said = {act for pair in re.findall(r'named\("([a-z.]+)"|"act": "([a-z.]+)"', source) for act in pair if act}
+    said = set(re.findall(r'(?:system_payload\(|Limits\), |"act": )"([a-z.]+)"', source))
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
     assert all(f"`{act}`" in text for act in said)

@@ -7,9 +7,9 @@ one means that somebody has a copy, and nobody can say who: the whole login ends
 import hashlib
 import re
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn, digest
@@ -17,15 +17,15 @@ from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Renew, Reply
-from chatd.app.registry import Needs, command
-from chatd.cluster.control_messages import CloseUserSessions
+from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
+from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.reference.examples import ALICE, Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("accounts/auth")
@@ -44,6 +44,7 @@ class SignUp(Command, tag="auth.anonymous"):
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
     device: Secret | None = None
+    EXAMPLE: ClassVar = Example(name="Alice")
 
 
 class RotateToken(Command, tag="auth.rotate"):
@@ -63,12 +64,13 @@ class Tokens(Result, tag="auth.tokens"):
     access_token: str
     refresh_token: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(user=ALICE)
 
 
 @command(
     SignUp,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("forbidden", "not_found"),
     http="POST /v1/auth/anonymous",
     socket=False,
@@ -87,19 +89,25 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     login, refresh = uuid7(ctx.now), new_refresh_token()
     values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
     if key is None:
-        user = await node.db.value(SQL.sign_up, *values)
+        added = LoginAdded(await node.db.value(SQL.sign_up, *values), [])
     else:
-        user, ended = await node.db.in_transaction(add_device_login, ctx, *values)
-        for credential in ended:
-            await node.cluster.broadcast(CloseUserSessions(tenant, user, "logged_out", credential, node.clock()))
-    return [Reply(tokens_of(ctx, tenant, user, login, refresh))]
+        added = await node.db.in_transaction(add_device_login, ctx, *values)
+    closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
+    return [*closed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
 
 
-async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> tuple[str, list[str]]:
-    """The user of the device, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+class LoginAdded(Struct, frozen=True):
+    """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+
+    user: str
+    ended: list[str]
+
+
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
+    """A login of the user of the device."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
     rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
-    return user, [row["id"] for row in rows]
+    return LoginAdded(user, [row["id"] for row in rows])
 
 
 def device_key(tenant: str, device: str) -> bytes:
@@ -124,7 +132,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
 @command(
     RotateToken,
     result=Tokens,
-    needs=Needs.NOTHING,
+    guard=Guard.NOTHING,
     refuses=("unauthenticated",),
     http="POST /v1/auth/refresh",
     socket=False,
@@ -139,10 +147,11 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
         return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
-    if row is not None and state == "stolen":
-        await node.cluster.broadcast(CloseUserSessions(row["tenant"], row["user"], "logged_out", row["login"], node.clock()))
     node.get(SignIn).note_failure(ctx.address)
-    raise Refused("unauthenticated", "the refresh token is not valid (any more)")
+    refused = Refused("unauthenticated", "the refresh token is not valid (any more)")
+    if row is None or state != "stolen":
+        raise refused
+    return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
@@ -185,6 +194,7 @@ class Ticket(Result, tag="auth.ticket"):
 
     ticket: str
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=30)
 
 
 @command(MakeTicket, result=Ticket, http="POST /v1/auth/ticket")
@@ -206,7 +216,7 @@ class Logout(Command, tag="auth.logout"):
     everywhere: bool = False
 
 
-@command(Logout, result=Ok, http="POST /v1/auth/logout", lasting=True)
+@command(Logout, result=Ok, http="POST /v1/auth/logout", uncancellable=True)
 async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None

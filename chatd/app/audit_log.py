@@ -8,7 +8,7 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Tx
 
-SQL = queries.load("app/audit")
+SQL = queries.load("app/audit_log")
 
 
 class AuditActor(Struct, frozen=True):

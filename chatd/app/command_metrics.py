@@ -1,28 +1,30 @@
-"""What this node counts about commands. Plain numbers that one thread changes; `statistics.Watch` reads them."""
+"""What this node counts about commands. Plain numbers, changed by one thread; `operations/snapshot.py` reads them."""
 
 from collections import Counter
 
 from chatd.core.histogram import Histogram
 from chatd.wire.base import Command
 
-# How the end of a session is counted that nobody here wanted: the peer closed, or is gone.
+# The end of a session that the peer has closed, or whose connection broke.
 BY_PEER = "by_peer"
 
 
-class Durations(dict[type[Command], Histogram]):
-    """How long the handlers took, by command."""
+class LatencyByCommand(dict[type[Command], Histogram]):
+    """The time that commands took, by their type."""
 
     def __missing__(self, kind: type[Command]) -> Histogram:
         found = self[kind] = Histogram()
         return found
 
 
-class Meters:
-    """`commands` that were run, `refusals` by code (also of frames that were no command), `closes` of sockets by name."""
+class CommandMetrics:
+    """`commands`: those that were run. `refusals` by code, also of frames that hold no command. `closes` of connections by
+    name.
+    """
 
     __slots__ = ("closes", "commands", "refusals")
 
     def __init__(self) -> None:
-        self.commands = Durations()
+        self.commands = LatencyByCommand()
         self.refusals: Counter[str] = Counter()
         self.closes: Counter[str] = Counter()

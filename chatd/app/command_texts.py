@@ -1,7 +1,8 @@
-"""The free texts of a command before it is carried out: each takes its form, and what others read passes the filters.
+"""Free texts of commands: normalization, and filters for the texts that other users read.
 
-Dispatch calls this for every command, so that a new command has it by the types of its fields. The content of messages goes
-through the same filters on a road of its own, where the hook is asked and a message that is stored already is let through.
+Dispatch calls this for every command, and the types of fields decide what is done. The content of messages passes the same
+filters in `conversations/messages/screening.py`, where the moderation hook is asked and messages that are stored already are not
+judged again.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from chatd.wire.texts import Fields, TextKind, text_fields
 
 
 class TextFilter(Protocol):
-    """What a tenant does not want in texts that others read."""
+    """What a tenant does not want in texts that other users read."""
 
     def apply(self, text: str, path: str, *, may_mask: bool) -> Sliced[str]:
         """The text, or the text with unwanted words masked. Raises Refused: `forbidden`."""
@@ -31,7 +32,7 @@ class TextFilter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextFilters:
-    """The filter of each tenant. A node has none when nothing is configured."""
+    """The filter of each tenant. A node without configured filters has none."""
 
     of: Callable[[str], TextFilter]
 
@@ -40,7 +41,7 @@ Change = Callable[[str, str], Sliced[str]]
 
 
 def key_form(text: str) -> str:
-    """One spelling of what is compared: emoji fully qualified."""
+    """One spelling of a key that is compared: emoji are fully qualified."""
     return canonical(name_form(SELECTORS.sub("", text)))
 
 
@@ -54,11 +55,11 @@ FORMS: dict[TextKind, Callable[[str], str]] = {
 
 @cache
 def formed_fields(command: type[Struct]) -> Fields:
-    """The fields of a command whose texts take a form."""
+    """The fields of a command whose texts are normalized."""
     return tuple((name, kind) for name, kind in text_fields(command) if kind in FORMS)
 
 
-async def prepared(ctx: Ctx, command: Command) -> Command:
+async def normalized(ctx: Ctx, command: Command) -> Command:
     """The command with its texts as they are stored. Raises Refused: `bad_request`, `forbidden`."""
     fields = formed_fields(type(command))
     return await in_turns(changed(ctx, command, fields)) if fields else command
@@ -69,11 +70,11 @@ def changed(ctx: Ctx, command: Command, fields: Fields) -> Sliced[Command]:
     for name, kind in fields:
         value = getattr(command, name)
         if value:
-            new[name] = yield from each(value, f"$.{name}", partial(judged, ctx.node, tenant, kind))
+            new[name] = yield from map_texts(value, f"$.{name}", partial(stored_text, ctx.node, tenant, kind))
     return replace(command, **new) if new else command
 
 
-def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sliced[str]:
+def stored_text(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sliced[str]:
     """One text, as it is stored. Raises Refused: `bad_request`, `forbidden`."""
     form = FORMS[kind](text)
     if text and not form:
@@ -85,24 +86,24 @@ def judged(node: Node, tenant: str, kind: TextKind, text: str, path: str) -> Sli
     return (yield from filters.of(tenant).apply(form, path, may_mask=kind is not TextKind.KEY))
 
 
-def each(value: Any, path: str, change: Change) -> Sliced[Any]:
-    """The same value with every text in it changed, keys of maps too."""
+def map_texts(value: Any, path: str, change: Change) -> Sliced[Any]:
+    """The same value with every text in it changed, including keys of maps."""
     if isinstance(value, str):
         return (yield from change(value, path))
     if isinstance(value, Struct):
         fields = dict[str, Any]()
         for name in value.__struct_fields__:
-            fields[name] = yield from each(getattr(value, name), f"{path}.{name}", change)
+            fields[name] = yield from map_texts(getattr(value, name), f"{path}.{name}", change)
         return replace(value, **fields)
     if isinstance(value, list):
         items = list[Any]()
         for index, one in enumerate(value):
-            items.append((yield from each(one, f"{path}[{index}]", change)))
+            items.append((yield from map_texts(one, f"{path}[{index}]", change)))
         return items
     if isinstance(value, dict):
         form = dict[str, Any]()
         for key, one in value.items():
             new = yield from change(key, path)
-            form[new] = yield from each(one, f"{path}.{key[:32]}", change)
+            form[new] = yield from map_texts(one, f"{path}.{key[:32]}", change)
         return form
     return value

@@ -1,4 +1,4 @@
-"""What a handler is given: the node it runs on, and who asks."""
+"""What a handler gets: the node, and who has sent the command."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The kernel of this process. What subsystems add to it is found in `services`, by its class."""
+    """The kernel of this process. Services of subsystems are found in `services`, by their class."""
 
     config: Config
     health: Health
@@ -45,12 +45,14 @@ class Node:
 
 
 def no_session(_: Principal) -> None:
-    """REST has no session that could be renewed."""
-    raise Refused("bad_request", "this command needs a socket")
+    """REST has no session to renew."""
+    raise Refused("bad_request", "this command needs a WebSocket connection")
 
 
 class Ctx(Struct):
-    """One command on its way. `session` is "" over REST; `address` is the peer's, for limits and never for identity."""
+    """The context of one command. `session` is "" over REST; `address` is that of the peer, for limits and never for
+    identity.
+    """
 
     node: Node
     principal: Principal | None
@@ -60,14 +62,14 @@ class Ctx(Struct):
     answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
     admin: Authority | None = None
-    # When the command was read, in trio's time: its deadline counts from here, also while it waits for those before it.
+    # When the command was read, in trio's time. Its deadline counts from here, and includes the wait for earlier commands.
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
     format: Format = JSON
 
     @property
     def me(self) -> Principal:
-        """Who asks. Only for commands that need a user."""
+        """The user who has sent the command. Only for commands that need a user."""
         if self.principal is None:
             raise Refused("unauthenticated")
         return self.principal
@@ -80,9 +82,9 @@ class Ctx(Struct):
     def user_or_nobody(self) -> str:
         return self.principal.user if self.principal else ""
 
-    def take(self, cost: float) -> None:
+    def charge(self, cost: float) -> None:
         """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
-        self.node.get(UserLimits).take(self.tenant, self.user, cost)
+        self.node.get(UserLimits).charge(self.tenant, self.user, cost)
 
     @property
     def tenant(self) -> str:
@@ -92,23 +94,23 @@ class Ctx(Struct):
 
     @property
     def files_url(self) -> str:
-        """Where clients reach the HTTP door, for the addresses of files."""
+        """The public URL of the HTTP side, for the addresses of files."""
         return self.node.config.http.public_url
 
     @property
     def authority(self) -> Authority:
-        """The admin who asks. Only for commands that need one."""
+        """The admin who has sent the command. Only for commands of admins."""
         if self.admin is None:
             raise Refused("unauthenticated")
         return self.admin
 
     @property
     def actor(self) -> AuditActor:
-        """The admin who asks, as the audit log says it."""
+        """The admin, as an actor of the audit log."""
         return AuditActor(self.authority.tenant, self.authority.name, self.now)
 
 
-def on_behalf(node: Node, tenant: str, user: str) -> Ctx:
-    """For what the server does in the name of a user who did not ask for it just now. Nobody waits for an answer."""
+def system_context(node: Node, tenant: str, user: str) -> Ctx:
+    """The context of what the server does in the name of a user without a command. No answer is sent."""
     principal = Principal(tenant, user, token_id="", login="", scope="", expires_at=0)
     return Ctx(node, principal, "", "", node.clock(), lambda _: None)

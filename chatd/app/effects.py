@@ -1,6 +1,7 @@
-"""What a handler wants to happen, as values. They are carried out after its transaction has committed.
+"""Effects: what a command handler wants to happen, as values.
 
-There is one road for each: `deliver` in this file. A handler never writes to a socket.
+A handler decides, commits and returns effects; `deliver` carries them out in their order. Subsystems add effects of their own as
+subclasses of `Effect`. Handlers never deliver: a test checks it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,8 @@ from msgspec import Struct
 
 from chatd.app.context import Ctx
 from chatd.app.encoding import encoded_if_long
-from chatd.cluster.control_messages import CloseUserSessions, ControlMessage, SubscribeUsers, SuppressTyping
+from chatd.cluster.control_messages import CloseUserSessions, ControlMessage
+from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.wire.base import Event, Result
 
@@ -18,105 +20,124 @@ from chatd.wire.base import Event, Result
 EFFECTS_PER_TURN = 20
 
 
-class Reply(Struct, frozen=True):
-    """The answer to the command."""
+class Effect(Struct, frozen=True):
+    """One thing that happens after the handler has returned."""
 
-    result: Result
-
-
-class ToConversation(Struct, frozen=True):
-    """An event for every session of every member, but the one with the id `but`. Volatile ones are dropped for slow readers.
-
-    `ack` is for who asked, in the same place of the order: nobody hears of their own second message before somebody's first.
-    `parts` are those whose membership this event ends: it is the last one of the conversation that they hear.
-    """
-
-    conversation: str
-    event: Event
-    but: str | None = None
-    volatile: bool = False
-    ack: Result | None = None
-    parts: Sequence[str] = ()
+    async def deliver(self, ctx: Ctx) -> None:
+        """Carry it out. Raises Refused: the requester gets it as the answer, and the effects after it are skipped."""
+        raise NotImplementedError
 
 
-class ToUser(Struct, frozen=True):
-    """An event for every session of one user, but the one with the id `but`."""
-
-    user: str
-    event: Event
-    but: str | None = None
-
-
-class Broadcast(Struct, frozen=True):
-    """A control message, which is applied on all nodes."""
-
-    message: ControlMessage
-
-
-class Join(Struct, frozen=True):
-    """From now on, that is after `rev`, the sessions of these users hear the conversation; `anew` where they become members."""
-
-    conversation: str
-    users: Sequence[str]
-    rev: int
-    anew: bool = False
-
-
-class Hush(Struct, frozen=True):
-    """From now on nothing volatile (typing) is told there, or it is again: one of the two has blocked the other."""
-
-    conversation: str
-    on: bool
-
-
-class Renew(Struct, frozen=True):
-    """The session that asked goes on under a fresh token of the same user."""
-
-    principal: Principal
-
-
-class CloseSessions(Struct, frozen=True):
-    """Close the sessions of a user: all, or those of one `Principal.credential`."""
-
-    user: str
-    close: str
-    credential: str | None = None
-
-
-Effect = Reply | ToConversation | ToUser | Broadcast | Join | Hush | Renew | CloseSessions
 Effects = Sequence[Effect]
 
 
 async def deliver(ctx: Ctx, effects: Effects) -> None:
-    """Carry out the effects in their order. Of many, other tasks run in between."""
-    cluster, tenant = ctx.node.cluster, ctx.tenant
+    """Carry out the effects in their order, with a checkpoint after every few of them."""
     for turn, effect in enumerate(effects):
         if turn and turn % EFFECTS_PER_TURN == 0:
             await trio.lowlevel.cancel_shielded_checkpoint()
-        match effect:
-            case Reply(result):
-                ctx.answer(await encoded_if_long(result, ctx.format))
-            case ToConversation(conversation, event, but, volatile, ack, parts):
-                then = answering(ctx, ack) if ack is not None else None
-                await cluster.deliver_to_conversation(
-                    tenant, conversation, event, exclude_session=but, ephemeral=volatile, on_delivered=then, leaving=parts
-                )
-            case ToUser(user, event, but):
-                await cluster.deliver_to_user(tenant, user, event, exclude_session=but)
-            case Broadcast(message):
-                await cluster.broadcast(message)
-            case Join(conversation, users, rev, anew):
-                await cluster.broadcast(SubscribeUsers(tenant, conversation, list(users), rev, anew))
-            case Hush(conversation, on):
-                await cluster.broadcast(SuppressTyping(tenant, conversation, on))
-            case Renew(principal):
-                ctx.renew(principal)
-            case CloseSessions(user, close, credential):
-                await cluster.broadcast(CloseUserSessions(tenant, user, close, credential, ctx.node.clock()))
+        await effect.deliver(ctx)
 
 
-def answering(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
-    """The answer in its place of the order; over REST, which hears no events, at once."""
+class Reply(Effect, frozen=True):
+    """Answer the command."""
+
+    result: Result
+
+    async def deliver(self, ctx: Ctx) -> None:
+        ctx.answer(await encoded_if_long(self.result, ctx.format))
+
+
+class Refuse(Effect, frozen=True):
+    """Answer the command with an error, after the effects before it."""
+
+    refused: Refused
+
+    async def deliver(self, ctx: Ctx) -> None:
+        raise self.refused
+
+
+class ToConversation(Effect, frozen=True):
+    """Send an event to every session of every member, except the session `exclude_session`.
+
+    `ephemeral`: slow readers do not get it. `ack` answers the command at the same place of the order, so that the acks and events
+    of one connection never overtake each other. `leaving`: users whose membership this event ends; it is the last event of the
+    conversation that they get.
+    """
+
+    conversation: str
+    event: Event
+    exclude_session: str | None = None
+    ephemeral: bool = False
+    ack: Result | None = None
+    leaving: Sequence[str] = ()
+
+    async def deliver(self, ctx: Ctx) -> None:
+        on_delivered = deferred_reply(ctx, self.ack) if self.ack is not None else None
+        await ctx.node.cluster.deliver_to_conversation(
+            ctx.tenant,
+            self.conversation,
+            self.event,
+            exclude_session=self.exclude_session,
+            ephemeral=self.ephemeral,
+            on_delivered=on_delivered,
+            leaving=self.leaving,
+        )
+
+
+class ToUser(Effect, frozen=True):
+    """Send an event to every session of one user, except the session `exclude_session`."""
+
+    user: str
+    event: Event
+    exclude_session: str | None = None
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.cluster.deliver_to_user(ctx.tenant, self.user, self.event, exclude_session=self.exclude_session)
+
+
+class Broadcast(Effect, frozen=True):
+    """Apply a control message on every node, this one included."""
+
+    message: ControlMessage
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.cluster.broadcast(self.message)
+
+
+class SendSignal(Effect, frozen=True):
+    """Call the subscribers of a signal in this process."""
+
+    signal: object
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.signals.send(self.signal)
+
+
+class Renew(Effect, frozen=True):
+    """Continue the session that sent the command under a new token of the same user."""
+
+    principal: Principal
+
+    async def deliver(self, ctx: Ctx) -> None:
+        ctx.renew(self.principal)
+
+
+class CloseSessions(Effect, frozen=True):
+    """Close the sessions of a user: all, or those of one `Principal.credential`. `tenant`: "" for the one of the requester."""
+
+    user: str
+    close: str
+    credential: str | None = None
+    tenant: str = ""
+
+    async def deliver(self, ctx: Ctx) -> None:
+        message = CloseUserSessions(self.tenant or ctx.tenant, self.user, self.close, self.credential, ctx.node.clock())
+        await ctx.node.cluster.broadcast(message)
+
+
+def deferred_reply(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
+    """What answers the command when its place in the order is reached. Over REST, which gets no events, it answers at once."""
     if ctx.session:
         return lambda: ctx.answer(ack)
     ctx.answer(ack)

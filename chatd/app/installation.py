@@ -1,4 +1,4 @@
-"""All nodes of a database use one secret of the installation: the first one leaves its fingerprint, the others compare."""
+"""All nodes of a database use one secret: the first one stores its fingerprint, the others compare."""
 
 from chatd.core.secrets import BadSecret, fingerprint
 from chatd.db import queries
@@ -8,18 +8,18 @@ SQL = queries.load("app/installation")
 
 
 async def check_secret(db: Postgres, secret: str) -> None:
-    """Raises BadSecret when the keyed hashes of this database were made with another secret."""
+    """Raises BadSecret if the keyed hashes of this database were made with another secret."""
     mine = fingerprint(secret)
     known = await db.value(SQL.claim, mine)
     if known != mine:
         raise BadSecret(
-            f"data.secret (fingerprint {mine}) is not the one of this database ({known}): copy it from the other nodes or from"
-            " the backup of data.dir. If it is lost, `chatd secret adopt` goes on with the new one: earlier bans on addresses do"
-            " not match any more."
+            f"data.secret (fingerprint {mine}) is not the secret of this database ({known}): copy it from the other nodes or from"
+            " the backup of data.dir. If it is lost, run `chatd secret adopt` to continue with the new one: earlier bans on"
+            " addresses will not match any more."
         )
 
 
 async def adopt_secret(db: Postgres, secret: str) -> str | None:
-    """Go on with this secret. Returns the fingerprint of the one before, None when there was none."""
+    """Continue with this secret. The fingerprint of the previous one, or None."""
     before: str | None = await db.value(SQL.adopt, fingerprint(secret))
     return before

@@ -1,4 +1,4 @@
-"""Periodic jobs: each node runs all of them, and what only one node may do claims its turn in Postgres."""
+"""Periodic jobs. Every node runs all of them; a job for one node only claims its turn in Postgres."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,7 +19,7 @@ MAX_FIRST_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run` does a bounded piece of work, and returns whether there is more of it; then it runs again at once."""
+    """`run` does a bounded piece of work and returns whether there is more: then it runs again at once."""
 
     name: str
     run: Callable[[Node], Awaitable[bool]]
@@ -27,7 +27,7 @@ class Job:
 
 
 async def run_job(node: Node, job: Job) -> None:
-    """One job, for ever. What is refused is tried again at the next turn; anything else ends this run."""
+    """Run one job for ever. After a refusal it is retried at its next turn; any other error ends the run."""
     await trio.sleep(uniform(0, min(job.every_s, MAX_FIRST_WAIT_S)))  # noqa: S311
     while True:
         more = False
@@ -37,5 +37,5 @@ async def run_job(node: Node, job: Job) -> None:
 
 
 async def is_due(db: Postgres, name: str, every_ms: int) -> bool:
-    """Whether this node may run a job now that one node runs once in `every_ms`. Raises Refused."""
+    """Claim the turn of a job that one node runs once in `every_ms`. Raises Refused."""
     return await db.value(SQL.claim, name, every_ms) is not None

@@ -1,8 +1,8 @@
 """Listening sockets, and the accept loop of both servers.
 
-The kernel resets connections that are established and not accepted when their listening socket is closed: the client would be cut
-without an answer. So `Acceptor.stop` first lets the kernel drop new connection requests (the client repeats them, and reaches
-another process on the port or is refused), then accepts what is established or about to be, and closes after that.
+The kernel resets established connections that were not accepted when their listening socket is closed: the client would be cut
+off without an answer. So `Acceptor.stop` first makes the kernel drop new connection requests (the client repeats them, and
+reaches another process on the port or is refused), then accepts the established ones, and closes after that.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ import trio
 
 from chatd.core.health import Condition, Health
 
-# What accept may fail with while the listener itself is well (accept(2)).
+# Errors of accept(2) that are not about the listening socket.
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-# Seconds before accepting is tried again without descriptors or memory.
+# Pause of accepting without descriptors or memory.
 RETRY_S = 0.1
 ACCEPTS_PER_TURN = 16
-# Seconds for connections that are half established when accepting stops.
+# Time for connections that are half established when accepting stops.
 ESTABLISHING_S = 0.2
 # Linux: a classic BPF program that drops segments with SYN and without ACK. It sees a segment from its TCP header on.
 SO_ATTACH_FILTER = 26
@@ -45,7 +45,7 @@ def open_listener(host: str, port: int, backlog: int, *, reuse_port: bool = Fals
 
 
 def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A socket that has the address, but does not listen. With `reuse_port` others may have it too. Raises OSError."""
+    """A socket that is bound to the address, but does not listen. With `reuse_port`, others may bind it too. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -60,7 +60,7 @@ def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 
 
 class Acceptor:
-    """Accept connections of one listening socket until `stop`. `serve` starts what is done with a connection."""
+    """Accepts connections of one listening socket until `stop`. `serve` starts the work on a connection."""
 
     def __init__(self, name: str, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         self._name = name
@@ -81,12 +81,12 @@ class Acceptor:
         self.closed.set()
 
     def stop(self) -> None:
-        """Serve what is established, refuse what comes later."""
+        """Serve the established connections, refuse later ones."""
         drop_connection_requests(self._listener)
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + ESTABLISHING_S)
 
     async def accept(self) -> None:
-        """Accept several at a time: in a storm the queue of the system must move before its clients give up."""
+        """Accept several at a time: in a storm the queue of the kernel must move before its clients give up."""
         while True:
             await trio.lowlevel.wait_readable(self._listener)
             try:
@@ -113,7 +113,7 @@ class Acceptor:
 
 
 def drop_connection_requests(listener: socket.socket) -> None:
-    """Where the system can do it; elsewhere those that come between the last accept and the close are reset."""
+    """If the system supports it. Otherwise, connections between the last accept and the close are reset."""
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
     with suppress(OSError):
         filters = struct.pack("HP", len(DROP_SYN), ctypes.addressof(program))

@@ -1,4 +1,6 @@
-"""Maintenance without stopping: nobody is matched, everybody is told. The truth is a row in Postgres; the bus only hurries."""
+"""Maintenance mode: the node runs on, matching is paused, and all users are notified. Postgres holds the state; control
+messages make nodes read it at once.
+"""
 
 import trio
 from msgspec import UNSET, Struct
@@ -15,12 +17,12 @@ from chatd.realtime.hub import Hub
 from chatd.wire.connection_events import MaintenanceMode
 
 SQL = queries.load("app/maintenance")
-MESSAGE = "The server is under maintenance. Messages arrive; nobody is matched."
+MESSAGE = "The server is under maintenance: messages are delivered, matching is paused."
 OVER = "The maintenance is over."
 
 
 class MaintenanceSwitched(Struct, frozen=True):
-    """Signal: maintenance has begun on this node, or is over."""
+    """Signal: maintenance mode has been switched on this node."""
 
     enabled: bool
 
@@ -29,11 +31,11 @@ class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
     """Read from Postgres whether the cluster is under maintenance."""
 
     async def apply(self, cluster: Cluster) -> None:
-        await cluster.services.get(Maintenance).look()
+        await cluster.services.get(Maintenance).refresh()
 
 
 class Maintenance:
-    """Whether this cluster is under maintenance. `check` refuses what has to wait until it is over."""
+    """Whether this cluster is in maintenance mode. `check` refuses what has to wait until it is over."""
 
     def __init__(self, db: Postgres, hub: Hub) -> None:
         self.enabled = False
@@ -41,20 +43,20 @@ class Maintenance:
         self.retry_after: float | None = None
         self._db = db
         self._hub = hub
-        self._looking = trio.Lock()
-        hub.signals.on(Resync, self.look)
+        self._refreshing = trio.Lock()
+        hub.signals.on(Resync, self.refresh)
 
     def check(self) -> None:
         """Raises Refused: `maintenance`."""
         if self.enabled:
             raise Refused("maintenance", self.message, retry_after=self.retry_after)
 
-    async def look(self, _: object = None) -> None:
-        """Read how it stands, and tell everybody when it has changed. Raises Refused.
+    async def refresh(self, _: object = None) -> None:
+        """Read the state, and notify all users if it has changed. Raises Refused.
 
-        One after the other: of two at once the earlier answer could come later, and would stand.
+        One read at a time: of two reads, the earlier answer could arrive later and win.
         """
-        async with self._looking:
+        async with self._refreshing:
             row = await self._db.one(SQL.get)
             before, self.enabled = self.enabled, bool(row and row["enabled"])
             if row is not None:
@@ -64,12 +66,12 @@ class Maintenance:
                 await self._hub.deliver_to_all(self.notice())
 
     def notice(self) -> MaintenanceMode:
-        """What is told to people."""
+        """The event for users."""
         again = UNSET if self.retry_after is None else self.retry_after
         return MaintenanceMode(enabled=self.enabled, message=self.message if self.enabled else OVER, retry_after=again)
 
 
 async def change(tx: Tx, actor: AuditActor, enabled: bool, message: str, retry_after: float | None) -> None:
-    """Write the state of maintenance mode. The caller notifies the nodes. `retry_after` in seconds."""
+    """Write the new state; the caller broadcasts `MaintenanceChanged`. `retry_after` in seconds."""
     await tx.run(SQL.set, enabled, message, retry_after, actor.now)
     await audit_log.write(tx, actor, "maintenance.on" if enabled else "maintenance.off", "all nodes")

@@ -1,6 +1,6 @@
-"""What subsystems measure. Each metric is declared once, in `Subsystem.metrics`; it is read when a snapshot of the node is taken.
+"""Metrics of subsystems. Each is declared once, in `Subsystem.metrics`, and read when a snapshot of the node is taken.
 
-From there it comes to Prometheus (`operations/prometheus.py`) and to `chatd top`. docs/metrics.md says what each one means.
+From there it goes to Prometheus (`operations/prometheus.py`) and to `chatd top`. docs/metrics.md explains each one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +14,9 @@ NO_LABELS: Labels = ()
 
 
 class Numbers(NamedTuple):
-    """A gauge or, where the name ends with `_total`, a counter; with its values by their labels.
+    """A gauge or, if the name ends with `_total`, a counter; with its values by label.
 
-    Those in `known` are shown as zero before they have a value: a first event is an increase then.
+    Labels in `known` are shown as zero before they have a value, so that the first event is an increase.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Numbers(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """A histogram, or several by their labels."""
+    """A histogram, or several by label."""
 
     name: str
     meaning: str

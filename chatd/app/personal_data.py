@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from chatd.app.context import Ctx, Node, on_behalf
+from chatd.app.context import Ctx, Node, system_context
 from chatd.core.ids import NIL
 
 # Rows that are erased at a time.
@@ -78,7 +78,7 @@ class Erasing(ABC):
     @property
     def ctx(self) -> Ctx:
         """For commands on behalf of the user."""
-        return on_behalf(self.node, *self.key)
+        return system_context(self.node, *self.key)
 
     @abstractmethod
     async def hold(self) -> None:

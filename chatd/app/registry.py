@@ -1,6 +1,6 @@
-"""What this daemon can do, as plain rows. The decorators only mark a function; `load()` collects the marks.
+"""The commands, as plain rows. The decorators only mark a function; `load()` collects the marks.
 
-The same rows feed the socket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
+The same rows feed the WebSocket dispatcher, the REST routes, the reference and the tests. Nothing else lists commands.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,11 +22,11 @@ Handler = Callable[[Ctx, Any], Awaitable[Effects]]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
 
-# Every command may be answered with these; a row declares only what is its own.
+# Any command may be refused with these; a row declares the others.
 COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "banned", "internal")
 
 
-class Needs(Enum):
+class Guard(Enum):
     """What dispatch checks before it calls the handler."""
 
     NOTHING = "nothing"
@@ -35,26 +35,26 @@ class Needs(Enum):
     ADMIN = "an admin of `tenant`"
 
 
-class Guards:
-    """What has to hold before a command is carried out, by what its row needs; subsystems add theirs."""
+class GuardChecks:
+    """The checks of guards; subsystems add theirs."""
 
     def __init__(self) -> None:
-        self.by_need: dict[Needs, Callable[[Ctx, Any], Awaitable[None]]] = {}
+        self.by_guard: dict[Guard, Callable[[Ctx, Any], Awaitable[None]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One command: its type, who may, what it costs in tokens of the rate limit, and its place in REST ("" for none)."""
+    """One command: its type, its guard, its cost in tokens of the rate limit, and its REST route ("" for none)."""
 
     command: type[Command]
     result: type[Result]
     handler: Handler
-    needs: Needs
+    guard: Guard
     cost: float
     refuses: tuple[str, ...]
     http: str
     socket: bool
-    lasting: bool
+    uncancellable: bool
 
     @property
     def tag(self) -> str:
@@ -82,47 +82,49 @@ def command(
     kind: type[Command],
     *,
     result: type[Result],
-    needs: Needs = Needs.USER,
+    guard: Guard = Guard.USER,
     cost: float = 1,
     refuses: tuple[str, ...] = (),
     http: str = "",
     socket: bool = True,
-    lasting: bool = False,
+    uncancellable: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
-    `lasting`: once begun it is carried out and told, whoever hangs up meanwhile. It waits for nothing but the databases,
-    whose statements end at the deadline of the command.
+    `uncancellable`: once begun it is completed and its effects are delivered, even if the client disconnects. It waits only for
+    the databases, whose statements end at the deadline of the command.
     """
-    if needs is Needs.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
+    if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, needs, cost, refuses, http, socket, lasting))
+        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable))
         return handler
 
     return mark
 
 
 def admin_command(
-    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), lasting: bool = False
+    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), uncancellable: bool = False
 ) -> Callable[[Marked], Marked]:
-    """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never taken from a socket."""
+    """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never accepted from a socket."""
     if not (issubclass(kind, AdminCommand) and tag_of(kind).startswith("admin.")):
         raise ValueError(f"{tag_of(kind)}: expected an AdminCommand with a tag that begins with `admin.`")
     check_refusals(kind, refuses)
     http = f"POST /{tag_of(kind).replace('.', '/')}"
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, Needs.ADMIN, 1, refuses, http, socket=False, lasting=lasting))
+        setattr(
+            handler, MARK, Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable)
+        )
         return handler
 
     return mark
 
 
 def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:
-    """Raises ValueError for a code that does not exist."""
+    """Raises ValueError for an unknown code."""
     unknown = [code for code in refuses if code not in REFUSALS]
     if unknown:
         raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")
@@ -160,7 +162,7 @@ def marks(module: ModuleType) -> Iterable[Row]:
 
 
 def declared_events(packages: Iterable[str]) -> Events:
-    """Every event that there is, wherever in these packages it is declared."""
+    """All events that are declared in these packages."""
     events: dict[str, type[Event]] = {}
     for kind in sorted(declared_below(Event, packages), key=tag_of):
         if tag_of(kind) in events:

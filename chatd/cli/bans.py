@@ -15,14 +15,14 @@ from chatd.cli.common import (
     AsJson,
     ConfigFile,
     TenantOption,
+    current_operator,
     end_of,
-    failed,
+    exit_failed,
+    exit_usage,
+    format_time,
     load_or_exit,
-    moment,
-    operator,
     print_json,
     run_async,
-    wrong,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import records, say
@@ -53,7 +53,7 @@ def add(
       chatd bans add --address 203.0.113.0/24 --reason flood
     """
     if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
-        raise wrong("give either a user id or --address")
+        raise exit_usage("give either a user id or --address")
     run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
 
 
@@ -65,11 +65,11 @@ async def add_ban(
         if address is not None:
             hash_ = hash_of(config, address)
             await check_secret(db, config.data.secret)
-            say(await bans.ban_range(db, operator(tenant), hash_, reason, until))
+            say(await bans.ban_range(db, current_operator(tenant), hash_, reason, until))
             order = CloseRange(tenant, hash_, now_ms())
         else:
             assert user is not None
-            say(await bans.ban_user(db, operator(tenant), user, reason, until, devices=devices))
+            say(await bans.ban_user(db, current_operator(tenant), user, reason, until, devices=devices))
             # The metric chatd_revocation_seconds starts here.
             order = control_messages.CloseUserSessions(tenant, user, "banned", None, now_ms())
     await tell_nodes(config, order)
@@ -79,7 +79,7 @@ def hash_of(config: Config, address: str) -> bytes:
     try:
         return bans.range_hash(config, address)
     except BadRange as error:
-        raise failed(str(error)) from None
+        raise exit_failed(str(error)) from None
 
 
 @app.command("list")
@@ -101,7 +101,7 @@ def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
     whom = f"user {row['user']}" if row["user"] else row["kind"]
     return (
         f"{row['id']}  {whom}",
-        f"since {moment(row['created_at'])} until {moment(row['expires_at'])}, by {row['actor']}: {row['reason']}",
+        f"since {format_time(row['created_at'])} until {format_time(row['expires_at'])}, by {row['actor']}: {row['reason']}",
     )
 
 
@@ -116,12 +116,12 @@ def lift(
 ) -> None:
     """Lift a ban before it expires."""
     if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
-        raise failed(f"no ban {ban} is in force in tenant {tenant}")
+        raise exit_failed(f"no ban {ban} is in force in tenant {tenant}")
 
 
 async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
     async with database(config) as db:
-        return await bans.lift(db, operator(tenant), ban)
+        return await bans.lift(db, current_operator(tenant), ban)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import typer
 from rich.text import Text
 
 from chatd.cli.chat_lines import line_of, message_line
-from chatd.cli.common import failed, wrong
+from chatd.cli.common import exit_failed, exit_usage
 from chatd.cli.identities import StateLost, load_state, save_state
 from chatd.cli.line_editor import LineEditor, editing
 from chatd.cli.printing import out, printable, styled
@@ -34,7 +34,7 @@ from chatd.client.types import (
 from chatd.core import setting_rules
 from chatd.core.ids import is_uuid
 
-# Seconds without a connection before the user is told.
+# Time without a connection after which the user is informed.
 PATIENCE_S = 3.0
 HELP = """\
 /to ID, NAME or TITLE: open a conversation   /list: list conversations
@@ -58,15 +58,15 @@ def chat(
       chatd chat --as bob --to alice
     """
     if not (is_address(http, "http") and (url is None or is_address(url, "ws"))):
-        raise wrong("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
+        raise exit_usage("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
     try:
         ended_by = trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
         return
     except (Refused, Ended, StateLost) as error:
-        raise failed(str(error)) from None
+        raise exit_failed(str(error)) from None
     except OSError as error:
-        raise failed(f"{http} does not answer ({error}). Is `chatd serve` running?") from None
+        raise exit_failed(f"{http} does not answer ({error}). Is `chatd serve` running?") from None
     if ended_by is not None:
         # The terminal is restored, and the default action is in place again.
         signal.raise_signal(ended_by)
@@ -326,7 +326,7 @@ def is_address(text: str, scheme: str) -> bool:
 
 
 def socket_url(http: str) -> str:
-    """The WebSocket door that goes with an HTTP door: what the server says of itself."""
+    """The WebSocket URL of a server, as its HTTP port reports it."""
     with urllib.request.urlopen(f"{http}/v1/socket/ping", timeout=10) as answer:  # noqa: S310
         return str(json.load(answer)["url"])
 

@@ -45,7 +45,7 @@ def line_of(event: Event | Unknown, who: Who) -> str | None:
 
 
 def update_line(event: MessageUpdate, who: Who) -> str | None:
-    """What was missed comes without a reason: then it is said how the message is now."""
+    """A missed change has no reason: then show the present state of the message."""
     message = event.message
     change = event.change or ("delete" if message.deleted_at else "edit")
     change = f"un{change}" if event.on is False else change
@@ -57,7 +57,7 @@ def update_line(event: MessageUpdate, who: Who) -> str | None:
 
 
 def message_line(message: Message, who: Who) -> str:
-    """What stands behind the name of the sender, or, for what nobody wrote, the whole line."""
+    """The text after the name of the sender; for a system message the whole line."""
     if message.system:
         return system_line(message.system, message.sender, who)
     if message.deleted_at:

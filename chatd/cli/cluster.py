@@ -8,7 +8,7 @@ import trio
 import typer
 from msgspec import Struct
 
-from chatd.cli.common import failed
+from chatd.cli.common import exit_failed
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import warn
 from chatd.cluster import control_messages
@@ -24,7 +24,7 @@ from chatd.operations.node_query_types import Answer
 
 T = TypeVar("T")
 # Seconds that nodes have to answer, and between two looks.
-PATIENCE, LOOK = 2.0, 0.02
+ANSWER_TIMEOUT_S, POLL_S = 2.0, 0.02
 NO_ANSWER = "no answer within 2 seconds"
 
 
@@ -37,14 +37,14 @@ class Heard(Struct, Generic[T]):
 
 
 class Answers(Struct, Generic[T]):
-    """By the names of the nodes. `silent`: those who live and have not answered in time, or not in full, and why."""
+    """Answers by the name of the node. `silent`: running nodes that did not answer in time or completely, and why."""
 
     nodes: dict[str, Heard[T]]
     silent: dict[str, str]
 
 
 async def tell_nodes(config: Config, order: ControlMessage) -> None:
-    """All nodes that run, of what is committed: it is done, whether they can be told or not."""
+    """Send a control message about something that is committed: a failure to send it is not a failure of the command."""
     async with redis_alone(config) as redis:
         try:
             await announce(redis, uuid7(now_ms()), control_messages.encode(order))
@@ -59,18 +59,18 @@ async def close_sessions(config: Config, tenant: str, user: str, close: str, at:
 
 
 async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:
-    """Ask all nodes, and wait until those have answered who were there `seconds` ago, or until it takes too long.
+    """Query all nodes, and wait for those that were running `seconds` ago, or until the timeout.
 
     Raises Refused.
     """
     reply, asked_at = uuid7(now_ms()), now_ms()
     found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
     await announce(redis, reply, control_messages.encode(question(reply)))
-    with trio.move_on_after(PATIENCE):
+    with trio.move_on_after(ANSWER_TIMEOUT_S):
         while NO_ANSWER in found.silent.values():
             data = await redis.call("LPOP", redis.key("answers", reply))
             if data is None:
-                await trio.sleep(LOOK)
+                await trio.sleep(POLL_S)
             else:
                 take(found, data, kind, asked_at)
     return found
@@ -102,6 +102,6 @@ def check_nodes(found: Answers[T]) -> None:
 
 def no_node() -> typer.Exit:
     """Print that no node is running. Raise the returned exception."""
-    return failed(
+    return exit_failed(
         "no node is running on this Redis and prefix; check redis.url and redis.prefix, or start one with `chatd serve`"
     )

@@ -31,7 +31,7 @@ from chatd.subsystems import setting_names
 T = TypeVar("T")
 FAILED, WRONG_USE = 1, 2
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST = 36_500 * 86_400
+MAX_DURATION_S = 36_500 * 86_400
 EXPECTED = (OperatorError, Refused, OSError)
 
 ConfigFile = Annotated[
@@ -68,11 +68,11 @@ def failures() -> Iterator[None]:
         err.print(styled(("Invalid configuration:", "red"), f"\n{error}"))
         raise typer.Exit(WRONG_USE) from None
     except EXPECTED as error:
-        raise failed(f"{error}{cause_of(error)}") from None
+        raise exit_failed(f"{error}{cause_of(error)}") from None
     except ForeignKeyViolation as error:
         if not str(error).endswith("_tenant_fkey"):
             raise
-        raise failed(
+        raise exit_failed(
             "this tenant does not exist in the database; `chatd serve` creates the tenants of the configuration"
         ) from None
 
@@ -101,10 +101,10 @@ def print_json(value: Any) -> None:
 def seconds_of(text: str) -> int:
     """Parse a duration such as 90s, 30m, 12h or 7d."""
     if not re.fullmatch("[0-9]{1,10}[smhd]", text):
-        raise wrong(f"{text or 'an empty string'} is not a duration: write 90s, 30m, 12h or 7d")
+        raise exit_usage(f"{text or 'an empty string'} is not a duration: write 90s, 30m, 12h or 7d")
     seconds = int(text[:-1]) * UNITS[text[-1]]
-    if seconds > LONGEST:
-        raise wrong(f"{text} is too long: the maximum is 36500d")
+    if seconds > MAX_DURATION_S:
+        raise exit_usage(f"{text} is too long: the maximum is 36500d")
     return seconds
 
 
@@ -116,27 +116,27 @@ def end_of(lasts: str | None) -> int | None:
 def checked_id(text: str) -> str:
     """Check an id from the command line."""
     if not is_uuid(text):
-        raise wrong(f"{text} is not a valid id")
+        raise exit_usage(f"{text} is not a valid id")
     return text
 
 
-def operator(tenant: str) -> AuditActor:
+def current_operator(tenant: str) -> AuditActor:
     """The operating system account that runs the command, for the audit log."""
     return AuditActor(tenant, account_name(), now_ms())
 
 
-def moment(at: int | None) -> str:
+def format_time(at: int | None) -> str:
     """Format a time in milliseconds."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000)) if at else "forever"
 
 
-def failed(message: str) -> typer.Exit:
+def exit_failed(message: str) -> typer.Exit:
     """Print a failure. Raise the returned exception."""
     complain(message)
     return typer.Exit(FAILED)
 
 
-def wrong(message: str) -> typer.Exit:
+def exit_usage(message: str) -> typer.Exit:
     """Print a usage error. Raise the returned exception."""
     complain(message)
     return typer.Exit(WRONG_USE)

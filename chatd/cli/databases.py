@@ -11,8 +11,8 @@ from chatd.db.embedded.select import join_servers
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.redis import Redis, open_redis
 
-# Seconds that a statement of a command may take: nobody else waits for it.
-PATIENCE = 30.0
+# Statement timeout of commands. It is long, because only the command waits.
+STATEMENT_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
@@ -20,7 +20,7 @@ async def databases(config: Config) -> AsyncIterator[tuple[Postgres, Redis]]:
     async with (
         join_servers(config) as (dsn, url),
         trio_asyncio.open_loop(),
-        open_postgres(dsn, patient(config)) as db,
+        open_postgres(dsn, with_long_timeout(config)) as db,
         open_redis(config.redis, url) as redis,
     ):
         yield db, redis
@@ -32,7 +32,7 @@ async def database(config: Config, *, begin: bool = False) -> AsyncIterator[Post
     async with (
         join_servers(config, begin=begin) as (dsn, _),
         trio_asyncio.open_loop(),
-        open_postgres(dsn, patient(config)) as db,
+        open_postgres(dsn, with_long_timeout(config)) as db,
     ):
         yield db
 
@@ -43,5 +43,5 @@ async def redis_alone(config: Config) -> AsyncIterator[Redis]:
         yield redis
 
 
-def patient(config: Config) -> PostgresSection:
-    return replace(config.postgres, timeout=max(PATIENCE, config.postgres.timeout))
+def with_long_timeout(config: Config) -> PostgresSection:
+    return replace(config.postgres, timeout=max(STATEMENT_TIMEOUT_S, config.postgres.timeout))

@@ -27,7 +27,7 @@ from chatd.operations.node_query_types import Health
 from chatd.uploads.open import BlobsError, open_blobs
 from chatd.uploads.settings import UploadSettings
 
-# Whoever was there so many seconds ago and has not said goodbye must answer: one that hangs writes nothing any more.
+# A node that ran this many seconds ago and did not leave must answer; a node that hangs writes nothing any more.
 LIVED = 20
 # Free space of the data folder: so many bytes, and such a share of the disk.
 LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
@@ -59,7 +59,7 @@ def summary(findings: list[Finding]) -> str:
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
-    """Everything that can be looked at; what is away hides only itself."""
+    """All checks. A server that is not available hides only its own findings."""
     config = loaded.config
     findings = [*check.source(loaded), *check.check_settings(config), *await check.check_subsystems(config)]
     findings += [*disk(Path(config.data.dir)), *check.data(config)]
@@ -91,7 +91,7 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
 
 
 async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
-    """Add what is found of Redis and the nodes; how many nodes run. Without Redis nobody can be asked."""
+    """Add the findings about Redis and the nodes; return the number of running nodes. Without Redis no node can be queried."""
     if not is_well(findings, "redis.server"):
         return 0
     try:

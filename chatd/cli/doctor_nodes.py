@@ -10,16 +10,16 @@ from chatd.cli.cluster import Answers
 from chatd.operations.node_query_types import Health
 
 # Milliseconds that clocks may differ, and within which a gap of the bus is news.
-MOST_SKEW = 1000
-LATELY = 300_000
+MAX_SKEW_MS = 1000
+RECENT_MS = 300_000
 # Orders that may wait for the bus, and messages for the database.
-MOST_WAITING = 2_000
-FULL = 0.9
+MAX_WAITING = 2_000
+MAX_USED_SHARE = 0.9
 THIS = "this configuration"
 
 
 class Clock(Struct):
-    """What a clock said, and between which moments of this machine's. All in milliseconds."""
+    """A reading of a clock, and the times of this machine before and after it, in milliseconds."""
 
     at: int
     earliest: int
@@ -102,12 +102,12 @@ def judge_clocks(clocks: Mapping[str, Clock]) -> Finding:
     skew = offsets[last] - offsets[first]
     detail = f"{last} is {skew} ms ahead of {first}" if skew else "no difference"
     return Finding(
-        "clocks", skew <= MOST_SKEW, detail, "synchronise the clocks with NTP (chrony, systemd-timesyncd)", "clocks.skew"
+        "clocks", skew <= MAX_SKEW_MS, detail, "synchronise the clocks with NTP (chrony, systemd-timesyncd)", "clocks.skew"
     )
 
 
 def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str]) -> Finding:
-    """Somebody has to have it, who lives, and nobody else."""
+    """Exactly one running node must own the pool."""
     owners = [name for name, node in nodes.items() if node.owns_pool]
     if len(owners) > 1:
         detail, fix = f"{' and '.join(owners)} both own it", "it mends itself within seconds when Redis answers; ask again"
@@ -138,7 +138,7 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
         yield judge_files(name, node)
         yield Finding(
             f"journal, {name}",
-            node.journal_waiting < MOST_WAITING,
+            node.journal_waiting < MAX_WAITING,
             f"{node.journal_waiting} wait, {node.journal_failures} failures since its start",
             "the database is too slow: check its disk, long transactions, and journal.flushers",
             "journal.behind",
@@ -153,8 +153,8 @@ def judge_services(name: str, node: Health) -> Finding:
 
 def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
     fix = "Redis is slow or unreachable from that node: check its load and the network"
-    yield Finding(f"bus, {name}", node.bus_waiting < MOST_WAITING, f"{node.bus_waiting} orders wait", fix, "bus.behind")
-    lately = bool(node.bus_gap_at) and now - node.bus_gap_at < LATELY
+    yield Finding(f"bus, {name}", node.bus_waiting < MAX_WAITING, f"{node.bus_waiting} orders wait", fix, "bus.behind")
+    lately = bool(node.bus_gap_at) and now - node.bus_gap_at < RECENT_MS
     detail = f"{node.bus_gaps} since its start"
     if node.bus_gap_at:
         detail += f", the last one {max(0, now - node.bus_gap_at) // 1000} s ago"
@@ -164,6 +164,9 @@ def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
 
 def judge_files(name: str, node: Health) -> Finding:
     """The limit of the node itself, which may be another than that of this shell."""
-    enough = node.descriptors + SPARE_DESCRIPTORS <= node.most_descriptors and node.descriptors < FULL * node.most_descriptors
+    enough = (
+        node.descriptors + SPARE_DESCRIPTORS <= node.most_descriptors
+        and node.descriptors < MAX_USED_SHARE * node.most_descriptors
+    )
     detail = f"{node.descriptors} of {node.most_descriptors}"
     return Finding(f"open files, {name}", enough or node.most_descriptors < 0, detail, RAISE_FILES, "nodes.files")

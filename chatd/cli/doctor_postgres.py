@@ -20,20 +20,20 @@ CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exist
 DROPPED = re.compile(r"^drop index (?:concurrently )?(?:if exists )?(\w+)", re.MULTILINE)
 
 # Seconds that a transaction may take, and be idle. Ours end after `postgres.timeout`.
-LONGEST, LONGEST_IDLE = 60.0, 30.0
-MOST_SHOWN = 10
-# Dead rows that are worth a word, when they are more than the living ones.
-MOST_DEAD = 50_000
+MAX_TRANSACTION_S, MAX_IDLE_S = 60.0, 30.0
+MAX_SHOWN = 10
+# Dead rows from which on a table is reported, if they outnumber the live rows.
+MAX_DEAD_ROWS = 50_000
 # Bytes of changes that a replica may lack.
-MOST_BEHIND_BYTES = 67_108_864
+MAX_LAG_BYTES = 67_108_864
 # Of the connections there may be.
-FULL = 0.9
+MAX_USED_SHARE = 0.9
 
 
 async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     """Raises Refused. `nodes`: how many run."""
     indexes = {row["name"]: row["valid"] for row in await db.all(SQL.indexes)}
-    busy = await db.all(SQL.long_running, LONGEST, LONGEST_IDLE, MOST_SHOWN)
+    busy = await db.all(SQL.long_running, MAX_TRANSACTION_S, MAX_IDLE_S, MAX_SHOWN)
     row = await db.one(SQL.connections)
     assert row is not None
     to_come = await pending(db, schemas_of())
@@ -64,7 +64,7 @@ async def try_a_write(db: Postgres) -> Finding:
 
 def judge_replicas(rows: Sequence[Row]) -> Finding:
     """Having none is allowed."""
-    late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MOST_BEHIND_BYTES]
+    late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MAX_LAG_BYTES]
     detail = "; ".join(
         f"{row['name'] or 'no name'}: {row['state'] or 'not shown to this role'}, {row['sync'] or 'unknown'}"
         + ("" if row["behind"] is None else f", {row['behind']} bytes behind")
@@ -111,7 +111,7 @@ def judge_transactions(rows: Sequence[Row]) -> Finding:
 def judge_connections(used: int, most: int, needed: int, nodes: int) -> Finding:
     detail = f"{used} of {most} in use; {nodes} nodes may need {needed}"
     fix = "raise max_connections, or lower postgres.pool; or find who else holds them"
-    return Finding("connections", used < FULL * most and needed <= most, detail, fix, "postgres.connections")
+    return Finding("connections", used < MAX_USED_SHARE * most and needed <= most, detail, fix, "postgres.connections")
 
 
 def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
@@ -119,7 +119,7 @@ def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
     problems = [] if autovacuum else ["autovacuum is off"]
     problems += [f"autovacuum is off for {row['name']}" for row in tables if row["switched_off"]]
     for row in tables:
-        if row["dead"] > max(MOST_DEAD, row["live"]):
+        if row["dead"] > max(MAX_DEAD_ROWS, row["live"]):
             never = "" if row["vacuumed_at"] else ", and was never vacuumed"
             problems.append(f"{row['name']} has {row['dead']} dead rows beside {row['live']}{never}")
     fix = "set autovacuum on; run: vacuum (analyze), and look for long transactions that keep it from its work"

@@ -7,7 +7,7 @@ from chatd.app.checks import Finding
 from chatd.db.redis import Redis
 
 Info = Mapping[str, Any]
-FULL = 0.9
+MAX_USED_SHARE = 0.9
 
 
 async def look(redis: Redis) -> list[Finding]:
@@ -30,7 +30,7 @@ def judge_memory(info: Info) -> Iterator[Finding]:
     )
     yield Finding(
         "Redis memory",
-        not most or used < FULL * most,
+        not most or used < MAX_USED_SHARE * most,
         f"{used} bytes of {most or 'what the machine has'}",
         "raise maxmemory, or give chatd its own Redis: when it is full, the nodes cannot communicate",
         "redis.memory",

@@ -30,7 +30,7 @@ KEY = re.compile(rf"\x1b\[[0-?]{{0,32}}[ -/]{{0,8}}[@-~]|\x1bO[@-~]|\x1b[^\[O\x1
 
 
 def without_last_word(text: str) -> str:
-    """The text without its last word and the spaces after it."""
+    """Remove the last word and the spaces after it."""
     text = text.rstrip()
     return text[: len(text) - len(text.rsplit(maxsplit=1)[-1])] if text else ""
 

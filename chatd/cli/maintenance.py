@@ -8,7 +8,7 @@ from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app import audit_log
 from chatd.app.maintenance import MaintenanceChanged, change
 from chatd.cli.cluster import no_node, tell_nodes
-from chatd.cli.common import ConfigFile, failed, load_or_exit, operator, run_async, seconds_of
+from chatd.cli.common import ConfigFile, current_operator, exit_failed, load_or_exit, run_async, seconds_of
 from chatd.cli.databases import database, databases
 from chatd.cluster import control_messages
 from chatd.cluster.stream_entries import announce, recent
@@ -42,7 +42,7 @@ def off(config: ConfigFile = None) -> None:
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
-        await db.in_transaction(change, operator(DEFAULT_TENANT), enabled, message, retry_after)
+        await db.in_transaction(change, current_operator(DEFAULT_TENANT), enabled, message, retry_after)
     await tell_nodes(config, MaintenanceChanged())
 
 
@@ -67,7 +67,7 @@ async def order_drain(config: Config, node: str, seconds: float) -> None:
         if not running:
             raise no_node()
         if node and node not in running:
-            raise failed(f"node {node} is not running; see `chatd nodes`")
-        actor = operator(DEFAULT_TENANT)
+            raise exit_failed(f"node {node} is not running; see `chatd nodes`")
+        actor = current_operator(DEFAULT_TENANT)
         await audit_log.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
         await announce(redis, uuid7(now_ms()), control_messages.encode(control_messages.StartDrain(node, seconds, actor.name)))

@@ -8,7 +8,7 @@ import typer
 from msgspec.structs import replace
 from rich.table import Table
 
-from chatd.cli.common import AsJson, ConfigFile, failed, load_or_exit, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, exit_failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
@@ -74,9 +74,9 @@ def read_journal(file: Path) -> list[Timed]:
     try:
         lines = [msgspec.json.decode(text, type=LoggedEvent) for text in file.read_bytes().splitlines() if text.strip()]
     except OSError as error:
-        raise failed(f"{file}: {error.strerror}") from None
+        raise exit_failed(f"{file}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        raise failed(f"{file} is not a file written by `chatd match export`: {error}") from None
+        raise exit_failed(f"{file} is not a file written by `chatd match export`: {error}") from None
     return [(line.at, line.event) for line in lines]
 
 

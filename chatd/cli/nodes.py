@@ -39,7 +39,7 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 def row_of(snapshot: Snapshot) -> dict[str, Any]:
-    """What is said of a node. Times in milliseconds."""
+    """The output for one node. Times are in milliseconds."""
     identity = snapshot.identity
     return {
         "node": identity.node,

@@ -38,7 +38,7 @@ class Line(Struct, kw_only=True):
 
 
 class Pool(Struct):
-    """The match pool: its owner (empty: nobody), who waits, and the longest lines as tenant, queue, how many."""
+    """The match pool: its owner or "", the number of waiting users, and the longest queues as tenant, queue, size."""
 
     owner: str
     waiting: int
@@ -118,7 +118,7 @@ def commands_between(before: Snapshot, now: Snapshot) -> dict[str, Histogram]:
 
 
 def commands_of(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> dict[str, Latency]:
-    """Those that were run meanwhile, the most frequent first."""
+    """The commands between two snapshots, the most frequent first."""
     found = [(commands_between(*pair), seconds_between(*pair)) for pair in pairs]
     seconds = max((seconds for _, seconds in found), default=1.0)
     tags = {tag for histograms, _ in found for tag in histograms}

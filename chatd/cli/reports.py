@@ -12,13 +12,13 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     checked_id,
+    current_operator,
     end_of,
+    exit_usage,
+    format_time,
     load_or_exit,
-    moment,
-    operator,
     print_json,
     run_async,
-    wrong,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, records
@@ -59,7 +59,7 @@ def list_reports(
 def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
     said = f"{row['reason']}: {row['text']}" if row["text"] else row["reason"]
     return (
-        f"{row['id']}  {row['outcome'] or row['state']}, {moment(row['created_at'])}",
+        f"{row['id']}  {row['outcome'] or row['state']}, {format_time(row['created_at'])}",
         f"about {row['user']}",
         f"by    {row['reporter']}: {said}",
     )
@@ -90,13 +90,13 @@ def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
     if entry.get("meta"):
         said += f"\nmeta: {encode(entry['meta']).decode()}"
     forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
-    removed = f", removed {moment(entry['removed_at'])}" if entry.get("removed_at") else ""
-    return f"number {entry['seq']}, {moment(entry['at'])}, from {entry['sender']}{removed}", *forms.splitlines()
+    removed = f", removed {format_time(entry['removed_at'])}" if entry.get("removed_at") else ""
+    return f"number {entry['seq']}, {format_time(entry['at'])}, from {entry['sender']}{removed}", *forms.splitlines()
 
 
 async def read_report(config: Config, tenant: str, report: str) -> dict[str, Any]:
     async with database(config) as db:
-        return await db.in_transaction(reports.read, operator(tenant), report)
+        return await db.in_transaction(reports.read, current_operator(tenant), report)
 
 
 @app.command()
@@ -120,14 +120,14 @@ def resolve(
       chatd reports resolve 01890a5d-ac96-774b-bcce-b302099a8057 upheld --ban --for 7d
     """
     if (lasts or devices) and not ban:
-        raise wrong("--for and --devices need --ban")
+        raise exit_usage("--for and --devices need --ban")
     measure = Measure(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
     run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, measure)
 
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
     async with database(config) as db:
-        resolution = (operator(tenant), report, outcome, note[:2000], measure)
+        resolution = (current_operator(tenant), report, outcome, note[:2000], measure)
         verdict = await db.in_transaction(reports.resolve, config.get(ModerationSettings), *resolution)
         at = now_ms()
     if verdict.banned:

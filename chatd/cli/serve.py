@@ -13,7 +13,7 @@ from rich.panel import Panel
 from chatd import daemon
 from chatd.app.addresses import Addresses
 from chatd.cli.check import faults
-from chatd.cli.common import ConfigFile, failed, load_or_exit, run_async
+from chatd.cli.common import ConfigFile, exit_failed, load_or_exit, run_async
 from chatd.cli.printing import err, out, say, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.core import log
@@ -54,7 +54,7 @@ def serve(
     loaded = load_or_exit(config, make=True)
     settings = loaded.config
     if found := faults(settings):
-        raise failed("\n".join(found))
+        raise exit_failed("\n".join(found))
     log.setup(settings.log.level, settings.log.format)
     for said in loaded.warnings:
         LOG.warning(said)

@@ -12,13 +12,13 @@ from chatd.cli.common import (
     ConfigFile,
     TenantOption,
     checked_id,
-    failed,
+    current_operator,
+    exit_failed,
+    exit_usage,
+    format_time,
     load_or_exit,
-    moment,
-    operator,
     print_json,
     run_async,
-    wrong,
 )
 from chatd.cli.databases import databases, redis_alone
 from chatd.cli.printing import out, say, styled
@@ -27,7 +27,7 @@ from chatd.db.redis import Redis
 from chatd.operations.node_queries import AskKick, AskSessions
 from chatd.operations.node_query_types import Sessions
 
-MOST = 1000
+MAX_SESSIONS = 1000
 
 app = typer.Typer(help="List and close the sessions on all nodes.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ app = typer.Typer(help="List and close the sessions on all nodes.", no_args_is_h
 @app.command("list")
 def list_sessions(
     user: Annotated[str | None, typer.Option(help="Only sessions of this user.")] = None,
-    limit: Annotated[int, typer.Option(help="Maximum number to show.", min=1, max=MOST)] = 100,
+    limit: Annotated[int, typer.Option(help="Maximum number to show.", min=1, max=MAX_SESSIONS)] = 100,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -86,7 +86,7 @@ def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
 def line_of(row: dict[str, Any]) -> str:
     """A session in two lines, because ids are long."""
     waiting = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
-    since, active, expiry = (moment(row[name]) for name in ("connected_at", "active_at", "expires_at"))
+    since, active, expiry = (format_time(row[name]) for name in ("connected_at", "active_at", "expires_at"))
     return (
         f"{row['id']}  user {row['user']}  {row['codec']}, since {since}, active {active}\n"
         f"    node {row['node']}  login {row['login'] or 'elsewhere'}  waiting {waiting}  token until {expiry}"
@@ -112,7 +112,7 @@ def kick(
       chatd sessions kick --user 01890a5d-ac96-774b-bcce-b302099a8057 --reason "stuck since the upgrade"
     """
     if (session is None) == (user is None):
-        raise wrong("give either a session id or --user")
+        raise exit_usage("give either a session id or --user")
     check_ids(session, user)
     found = run_async(kick_sessions, load_or_exit(config).config, tenant, user, session, reason)
     rows = rows_of(found)
@@ -123,16 +123,16 @@ def kick(
             say(row["id"])
     check_nodes(found)
     if not rows:
-        raise failed(f"no such session in tenant {tenant}")
+        raise exit_failed(f"no such session in tenant {tenant}")
 
 
 async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
     """Write the audit log entry, then close the sessions. Raises Refused."""
     async with databases(config) as (db, redis):
-        found = await find_sessions(redis, tenant, user, session, MOST)
+        found = await find_sessions(redis, tenant, user, session, MAX_SESSIONS)
         rows = rows_of(found)
         if not rows:
             return found
         who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
-        await write(db, operator(tenant), "session.kick", session or user or "", who)
+        await write(db, current_operator(tenant), "session.kick", session or user or "", who)
         return await ask(redis, lambda reply: AskKick(reply, tenant, user, session), Sessions)

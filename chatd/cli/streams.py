@@ -27,7 +27,7 @@ class Output(io.TextIOWrapper):
             raise self._end(error) from None
 
     def _end(self, error: OSError) -> SystemExit:
-        # What is still in the buffer goes nowhere: the interpreter would fail at it once more.
+        # Discard the buffer: the interpreter would fail to flush it at exit.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)

@@ -11,9 +11,9 @@ from chatd.cli.common import (
     TenantOption,
     UserId,
     checked_id,
+    current_operator,
+    format_time,
     load_or_exit,
-    moment,
-    operator,
     print_json,
     run_async,
 )
@@ -43,12 +43,12 @@ def strike(
     if as_json:
         print_json({"strike": done.id, "count": done.count, "ban": done.ban, "until": done.until})
     else:
-        say(f"strike {done.count}" + (f", banned until {moment(done.until)}" if done.ban else ""))
+        say(f"strike {done.count}" + (f", banned until {format_time(done.until)}" if done.ban else ""))
 
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
     async with database(config) as db:
-        done = await db.in_transaction(strikes.strike, config.get(ModerationSettings), operator(tenant), user, reason)
+        done = await db.in_transaction(strikes.strike, config.get(ModerationSettings), current_operator(tenant), user, reason)
         at = now_ms()
     if done.ban is not None:
         await close_sessions(config, tenant, user, "banned", at)
@@ -66,7 +66,7 @@ def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigF
 
 def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{row['id']}  {moment(row['created_at'])}, counts until {moment(row['expires_at'])}",
+        f"{row['id']}  {format_time(row['created_at'])}, counts until {format_time(row['expires_at'])}",
         f"by {row['actor']}: {row['reason']}",
     )
 
@@ -88,4 +88,4 @@ def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:
     async with database(config) as db:
-        await db.in_transaction(actions.set_shadow, operator(tenant), user, on)
+        await db.in_transaction(actions.set_shadow, current_operator(tenant), user, on)

@@ -24,10 +24,10 @@ from chatd.core.errors import Refused
 from chatd.db.redis import Redis
 from chatd.operations import node_registry
 
-EVERY = 1.0
+INTERVAL_S = 1.0
 # Rates are over the last looks. Nodes write once a second, so that two looks may find the same.
-LOOKS = 4
-MOST_COMMANDS = 10
+SAMPLES = 4
+MAX_COMMANDS = 10
 
 
 def top(
@@ -70,11 +70,11 @@ async def watch(config: Config, once: bool, as_json: bool) -> None:
 
 
 async def views(redis: Redis) -> AsyncGenerator[View, None]:
-    """For ever, one each second. Redis may be away now and then, but not at first."""
-    looks = deque([await node_registry.read(redis)], maxlen=LOOKS)
-    await trio.sleep(EVERY)
+    """Yield a snapshot each second, forever. Redis must be available at the start, and may fail later."""
+    looks = deque([await node_registry.read(redis)], maxlen=SAMPLES)
+    await trio.sleep(INTERVAL_S)
     while True:
-        await trio.sleep(EVERY)
+        await trio.sleep(INTERVAL_S)
         with suppress(Refused):
             looks.append(await node_registry.read(redis))
         yield view_of(looks[0], looks[-1])
@@ -119,7 +119,7 @@ def delays(nodes: list[Line]) -> Table:
 
 def table_of_commands(commands: dict[str, Latency]) -> Table:
     table = table_of("command", "per second", "p50/p99 ms", whole="command")
-    for tag, one in list(commands.items())[:MOST_COMMANDS]:
+    for tag, one in list(commands.items())[:MAX_COMMANDS]:
         table.add_row(plain(tag), f"{one.rate:.1f}", shown(one))
     return table
 

@@ -7,7 +7,7 @@ import typer
 from msgspec import Struct, to_builtins
 
 from chatd.cli.cluster import Answers, ask, check_nodes
-from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, failed, load_or_exit, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, exit_failed, load_or_exit, print_json, run_async
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
 from chatd.core.config import Config
@@ -20,8 +20,8 @@ from chatd.realtime.message_trace import ReceiptTimes, Trace
 
 SQL = queries.load("cli/trace")
 # Clocks of nodes may differ by as much when conversations are looked through.
-DAY = 86_400_000
-MOST_MEMBERS = 100
+DAY_MS = 86_400_000
+MAX_MEMBERS = 100
 
 
 class Place(Struct, omit_defaults=True):
@@ -34,7 +34,7 @@ class Place(Struct, omit_defaults=True):
 
 
 class Member(Struct):
-    """How far the message has come with somebody. Moments are None when no node remembers them."""
+    """How far the message has come for one member. Times are None if no node remembers them."""
 
     user: str
     delivered: bool
@@ -44,7 +44,7 @@ class Member(Struct):
 
 
 class Path(Struct):
-    """Where and when. What was committed, and who has it, is from Postgres; the moments are what the nodes remember."""
+    """The stages of a message. Commit and receipts are from Postgres, the times from the memory of the nodes."""
 
     message: str
     conversation: str
@@ -87,11 +87,11 @@ async def follow(config: Config, tenant: str, message: str, conversation: str | 
     async with databases(config) as (db, redis):
         row = await find(db, tenant, message, conversation)
         if row is None:
-            raise failed(f"message {message} does not exist in tenant {tenant}")
+            raise exit_failed(f"message {message} does not exist in tenant {tenant}")
         found = await ask_nodes(redis, message, row)
         key = (tenant, row["conversation"], row["seq"], row["sender"])
         reached = await db.one(SQL.reached, *key)
-        members = await db.all(SQL.positions, *key, MOST_MEMBERS)
+        members = await db.all(SQL.positions, *key, MAX_MEMBERS)
         return path_of(message, row, found, dict(reached or {}), members), found
 
 
@@ -99,7 +99,7 @@ async def find(db: Postgres, tenant: str, message: str, conversation: str | None
     if conversation is not None:
         return await db.one(SQL.message_in, tenant, message, conversation)
     at = made_at(message)
-    return await db.one(SQL.message_anywhere, tenant, message, at - DAY, at + DAY)
+    return await db.one(SQL.message_anywhere, tenant, message, at - DAY_MS, at + DAY_MS)
 
 
 async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:

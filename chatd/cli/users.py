@@ -12,19 +12,19 @@ from chatd.app.checks import account_name
 from chatd.cli import strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
-    LONGEST,
+    MAX_DURATION_S,
     AlwaysJson,
     AsJson,
     ConfigFile,
     TenantOption,
     UserId,
-    failed,
+    current_operator,
+    exit_failed,
+    exit_usage,
     failures,
     load_or_exit,
-    operator,
     print_json,
     run_async,
-    wrong,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, say, write_json
@@ -66,10 +66,10 @@ async def add_user(config: Config, tenant: str, name: str) -> str:
     with failures():
         keys = Keyring(config)
     if tenant not in keys.tenants:
-        raise failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
+        raise exit_failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
-        return await db.in_transaction(insert_user, operator(tenant), name)
+        return await db.in_transaction(insert_user, current_operator(tenant), name)
 
 
 async def insert_user(tx: Tx, actor: AuditActor, name: str) -> str:
@@ -99,7 +99,7 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
         async with database(config) as db:
             row = await db.one(SQL.show, tenant, user.lower())
     if row is None:
-        raise failed(f"user {user} does not exist in tenant {tenant}")
+        raise exit_failed(f"user {user} does not exist in tenant {tenant}")
     return dict(row)
 
 
@@ -107,7 +107,7 @@ async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
 def token(
     user: UserId,
     tenant: TenantOption = "default",
-    ttl: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1, max=LONGEST)] = 900,
+    ttl: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1, max=MAX_DURATION_S)] = 900,
     config: ConfigFile = None,
 ) -> None:
     """Print an access token of a user, to try something with any client.
@@ -127,7 +127,7 @@ def token(
 async def note(config: Config, tenant: str, act: str, user: str, details: dict[str, Any] | None = None) -> None:
     """Add an entry to the audit log."""
     async with database(config) as db:
-        await audit_log.write(db, operator(tenant), act, user, details)
+        await audit_log.write(db, current_operator(tenant), act, user, details)
 
 
 @app.command()
@@ -144,14 +144,14 @@ def erase(
       chatd users erase 01890a5d-ac96-774b-bcce-b302099a8057 --yes
     """
     if not yes:
-        raise wrong("Nothing was erased. Add --yes to confirm.")
+        raise exit_usage("Nothing was erased. Add --yes to confirm.")
     new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
     say("The erasure has started." if new else "This user has already been erased.")
 
 
 async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
-        raise failed(f"user {user} does not exist in tenant {tenant}")
+        raise exit_failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
         new = await erasure.begin(db, all_personal_data(), tenant, user, account_name(), now_ms())
         now = now_ms()
@@ -183,11 +183,11 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
 async def print_export(config: Config, tenant: str, user: str) -> None:
     if not is_uuid(user):
-        raise failed(f"user {user} does not exist in tenant {tenant}")
+        raise exit_failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
         pages = export.pages(db, all_personal_data(), tenant, user)
         first = await anext(pages)
-        await audit_log.write(db, operator(tenant), "user.export", user)
+        await audit_log.write(db, current_operator(tenant), "user.export", user)
         write_json(first.decode())
         async for page in pages:
             write_json(page.decode())

@@ -22,11 +22,11 @@ from chatd.app.addresses import Addresses
 from chatd.app.listening import bound
 from chatd.core.config import Config
 from chatd.core.health import Condition
-from chatd.daemon import CannotServe, end_with
+from chatd.daemon import CannotServe, cancel_after
 from chatd.db.embedded.select import open_servers, uses_embedded_postgres, uses_embedded_redis
 
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.
-AGAIN, GRACE = 1.0, 10.0
+RESTART_S, GRACE_S = 1.0, 10.0
 READY = b"chatd is ready: "
 
 
@@ -78,7 +78,7 @@ class Supervisor:
                 self._note_gone()
                 return
             condition.fail(f"it has ended with code {code} and is started again", level=ERROR)
-            await trio.sleep(AGAIN)
+            await trio.sleep(RESTART_S)
             if self._leaving:
                 self._note_gone()
                 return
@@ -96,7 +96,7 @@ class Supervisor:
             self._processes[number].send_signal(signal.SIGTERM)
 
     def _note_gone(self) -> None:
-        """One that ended well was told to, and is not started again."""
+        """A worker that ended successfully was stopped on purpose and is not restarted."""
         self._staying -= 1
         if not self._staying:
             self._all_gone.set()
@@ -118,16 +118,16 @@ class Supervisor:
         self._addresses = Addresses(*line.removeprefix(READY).decode().split())
 
     async def _follow_signals(self) -> None:
-        """Each signal is passed on: the first one drains, a second one hurries. Returns when all workers have ended."""
+        """Pass on each signal: the first one drains, a second one stops at once. Returns when all workers have ended."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(end_with, nursery.cancel_scope, self._all_gone.wait)
-                nursery.start_soon(end_with, nursery.cancel_scope, signals.__anext__)
+                nursery.start_soon(cancel_after, nursery.cancel_scope, self._all_gone.wait)
+                nursery.start_soon(cancel_after, nursery.cancel_scope, signals.__anext__)
             self._leaving = True
             self._send(signal.SIGTERM)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hurry, signals)
-                with trio.move_on_after(self._config.drain.notice + self._config.drain.timeout + GRACE):
+                with trio.move_on_after(self._config.drain.notice + self._config.drain.timeout + GRACE_S):
                     for process in self._processes.values():
                         await process.wait()
                 nursery.cancel_scope.cancel()
@@ -156,7 +156,7 @@ async def first_line(process: trio.Process) -> bytes:
 
 @contextmanager
 def reserved(config: Config) -> Iterator[tuple[int, int]]:
-    """Both ports, bound so that nobody else takes them, and not listening: only workers get connections. Raises OSError."""
+    """Bind both ports to reserve them, without listening: only workers get connections. Raises OSError."""
     with (
         bound(config.gateway.host, config.gateway.port, reuse_port=True) as one,
         bound(config.http.host, config.http.port, reuse_port=True) as two,
@@ -186,7 +186,7 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
 
 
 async def end_with_supervisor() -> None:
-    """Standard input ends when whoever started us is gone: then drain."""
+    """Drain at the end of standard input: the supervisor has died."""
     descriptor = sys.stdin.fileno()
     ended = False
     while not ended:

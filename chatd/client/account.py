@@ -27,10 +27,10 @@ class Account:
         self._rotating = trio.Lock()
 
     async def refresh(self, stale: str) -> str:
-        """A fresh access token instead of `stale`; whoever asks at the same time gets the same one. Raises Refused."""
+        """A new access token instead of `stale`; concurrent callers get the same one. Raises Refused."""
         async with self._rotating:
             if self.access_token == stale:
-                # Once it is used up the new one must be known: whoever shows an old one loses the login.
+                # Uncancellable: the old refresh token is used up, and reusing it revokes the login, so the new one must be kept.
                 with trio.CancelScope(shield=True):
                     tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
                 self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
@@ -39,14 +39,14 @@ class Account:
 
 
 async def sign_up(http: str, *, name: str | None = None, device: str | None = None, tenant: str = "default") -> Account:
-    """Become somebody; the same `device` is the same user again. Raises Refused, OSError."""
+    """Sign up anonymously; the same `device` is the same user again. Raises Refused, OSError."""
     wish = {"tenant": tenant} | ({"name": name} if name else {}) | ({"device": device} if device else {})
     tokens = await post(http, "/v1/auth/anonymous", wish)
     return Account(http, tokens["user"], tokens["access_token"], tokens["refresh_token"])
 
 
 async def post(http: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """One request. Raises Refused, or OSError when nobody answers."""
+    """One request. Raises Refused, or OSError if the server does not answer."""
     data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
     return await trio.to_thread.run_sync(post_blocking, http.rstrip("/") + path, data, headers, abandon_on_cancel=True)
 

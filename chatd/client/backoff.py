@@ -22,7 +22,7 @@ class Backoff:
         self._since = now
 
     def next_wait(self, now: float, asked: float | None = None) -> float:
-        """Seconds to wait now; `asked` is what the server said, if it said anything."""
+        """Seconds to wait; `asked` is the delay that the server requested, if any."""
         if self._since is not None and now - self._since >= self._stable:
             self._failures = 0
         self._since = None

@@ -92,7 +92,7 @@ class CatchUp:
                 await trio.sleep(refused.retry_after or RETRY_AFTER)
 
     async def _fill_hole(self, link: Link, id_: str, changes: dict[str, Any]) -> dict[int, int]:
-        """Tell the new messages of a page together with those that were changed later. Returns what was told: rev by seq."""
+        """Emit the new messages of a page, together with later changes. Returns what was emitted: rev by seq."""
         known: dict[int, int] = {}
         more = True
         while more and (hole := self._timeline.hole(id_, changes)):

@@ -32,7 +32,7 @@ Dial = Callable[..., Awaitable[WebSocketConnection]]
 
 
 class Ended(Exception):
-    """The server said not to come back; the text says why."""
+    """The server rejected this account for good; the text says why."""
 
 
 class Client(Commands):
@@ -56,7 +56,7 @@ class Client(Commands):
 
     @property
     def user(self) -> str:
-        """Who this is; known once it has been connected."""
+        """The user of this client; known after the first connection."""
         return self.hello.user if self.hello else ""
 
     def known_as(self, conversation: str) -> str:
@@ -65,7 +65,7 @@ class Client(Commands):
 
     @property
     def position(self) -> dict[str, Any]:
-        """What to keep, and give to a later `connect`, so that it tells everything that was not taken from `events` here.
+        """The state to store and pass to a later `connect`, which then emits everything that was not taken from `events`.
 
         Ask for it when you are done with the last event.
         """
@@ -80,7 +80,7 @@ class Client(Commands):
     # --- staying connected ----------------------------------------------------------------------------------------------
 
     async def run(self, nursery: trio.Nursery) -> None:
-        """Connection after connection. Raises Ended, or Refused when nobody could sign in as this."""
+        """Connect again and again. Raises Ended, or Refused if the account cannot sign in."""
         self._nursery = nursery
         nursery.start_soon(self._send_outbox)
         while True:
@@ -139,7 +139,7 @@ class Client(Commands):
         return self._who.access_token if isinstance(self._who, Account) else self._who
 
     async def _after_close(self, closed: ConnectionClosed) -> float | None:
-        """Seconds to wait, when the server said so. Raises Ended when it said not to come back."""
+        """The delay that the server requested, if any. Raises Ended if it rejected the account."""
         code, reason = (closed.reason.code, closed.reason.reason or "") if closed.reason else (1006, "")
         if not may_return(code):
             raise Ended(f"the server closed the connection: {code} {reason}")
@@ -181,7 +181,7 @@ class Client(Commands):
     # --- what comes in --------------------------------------------------------------------------------------------------
 
     async def _catch_up(self, link: Link) -> None:
-        """Learn what changed, then let commands through. A connection that ends meanwhile is tried again as a whole."""
+        """Sync, then allow commands. If the connection ends before that, both are repeated."""
         try:
             await self._missed.states(link)
             self.link_up(link)
@@ -237,7 +237,7 @@ async def connect(
     position: dict[str, Any] | None = None,
     dial: Dial = connect_websocket_url,
 ) -> AsyncIterator[Client]:
-    """A client that stays connected as long as the block lasts. `who`: an account, or just an access token.
+    """A client that stays connected while the block runs. `who`: an account, or an access token.
 
     `codec` is msgpack or json; `position` is what an earlier client said where it stood; `dial` opens a connection.
     Raises Ended or Refused out of the block when the server will not have us; whatever else breaks is mended.

@@ -95,7 +95,7 @@ class Commands(Messenger):
         return await self.send_nowait(conversation, text, **fields).ack()
 
     def send_nowait(self, conversation: str, text: str | None = None, *, client_id: str | None = None, **fields: Any) -> Sending:
-        """Put a message into the outbox; it goes out in its turn. `await .ack()` on the result when it matters."""
+        """Put a message into the outbox, which sends in order. Use `await .ack()` on the result to wait for the ack."""
         if text is not None:
             fields["text"] = text
         sending = Sending(conversation, fields, client_id)
@@ -109,7 +109,7 @@ class Commands(Messenger):
             self.outbox.done()
 
     async def _settle(self, sending: Sending) -> None:
-        """Until the server has taken it, or has said a definite no."""
+        """Wait until the server has acknowledged the message, or has refused it permanently."""
         while True:
             try:
                 sending.succeed(await self.call("message.send", **sending.fields))

@@ -17,12 +17,12 @@ from chatd.client.wire_base import Event, Unknown, by_tag, typed
 MOST = 5000
 KINDS = by_tag((*EVENTS, *OWN_EVENTS))
 Body = dict[str, Any]
-# What is told in any case: there is little of it, and it would not come again.
+# Events that are never dropped: they are rare, and a sync does not repeat them.
 ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 
 
 class EventQueue:
-    """`async for event in client.events`. For one reader at a time. `client.state` is the client's own word for its state."""
+    """`async for event in client.events`, for one reader at a time. `client.state` reports the state of the client itself."""
 
     def __init__(self, lost: Callable[[Body], None], most: int = MOST) -> None:
         self._queue: deque[Body] = deque()

@@ -12,7 +12,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from chatd.client.wire_base import refusal
 from chatd.core.errors import Refused
 
-# Until the server has said what it wants.
+# Before the first frame of the server.
 HEARTBEAT, LONGEST = 25.0, 65_536
 Body = dict[str, Any]
 OnEvent = Callable[[Body], None]
@@ -36,7 +36,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Of several failures of one connection the close tells most; a bug goes before all."""
+    """The most informative of several failures of one connection: a bug, then the close."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -62,7 +62,7 @@ class Link:
         self._longest = LONGEST
 
     def obey(self, hello: Body) -> None:
-        """What the server said of this connection in its first frame."""
+        """The first frame of the server, which describes the connection."""
         self._heartbeat = hello["heartbeat"]
         self._longest = hello["limits"]["max_message"]
 

@@ -46,7 +46,7 @@ class Messenger(Calls):
         return await self.call("message.unstar", conversation=conversation, message=message)
 
     async def receipts(self, conversation: str, message: str, *, cursor: str | None = None) -> Receipts:
-        """Who has read and who has received it."""
+        """The members that have read and received the message."""
         return await self.call("message.receipts", conversation=conversation, message=message, cursor=cursor)
 
     async def forward(self, conversation: str, source: str, message: str, *, client_id: str | None = None) -> Forwarded:

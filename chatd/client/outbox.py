@@ -36,7 +36,7 @@ class Sending:
 
 
 class Outbox:
-    """First in, first out: the next message goes when the one before it is settled, so order survives everything."""
+    """First in, first out: each message is sent after the previous one is acknowledged or refused, so the order is kept."""
 
     def __init__(self, most: int = 10_000) -> None:
         self._most = most

@@ -1,4 +1,4 @@
-"""States, as a sync gives them, told as the events that were missed. Pure.
+"""Converts the states of a sync into the events that were missed. Pure.
 
 A state says how things are, not what happened: an event that is made of one may repeat what the app knows, and lacks what only
 the live event says (who has edited a message, say).
@@ -22,7 +22,7 @@ def conversation_of(event: Json) -> str:
 
 
 def seq_before(event: Json) -> int:
-    """The last message that somebody has who lacks this event, as far as it tells."""
+    """The last message that a client without this event has, as far as the event shows."""
     return int(event["message"]["seq"]) - 1 if event["t"] == "message.new" else 2**63
 
 
@@ -52,7 +52,7 @@ def told_in_order(events: list[Json]) -> list[Json]:
 
 
 def missed_members(id_: str, changes: Json) -> list[Json]:
-    """What members are now, how far they have read, and received beyond that; then who has gone."""
+    """The states of members, their receipts, then departures."""
     told: list[Json] = []
     for member in changes["members"]:
         head = {"conversation": id_, "rev": member["rev"]}
@@ -68,7 +68,7 @@ def missed_members(id_: str, changes: Json) -> list[Json]:
 
 
 def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]:
-    """What all share of the conversation. It may be of any rev of the page, so it goes before all of it."""
+    """The shared state of the conversation. It may be of any rev of the page, so it is first."""
     info = changes.get("info")
     if not info:
         return []

@@ -1,4 +1,4 @@
-"""Where this client stands in each conversation, and what has to be told to the app. Pure: no I/O, no clock.
+"""The position of this client in each conversation, and the events to emit to the app. Pure: no I/O, no clock.
 
 Every durable event has a `rev`, the next one of its conversation. What comes twice is dropped; what comes too early shows a gap,
 which a sync closes before anything later is told. So the app sees each message once, in the order of `seq`, whatever the
@@ -34,7 +34,7 @@ NOTHING: Mapping[int, int] = MappingProxyType({})
 
 @dataclass
 class Place:
-    """One conversation. Everything up to `rev` has been told; `seq` is the last message of it, `top` the last rev heard of.
+    """One conversation. Everything up to `rev` was emitted; `seq` is the last message of it, `top` the latest known rev.
 
     `info`: what was told of the conversation itself by the sync that is going on.
     """
@@ -47,7 +47,7 @@ class Place:
 
 
 class Timeline:
-    """All conversations. `take` and `take_changes` return what is to be told, in order; `behind` are those that need a sync."""
+    """All conversations. `take` and `take_changes` return the events to emit, in order; `behind` are those that need a sync."""
 
     def __init__(self, position: Json | None = None) -> None:
         saved = (position or {}).get("conversations", {})
@@ -71,7 +71,7 @@ class Timeline:
             if event["t"] == "session.changed" and known:
                 cursor, known = event["since"], False
             elif event["t"] == "conversation.gone":
-                # Whoever asks for it will be told that it is gone.
+                # A later sync of it reports that it is gone.
                 kept.setdefault(event["conversation"], [0, 0, True])
             elif is_durable(event) and conversation_of(event) in kept:
                 seq, rev, _ = kept[conversation_of(event)]
@@ -121,7 +121,7 @@ class Timeline:
                 self._lost_ones += self.reset(state)
 
     def reset(self, state: Json) -> list[Json]:
-        """The server has been restored from a backup. Its state counts; returns what tells the app to drop its own."""
+        """Adopt the state of a server that was restored from a backup. Returns the events that tell the app to drop its own."""
         self.places[state["id"]] = Place(state["seq"], state["rev"])
         self.behind.discard(state["id"])
         return [{"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]}]
@@ -135,7 +135,7 @@ class Timeline:
                 self._fall_behind(id_, 0)
 
     def states_end(self, cursor: str, state: Json | None = None) -> list[Json]:
-        """All states have come: `state` is what they were. Returns what to tell of them, and the events that waited for it."""
+        """All states have arrived in `state`. Returns the events to emit for them, and those that waited for it."""
         changed = session_changed(self.cursor, state) if state is not None and not self._fresh else []
         self._fresh = False
         self.cursor = cursor
@@ -147,7 +147,7 @@ class Timeline:
         return self.places.setdefault(id_, Place())
 
     def _fall_behind(self, id_: str, rev: int) -> Place:
-        """There is something up to `rev` that was not told."""
+        """Note that something up to `rev` was not emitted."""
         place = self._place(id_)
         place.top = max(place.top, rev)
         self.behind.add(id_)
@@ -156,7 +156,7 @@ class Timeline:
     # --- events ---------------------------------------------------------------------------------------------------------
 
     def take(self, event: Json) -> list[Json]:
-        """A live event. Returns what to tell now: it, or nothing because it is known, or has to wait for a sync."""
+        """A live event. Returns the events to emit: this one, or none if it is known or has to wait for a sync."""
         if event["t"] == "session.behind":
             self.own_behind = True
             return []
@@ -199,7 +199,7 @@ class Timeline:
         self._fall_behind(conversation["id"], conversation["rev"])
 
     def _leave(self, event: Json) -> list[Json]:
-        """We are members no more, which is the last that we hear. What was missed before it cannot be had any more."""
+        """The end of the membership, which is the last event. What was missed before it cannot be fetched any more."""
         place = self.places.get(event["conversation"])
         if place is None or event["rev"] <= place.rev:
             return []
@@ -223,7 +223,7 @@ class Timeline:
         return [event]
 
     def acked(self, conversation: str, seq: int, rev: int) -> None:
-        """A message of our own was committed: its place in the order is taken, and there is nothing to tell."""
+        """A message of this client was committed: its place in the order is known, and there is nothing to emit."""
         place = self._place(conversation)
         if self._waiting is None and conversation not in self.behind and rev == place.rev + 1:
             place.rev, place.seq = rev, seq
@@ -231,7 +231,7 @@ class Timeline:
             self._fall_behind(conversation, rev)
 
     def lost(self, event: Json) -> None:
-        """An event could not be told (the app does not keep up): its conversation has to be synced later."""
+        """An event could not be emitted because the app does not keep up: its conversation needs a sync later."""
         if not is_durable(event):
             self.own_behind = self.own_behind or event["t"] == "conversation.update"
             return
@@ -241,7 +241,7 @@ class Timeline:
         place.rev, place.seq = min(place.rev, event["rev"] - 1), min(place.seq, seq_before(event))
 
     def forget(self, id_: str, reason: str = "unknown") -> list[Json]:
-        """A conversation that is ours no more. Returns what to tell of it, once."""
+        """A conversation without this user. Returns the events to emit, once."""
         self.behind.discard(id_)
         self._aliases.pop(id_, None)
         known = self.places.pop(id_, None) is not None
@@ -250,7 +250,7 @@ class Timeline:
     # --- syncs ----------------------------------------------------------------------------------------------------------
 
     def hole(self, id_: str, changes: Json) -> tuple[int, int] | None:
-        """The seq after which messages are missing between those of this page, and how far it goes.
+        """The seq after which messages of this page are missing, and up to which one.
 
         They have been changed since, and come with a later page; but they are to be told in their place: see `take_history`.
         """

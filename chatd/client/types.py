@@ -26,8 +26,8 @@ class Attachment(Part, kw_only=True, frozen=True):
 class AttachmentInput(Part, kw_only=True, frozen=True):
     """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
 
-    Without `type` it is a `link` for a `url`, and for an `upload` what its MIME type says. `voice` and `audio` take any sound,
-    MP4 and WebM included; `file` takes every upload."""
+    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio` accept any
+    sound, MP4 and WebM included; `file` accepts every upload."""
 
     type: str | None = None
     upload: str | None = None
@@ -52,17 +52,17 @@ class Blocked(Part, kw_only=True, frozen=True):
     created_at: int
 
 class Blocks(Answer, tag="blocks", kw_only=True, frozen=True):
-    """By user id. `cursor` is null on the last page."""
+    """Blocked users, ordered by id. `cursor` is null on the last page."""
 
     items: list[Blocked]
     cursor: str | None
 
 class Changes(Answer, tag="changes", kw_only=True, frozen=True):
-    """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
+    """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
 
-    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed.
-    `reset`: the conversation has not come as far as the `rev` that was asked for, because the database was restored from a
-    backup. Drop what you know of it; this answer begins at its beginning."""
+    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed. `reset`: the
+    conversation has not reached the requested `rev`, because the database was restored from a backup. Discard the known state;
+    this answer starts from the beginning."""
 
     messages: list[Message]
     members: list[Member]
@@ -96,7 +96,7 @@ class ConnectionLimits(Part, kw_only=True, frozen=True):
     commands_burst: int
 
 class Conversation(Part, kw_only=True, frozen=True):
-    """A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all."""
+    """A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members."""
 
     title: str | None
     description: str | None
@@ -127,7 +127,7 @@ class Conversation(Part, kw_only=True, frozen=True):
     last_message: Message | None = None
 
 class ConversationGone(Event, tag="conversation.gone", kw_only=True, frozen=True):
-    """The conversation is no more. Who was away learns it by `gone` of session.sync."""
+    """The conversation was dissolved. Clients that were offline find it in `gone` of session.sync."""
 
     conversation: str
     rev: int | None = None
@@ -139,21 +139,21 @@ class ConversationInfo(Answer, tag="conversation.info", kw_only=True, frozen=Tru
     conversation: Conversation
 
 class ConversationResult(Answer, tag="conversation", kw_only=True, frozen=True):
-    """A conversation as the asker sees it. `created`: it was not there before."""
+    """A conversation as the requester sees it. `created`: the command has created it."""
 
     conversation: Conversation
     created: bool
 
 class ConversationUpdate(Event, tag="conversation.update", kw_only=True, frozen=True):
-    """A conversation is new for this user, or something about it other than its messages has changed.
+    """A conversation is new for this user, or something other than its messages has changed.
 
-    With `rev` it has its place in the order, as other changes have, and is told to all members; without, to one user alone."""
+    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user only."""
 
     conversation: Conversation
     rev: int | None = None
 
 class Conversations(Answer, tag="conversations", kw_only=True, frozen=True):
-    """A page. `cursor` is null on the last one."""
+    """A page of conversations. `cursor` is null on the last page."""
 
     items: list[Conversation]
     cursor: str | None
@@ -161,10 +161,9 @@ class Conversations(Answer, tag="conversations", kw_only=True, frozen=True):
 class Counters(Part, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
-    `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
-    absent in what is told to all of them. Messages up to `joined_seq` and
-    changes up to `joined_rev` were there before this member came."""
+    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all members.
+    `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on, are absent in events
+    for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the membership."""
 
     title: str | None
     description: str | None
@@ -192,7 +191,7 @@ class Counters(Part, kw_only=True, frozen=True):
     settings: Settings | None = None
 
 class Departure(Part, kw_only=True, frozen=True):
-    """Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it."""
+    """A former member. `actor`: the user who removed them, or themselves; null if no user did."""
 
     user: str
     rev: int
@@ -200,19 +199,19 @@ class Departure(Part, kw_only=True, frozen=True):
     actor: str | None
 
 class Edit(Part, kw_only=True, frozen=True):
-    """What a message said until `until`."""
+    """The text of a message until the time `until`."""
 
     text: str | None
     until: int
 
 class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
-    """A page of the earlier forms of a message. `cursor` is null on the last one."""
+    """A page of earlier versions of a message. `cursor` is null on the last page."""
 
     items: list[Edit]
     cursor: str | None
 
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
-    """The account can no longer sign in."""
+    """The erasure has started. Signing in as this user is no longer possible."""
 
 
 class Error(Answer, tag="error", kw_only=True, frozen=True):
@@ -225,7 +224,7 @@ class Error(Answer, tag="error", kw_only=True, frozen=True):
     details: dict[str, Any] | None = None
 
 class Forwarded(Answer, tag="message.forwarded", kw_only=True, frozen=True):
-    """As message.ack."""
+    """The forwarded message is committed. See message.ack."""
 
     client_id: str
     message: str
@@ -238,17 +237,17 @@ class Forwarded(Answer, tag="message.forwarded", kw_only=True, frozen=True):
     text: str | None = None
 
 class ForwardedFrom(Part, kw_only=True, frozen=True):
-    """Who wrote first what was forwarded, and when."""
+    """The first sender of a forwarded message, and the time."""
 
     sender: str
     created_at: int
 
 class Info(Part, kw_only=True, frozen=True):
-    """What all members share of a conversation, but for who is in it.
+    """The settings of a conversation that all its members share.
 
-    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `keep_days`:
-    after so many days messages are removed; null: as configured for all. `joining`: who may come in by themselves. `history`:
-    whether those who join late see what was said before."""
+    `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
+    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without being
+    added. `history`: whether new members see earlier messages."""
 
     title: str | None
     description: str | None
@@ -262,7 +261,7 @@ class Info(Part, kw_only=True, frozen=True):
     member_count: int
 
 class Invite(Part, kw_only=True, frozen=True):
-    """A link, without its secret."""
+    """An invite link, without its secret."""
 
     id: str
     creator: str
@@ -271,31 +270,31 @@ class Invite(Part, kw_only=True, frozen=True):
     uses_left: int | None
 
 class InviteCreated(Answer, tag="invite.created", kw_only=True, frozen=True):
-    """`secret` is shown this once."""
+    """The new link. `secret` is shown only this once."""
 
     invite: str
     secret: str
     expires_at: int | None
 
 class Invites(Answer, tag="invites", kw_only=True, frozen=True):
-    """The latest first."""
+    """Invite links, the latest first."""
 
     items: list[Invite]
 
 class JoinDeclined(Event, tag="join.declined", kw_only=True, frozen=True):
-    """You are not let in."""
+    """The request of this user to join was declined."""
 
     conversation: str
     user: str
 
 class JoinRequested(Event, tag="join.requested", kw_only=True, frozen=True):
-    """Somebody asks to come in. For those who may decide."""
+    """A user asks to join. Sent to the members who may approve it."""
 
     conversation: str
     user: str
 
 class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
-    """The group; or null, when somebody has to let the asker in first."""
+    """The joined group. It is null if a request was sent instead (`requested`): a member has to approve it."""
 
     conversation: Conversation | None
     requested: bool
@@ -308,7 +307,7 @@ class MaintenanceMode(Event, tag="maintenance.mode", kw_only=True, frozen=True):
     retry_after: float | None = None
 
 class Mark(Part, kw_only=True, frozen=True):
-    """What the asker has done to a message for themselves alone, as it is now."""
+    """The requester's own marks on a message, as they are now."""
 
     conversation: str
     message: str
@@ -374,7 +373,7 @@ class MatchRequeued(Event, tag="match.requeued", kw_only=True, frozen=True):
     reason: str
 
 class Member(Part, kw_only=True, frozen=True):
-    """Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change."""
+    """A member of a conversation, with their receipts. `rev` is the number of the last change."""
 
     user: str
     name: str | None
@@ -385,7 +384,7 @@ class Member(Part, kw_only=True, frozen=True):
     rev: int
 
 class MemberLeft(Event, tag="member.left", kw_only=True, frozen=True):
-    """Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation."""
+    """A user is no longer a member. The former member gets it as the last event of the conversation."""
 
     conversation: str
     rev: int
@@ -397,7 +396,7 @@ class MemberResult(Answer, tag="member", kw_only=True, frozen=True):
     member: Member
 
 class MemberUpdate(Event, tag="member.update", kw_only=True, frozen=True):
-    """Somebody is a member now, or has another role."""
+    """A user has become a member, or has another role."""
 
     conversation: str
     rev: int
@@ -412,9 +411,9 @@ class Members(Answer, tag="members", kw_only=True, frozen=True):
 class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    One with `deleted_at` is a tombstone: its place stays, its content is gone. One with `system` says what has happened, and
-    nobody wrote it: `sender` has done it. `reactions` counts them by emoji; `mine` are the asker's own, and `starred_at` the
-    asker's star: neither is in what is told to all."""
+    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what `sender`
+    has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the star of the
+    requester. Events for all members have neither of the two."""
 
     id: str
     seq: int
@@ -440,12 +439,11 @@ class Message(Part, kw_only=True, frozen=True):
     pinned_at: int | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
-    """The message is committed. `duplicate`: it had been before, and this is the first ack again.
+    """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
 
-    Other acks and events of a conversation come to a connection in the order of `rev`, also past a `behind`; the `rev` of a
-    duplicate may lie below what the connection was given since.
-
-    `expires_at`: when it will disappear. `text`: what it says, where a filter has changed it. Neither comes with a duplicate."""
+    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of a
+    duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
+    has changed it. Neither comes with a duplicate."""
 
     client_id: str
     message: str
@@ -458,9 +456,9 @@ class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     text: str | None = None
 
 class MessageDelivered(Event, tag="message.delivered", kw_only=True, frozen=True):
-    """A member has all messages up to `seq`.
+    """A member has received all messages up to `seq`.
 
-    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told."""
+    It is not sent in groups of more than `messages.receipts_up_to` members, nor in a direct conversation with a block."""
 
     conversation: str
     user: str
@@ -468,19 +466,19 @@ class MessageDelivered(Event, tag="message.delivered", kw_only=True, frozen=True
     rev: int
 
 class MessageNew(Event, tag="message.new", kw_only=True, frozen=True):
-    """A message was committed. For every session of every member but the one that sent it."""
+    """A message was committed. Sent to every session of every member except the one that sent it."""
 
     conversation: str
     rev: int
     message: Message
 
 class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
-    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
+    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part
+    of it.
 
-    `delivered`: the member has received all messages up to this one, where that is more than `seq`.
-
-    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
-    member's own devices get `conversation.update`."""
+    `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
+    `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get
+    `conversation.update`."""
 
     conversation: str
     user: str
@@ -496,9 +494,9 @@ class MessageResult(Answer, tag="message", kw_only=True, frozen=True):
     message: Message
 
 class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
-    """A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has.
+    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any.
 
-    `emoji` comes with a reaction, and `on` says whether it, or the pin, was set or taken back."""
+    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed."""
 
     conversation: str
     rev: int
@@ -509,7 +507,7 @@ class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
     on: bool | None = None
 
 class Messages(Answer, tag="messages", kw_only=True, frozen=True):
-    """A page of messages. `more`: there are further ones in the direction that was asked for."""
+    """A page of messages. `more`: there are further messages in the requested direction."""
 
     items: list[Message]
     more: bool
@@ -520,7 +518,7 @@ class Ok(Answer, tag="ok", kw_only=True, frozen=True):
     ticket: str | None = None
 
 class OwnConversation(Answer, tag="conversation.settings", kw_only=True, frozen=True):
-    """The conversation as the asker sees it now."""
+    """The conversation as the requester sees it now."""
 
     conversation: Conversation
 
@@ -573,7 +571,7 @@ class PresenceUpdate(Event, tag="presence.update", kw_only=True, frozen=True):
     last_seen: int | None
 
 class Preview(Answer, tag="invite.preview", kw_only=True, frozen=True):
-    """A group as somebody sees it who has a link. `asks`: one has to ask to be let in."""
+    """A group as a user with an invite link sees it. `asks`: a member has to approve each request to join."""
 
     conversation: str
     title: str | None
@@ -583,16 +581,18 @@ class Preview(Answer, tag="invite.preview", kw_only=True, frozen=True):
     asks: bool
 
 class Quiet(Part, kw_only=True, frozen=True):
-    """From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day."""
+    """The hours without notifications, from and to as "22:30", in a time zone such as Europe/Berlin. If `to` is before
+    `from`, it is on the next day."""
 
     from_: str = field(name="from")
     to: str
     zone: str
 
 class Quote(Part, kw_only=True, frozen=True):
-    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters.
+    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its
+    first 200 characters.
 
-    Absent where the asker may not see it or has hidden it; in events also where another member came too late to see it."""
+    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see it."""
 
     message: str
     seq: int
@@ -601,29 +601,30 @@ class Quote(Part, kw_only=True, frozen=True):
     deleted: bool
 
 class Reactions(Answer, tag="reactions", kw_only=True, frozen=True):
-    """By user id. `cursor` is null on the last page."""
+    """Users with their reactions, ordered by id. `cursor` is null on the last page."""
 
     items: list[Reactor]
     cursor: str | None
 
 class Reactor(Part, kw_only=True, frozen=True):
-    """Somebody who has reacted, and with what, the first one first."""
+    """A user with their reactions to a message, the earliest first."""
 
     user: str
     name: str | None
     emoji: list[str]
 
 class ReceiptCounts(Part, kw_only=True, frozen=True):
-    """Of `members` whom a message was for, so many have read it, and so many have received it and not read it."""
+    """Of the `members` that received the message, how many have read it, and how many have it delivered but not read."""
 
     members: int
     read: int
     delivered: int
 
 class Receipts(Answer, tag="message.receipts", kw_only=True, frozen=True):
-    """Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them.
+    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all
+    of them.
 
-    It was for those who were members when it was sent, but who wrote it. `cursor` is null on the last page."""
+    The recipients are the members at the time of sending, except the sender. `cursor` is null on the last page."""
 
     read: list[Recipient]
     delivered: list[Recipient]
@@ -631,7 +632,7 @@ class Receipts(Answer, tag="message.receipts", kw_only=True, frozen=True):
     cursor: str | None
 
 class Recipient(Part, kw_only=True, frozen=True):
-    """Somebody whom a message was for."""
+    """A recipient of a message."""
 
     user: str
     name: str | None
@@ -642,7 +643,7 @@ class ReportMade(Answer, tag="report", kw_only=True, frozen=True):
     report: str
 
 class Request(Part, kw_only=True, frozen=True):
-    """Somebody who asks to come in."""
+    """A request to join."""
 
     user: str
     name: str | None
@@ -650,7 +651,7 @@ class Request(Part, kw_only=True, frozen=True):
     created_at: int
 
 class Requests(Answer, tag="join.requests", kw_only=True, frozen=True):
-    """The first ones first, at most 200."""
+    """Requests to join, the earliest first, at most 200."""
 
     items: list[Request]
 
@@ -663,20 +664,20 @@ class ScheduleFailed(Event, tag="schedule.failed", kw_only=True, frozen=True):
     code: str
 
 class ScheduleResult(Answer, tag="schedule.edit", kw_only=True, frozen=True):
-    """As it is now."""
+    """The scheduled message as it is now."""
 
     scheduled: ScheduledMessage
 
 class Scheduled(Answer, tag="message.scheduled", kw_only=True, frozen=True):
-    """It will be sent at this time, or as soon after it as the server runs."""
+    """The message will be sent at the time `at`, or as soon after it as the server runs."""
 
     id: str
     at: int
 
 class ScheduledMessage(Part, kw_only=True, frozen=True):
-    """A message that is to be sent `at` a time, with its attachments as they were named.
+    """A message that will be sent at the time `at`, with its attachments as the client named them.
 
-    `failed`: the code with which it was refused then; null as long as it waits."""
+    `failed`: the code of the refusal at that time; null while it waits."""
 
     id: str
     conversation: str
@@ -692,7 +693,7 @@ class ScheduledMessage(Part, kw_only=True, frozen=True):
     created_at: int
 
 class ScheduledMessages(Answer, tag="schedule.list", kw_only=True, frozen=True):
-    """In the order in which they were scheduled. `cursor` is null on the last page."""
+    """Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page."""
 
     items: list[ScheduledMessage]
     cursor: str | None
@@ -715,12 +716,14 @@ class SessionBehind(Event, tag="session.behind", kw_only=True, frozen=True):
 
 
 class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
-    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
+    """States of conversations. Keep `cursor` for the next call.
 
-    `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
-    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list.
-    `reset`: `cursor` is from before a restore of the database. Drop what you know of every conversation, whatever its rev:
-    messages may be gone, and others may have their numbers. Conversations that are on no page of this sync are gone."""
+    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has starred, hidden,
+    or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or scheduled messages of the
+    requester may have changed: call user.settings.get, block.list and schedule.list.
+
+    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever its rev:
+    messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone."""
 
     conversations: list[Counters]
     gone: list[str]
@@ -731,10 +734,10 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     more: bool
 
 class Settings(Part, kw_only=True, frozen=True):
-    """What one member has set for themselves: nobody else sees it, and all their devices do.
+    """The settings of one member for a conversation. All devices of the member get them, and nobody else.
 
-    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever.
-    `notify` null: as the user has set it."""
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting for all
+    conversations."""
 
     muted_until: int | None
     archived: bool
@@ -745,22 +748,22 @@ class Settings(Part, kw_only=True, frozen=True):
     notify: str | None
 
 class Starred(Part, kw_only=True, frozen=True):
-    """A starred message and where it is."""
+    """A starred message and its conversation."""
 
     conversation: str
     message: Message
 
 class StarredMessages(Answer, tag="message.starred", kw_only=True, frozen=True):
-    """A page. `cursor` is null on the last one."""
+    """A page of starred messages. `cursor` is null on the last page."""
 
     items: list[Starred]
     cursor: str | None
 
 class SystemAct(Part, kw_only=True, frozen=True):
-    """What a message with `system` says; its `sender` has done it.
+    """The content of a message with `system`; its `sender` has done it.
 
-    `users`: to whom, the first 20 of `count`. `role`: the new one, with `member.role`. `message`: with
-    `message.pinned`. The others come with `conversation.edited`: what was changed, as it is now."""
+    `users`: the affected users, the first 20 of `count`. `role`: the new role, with `member.role`. `message`: with
+    `message.pinned`. The other fields come with `conversation.edited`: the changed settings, as they are now."""
 
     act: str
     users: list[str] | None = None
@@ -785,28 +788,30 @@ class TokenExpiring(Event, tag="token.expiring", kw_only=True, frozen=True):
     expires_at: int
 
 class TypingStarted(Event, tag="typing.start", kw_only=True, frozen=True):
-    """A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes."""
+    """A member is typing. It ends after `expires_in` seconds, and when a message of theirs arrives."""
 
     conversation: str
     user: str
     expires_in: int
 
 class TypingStopped(Event, tag="typing.stop", kw_only=True, frozen=True):
-    """A member is not typing any more, or the connection they typed on has ended."""
+    """A member has stopped typing, or the connection that they typed on has ended."""
 
     conversation: str
     user: str
     expires_in: int
 
 class Unread(Part, kw_only=True, frozen=True):
-    """Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all."""
+    """Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and
+    the unread mentions in all conversations."""
 
     unread: int
     conversations: int
     mentions: int
 
 class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
-    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
+    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations
+    count."""
 
     total: Unread
 
@@ -824,7 +829,8 @@ class Upload(Answer, tag="upload", kw_only=True, frozen=True):
     created_at: int
 
 class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
-    """How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation."""
+    """The settings of the requester for notifications and presence. Contacts are the users the requester started a direct
+    conversation with or replied to in one."""
 
     notify: str
     quiet: Quiet | None

@@ -106,11 +106,10 @@ class Cluster:
                 )
             if rev:
                 self.hub.traces.enqueued((conversation, rev, self._bus.enqueued))
-        subscriptions = self.hub.subscriptions
         if leaving:
-            on_delivered = subscriptions.unsubscribe_after(tenant, conversation, leaving, rev)
+            on_delivered = self.hub.memberships.remove_after(tenant, conversation, leaving, rev)
         delivery = Delivery(EncodedEvent(event), rev, exclude_session, ephemeral, on_delivered)
-        await subscriptions.deliver(tenant, conversation, delivery)
+        await self.hub.subscriptions.deliver(tenant, conversation, delivery)
 
     async def deliver_to_user(self, tenant: str, user: str, event: Event, *, exclude_session: str | None = None) -> None:
         if not self._bus.is_single_node:

@@ -42,7 +42,7 @@ class DeliverToConversation(ControlMessage, array_like=True, tag="event"):
     async def apply(self, cluster: "Cluster") -> None:
         hub = cluster.hub
         on_delivered = (
-            hub.subscriptions.unsubscribe_after(self.tenant, self.conversation, self.leaving, self.rev) if self.leaving else None
+            hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev) if self.leaving else None
         )
         delivery = Delivery(ForwardedEvent(self.event), self.rev, self.exclude_session, self.ephemeral, on_delivered)
         await hub.subscriptions.deliver(self.tenant, self.conversation, delivery)
@@ -87,7 +87,7 @@ class SubscribeUsers(ControlMessage, array_like=True, tag="join"):
         hub = cluster.hub
         if self.is_new_member and (hub.subscriptions.rev_of(self.tenant, self.conversation) or 0) > self.rev:
             cluster.reconciler.mark_suspect(self.tenant, self.conversation)
-        hub.subscriptions.subscribe_users(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.is_new_member)
+        hub.memberships.add(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.is_new_member)
 
 
 class UnsubscribeUsers(ControlMessage, array_like=True, tag="part"):
@@ -98,7 +98,7 @@ class UnsubscribeUsers(ControlMessage, array_like=True, tag="part"):
     users: list[str]
 
     async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.subscriptions.unsubscribe_users(self.tenant, self.conversation, self.users)
+        cluster.hub.memberships.remove(self.tenant, self.conversation, self.users)
 
 
 class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
@@ -109,7 +109,7 @@ class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
     on: bool
 
     async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.subscriptions.suppress_ephemeral(self.tenant, self.conversation, self.on)
+        cluster.hub.memberships.suppress_ephemeral(self.tenant, self.conversation, self.on)
 
 
 class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):

@@ -1,13 +1,14 @@
-"""What a message carries beside its text: an upload or a link.
+"""Attachments of messages: uploads and links.
 
-A client names an attachment, the server describes it: all that is said of an upload comes from the upload itself.
+A client names an attachment, the server describes it: all facts about an upload come from the upload itself.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.wire.base import Id
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import MESSAGE
 
 UploadType = Literal["image", "video", "audio", "voice", "file"]
@@ -18,17 +19,18 @@ MAX_ATTACHMENTS = 10
 class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
 
-    Without `type` it is a `link` for a `url`, and for an `upload` what its MIME type says. `voice` and `audio` take any sound,
-    MP4 and WebM included; `file` takes every upload.
+    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio` accept any
+    sound, MP4 and WebM included; `file` accepts every upload.
     """
 
     type: UploadType | Literal["link"] | None = None
     upload: Id | None = None
     url: Url | None = None
+    EXAMPLE: ClassVar = Example(left_out=("url",))
 
 
 class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
-    """An upload, as the server has it. `url` gives its bytes to the members; `size` in bytes."""
+    """An upload. Members download it from `url`; `size` in bytes."""
 
     upload: Id
     url: str
@@ -38,18 +40,19 @@ class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
 
 
 class ImageAttachment(UploadAttachment, kw_only=True, frozen=True, tag="image"):
-    """A picture. `width` and `height` in pixels, where they are known."""
+    """An image. `width` and `height` in pixels, if known."""
 
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(name="cat.jpg")
 
 
 class VideoAttachment(UploadAttachment, kw_only=True, frozen=True, tag="video"):
-    """A film."""
+    """A video."""
 
 
 class AudioAttachment(UploadAttachment, kw_only=True, frozen=True, tag="audio"):
-    """Sound."""
+    """A sound file."""
 
 
 class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):
@@ -57,14 +60,14 @@ class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):
 
 
 class FileAttachment(UploadAttachment, kw_only=True, frozen=True, tag="file"):
-    """Any file. An image that is sent as a file has `width` and `height` too."""
+    """Any file. An image that is sent as a file has `width` and `height`, too."""
 
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
 
 
 class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="link"):
-    """A link that the sender attached. The filters of links have judged it."""
+    """A link that the sender has attached. The link filters have accepted it."""
 
     url: str
 
@@ -73,7 +76,7 @@ Attachment = ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachme
 
 
 def attachments_in(stored: Any) -> list[dict[str, Any]]:
-    """The attachments of a column: a value of another form, which other programs have stored, holds none."""
+    """The attachments of a column. Values of another form, which other programs have stored, are left out."""
     if not isinstance(stored, list):
         return []
     return [one for one in stored if isinstance(one, dict) and isinstance(one.get("type"), str)]

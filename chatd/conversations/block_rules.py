@@ -1,4 +1,4 @@
-"""Whether people want to have to do with each other. A block is nobody's business but the blocker's: nothing is told of it."""
+"""Rules about blocks between users. Blocks are private: they are only shown to the blocker."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,23 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Tx
 
-SQL = queries.load("conversations/blocks")
-MOST_AVOIDED = 5000
+SQL = queries.load("conversations/block_rules")
+MAX_BLOCK_LIST = 5000
 
 
 async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
-    """Raises Refused: `blocked` when one of them has blocked the asker."""
+    """Raises Refused: `blocked` if one of these users has blocked the requester."""
     if await ctx.node.db.one(SQL.between, ctx.tenant, ctx.user, users) is not None:
         raise Refused("blocked")
 
 
-async def avoided(ctx: Ctx) -> tuple[str, ...]:
-    """Whom the asker must not be brought together with: those they have blocked, and those who have blocked them."""
-    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MOST_AVOIDED)
+async def block_list(ctx: Ctx) -> tuple[str, ...]:
+    """The users whom the requester must not be matched with: those they have blocked, and those who have blocked them."""
+    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
     return tuple(row["user"] for row in rows)
 
 
 async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:
-    """Within a transaction: nobody else decides about these two until its end. By which ids one has blocked the other."""
+    """Lock decisions about these two users until the end of the transaction. The ids by which one has blocked the other."""
     await tx.run(SQL.lock_pair, tenant, one, other)
     return frozenset(row["shown_as"] for row in await tx.all(SQL.between_two, tenant, one, other))

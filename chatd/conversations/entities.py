@@ -1,14 +1,16 @@
-"""What several commands and events speak of: messages, members, conversations. States, as they are now.
+"""Messages, members and conversations on the wire: states, as they are now.
 
-A field that may be absent says nothing when it is: no reaction, not edited, not pinned.
+An absent optional field means: no reaction, not edited, not pinned.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.conversations.attachment_types import Attachment
 from chatd.wire.base import ClientId, Id, Millis, Rev, Seq
+from chatd.wire.reference.description import Shape
+from chatd.wire.reference.examples import MESSAGE, Example
 
 Json = dict[str, Any]
 SlowSeconds = Annotated[int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")]
@@ -18,9 +20,10 @@ Joining = Literal["closed", "invite", "request", "open"]
 
 
 class Quote(Struct, kw_only=True, frozen=True):
-    """What a message replies to, as that is now: when it changes, so does every quote of it. `text`: its first 200 characters.
+    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its
+    first 200 characters.
 
-    Absent where the asker may not see it or has hidden it; in events also where another member came too late to see it.
+    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see it.
     """
 
     message: Id
@@ -33,9 +36,9 @@ class Quote(Struct, kw_only=True, frozen=True):
 class Message(Struct, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    One with `deleted_at` is a tombstone: its place stays, its content is gone. One with `system` says what has happened, and
-    nobody wrote it: `sender` has done it. `reactions` counts them by emoji; `mine` are the asker's own, and `starred_at` the
-    asker's star: neither is in what is told to all.
+    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what `sender`
+    has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the star of the
+    requester. Events for all members have neither of the two.
     """
 
     id: Id
@@ -60,10 +63,11 @@ class Message(Struct, kw_only=True, frozen=True):
     deleted_at: Millis | UnsetType = UNSET
     expires_at: Millis | UnsetType = UNSET
     pinned_at: Millis | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(id=MESSAGE)
 
 
 class Member(Struct, kw_only=True, frozen=True):
-    """Somebody in a conversation, and how far they have received and read. `rev` is the number of the last change."""
+    """A member of a conversation, with their receipts. `rev` is the number of the last change."""
 
     user: Id
     name: str | None
@@ -75,7 +79,7 @@ class Member(Struct, kw_only=True, frozen=True):
 
 
 class Departure(Struct, kw_only=True, frozen=True):
-    """Somebody who is a member no more. `actor`: who removed them, or they themselves; null when nobody has done it."""
+    """A former member. `actor`: the user who removed them, or themselves; null if no user did."""
 
     user: Id
     rev: Rev
@@ -84,11 +88,11 @@ class Departure(Struct, kw_only=True, frozen=True):
 
 
 class Info(Struct, kw_only=True, frozen=True):
-    """What all members share of a conversation, but for who is in it.
+    """The settings of a conversation that all its members share.
 
-    `announce`: only moderators and above may write. `disappear`: seconds after which a message vanishes; 0: never. `keep_days`:
-    after so many days messages are removed; null: as configured for all. `joining`: who may come in by themselves. `history`:
-    whether those who join late see what was said before.
+    `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
+    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without being
+    added. `history`: whether new members see earlier messages.
     """
 
     title: str | None
@@ -104,10 +108,10 @@ class Info(Struct, kw_only=True, frozen=True):
 
 
 class Settings(Struct, kw_only=True, frozen=True):
-    """What one member has set for themselves: nobody else sees it, and all their devices do.
+    """The settings of one member for a conversation. All devices of the member get them, and nobody else.
 
-    `hidden` ends with the next message. `muted_until` in milliseconds; 2^53-1 stands for ever.
-    `notify` null: as the user has set it.
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting for all
+    conversations.
     """
 
     muted_until: Millis | None
@@ -122,10 +126,9 @@ class Settings(Struct, kw_only=True, frozen=True):
 class Counters(Info, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
-    `unread` counts the messages of others after `read_seq`, up to 1000, `mentions` those of them that mention this member or
-    everybody. `alias`: how this member is known in a match, and absent elsewhere. What is one member's own, from `role` on, is
-    absent in what is told to all of them. Messages up to `joined_seq` and
-    changes up to `joined_rev` were there before this member came.
+    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all members.
+    `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on, are absent in events
+    for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the membership.
     """
 
     id: Id
@@ -145,11 +148,12 @@ class Counters(Info, kw_only=True, frozen=True):
 
 
 class Conversation(Counters, kw_only=True, frozen=True):
-    """A conversation as one of its members sees it. `members` holds at most 50, `member_count` counts all."""
+    """A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members."""
 
     created_at: Millis
     members: list[Member] | UnsetType = UNSET
     last_message: Message | UnsetType | None = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("kind", "created_at"))
 
 
 PERSONAL = (
@@ -164,3 +168,45 @@ PERSONAL = (
     "mentions",
     "settings",
 )
+
+
+Act = Literal[
+    "member.added",
+    "member.joined",
+    "member.approved",
+    "member.left",
+    "member.removed",
+    "member.role",
+    "conversation.transferred",
+    "conversation.edited",
+    "message.pinned",
+]
+
+
+class SystemAct(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The content of a message with `system`; its `sender` has done it.
+
+    `users`: the affected users, the first 20 of `count`. `role`: the new role, with `member.role`. `message`: with
+    `message.pinned`. The other fields come with `conversation.edited`: the changed settings, as they are now.
+    """
+
+    act: Act
+    users: list[Id] | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    message: Id | UnsetType = UNSET
+    title: str | UnsetType | None = UNSET
+    picture: Id | UnsetType | None = UNSET
+    announce: bool | UnsetType = UNSET
+    disappear: int | UnsetType = UNSET
+    keep_days: int | UnsetType | None = UNSET
+
+
+class ForwardedFrom(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The first sender of a forwarded message, and the time."""
+
+    sender: Id
+    created_at: Millis
+
+
+SHAPES = (Shape(Message, "system", SystemAct), Shape(Message, "forwarded", ForwardedFrom))

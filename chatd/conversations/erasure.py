@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from chatd.app.effects import Effects, ToConversation, deliver
 from chatd.app.personal_data import BATCH_SIZE, Erasing
+from chatd.conversations.effects import departure_events, member_events, update_event
 from chatd.conversations.entities import Member
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.membership import depart, member_in, told_departed, told_members
-from chatd.conversations.messages.access import told_update
-from chatd.conversations.messages.deletion import bury, states, told
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.membership import leave_group, member_in
+from chatd.conversations.messages import deletion
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL
 from chatd.db import queries
@@ -51,9 +51,9 @@ async def leave(erasing: Erasing, row: Row) -> None:
     """Raises Refused: `not_found` when another node was faster."""
     ctx, conversation = erasing.ctx, row["id"]
     if row["kind"] == "direct":
-        await deliver(ctx, told_members(conversation, [await change(ctx, conversation, strip, blocked=True)]))
+        await deliver(ctx, member_events(conversation, [await change_conversation(ctx, conversation, strip, allow_blocked=True)]))
     else:
-        await deliver(ctx, told_departed(conversation, await change(ctx, conversation, depart)))
+        await deliver(ctx, departure_events(conversation, await change_conversation(ctx, conversation, leave_group)))
 
 
 async def delete_messages(erasing: Erasing) -> None:
@@ -66,11 +66,13 @@ async def delete_messages(erasing: Erasing) -> None:
 
 
 async def delete_in(erasing: Erasing, conversation: str, seqs: Sequence[int]) -> int:
-    async def work(here: Change) -> Effects:
-        return told(here, await bury(here, [row["seq"] for row in await here.all(SQL.not_gone, seqs)]), "delete")
+    async def work(tx: ConversationTx) -> Effects:
+        return deletion.deletion_events(
+            tx, await deletion.delete_messages(tx, [row["seq"] for row in await tx.all(SQL.not_gone, seqs)]), "delete"
+        )
 
     ctx = erasing.ctx
-    effects = await change(ctx, conversation, work, stranger=True, blocked=True)
+    effects = await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True)
     await deliver(ctx, effects)
     return len(effects)
 
@@ -83,26 +85,26 @@ async def remove_reactions(erasing: Erasing) -> None:
 
 
 async def remove_reactions_in(erasing: Erasing, conversation: str, rows: Sequence[Row]) -> None:
-    async def work(here: Change) -> Effects:
-        return [update for row in rows for update in await take_back(here, row["seq"], row["emoji"])]
+    async def work(tx: ConversationTx) -> Effects:
+        return [update for row in rows for update in await take_back(tx, row["seq"], row["emoji"])]
 
     ctx = erasing.ctx
-    await deliver(ctx, await change(ctx, conversation, work, stranger=True, blocked=True))
+    await deliver(ctx, await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True))
 
 
-async def strip(here: Change) -> Member:
+async def strip(tx: ConversationTx) -> Member:
     """Remove the settings of a member; the member as the others see it."""
-    await here.run(SQL.strip, here.user, here.next_rev())
-    return await member_in(here, here.user)
+    await tx.run(SQL.strip, tx.user, tx.next_rev())
+    return await member_in(tx, tx.user)
 
 
-async def take_back(here: Change, seq: int, emoji: str) -> Effects:
+async def take_back(tx: ConversationTx, seq: int, emoji: str) -> Effects:
     """Remove one reaction, unless it is removed already."""
-    if await here.one(SQL.is_set, seq, here.user, emoji) is None:
+    if await tx.one(SQL.is_set, seq, tx.user, emoji) is None:
         return []
-    await here.run(REACTIONS.remove, seq, here.user, emoji, here.next_rev())
-    updates = [told_update(here, one, "reaction", emoji=emoji, on=False) for one in await states(here, [seq])]
-    return [ToConversation(here.conversation, update) for update in updates]
+    await tx.run(REACTIONS.remove, seq, tx.user, emoji, tx.next_rev())
+    updates = [update_event(tx, one, "reaction", emoji=emoji, on=False) for one in await deletion.states(tx, [seq])]
+    return [ToConversation(tx.conversation, update) for update in updates]
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:

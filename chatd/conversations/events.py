@@ -1,17 +1,18 @@
-"""What is told of changes, whichever feature made them. Each has a `rev`: its place in the order of the conversation."""
+"""Events about changes of conversations. Each has a `rev`: its place in the order of the conversation."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
 from chatd.conversations.entities import Conversation, Departure, Member, Message
 from chatd.wire.base import Event, Id, Rev
+from chatd.wire.reference.examples import Example
 
 Why = Literal["edit", "delete", "expire", "reaction", "pin"]
 
 
 class MessageNew(Event, tag="message.new"):
-    """A message was committed. For every session of every member but the one that sent it."""
+    """A message was committed. Sent to every session of every member except the one that sent it."""
 
     conversation: Id
     rev: Rev
@@ -19,9 +20,9 @@ class MessageNew(Event, tag="message.new"):
 
 
 class MessageUpdate(Event, tag="message.update"):
-    """A message is not what it was: `message` is what it is now. `change` says why, `by` who has done it, where somebody has.
+    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any.
 
-    `emoji` comes with a reaction, and `on` says whether it, or the pin, was set or taken back.
+    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed.
     """
 
     conversation: Id
@@ -31,10 +32,11 @@ class MessageUpdate(Event, tag="message.update"):
     by: Id | UnsetType = UNSET
     emoji: str | UnsetType = UNSET
     on: bool | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("change",))
 
 
 class MemberUpdate(Event, tag="member.update"):
-    """Somebody is a member now, or has another role."""
+    """A user has become a member, or has another role."""
 
     conversation: Id
     rev: Rev
@@ -42,7 +44,7 @@ class MemberUpdate(Event, tag="member.update"):
 
 
 class MemberLeft(Event, tag="member.left"):
-    """Somebody is a member no more. Who has gone hears it too, as the last thing of this conversation."""
+    """A user is no longer a member. The former member gets it as the last event of the conversation."""
 
     conversation: Id
     rev: Rev
@@ -50,9 +52,9 @@ class MemberLeft(Event, tag="member.left"):
 
 
 class ConversationUpdate(Event, tag="conversation.update"):
-    """A conversation is new for this user, or something about it other than its messages has changed.
+    """A conversation is new for this user, or something other than its messages has changed.
 
-    With `rev` it has its place in the order, as other changes have, and is told to all members; without, to one user alone.
+    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user only.
     """
 
     conversation: Conversation

@@ -1,4 +1,4 @@
-"""What the types of the fields of commands cannot say. The patterns of cursors: each list has its own."""
+"""Conditions of commands that the types of their fields cannot express, and the patterns of cursors."""
 
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.commands.conversations import ListConversations
@@ -6,8 +6,8 @@ from chatd.conversations.commands.group_settings import EditConversation
 from chatd.conversations.commands.joining import JoinConversation
 from chatd.conversations.commands.sync import SyncSession
 from chatd.conversations.commands.user_settings import SetConversation
-from chatd.conversations.messages.commands import SendMessage
 from chatd.conversations.messages.edits import EditMessage
+from chatd.conversations.messages.sending import SendMessage
 from chatd.conversations.messages.stars import ListStarred
 from chatd.core.text_forms import VISIBLE_PATTERN
 from chatd.wire.reference.conditions import UUID, changes, given

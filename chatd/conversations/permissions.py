@@ -1,7 +1,7 @@
-"""Who may do what in a conversation: a table of rights by role, and who stands above whom. Pure.
+"""Permissions in conversations: a table of rights by role, and the order of roles. Pure.
 
-In a direct conversation and in a match both are equal, and may do what concerns both. Whoever acts on another member (removes
-them, changes their role) has to stand above them; an owner is made only by handing over.
+In a direct conversation and in a match the two are equal, and have the rights that concern both. To act on another member
+(remove them, change their role), the role must be above theirs; a member becomes the owner only by handing over.
 """
 
 from enum import Enum
@@ -10,7 +10,7 @@ OWNER, ADMIN, MODERATOR, MEMBER = ROLES = ("owner", "admin", "moderator", "membe
 
 
 class Right(Enum):
-    """What somebody may do. Writing, reading and leaving need no right but membership."""
+    """What a member may do. Writing, reading and leaving need membership only."""
 
     ANNOUNCE = "write where only announcements are allowed"
     MENTION_ALL = "mention everybody"
@@ -18,10 +18,10 @@ class Right(Enum):
     DELETE_ANY = "delete messages of others"
     SLOW_EXEMPT = "write without waiting in slow mode"
     ADD = "add members, approve requests and make invite links"
-    REMOVE = "remove members below the own role"
+    REMOVE = "remove members with a lower role"
     INFO = "change title, description and picture"
     RULES = "change who may write, who may join, slow mode, disappearing messages and how long messages are kept"
-    ROLES = "change roles below the own one"
+    ROLES = "change roles below their own"
     OWN = "hand over the group and dissolve it"
 
 
@@ -31,20 +31,20 @@ RIGHTS: dict[str, frozenset[Right]] = {
     MODERATOR: frozenset({Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.SLOW_EXEMPT, Right.REMOVE}),
     MEMBER: frozenset(),
 }
-# Of two who are equal.
+# Of the members of a direct conversation or a match.
 AMONG_EQUALS = frozenset({Right.PIN, Right.RULES})
 
 
 def may(kind: str, role: str, right: Right) -> bool:
-    """Whether a member of this role has the right in a conversation of this kind."""
+    """Whether a member with this role has the right in a conversation of this kind."""
     return right in (RIGHTS[role] if kind == "group" else AMONG_EQUALS)
 
 
 def stands_above(role: str, other: str) -> bool:
-    """Whether one may act on the other."""
+    """Whether a member with `role` may act on one with `other`."""
     return ROLES.index(role) < ROLES.index(other)
 
 
 def may_give(role: str, before: str, after: str) -> bool:
-    """Whether somebody of `role` may change another member's role from `before` to `after`."""
+    """Whether a member with `role` may change the role of another member from `before` to `after`."""
     return may("group", role, Right.ROLES) and stands_above(role, before) and stands_above(role, after)

@@ -1,4 +1,4 @@
-"""Hours in which somebody does not want to be notified, in their own time zone."""
+"""Quiet hours of a user, in their own time zone."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ Hour = Annotated[str, Meta(pattern=f"^([01][0-9]|2[0-3]):[0-5][0-9]{PYTHON_END}"
 
 
 class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """From and to as "22:30", in a time zone such as Europe/Berlin. Where `to` comes before `from` it is of the next day."""
+    """The hours without notifications, from and to as "22:30", in a time zone such as Europe/Berlin. If `to` is before
+    `from`, it is on the next day.
+    """
 
     from_: Hour = field(name="from")
     to: Hour
@@ -21,14 +23,14 @@ class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, value: Any) -> "Quiet | None":
-        """As it was stored; what other programs have stored in another form is as if it were not there."""
+        """The stored value; a form that other programs have stored and that cannot be read counts as none."""
         try:
             return convert(value, cls | None)
         except ValidationError:
             return None
 
 
-# It reads the whole folder of time zones, so it is asked once.
+# Reads the whole folder of time zones: done once.
 ZONES = frozenset(available_timezones())
 
 
@@ -37,7 +39,7 @@ def is_zone(name: str) -> bool:
 
 
 def is_quiet(quiet: Quiet | None, now: int) -> bool:
-    """Whether it is quiet at this moment (milliseconds). Summer time is that of the zone."""
+    """Whether these are quiet hours at `now` (milliseconds). Daylight saving time is that of the zone."""
     if quiet is None or not is_zone(quiet.zone):
         return False
     clock = datetime.fromtimestamp(now / 1000, ZoneInfo(quiet.zone)).strftime("%H:%M")

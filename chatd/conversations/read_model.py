@@ -1,4 +1,4 @@
-"""Rows of the database as the entities of the wire."""
+"""Rows of the database as entities of the wire."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -7,7 +7,6 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
-from chatd.cluster.control_messages import RecheckConversation
 from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
@@ -15,18 +14,18 @@ from chatd.db import queries
 from chatd.db.postgres import Row
 from chatd.db.unnest import slices
 
-SQL = queries.load("conversations/views")
-# Conversations whose unread messages one statement counts: each may read 5000 rows.
+SQL = queries.load("conversations/read_model")
+# Conversations whose unread messages one statement counts: up to 5000 rows each.
 COUNTED_PER_STATEMENT = 50
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Struct)
-# Fields of a message that are absent when the row has nothing.
+# Fields of a message that are absent if the row has no value.
 OPTIONAL = tuple(name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True))
 FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
 
 
 def page_of(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
-    """A page of at most `limit`, and whether there is more: `rows` were asked for with a limit of one more."""
+    """A page of at most `limit` rows, and whether there are more: `rows` were read with a limit of one more."""
     return rows[:limit], len(rows) > limit
 
 
@@ -64,7 +63,7 @@ def counters_of(row: Row) -> Counters:
 
 
 async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
-    """Conversations as `user` sees them, in the order of `ids`; those that user is not in are left out."""
+    """Conversations as `user` sees them, in the order of `ids`; those of which `user` is not a member are left out."""
     if not ids:
         return []
     rows: list[Row] = []
@@ -90,12 +89,12 @@ def conversation_of(row: Row, members: list[Member], last: Message | None) -> Co
 
 
 def shared(conversation: Conversation) -> Conversation:
-    """Without what is one member's own: to be told to all of them. What was said last is not for all of them either."""
+    """The conversation without the fields of one member, for all members. The last message may not be for all of them either."""
     return replace(conversation, last_message=UNSET, **dict.fromkeys(PERSONAL, UNSET))
 
 
-async def seen_message(ctx: Ctx, conversation: str, message: str) -> Row:
-    """`seq` and `sender` of a message that the asker may see. Raises Refused: `not_found`."""
+async def visible_message(ctx: Ctx, conversation: str, message: str) -> Row:
+    """`seq` and `sender` of a message that the requester may see. Raises Refused: `not_found`."""
     row = await ctx.node.db.one(SQL.seen, ctx.tenant, conversation, ctx.user, message)
     if row is None:
         raise Refused("not_found", "no such message")
@@ -108,27 +107,3 @@ async def conversation_for(ctx: Ctx, user: str, id_: str) -> Conversation:
     if not found:
         raise Refused("not_found", "no such conversation")
     return found[0]
-
-
-async def view_to_tell(ctx: Ctx, id_: str, users: Sequence[str]) -> Conversation | None:
-    """A conversation that has been changed, to tell of it: as the first of these sees it who is in it. None when none of them is.
-
-    When nothing can be told everybody who hears it is told later that something has changed. Raises Refused.
-    """
-    try:
-        for user in dict.fromkeys(users):
-            if found := await conversations_of(ctx, user, [id_]):
-                return found[0]
-    except Refused:
-        await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
-        raise
-    await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, id_))
-    return None
-
-
-async def own_view_to_tell(ctx: Ctx, id_: str) -> Conversation:
-    """The same as the asker sees it. Raises Refused: `not_found` for who is not in it any more."""
-    view = await view_to_tell(ctx, id_, [ctx.user])
-    if view is None:
-        raise Refused("not_found", "no such conversation")
-    return view

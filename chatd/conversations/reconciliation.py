@@ -1,4 +1,4 @@
-"""Looks up which conversations have changed, and who their members are, when that may have been missed.
+"""Looks up which conversations have changed, and who their members are, when events may have been missed.
 
 See `cluster/reconciler`.
 """
@@ -30,7 +30,7 @@ class ConversationChecks:
         async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
             await self._apply(row)
         async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
-            await self._hub.subscriptions.end_memberships(row["tenant"], row["conversation"], row["users"], row["rev"])
+            await self._hub.memberships.end_at(row["tenant"], row["conversation"], row["users"], row["rev"])
             await self._hub.subscriptions.report_gap(row["tenant"], row["conversation"], row["rev"])
         async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, horizon)):
             await self._hub.deliver_to_user(row["tenant"], row["user"], Delivery(EncodedEvent(SessionBehind())))
@@ -40,11 +40,11 @@ class ConversationChecks:
 
         A user who connects while the database is asked is not in its answer, and stays.
         """
-        here = [user for of, user in self._hub.connections.users() if of == tenant]
+        online = [user for of, user in self._hub.connections.users() if of == tenant]
         audience = self._hub.subscriptions.users_of(tenant, conversation)
-        row = await self._db.one(SQL.recheck, tenant, conversation, here)
+        row = await self._db.one(SQL.recheck, tenant, conversation, online)
         if row is not None:
-            self._hub.subscriptions.unsubscribe_users(tenant, conversation, audience - set(row["users"]), row["rev"])
+            self._hub.memberships.remove(tenant, conversation, audience - set(row["users"]), row["rev"])
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
@@ -52,15 +52,15 @@ class ConversationChecks:
         told = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
         async for row in each_in_turns(await self._db.all(SQL.gaps, *columns_of(told, 3))):
             for rev, users in by_rev(row["departed"], row["departed_at"]).items():
-                await self._hub.subscriptions.end_memberships(row["tenant"], row["id"], users, rev)
+                await self._hub.memberships.end_at(row["tenant"], row["id"], users, rev)
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])
 
     async def _apply(self, row: Row) -> None:
         """A conversation that has changed: its members receive it, and are told when they are behind. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
-        self._hub.subscriptions.subscribe_users(tenant, id_, row["users"], 0 if before is None else before, known_at=rev)
-        self._hub.subscriptions.suppress_ephemeral(tenant, id_, row["blocked"])
+        self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before, known_at=rev)
+        self._hub.memberships.suppress_ephemeral(tenant, id_, row["blocked"])
         await self._hub.subscriptions.report_gap(tenant, id_, rev)
 
 

@@ -1,4 +1,4 @@
-"""What conversations tell other subsystems. See `core/signals`."""
+"""Signals of conversations to other subsystems. See `core/signals`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Conversations: direct ones, groups, their members and everything that is said in them."""
+"""Conversations: direct ones, groups, their members and their messages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,23 +8,22 @@ from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
 from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import Job
-from chatd.app.registry import Guards, Needs
+from chatd.app.registry import Guard, GuardChecks
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations import checks, openapi
 from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
-from chatd.conversations.guards import check_member
-from chatd.conversations.log.writer import open_journal
-from chatd.conversations.message_shapes import SHAPES
+from chatd.conversations.entities import SHAPES
+from chatd.conversations.log.writer import open_message_log
+from chatd.conversations.membership import check_member
 from chatd.conversations.messages import (
-    commands,
     deletion,
     edits,
     forwarding,
     pins,
     reactions,
     receipts,
-    scheduler,
     scheduling,
+    sending,
     stars,
     typing,
 )
@@ -33,7 +32,7 @@ from chatd.conversations.metrics import METRICS
 from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.settings import SETTINGS, HookSettings, JournalSettings
-from chatd.conversations.unread_counters import Recounts
+from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
 
@@ -45,22 +44,22 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
     screening_s = hook.timeout if hook.url else 0.0
     node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, journal_settings.deadline) + screening_s)
     async with (
-        open_journal(node.db, journal_settings, node.cluster.deliver_behind, node.health) as journal,
+        open_message_log(node.db, journal_settings, node.cluster.deliver_behind, node.health) as message_log,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
-        node.services.add(journal)
-        node.hub.subscriptions.gaps.commit_began = journal.began
-        node.signals.on(SessionClosed, partial(typing.end_typing, node.cluster))
-        node.signals.on(NodeLeft, lambda _: journal.flush())
+        node.services.add(message_log)
+        node.hub.subscriptions.gaps.commit_began = message_log.began
+        node.signals.on(SessionClosed, partial(typing.end_typing, node))
+        node.signals.on(NodeLeft, lambda _: message_log.flush())
         if screening is not None:
             node.services.add(screening)
             node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.use_topics(checks)
-        node.get(Guards).by_need[Needs.MEMBER] = check_member
-        start("unread counters", node.services.add(Recounts(node.db, node.hub)).run)
+        node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
+        start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield
 
 
@@ -70,14 +69,14 @@ CONVERSATIONS = Subsystem(
     check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
-        *(commands, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
+        *(sending, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
     shapes=SHAPES,
     conditions=openapi.CONDITIONS,
     jobs=(
-        Job("scheduled messages", scheduler.send_due, 1),
-        Job("disappearing messages", deletion.expire, 2),
-        Job("retention", deletion.retain, 60),
+        Job("scheduled messages", scheduling.send_due, 1),
+        Job("disappearing messages", deletion.delete_expired, 2),
+        Job("retention", deletion.delete_aged, 60),
     ),
     metrics=METRICS,
     personal_data=PERSONAL_DATA,

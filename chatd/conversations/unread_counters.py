@@ -1,8 +1,8 @@
-"""Telling somebody's other devices how a conversation stands for them, once one device has read further.
+"""Unread counters for the other devices of a reader, after one device has read further.
 
-It is kept off the road of the receipts, where it costs an entry in a dict, and that only where the reader has another session.
-What has gathered while the database answered for those before is asked for in one query, once for each reader and conversation,
-however often they have read meanwhile.
+This is kept off the path of receipts, where it costs an entry in a dict, and only if the reader has another session. What has
+gathered while the database answered is looked up in one query, once for each reader and conversation, however often they have
+read in between.
 """
 
 import trio
@@ -22,13 +22,13 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.connection_events import SessionBehind
 
-SQL = queries.load("conversations/recounts")
-MOST_WAITING = 10_000
-RETRY_AFTER = 1.0
+SQL = queries.load("conversations/unread_counters")
+MAX_WAITING = 10_000
+RETRY_S = 1.0
 
 
 class Reader(Struct, frozen=True):
-    """Whose position has moved, and where."""
+    """A user whose position has moved, and the conversation."""
 
     tenant: str
     user: str
@@ -36,7 +36,7 @@ class Reader(Struct, frozen=True):
 
 
 class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
-    """The user has read further: send the conversation's new counters to their sessions, except `but`."""
+    """A user has read further: send the new counters of the conversation to their sessions, except `but`."""
 
     tenant: str
     user: str
@@ -44,25 +44,25 @@ class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
     but: str | None
 
     async def apply(self, cluster: Cluster) -> None:
-        await cluster.services.get(Recounts).add(self)
+        await cluster.services.get(UnreadCounters).add(self)
 
 
-class Recounts:
-    """Who is to be told, and `run`, which tells them."""
+class UnreadCounters:
+    """The readers to update; `run` sends the counters."""
 
     def __init__(self, db: Postgres, hub: Hub) -> None:
         self._db = db
         self._hub = hub
-        # The session that has read knows already.
+        # The session that has read further is excluded.
         self._waiting: dict[Reader, str | None] = {}
         self._work = trio.Event()
 
     async def add(self, order: RefreshUnread) -> None:
-        """For the sessions here, of which there may be none."""
+        """For the sessions on this node, if there are any."""
         if not self._hub.connections.has_other(order.tenant, order.user, order.but):
             return
         reader = Reader(order.tenant, order.user, order.conversation)
-        if len(self._waiting) >= MOST_WAITING and reader not in self._waiting:
+        if len(self._waiting) >= MAX_WAITING and reader not in self._waiting:
             await self._hub.deliver_to_user(
                 order.tenant, order.user, Delivery(EncodedEvent(SessionBehind()), exclude_session=order.but)
             )
@@ -72,7 +72,6 @@ class Recounts:
         self._work.set()
 
     async def run(self) -> None:
-        """For ever."""
         while True:
             await self._work.wait()
             batch = {reader: self._waiting.pop(reader) for reader in tuple(self._waiting)[:COUNTED_PER_STATEMENT]}
@@ -80,14 +79,14 @@ class Recounts:
                 self._work = trio.Event()
                 continue
             try:
-                await self._tell(batch)
+                await self._send(batch)
             except Exception as error:
                 self._waiting = batch | self._waiting
                 if not isinstance(error, Refused):
                     raise
-                await trio.sleep(RETRY_AFTER)
+                await trio.sleep(RETRY_S)
 
-    async def _tell(self, batch: dict[Reader, str | None]) -> None:
+    async def _send(self, batch: dict[Reader, str | None]) -> None:
         columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
         async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])

@@ -17,8 +17,8 @@ HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{0,255}))(?::[0-
 # A name has 253 characters at most; a port has five, and a colon.
 MAX_HOST = 259
 
-# A longer chain is nobody's real path.
-LONGEST_CHAIN = 32
+# Real chains of proxies are shorter.
+MAX_CHAIN = 32
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -36,7 +36,7 @@ def client_address(peer: str, forwarded: str, proxies: Sequence[Network]) -> str
     if not forwarded or not is_trusted(peer, proxies):
         return peer
     client = peer
-    for hop in reversed(forwarded.split(",")[-LONGEST_CHAIN:]):
+    for hop in reversed(forwarded.split(",")[-MAX_CHAIN:]):
         address = parse(hop.strip())
         if address is None:
             break

@@ -1,13 +1,13 @@
-"""When to stop asking somebody who does not answer. Times in seconds, of whatever clock."""
+"""A circuit breaker: stop calling a server that does not answer. Times are in seconds of any clock."""
 
-FAILURES = 5
-PAUSE = 10.0
+MAX_FAILURES = 5
+PAUSE_S = 10.0
 
 
 class Circuit:
-    """After so many failures in a row it is open: nobody asks for a while, then one tries, and its answer counts for all."""
+    """Opens after `MAX_FAILURES` failures in a row. After `PAUSE_S` one caller tries, and its result decides for all."""
 
-    def __init__(self, failures: int = FAILURES, pause: float = PAUSE) -> None:
+    def __init__(self, failures: int = MAX_FAILURES, pause: float = PAUSE_S) -> None:
         self._most = failures
         self._pause = pause
         self._failures = 0
@@ -19,7 +19,7 @@ class Circuit:
         return self._failures >= self._most
 
     def may_ask(self, now: float) -> bool:
-        """Whether to ask now. Who is told so while it is open is the one who tries."""
+        """Whether to call now. While the circuit is open, only the caller that tries gets True."""
         if not self.is_open:
             return True
         if now < self._until:

@@ -77,11 +77,11 @@ def may_return(code: int) -> bool:
 
 
 class OperatorError(Exception):
-    """Something that whoever runs chatd has to mend; the text says what and how. No client ever sees it."""
+    """A problem that the operator has to fix; the text says what and how. Clients never see it."""
 
 
 class Refused(Exception):
-    """A refusal on its way to whoever sent the command. `retry_after` in seconds."""
+    """A refusal that is returned to the sender of a command. `retry_after` in seconds."""
 
     def __init__(
         self, code: str, message: str = "", *, retry_after: float | None = None, details: dict[str, Any] | None = None

@@ -19,12 +19,12 @@ from chatd.core.errors import Refused
 
 LOG = log.get(__name__)
 REMINDER_S = 60.0
-# Values that `Sparse` tells apart. Of more than these in a minute each is logged as if it were new.
+# Values that `Sparse` distinguishes. If there are more within a minute, each is logged as new.
 MAX_VALUES = 1000
 # Seconds before a service that failed is run again: doubled with each failure in a row.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 15.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.25, 15.0
 # Seconds that a service has to run after a failure before it counts as well: twice as long as the run that failed, within these.
-SHORTEST_TRIAL_S, LONGEST_TRIAL_S = 2.0, 15.0
+MIN_TRIAL_S, MAX_TRIAL_S = 2.0, 15.0
 
 
 def cause_of(error: object) -> str:
@@ -139,7 +139,7 @@ class Health:
 
 async def keep(condition: Condition, run: Callable[..., Awaitable[None]], *args: Any) -> None:
     """Run a service; when it raises, run it again after a back-off. Returns when it returns."""
-    pause_s, trial_s = FIRST_PAUSE_S, SHORTEST_TRIAL_S
+    pause_s, trial_s = FIRST_PAUSE_S, MIN_TRIAL_S
     while True:
         began = trio.current_time()
         try:
@@ -148,8 +148,8 @@ async def keep(condition: Condition, run: Callable[..., Awaitable[None]], *args:
         except* Exception as error:
             condition.fail(error, level=ERROR, trace=error)
         lasted_s = trio.current_time() - began
-        trial_s = min(max(2 * lasted_s, SHORTEST_TRIAL_S), LONGEST_TRIAL_S)
-        pause_s = FIRST_PAUSE_S if lasted_s > LONGEST_TRIAL_S else min(2 * pause_s, LONGEST_PAUSE_S)
+        trial_s = min(max(2 * lasted_s, MIN_TRIAL_S), MAX_TRIAL_S)
+        pause_s = FIRST_PAUSE_S if lasted_s > MAX_TRIAL_S else min(2 * pause_s, MAX_PAUSE_S)
         await trio.sleep(pause_s)
 
 

@@ -40,7 +40,7 @@ class Histogram(Struct):
         return list(accumulate(self.counts))
 
     def quantile(self, share: float) -> float | None:
-        """Seconds that this share of all did not exceed, as far as the buckets tell: the real value is not above it.
+        """The upper bound of a quantile in seconds, from the buckets: the real value is at most this.
 
         None where nothing was noted; the largest bound for what lies beyond it.
         """

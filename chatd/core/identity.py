@@ -1,4 +1,4 @@
-"""Who somebody is, after a token was verified."""
+"""The identity of a user or an admin after a token was verified."""
 
 from dataclasses import dataclass
 

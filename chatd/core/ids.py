@@ -10,7 +10,7 @@ PYTHON_END = r"(?!\n)$"
 UUID = f"{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}"
 UUID_PATTERN = f"^{UUID}{PYTHON_END}"
 IS_UUID = re.compile(UUID)
-# The nil UUID (RFC 9562, section 5.9): nobody's id, and less than any other.
+# The nil UUID (RFC 9562, section 5.9): not the id of any row, and less than every other.
 NIL = "00000000-0000-0000-0000-000000000000"
 
 

@@ -77,7 +77,7 @@ def base_address(value: str) -> None:
 
 
 def postgres_address(value: str) -> None:
-    """What is wrong in it is not said, it may be a piece of the password."""
+    """The error does not quote the value, which may contain a password."""
     try:
         parts = urlsplit(value)
         readable = parts.scheme in ("postgresql", "postgres") and parts.port != 0 and parts.netloc.count("@") <= 1

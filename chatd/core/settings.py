@@ -31,7 +31,7 @@ class ConfigError(Exception):
 
 
 @dataclass
-class Found:
+class ConfigSources:
     """Values by `section.key` (of named sections: `tenants.name.key`), where each came from, and what was wrong."""
 
     names: SettingNames
@@ -59,7 +59,7 @@ class Loaded:
 
 def load(path: Path | None, environment: Mapping[str, str], names: SettingNames) -> Loaded:
     """Read all sources. Raises ConfigError."""
-    found = Found(names)
+    found = ConfigSources(names)
     path = path or find_file(environment)
     if path is not None:
         read_file(path, found)
@@ -78,7 +78,7 @@ def find_file(environment: Mapping[str, str]) -> Path | None:
     return here if here.exists() else None
 
 
-def read_file(path: Path, found: Found) -> None:
+def read_file(path: Path, found: ConfigSources) -> None:
     try:
         text = path.read_text(encoding="utf8")
         tables = tomllib.loads(text)
@@ -118,7 +118,7 @@ def line_numbers(text: str) -> dict[str, int]:
     return lines
 
 
-def read_environment(environment: Mapping[str, str], found: Found) -> None:
+def read_environment(environment: Mapping[str, str], found: ConfigSources) -> None:
     """CHATD_SECTION__KEY, and CHATD_TENANTS__NAME__KEY. What is nearly the name of a setting is refused; the rest is not ours."""
     for name in sorted(environment):
         if name.startswith(PREFIX) and "__" in name and not name.startswith(f"{PREFIX}_"):
@@ -148,7 +148,7 @@ def from_toml(bare: str, text: str) -> Any:
         return text
 
 
-def read_secret_files(found: Found) -> None:
+def read_secret_files(found: ConfigSources) -> None:
     """`secret_file` and its like: the content of the file is the value of the key without `_file`."""
     for key, name in list(found.values.items()):
         if key.endswith("_file") and name and not problem_with(found.names, key, name):
@@ -164,7 +164,7 @@ def read_secret_files(found: Found) -> None:
                 found.put(key_of_content, value, f"{name} (from {found.sources[key]})")
 
 
-def warn_of_readers(path: Path, found: Found) -> None:
+def warn_of_readers(path: Path, found: ConfigSources) -> None:
     """A secret that other users of the machine can read."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         found.warnings.append(f"{path} holds a secret and is open to other users: chmod 600 {path}")
@@ -182,14 +182,14 @@ def lines_of(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def build(found: Found) -> Config | None:
+def build(found: ConfigSources) -> Config | None:
     """The structs, with every problem noted."""
     names, tables = found.names, dict[str, dict[str, Any]]()
     for key, value in found.values.items():
         problem = problem_with(names, key, value, found.sources[key])
         if problem:
             where = one_line(found.sources[key])
-            found.problems.append(f"{one_line(key)} = {shown(names, key, value)} ({where}): {problem}")
+            found.problems.append(f"{one_line(key)} = {redacted(names, key, value)} ({where}): {problem}")
             continue
         section, _, name = key.rpartition(".")
         tables.setdefault(section, {})[name] = value
@@ -262,7 +262,7 @@ def one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def shown(names: SettingNames, key: str, value: Any) -> str:
+def redacted(names: SettingNames, key: str, value: Any) -> str:
     """A value as people may see it: secrets are masked, also under a wrong key."""
     return ("[secret]" if value else '""') if names.may_be_secret(key) else one_line(repr(value))
 
@@ -270,7 +270,7 @@ def shown(names: SettingNames, key: str, value: Any) -> str:
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """Key, value and source of every setting; secrets are masked."""
     for key, value in effective_values(loaded.names, loaded.config):
-        yield key, shown(loaded.names, key, value), loaded.sources.get(key, "default")
+        yield key, redacted(loaded.names, key, value), loaded.sources.get(key, "default")
 
 
 def effective_values(names: SettingNames, config: Config) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What subsystems tell each other: values, delivered in process to the functions that subscribed to their class.
+"""Signals between subsystems: values, delivered in process to the functions that subscribed to their class.
 
 A subscriber is called in the order of subscription. An error of a subscriber is the error of `send`: a signal is part of the
 act that sends it.

@@ -1,4 +1,4 @@
-"""sql/<name>.sql as named statements: `SQL = load("conversations/messages")`, then `SQL.history_before`.
+"""sql/<name>.sql as named statements: `SQL = load("conversations/sending")`, then `SQL.history_before`.
 
 A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
 

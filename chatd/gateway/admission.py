@@ -12,7 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import trio
 
-from chatd.app.rate_limits import MOST_ADDRESSES, Recent
+from chatd.app.rate_limits import MAX_ADDRESSES, Recent
 from chatd.core.addresses import bucket
 from chatd.core.config import Limits
 from chatd.core.rate_limit import TokenBucket
@@ -122,7 +122,7 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._gate = RateGate(limits.accepts_per_second)
-        self._gates = Recent[str, RateGate](lambda: RateGate(limits.accepts_per_address), MOST_ADDRESSES)
+        self._gates = Recent[str, RateGate](lambda: RateGate(limits.accepts_per_address), MAX_ADDRESSES)
         self._auth_slots = trio.Semaphore(MAX_CONCURRENT_AUTH)
         self._waiting = 0
         self._connections = SlotCounter(limits.connections, limits.connections_per_address)

@@ -7,7 +7,7 @@ from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.settings import AuthSettings
-from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -112,7 +112,7 @@ class GatewayEndpoint:
             hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
-            deps.node.get(Meters).closes[ending] += 1
+            deps.node.get(CommandMetrics).closes[ending] += 1
             await deps.node.signals.send(SessionClosed(session.tenant, session.user, typing_in))
 
 

@@ -3,7 +3,7 @@
 Penalties are by user and not by address, because many users may share one address. Each flood that follows soon doubles it.
 """
 
-from chatd.app.rate_limits import MOST_USERS, Recent
+from chatd.app.rate_limits import MAX_USERS, Recent
 
 FIRST_S = 10.0
 MAX_S = 300.0
@@ -27,7 +27,7 @@ class Penalties:
     """Penalties by tenant and user."""
 
     def __init__(self) -> None:
-        self._users = Recent[User, Penalty](Penalty, MOST_USERS)
+        self._users = Recent[User, Penalty](Penalty, MAX_USERS)
 
     def add(self, user: User, now: float) -> float:
         """Count a flood; connections closed at the same time are one. Returns the seconds until the user may reconnect."""

@@ -56,7 +56,7 @@ class SessionDeps:
 
 
 class Session:
-    """An authenticated connection. `chatd.realtime.subscriptions.Session` is the interface for other code."""
+    """An authenticated connection. `chatd.realtime.sessions.Session` is the interface for other code."""
 
     __slots__ = (
         "_attended_at",

@@ -17,15 +17,15 @@ from quart_trio import QuartTrio
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import run_command
 from chatd.app.encoding import Answer
-from chatd.app.registry import Needs, Registry, Row
+from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import name_of, parse, parse_networks
 from chatd.core.errors import Refused
 from chatd.core.identity import Authority
 from chatd.http.admin_tokens import Admins
 from chatd.http.asgi_guard import PEER
-from chatd.http.building import Building
+from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
-from chatd.http.rest import Reader, asker, offered_token
+from chatd.http.rest import RequestDecoder, offered_token, request_address
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command
 
@@ -35,7 +35,7 @@ ROOT = "/admin"
 View = Callable[[], Awaitable[Response]]
 
 
-def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
+def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadTurns) -> None:
     """One route per command of admins."""
     admins, names = node.get(Admins), own_names(node.config.http.admin_hosts)
 
@@ -49,15 +49,15 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Buildin
     if not node.config.admins:
         return
     for row in registry.commands.values():
-        if row.needs is Needs.ADMIN:
-            add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins, building))
+        if row.guard is Guard.ADMIN:
+            add_route(app, row.http.removeprefix("POST "), row.tag, view_of(row, node, admins, read_turns))
 
 
 def add_route(app: QuartTrio, path: str, name: str, view: View) -> None:
     app.add_url_rule(path, name, view, methods=["POST"], provide_automatic_options=False)
 
 
-def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
+def view_of(row: Row, node: Node, admins: Admins, read_turns: ReadTurns) -> View:
     read = reader_of(row.command, node, admins)
 
     async def view() -> Response:
@@ -65,8 +65,8 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
         async with AsyncExitStack() as turn:
             try:
                 command, admin, address = await read()
-                if not row.lasting:
-                    await turn.enter_async_context(building.turn(building.owners.of_admin(admin.name, address)))
+                if not row.uncancellable:
+                    await turn.enter_async_context(read_turns.turn(read_turns.owners.of_admin(admin.name, address)))
                 read_at = request.scope["state"][PEER].read_at
                 ctx = Ctx(node, None, "", address, node.clock(), results.append, admin=admin, began=read_at)
                 await run_command(row, ctx, command)
@@ -80,11 +80,11 @@ def view_of(row: Row, node: Node, admins: Admins, building: Building) -> View:
 def reader_of(kind: type[Command], node: Node, admins: Admins) -> Callable[[], Awaitable[tuple[AdminCommand, Authority, str]]]:
     """What an admin asks for, in whose name, and from where. Raises Refused."""
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    reader = Reader(kind, node.config.gateway.max_depth)
+    reader = RequestDecoder(kind, node.config.gateway.max_depth)
 
     async def read() -> tuple[AdminCommand, Authority, str]:
         check_site()
-        address = asker(proxies)
+        address = request_address(proxies)
         name = admins.name_of(offered_token(), address)
         command = cast(AdminCommand, await reader.command({}))
         return command, admins.authority(name, command.tenant), address

@@ -19,8 +19,8 @@ from chatd.app.subsystem import AddRoutes
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.http import admin, cors, long_answers, rest
-from chatd.http.asgi_guard import Front
-from chatd.http.building import Building
+from chatd.http.asgi_guard import AsgiGuard
+from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, json_response, refusal
 from chatd.wire.base import error_of
 from chatd.wire.reference.openapi import openapi
@@ -50,7 +50,7 @@ def no_url(rule: Rule, **values: object) -> NoReturn:
 
 def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> ASGIFramework:
     """The application for `serve_http`; `routes` add those of the subsystems."""
-    return Front(quart_app(node, registry, routes), node.get(Addresses).socket)
+    return AsgiGuard(quart_app(node, registry, routes), node.get(Addresses).socket)
 
 
 def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:
@@ -58,12 +58,12 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     app.url_rule_class = Route
     app.config["MAX_CONTENT_LENGTH"] = node.config.http.max_body_bytes
     app.config["BODY_TIMEOUT"] = node.config.http.body_timeout
-    # `Front` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
+    # `AsgiGuard` refuses paths that are not canonical; a redirect would repeat the Host that was sent.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
-    building = Building(node.config)
-    rest.add_routes(app, node, registry, building)
-    admin.add_routes(app, node, registry, building)
+    read_turns = ReadTurns(node.config)
+    rest.add_routes(app, node, registry, read_turns)
+    admin.add_routes(app, node, registry, read_turns)
     for add in routes:
         add(app, node)
     add_pages(app, registry, node.get(Addresses).socket, node.config.http.public_url)

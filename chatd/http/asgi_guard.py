@@ -1,15 +1,15 @@
-"""Between Hypercorn and Quart: paths that are not canonical, sockets (not at this door), and the pace of an answer.
+"""An ASGI application between Hypercorn and Quart: rejects ambiguous requests, and bounds the time of a response.
 
-*Paths.* A proxy decides by the path that it has decoded and tidied up; Quart decodes, too. Both see the same path only if there
-is nothing to decode or tidy up, so everything else is refused before it is routed (`is_canonical`). For the same reason a header
-that has one value must not come twice: a proxy may look at the first one, and Quart at the last.
+*Paths.* A proxy routes by the path that it has decoded and normalized; Quart decodes the path as well. Both see the same path
+only if there is nothing to decode or normalize, so all other paths are rejected before routing (`is_canonical`). For the same
+reason a header with a single value must not occur twice: a proxy may use the first one, and Quart the last.
 
-*The pace.* An answer is written in parts of `PART` bytes, each when the socket has taken the one before, all within the time
-that `Peer` has for it. What a request holds until its answer is written (`held`) is released when it is over, however it ends.
+*Responses.* A response is written in parts of `PART_BYTES`, each after the socket has accepted the previous one, all within the
+time that `BoundedStream` allows. What a request holds until its response is written (`held`) is released when it ends.
 
-*The end.* When an answer is complete, Hypercorn tells the application that the exchange is over, and then closes the connection
-or makes it ready for the next request, all within one `send`. Quart-Trio takes that for a client that hung up and cancels the
-task that is sending, so the connection would be left as it is, neither closed nor with a timeout. Hence the shield.
+*The end.* When a response is complete, Hypercorn tells the application that the exchange is over, and then closes the connection
+or prepares it for the next request, all within one `send`. Quart-Trio mistakes that for a client that disconnected and cancels
+the task that is sending, which would leave the connection neither closed nor with a timeout. Hence the shield.
 """
 
 from collections.abc import Iterable
@@ -24,19 +24,19 @@ from chatd.core.addresses import can_be_encoded
 from chatd.core.errors import Refused
 from chatd.http.paths import is_canonical
 from chatd.http.responses import HEADERS
-from chatd.http.stream import PART, Peer
+from chatd.http.stream import PART_BYTES, BoundedStream
 from chatd.wire.base import error_of
 
-# Seconds for the end of an answer, whose bytes have all been written.
-LAST_STEP = 5.0
-# Sent twice, these have two meanings. Of lengths h11 takes care.
+# For the end of a response, whose bytes have all been written.
+LAST_STEP_TIMEOUT_S = 5.0
+# Headers that must not occur twice. h11 checks Content-Length.
 SINGLE = frozenset({b"authorization", b"content-type", b"host", b"origin", b"sec-fetch-site"})
-# The keys in the state of a request: its connection, and what it holds until it is over.
+# The keys in the state of a request: its connection, and the resources that it holds.
 PEER, HELD = "peer", "held"
 
 
-class Front:
-    """An ASGI application around the other one. `socket_url` is where sockets are served."""
+class AsgiGuard:
+    """`socket_url`: the WebSocket endpoint, which requests for a socket at this port are told."""
 
     def __init__(self, app: ASGIFramework, socket_url: str) -> None:
         self._app = app
@@ -68,8 +68,8 @@ def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return len(names) > len(set(names))
 
 
-def paced(send: ASGISendCallable, peer: Peer) -> ASGISendCallable:
-    """The same `send`: in parts, within the time for an answer, and its last message is not cancelled half-way."""
+def paced(send: ASGISendCallable, peer: BoundedStream) -> ASGISendCallable:
+    """The same `send`, in parts, within the time for a response; its last message is shielded from cancellation."""
 
     async def sent(message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
@@ -78,11 +78,11 @@ def paced(send: ASGISendCallable, peer: Peer) -> ASGISendCallable:
             await send(message)
             return
         body = memoryview(message["body"])
-        for start in range(0, len(body), PART):
-            await send({"type": "http.response.body", "body": bytes(body[start : start + PART]), "more_body": True})
+        for start in range(0, len(body), PART_BYTES):
+            await send({"type": "http.response.body", "body": bytes(body[start : start + PART_BYTES]), "more_body": True})
         if not message["more_body"]:
             peer.end_answer()
-            with trio.move_on_after(LAST_STEP, shield=True):
+            with trio.move_on_after(LAST_STEP_TIMEOUT_S, shield=True):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return sent

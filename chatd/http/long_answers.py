@@ -1,10 +1,10 @@
-"""Answers that do not fit into one part: how many one user, one address and all together may have under way.
+"""Limits on responses that do not fit into one part: per user, per address, and in total.
 
-A client that does not read costs the memory of one part, or of the whole answer if that was made in one piece. So their number
-is bounded. An answer that is read as it is sent (a file) waits for its turn; one that is in memory already (a list) is refused.
-What was changed by the request is done, so its answer is never refused.
+A client that does not read costs the memory of one part, or of the whole response if it was made in one piece. So their number is
+bounded. A response that is streamed (a file) waits for a slot; one that is in memory (a list) is refused without a slot. The
+response to a request that changed something is never refused.
 
-How long a list is, is known when it is in memory, so the number of those that are being made is bounded too (see `building`).
+The size of a list is known only when it is in memory, so the number of requests that read is bounded too (see `read_turns`).
 """
 
 from contextlib import ExitStack
@@ -18,15 +18,15 @@ from chatd.core.addresses import parse_networks
 from chatd.core.errors import Refused
 from chatd.http.asgi_guard import HELD
 from chatd.http.responses import refused_answer
-from chatd.http.rest import asker
+from chatd.http.rest import request_address
 from chatd.http.slots import TURN_TIMEOUT_S, Bounds, Owner, Owners, Slots
-from chatd.http.stream import PART
+from chatd.http.stream import PART_BYTES
 
 BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
 
 
 def bound(app: QuartTrio, node: Node) -> None:
-    """Let no user have more of them under way."""
+    """Apply the limits to all responses."""
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     slots = Slots("long answers", BOUNDS)
 
@@ -34,12 +34,12 @@ def bound(app: QuartTrio, node: Node) -> None:
     async def reserve(response: Response) -> Response:
         length, streamed = response.headers.get("Content-Length", type=int), isinstance(response.response, IterableBody)
         if request.method == "HEAD" and streamed:
-            # Hypercorn would read all of it, and send nothing.
+            # Hypercorn would read the whole body, and send nothing.
             response.response = response.data_body_class(b"")
         reader: Owner | None = g.get("reader")
-        if (request.method != "GET" and reader is None) or (length is not None and length <= PART):
+        if (request.method != "GET" and reader is None) or (length is not None and length <= PART_BYTES):
             return response
-        owner = reader or owners.of(g.get("who"), asker(proxies))
+        owner = reader or owners.of(g.get("who"), request_address(proxies))
         if streamed:
             await slots.wait(owner, TURN_TIMEOUT_S)
         try:
@@ -50,6 +50,6 @@ def bound(app: QuartTrio, node: Node) -> None:
 
 
 def held() -> ExitStack:
-    """What this request holds until its answer is written."""
+    """The resources that this request holds until its response is written."""
     stack: ExitStack = request.scope["state"][HELD]
     return stack

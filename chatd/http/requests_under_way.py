@@ -1,4 +1,4 @@
-"""The application behind the server: it is replaced while connections are open, and its requests are ended together."""
+"""The application behind the server. It can be replaced while connections are open, and all requests can be cancelled."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ INTERRUPTED = Refused("timeout", "the server stopped before this request was fin
 
 
 class RequestsUnderWay:
-    """An ASGI application that passes each request to the application of the moment."""
+    """An ASGI application that passes each request to the current application."""
 
     def __init__(self, app: ASGIFramework) -> None:
         self.app = app
@@ -36,6 +36,6 @@ class RequestsUnderWay:
             await answer(send, "http.response", INTERRUPTED.row.status, INTERRUPTED)
 
     def end(self) -> None:
-        """Cancel all requests. Answer 504 to those that have no answer yet."""
+        """Cancel all requests. Those without a response get a 504."""
         for request in self._scopes:
             request.cancel()

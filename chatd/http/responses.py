@@ -7,11 +7,11 @@ import msgspec
 from quart import Response
 from quart.wrappers.response import DataBody
 
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Node
 from chatd.app.encoding import Answer, EncodedResult
 from chatd.core.errors import REFUSALS, Refused
-from chatd.http.stream import PART
+from chatd.http.stream import PART_BYTES
 from chatd.wire.base import Error, error_of
 
 # Answers hold tokens and messages, for one person and for no page to show.
@@ -27,8 +27,8 @@ class SlicedBody(DataBody):
     """A body that is in memory, and sent in parts: each layer copies the part that it is given."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(self.begin, self.end, PART):
-            yield bytes(self.data[start : min(start + PART, self.end)])
+        for start in range(self.begin, self.end, PART_BYTES):
+            yield bytes(self.data[start : min(start + PART_BYTES, self.end)])
 
 
 def answer_of(result: Answer) -> Response:
@@ -50,7 +50,7 @@ def answer_of(result: Answer) -> Response:
 
 def refused_answer(node: Node, refused: Refused) -> Response:
     """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
-    node.get(Meters).refusals[refused.code] += 1
+    node.get(CommandMetrics).refusals[refused.code] += 1
     return answer_of(error_of(refused))
 
 

@@ -1,4 +1,4 @@
-"""Every command as REST, from its declaration. A request becomes the same struct and takes the same road as a frame.
+"""Every command as REST, from its declaration. A request becomes the same struct as a frame and is dispatched in the same way.
 
 GET and DELETE have their fields in the query, the others in a JSON body; fields of the path are in neither.
 """
@@ -16,13 +16,13 @@ from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
 from chatd.app.encoding import Answer
-from chatd.app.registry import Needs, Registry, Row
+from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import Network, client_address, parse_networks
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
-from chatd.http.building import Building
+from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
 from chatd.wire.base import Command
 from chatd.wire.codec import Malformed, explain
@@ -31,26 +31,26 @@ from chatd.wire.validation import untyped_fields
 BODIES = ("POST", "PUT", "PATCH")
 
 
-def add_routes(app: QuartTrio, node: Node, registry: Registry, building: Building) -> None:
+def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadTurns) -> None:
     """One route per command of users that has a place in REST."""
     for row in registry.commands.values():
-        if row.http and row.needs is not Needs.ADMIN:
+        if row.http and row.guard is not Guard.ADMIN:
             method, path = row.http.split(" ")
-            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, building), methods=[method])
+            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, read_turns), methods=[method])
 
 
-def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable[Response]]:
+def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaitable[Response]]:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    reader = Reader(row.command, node.config.gateway.max_depth)
+    reader = RequestDecoder(row.command, node.config.gateway.max_depth)
 
     async def view(**path: str) -> Response:
         results: list[Answer] = []
-        address = asker(proxies)
+        address = request_address(proxies)
         async with AsyncExitStack() as turn:
             try:
-                principal = None if row.needs is Needs.NOTHING else await bearer(node, address)
+                principal = None if row.guard is Guard.NOTHING else await bearer(node, address)
                 if request.method in ("GET", "HEAD"):
-                    await turn.enter_async_context(building.turn(building.owners.of(principal, address)))
+                    await turn.enter_async_context(read_turns.turn(read_turns.owners.of(principal, address)))
                 ctx = Ctx(node, principal, "", address, node.clock(), results.append)
                 command = await reader.command(path)
                 ctx.began = request.scope["state"][PEER].read_at
@@ -65,21 +65,21 @@ def view_of(row: Row, node: Node, building: Building) -> Callable[..., Awaitable
     return view
 
 
-def asker(proxies: tuple[Network, ...]) -> str:
-    """The address of the client. X-Forwarded-For may be there several times, which is the same as one long list."""
+def request_address(proxies: tuple[Network, ...]) -> str:
+    """The address of the client. Several X-Forwarded-For headers are the same as one long list."""
     forwarded = ",".join(request.headers.getlist("X-Forwarded-For"))
     return client_address(request.remote_addr or "", forwarded, proxies)
 
 
 async def identify(node: Node, address: str) -> Principal:
-    """Who asks, when that credential still counts. Raises Refused: `unauthenticated`, `banned`, `rate_limited`."""
+    """The user of a valid token that is not revoked. Raises Refused: `unauthenticated`, `banned`, `rate_limited`."""
     who = await bearer(node, address)
     await node.get(SignIn).check(who, address, node.clock())
     return who
 
 
 async def bearer(node: Node, address: str) -> Principal:
-    """Who the token is of; `g.who` from then on. A cookie is never looked at."""
+    """The user of the token; also stored as `g.who`. Cookies are never used."""
     who = await node.get(SignIn).principal(address, token=offered_token(), now=node.clock())
     g.who = who
     return who
@@ -91,8 +91,8 @@ def offered_token() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-class Reader:
-    """From requests to commands of one type."""
+class RequestDecoder:
+    """Decodes requests into commands of one type."""
 
     def __init__(self, kind: type[Command], max_depth: int) -> None:
         self._kind = kind
@@ -101,7 +101,7 @@ class Reader:
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:
-        """The command that the request stands for. Raises Refused: `bad_request`."""
+        """Raises Refused: `bad_request`."""
         if request.method in BODIES:
             self._check_query()
             fields = await read_body()
@@ -109,13 +109,13 @@ class Reader:
             fields = self._typed(query())
         for name in ("t", *path):
             if name in fields:
-                raise Refused("bad_request", f"$.{name}: the path says so already")
+                raise Refused("bad_request", f"$.{name}: the field is part of the path already")
         command = self._command({**fields, **self._typed(path)})
         self._untyped.check(command, self._max_depth, nul=True)
         return command
 
     def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Texts of an address as what their fields are: `limit=50` is a number."""
+        """Texts of a URL as values of the types of their fields: `limit=50` is a number."""
         return {name: typed(name, text, self._types.get(name, str)) for name, text in texts.items()}
 
     def _command(self, fields: dict[str, Any]) -> Command:
@@ -126,7 +126,7 @@ class Reader:
 
     def _check_query(self) -> None:
         for name in request.args:
-            raise Refused("bad_request", f"$.{name[:64]}: fields belong into the body, not into the query")
+            raise Refused("bad_request", f"$.{name[:64]}: fields belong in the body, not in the query")
 
 
 def typed(name: str, text: str, kind: Any) -> Any:
@@ -137,7 +137,7 @@ def typed(name: str, text: str, kind: Any) -> Any:
 
 
 def query() -> dict[str, str]:
-    """Each name once."""
+    """The query, in which each name occurs once. Raises Refused: `bad_request`."""
     fields = request.args.to_dict(flat=False)
     for name, texts in fields.items():
         if len(texts) > 1:
@@ -146,7 +146,7 @@ def query() -> dict[str, str]:
 
 
 async def read_body() -> dict[str, Any]:
-    """A JSON object; none at all is an empty one. Only application/json: what a form of another site can send is not taken."""
+    """A JSON object; an empty body is an empty object. Only application/json, which a form of another site cannot send."""
     data = await request.get_data()
     if request.mimetype != "application/json" and (data or request.mimetype):
         raise UnsupportedMediaType

@@ -33,32 +33,32 @@ from chatd.http.asgi_guard import PEER
 from chatd.http.hypercorn_patches import SteadyContext, SteadyServer, error_answer
 from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
-from chatd.http.stream import LINGER, Peer
+from chatd.http.stream import LINGER_S, BoundedStream
 
 LOG = log.get(__name__)
 
-# Seconds that a connection may be silent, and that the head of its first request may take.
-KEEP_ALIVE = 30.0
-# Seconds between two parts of a request.
-READ_TIMEOUT = 30
-# Seconds for the answers to requests that are ended when the server stops.
-LAST_ANSWERS_S = 2 * LINGER
-LONGEST_HEAD = 16_384
-MOST_CONNECTIONS = 4096
-# Connections over the limit are answered 429 or 503, and closed once the peer has read that. So many at a time, of one address
-# and in all; the others are closed without an answer.
+# Maximum silence of a connection, and maximum time for the head of its first request.
+KEEP_ALIVE_S = 30.0
+# Maximum time between two parts of a request.
+READ_TIMEOUT_S = 30
+# For the responses to requests that are cancelled when the server stops.
+LAST_ANSWERS_S = 2 * LINGER_S
+MAX_HEAD_BYTES = 16_384
+MAX_CONNECTIONS = 4096
+# Connections over a limit get 429 or 503, and are closed after the peer has read it. So many such responses at the same time, per
+# address and in total; further connections are closed without a response.
 MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
-# Seconds that the answer is waited for; and seconds after which to come back.
+# Time for the peer to read that response; and `Retry-After`.
 REFUSAL_TIMEOUT_S = 1.0
 RETRY_S = 1
 
 
 def hypercorn_config() -> Hypercorn:
     config = Hypercorn()
-    config.keep_alive_timeout = KEEP_ALIVE
-    config.read_timeout = READ_TIMEOUT
-    config.h11_max_incomplete_size = LONGEST_HEAD
-    config.websocket_max_message_size = LONGEST_HEAD
+    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.read_timeout = READ_TIMEOUT_S
+    config.h11_max_incomplete_size = MAX_HEAD_BYTES
+    config.websocket_max_message_size = MAX_HEAD_BYTES
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = LOG
@@ -71,7 +71,7 @@ async def open_http(
 ) -> AsyncIterator["Server"]:
     """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal handlers.
 
-    The connections that are open when the block ends are cut, or answered if it ends with an error of ours.
+    Connections that are open when the block ends are aborted, or get a response if it ends with an exception.
     """
     async with trio.open_nursery() as nursery:
         server = Server(app, config or Config(), listener, nursery)
@@ -87,7 +87,7 @@ async def open_http(
 
 
 class Server:
-    """The connections of one door."""
+    """The connections of the HTTP port."""
 
     def __init__(self, app: ASGIFramework, config: Config, listener: socket.socket, connections: trio.Nursery) -> None:
         self.requests = RequestsUnderWay(app)
@@ -109,7 +109,7 @@ class Server:
         self._connections.start_soon(self._guarded, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
-        """Whatever happens in there, the connection ends, it is logged once, and everybody else is served."""
+        """Serve a connection. An exception is logged once and ends only this connection."""
         self._streams.add(stream)
         try:
             await self._admitted(stream)
@@ -124,33 +124,33 @@ class Server:
                 self._empty.set()
 
     async def _admitted(self, stream: trio.SocketStream) -> None:
-        """Serve, when there is a place. A proxy or a backend is many people, so it is not counted by address."""
+        """Serve the connection if the limits allow it. Proxies and backends have many clients and no limit per address."""
         peer = stream.socket.getpeername()[0]
         key = "" if is_trusted(peer, self._unbounded) else bucket(peer)
         if key and self._per_address[key] >= self._most_per_address:
             full = Refused("rate_limited", "too many connections from your address; see http.backends", retry_after=RETRY_S)
-        elif self._per_address.total() >= MOST_CONNECTIONS:
+        elif self._per_address.total() >= MAX_CONNECTIONS:
             full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
         else:
             with counted(self._per_address, key), trio.CancelScope() as scope:
-                await self._serve(Peer(stream, scope, self._answer_timeout))
+                await self._serve(BoundedStream(stream, scope, self._answer_timeout))
             return
         self._turned_away.log(f"{full.message}; one was turned away", key)
         if self._refusals[key] < MAX_REFUSALS_PER_ADDRESS and self._refusals.total() < MAX_REFUSALS:
             with counted(self._refusals, key):
-                await turn_away(stream, full)
+                await reject(stream, full)
 
-    async def _serve(self, peer: Peer) -> None:
+    async def _serve(self, peer: BoundedStream) -> None:
         await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)).run()
 
     def announce_end(self) -> None:
-        """From now on each answer closes its connection, so that no client sends another request on it."""
+        """Close each connection after its next response, so that no client sends another request on it."""
         self._hypercorn.keep_alive_max_requests = 0
 
     async def finish(self, deadline: float) -> None:
-        """Stop accepting, let requests end until `deadline`, answer those that have not; return when no connection is left.
+        """Stop accepting, wait for requests until `deadline`, and cancel the rest. Returns when no connection is left.
 
-        A connection without a request is told 503 before it is closed: its request may be under way.
+        A connection without a request gets a 503 before it is closed: its request may be on its way.
         """
         self.announce_end()
         self.acceptor.stop()
@@ -169,13 +169,13 @@ class Server:
             await self._empty.wait()
 
     def cut(self) -> None:
-        """Close what is still open, under whoever waits for it."""
+        """Abort all connections."""
         for stream in self._streams:
             stream.socket.close()
 
 
-async def turn_away(stream: trio.SocketStream, refused: Refused) -> None:
-    """Answer without an application, and read on for a moment: closing with unread bytes would take the answer back."""
+async def reject(stream: trio.SocketStream, refused: Refused) -> None:
+    """Respond without an application, and read for a moment: closing with unread bytes would discard the response."""
     status = HTTPStatus(refused.row.status)
     head, body = error_answer(refused)
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in head), "", ""]

@@ -1,7 +1,7 @@
-"""What the HTTP side answers before the node is ready, for example during a migration of the schema.
+"""Responses on the HTTP port before the node is ready, for example during a migration of the schema.
 
-A process that starts is alive and takes no clients yet: without an answer, a liveness probe would end it during a migration.
-The probes answer in their own form, everything else is refused like a command that cannot be carried out now.
+A starting process is alive but not ready: without a response to the liveness probe, an orchestrator would kill it during a
+migration. Probes get their usual form; all other requests are refused as `unavailable`.
 """
 
 from typing import Any
@@ -42,12 +42,12 @@ def starting_app(socket_url: str) -> ASGIFramework:
 
 
 def probe_answer(said: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of the answer of a probe."""
+    """Headers and body of the response to a probe."""
     body = msgspec.json.encode(said)
     fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body)), "Retry-After": str(RETRY_S)}
     return list(fields.items()), body
 
 
 def lowered(name: str, value: str) -> tuple[bytes, bytes]:
-    """A header as ASGI has it."""
+    """A header in the form of ASGI."""
     return name.lower().encode(), value.encode()

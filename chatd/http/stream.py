@@ -1,25 +1,25 @@
-"""The stream that Hypercorn is given: a socket with a bound on everything that a peer could make us wait for."""
+"""The stream for Hypercorn: a socket with a timeout for everything that depends on the peer."""
 
 import math
 from contextlib import suppress
 
 import trio
 
-# Seconds in which a peer has to take the next part of an answer.
-WRITE_TIMEOUT = 20.0
-PART = 65_536
-# Bytes of one read. h11 parses a whole head or all trailers in one step, and bounds only those that are not complete yet.
-READ = 16_384
-# Seconds to read on after an answer that came before the whole request: closing with unread bytes would take the answer back
-# (RFC 9112, section 9.6).
-LINGER = 1.0
+# Time within which a peer must accept the next part of a response.
+WRITE_TIMEOUT_S = 20.0
+PART_BYTES = 65_536
+# h11 parses a whole head or all trailers in one step, and bounds only incomplete ones.
+MAX_READ_BYTES = 16_384
+# Time to keep reading after a response that was sent before the whole request arrived: closing a socket with unread bytes resets
+# the connection and discards the response (RFC 9112, section 9.6).
+LINGER_S = 1.0
 
 
-class Peer:
-    """As much of a trio.SocketStream as Hypercorn uses.
+class BoundedStream:
+    """The part of a trio.SocketStream that Hypercorn uses.
 
-    `connection` is the scope that Hypercorn runs in. Once one direction is closed it ends within `LINGER` seconds. By itself
-    Hypercorn would keep the connection until its keep-alive is over, and behind pipelined requests for ever.
+    `connection` is the scope that Hypercorn runs in. After one direction is closed, it ends within `LINGER_S` seconds. Hypercorn
+    itself would keep the connection until the end of keep-alive, and forever if requests are pipelined.
     """
 
     __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream", "read_at")
@@ -31,7 +31,7 @@ class Peer:
         self._answer_deadline = math.inf
         self._reading = False
         self._lingering = False
-        # When bytes last came, in trio's time.
+        # When bytes were last received, in trio's time.
         self.read_at = trio.current_time()
 
     @property
@@ -39,19 +39,19 @@ class Peer:
         return self._stream.socket
 
     def begin_answer(self) -> None:
-        """From now on the peer has `answer_timeout` seconds to take all of the answer."""
+        """Start the timeout within which the peer must read the whole response."""
         self._answer_deadline = trio.current_time() + self._answer_timeout
 
     def end_answer(self) -> None:
-        """All of the answer is written."""
+        """The response is written completely."""
         self._answer_deadline = math.inf
 
     async def receive_some(self, most: int) -> bytes:
-        """As in trio; what comes after `aclose` is dropped."""
+        """As in trio; bytes that arrive after `aclose` are discarded."""
         self._reading = True
         data = b""
         try:
-            data = bytes(await self._stream.receive_some(min(most, READ)))
+            data = bytes(await self._stream.receive_some(min(most, MAX_READ_BYTES)))
             while data and self._lingering:
                 data = bytes(await self._stream.receive_some(most))
         finally:
@@ -62,12 +62,12 @@ class Peer:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        """Raises trio.BrokenResourceError, also for a peer that does not read, or has not taken the answer in its time."""
+        """Raises trio.BrokenResourceError, also if the peer does not read the response in time."""
         parts = memoryview(data)
         try:
-            for start in range(0, len(parts), PART):
-                with trio.fail_at(min(self._answer_deadline, trio.current_time() + WRITE_TIMEOUT)):
-                    await self._stream.send_all(parts[start : start + PART])
+            for start in range(0, len(parts), PART_BYTES):
+                with trio.fail_at(min(self._answer_deadline, trio.current_time() + WRITE_TIMEOUT_S)):
+                    await self._stream.send_all(parts[start : start + PART_BYTES])
         except trio.TooSlowError:
             self._end_soon()
             raise trio.BrokenResourceError from None
@@ -79,7 +79,7 @@ class Peer:
         await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        """Close; while somebody reads, that one reads on for a moment first."""
+        """Close the stream. A pending read continues for `LINGER_S` first."""
         self._end_soon()
         if not self._reading:
             await self._stream.aclose()
@@ -89,4 +89,4 @@ class Peer:
                 await self._stream.send_eof()
 
     def _end_soon(self) -> None:
-        self._connection.deadline = min(self._connection.deadline, trio.current_time() + LINGER)
+        self._connection.deadline = min(self._connection.deadline, trio.current_time() + LINGER_S)

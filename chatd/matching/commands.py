@@ -1,15 +1,15 @@
 """Commands of matching: find a partner, leave, skip to the next one, keep in touch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.conversations.block_rules import avoided, lock_pair
+from chatd.conversations.block_rules import block_list, lock_pair
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
@@ -20,6 +20,7 @@ from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
+from chatd.wire.connection_events import Behind
 from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("matching/matches")
@@ -119,7 +120,7 @@ async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
         tags=criteria.tags,
         attributes=criteria.attributes,
         accept=criteria.accept,
-        avoid=frozenset(await avoided(ctx)),
+        avoid=frozenset(await block_list(ctx)),
         recent=tuple(row["user"] for row in recent),
         shadow=await actions.is_shadowed(ctx.node.db, ctx.tenant, ctx.user),
     )
@@ -210,7 +211,7 @@ class LeaveMatch(Command, tag="match.leave"):
     ticket: Id | None = None
 
 
-@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", lasting=True)
+@command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", uncancellable=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx, cmd.ticket)
@@ -227,7 +228,7 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", lasting=True)
+@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` if you are not in a match, `conflict` without a WebSocket connection."""
     row, criteria = await current_match(ctx, cmd.ticket)
@@ -246,17 +247,28 @@ class KeepMatch(Command, tag="match.keep"):
     """
 
 
-@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", lasting=True)
+@command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", uncancellable=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx)
     kept = await record_keep_vote(ctx, row["match"], row["aliases"])
     if kept is None:
         return [Reply(Ok())]
-    if kept["kind"] == "group":
-        await ctx.node.cluster.deliver_behind(ctx.tenant, kept["id"], kept["rev"])
-    await ctx.node.get(MatchingService).matches.keep(ctx.tenant, row["match"], kept["id"], sorted(row["aliases"]), kept["rev"])
-    return [Reply(Ok())]
+    behind = [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))] if kept["kind"] == "group" else []
+    return [*behind, AnnounceKept(row["match"], kept["id"], sorted(row["aliases"]), kept["rev"]), Reply(Ok())]
+
+
+class AnnounceKept(Effect, frozen=True):
+    """Send all of a match that it has become an ordinary conversation."""
+
+    match: str
+    conversation: str
+    users: Sequence[str]
+    rev: int
+
+    async def deliver(self, ctx: Ctx) -> None:
+        matches = ctx.node.get(MatchingService).matches
+        await matches.keep(ctx.tenant, self.match, self.conversation, self.users, self.rev)
 
 
 async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:

@@ -1,6 +1,6 @@
 """Bans and the audit log, for admins."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
@@ -9,12 +9,13 @@ from chatd.accounts.bans import BadRange
 from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.base import Id, Limit, Millis, Ok, Result
+from chatd.wire.reference.examples import BOB, Example
 
 
 class AddBan(AdminCommand, tag="admin.ban"):
@@ -29,6 +30,7 @@ class AddBan(AdminCommand, tag="admin.ban"):
     devices: bool = False
     address: Annotated[str, Meta(min_length=2, max_length=64)] | None = None
     lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(shown=("user", "lasts"), reason="spam")
 
 
 class BanAdded(Result, tag="admin.banned"):
@@ -38,7 +40,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@admin_command(AddBan, result=BanAdded, refuses=("not_found",), lasting=True)
+@admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """Refused `not_found` for an unknown user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
@@ -49,8 +51,7 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     if cmd.address is not None and cmd.user is None and not cmd.devices:
         hash_ = hash_of(ctx, cmd.address)
         ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
-        await ctx.node.cluster.broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock()))
-        return [Reply(BanAdded(ban=ban, until=until))]
+        return [Broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock())), Reply(BanAdded(ban=ban, until=until))]
     raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
 
 
@@ -94,6 +95,7 @@ class Ban(Struct, kw_only=True, frozen=True):
     created_at: Millis
     expires_at: Millis | None
     lifted_at: Millis | None
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Bans(Result, tag="admin.ban.list"):
@@ -126,6 +128,7 @@ class Act(Struct, kw_only=True, frozen=True):
     act: str
     subject: str
     details: dict[str, Any] | None
+    EXAMPLE: ClassVar = Example(subject=BOB)
 
 
 class Acts(Result, tag="admin.audit.list"):

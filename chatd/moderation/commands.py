@@ -1,6 +1,6 @@
 """Reporting somebody. What was said is kept with the report, whoever deletes what afterwards."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -13,6 +13,7 @@ from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.base import Command, Id, Result
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("moderation/reports")
@@ -33,6 +34,7 @@ class CreateReport(Command, tag="report.create"):
     message: Id | None = None
     text: Annotated[str, Meta(max_length=2000, extra=PRIVATE)] | None = None
     picture: Id | None = None
+    EXAMPLE: ClassVar = Example(shown=("user",), reason="spam")
 
 
 class ReportMade(Result, tag="report"):

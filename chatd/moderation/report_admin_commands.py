@@ -1,6 +1,6 @@
 """Reports, for admins: what is open, what was said, what is done about it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
@@ -14,6 +14,7 @@ from chatd.moderation.reports import Measure
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
+from chatd.wire.reference.examples import Example
 
 
 class ListReports(AdminCommand, tag="admin.reports"):
@@ -42,6 +43,7 @@ class Report(Struct, kw_only=True, frozen=True):
     resolved_by: str | None
     resolved_at: Millis | None
     created_at: Millis
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Reports(Result, tag="admin.report.list"):
@@ -126,7 +128,7 @@ class Resolved(Result, tag="admin.report.resolved"):
     ResolveReport,
     result=Resolved,
     refuses=("not_found", "conflict"),
-    lasting=True,
+    uncancellable=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` if the report is resolved already."""

@@ -1,5 +1,7 @@
 """What admins do to one user besides banning, and what they can know of one."""
 
+from typing import ClassVar
+
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
@@ -7,6 +9,7 @@ from chatd.moderation import actions, strikes
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Why
 from chatd.wire.base import Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 
 
 class KickUser(AdminCommand, tag="admin.kick"):
@@ -15,7 +18,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@admin_command(KickUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
@@ -31,7 +34,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@admin_command(RevokeUser, result=Ok, refuses=("not_found",), lasting=True)
+@admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
@@ -43,6 +46,7 @@ class StrikeUser(AdminCommand, tag="admin.strike"):
 
     user: Id
     reason: Why
+    EXAMPLE: ClassVar = Example(reason="spam")
 
 
 class Struck(Result, tag="admin.struck"):
@@ -54,7 +58,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@admin_command(StrikeUser, result=Struck, refuses=("not_found",), lasting=True)
+@admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """Refused `not_found` for an unknown user."""
     done = await ctx.node.db.in_transaction(
@@ -108,6 +112,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     reported: int
     reporters: int
     reports: int
+    EXAMPLE: ClassVar = Example(conversations=12)
 
 
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))

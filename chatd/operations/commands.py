@@ -1,18 +1,19 @@
 """What admins order of the cluster as a whole. Only for admins of all tenants."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Broadcast, Effects, Reply
 from chatd.app.maintenance import MaintenanceChanged
 from chatd.app.registry import admin_command
 from chatd.cluster.control_messages import StartDrain
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Ok
+from chatd.wire.reference.examples import Example
 
 
 class SetMaintenance(AdminCommand, tag="admin.maintenance"):
@@ -21,21 +22,21 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     on: bool
     message: Annotated[str, Meta(max_length=500)] = ""
     lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(on=True, message="Back at noon.")
 
 
 @admin_command(
     SetMaintenance,
     result=Ok,
     refuses=("forbidden",),
-    lasting=True,
+    uncancellable=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
-    await ctx.node.cluster.broadcast(MaintenanceChanged())
-    return [Reply(Ok())]
+    return [Broadcast(MaintenanceChanged()), Reply(Ok())]
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
@@ -43,15 +44,15 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 
     over: Annotated[int, Meta(ge=0, le=3600, description="Seconds")] = 5
     node: Annotated[str, Meta(max_length=64)] = ""
+    EXAMPLE: ClassVar = Example(node="0190a3c4-5b00-7000-8000-00000000d0e5")
 
 
-@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), lasting=True)
+@admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
     check_everywhere(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
-    await ctx.node.cluster.broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name))
-    return [Reply(Ok())]
+    return [Broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
 
 
 def check_everywhere(ctx: Ctx) -> None:

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, are the sockets open. For probes and load balancers, so it must cost nothing to ask."""
+"""Probes for load balancers and orchestrators: liveness, readiness, and whether sockets are accepted. They must be cheap."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -14,16 +14,16 @@ from chatd.core.errors import Refused
 from chatd.http.responses import json_response
 from chatd.realtime.drain import Drain
 
-# Seconds that an answer of the databases is repeated, and that they have for one.
-FRESH = 1.0
-TIMEOUT = 2.0
-# With these a load balancer sends clients here.
+# How long a result of the databases is reused, and the timeout of one probe.
+MAX_AGE_S = 1.0
+PROBE_TIMEOUT_S = 2.0
+# States in which a load balancer sends clients to this node.
 SERVING = ("ready", "degraded")
 Ask = Callable[[], Awaitable[str]]
 
 
 class Service(Struct, omit_defaults=True):
-    """One thing this server depends on.
+    """A dependency of this server.
 
     `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes); refusing (Redis
     answers and does not do what it is told); degraded (background services fail, which are named); draining.
@@ -34,7 +34,7 @@ class Service(Struct, omit_defaults=True):
 
 
 class Readiness:
-    """Asks the databases, both at once, and at most once in `FRESH` seconds however many want to know."""
+    """Probes both databases at the same time, at most once in `MAX_AGE_S` seconds regardless of the number of requests."""
 
     def __init__(self, node: Node, drain: Drain) -> None:
         self._node = node
@@ -46,7 +46,7 @@ class Readiness:
 
     async def services(self) -> dict[str, Service]:
         async with self._lock:
-            if trio.current_time() - self._asked >= FRESH:
+            if trio.current_time() - self._asked >= MAX_AGE_S:
                 async with trio.open_nursery() as nursery:
                     for name, ask in self._probes.items():
                         nursery.start_soon(self._probe, name, ask)
@@ -71,13 +71,13 @@ class Readiness:
 
     async def _probe(self, name: str, ask: Ask) -> None:
         status = "away"
-        with trio.move_on_after(TIMEOUT), suppress(Refused):
+        with trio.move_on_after(PROBE_TIMEOUT_S), suppress(Refused):
             status = await ask()
         self._services[name] = Service(status)
 
 
 def status_of(services: Mapping[str, Service]) -> str:
-    """Of the whole node. Messages go on without Redis or a background service, but not without a Postgres that takes writes."""
+    """The status of the node. Messages need a Postgres that accepts writes; they do not need Redis or a background service."""
     if services["gateway"].status == "draining":
         return "draining"
     if services["postgres"].status != "ready":
@@ -86,7 +86,6 @@ def status_of(services: Mapping[str, Service]) -> str:
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
-    """The probes."""
     drain, socket_url = node.get(Drain), node.get(Addresses).socket
     readiness = Readiness(node, drain)
 

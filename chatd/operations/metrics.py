@@ -1,7 +1,7 @@
-"""GET /metrics, for Prometheus: this node. GET /metrics/nodes: all of them, for workers that share one port.
+"""GET /metrics, for Prometheus: this node. GET /metrics/nodes: all nodes, for workers that share one port.
 
-Denied by default. Whoever comes from this very machine may look, if nothing says that somebody else stands behind them;
-everybody else needs the token of the configuration, and without one there is nothing here.
+Access is denied by default. Requests from localhost that no proxy forwarded are allowed; all others need `metrics.token`, and
+without a token the routes do not exist for them.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from chatd.http.rest import offered_token
 from chatd.operations import node_registry
 from chatd.operations.prometheus import CONTENT_TYPE, exposition
 from chatd.operations.settings import MetricsSettings
-from chatd.operations.snapshot import Snapshot, Watch
+from chatd.operations.snapshot import Snapshot, SnapshotSource
 from chatd.wire.base import error_of
 
-# Headers that proxies and content networks add (besides all X-Forwarded-...), and that a browser adds to what a page asks for.
+# Headers that proxies and content networks add (besides all X-Forwarded-...), and that browsers add to requests of pages.
 OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip")
 OF_PAGES = ("Origin", "Referer")
 FORWARDED = "x-forwarded-"
@@ -33,7 +33,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return refusal(proxies, token) or shown(node, [node.get(Watch).snapshot()], name_nodes=False)
+        return refusal(proxies, token) or response_of(node, [node.get(SnapshotSource).snapshot()], name_nodes=False)
 
     @app.get("/metrics/nodes")
     async def metrics_of_all() -> Response:
@@ -41,20 +41,20 @@ def add_routes(app: QuartTrio, node: Node) -> None:
         if refused is not None:
             return refused
         try:
-            return shown(node, await node_registry.read(node.redis), name_nodes=True)
+            return response_of(node, await node_registry.read(node.redis), name_nodes=True)
         except Refused as error:
             return answer_of(error_of(error))
 
 
 def refusal(proxies: Sequence[Network], token: str) -> Response | None:
-    """None for who may look; 404 as at any other path where nobody else may, 401 where a token would do."""
+    """None if the request is allowed; 401 if a token is configured, otherwise 404 as for any unknown path."""
     if is_direct(proxies) or carries(token):
         return None
     return answer_of(error_of(Refused("unauthenticated"))) if token else abort(404)
 
 
 def is_direct(proxies: Sequence[Network]) -> bool:
-    """Whether this machine asks, for itself. A page that a browser here has open must not, by whatever name it found us."""
+    """Whether the request comes from this machine and was not forwarded. Web pages in a local browser are not allowed."""
     peer = request.remote_addr or ""
     if not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
         return False
@@ -63,7 +63,7 @@ def is_direct(proxies: Sequence[Network]) -> bool:
 
 
 def is_for_another() -> bool:
-    """Whether the headers name a proxy in between, or a page that asks."""
+    """Whether the headers show a proxy, or a web page as the origin."""
     headers = request.headers
     if any(name in headers for name in (*OF_PROXIES, *OF_PAGES)) or headers.get("Sec-Fetch-Site", "none") != "none":
         return True
@@ -76,11 +76,11 @@ def is_loopback(text: str) -> bool:
 
 
 def carries(token: str) -> bool:
-    """Whether the request carries the token, which is not empty."""
+    """Whether the request has the configured token."""
     offered = offered_token()
     return bool(token) and offered is not None and compare_digest(offered.encode(), token.encode())
 
 
-def shown(node: Node, snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
+def response_of(node: Node, snapshots: Sequence[Snapshot], *, name_nodes: bool) -> Response:
     text = exposition(node.get(Metrics), snapshots, name_nodes=name_nodes)
     return Response(text, headers=HEADERS, content_type=CONTENT_TYPE)

@@ -4,14 +4,14 @@ import gc
 import time
 from collections.abc import Callable
 
-from chatd.app.command_metrics import BY_PEER, Meters
+from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.context import Node
 from chatd.app.metrics import Durations, Labels, Metric, Numbers, duration, number, numbers_by
 from chatd.core.errors import CLOSES, REFUSALS
 from chatd.core.histogram import Histogram
 from chatd.gateway.admission import Admission
 from chatd.operations.process import ProcessCounts, rss_bytes
-from chatd.operations.snapshot import STATES, Watch
+from chatd.operations.snapshot import STATES, SnapshotSource
 from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.codec import tag_of
 
@@ -20,7 +20,7 @@ STREAMS = ("bus", "match log")
 
 
 def info(node: Node) -> dict[Labels, float]:
-    identity = node.get(Watch).identity
+    identity = node.get(SnapshotSource).identity
     return {(identity.version, identity.node, identity.host, str(identity.pid)): 1}
 
 
@@ -45,13 +45,17 @@ def garbage_collections(node: Node) -> dict[str, float]:
 
 
 def durations_of_commands(node: Node) -> dict[Labels, Histogram]:
-    return {(tag_of(kind),): durations for kind, durations in node.get(Meters).commands.items()}
+    return {(tag_of(kind),): durations for kind, durations in node.get(CommandMetrics).commands.items()}
 
 
 METRICS: tuple[Metric, ...] = (
     Numbers("chatd_node_info", "Who this is; always 1.", info, ("version", "name", "host", "pid")),
-    number("chatd_start_time_seconds", "When it started, since 1970.", lambda node: node.get(Watch).identity.started_at / 1000),
-    numbers_by("state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(Watch).state: 1}),
+    number(
+        "chatd_start_time_seconds",
+        "When it started, since 1970.",
+        lambda node: node.get(SnapshotSource).identity.started_at / 1000,
+    ),
+    numbers_by("state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(SnapshotSource).state: 1}),
     number("chatd_connections", "Connections that have a place.", of_gateway("connections")),
     number("chatd_pending_handshakes", "Handshakes under way.", of_gateway("pending")),
     number("chatd_handshakes_accepted_total", "Handshakes that became connections.", of_gateway("accepted")),
@@ -62,7 +66,9 @@ METRICS: tuple[Metric, ...] = (
         REFUSALS,
         lambda node: node.get(Admission).refused,
     ),
-    numbers_by("close", "chatd_closes_total", "Ends of sessions.", (*CLOSES, BY_PEER), lambda node: node.get(Meters).closes),
+    numbers_by(
+        "close", "chatd_closes_total", "Ends of sessions.", (*CLOSES, BY_PEER), lambda node: node.get(CommandMetrics).closes
+    ),
     number("chatd_sessions", "Sessions of people.", of_hub("sessions")),
     number("chatd_users", "People who are connected here.", of_hub("users")),
     number("chatd_conversations", "Conversations that somebody here hears.", of_hub("conversations")),
@@ -71,7 +77,7 @@ METRICS: tuple[Metric, ...] = (
         "chatd_refusals_total",
         "Commands and requests that were refused.",
         REFUSALS,
-        lambda node: node.get(Meters).refusals,
+        lambda node: node.get(CommandMetrics).refusals,
     ),
     number("chatd_deliveries_total", "Event frames written or queued for sessions.", of_hub("delivered")),
     number(

@@ -1,8 +1,7 @@
-"""Questions of the command line to all nodes, and the answers.
+"""Queries of the command line to all nodes, and the answers.
 
-A question is an order on the bus (`announce` of `cluster/stream_entries`) with the id of a list in Redis; each node
-puts its answer there, as JSON. The list is gone half a minute later, whoever asked. Answers are made by a task of their
-own, so that the bus never waits for them, and are bounded: in number, in size, and in what may wait.
+A query is a control message with the id of a list in Redis, to which each node appends its answer as JSON. The list expires after
+`LIST_TTL_S`. Answers are made by a task of their own, so that the bus never waits for them. Their number and size are bounded.
 """
 
 import os
@@ -20,7 +19,7 @@ from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.writer import MessageLog
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
@@ -34,26 +33,26 @@ from chatd.uploads.blobs import Blobs
 
 LOG = log.get(__name__)
 
-MOST_WAITING = 16
-MOST_BYTES = 1_048_576
-MOST_SESSIONS = 1000
-MOST_ANSWERS = 1000
+MAX_WAITING = 16
+MAX_ANSWER_BYTES = 1_048_576
+MAX_SESSIONS = 1000
+MAX_ANSWERS = 1000
 MAX_LIST_BYTES = 16 * 1024 * 1024
-KEPT = 30
-# Users that a line of the log names.
-MOST_NAMED = 10
-# Milliseconds after which somebody who was kicked is asked to come back.
-COME_BACK = 1000
+LIST_TTL_S = 30
+# Users that one line of the log names.
+MAX_NAMED = 10
+# Time after which kicked clients are told to reconnect.
+RECONNECT_MS = 1000
 TOO_MUCH = "the answer is too large; ask for less"
 
 
 class NodeQuery(ControlMessage):
-    """A question to all nodes. Each node puts its answer on the list in Redis that has the id `reply`."""
+    """A query to all nodes. Each node appends its answer to the list in Redis that has the id `reply`."""
 
     reply: str
 
     async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Questions).add(self)
+        cluster.services.get(NodeQueries).add(self)
 
     def answer(self, node: Node) -> Struct:
         """The answer of this node."""
@@ -65,7 +64,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
 
     def answer(self, node: Node) -> Health:
         bus, pool = node.cluster.bus, node.get(MatchingService).pool
-        hub, journal = node.hub.statistics(), node.get(Journal).statistics()
+        hub, journal = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,
             at=node.clock(),
@@ -82,8 +81,8 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
             descriptors=open_descriptors(),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             maintenance=node.get(Maintenance).enabled,
-            secrets=node.get(Questions).secrets,
-            uploads=node.get(Questions).uploads,
+            secrets=node.get(NodeQueries).secrets,
+            uploads=node.get(NodeQueries).uploads,
             failing={condition.name: condition.cause for condition in node.health.failing},
         )
 
@@ -97,7 +96,7 @@ class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
     limit: int
 
     def answer(self, node: Node) -> Sessions:
-        return lines(node.hub.connections.find(self.tenant, self.user, self.session), self.limit)
+        return session_list(node.hub.connections.find(self.tenant, self.user, self.session), self.limit)
 
 
 class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
@@ -128,24 +127,24 @@ class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
         return trace
 
 
-class Questions:
-    """Queues the questions of the command line; `run` answers them."""
+class NodeQueries:
+    """Queues the queries of the command line; `run` answers them."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self.secrets = fingerprint(node.config.data.secret, token_keys(node.config))
-        # Which store the node uses; "" as long as that is unknown.
+        # The identity of the node's upload store; "" until it is known.
         self.uploads = ""
-        self._send, self._waiting = trio.open_memory_channel[NodeQuery](MOST_WAITING)
+        self._send, self._waiting = trio.open_memory_channel[NodeQuery](MAX_WAITING)
 
     def add(self, query: NodeQuery) -> None:
         try:
             self._send.send_nowait(query)
         except trio.WouldBlock:
-            LOG.warning("too many questions wait for an answer; one was dropped")
+            LOG.warning("too many queries wait for an answer; one was dropped")
 
     async def run(self) -> None:
-        """For ever. Whatever goes wrong with an answer, the node goes on."""
+        """Answer queries forever. A failure is logged, and the next query is answered."""
         with suppress(Refused):
             self.uploads = await self._node.get(Blobs).identity()
         async for query in self._waiting:
@@ -154,32 +153,32 @@ class Questions:
             except Refused:
                 continue
             except Exception:
-                LOG.exception("a question could not be answered")
+                LOG.exception("a query could not be answered")
 
 
-def lines(sessions: list[Session], limit: int) -> Sessions:
-    """The first ones, and how many there are."""
-    most = max(0, min(limit, MOST_SESSIONS))
+def session_list(sessions: list[Session], limit: int) -> Sessions:
+    """The first sessions, and the number of all."""
+    most = max(0, min(limit, MAX_SESSIONS))
     return Sessions(len(sessions), [session.info() for session in sessions[:most]])
 
 
 def kick(sessions: list[Session]) -> Sessions:
-    """Close them. As for a drain: the client comes back by itself, and with its position."""
-    closed = lines(sessions, MOST_SESSIONS)
+    """Close sessions as a drain does: the clients reconnect by themselves and resume."""
+    closed = session_list(sessions, MAX_SESSIONS)
     if sessions:
         users = sorted({session.user for session in sessions})
-        LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MOST_NAMED])})
+        LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MAX_NAMED])})
     for session in sessions:
-        session.request_close("going_away", f"retry_in_ms={COME_BACK}")
+        session.request_close("going_away", f"retry_in_ms={RECONNECT_MS}")
     return closed
 
 
 async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     """Raises Refused."""
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_ANSWER_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
     answers, size = redis.key("answers", reply), redis.key("answers", reply, "bytes")
-    size_bytes, _ = await redis.transaction(("INCRBY", size, len(data)), ("EXPIRE", size, KEPT))
+    size_bytes, _ = await redis.transaction(("INCRBY", size, len(data)), ("EXPIRE", size, LIST_TTL_S))
     if size_bytes <= MAX_LIST_BYTES:
-        await redis.transaction(("RPUSH", answers, data), ("LTRIM", answers, 0, MOST_ANSWERS - 1), ("EXPIRE", answers, KEPT))
+        await redis.transaction(("RPUSH", answers, data), ("LTRIM", answers, 0, MAX_ANSWERS - 1), ("EXPIRE", answers, LIST_TTL_S))

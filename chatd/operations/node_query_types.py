@@ -1,4 +1,4 @@
-"""What a node says of itself when the command line asks. Moments in milliseconds since 1970 UTC, by the clock of that node."""
+"""Answers of a node to queries of the command line. Times are milliseconds since 1970 UTC by the clock of that node."""
 
 from msgspec import Raw, Struct
 
@@ -6,16 +6,16 @@ from chatd.realtime.sessions import SessionInfo
 
 
 class Sessions(Struct):
-    """Connections of one node: how many are meant, and some of them."""
+    """Sessions of one node: the number of those that match, and some of them."""
 
     total: int
     sessions: list[SessionInfo]
 
 
 class Health(Struct):
-    """How a node is. `gap_at`: when it last had to ask Postgres for what the bus had lost; `waiting`: orders and entries.
+    """The health of a node. `gap_at`: when it last read from Postgres what the bus had lost; `waiting`: queued entries.
 
-    `secrets`: a fingerprint of the keys of the tokens. `uploads`: which store it uses. `failing`: services, and why.
+    `secrets`: a fingerprint of the token keys. `uploads`: the identity of the upload store. `failing`: services and causes.
     """
 
     version: str
@@ -39,7 +39,7 @@ class Health(Struct):
 
 
 class Answer(Struct, omit_defaults=True):
-    """What lies on the list of answers, as JSON: the answer of a node, or in `error` why there is none."""
+    """An element of the list of answers: the answer of a node as JSON, or in `error` the reason why there is none."""
 
     node: str
     answer: Raw = Raw(b"")

@@ -1,8 +1,8 @@
-"""Which nodes there are: each writes how it is to Redis every second, under a key that lives a few seconds.
+"""The list of running nodes: each writes a snapshot to Redis every second, under a key that expires after a few seconds.
 
-A node that dies is gone from the list by itself; one that leaves takes itself off it. It is for people who look, and nothing
-depends on it: while Redis is away nobody is on it. Keys: `<prefix>:node:<name>`, and `<prefix>:nodes`, the names by the time of
-Redis at which they were written, so that nobody has to search the keys.
+A node that dies disappears from the list by expiry; one that stops removes itself. The list is for operators, and nothing depends
+on it: while Redis is unavailable it is empty. Keys: `<prefix>:node:<name>` is a snapshot; `<prefix>:nodes` has the names, scored
+by the time of Redis at which they were written, so that reading the list scans no keys.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -16,32 +16,32 @@ from chatd.core.health import Health
 from chatd.db.redis import Redis
 from chatd.operations.snapshot import Snapshot
 
-EVERY = 1.0
+INTERVAL_S = 1.0
 LEASE_MS = 5000
-GOODBYE = 1.0
-MOST = 1000
-AT_ONCE = 100
+REMOVAL_TIMEOUT_S = 1.0
+MAX_NODES = 1000
+BATCH_SIZE = 100
 ENCODE = msgspec.json.Encoder().encode
 DECODE = msgspec.json.Decoder(Snapshot).decode
 
 
 @asynccontextmanager
 async def listed(redis: Redis, name: str, take: Callable[[], Snapshot], health: Health | None = None) -> AsyncIterator[None]:
-    """On the list as long as the block lasts. A Redis that is away keeps nobody."""
+    """List this node while the block runs. An unavailable Redis delays nothing."""
     async with trio.open_nursery() as nursery:
         (health or Health()).start(nursery, "node list", keep, redis, name, take)
         yield
         nursery.cancel_scope.cancel()
-    with trio.move_on_after(GOODBYE), suppress(Refused):
+    with trio.move_on_after(REMOVAL_TIMEOUT_S), suppress(Refused):
         await redis.transaction(("DEL", redis.key("node", name)), ("ZREM", redis.key("nodes"), name))
 
 
 async def keep(redis: Redis, name: str, take: Callable[[], Snapshot]) -> None:
-    """Write for ever."""
+    """Write a snapshot every `INTERVAL_S` seconds."""
     while True:
         with suppress(Refused):
             await write(redis, name, ENCODE(take()))
-        await trio.sleep(EVERY)
+        await trio.sleep(INTERVAL_S)
 
 
 async def write(redis: Redis, name: str, snapshot: bytes) -> None:
@@ -56,17 +56,17 @@ async def write(redis: Redis, name: str, snapshot: bytes) -> None:
 
 
 async def read(redis: Redis) -> list[Snapshot]:
-    """How the nodes were within the last seconds, the oldest node first. Raises Refused."""
-    names = [name.decode(errors="replace") for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MOST - 1)]
+    """The latest snapshots of all nodes, the oldest node first. Raises Refused."""
+    names = [name.decode(errors="replace") for name in await redis.call("ZRANGE", redis.key("nodes"), 0, MAX_NODES - 1)]
     found = []
-    for at in range(0, len(names), AT_ONCE):
-        texts = await redis.call("MGET", *(redis.key("node", name) for name in names[at : at + AT_ONCE]))
-        found += [snapshot for text in texts if (snapshot := understood(text)) is not None]
+    for at in range(0, len(names), BATCH_SIZE):
+        texts = await redis.call("MGET", *(redis.key("node", name) for name in names[at : at + BATCH_SIZE]))
+        found += [snapshot for text in texts if (snapshot := snapshot_in(text)) is not None]
     return sorted(found, key=lambda snapshot: (snapshot.identity.started_at, snapshot.identity.node))
 
 
-def understood(text: bytes | None) -> Snapshot | None:
-    """None for a node that has gone meanwhile, and for one of a version that says it differently."""
+def snapshot_in(text: bytes | None) -> Snapshot | None:
+    """None for an expired snapshot, and for one of a version with another format."""
     with suppress(msgspec.DecodeError):
         return DECODE(text) if text else None
     return None

@@ -1,17 +1,17 @@
-"""What the process uses, as the operating system and Trio tell it."""
+"""Resource usage of the process, from the operating system and Trio."""
 
 import os
 import time
 
 import trio
 
-# Seconds that a count is repeated which is as expensive as there are connections.
-FRESH = 10.0
+# How long a count is reused whose cost grows with the number of connections.
+MAX_AGE_S = 10.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessCounts:
-    """What is expensive to count, at most `FRESH` seconds old."""
+    """Expensive counts, at most `MAX_AGE_S` seconds old."""
 
     def __init__(self) -> None:
         self._counted_at = float("-inf")
@@ -27,14 +27,14 @@ class ProcessCounts:
 
     def _count(self) -> None:
         now = time.monotonic()
-        if now - self._counted_at >= FRESH:
+        if now - self._counted_at >= MAX_AGE_S:
             self._counted_at = now
             self._open_fds = open_descriptors()
             self._tasks = trio.lowlevel.current_statistics().tasks_living
 
 
 def rss_bytes() -> int:
-    """0 where the system does not tell."""
+    """Resident memory; 0 if the system does not report it."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE
@@ -43,7 +43,7 @@ def rss_bytes() -> int:
 
 
 def open_descriptors() -> int:
-    """Files and sockets. Linux 6.2 and later say it as the size of a directory; elsewhere they have to be counted."""
+    """Open files and sockets. Linux 6.2 and later report the number as the size of a directory; elsewhere it is counted."""
     try:
         return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
     except OSError:

@@ -1,7 +1,7 @@
-"""How this node is, as one value: for /metrics, for the other machines (`node_registry`), and for `chatd top`.
+"""The state of this node as one value, for /metrics, the list of nodes (`node_registry`) and `chatd top`.
 
-Everything is read where it is, when somebody asks; nothing here is kept up to date meanwhile. Times in milliseconds since 1970,
-durations in seconds. What counts something only grows as long as the process lives.
+A snapshot reads everything at its source. Times are in milliseconds since 1970, durations in seconds. Counters only grow as long
+as the process lives.
 """
 
 import os
@@ -18,13 +18,13 @@ from chatd.core.histogram import Histogram
 from chatd.matching.service import MatchingService
 from chatd.realtime.drain import Drain
 
-# Of the lines of the match pool so many are shown, the longest first.
-LINES = 10
+# Queues of the match pool in a snapshot, the longest first.
+MAX_QUEUES = 10
 STATES = ("ready", "draining", "maintenance")
 
 
 class Identity(Struct, frozen=True):
-    """Which node it is. `socket` and `http` are the addresses of its doors."""
+    """The identity of a node. `socket` and `http` are its URLs."""
 
     node: str
     host: str
@@ -38,7 +38,7 @@ class Identity(Struct, frozen=True):
 class Snapshot(Struct, kw_only=True):
     """`state`: ready, draining or maintenance. `numbers` and `durations`: the values of each metric by their labels.
 
-    `lines` of the match pool, where this node is its owner: tenant, queue, how many wait.
+    `lines`: the queues of the match pool if this node owns it: tenant, queue, number of waiting users.
     """
 
     identity: Identity
@@ -49,7 +49,7 @@ class Snapshot(Struct, kw_only=True):
     lines: list[tuple[str, str, int]] = []
 
     def number(self, name: str) -> float:
-        """The value of a metric; the sum of those that it has by labels."""
+        """The value of a metric, summed over its labels."""
         return sum(value for _, value in self.numbers.get(name, ()))
 
     def duration(self, name: str) -> Histogram:
@@ -61,7 +61,7 @@ class Snapshot(Struct, kw_only=True):
         return {label: histogram for (label,), histogram in self.durations.get(name, ())}
 
 
-class Watch:
+class SnapshotSource:
     """Takes snapshots."""
 
     def __init__(self, node: Node) -> None:
@@ -81,7 +81,7 @@ class Watch:
             state=self.state,
             numbers={metric.name: list(metric.read(node).items()) for metric in numbers},
             durations={metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations},
-            lines=matcher.pool.longest_queues(LINES) if matcher.pool.held else [],
+            lines=matcher.pool.longest_queues(MAX_QUEUES) if matcher.pool.held else [],
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Operations: what operators ask of nodes, and order of them."""
+"""Operations: probes, metrics, and queries and orders of the operator."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
 from chatd.operations import commands, health, metrics, node_metrics, openapi, ping
-from chatd.operations.node_queries import Questions
+from chatd.operations.node_queries import NodeQueries
 from chatd.operations.process import ProcessCounts
 from chatd.operations.settings import SETTINGS
-from chatd.operations.snapshot import Watch
+from chatd.operations.snapshot import SnapshotSource
 
 
 @asynccontextmanager
 async def open_operations(node: Node) -> AsyncIterator[None]:
-    node.services.add(Watch(node))
+    node.services.add(SnapshotSource(node))
     node.services.add(ProcessCounts())
     async with background(node) as start:
-        start("node queries", node.services.add(Questions(node)).run)
+        start("node queries", node.services.add(NodeQueries(node)).run)
         yield
 
 

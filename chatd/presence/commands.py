@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.conversations.aliases import resolve
 from chatd.presence.events import PresenceState
 from chatd.presence.online_count import OnlineCount
@@ -91,7 +91,7 @@ class PresenceCount(Result, tag="presence.count"):
 @command(
     CountPresence,
     result=PresenceCount,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",

@@ -1,4 +1,4 @@
-"""Being removed. See chatd/privacy/erasure.py for what that is."""
+"""Erasing one's own account. See chatd/privacy/erasure.py."""
 
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
@@ -19,10 +19,10 @@ class EraseMe(Command, tag="me.erase"):
 
 
 class Erased(Result, tag="me.erased"):
-    """The account can no longer sign in."""
+    """The erasure has started. Signing in as this user is no longer possible."""
 
 
-@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", lasting=True)
+@command(EraseMe, result=Erased, cost=10, http="POST /v1/me/erase", uncancellable=True)
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")

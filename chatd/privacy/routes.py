@@ -1,4 +1,4 @@
-"""GET /v1/me/export: all that is stored of who asks, as a file of JSON lines."""
+"""GET /v1/me/export: everything stored about the user, as a file of JSON lines."""
 
 from collections.abc import AsyncIterator
 
@@ -14,13 +14,13 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.http.long_answers import held
 from chatd.http.responses import HEADERS, refused_answer
-from chatd.http.rest import asker, identify
+from chatd.http.rest import identify, request_address
 from chatd.http.slots import Bounds, Owners, Slots
 from chatd.privacy import export
 
 PER_HOUR = 4
 BOUNDS = Bounds(per_user=1, per_address=4, total=64)
-# Pages that are read from the database at the same time, by all exports. None of them is being sent.
+# Pages that all exports together read from the database at the same time; those that are being sent do not count.
 MAX_READERS = 4
 CONTENT = "application/x-ndjson"
 
@@ -33,11 +33,11 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     @app.get("/v1/me/export", endpoint="me.export")
     async def me_export() -> Response:
         try:
-            address = asker(proxies)
+            address = request_address(proxies)
             who = await identify(node, address)
-            node.get(UserLimits).take(who.tenant, who.user, 5)
+            node.get(UserLimits).charge(who.tenant, who.user, 5)
             held().enter_context(slots.reserve(owners.of(who, address)))
-            limits.take(who.tenant, who.user, 1)
+            limits.charge(who.tenant, who.user, 1)
             async with readers:
                 pages = export.pages(node.db, node.get(AllPersonalData), who.tenant, who.user)
                 first = await anext(pages)
@@ -58,6 +58,6 @@ async def body(readers: trio.Semaphore, first: bytes, pages: AsyncIterator[bytes
 def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="chatd-{who.user}.jsonl"'}
     response = Response(parts, 200, headers, content_type=CONTENT)
-    # `Peer` has the time for the whole answer.
+    # `BoundedStream` has a timeout for the whole response.
     response.timeout = None
     return response

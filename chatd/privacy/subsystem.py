@@ -1,4 +1,4 @@
-"""Privacy: export and erasure of what is stored of a user."""
+"""Privacy: export and erasure of a user's data."""
 
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem

@@ -11,6 +11,7 @@ from chatd.core.signals import Signals
 from chatd.core.turns import each_in_turns
 from chatd.realtime.connections import Connections
 from chatd.realtime.disconnect_latency import CloseRequest, DisconnectLatency
+from chatd.realtime.memberships import Memberships
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.sessions import WRITES_PER_TURN, Broadcaster, Delivery, EncodedEvent, Session, credential_of
@@ -24,7 +25,7 @@ RECONNECT_MS = 1000
 
 
 class Hub:
-    """`connections` and `subscriptions`, and what concerns both."""
+    """`connections`, `subscriptions`, the subscriptions of users (`memberships`), and what concerns sessions in general."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Hub:
         self.broadcaster = Broadcaster(writes_per_turn)
         self.connections = Connections(self.signals)
         self.subscriptions = Subscriptions(self.connections, self.broadcaster, self.traces, topics_per_turn)
+        self.memberships = Memberships(self.connections, self.subscriptions)
 
     def register(self, session: Session, pending: PendingSession) -> None:
         """Deliver to the session from now on. What was delivered before, the client gets by session.sync."""

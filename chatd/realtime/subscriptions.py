@@ -4,13 +4,10 @@ A topic exists here as long as a session is subscribed to it. Its feed (`feeds.p
 numbered; conversations are one kind of topic.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from math import inf
-
 import trio
 
 from chatd.realtime.connections import Connections
-from chatd.realtime.feeds import ConversationFeed, Feed, Members, feed_class, gap_delivery
+from chatd.realtime.feeds import Feed, feed_class
 from chatd.realtime.gaps import Gaps, Topic
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import PendingSession
@@ -22,7 +19,7 @@ TOPICS_PER_TURN = 500
 
 
 class Subscriptions:
-    """Topics are named by tenant and name. Methods for users act on their sessions, pending ones included."""
+    """Which sessions are subscribed to which topic. `Memberships` subscribes users."""
 
     def __init__(self, connections: Connections, broadcaster: Broadcaster, traces: Traces, topics_per_turn: int) -> None:
         self.gaps = Gaps()
@@ -32,7 +29,7 @@ class Subscriptions:
         self._topics_per_turn = topics_per_turn
         self._feeds: dict[Topic, Feed] = {}
         self._topics: dict[Session, list[str]] = {}
-        self._unheard = UnheardRevs(connections.pending.oldest)
+        self.unheard = UnheardRevs(connections.pending.oldest)
 
     def __len__(self) -> int:
         return len(self._feeds)
@@ -49,7 +46,7 @@ class Subscriptions:
         topic = (session.tenant, name)
         feed = self._feeds.get(topic)
         if feed is None:
-            first = max(rev, self._unheard.rev(topic))
+            first = max(rev, self.unheard.rev(topic))
             feed = self._feeds[topic] = feed_class(name)(name, first, self._broadcaster, self._traces)
         if session not in feed.sessions:
             self._topics.setdefault(session, []).append(name)
@@ -68,7 +65,7 @@ class Subscriptions:
             feed.remove(session)
             if not feed.sessions:
                 # The next subscriber gets nothing twice, and `behind` for events that were held.
-                self._unheard.note(topic, feed.latest)
+                self.unheard.note(topic, feed.latest)
                 del self._feeds[topic]
                 self.gaps.clear(topic)
 
@@ -91,7 +88,9 @@ class Subscriptions:
         for name in pending.unsubscribed:
             self.unsubscribe(session, name)
         for name, on in pending.suppressed.items():
-            self.suppress_ephemeral(session.tenant, name, on)
+            feed = self._feeds.get((session.tenant, name))
+            if feed is not None:
+                feed.suppresses_ephemeral = on
 
     def _subscribe_next(self, session: Session, pending: PendingSession, count: int) -> None:
         topics = pending.topics[pending.subscribed_count : pending.subscribed_count + count]
@@ -111,97 +110,11 @@ class Subscriptions:
         for name in self._topics.pop(session, ()):
             self._remove(session, name)
 
-    # --- users ----------------------------------------------------------------------------------------------------------
-
-    def subscribe_users(
-        self,
-        tenant: str,
-        name: str,
-        users: Collection[str],
-        rev: int,
-        *,
-        is_new_member: bool = False,
-        known_at: int | None = None,
-    ) -> None:
-        """Deliver the events after `rev` to these users. `is_new_member`: events from before are not for them.
-
-        A session that was not subscribed yet gets `behind` up to the last delivered event. `known_at`: as for `subscribe`.
-        """
-        feed = self._feeds.get((tenant, name))
-        delivered = self._unheard.rev((tenant, name))
-        if feed is not None:
-            feed.add_users(users, rev)
-            delivered = max(delivered, feed.rev)
-        for user in users:
-            for session in self._connections.of_user(tenant, user):
-                is_new = feed is None or session not in feed.sessions
-                self.subscribe(session, name, rev, is_new_member=is_new_member, known_at=known_at)
-                if is_new and delivered > rev:
-                    gap_delivery(name, delivered).send_to(session)
-            for pending in self._connections.pending.of_user(tenant, user):
-                pending.topics.append((name, max(rev, known_at or 0)))
-                pending.unsubscribed.discard(name)
-                if is_new_member:
-                    pending.new_memberships.add(name)
-
-    def unsubscribe_users(self, tenant: str, name: str, users: Collection[str], ended_at: float = inf) -> None:
-        """`ended_at`: the rev at which the subscriptions ended. Those that are known to have begun since stay."""
-        feed = self._feeds.get((tenant, name))
-        if feed is not None:
-            feed.remove_users(users)
-        for user in users:
-            for session in self._ended(tenant, name, user, ended_at):
-                self.unsubscribe(session, name)
-            for pending in self._connections.pending.of_user(tenant, user):
-                if not any(topic == name and rev >= ended_at for topic, rev in pending.topics):
-                    pending.unsubscribed.add(name)
-
-    def _ended(self, tenant: str, name: str, user: str, ended_at: float) -> list[Session]:
-        """The subscribed sessions of a user that are not known to be subscribed after this rev.
-
-        What ended a subscription can become known later than what began the next one: by another node, or because the database
-        was asked in between.
-        """
-        feed = self._feeds.get((tenant, name))
-        sessions = self._connections.of_user(tenant, user) if feed is not None else ()
-        return [one for one in sessions if feed is not None and one in feed.sessions and feed.sessions[one] <= ended_at]
-
-    def unsubscribe_after(self, tenant: str, name: str, users: Sequence[str], rev: int) -> Callable[[], None]:
-        """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier events.
-
-        Until then they get no ephemeral events, because they are no members any more. A user who has joined again stays.
-        """
-        feed = self._feeds.get((tenant, name))
-        if not isinstance(feed, ConversationFeed):
-            return lambda: self.unsubscribe_users(tenant, name, users, rev)
-        back = {session.user for session, known_at in feed.sessions.items() if known_at > rev and session.user in users}
-        feed.leaving = {**feed.leaving, **{user: rev for user in users if user not in back}}
-        return lambda: self.unsubscribe_users(tenant, name, [user for user in users if feed.leaving.get(user) == rev], rev)
-
-    async def end_memberships(self, tenant: str, name: str, users: Collection[str], rev: int) -> None:
-        """Unsubscribe users whose membership ended with the event `rev`, which may be lost: they get `behind` in its place.
-
-        It waits for the events before it, so that no ack of these users follows a `behind` past it. See `report_gap`.
-        """
-        feed = self._feeds.get((tenant, name))
-        if feed is not None and rev <= feed.rev:
-            for user in users:
-                for session in self._ended(tenant, name, user, rev):
-                    gap_delivery(name, feed.rev).send_to(session)
-            self.unsubscribe_users(tenant, name, users, rev)
-        elif feed is None or not feed.holds(rev):
-            last = gap_delivery(name, rev)
-            last.on_delivered = self.unsubscribe_after(tenant, name, list(users), rev)
-            await self.deliver(tenant, name, last)
-
-    def suppress_ephemeral(self, tenant: str, name: str, on: bool) -> None:
-        feed = self._feeds.get((tenant, name))
-        if feed is not None:
-            feed.suppresses_ephemeral = on
-        for pending in self._connections.pending:
-            pending.suppressed[name] = on
-
     # --- queries --------------------------------------------------------------------------------------------------------
+
+    def feed(self, tenant: str, name: str) -> Feed | None:
+        """The feed of a topic, if a session of this node is subscribed."""
+        return self._feeds.get((tenant, name))
 
     def is_subscribed(self, session_id: str, name: str) -> bool:
         """Whether a registered session is subscribed, and its user is not leaving."""
@@ -221,17 +134,6 @@ class Subscriptions:
         feed = self._feeds.get((tenant, name))
         return feed.rev if feed is not None else None
 
-    def members_of(self, tenant: str, conversation: str) -> Members | None:
-        """Members of a conversation, as noted here; None if unknown."""
-        feed = self._feeds.get((tenant, conversation))
-        return feed.members if isinstance(feed, ConversationFeed) else None
-
-    def note_members(self, tenant: str, conversation: str, members: Members) -> None:
-        """Remember it until a user joins or leaves."""
-        feed = self._feeds.get((tenant, conversation))
-        if isinstance(feed, ConversationFeed):
-            feed.members = members
-
     # --- delivery -------------------------------------------------------------------------------------------------------
 
     async def deliver(self, tenant: str, name: str, delivery: Delivery) -> None:
@@ -240,7 +142,7 @@ class Subscriptions:
         feed = self._feeds.get(topic)
         if feed is None:
             if delivery.rev:
-                self._unheard.note(topic, delivery.rev)
+                self.unheard.note(topic, delivery.rev)
             delivery.done()
             return
         await feed.deliver(delivery)
@@ -259,7 +161,7 @@ class Subscriptions:
         topic = (tenant, name)
         feed = self._feeds.get(topic)
         if feed is None:
-            self._unheard.note(topic, rev)
+            self.unheard.note(topic, rev)
         else:
             await feed.advance_past_gap(rev)
             self._note_gap(topic, feed)
@@ -279,7 +181,7 @@ class Subscriptions:
         """Forget all topics and revs: the database is another one."""
         self._feeds.clear()
         self.gaps.since.clear()
-        self._unheard = UnheardRevs(self._connections.pending.oldest)
+        self.unheard = UnheardRevs(self._connections.pending.oldest)
         self._topics = {session: [] for session in self._topics}
         for pending in self._connections.pending:
             pending.topics.clear()

@@ -59,7 +59,7 @@ class Intake:
     @contextmanager
     def place(self, who: Principal, owner: Owner) -> Iterator[Place]:
         """Raises Refused: `rate_limited`, `unavailable`."""
-        self._limits.take(who.tenant, who.user, 1)
+        self._limits.charge(who.tenant, who.user, 1)
         with self._slots.reserve(owner):
             place = Place(self, owner)
             try:

@@ -12,7 +12,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import RequestTimeout
 
-from chatd.app.command_texts import judged
+from chatd.app.command_texts import stored_text
 from chatd.app.context import Node
 from chatd.app.rate_limits import UserLimits
 from chatd.core.addresses import parse_networks
@@ -21,7 +21,7 @@ from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
 from chatd.core.turns import in_turns
 from chatd.http.responses import HEADERS, json_response, refused_answer
-from chatd.http.rest import asker, identify
+from chatd.http.rest import identify, request_address
 from chatd.http.slots import Owner, Owners
 from chatd.uploads import service
 from chatd.uploads.admission import Intake
@@ -49,15 +49,15 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
 
     async def asked(cost: float) -> Principal:
-        who = await identify(node, asker(proxies))
-        node.get(UserLimits).take(who.tenant, who.user, cost)
+        who = await identify(node, request_address(proxies))
+        node.get(UserLimits).charge(who.tenant, who.user, cost)
         return who
 
     @app.post(PATH, endpoint="upload.create")
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, owners.of(who, asker(proxies))))
+            return json_response(await receive(node, intake, who, owners.of(who, request_address(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -86,7 +86,7 @@ async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> U
             content = await service.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:
-            name = await in_turns(judged(node, who.tenant, TextKind.NAME, name, "$.file"))
+            name = await in_turns(stored_text(node, who.tenant, TextKind.NAME, name, "$.file"))
         return await service.keep(node, who, payer, content, name, node.clock())
 
 

@@ -1,8 +1,11 @@
 """Events about a connection itself."""
 
+from typing import ClassVar
+
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.wire.base import ClientId, Event, Id, Millis, Rev
+from chatd.wire.reference.examples import ALICE, Example
 
 
 class ConnectionLimits(Struct, kw_only=True, frozen=True):
@@ -29,6 +32,7 @@ class Connected(Event, tag="connected"):
     expires_at: Millis
     limits: ConnectionLimits
     maintenance: bool
+    EXAMPLE: ClassVar = Example(user=ALICE)
 
 
 class TokenExpiring(Event, tag="token.expiring"):
@@ -43,6 +47,7 @@ class MaintenanceMode(Event, tag="maintenance.mode"):
     enabled: bool
     message: str
     retry_after: float | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(enabled=True, message="The server is about to stop. You will be reconnected.")
 
 
 class Behind(Event, tag="behind"):

@@ -8,7 +8,7 @@ returning blocked
 -- Tenant, blocker, by which id the user was blocked.
 delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
 
--- name: hold
+-- name: lock
 -- One block of a user after the other, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 

@@ -17,7 +17,7 @@ where exists (
 select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
--- name: enter
+-- name: insert_members
 -- Make them members, who have read what was said before: tenant, conversation, users, rev of the first of them, seq so far, first seq
 -- to be seen, now, rev before which there is nothing to be seen, rev before all of this.
 with back as (
@@ -34,7 +34,7 @@ select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9, back.se
 from unnest($3::uuid[]) with ordinality as w (id, ord)
 left join back on back.user_id = w.id
 
--- name: leave
+-- name: remove_member
 -- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
 with gone as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
@@ -56,7 +56,7 @@ select b.* from members_for($1, $2, null) as b
 where b.user_id = any($3::uuid[])
 order by b.rev
 
--- name: shut
+-- name: close_joining
 -- Tenant, conversation.
 update conversations set joining = 'closed' where tenant = $1 and id = $2
 
@@ -77,3 +77,7 @@ update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 a
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
+
+-- name: is_member
+-- A row when the user is a member of the conversation.
+select 1 from members where tenant = $1 and conversation = $2 and user_id = $3

@@ -1,4 +1,4 @@
--- name: hold
+-- name: lock
 -- One scheduled message of a user after the other, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
@@ -61,3 +61,46 @@ with noted as (
 )
 update scheduled_messages set body = $4, due_at = $5, failed = null, taken_until = null, changed = pg_current_xact_id()
 where tenant = $1 and sender = $2 and id = $3
+
+-- name: take
+-- Scheduled messages whose time has come, and which no node is at: until this node has them (milliseconds from now), limit.
+-- `banned`: the sender may not write any more.
+update scheduled_messages s set taken_until = millis() + $1
+where s.ctid = any(array(
+    select o.ctid from scheduled_messages o
+    where o.due_at <= millis() and o.failed is null and (o.taken_until is null or o.taken_until <= millis())
+    order by o.due_at limit $2
+    for update skip locked
+))
+returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_id, s.body,
+    exists (
+        select 1 from bans b
+        where b.tenant = s.tenant and b.user_id = s.sender and b.lifted_at is null
+            and (b.expires_at is null or b.expires_at > millis())
+        offset 0
+    ) as banned
+
+-- name: done
+-- It was sent: tenant, id.
+with gone as (
+    delete from scheduled_messages where tenant = $1 and id = $2
+    returning tenant, sender
+)
+insert into user_settings (tenant, user_id) select tenant, sender from gone
+on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
+
+-- name: failed
+-- It was refused: tenant, id, code. Its author can still change or cancel it.
+with kept as (
+    update scheduled_messages set failed = $3, taken_until = null, changed = pg_current_xact_id() where tenant = $1 and id = $2
+    returning tenant, sender
+),
+noted as (
+    insert into user_settings (tenant, user_id) select tenant, sender from kept
+    on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
+)
+select 1 from kept
+
+-- name: retry_later
+-- Nobody could say whether it may be sent: again in so many milliseconds: tenant, id, milliseconds.
+update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

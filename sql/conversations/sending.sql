@@ -20,3 +20,15 @@ where u.tenant = $1 and u.id = any($4::uuid[]) and u.erased_at is null and not e
 union all
 select b.alias::text, b.user_id::text from members b
 where b.tenant = $1 and b.conversation = $2 and b.alias = any($4::uuid[])
+
+-- name: history_before
+-- The newest messages before a seq, newest first; all when the seq is null: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq < coalesce($4::bigint, 9223372036854775807)
+order by f.seq desc limit $5
+
+-- name: history_after
+-- The oldest messages after a seq: tenant, conversation, user, seq, limit.
+select f.* from messages_for($1, $2, $3) as f
+where f.seq > $4::bigint
+order by f.seq limit $5

@@ -10,7 +10,7 @@ on conflict (user_id, conversation, seq, tenant) do update
 set starred_at = case when $5::bigint is not null then coalesce(marks.starred_at, $5) end, changed = pg_current_xact_id()
 returning seq
 
--- name: hold
+-- name: lock
 -- One star of a user after the other, so that they can be counted: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 

@@ -64,6 +64,8 @@ def collected() -> Iterator[tuple[str, "re.Pattern[Any]"]]:
 
 def sources(text: str) -> Iterator[tuple[int, str]]:
     """The expressions that are patterns, and their lines."""
+    if "pattern=" not in text and not any(f"re.{name}(" in text for name in CALLS):
+        return
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Call):
             continue

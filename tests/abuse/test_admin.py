@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from chatd.accounts.keys import WeakKey
 from chatd.accounts.settings import AccountLimits, TenantSettings
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Ctx
 from chatd.app.dispatch import CommandTimeout, run_command
 from chatd.app.rate_limits import AddressLimits
-from chatd.app.registry import Needs, admin_command, command
+from chatd.app.registry import Guard, admin_command, command
 from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
 from chatd.core.services import Services
@@ -33,7 +33,7 @@ from tests.http.raw import Door
 from tests.support import Daemon, running
 
 __all__ = ["daemon"]
-ROWS = [row for row in load_registry().commands.values() if row.needs is Needs.ADMIN]
+ROWS = [row for row in load_registry().commands.values() if row.guard is Guard.ADMIN]
 NAMES = [row.tag.removeprefix("admin.") for row in ROWS]
 
 
@@ -317,7 +317,7 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
 
 async def test_dispatch_refuses_who_is_no_admin() -> None:
     services = Services()
-    for service in (Meters(), CommandTimeout(5.0)):
+    for service in (CommandMetrics(), CommandTimeout(5.0)):
         services.add(service)
     for row in ROWS:
         answers: list[Result] = []
@@ -339,10 +339,10 @@ def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
 
     for kind, wrong in (
         (Order, {}),
-        (Order, {"needs": Needs.ADMIN, "http": "POST /admin/order", "socket": False}),
-        (Other, {"needs": Needs.ADMIN}),
-        (Other, {"needs": Needs.USER, "http": "POST /admin/other", "socket": False}),
-        (Other, {"needs": Needs.NOTHING, "http": "GET /admin/other", "socket": False}),
+        (Order, {"needs": Guard.ADMIN, "http": "POST /admin/order", "socket": False}),
+        (Other, {"needs": Guard.ADMIN}),
+        (Other, {"needs": Guard.USER, "http": "POST /admin/other", "socket": False}),
+        (Other, {"needs": Guard.NOTHING, "http": "GET /admin/other", "socket": False}),
     ):
         with pytest.raises(ValueError, match="@admin_command"):
             command(kind, result=Ok, **wrong)  # type: ignore[arg-type]

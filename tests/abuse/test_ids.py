@@ -20,7 +20,7 @@ from msgspec import Struct, inspect
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits, TenantSettings
-from chatd.app.registry import Needs, Row
+from chatd.app.registry import Guard, Row
 from chatd.client import Refused
 from chatd.core.config import Config
 from chatd.core.ids import UUID_PATTERN
@@ -35,7 +35,7 @@ from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
-ROWS = [row for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+ROWS = [row for row in load_registry().commands.values() if row.guard in (Guard.USER, Guard.MEMBER)]
 # Any user of the same tenant may name these: this is how users find each other.
 ANYBODYS = {
     ("conversation.open", "user"), ("conversation.create", "members"), ("member.add", "users"), ("user.block", "user"),

@@ -56,10 +56,10 @@ async def test_what_is_told_while_many_conversations_are_entered() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hub.subscriptions.subscribe_in_batches, session, pending)
         await trio.testing.wait_all_tasks_blocked()
-        hub.subscriptions.unsubscribe_users("t", "0", [session.user])
-        hub.subscriptions.unsubscribe_users("t", "1", [session.user])
-        hub.subscriptions.subscribe_users("t", "1", [session.user], 6)
-        hub.subscriptions.subscribe_users("t", "new", [session.user], 1)
+        hub.memberships.remove("t", "0", [session.user])
+        hub.memberships.remove("t", "1", [session.user])
+        hub.memberships.add("t", "1", [session.user], 6)
+        hub.memberships.add("t", "new", [session.user], 1)
     assert hub.connections.count("t", session.user) == 0
     hub.register(session, pending)
     assert [hub.subscriptions.is_subscribed(session.id, place) for place in ("0", "1", "6", "new")] == [False, True, True, True]

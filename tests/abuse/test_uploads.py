@@ -354,7 +354,16 @@ def many_scans(count: int) -> bytes:
     return data[:last] + data[last:-2] * count + data[-2:]
 
 
-BOMB = zlib.compress(b"\x00" * 200_000_000, 9)
+def bomb(megabytes: int) -> bytes:
+    """So many megabytes of zeros, compressed: the same block again and again."""
+    zeros = zlib.compressobj(9)
+    first = zeros.compress(bytes(1_000_000)) + zeros.flush(zlib.Z_FULL_FLUSH)
+    again = zeros.compress(bytes(1_000_000)) + zeros.flush(zlib.Z_FULL_FLUSH)
+    checksum = (megabytes * 1_000_000 % 65521 << 16 | 1).to_bytes(4, "big")
+    return first + again * (megabytes - 1) + zeros.flush()[:-4] + checksum
+
+
+BOMB = bomb(200)
 HARD = {
     "ten thousand frames": many_frames(10_000),
     "a hundred thousand blocks": many_frames(1)[:-1] + b"\x21\xfe" + b"\x01x" * 150_000 + b"\x00;",

@@ -33,10 +33,10 @@ async def test_of_two_looks_at_once_the_later_answer_stands(db: Postgres) -> Non
     await change(db, operator(), True, "", None)
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(maintenance.look)
+            nursery.start_soon(maintenance.refresh)
             await slow.asked.wait()
             await change(db, operator(), False, "", None)
-            nursery.start_soon(maintenance.look)
+            nursery.start_soon(maintenance.refresh)
             await trio.sleep(0.2)
             slow.answer.set()
     assert not maintenance.enabled

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from chatd.cli.identities import load_state, save_state, state_file
+from tests.forked import run_chatd
 from tests.support import PATIENCE, Daemon
 
 
@@ -154,10 +155,9 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
         (tmp_path, ("--url", "http://127.0.0.1:8080"), "expects a URL such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
-        done = await trio.run_process(
-            command(daemon, *arguments), env=environment, capture_stderr=True, capture_stdout=True, check=False
-        )
-        assert (done.returncode, said in done.stderr.decode(), "Traceback" in done.stderr.decode()) == (code, True, False)
+        chat = ("chat", "--http", daemon.addresses.http, *arguments)
+        done = await trio.to_thread.run_sync(run_chatd, chat, tmp_path, environment)
+        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
 async def test_a_socket_that_lets_nobody_in_is_said(daemon: Daemon, tmp_path: Path) -> None:

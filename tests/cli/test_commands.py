@@ -126,7 +126,7 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
     assert "[bad]" in chatd("reports", "show", made[0], COLUMNS="300").stdout
     assert chatd("reports", "resolve", made[0], "dismissed", "--note", "nothing to it").returncode == 0
     again = chatd("reports", "resolve", made[0], "dismissed")
-    assert (again.returncode, "is resolved" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
+    assert (again.returncode, "already resolved" in again.stderr, "Traceback" in again.stderr) == (1, True, False)
     assert chatd("reports", "resolve", made[1], "upheld", "--ban", "--for", "7d", "--devices").returncode == 0
     ban = await db.one("select user_id::text, reason from bans")
     assert ban is not None

@@ -134,7 +134,7 @@ async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Post
 
 
 async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_postgres, "LONGEST_IDLE", 0.2)
+    monkeypatch.setattr(doctor_postgres, "MAX_IDLE_S", 0.2)
     async with running(config), trio.open_nursery() as nursery:
 
         async def forget() -> None:
@@ -159,7 +159,7 @@ async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres, m
         await moderator.run("alter table messages set (autovacuum_enabled = off)")
         assert "autovacuum is off for messages" in (await wrong_in(config))["postgres.vacuum"].detail
         await moderator.run("alter table messages reset (autovacuum_enabled)")
-        monkeypatch.setattr(doctor_postgres, "MOST_DEAD", 100)
+        monkeypatch.setattr(doctor_postgres, "MAX_DEAD_ROWS", 100)
         await moderator.run("alter table revoked_tokens set (autovacuum_enabled = off)")
         await moderator.run("insert into revoked_tokens select 'default', n::text, 0 from generate_series(1, 1000) n")
         await moderator.run("delete from revoked_tokens")
@@ -287,7 +287,7 @@ def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:
 
 def test_a_gap_is_news_for_a_while() -> None:
     health = msgspec.structs.replace(WELL, bus_gaps=3, bus_gap_at=1000)
-    assert [next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.LATELY)] == [
+    assert [next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.RECENT_MS)] == [
         False,
         True,
     ]

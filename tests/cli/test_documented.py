@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import fields
 
 from chatd.cli.main import COMMANDS, load
-from chatd.core.config import Config
-from chatd.subsystems import load_registry
+from chatd.subsystems import load_registry, setting_names
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,7 +64,7 @@ def test_every_command_and_event_that_is_named_exists() -> None:
     registry = load_registry()
     nouns = {tag.partition(".")[0] for tag in [*registry.events, *(row.tag for row in registry.commands.values())] if "." in tag}
     source = "".join(path.read_text() for path in [*(ROOT / "chatd").rglob("*.py"), *(ROOT / "sql").glob("*/*.sql")])
-    sections = {section.name for section in fields(Config)}
+    sections = {*setting_names().sections, *setting_names().families}
     unknown = {
         (page.name, name)
         for page in PAGES

@@ -21,7 +21,7 @@ from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.app import checks
 from chatd.app.checks import Finding
 from chatd.cli import check, doctor, doctor_nodes, doctor_postgres, port_check
-from chatd.cli.common import operator
+from chatd.cli.common import current_operator
 from chatd.core.config import Config, PostgresSection
 from chatd.core.settings import Loaded
 from chatd.daemon import CannotServe
@@ -374,7 +374,7 @@ def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54_321)
     assert "chown 54321" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
-    assert operator("default").name == "uid 54321"
+    assert current_operator("default").name == "uid 54321"
 
 
 @pytest.mark.parametrize("command", ["check", "doctor"])

@@ -13,7 +13,9 @@ from chatd.accounts.settings import AuthSettings
 from chatd.client import Ended, Refused, connect, sign_up
 from chatd.core.config import Config
 from chatd.uploads.settings import UploadSettings
-from tests.support import PATIENCE, Daemon, dropped, eventually, running, texts
+from tests.support import PATIENCE, Daemon, dropped, eventually, running, shared, texts
+
+daemon = shared
 
 
 class Line:
@@ -187,9 +189,10 @@ async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Confi
             neighbour = (await alice.call("conversation.open", user=carol.user)).conversation.id
             line.stall()
             count = 0
-            while await dropped(daemon) < 20:
-                await alice.send(conversations[count % 2], f"{count} " + "x" * 15000)
-                count += 1
+            with trio.fail_after(6 * PATIENCE):
+                while await dropped(daemon) < 20:
+                    await alice.send(conversations[count % 2], f"{count} " + "x" * 15000)
+                    count += 1
             await alice.send(neighbour, "not harmed")
             assert (await carol.event("message.new")).message.text == "not harmed"
             line.flow()

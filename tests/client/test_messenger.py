@@ -9,7 +9,9 @@ import trio
 from chatd.client import Account, Client, connect, sign_up
 from chatd.client.types import ReceiptCounts
 from tests.reply import Reply
-from tests.support import PATIENCE, Daemon
+from tests.support import PATIENCE, Daemon, shared
+
+daemon = shared
 
 
 @asynccontextmanager

@@ -111,3 +111,22 @@ def test_what_was_received_beyond_what_was_read_is_told_too() -> None:
     member = {"user": "u", "read_seq": 5, "delivered_seq": 9, "rev": 10}
     told = timeline.take_changes(CONVERSATION, {"messages": [], "members": [member], "rev": 10, "more": False})
     assert [(found["t"], found["seq"]) for found in told] == [("message.read", 5), ("message.delivered", 9)]
+
+
+def test_the_own_alias_of_a_match_is_known_until_it_is_kept_or_over() -> None:
+    timeline = Timeline()
+    timeline.user = "me"
+    timeline.take_states([{"id": "old", "seq": 0, "rev": 2, "alias": "mine"}, {"id": "group", "seq": 0, "rev": 1}])
+    timeline.states_end("first")
+    timeline.take({"t": "match.found", "conversation": "new", "alias": "other of mine"})
+    assert [timeline.known_as(id_) for id_ in ("old", "group", "new")] == ["mine", "me", "other of mine"]
+    later = Timeline(timeline.position())
+    later.user = "me"
+    assert [later.known_as(id_) for id_ in ("old", "new")] == ["mine", "other of mine"]
+    later.take_gone(["old"])
+    later.states_end("second")
+    later.take({"t": "match.kept", "conversation": "new"})
+    assert [later.known_as(id_) for id_ in ("old", "new")] == ["me", "me"]
+    later.learn({"id": "new", "seq": 0, "rev": 3, "role": "member", "alias": "third"})
+    later.take_states([{"id": "new", "seq": 0, "rev": 3}])
+    assert later.known_as("new") == "me"

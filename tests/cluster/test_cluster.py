@@ -54,7 +54,7 @@ def message_of(kind: type[Any]) -> Any:
     return kind(**{field.name: value_of(field.type) for field in form.fields if field.required})
 
 
-async def test_a_running_node_has_what_each_control_message_needs(config: Config) -> None:
+async def test_a_running_node_applies_every_control_message(config: Config) -> None:
     """The messages of all subsystems can be sent, and find their services."""
     applied = set[type[ControlMessage]]()
 

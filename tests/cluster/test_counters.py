@@ -10,7 +10,7 @@ from chatd.core.config import Config
 from tests.cluster.test_two_nodes import nodes, pair_on
 
 
-async def test_a_device_on_another_node_is_told_how_the_conversation_stands(config: Config) -> None:
+async def test_a_device_on_another_node_gets_the_unread_counters(config: Config) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation), one.connected(bob.account) as tablet:
         for _ in range(3):
             await alice.send(conversation)
@@ -19,7 +19,7 @@ async def test_a_device_on_another_node_is_told_how_the_conversation_stands(conf
         assert (mine["id"], mine["read_seq"], mine["unread"]) == (conversation, 2, 1)
 
 
-async def test_so_it_is_in_a_group_where_nobody_else_is_told(config: Config) -> None:
+async def test_unread_counters_reach_devices_in_large_groups(config: Config) -> None:
     few = config.using(replace(config.get(MessageSettings), receipts_up_to=1))
     async with nodes(few) as (one, two), pair_on(one, two) as (alice, bob, conversation), one.connected(bob.account) as tablet:
         said = [await alice.send(conversation) for _ in range(20)]

@@ -26,7 +26,7 @@ async def order(config: Config, what: ControlMessage, name: str) -> None:
         await announce(redis, name, control_messages.encode(what))
 
 
-async def test_maintenance_is_told_to_everybody_and_nobody_is_matched(config: Config, moderator: Postgres) -> None:
+async def test_maintenance_is_announced_and_pauses_matching(config: Config, moderator: Postgres) -> None:
     async with nodes(config) as (one, two), one.person() as ann, two.person() as ben:
         await change(moderator, operator(), True, "back at noon", 60.0)
         await order(config, MaintenanceChanged(), "first")
@@ -56,7 +56,7 @@ async def test_a_node_that_starts_under_maintenance_knows_it(config: Config, mod
         assert (await ann.refused("match.find")).code == "maintenance"
 
 
-async def test_a_node_that_starts_under_maintenance_pairs_nobody(
+async def test_a_node_that_starts_under_maintenance_makes_no_pairs(
     config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool is paused before it starts, not at the first periodic check."""

@@ -161,7 +161,7 @@ class Stranger:
         return is_there()
 
 
-async def test_killed_nodes_leave_nobody_without_word_and_no_hole_in_the_journal(
+async def test_killed_nodes_leave_no_gap_in_announcements_or_the_event_log(
     fleet: list[Process], store: Postgres, servers: Servers
 ) -> None:
     rng = random.Random(KILLS)

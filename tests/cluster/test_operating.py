@@ -110,7 +110,7 @@ async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
         assert await listed(config, tenant="other") == await listed(config, NOBODY) == []
 
 
-async def test_what_waits_for_a_slow_reader_is_shown(config: Config) -> None:
+async def test_the_queue_of_a_slow_reader_is_shown(config: Config) -> None:
     gateway = replace(config.gateway, outbox_bytes=2**26, outbox_frames=10**6)
     async with running(replace(config, gateway=gateway)) as daemon, daemon.person() as writer, trio.open_nursery() as nursery:
         account = await sign_up(daemon.addresses.http)
@@ -165,7 +165,7 @@ async def test_a_client_that_was_kicked_is_back_by_itself(config: Config) -> Non
             assert (await friend.event("message.new"))["message"]["text"] == "back"
 
 
-async def test_who_is_not_there_or_not_of_the_tenant_is_not_kicked(config: Config, moderator: Postgres) -> None:
+async def test_absent_users_and_other_tenants_are_not_kicked(config: Config, moderator: Postgres) -> None:
     async with running(config) as daemon, daemon.person() as person:
         assert await kicked(config, user=NOBODY) == await kicked(config, session=NOBODY) == []
         done = await chatd(config, "sessions", "kick", person.hello["session"], "--tenant", "other")
@@ -250,7 +250,7 @@ async def test_over_rest_there_is_no_session_and_the_ack_again_is_no_other_messa
         assert found["stages"][0]["details"] == {"session": None}
 
 
-async def test_what_no_node_remembers_is_still_in_postgres(config: Config) -> None:
+async def test_a_trace_without_nodes_comes_from_postgres(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         ack = await alice.send(conversation)
         await bob.call("receipt.delivered", conversation=conversation, seq=1)
@@ -285,7 +285,7 @@ async def haunt(redis: Redis) -> None:
         await trio.sleep(0.5)
 
 
-async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Config) -> None:
+async def test_nodes_that_do_not_answer_are_named(config: Config) -> None:
     async with running(config) as daemon, daemon.person(), open_redis(config.redis) as redis, trio.open_nursery() as nursery:
         nursery.start_soon(haunt, redis)
         found = await sessions.find(config, "default", None, 10)
@@ -295,14 +295,14 @@ async def test_who_does_not_answer_is_named_and_the_others_are_heard(config: Con
         nursery.cancel_scope.cancel()
 
 
-async def test_answers_that_nobody_fetches_are_gone_after_a_while(config: Config) -> None:
+async def test_unread_answers_expire(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
         await announce(redis, "asker", control_messages.encode(AskHealth("the-list")))
         key = redis.key("answers", "the-list")
         with trio.fail_after(PATIENCE):
             while not await redis.call("LLEN", key):
                 await trio.sleep(0.02)
-        assert 0 < await redis.call("TTL", key) <= node_queries.KEPT
+        assert 0 < await redis.call("TTL", key) <= node_queries.LIST_TTL_S
 
 
 async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
@@ -324,15 +324,15 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
         def question(reply: str) -> AskSessions:
             return AskSessions(reply, "default", None, None, 10**9)
 
-        monkeypatch.setattr(node_queries, "MOST_SESSIONS", 2)
+        monkeypatch.setattr(node_queries, "MAX_SESSIONS", 2)
         (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
         assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
-        monkeypatch.setattr(node_queries, "MOST_BYTES", 100)
+        monkeypatch.setattr(node_queries, "MAX_ANSWER_BYTES", 100)
         found = await asking.ask(redis, question, Sessions)
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
 
 
-async def test_a_question_that_cannot_be_answered_harms_nobody(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_query_does_no_harm(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
@@ -360,7 +360,7 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
     assert (done.returncode, "Redis is away" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
-async def test_a_kick_of_nobody_in_particular_closes_nobody(config: Config) -> None:
+async def test_a_kick_without_a_target_closes_nothing(config: Config) -> None:
     """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         found = await asking.ask(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)

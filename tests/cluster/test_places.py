@@ -8,7 +8,7 @@ import trio
 
 from chatd.core.config import Config
 from chatd.matching.settings import MatchSettings
-from tests.cluster.test_absences import killable
+from tests.cluster.test_disconnects import killable
 from tests.cluster.test_strangers import own_the_pool
 from tests.support import Daemon, Person, running
 
@@ -43,7 +43,7 @@ async def test_the_place_can_be_given_up(lost: Config) -> None:
         assert (await eve.refused("match.status")).code == "not_found"
 
 
-async def test_who_goes_once_more_is_met_by_nobody(lost: Config) -> None:
+async def test_a_user_who_disconnects_again_is_not_matched(lost: Config) -> None:
     async with starts_again(lost) as (again, eve), again.person("sam") as sam, again.person("tom") as tom:
         await trio.sleep(LOST.grace + 1)
         await trio.aclose_forcefully(eve.connection)

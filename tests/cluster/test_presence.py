@@ -44,7 +44,7 @@ async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person
         yield ann, ben
 
 
-async def test_updates_cross_nodes(quick: Config) -> None:
+async def test_presence_is_delivered_across_nodes(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("presence.set", status="away")
         assert await told(ann) == (ben.user, "away")
@@ -55,7 +55,7 @@ async def test_updates_cross_nodes(quick: Config) -> None:
             assert await told(ann) == (ben.user, "online")
 
 
-async def test_a_reconnection_to_another_node_sends_no_update(quick: Config) -> None:
+async def test_a_reconnect_on_another_node_shows_no_absence(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await trio.aclose_forcefully(ben.connection)
         async with one.connected(ben.account):
@@ -79,7 +79,7 @@ async def test_a_block_on_another_node_hides_both_users(quick: Config) -> None:
         await nothing_is_told(ann)
 
 
-async def test_users_of_a_dead_node_become_offline(quick: Config) -> None:
+async def test_users_of_a_dead_node_go_offline(quick: Config) -> None:
     """Ben and Eve were connected to it; Eve reconnects in time."""
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, quick)
@@ -107,7 +107,7 @@ async def test_the_next_node_removes_a_dead_one(quick: Config) -> None:
             assert (await ann.event("presence.update", DEAD))["last_seen"] is not None
 
 
-async def test_a_drain_sends_no_update_for_a_reconnecting_user(quick: Config) -> None:
+async def test_a_drain_causes_no_presence_event_for_quick_reconnects(quick: Config) -> None:
     patient = replace(quick, drain=replace(quick.drain, timeout=2.0)).using(PresenceSettings(grace=5.0))
     async with running(patient) as one, trio.open_nursery() as nursery:
         leaving, _ = await nursery.start(mortal, patient)
@@ -178,7 +178,7 @@ async def drain_the_last(config: Config) -> None:
         await announce(redis, "operator", control_messages.encode(control_messages.StartDrain(name, 0.1)))
 
 
-async def test_a_redis_that_lost_all_data_is_written_again(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_presence_is_written_again_after_redis_lost_it(quick: Config, own_redis: embedded_redis.Server) -> None:
     """F7: within one lease, and without a presence event in between."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), watching(one, two) as (ann, ben), two.person() as eve:
@@ -191,7 +191,7 @@ async def test_a_redis_that_lost_all_data_is_written_again(quick: Config, own_re
         assert await told(ann) == (ben.user, "away")
 
 
-async def test_without_redis_levels_stay_as_they_were(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_without_redis_the_last_known_presence_stays(quick: Config, own_redis: embedded_redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with (
         nodes(shared) as (one, two),

@@ -32,7 +32,7 @@ def tell(server: redis.Server, command: str) -> bytes:
 
 
 @pytest.mark.parametrize(("trouble", "cure"), TROUBLES)
-async def test_what_is_acked_arrives(
+async def test_acked_messages_arrive(
     config: Config, own_redis: redis.Server, trouble: Sequence[str], cure: Sequence[str]
 ) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))

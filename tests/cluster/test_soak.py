@@ -56,7 +56,7 @@ def ack(rev: int, *, duplicate: bool = False) -> Frame:
         ([event(4), Frame(0, UP, Reply()), event(9), event(10)], 0),
     ],
 )
-def test_a_jump_that_nobody_spoke_of_is_seen(wire: list[Frame], violations: int) -> None:
+def test_an_unannounced_gap_is_found(wire: list[Frame], violations: int) -> None:
     assert len(checker.judge_wire(wire)) == violations
 
 
@@ -81,13 +81,11 @@ def sent(seq: int, text: str, *, refused: str = "") -> Sent:
         ([row(1, "a"), row(2, "b", "ben")], [sent(1, "a")], ["I6"]),
     ],
 )
-def test_what_postgres_has_is_compared_with_what_was_sent(
-    rows: list[dict[str, Any]], messages: list[Sent], kinds: list[str]
-) -> None:
+def test_postgres_is_compared_with_the_sent_messages(rows: list[dict[str, Any]], messages: list[Sent], kinds: list[str]) -> None:
     assert [problem[:2] for problem in checker.judge_rows({"c": rows}, messages)] == kinds
 
 
-def test_who_came_later_stands_later() -> None:
+def test_a_late_member_starts_at_a_later_rev() -> None:
     first, second = Sent("c", "ann", "a", 0.0, 1.0, 2), Sent("c", "ben", "b", 2.0, 3.0, 1)
     at_the_same_time = Sent("c", "ben", "b", 0.5, 3.0, 1)
     assert len(checker.judge_time([first, second])) == 1
@@ -132,12 +130,12 @@ def new(seq: int, text: str | None, kind: str = "message.new", rev: int = 0) -> 
         ([new(1, "old"), new(2, "b")], ["I11"]),
     ],
 )
-def test_what_an_app_shows_is_compared_with_postgres(frames: list[Frame], kinds: list[str]) -> None:
+def test_the_view_of_a_client_is_compared_with_postgres(frames: list[Frame], kinds: list[str]) -> None:
     problems = checker.judge_whole(person(*frames), "c", [row(1, "a"), row(2, "b")])
     assert [problem.partition(":")[0] for problem in problems] == kinds
 
 
-def test_an_edited_message_may_have_been_told_before_it_was_edited() -> None:
+def test_an_edited_message_may_have_been_delivered_before_the_edit() -> None:
     edited = Sent("c", "ann", "a", 0.0, 1.0, 1, "id1", "", "a", ["a, edited", None])
     for text, same in [("a", True), ("a, edited", True), (None, True), ("b", False)]:
         assert checker.is_same({"id": "id1", "sender": "ann", "text": text}, row(1, "a, edited"), edited) is same
@@ -150,7 +148,7 @@ def test_a_last_state_that_never_came_is_seen(last: Frame, violations: int) -> N
     assert len(judge_seen(person(synced, last), "c", rows)) == violations
 
 
-def test_whoever_hears_what_is_said_behind_the_door_is_seen() -> None:
+def test_deliveries_to_removed_members_are_found() -> None:
     blocked = Sent("c", "ben", "let me in", 0.0, 0.0, 0, "", "blocked")
     for text, acked, violations in [("hello", 0.0, 0), ("behind ben, 1", 0.0, 1), ("hello", 1.0, 1)]:
         guest = person(new(1, text))
@@ -170,7 +168,7 @@ def test_whoever_hears_what_is_said_behind_the_door_is_seen() -> None:
         ([Frame(5, DOWN, Reply())], 0),
     ],
 )
-def test_who_does_not_know_of_a_message_is_found(frames: list[Frame], wrong: int) -> None:
+def test_a_missed_message_is_found(frames: list[Frame], wrong: int) -> None:
     people: Any = [SimpleNamespace(user=name, sent=[], client=SimpleNamespace(wire=[])) for name in "ab"]
     people[0].sent.append(Sent("c", "a", "x", 0.5, acked=0.5, rev=3))
     last = [] if frames[-1].kind == DOWN else [event_at(20, 0, "typing.start")]

@@ -39,7 +39,7 @@ async def test_they_meet_and_talk_and_part(quick: Config) -> None:
         assert (await ann.refused("typing.start", conversation=conversation)).code == "not_found"
 
 
-async def test_two_who_know_each_other_keep_the_match_across_nodes(quick: Config) -> None:
+async def test_two_users_keep_a_match_across_nodes(quick: Config) -> None:
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         direct = (await ann.call("conversation.open", user=ben.user))["conversation"]["id"]
         for person in (ann, ben):
@@ -88,7 +88,7 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
             assert (await eve.event("match.found"))["waited_ms"] > 0
 
 
-async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config) -> None:
+async def test_users_of_a_dead_owner_keep_their_place(quick: Config) -> None:
     """Only the event log knows the ticket."""
     patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
@@ -106,7 +106,7 @@ async def test_who_was_connected_to_the_dead_owner_keeps_the_place(quick: Config
                 assert (await back.found(sam))["waited_ms"] > 3000
 
 
-async def test_the_only_node_starts_again_and_everybody_keeps_the_place(quick: Config) -> None:
+async def test_a_restart_of_the_only_node_keeps_all_places(quick: Config) -> None:
     patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, patient)
@@ -155,7 +155,7 @@ async def own_the_pool(daemon: Daemon) -> None:
         await meet(one, two)
 
 
-async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config) -> None:
+async def test_a_reconnect_to_another_node_keeps_the_match(quick: Config) -> None:
     async with nodes(quick) as (one, two), two.person("ben") as ben:
         async with one.person("ann") as ann:
             conversation = await meet(ann, ben)
@@ -166,7 +166,7 @@ async def test_whoever_comes_back_on_another_node_keeps_the_match(quick: Config)
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
-async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(quick: Config, own_redis: redis.Server) -> None:
+async def test_without_redis_a_reconnect_to_another_node_keeps_the_match(quick: Config, own_redis: redis.Server) -> None:
     """The node that they left cannot ask the others, and does not take silence as an answer."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), two.person("ben") as ben:
@@ -184,9 +184,7 @@ async def test_without_redis_whoever_has_come_to_another_node_keeps_the_match(qu
         assert (await ben.event("match.ended", 20.0))["reason"] == "disconnected"
 
 
-async def test_without_redis_the_only_node_ends_the_match_of_who_does_not_come_back(
-    quick: Config, own_redis: redis.Server
-) -> None:
+async def test_without_redis_the_only_node_ends_abandoned_matches(quick: Config, own_redis: redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(shared) as daemon, daemon.person() as ben:
         async with daemon.person() as ann:
@@ -212,7 +210,7 @@ async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> Non
 
 
 @pytest.mark.parametrize("owner", [0, 1])
-async def test_whom_one_blocks_on_another_node_while_waiting_is_not_met(config: Config, owner: int) -> None:
+async def test_a_block_on_another_node_while_waiting_prevents_the_match(config: Config, owner: int) -> None:
     """Both have waited since before the block; the ticket stays the same."""
     slow = config.using(MatchSettings(relax=2.0))
     async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:

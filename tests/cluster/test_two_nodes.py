@@ -64,7 +64,7 @@ def seq_of(body: Reply) -> int:
     return int(body["seq"]) if body["t"] == "message.ack" and not body["duplicate"] else 0
 
 
-async def test_what_happens_on_one_node_is_told_on_the_other(config: Config) -> None:
+async def test_events_of_one_node_reach_the_other(config: Config) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         assert (await bob.event("conversation.update"))["conversation"]["id"] == conversation
         ack = await alice.send(conversation, "over there")
@@ -89,7 +89,7 @@ async def test_of_a_large_change_the_other_nodes_say_that_there_is_something(con
         assert (await bob.event("message.new"))["message"]["text"] == "small"
 
 
-async def test_who_sends_on_both_nodes_at_once_is_heard_in_one_order(config: Config) -> None:
+async def test_sends_on_both_nodes_have_one_order(config: Config) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
 
         async def write(person: Person) -> None:
@@ -110,7 +110,7 @@ async def test_logging_out_everywhere_closes_the_sockets_on_every_node(config: C
         assert (await there.ended()).code == 4404
 
 
-async def test_a_node_that_comes_later_is_told_everything(config: Config) -> None:
+async def test_a_later_node_gets_all_events(config: Config) -> None:
     async with (
         nodes(config) as (one, two),
         pair_on(one, two) as (alice, bob, conversation),

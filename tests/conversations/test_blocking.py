@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.app.registry import Needs
+from chatd.app.registry import Guard
 from chatd.client import Refused, sign_up
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config, PostgresSection
@@ -244,7 +244,7 @@ async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(d
     async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
         message = (await alice.send(conversation))["message"]
         await alice.call("user.block", user=bob.user)
-        commands = [row.command for row in load_registry().commands.values() if row.needs in (Needs.USER, Needs.MEMBER)]
+        commands = [row.command for row in load_registry().commands.values() if row.guard in (Guard.USER, Guard.MEMBER)]
         asked = [kind for kind in commands if "conversation" in kind.__struct_fields__]
         assert len(asked) > 30
         for kind in asked:

@@ -2,7 +2,9 @@
 
 import trio
 
-from tests.support import NOBODY, Daemon, covers
+from tests.support import NOBODY, Daemon, covers, shared
+
+daemon = shared
 
 
 @covers("conversation.open")

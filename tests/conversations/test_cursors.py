@@ -5,7 +5,9 @@ from typing import Any
 
 from chatd.core.clock import now_ms
 from tests.conversations.test_groups import group
-from tests.support import Daemon, Person
+from tests.support import Daemon, Person, shared
+
+daemon = shared
 
 Change = Callable[[], Awaitable[Any]]
 

@@ -2,7 +2,9 @@
 
 from chatd.conversations.settings import MessageSettings
 from chatd.core.config import Config
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, running, shared
+
+daemon = shared
 
 
 @covers("message.edit")

@@ -162,10 +162,10 @@ async def swept(person: Person, conversation: str) -> list[bool]:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits an hour, and a batch is small."""
-    monkeypatch.setattr(deletion, "RETENTION_EVERY", 0)
-    monkeypatch.setattr(deletion, "BATCH", 3)
-    monkeypatch.setattr(deletion, "PAGE", 2)
-    run_only(monkeypatch, Job("retention", deletion.retain, 0.2))
+    monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 0)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 3)
+    monkeypatch.setattr(deletion, "PAGE_SIZE", 2)
+    run_only(monkeypatch, Job("retention", deletion.delete_aged, 0.2))
 
 
 async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
@@ -214,7 +214,7 @@ async def test_only_one_node_looks_through_everything(config: Config, store: Pos
         with trio.fail_after(PATIENCE):
             while await store.value("select count(*) from rounds") == 0:
                 await trio.sleep(0.05)
-        assert not await is_due(store, "retention", deletion.RETENTION_EVERY)
+        assert not await is_due(store, "retention", deletion.RETENTION_EVERY_MS)
         assert await is_due(store, "retention", 0)
 
 

@@ -3,7 +3,9 @@
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, covers
+from tests.support import NOBODY, Daemon, covers, shared
+
+daemon = shared
 
 
 @covers("message.forward")

@@ -9,8 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.conversations import membership, read_model
-from chatd.conversations.commands import groups, joining
+from chatd.conversations import effects
+from chatd.conversations.commands import joining
+from chatd.conversations.effects import AnnounceMembers
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from tests.reply import Reply
@@ -113,13 +114,14 @@ async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
 
 async def test_who_is_removed_while_the_adding_is_told_does_not_stay(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
+        deliver = AnnounceMembers.deliver
 
-        async def after_the_removal(ctx: Any, conversation: str, *more: Any) -> Any:
-            await ben.call("member.remove", conversation=conversation, user=eve.user)
-            return await membership.told_entered(ctx, conversation, *more)
+        async def after_the_removal(announce: AnnounceMembers, ctx: Any) -> None:
+            await ben.call("member.remove", conversation=announce.conversation, user=eve.user)
+            await deliver(announce, ctx)
 
         await ann.call("member.role", conversation=id_, user=ben.user, role="moderator")
-        monkeypatch.setattr(groups, "told_entered", after_the_removal)
+        monkeypatch.setattr(AnnounceMembers, "deliver", after_the_removal)
         first, second = sorted((eve, sam), key=lambda person: person.user)
         added = await ann.call("member.add", conversation=id_, users=[first.user, second.user])
         assert {one["user"] for one in added["items"]} == {eve.user, sam.user}
@@ -144,7 +146,7 @@ async def test_what_cannot_be_read_to_tell_it_keeps_nobody_out(daemon: Daemon, m
             raise Refused("unavailable")
 
         with monkeypatch.context() as patch:
-            patch.setattr(read_model, "conversations_of", fail)
+            patch.setattr(effects, "conversations_of", fail)
             assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "unavailable"
             assert (await ann.refused("conversation.edit", conversation=id_, title="We")).code == "unavailable"
         top = (await synced(ann, id_))["rev"]
@@ -319,7 +321,7 @@ async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in
 
 
 async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "MOST_OWN_REQUESTS", 1)
+    monkeypatch.setattr(joining, "MAX_OWN_REQUESTS", 1)
     async with daemon.people(2) as (ann, ben):
         secrets = []
         for _ in range(2):

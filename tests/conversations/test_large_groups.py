@@ -89,7 +89,7 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
     members = [nobody(number) for number in range(1, MANY + 1)]
     await db.run(queries.load("conversations/conversations").create_group, "default", group, "all", members[0], members, 0)
     await db.run("analyze")
-    journal = queries.load("conversations/journal")
+    journal = queries.load("conversations/log")
     message = ["default"], [group], [members[5]], ["c"], [uuid7(1)], ["hello"], None, None, None, None, 0
 
     async def touched(connection: Any, sql: str, *args: Any) -> int:

@@ -5,8 +5,8 @@ from typing import Any
 
 import trio
 
-from chatd.conversations.log.entries import Append, Receipt
-from chatd.conversations.log.writer import open_journal
+from chatd.conversations.log.entries import NewMessage, Receipt
+from chatd.conversations.log.writer import open_message_log
 from chatd.conversations.settings import JournalSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -43,13 +43,13 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     async def tell(result: Any) -> None:
         told.append(result)
 
-    async with open_journal(db, JournalSettings(flushers=1), on_gap) as journal:
-        share: Any = journal._shares[0]
-        share._connection = LosesAnAnswer(share._connection)
+    async with open_message_log(db, JournalSettings(flushers=1), on_gap) as journal:
+        shard: Any = journal._shards[0]
+        shard._connection = LosesAnAnswer(shard._connection)
         done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
-        assert (done.read_seq, done.rev, done.unread, done.doubtful) == (4, None, None, True)
+        assert (done.read_seq, done.rev, done.unread, done.uncertain) == (4, None, None, True)
         again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time())
-        assert (again.read_seq, again.rev, again.unread, again.doubtful) == (5, None, 0, False)
+        assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
     assert told == [done, again]
     assert gaps == [("default", GROUP)]
 
@@ -68,7 +68,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
         async def tell(result: Any) -> None:
             outcomes[name] = result
 
-        item = Append("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
+        item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
         try:
             done = await journal.append(item, tell, trio.current_time())
             assert outcomes[name] is done
@@ -78,7 +78,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
     async def on_gap(*gap: Any) -> None:
         raise AssertionError
 
-    async with open_journal(db, JournalSettings(flushers=1), on_gap) as journal:
+    async with open_message_log(db, JournalSettings(flushers=1), on_gap) as journal:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send, "first", GROUP, "a")
             nursery.start_soon(send, "again", GROUP, "a")

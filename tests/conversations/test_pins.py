@@ -1,7 +1,9 @@
 """Pinned messages."""
 
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, covers
+from tests.support import NOBODY, Daemon, covers, shared
+
+daemon = shared
 
 
 @covers("message.pin")

@@ -5,7 +5,9 @@ import trio
 from chatd.conversations.settings import MessageSettings
 from chatd.core.config import Config
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, running, shared
+
+daemon = shared
 
 
 async def reactions(person: Person, conversation: str) -> dict[str, int]:

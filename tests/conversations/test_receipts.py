@@ -10,7 +10,9 @@ import trio
 import trio_asyncio
 
 from chatd.client import Refused
-from tests.support import NOBODY, Daemon, Person, covers
+from tests.support import NOBODY, Daemon, Person, covers, shared
+
+daemon = shared
 
 
 @covers("receipt.delivered")

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from chatd.cluster.reconciler import GAP_TIMEOUT_S
 from chatd.conversations.log.entries import Appended, Entry, Receipt
-from chatd.conversations.log.publisher import Telling
+from chatd.conversations.log.publisher import Publisher
 from chatd.conversations.messages.receipts import MessageDelivered
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
@@ -71,13 +71,13 @@ class OneConversation:
         self._rng = rng
         self._ids = count(1)
         self._hub = Hub(writes_per_turn=writes_per_turn)
-        self._telling = Telling(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
-        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._telling.began((tenant, conversation))
+        self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
+        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._publisher.began((tenant, conversation))
 
     async def run(self) -> None:
         with trio.move_on_after(LENGTH_S):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._telling.run)
+                nursery.start_soon(self._publisher.run)
                 nursery.start_soon(self._mend)
                 nursery.start_soon(self._resync)
                 nursery.start_soon(self._journal)
@@ -122,15 +122,15 @@ class OneConversation:
             await self._pause()
             senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
             entries = [Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf) for sender in senders]
-            with self._telling.flight(entries) as flight:
+            with self._publisher.flight(entries) as flight:
                 await self._pause()
                 results = [Appended("m", 1, self._number(), 0, False, 0, 1) for _ in entries]
                 await self._pause()
                 if self._rng.random() < 0.2:
                     self._rng.choice(entries).decided = True
-                await self._telling.put(flight, list(zip(entries, results, strict=True)))
+                await self._publisher.put(flight, list(zip(entries, results, strict=True)))
             if self._rng.random() < 0.1:
-                await self._telling.put_gap(*PLACE, self.rev)
+                await self._publisher.put_gap(*PLACE, self.rev)
 
     async def _tell(self, sender: Connection | None, done: Appended) -> None:
         if sender is None:
@@ -176,9 +176,7 @@ class OneConversation:
             await self._pause()
             rev = self._number()
             await self._pause()
-            self._hub.subscriptions.subscribe_users(
-                *PLACE, self._rng.sample("abcd", 2), rev, is_new_member=self._rng.random() < 0.5
-            )
+            self._hub.memberships.add(*PLACE, self._rng.sample("abcd", 2), rev, is_new_member=self._rng.random() < 0.5)
             await self._pause()
             await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
@@ -202,7 +200,7 @@ class OneConversation:
             await trio.sleep(self._rng.choice([0.5, 5.0]))
             rev = await self._read_rev()
             before = self._hub.subscriptions.rev_of(*PLACE)
-            self._hub.subscriptions.subscribe_users(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
+            self._hub.memberships.add(*PLACE, {one.user for one in self._online}, 0 if before is None else before)
             await self._hub.subscriptions.report_gap(*PLACE, rev)
 
 
@@ -235,9 +233,9 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
 
     await hub.subscriptions.deliver(*PLACE, event(1))
     await hub.subscriptions.deliver(*PLACE, ack(4))
-    after = hub.subscriptions.unsubscribe_after(*PLACE, ["a"], 6)
+    after = hub.memberships.remove_after(*PLACE, ["a"], 6)
     await hub.subscriptions.deliver(*PLACE, event(6, on_delivered=after))
-    hub.subscriptions.subscribe_users(*PLACE, ["a"], 8, is_new_member=True)
+    hub.memberships.add(*PLACE, ["a"], 8, is_new_member=True)
     for rev in (7, 9, 8, 2, 3):
         await hub.subscriptions.deliver(*PLACE, event(rev))
     await hub.subscriptions.deliver(*PLACE, ack(5))
@@ -258,24 +256,24 @@ async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(k
     pending.topics.append(("c", 6 if known_by == "sign-in" else 4))
     hub.register(connection, pending)
     if known_by == "join":
-        hub.subscriptions.subscribe_users(*PLACE, ["a"], 5, is_new_member=True)
+        hub.memberships.add(*PLACE, ["a"], 5, is_new_member=True)
     elif known_by == "look-up":
-        hub.subscriptions.subscribe_users(*PLACE, ["a"], 4, known_at=6)
+        hub.memberships.add(*PLACE, ["a"], 4, known_at=6)
     assert hub.subscriptions.users_of(*PLACE) == {"a"}
     late = hub.connections.pending.begin("t", "a")
     late.topics.append(("c", 6))
 
     async def end(rev: int) -> None:
         if ended_by == "event":
-            after = hub.subscriptions.unsubscribe_after(*PLACE, ["a"], rev)
+            after = hub.memberships.remove_after(*PLACE, ["a"], rev)
             left = EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev))
             await hub.subscriptions.deliver(*PLACE, Delivery(left, rev, on_delivered=after))
             await hub.subscriptions.advance_past_gap(*PLACE, rev)
         elif ended_by == "gap":
-            await hub.subscriptions.end_memberships(*PLACE, ["a"], rev)
+            await hub.memberships.end_at(*PLACE, ["a"], rev)
             await hub.subscriptions.report_gap(*PLACE, rev)
         else:
-            hub.subscriptions.unsubscribe_users(*PLACE, ["a"], rev)
+            hub.memberships.remove(*PLACE, ["a"], rev)
 
     await end(5)
     assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == ({"a"}, set())
@@ -298,7 +296,7 @@ async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
         return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
 
     await hub.subscriptions.deliver(*PLACE, event(7))
-    await hub.subscriptions.end_memberships(*PLACE, ["a", "b2"], 6)
+    await hub.memberships.end_at(*PLACE, ["a", "b2"], 6)
     await hub.subscriptions.report_gap(*PLACE, 8)
     assert (sender.given, other.given) == ([], [])
     ack = event(4, exclude_session=sender.id, on_delivered=lambda: sender.given.append(("ack", 4)))

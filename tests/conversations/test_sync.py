@@ -4,7 +4,9 @@ from typing import Any
 
 import trio
 
-from tests.support import NOBODY, Daemon, Person, covers
+from tests.support import NOBODY, Daemon, Person, covers, shared
+
+daemon = shared
 
 
 async def states(person: Person, cursor: str | None = None, limit: int = 200) -> tuple[list[Any], str]:

@@ -14,7 +14,9 @@ from chatd.core.text_forms import is_seen
 from chatd.matching.settings import MatchSettings
 from tests.conversations.test_groups import group
 from tests.files import PDF, stored, upload
-from tests.support import Daemon, Person, covers, running
+from tests.support import Daemon, Person, covers, running, shared
+
+daemon = shared
 
 BAD = ("darn", "D\u0430RN", "ｄａｒｎ", "d\u200barn", "evil.com", "https://evil.com/x")
 INVISIBLE = (

@@ -5,7 +5,9 @@ from msgspec.structs import replace
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, running, shared
+
+daemon = shared
 
 
 @covers("typing.start")

@@ -4,7 +4,9 @@ import pytest
 
 from chatd.conversations.quiet_hours import Quiet, is_quiet
 from tests.conversations.test_groups import group
-from tests.support import Daemon, covers
+from tests.support import Daemon, covers, shared
+
+daemon = shared
 
 
 @covers("conversation.settings")

@@ -1,7 +1,9 @@
 """What somebody may not see, or has hidden, shows through nowhere; and what is one's own is shown to nobody else."""
 
 from tests.conversations.test_groups import group, synced
-from tests.support import Daemon
+from tests.support import Daemon, shared
+
+daemon = shared
 
 
 async def test_who_came_later_sees_nothing_of_before_in_updates_and_quotes(daemon: Daemon) -> None:

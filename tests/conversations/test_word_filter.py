@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.conversations.messages.text_folding import LOOSE, MOST_KNOWN
-from chatd.conversations.messages.word_filter import LONGEST_WORD, WordFilter
+from chatd.conversations.messages.text_folding import LOOSE, MAX_KNOWN
+from chatd.conversations.messages.word_filter import MAX_WORD_LENGTH, WordFilter
 
 WORDS = ["ass", "asshole", "shit", "kill yourself", "1488", "傻逼", "ควย", "씨발", "가", "か", "сука", "कुत्ता", "🖕", "Straße"]
 FILTER = WordFilter(WORDS)
@@ -28,7 +28,7 @@ def test_what_is_found_and_what_is_not(text: str, masked: str) -> None:
     assert FILTER.is_in(text) is (masked != text)
 
 
-@pytest.mark.parametrize("word", ["", "  ", "\u200b", "x" * (LONGEST_WORD + 1), "\ufdfa" * 20])
+@pytest.mark.parametrize("word", ["", "  ", "\u200b", "x" * (MAX_WORD_LENGTH + 1), "\ufdfa" * 20])
 def test_what_is_no_word(word: str) -> None:
     with pytest.raises(ValueError, match="not a word"):
         WordFilter(["fine", word])
@@ -94,5 +94,5 @@ def test_not_every_character_is_remembered() -> None:
     text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x30000)]))
     assert words.mask(text).count("*") - text.count("*") == 1
     assert words.is_in("ＤＡＲＮ")
-    assert len(LOOSE) <= MOST_KNOWN
+    assert len(LOOSE) <= MAX_KNOWN
     assert (LOOSE.translate("a\0Б"), LOOSE.translate("\0")) == ("a\0б", "\0")

@@ -44,7 +44,7 @@ JOURNAL = ("append_messages", "advance_receipts", "slow_down")
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
 # By statement and table: why it may read more than it returns.
 EXCEPTIONS = {
-    "privacy/erasure.take erasures": "the index has only open erasures, oldest first: the first one without a node is the result",
+    "privacy/erasure.take erasures": "the index has open erasures only, oldest first: the first one without a node is the result",
     "conversations/receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
     "search/search.page search_index": "turns bitmap scans on for itself, see chatd/search/page.py",
     "cli/trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",
@@ -192,7 +192,7 @@ async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> 
 async def append(connection: Any) -> str:
     """One message with an upload, through append_messages."""
     message = ["default"], [id_of(15)], [id_of(150)], ["new"], [id_of(-1)], ["text"], [f'[{{"upload": "{id_of(5)}"}}]']
-    row = await connection.fetchrow(queries.load("conversations/journal").append_messages, *message, [None], ["{}"], [None], 1)
+    row = await connection.fetchrow(queries.load("conversations/log").append_messages, *message, [None], ["{}"], [None], 1)
     return str(row["outcome"])
 
 

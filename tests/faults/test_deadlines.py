@@ -18,7 +18,7 @@ from tests.support import Daemon, Person
 MOST_S = 8.0
 
 
-def lasting(conversation: str, message: str, user: str) -> list[tuple[str, dict[str, Any]]]:
+def uncancellable(conversation: str, message: str, user: str) -> list[tuple[str, dict[str, Any]]]:
     here = {"conversation": conversation}
     return [
         # Commands that complete even if the caller disconnects.
@@ -50,7 +50,7 @@ async def scene(alice: Person, bob: Person) -> list[tuple[str, dict[str, Any]]]:
     made = await alice.call("conversation.create", members=[bob.user], title="us")
     conversation = made["conversation"]["id"]
     first = await alice.send(conversation, "first")
-    return lasting(conversation, first["message"], bob.user)
+    return uncancellable(conversation, first["message"], bob.user)
 
 
 async def refused(person: Person, command: str, fields: dict[str, Any], answers: list[str]) -> None:

@@ -62,7 +62,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_ban_sweep, "PATROL", 0.1)
     monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
     monkeypatch.setattr(reconciler, "SWEEP_S", 1)
-    monkeypatch.setattr(deletion, "RETENTION_EVERY", 1)
+    monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 1)
     run_often(monkeypatch, 0.1)
 
 
@@ -199,13 +199,13 @@ UNGUARDED = {
     "chatd/operations/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
     "chatd/matching/disconnects.py": {"self._try"},
-    "chatd/conversations/messages/scheduler.py": {"send_one"},
+    "chatd/conversations/messages/scheduling.py": {"send_one"},
     "chatd/matching/pool_owner.py": {"self._remove_unclaimed"},
     "chatd/matching/pairing.py": {"self._carry_out_all"},
     "chatd/presence/service.py": {"self._bury"},
     "chatd/db/embedded/watch.py": {"keep"},
     # Parts of a shard of the log: if one fails, the guard runs the shard again.
-    "chatd/conversations/log/writer.py": {"self._telling.run", "self._aside.run", "self._expire"},
+    "chatd/conversations/log/writer.py": {"self._publisher.run", "self._deferred.run", "self._expire"},
 }
 
 

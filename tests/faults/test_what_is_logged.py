@@ -175,7 +175,7 @@ async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemo
         while "drained" not in [record.getMessage() for record in caplog.records]:
             await trio.sleep(0.05)
     said = {record.getMessage(): vars(record).get("by") for record in caplog.records}
-    assert said["draining; a second signal hurries"] == said["drained"] == "ann"
+    assert said["draining; a second signal stops at once"] == said["drained"] == "ann"
 
 
 async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(

@@ -8,17 +8,17 @@ import pytest
 from msgspec.structs import replace
 
 from chatd.app.addresses import Addresses
-from chatd.app.command_metrics import Meters
+from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Ctx
 from chatd.app.dispatch import CommandTimeout
 from chatd.app.effects import Effects
-from chatd.app.registry import Guards, Needs, Registry, Row
+from chatd.app.registry import Guard, GuardChecks, Registry, Row
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.services import Services
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import quart_app
-from chatd.http.asgi_guard import Front
+from chatd.http.asgi_guard import AsgiGuard
 from chatd.wire.base import Command, Ok
 from chatd.wire.reference.description import Description
 from tests.http.raw import Door, served
@@ -167,14 +167,14 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
     raise Refused("unavailable", retry_after=0.2)
 
 
-def app_with(handler: Any) -> Front:
+def app_with(handler: Any) -> AsgiGuard:
     """An application with one command, which needs nobody."""
-    row = Row(Try, Ok, handler, Needs.NOTHING, 1, (), "POST /v1/try", False, False)
+    row = Row(Try, Ok, handler, Guard.NOTHING, 1, (), "POST /v1/try", False, False)
     services = Services()
-    for service in (Meters(), Addresses("ws://x", "http://x"), Admins(Config()), Guards(), CommandTimeout(5.0)):
+    for service in (CommandMetrics(), Addresses("ws://x", "http://x"), Admins(Config()), GuardChecks(), CommandTimeout(5.0)):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
-    return Front(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
+    return AsgiGuard(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])

@@ -139,7 +139,12 @@ async def hammered(config: Config) -> AsyncIterator[tuple[Hammer, trio.Event]]:
             hammer = Hammer(gateway, http)
             nursery.start_soon(hammer.run)
             ports = {"gateway": replace(config.gateway, port=gateway, reuse_port=True), "http": replace(config.http, port=http)}
-            nursery.start_soon(serve, replace(config, limits=limits, **ports).using(AccountLimits(signups_per_minute=1e6)))
+            nursery.start_soon(
+                serve,
+                replace(config, limits=limits, **ports).using(
+                    AccountLimits(signups_per_minute=1e6, auth_failures_per_minute=1e6)
+                ),
+            )
             await ready.wait()
             yield hammer, ended
             nursery.cancel_scope.cancel()

@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits
-from chatd.app.registry import Needs, Row
+from chatd.app.registry import Guard, Row
 from chatd.client import Refused
 from chatd.core.config import Config
 from chatd.core.errors import REFUSALS
@@ -18,9 +18,11 @@ from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.files import PDF, stored
 from tests.http.raw import Door
-from tests.support import NOBODY, Answer, Daemon, Person, running
+from tests.support import NOBODY, Answer, Daemon, Person, running, shared
 
-ROWS = [row for row in load_registry().commands.values() if row.http and row.needs is not Needs.ADMIN]
+daemon = shared
+
+ROWS = [row for row in load_registry().commands.values() if row.http and row.guard is not Guard.ADMIN]
 MATCHING = tuple(row.tag for row in ROWS if row.tag.startswith("match."))
 # What has a test of its own: it needs somebody else, another time, or ends everything.
 APART = (*MATCHING, "me.erase", "message.schedule", "schedule.cancel", "schedule.edit")
@@ -112,7 +114,7 @@ async def test_nobody_gets_in_without_a_token(config: Config) -> None:
     async with running(config.using(limits)) as daemon:
         token = daemon.token(NOBODY)
         for row in ROWS:
-            if row.needs is not Needs.NOTHING:
+            if row.guard is not Guard.NOTHING:
                 method, path, body = request_of(row)
                 for headers in (
                     {},
@@ -143,9 +145,9 @@ BAD = [
     Bad(400, "$.text: expected str | null, got int", {**GOOD, "text": 5}),
     Bad(400, "$.text: NUL is not allowed in text", {**GOOD, "text": "a\x00b"}),
     Bad(400, "$.meta.a: int with this value is not allowed", {**GOOD, "meta": {"a": 2**63}}),
-    Bad(400, "$.conversation: the path says so already", {**GOOD, "conversation": NOBODY}),
-    Bad(400, "$.t: the path says so already", {**GOOD, "t": "message.send"}),
-    Bad(400, "$.x: fields belong into the body", GOOD, query="?x=1"),
+    Bad(400, "$.conversation: the field is part of the path already", {**GOOD, "conversation": NOBODY}),
+    Bad(400, "$.t: the field is part of the path already", {**GOOD, "t": "message.send"}),
+    Bad(400, "$.x: fields belong in the body", GOOD, query="?x=1"),
     Bad(400, "$: expected object", [GOOD]),
     Bad(400, "$: expected object", b"null"),
     Bad(400, "$: JSON is malformed", b"nonsense"),
@@ -181,8 +183,8 @@ QUERIES = [
     ("limit=true", "$.limit: expected int, got str"),
     ("before=18446744073709551616", "$.before: "),
     ("sort=seq", "$: object contains unknown field sort"),
-    ("t=ping", "$.t: the path says so already"),
-    (f"conversation={NOBODY}", "$.conversation: the path says so already"),
+    ("t=ping", "$.t: the field is part of the path already"),
+    (f"conversation={NOBODY}", "$.conversation: the field is part of the path already"),
     ("%00=1", "$: object contains unknown field "),
 ]
 

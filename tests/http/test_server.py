@@ -19,7 +19,7 @@ from quart_trio import QuartTrio
 from chatd.core.config import Config, Gateway, Http, Limits
 from chatd.http import server
 from chatd.http import stream as peer
-from chatd.http.asgi_guard import Front
+from chatd.http.asgi_guard import AsgiGuard
 from tests.http import raw
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually
@@ -88,7 +88,7 @@ class Hall:
 
     @property
     def front(self) -> ASGIFramework:
-        return Front(self.app, "ws://elsewhere")
+        return AsgiGuard(self.app, "ws://elsewhere")
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ async def ended(stream: trio.SocketStream) -> None:
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
 async def test_who_says_nothing_more_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """A8: a head that never ends too, though another byte comes now and then."""
-    monkeypatch.setattr(server, "KEEP_ALIVE", 0.3)
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.3)
     async with served(hall.front) as door, door.connected() as stream, trio.open_nursery() as nursery:
         await stream.send_all(sent)
         if sent.endswith(b"1.1\r\n"):
@@ -304,7 +304,7 @@ async def drip(stream: trio.SocketStream) -> None:
 
 
 async def test_who_does_not_read_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "WRITE_TIMEOUT", 0.2)
+    monkeypatch.setattr(peer, "WRITE_TIMEOUT_S", 0.2)
     async with served(hall.front) as door, door.connected() as stream:
         before = trio.lowlevel.current_statistics().tasks_living
         await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -376,7 +376,7 @@ async def test_those_who_are_turned_away_are_bounded_too(hall: Hall, monkeypatch
 
 
 async def test_too_many_of_all_are_answered_too(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     async with served(hall.front) as door, door.connected() as first:
         await first.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await read_until(first, b"hello")

@@ -16,10 +16,11 @@ import msgspec
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.core.config import Config, Match, Presence
+from chatd.conversations.settings import PresenceDefaults
+from chatd.core.config import Config
+from chatd.matching.settings import MatchSettings
 from tests.reply import Reply
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
@@ -251,8 +252,7 @@ DEEDS = st.lists(st.one_of(*BY_ME, *BY_OTHERS), min_size=5, max_size=25)
 
 
 async def test_who_is_who_shows_nowhere(config: Config) -> None:
-    quick = replace(config, match=Match(recent=0), presence=Presence(shown_to="everybody"))
-    async with running(quick) as daemon:
+    async with running(config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))) as daemon:
 
         @given(DEEDS)
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))

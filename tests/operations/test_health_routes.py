@@ -21,7 +21,7 @@ from chatd.db import migrations
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres
 from chatd.db.postgres_faults import Faults
-from chatd.operations.health import FRESH, Readiness
+from chatd.operations.health import MAX_AGE_S, Readiness
 from chatd.realtime.drain import Drain
 from chatd.wire.reference.openapi import openapi
 from tests.cluster.test_bans import moderator
@@ -231,7 +231,7 @@ async def test_many_who_ask_are_one_question(autojump_clock: trio.testing.MockCl
         "gateway": "ready",
     }
     node.redis.well.set()
-    await trio.sleep(FRESH)
+    await trio.sleep(MAX_AGE_S)
     assert (await readiness.services())["redis"].status == "ready"
     assert (node.db.asked, node.redis.asked) == (2, 2)
 

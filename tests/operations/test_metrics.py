@@ -120,12 +120,14 @@ async def test_all_nodes_at_once(config: Config) -> None:
     ],
     ids=str,
 )
-async def test_without_a_token_only_this_machine_itself_may_look(daemon: Daemon, path: str, headers: dict[str, str]) -> None:
-    answer = await daemon.rest("GET", path, **headers)
-    nothing = await daemon.rest("GET", "/nothing-is-here")
+async def test_without_a_token_only_this_machine_itself_may_look(
+    shared_daemon: Daemon, path: str, headers: dict[str, str]
+) -> None:
+    answer = await shared_daemon.rest("GET", path, **headers)
+    nothing = await shared_daemon.rest("GET", "/nothing-is-here")
     assert (answer.status, answer.body) == (404, nothing.body)
     for host in ("localhost", "localhost:8081", "127.0.0.1", "127.9.9.9:1", "[::1]:8081"):
-        assert (await daemon.rest("GET", path, Host=host)).status == 200
+        assert (await shared_daemon.rest("GET", path, Host=host)).status == 200
 
 
 async def test_another_machine_needs_the_token(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

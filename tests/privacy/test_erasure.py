@@ -14,8 +14,8 @@ from chatd.app import effects, jobs
 from chatd.app.context import Ctx, Node
 from chatd.client import Account, sign_up
 from chatd.conversations import erasure as conversations_erasure
-from chatd.conversations.log.entries import Append
-from chatd.conversations.log.writer import Journal
+from chatd.conversations.log.entries import NewMessage
+from chatd.conversations.log.writer import MessageLog
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.errors import Refused
@@ -262,14 +262,14 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
     async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")
         await alice.call("me.erase", confirm=True)
-        late = Append("default", conversation, alice.user, "a", uuid7(now_ms()), "late", None, None, None)
+        late = NewMessage("default", conversation, alice.user, "a", uuid7(now_ms()), "late", None, None, None)
 
         async def tell(_: object) -> None:
             pass
 
         async def deliver(ctx: Ctx, told: effects.Effects) -> None:
             await effects.deliver(ctx, told)
-            await ctx.node.get(Journal).append(late, tell, ctx.began)
+            await ctx.node.get(MessageLog).append(late, tell, ctx.began)
 
         monkeypatch.setattr(conversations_erasure, "deliver", deliver)
         await inside(erasure.erase_next)

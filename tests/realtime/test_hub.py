@@ -98,14 +98,14 @@ async def test_the_send_queue_gets_topic_and_rev() -> None:
     await hub.subscriptions.report_gap("t", "c", 7)
     await hub.deliver_to_user("t", "u", news())
     await hub.subscriptions.deliver("t", "d", news(9))
-    hub.subscriptions.subscribe_users("t", "d", ["u"], 5)
+    hub.memberships.add("t", "d", ["u"], 5)
     assert [(mark.topic, mark.rev) for mark in marks] == [("c", 2), ("c", 3), ("c", 7), ("", 0), ("d", 9)]
 
 
 async def test_a_pending_session_gets_a_new_conversation() -> None:
     hub = Hub()
     pending = hub.connections.pending.begin("t", "u")
-    hub.subscriptions.subscribe_users("t", "c", ["u"], 1)
+    hub.memberships.add("t", "c", ["u"], 1)
     session = Session("1", "u")
     hub.register(session, pending)
     assert hub.subscriptions.is_subscribed("1", "c")
@@ -138,7 +138,7 @@ async def test_nothing_remains_of_an_ended_session() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("a", 1), ("b", 1), ("a", 1))
-    hub.subscriptions.subscribe_users("t", "c", ["u"], 1)
+    hub.memberships.add("t", "c", ["u"], 1)
     hub.unregister(session)
     hub.unregister(session)
     assert hub.statistics() == {"sessions": 0, "users": 0, "conversations": 0, "delivered": 0, "dropped": 0}
@@ -179,7 +179,7 @@ async def test_a_leaving_member_gets_no_ephemeral_events_and_cannot_type() -> No
     session, other = Session("1", "u"), Session("2", "v")
     for one in (session, other):
         attach(hub, one, ("c", 1))
-    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.memberships.remove_after("t", "c", ["u"], 3)))
     assert hub.subscriptions.gaps.since
     await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
     assert (len(session.frames), len(other.frames), hub.subscriptions.is_subscribed("1", "c")) == (0, 1, False)
@@ -193,8 +193,8 @@ async def test_a_member_who_rejoins_before_the_end_is_delivered_stays() -> None:
     hub = Hub()
     session = Session("1", "u")
     attach(hub, session, ("c", 1))
-    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
-    hub.subscriptions.subscribe_users("t", "c", ["u"], 3)
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.memberships.remove_after("t", "c", ["u"], 3)))
+    hub.memberships.add("t", "c", ["u"], 3)
     await hub.subscriptions.deliver("t", "c", news(4))
     await hub.subscriptions.deliver("t", "c", news(2))
     assert hub.subscriptions.is_subscribed("1", "c")
@@ -208,8 +208,8 @@ async def test_a_join_before_the_end_that_arrives_after_it_does_not_stay() -> No
     session, other = Session("1", "u"), Session("2", "v")
     attach(hub, session)
     attach(hub, other, ("c", 1))
-    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.subscriptions.unsubscribe_after("t", "c", ["u"], 3)))
-    hub.subscriptions.subscribe_users("t", "c", ["u"], 1, is_new_member=True)
+    await hub.subscriptions.deliver("t", "c", news(3, on_delivered=hub.memberships.remove_after("t", "c", ["u"], 3)))
+    hub.memberships.add("t", "c", ["u"], 1, is_new_member=True)
     await hub.subscriptions.deliver("t", "c", news(ephemeral=True))
     assert (session.frames, hub.subscriptions.is_subscribed("1", "c")) == ([], False)
     for rev in (2, 4):
@@ -224,7 +224,7 @@ async def test_a_pending_session_gets_no_events_from_before_it_joined() -> None:
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
     pending = hub.connections.pending.begin("t", "v")
-    hub.subscriptions.subscribe_users("t", "c", ["v"], 3, is_new_member=True)
+    hub.memberships.add("t", "c", ["v"], 3, is_new_member=True)
     hub.register(late, pending)
     for rev in (2, 3, 4):
         await hub.subscriptions.deliver("t", "c", news(rev))
@@ -238,7 +238,7 @@ async def test_a_new_member_gets_no_earlier_events() -> None:
     one, late = Session("1", "u"), Session("2", "v")
     attach(hub, one, ("c", 1))
     attach(hub, late)
-    hub.subscriptions.subscribe_users("t", "c", ["v"], 3, is_new_member=True)
+    hub.memberships.add("t", "c", ["v"], 3, is_new_member=True)
     for rev in (2, 3, 4):
         await hub.subscriptions.deliver("t", "c", news(rev))
     assert (len(one.frames), len(late.frames)) == (3, 2)
@@ -250,7 +250,7 @@ async def test_a_second_subscription_loses_nothing() -> None:
     hub = Hub()
     one = Session("1", "u")
     attach(hub, one, ("c", 1))
-    hub.subscriptions.subscribe_users("t", "c", ["u"], 3)
+    hub.memberships.add("t", "c", ["u"], 3)
     for rev in (2, 3):
         await hub.subscriptions.deliver("t", "c", news(rev))
     assert len(one.frames) == 2
@@ -263,7 +263,7 @@ async def test_events_from_before_the_subscription_are_announced() -> None:
     for one in (sender, other):
         attach(hub, one)
     await hub.subscriptions.deliver("t", "c", news(7, exclude_session="1"))
-    hub.subscriptions.subscribe_users("t", "c", ["u", "v"], 3, is_new_member=True)
+    hub.memberships.add("t", "c", ["u", "v"], 3, is_new_member=True)
     for one in (sender, other):
         assert [b'"behind"' in frame and b'"rev":7' in frame for frame in one.frames] == [True]
     for rev in (4, 5, 6, 7):
@@ -280,7 +280,7 @@ async def test_only_the_latest_unheard_revs_are_kept() -> None:
     for number in range(MAX_TOPICS + 1):
         await hub.subscriptions.deliver("t", str(number), news(7))
     for conversation in ("0", "1"):
-        hub.subscriptions.subscribe_users("t", conversation, ["u"], 3)
+        hub.memberships.add("t", conversation, ["u"], 3)
     assert len(session.frames) == 1
     pending = hub.connections.pending.begin("t", "v")
     for number in range(MAX_TOPICS + 1):
@@ -304,22 +304,22 @@ async def test_unheard_revs_are_bounded_while_sessions_keep_connecting() -> None
             gc.collect()
         await hub.subscriptions.deliver("t", str(number), news(7))
     assert hub.connections.pending
-    assert MAX_TOPICS <= len(hub.subscriptions._unheard._revs) <= MAX_TOPICS + 2 * SLACK
+    assert MAX_TOPICS <= len(hub.subscriptions.unheard._revs) <= MAX_TOPICS + 2 * SLACK
 
 
 async def test_the_member_count_is_valid_until_a_change() -> None:
     hub = Hub()
-    hub.subscriptions.note_members("t", "c", Members(3, {}))
-    assert hub.subscriptions.members_of("t", "c") is None
+    hub.memberships.note_members("t", "c", Members(3, {}))
+    assert hub.memberships.members_of("t", "c") is None
     attach(hub, Session("1", "u"), ("c", 1))
     for change in (
-        hub.subscriptions.subscribe_users,
-        lambda tenant, id_, users, _: hub.subscriptions.unsubscribe_users(tenant, id_, users),
+        hub.memberships.add,
+        lambda tenant, id_, users, _: hub.memberships.remove(tenant, id_, users),
     ):
-        hub.subscriptions.note_members("t", "c", Members(3, {}))
-        assert hub.subscriptions.members_of("t", "c") == Members(3, {})
+        hub.memberships.note_members("t", "c", Members(3, {}))
+        assert hub.memberships.members_of("t", "c") == Members(3, {})
         change("t", "c", ["a user elsewhere"], 1)
-        assert hub.subscriptions.members_of("t", "c") is None
+        assert hub.memberships.members_of("t", "c") is None
 
 
 async def test_signals_of_connections_come_once_per_change() -> None:

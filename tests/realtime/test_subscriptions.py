@@ -37,7 +37,7 @@ async def test_a_topic_of_another_kind_is_delivered_in_order(bulletins: None) ->
     for one in (session, other):
         attach(hub, one)
     hub.subscriptions.subscribe(session, TOPIC, 0)
-    hub.subscriptions.subscribe_users("t", TOPIC, ["v"], 0)
+    hub.memberships.add("t", TOPIC, ["v"], 0)
     order: list[int] = []
     for rev in (3, 2, 1):
         late = delivery(rev)
@@ -59,7 +59,7 @@ async def test_a_topic_without_numbers_is_delivered_at_once(bulletins: None) -> 
     await hub.subscriptions.deliver("other tenant", TOPIC, delivery())
     assert (len(session.frames), hub.subscriptions.rev_of("t", TOPIC)) == (2, 0)
     assert hub.subscriptions.is_subscribed("1", TOPIC)
-    hub.subscriptions.unsubscribe_after("t", TOPIC, ["u"], 5)()
+    hub.memberships.remove_after("t", TOPIC, ["u"], 5)()
     assert len(hub.subscriptions) == 0
 
 

@@ -8,7 +8,9 @@ from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.moderation import reports
 from tests.files import MP4, PDF, fetched, picture, stored
-from tests.support import Daemon, Person, covers, operator
+from tests.support import Daemon, Person, covers, operator, shared
+
+daemon = shared
 
 FORGED: list[Any] = [
     {"url": "javascript:alert(1)"},

@@ -8,7 +8,7 @@ from hypothesis import given
 from msgspec import Struct
 
 from chatd.conversations.commands.conversations import CreateConversation
-from chatd.conversations.messages.commands import SendMessage
+from chatd.conversations.messages.sending import SendMessage
 from chatd.core.errors import Refused
 from chatd.operations.ping import Pong
 from chatd.wire.base import Command, Id

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from chatd.app.registry import Needs
+from chatd.app.registry import Guard
 from chatd.core.errors import CLOSES, REFUSALS
 from chatd.core.text_forms import name_form, prose_form
 from chatd.wire.base import Command, Event, Ok, Result
@@ -102,9 +102,9 @@ def test_every_route_is_in_openapi() -> None:
         operation = OPENAPI["paths"][path][method]
         in_path = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
         assert in_path == re.findall(r"{(\w+)}", path)
-        assert ("security" in operation) is (declared[tag].needs.name != "NOTHING")
+        assert ("security" in operation) is (declared[tag].guard.name != "NOTHING")
         assert {"200", "400", "429", "500", "503"} <= set(operation["responses"])
-        assert ("401" in operation["responses"]) or declared[tag].needs.name == "NOTHING"
+        assert ("401" in operation["responses"]) or declared[tag].guard.name == "NOTHING"
 
 
 def test_every_field_has_its_place_in_a_request() -> None:
@@ -233,7 +233,7 @@ def test_a_new_feature_needs_nothing_here() -> None:
     class Row:
         tag, command, refuses, http, socket, cost = "lonely", Lonely, (), "", True, 1.0
         result: type[Result] = Ok
-        needs = Needs.USER
+        guard = Guard.USER
 
         def handler(self) -> None:
             """Refused never."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, inspect
 
-from chatd.app.registry import Needs, Row
+from chatd.app.registry import Guard, Row
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
@@ -24,7 +24,7 @@ def open_fields(kind: type[Command]) -> list[str]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
 def test_a_free_text_declares_what_it_is_for(row: Row) -> None:
     """What an admin writes is the operator's own word, and passes no filter."""
-    if row.needs is not Needs.ADMIN:
+    if row.guard is not Guard.ADMIN:
         assert open_fields(row.command) == [], "declare it: see chatd/wire/texts.py"
 
 

@@ -1,11 +1,12 @@
-"""Blocks: a blocked user cannot open a conversation with the blocker, write, type, see their presence, or be matched with them.
+"""Blocking of users.
 
-The blocked user is not notified. Messages from before stay, and in groups both stay. In their direct conversation receipts are
-private (the SQL function `advance_receipts`).
+A blocked user cannot open a conversation with the blocker, write to them in their direct conversation, see them typing or
+online, or be matched with them. The blocked user is not notified. Earlier messages stay, and both stay in their common groups.
+In their direct conversation, receipts are private.
 
 A block applies to the id by which it was made. A block by an alias ends that match and prevents another one; it changes nothing
-between the two where they know each other by user id, and a block by user id does not end a match that is running. Otherwise it
-would show that the two ids are of one user.
+between the two where they know each other by user id, and a block by user id does not end a running match. Otherwise it would
+show that the two ids belong to one user.
 """
 
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 from msgspec import Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Hush, Reply, ToUser, deliver
+from chatd.app.effects import Broadcast, Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
+from chatd.cluster.control_messages import SuppressTyping
 from chatd.conversations.aliases import is_valid, resolve
 from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.read_model import page_of
@@ -30,47 +32,50 @@ SQL = queries.load("conversations/blocking")
 
 
 class BlockUser(Command, tag="user.block"):
-    """Block a user, by user id or by the alias from a match. Each of them is a block of its own. Twice is once.
+    """Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing.
 
-    A block by alias ends that match, and the two are never matched again. Nothing else changes between users who know each other
-    elsewhere; it takes a block by user id, which ends no match.
+    Each id is a block of its own. A block by alias ends that match, and the two are never matched again; nothing else changes
+    between users who know each other elsewhere. That takes a block by user id, which does not end a match.
     """
 
     user: Id
 
 
-@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", lasting=True)
+@command(BlockUser, result=Ok, refuses=("not_found", "too_large"), http="PUT /v1/blocks/{user}", uncancellable=True)
 async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
-    """Refused `too_large` for too many blocks."""
+    """`not_found`: there is no such user. `too_large`: the list of blocks is full (`limits.blocks_per_user`)."""
     alias = (await resolve(ctx, [cmd.user])).get(cmd.user)
     user = cmd.user if alias is None else alias.user
     if user == ctx.user:
-        raise Refused("bad_request", "$.user: that is you")
+        raise Refused("bad_request", "$.user: you cannot block yourself")
     try:
-        hush = await decide(ctx, user, cmd.user, SQL.add, user, cmd.user, ctx.now)
+        change = await set_block(ctx, user, cmd.user, SQL.add, user, cmd.user, ctx.now)
     except ForeignKeyViolation:
         raise unknown_user() from None
-    # The block is committed: first everything that cannot fail.
-    await deliver(ctx, hush or [])
-    signals = ctx.node.signals
-    if alias is None:
-        await signals.send(VisibilityChanged(ctx.tenant, [ctx.user, user]))
-    await signals.send(UserBlocked(ctx.tenant, ctx.user, user, cmd.user))
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    visibility = [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, user]))] if alias is None else []
+    blocked = SendSignal(UserBlocked(ctx.tenant, ctx.user, user, cmd.user))
+    return [*suppress_typing(ctx, change), *visibility, blocked, *ok_and_sync(ctx)]
 
 
 def unknown_user() -> Refused:
     return Refused("not_found", "$.user: no such user")
 
 
-async def decide(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> Effects | None:
-    """Block or unblock a user, and close or open the direct conversation, if it is by user id. None when it was so already."""
+class BlockChange(Struct, frozen=True):
+    """A block was added or removed. `conversation`: the direct conversation of the two, if any; `is_blocked`: its state now."""
 
-    async def work(tx: Tx) -> Effects | None:
+    conversation: str | None
+    is_blocked: bool
+
+
+async def set_block(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> BlockChange | None:
+    """Block or unblock a user, and close or reopen the direct conversation, if it is by user id. None if nothing was changed."""
+
+    async def work(tx: Tx) -> BlockChange | None:
         await lock_pair(tx, ctx.tenant, ctx.user, user)
-        await tx.run(SQL.hold, ctx.tenant, ctx.user)
+        await tx.run(SQL.lock, ctx.tenant, ctx.user)
         if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
-            # The match was kept in this moment.
+            # The match was kept at the same time.
             raise unknown_user()
         if await tx.one(statement, ctx.tenant, ctx.user, *args) is None:
             return None
@@ -79,25 +84,37 @@ async def decide(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any)
             raise Refused("too_large", f"you can block at most {most} users")
         await tx.run(SQL.note, ctx.tenant, ctx.user)
         row = await tx.one(SQL.settle, ctx.tenant, ctx.user, shown_as)
-        return [] if row is None else [Hush(row["id"], on=row["blocked"])]
+        return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
 
     return await ctx.node.db.in_transaction(work)
 
 
+def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
+    """Stop or resume typing events in the direct conversation of the two."""
+    if change is None or change.conversation is None:
+        return []
+    return [Broadcast(SuppressTyping(ctx.tenant, change.conversation, change.is_blocked))]
+
+
+def ok_and_sync(ctx: Ctx) -> Effects:
+    """Answer, and have the other devices of the user sync."""
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+
+
 class UnblockUser(Command, tag="user.unblock"):
-    """Remove a block, by the id by which it was made. Other blocks of the same user stay in effect."""
+    """Remove a block, by the id by which it was made. Other blocks of the same user stay."""
 
     user: Id
 
 
-@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", lasting=True)
+@command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", uncancellable=True)
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
-    """Refused `not_found` for who is not blocked."""
-    hush = await decide(ctx, cmd.user, cmd.user, SQL.remove, cmd.user)
-    if hush is None:
-        raise Refused("not_found", "$.user: not blocked")
-    await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
-    return [*hush, Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    """`not_found`: the user is not blocked by this id."""
+    change = await set_block(ctx, cmd.user, cmd.user, SQL.remove, cmd.user)
+    if change is None:
+        raise Refused("not_found", "$.user: this user is not blocked")
+    visibility = SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))
+    return [*suppress_typing(ctx, change), visibility, *ok_and_sync(ctx)]
 
 
 class Blocked(Struct, kw_only=True, frozen=True):
@@ -109,14 +126,14 @@ class Blocked(Struct, kw_only=True, frozen=True):
 
 
 class ListBlocks(Command, tag="block.list"):
-    """Whom one has blocked."""
+    """List the users that the requester has blocked."""
 
     cursor: Id | None = None
     limit: Limit = 100
 
 
 class Blocks(Result, tag="blocks"):
-    """By user id. `cursor` is null on the last page."""
+    """Blocked users, ordered by id. `cursor` is null on the last page."""
 
     items: list[Blocked]
     cursor: Id | None

@@ -1,18 +1,21 @@
-"""Opening, creating and listing conversations."""
+"""Opening, creating and listing of conversations."""
 
 import re
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Join, Reply, ToConversation
+from chatd.app.effects import Broadcast, Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.cluster.control_messages import SubscribeUsers
 from chatd.conversations.block_rules import check_not_blocked, lock_pair
+from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
-from chatd.conversations.membership import check_room
-from chatd.conversations.read_model import conversation_for, conversations_of, own_view_to_tell, shared
+from chatd.conversations.membership import check_conversation_limit
+from chatd.conversations.read_model import conversation_for, conversations_of, shared
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
@@ -21,25 +24,25 @@ from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
-# A place in the order of activity: when, and the id.
+# A position in the order of activity: the time in milliseconds, and the id.
 Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
-    """The conversation with one other user: one per pair, for ever."""
+    """Open the direct conversation with another user. Two users share one, for ever."""
 
     user: Id
 
 
 class CreateConversation(Command, tag="conversation.create"):
-    """A group. Whoever creates it is a member too."""
+    """Create a group. Its creator becomes the owner."""
 
     members: Annotated[list[Id], Meta(max_length=10_000)]
     title: Name | None = None
 
 
 class ConversationResult(Result, tag="conversation"):
-    """A conversation as the asker sees it. `created`: it was not there before."""
+    """A conversation as the requester sees it. `created`: the command has created it."""
 
     conversation: Conversation
     created: bool
@@ -53,30 +56,29 @@ class ConversationResult(Result, tag="conversation"):
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """Refused `not_found` for an unknown user, `blocked` for one who has blocked the asker.
-
-    Also `too_large` when one of the two is in as many conversations as one user may be.
+    """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is in
+    too many conversations (`limits.conversations_per_user`).
     """
     if cmd.user == ctx.user:
-        raise Refused("bad_request", "$.user: a conversation needs somebody else")
+        raise Refused("bad_request", "$.user: expected another user than yourself")
     await check_not_blocked(ctx, [cmd.user])
     low, high = sorted((ctx.user, cmd.user))
     id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     if id_ is not None:
         return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
     await check_not_erased(ctx, [cmd.user])
-    await check_room(ctx, NIL, [ctx.user, cmd.user])
+    await check_conversation_limit(ctx, NIL, [ctx.user, cmd.user])
     return await open_new(ctx, low, high)
 
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
-    """Raises Refused: `not_found`. The row of somebody who is erased is there, and stands for nobody."""
+    """Raises Refused: `not_found`. The row of an erased user stays, and stands for no account."""
     if await ctx.node.db.one(SQL.erased, ctx.tenant, users) is not None:
         raise Refused("not_found", "no such user")
 
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
-    """Both may open it at once; whoever comes second gets what the first one made."""
+    """If both users open the conversation at the same time, both get the same one."""
 
     async def work(tx: Tx) -> str | None:
         if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
@@ -89,7 +91,7 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return await announce(ctx, id_, [low, high], created=made is not None)
+    return [WithConversation(id_, partial(opened_events, ctx, [low, high], created=made is not None))]
 
 
 @command(
@@ -100,33 +102,35 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     http="POST /v1/conversations",
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
-    """Refused `not_found` when a member is unknown, `too_large` for too many, `forbidden` by a filter of the title."""
+    """`not_found`: a member does not exist. `blocked`: a member has blocked the requester. `too_large`: there are too many
+    members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
+    """
     users = sorted({ctx.user, *cmd.members})
     most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
-        raise Refused("too_large", f"$.members: at most {most}")
+        raise Refused("too_large", f"$.members: expected at most {most} members, you included")
     await check_not_blocked(ctx, users)
     await check_not_erased(ctx, users)
-    await check_room(ctx, NIL, users)
+    await check_conversation_limit(ctx, NIL, users)
     id_ = uuid7(ctx.now)
     try:
         await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.members: no such user") from None
-    return await announce(ctx, id_, users, created=True)
+    return [WithConversation(id_, partial(opened_events, ctx, users, created=True))]
 
 
-async def announce(ctx: Ctx, id_: str, users: list[str], *, created: bool) -> Effects:
-    """The sessions of all members hear it from now on, and those that did not ask are told."""
-    mine = await own_view_to_tell(ctx, id_)
-    effects: Effects = [Join(id_, users, mine.rev), Reply(ConversationResult(conversation=mine, created=created))]
+def opened_events(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
+    """Subscribe the members, answer, and send a new conversation to the other sessions."""
+    joined = Broadcast(SubscribeUsers(ctx.tenant, view.id, users, view.rev))
+    reply = Reply(ConversationResult(conversation=view, created=created))
     if not created:
-        return effects
-    return [*effects, ToConversation(id_, ConversationUpdate(conversation=shared(mine)), but=ctx.session)]
+        return [joined, reply]
+    return [joined, reply, ToConversation(view.id, ConversationUpdate(conversation=shared(view)), ctx.session)]
 
 
 class GetConversation(Command, tag="conversation.get"):
-    """One conversation by its id."""
+    """Get one conversation."""
 
     conversation: Id
 
@@ -138,9 +142,10 @@ async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
 
 
 class ListConversations(Command, tag="conversation.list"):
-    """The conversations of the asker, the most recently active first. `cursor` from the page before.
+    """List the conversations of the requester, the most recently active first.
 
-    One in which something happens while you page may come a second time on the last pages; none is left out.
+    `cursor`: from the page before. A conversation that becomes active while the client pages may appear again on one of the last
+    pages; none is left out.
     """
 
     cursor: Cursor | None = None
@@ -148,7 +153,7 @@ class ListConversations(Command, tag="conversation.list"):
 
 
 class Conversations(Result, tag="conversations"):
-    """A page. `cursor` is null on the last one."""
+    """A page of conversations. `cursor` is null on the last page."""
 
     items: list[Conversation]
     cursor: str | None
@@ -156,15 +161,15 @@ class Conversations(Result, tag="conversations"):
 
 @command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
 async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
-    ids, cursor = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
-    items = await conversations_of(ctx, ctx.user, ids)
-    return [Reply(Conversations(items=items, cursor=cursor))]
+    page = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
+    items = await conversations_of(ctx, ctx.user, page.ids)
+    return [Reply(Conversations(items=items, cursor=page.cursor))]
 
 
 class Position(Struct, frozen=True):
-    """How far a list has come. `top`: the first conversation of the first page; what moves above it is listed at the end.
+    """The position of a list. `top`: the first conversation of the first page; those that become more active are listed last.
 
-    `last`: the conversation before the next page; None when all from the top down were listed, and `top` moves up instead.
+    `last`: the conversation before the next page; None once everything below `top` is listed, then `top` moves up.
     """
 
     top: Spot | None = None
@@ -174,23 +179,29 @@ class Position(Struct, frozen=True):
         return "~".join(f"{at}.{id_}" for at, id_ in filter(None, (self.top, self.last)))
 
 
-async def next_page(ctx: Ctx, position: Position, limit: int) -> tuple[list[str], str | None]:
+class Page(Struct, frozen=True):
     """The ids of a page, and the cursor of the next one."""
+
+    ids: list[str]
+    cursor: str | None
+
+
+async def next_page(ctx: Ctx, position: Position, limit: int) -> Page:
     found: list[Spot] = []
     if position.top is None or position.last is not None:
         last = position.last or (None, None)
         found = [spot_of(row) for row in await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *last, limit + 1)]
         top = position.top or (found[0] if found else None)
         if len(found) > limit:
-            return [id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1]))
+            return Page([id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1])))
         if position.top is None:
-            return [id_ for _, id_ in found], None
+            return Page([id_ for _, id_ in found], None)
     assert position.top is not None
     room = limit - len(found)
     moved = [spot_of(row) for row in await ctx.node.db.all(SQL.moved, ctx.tenant, ctx.user, *position.top, room + 1)]
     top = moved[room - 1] if room and len(moved) > room else position.top
     ids = [id_ for _, id_ in [*found, *moved[:room]]]
-    return list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None
+    return Page(list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None)
 
 
 def spot_of(row: Row) -> Spot:
@@ -206,5 +217,5 @@ def read_cursor(cursor: str | None) -> Position:
         return Position()
     match = CURSOR.fullmatch(cursor)
     if match is None:
-        raise Refused("bad_request", "$.cursor: not a cursor of conversation.list")
+        raise Refused("bad_request", "$.cursor: expected a cursor from conversation.list")
     return Position((int(match[1]), match[2]), (int(match[3]), match[4]) if match[3] else None)

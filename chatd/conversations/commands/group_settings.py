@@ -1,37 +1,41 @@
-"""What a conversation says of itself: title, description, picture, and its rules."""
+"""Settings of a conversation that all its members share: title, description, picture and rules."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.conversations.effects import WithConversation, message_event
 from chatd.conversations.entities import Conversation, Joining, Message, SlowSeconds
 from chatd.conversations.events import ConversationUpdate
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import told_message
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.permissions import Right
-from chatd.conversations.read_model import own_view_to_tell, shared
+from chatd.conversations.read_model import shared
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.texts import NAME, PROSE
 
-SQL = queries.load("conversations/group_info")
+SQL = queries.load("conversations/group_settings")
 INFO = ("title", "description", "picture")
 RULES = ("announce", "disappear", "joining", "history", "keep_days", "slow_seconds")
-# What every member reads in the conversation itself.
-SAID = ("title", "picture", "announce", "disappear", "keep_days")
+# Changes of these are announced by a system message.
+ANNOUNCED = ("title", "picture", "announce", "disappear", "keep_days")
 
 
 class EditConversation(Command, tag="conversation.edit"):
-    """Change what is given. An empty text empties the field. `disappear` in seconds; `keep_days` 0: as configured.
+    """Change the given fields of a conversation. An empty text clears the field.
 
-    In slow mode (`slow_seconds`) a member may send one message in so many seconds; who is too early is refused `rate_limited`.
+    `title`, `description` and `picture` (an uploaded image) need the right to change the info; the other fields need the right
+    to change the rules. In a direct conversation both members have it.
 
-    Title, description and picture need the right to change them; the rest needs the right to make rules, which in a direct
-    conversation both have.
+    `announce`: only moderators and above may write. `disappear`: seconds after which new messages disappear; 0: never.
+    `joining`: how users may join without being added. `history`: whether new members see earlier messages. `keep_days`: days
+    after which messages are deleted; 0: the setting of the server. `slow_seconds`: a member may send one message in this many
+    seconds, and is refused with `rate_limited` before; 0: no limit.
     """
 
     conversation: Id
@@ -58,38 +62,56 @@ class ConversationInfo(Result, tag="conversation.info"):
     cost=2,
     refuses=("not_found", "forbidden", "blocked"),
     http="PATCH /v1/conversations/{conversation}",
-    lasting=True,
+    uncancellable=True,
 )
 async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
-    """Refused `forbidden` without the right, `not_found` for a picture that is no image of the asker's."""
+    """`forbidden`: the requester lacks the right, the field does not apply to this kind of conversation, or a filter refuses
+    a text. `not_found`: there is no such conversation, or the picture is not an image that the requester has uploaded.
+    """
     given = {name: getattr(cmd, name) for name in INFO + RULES if getattr(cmd, name) is not None}
     if not given:
-        raise Refused("bad_request", "$: nothing to change")
+        raise Refused("bad_request", "$: expected at least one field to change")
 
-    async def work(here: Change) -> tuple[int, list[Message]]:
-        await check(here, cmd, given)
-        rev = here.next_rev(info=True)
-        await here.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
+    async def work(tx: ConversationTx) -> Edited:
+        await check(tx, cmd, given)
+        rev = tx.next_rev(info=True)
+        await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
         if cmd.picture is not None:
-            await here.run(SQL.use_picture, cmd.picture)
-        return rev, [await here.say({"act": "conversation.edited", name: given[name]}) for name in SAID if name in given]
+            await tx.run(SQL.use_picture, cmd.picture)
+        said = [
+            await tx.add_system_message({"act": "conversation.edited", name: given[name]}) for name in ANNOUNCED if name in given
+        ]
+        return Edited(rev, said)
 
-    rev, said = await change(ctx, cmd.conversation, work)
-    mine = await own_view_to_tell(ctx, cmd.conversation)
-    update = ToConversation(cmd.conversation, ConversationUpdate(conversation=shared(mine), rev=rev))
-    return [update, *(told_message(cmd.conversation, one) for one in said), Reply(ConversationInfo(conversation=mine))]
+    edited = await change_conversation(ctx, cmd.conversation, work)
+    return [WithConversation(cmd.conversation, partial(edit_events, edited))]
 
 
-async def check(here: Change, cmd: EditConversation, given: dict[str, Any]) -> None:
-    """Raises Refused."""
+class Edited(Struct, frozen=True):
+    """The rev of the changed fields, and the system messages about them."""
+
+    rev: int
+    messages: list[Message]
+
+
+def edit_events(edited: Edited, view: Conversation) -> Effects:
+    return [
+        ToConversation(view.id, ConversationUpdate(conversation=shared(view), rev=edited.rev)),
+        *(message_event(view.id, message) for message in edited.messages),
+        Reply(ConversationInfo(conversation=view)),
+    ]
+
+
+async def check(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]) -> None:
+    """Raises Refused: `forbidden`, `not_found`."""
     if any(name in given for name in INFO):
-        here.check(Right.INFO)
+        tx.check(Right.INFO)
     if any(name in given for name in RULES):
-        here.check(Right.RULES)
-    if here.place.kind != "group" and any(name in given for name in ("announce", "joining", "history", "slow_seconds")):
-        raise Refused("forbidden", "only groups have such a rule")
-    # A stranger must not make the messages of a match vanish.
-    if here.place.kind == "match" and any(name in given for name in ("disappear", "keep_days")):
-        raise Refused("forbidden", "messages of a match do not disappear")
-    if cmd.picture is not None and await here.one(SQL.own_upload, here.user, cmd.picture) is None:
-        raise Refused("not_found", "$.picture: no such picture of yours")
+        tx.check(Right.RULES)
+    if tx.locked.kind != "group" and any(name in given for name in ("announce", "joining", "history", "slow_seconds")):
+        raise Refused("forbidden", "announce, joining, history and slow_seconds apply to groups only")
+    # Messages of a match are evidence for reports: a stranger must not be able to make them disappear.
+    if tx.locked.kind == "match" and any(name in given for name in ("disappear", "keep_days")):
+        raise Refused("forbidden", "disappear and keep_days do not apply to a match")
+    if cmd.picture is not None and await tx.one(SQL.own_upload, tx.user, cmd.picture) is None:
+        raise Refused("not_found", "$.picture: expected an image that you have uploaded")

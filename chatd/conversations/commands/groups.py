@@ -1,47 +1,45 @@
-"""Who is in a group: adding and removing, leaving, roles, handing over, dissolving."""
+"""Members of groups: adding, removing, leaving, roles, handing over and dissolving."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
 from chatd.conversations.block_rules import check_not_blocked
-from chatd.conversations.entities import Departure, Member, Message
-from chatd.conversations.log.transaction import Change, change
+from chatd.conversations.effects import AnnounceMembers, departure_events, member_events, message_event
+from chatd.conversations.entities import Member, Message
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.membership import (
-    Left,
-    depart,
-    enter,
+    MemberGone,
+    MembersAdded,
+    add_members,
+    close_joining,
     give_role,
-    leave,
+    leave_group,
     member_in,
-    named,
-    shut,
-    told_departed,
-    told_entered,
-    told_left,
-    told_members,
+    remove_member,
+    system_payload,
 )
-from chatd.conversations.messages.access import told_message
 from chatd.conversations.permissions import Right, may_give, stands_above
 from chatd.conversations.read_model import member_of, page_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/groups")
-# Each is told to all members: more at once would fill the outbox of who reads slowly.
-MOST_AT_ONCE = 200
+# Each new member is an event for all members: more at once would fill the send queues of slow readers.
+MAX_ADDED_AT_ONCE = 200
 
 
 class AddMembers(Command, tag="member.add"):
-    """Add people to a group. Those who are in it already stay as they are."""
+    """Add users to a group. Users who are members already stay as they are."""
 
     conversation: Id
-    users: Annotated[list[Id], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+    users: Annotated[list[Id], Meta(min_length=1, max_length=MAX_ADDED_AT_ONCE)]
 
 
 class Members(Result, tag="members"):
@@ -57,24 +55,26 @@ class Members(Result, tag="members"):
     cost=5,
     refuses=("not_found", "forbidden", "too_large", "blocked"),
     http="POST /v1/conversations/{conversation}/members",
-    lasting=True,
+    uncancellable=True,
 )
-async def add_members(ctx: Ctx, cmd: AddMembers) -> Effects:
-    """Refused `not_found` when somebody does not exist, `too_large` for too many. The answer names those who are new."""
+async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
+    """Answers with the new members only. `not_found`: a user does not exist. `forbidden`: the requester may not add members.
+    `blocked`: a user has blocked the requester. `too_large`: the group is full, or a user is in too many conversations.
+    """
     users = list(dict.fromkeys(cmd.users))
     await check_not_blocked(ctx, users)
 
-    async def work(here: Change) -> tuple[list[Member], Message | None]:
-        members = await enter(here, users, ctx.node.config.get(ConversationLimits))
-        return members, await here.say(named("member.added", [one.user for one in members])) if members else None
+    async def work(tx: ConversationTx) -> MembersAdded | None:
+        return await add_members(tx, users, ctx.node.config.get(ConversationLimits), "member.added")
 
-    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
-    told = await told_entered(ctx, cmd.conversation, members, said) if said else []
-    return [*told, Reply(Members(items=members))]
+    added = await change_conversation(ctx, cmd.conversation, work, Right.ADD)
+    if added is None:
+        return [Reply(Members(items=[]))]
+    return [AnnounceMembers(cmd.conversation, added), Reply(Members(items=added.members))]
 
 
 class RemoveMember(Command, tag="member.remove"):
-    """Remove somebody from a group. From then on they see nothing of it."""
+    """Remove a member from a group. They lose access to all of it."""
 
     conversation: Id
     user: Id
@@ -85,22 +85,28 @@ class RemoveMember(Command, tag="member.remove"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/members/{user}",
-    lasting=True,
+    uncancellable=True,
 )
-async def remove_member(ctx: Ctx, cmd: RemoveMember) -> Effects:
-    """Refused `forbidden` for a member who does not stand below the asker."""
+async def member_remove(ctx: Ctx, cmd: RemoveMember) -> Effects:
+    """`forbidden`: the role of the member is not below the role of the requester."""
 
-    async def work(here: Change) -> tuple[Departure, Message]:
-        other = await member_in(here, cmd.user)
-        if not stands_above(here.place.role or "", other.role):
-            raise Refused("forbidden", "only members below your own role")
-        return await leave(here, cmd.user), await here.say(named("member.removed", [cmd.user]))
+    async def work(tx: ConversationTx) -> MemberGone:
+        other = await member_in(tx, cmd.user)
+        if not stands_above(tx.locked.role or "", other.role):
+            raise Refused("forbidden", "you can only remove members whose role is below yours")
+        departure = await remove_member(tx, cmd.user)
+        return MemberGone(departure, [], await tx.add_system_message(system_payload("member.removed", [cmd.user])))
 
-    return [*told_left(cmd.conversation, *await change(ctx, cmd.conversation, work, Right.REMOVE)), Reply(Ok())]
+    return [
+        *departure_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.REMOVE)),
+        Reply(Ok()),
+    ]
 
 
 class LeaveConversation(Command, tag="conversation.leave"):
-    """Leave a group. When the owner leaves, who stands highest and has been there longest becomes owner."""
+    """Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, becomes
+    the owner.
+    """
 
     conversation: Id
 
@@ -110,21 +116,23 @@ class LeaveConversation(Command, tag="conversation.leave"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="POST /v1/conversations/{conversation}/leave",
-    lasting=True,
+    uncancellable=True,
 )
 async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
-    """Refused `forbidden` for what is no group: a direct conversation is hidden, a match is left by match.leave."""
+    """`forbidden`: this is not a group. Hide a direct conversation with conversation.settings, leave a match with
+    match.leave.
+    """
 
-    async def work(here: Change) -> Left:
-        if here.place.kind != "group":
-            raise Refused("forbidden", "only groups can be left")
-        return await depart(here)
+    async def work(tx: ConversationTx) -> MemberGone:
+        if tx.locked.kind != "group":
+            raise Refused("forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave")
+        return await leave_group(tx)
 
-    return [*told_departed(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*departure_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
 class SetRole(Command, tag="member.role"):
-    """Give a member another role. Both the role before and the one after must be below the asker's own."""
+    """Change the role of a member. Both the present and the new role must be below the role of the requester."""
 
     conversation: Id
     user: Id
@@ -142,30 +150,39 @@ class MemberResult(Result, tag="member"):
     result=MemberResult,
     refuses=("not_found", "forbidden"),
     http="PUT /v1/conversations/{conversation}/members/{user}/role",
-    lasting=True,
+    uncancellable=True,
 )
 async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
-    async def work(here: Change) -> tuple[Member, Message | None]:
-        other = await member_in(here, cmd.user)
-        if not may_give(here.place.role or "", other.role, cmd.role):
-            raise Refused("forbidden", "only roles below your own, of members below it")
+    async def work(tx: ConversationTx) -> Member | RolesChanged:
+        other = await member_in(tx, cmd.user)
+        if not may_give(tx.locked.role or "", other.role, cmd.role):
+            raise Refused("forbidden", "you can only give roles below your own, to members below your role")
         if other.role == cmd.role:
-            return other, None
-        member = await give_role(here, cmd.user, cmd.role)
-        return member, await here.say({**named("member.role", [cmd.user]), "role": cmd.role})
+            return other
+        member = await give_role(tx, cmd.user, cmd.role)
+        return RolesChanged(
+            [member], await tx.add_system_message({**system_payload("member.role", [cmd.user]), "role": cmd.role})
+        )
 
-    member, said = await change(ctx, cmd.conversation, work, Right.ROLES)
-    return [*told_roles(cmd.conversation, [member], said), Reply(MemberResult(member=member))]
+    done = await change_conversation(ctx, cmd.conversation, work, Right.ROLES)
+    if isinstance(done, Member):
+        return [Reply(MemberResult(member=done))]
+    return [*role_events(cmd.conversation, done), Reply(MemberResult(member=done.members[0]))]
 
 
-def told_roles(conversation: str, members: list[Member], said: Message | None) -> Effects:
-    if said is None:
-        return []
-    return [*told_members(conversation, members), told_message(conversation, said)]
+class RolesChanged(Struct, frozen=True):
+    """Members have other roles, and a system message about it."""
+
+    members: list[Member]
+    message: Message
+
+
+def role_events(conversation: str, changed: RolesChanged) -> Effects:
+    return [*member_events(conversation, changed.members), message_event(conversation, changed.message)]
 
 
 class TransferConversation(Command, tag="conversation.transfer"):
-    """Hand a group over to another member. The asker becomes an admin."""
+    """Hand a group over to another member. The requester becomes an admin."""
 
     conversation: Id
     user: Id
@@ -176,33 +193,33 @@ class TransferConversation(Command, tag="conversation.transfer"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="POST /v1/conversations/{conversation}/transfer",
-    lasting=True,
+    uncancellable=True,
 )
 async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
-        raise Refused("bad_request", "$.user: it is yours already")
+        raise Refused("bad_request", "$.user: you own this group already")
 
-    async def work(here: Change) -> tuple[list[Member], Message]:
-        await member_in(here, cmd.user)
-        members = [await give_role(here, ctx.user, "admin"), await give_role(here, cmd.user, "owner")]
-        return members, await here.say(named("conversation.transferred", [cmd.user]))
+    async def work(tx: ConversationTx) -> RolesChanged:
+        await member_in(tx, cmd.user)
+        members = [await give_role(tx, ctx.user, "admin"), await give_role(tx, cmd.user, "owner")]
+        return RolesChanged(members, await tx.add_system_message(system_payload("conversation.transferred", [cmd.user])))
 
-    members, said = await change(ctx, cmd.conversation, work, Right.OWN)
-    return [*told_roles(cmd.conversation, members, said), Reply(Ok())]
+    return [*role_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.OWN)), Reply(Ok())]
 
 
 class DissolveConversation(Command, tag="conversation.dissolve"):
-    """End a group for all: nobody is a member any more, and nobody sees anything of it."""
+    """Dissolve a group. All memberships end, and nobody has access to it any more."""
 
     conversation: Id
 
 
 class ConversationGone(Event, tag="conversation.gone"):
-    """The conversation is no more. Who was away learns it by `gone` of session.sync."""
+    """The conversation was dissolved. Clients that were offline find it in `gone` of session.sync."""
 
     conversation: Id
     rev: Rev
     reason: Literal["dissolved"]
+    EXAMPLE: ClassVar = Example(absent_if_missed=("rev",))
 
 
 @command(
@@ -210,22 +227,21 @@ class ConversationGone(Event, tag="conversation.gone"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}",
-    lasting=True,
+    uncancellable=True,
 )
 async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
-    async def work(here: Change) -> tuple[int, list[str]]:
-        here.members = 0
-        rows = await here.all(SQL.dissolve, here.next_rev(), here.place.seq, here.now, here.user)
-        await shut(here)
-        return here.rev, [row["user"] for row in rows]
+    async def work(tx: ConversationTx) -> ToConversation:
+        tx.members = 0
+        rows = await tx.all(SQL.dissolve, tx.next_rev(), tx.locked.seq, tx.now, tx.user)
+        await close_joining(tx)
+        gone = ConversationGone(conversation=cmd.conversation, rev=tx.rev, reason="dissolved")
+        return ToConversation(cmd.conversation, gone, leaving=[row["user"] for row in rows])
 
-    rev, users = await change(ctx, cmd.conversation, work, Right.OWN)
-    gone = ConversationGone(conversation=cmd.conversation, rev=rev, reason="dissolved")
-    return [Reply(Ok()), ToConversation(cmd.conversation, gone, parts=users)]
+    return [Reply(Ok()), await change_conversation(ctx, cmd.conversation, work, Right.OWN)]
 
 
 class ListMembers(Command, tag="member.list"):
-    """The members of a conversation, by their id. `cursor` from the page before."""
+    """List the members of a conversation, ordered by id. `cursor`: from the page before."""
 
     conversation: Id
     cursor: Id | None = None
@@ -235,7 +251,7 @@ class ListMembers(Command, tag="member.list"):
 @command(
     ListMembers,
     result=Members,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/members",
 )

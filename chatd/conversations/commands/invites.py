@@ -1,11 +1,12 @@
-"""Links into a group.
+"""Invite links of groups.
 
-A link is a secret of 128 bits, kept as a hash. What it does depends on the group: where joining is `invite` or `open` it lets in,
-where it is `request` it lets ask. A link that is unknown, used up, over or revoked is not found, and nobody can tell which.
+A link holds a secret of 128 bits, of which the database keeps a hash. If `joining` of the group is `invite` or `open`, the link
+lets users join; if it is `request`, it lets them ask. Unknown, used up, expired and revoked links are all `not_found`, so that
+an answer does not tell which of them a link is.
 """
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -13,20 +14,23 @@ from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
-from chatd.conversations.commands.invite_lookup import Secret, group_of
-from chatd.conversations.log.transaction import Change, change
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.permissions import Right
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
+from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("conversations/invites")
-MOST_INVITES = 100
+MAX_INVITES = 100
+Secret = Annotated[str, Meta(min_length=16, max_length=64, extra=PRIVATE)]
 
 
 class CreateInvite(Command, tag="invite.create"):
-    """A link into a group. `expires_in` in seconds, `uses`: how many may come by it; without them there is no limit."""
+    """Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them there
+    is no limit.
+    """
 
     conversation: Id
     expires_in: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
@@ -34,7 +38,7 @@ class CreateInvite(Command, tag="invite.create"):
 
 
 class InviteCreated(Result, tag="invite.created"):
-    """`secret` is shown this once."""
+    """The new link. `secret` is shown only this once."""
 
     invite: Id
     secret: str
@@ -49,22 +53,22 @@ class InviteCreated(Result, tag="invite.created"):
     http="POST /v1/conversations/{conversation}/invites",
 )
 async def create_invite(ctx: Ctx, cmd: CreateInvite) -> Effects:
-    """Refused `conflict` where nobody can join by themselves, and for too many links."""
+    """`conflict`: joining is closed in this group, or it has too many links."""
     secret, id_ = f"ci_{secrets.token_urlsafe(16)}", uuid7(ctx.now)
     ends = None if cmd.expires_in is None else ctx.now + cmd.expires_in * 1000
 
-    async def work(here: Change) -> None:
-        found = await here.one(SQL.count, here.now)
-        if here.place.joining == "closed" or found is None or found["found"] >= MOST_INVITES:
-            raise Refused("conflict", f"joining is closed here, or there are {MOST_INVITES} links already")
-        await here.run(SQL.add, id_, digest(secret), here.user, here.now, ends, cmd.uses)
+    async def work(tx: ConversationTx) -> None:
+        found = await tx.one(SQL.count, tx.now)
+        if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
+            raise Refused("conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first")
+        await tx.run(SQL.add, id_, digest(secret), tx.user, tx.now, ends, cmd.uses)
 
-    await change(ctx, cmd.conversation, work, Right.ADD)
+    await change_conversation(ctx, cmd.conversation, work, Right.ADD)
     return [Reply(InviteCreated(invite=id_, secret=secret, expires_at=ends))]
 
 
 class Invite(Struct, kw_only=True, frozen=True):
-    """A link, without its secret."""
+    """An invite link, without its secret."""
 
     id: Id
     creator: Id
@@ -74,27 +78,27 @@ class Invite(Struct, kw_only=True, frozen=True):
 
 
 class ListInvites(Command, tag="invite.list"):
-    """The links into a group, without those that are over or revoked."""
+    """List the valid invite links of a group."""
 
     conversation: Id
 
 
 class Invites(Result, tag="invites"):
-    """The latest first."""
+    """Invite links, the latest first."""
 
     items: list[Invite]
 
 
 @command(ListInvites, result=Invites, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/invites")
 async def list_invites(ctx: Ctx, cmd: ListInvites) -> Effects:
-    async def work(here: Change) -> list[Invite]:
-        return [Invite(**dict(row)) for row in await here.all(SQL.page, here.now, MOST_INVITES)]
+    async def work(tx: ConversationTx) -> list[Invite]:
+        return [Invite(**dict(row)) for row in await tx.all(SQL.page, tx.now, MAX_INVITES)]
 
-    return [Reply(Invites(items=await change(ctx, cmd.conversation, work, Right.ADD)))]
+    return [Reply(Invites(items=await change_conversation(ctx, cmd.conversation, work, Right.ADD)))]
 
 
 class RevokeInvite(Command, tag="invite.revoke"):
-    """A link that lets nobody in any more."""
+    """Revoke an invite link."""
 
     conversation: Id
     invite: Id
@@ -107,22 +111,22 @@ class RevokeInvite(Command, tag="invite.revoke"):
     http="DELETE /v1/conversations/{conversation}/invites/{invite}",
 )
 async def revoke_invite(ctx: Ctx, cmd: RevokeInvite) -> Effects:
-    async def work(here: Change) -> None:
-        if await here.one(SQL.revoke, cmd.invite, here.now) is None:
-            raise Refused("not_found", "$.invite: no such link")
+    async def work(tx: ConversationTx) -> None:
+        if await tx.one(SQL.revoke, cmd.invite, tx.now) is None:
+            raise Refused("not_found", "$.invite: no such invite link")
 
-    await change(ctx, cmd.conversation, work, Right.ADD)
+    await change_conversation(ctx, cmd.conversation, work, Right.ADD)
     return [Reply(Ok())]
 
 
 class ShowInvite(Command, tag="invite.show"):
-    """Where a link leads to, before one follows it."""
+    """Preview the group behind an invite link."""
 
     secret: Secret
 
 
 class Preview(Result, tag="invite.preview"):
-    """A group as somebody sees it who has a link. `asks`: one has to ask to be let in."""
+    """A group as a user with an invite link sees it. `asks`: a member has to approve each request to join."""
 
     conversation: Id
     title: Name | None
@@ -134,5 +138,13 @@ class Preview(Result, tag="invite.preview"):
 
 @command(ShowInvite, result=Preview, cost=2, refuses=("not_found",), http="POST /v1/invites/show")
 async def show_invite(ctx: Ctx, cmd: ShowInvite) -> Effects:
-    fields = dict(await group_of(ctx, cmd.secret))
+    fields = dict(await find_invited_group(ctx, cmd.secret))
     return [Reply(Preview(conversation=fields.pop("id"), asks=fields.pop("joining") == "request", **fields))]
+
+
+async def find_invited_group(ctx: Ctx, secret: str) -> dict[str, Any]:
+    """The group behind a link, as a row of `find`. Raises Refused: `not_found`."""
+    row = await ctx.node.db.one(SQL.find, ctx.tenant, digest(secret), ctx.now)
+    if row is None:
+        raise Refused("not_found", "$.secret: no such invite link")
+    return dict(row)

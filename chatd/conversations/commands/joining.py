@@ -1,6 +1,6 @@
-"""Coming into a group by oneself, or asking to be let in. Whoever was removed does not come back by a link."""
+"""Joining groups, and requests to join. Users who were removed cannot come back by a link: a member has to add them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -8,109 +8,143 @@ from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
-from chatd.conversations.commands.invite_lookup import Secret, group_of
-from chatd.conversations.entities import Conversation, Member, Message
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.membership import enter, named, told_entered
+from chatd.conversations.commands.invites import Secret, find_invited_group
+from chatd.conversations.effects import AnnounceMembers, WithConversation
+from chatd.conversations.entities import Conversation
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.membership import MembersAdded, add_members
 from chatd.conversations.permissions import Right
-from chatd.conversations.read_model import own_view_to_tell
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PROSE
 
 SQL = queries.load("conversations/joining")
-MOST_REQUESTS, MOST_OWN_REQUESTS = 1000, 100
-Words = Annotated[str, Meta(max_length=500, extra=PROSE)]
+MAX_REQUESTS, MAX_OWN_REQUESTS = 1000, 100
+RequestText = Annotated[str, Meta(max_length=500, extra=PROSE)]
 
 
 class JoinConversation(Command, tag="conversation.join"):
-    """Come into a group: by the `secret` of a link, or by its id where it is open. `text` goes with a request."""
+    """Join a group: by the `secret` of an invite link, or by its id where joining is open.
+
+    Where a member has to approve, this sends a request; `text` goes with it.
+    """
 
     conversation: Id | None = None
     secret: Secret | None = None
-    text: Words | None = None
+    text: RequestText | None = None
+    EXAMPLE: ClassVar = Example(shown=("conversation",))
 
 
 class Joined(Result, tag="conversation.joined"):
-    """The group; or null, when somebody has to let the asker in first."""
+    """The joined group. It is null if a request was sent instead (`requested`): a member has to approve it."""
 
     conversation: Conversation | None
     requested: bool
 
 
 @command(
-    JoinConversation, result=Joined, cost=5, refuses=("not_found", "forbidden", "too_large"), http="POST /v1/join", lasting=True
+    JoinConversation,
+    result=Joined,
+    cost=5,
+    refuses=("not_found", "forbidden", "too_large"),
+    http="POST /v1/join",
+    uncancellable=True,
 )
 async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
-    """Refused `not_found` for what lets nobody in, `forbidden` for who was removed, `too_large` for a group that is full."""
+    """`not_found`: there is no such group or link, or it does not let users join. `forbidden`: the requester was removed from
+    the group. `too_large`: the group is full, the requester is in too many conversations, or there are too many requests.
+    """
     if (cmd.conversation is None) == (cmd.secret is None):
-        raise Refused("bad_request", "$: conversation or secret")
-    id_ = cmd.conversation or str((await group_of(ctx, cmd.secret or ""))["id"])
+        raise Refused("bad_request", "$: expected either conversation or secret")
+    id_ = cmd.conversation or str((await find_invited_group(ctx, cmd.secret or ""))["id"])
 
-    async def work(here: Change) -> tuple[list[Member], Message | None] | bool:
-        if here.place.role is not None:
-            return [], None
-        await check_way_in(here, cmd)
-        is_new = here.place.joining != "request" or await ask(here, cmd.text)
-        if cmd.secret is not None and is_new and await here.one(SQL.use, digest(cmd.secret), here.now) is None:
-            raise Refused("not_found", "$.secret: no such link")
-        if here.place.joining == "request":
-            return is_new
-        members = await enter(here, [here.user], ctx.node.config.get(ConversationLimits))
-        return members, await here.say(named("member.joined", [here.user])) if members else None
+    async def work(tx: ConversationTx) -> JoinOutcome:
+        if tx.locked.role is not None:
+            return AlreadyMember()
+        await check_may_join(tx, cmd)
+        if tx.locked.joining == "request":
+            requested = Requested(is_first=await ask(tx, cmd.text))
+            if requested.is_first:
+                await use_secret(tx, cmd.secret)
+            return requested
+        await use_secret(tx, cmd.secret)
+        return await add_members(tx, [tx.user], ctx.node.config.get(ConversationLimits), "member.joined") or AlreadyMember()
 
-    done = await change(ctx, id_, work, stranger=True)
-    if isinstance(done, bool):
-        deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if done else []
-        event = JoinRequested(conversation=id_, user=ctx.user)
-        return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
-    told = await told_entered(ctx, id_, done[0], done[1]) if done[1] is not None else []
-    return [*told, Reply(Joined(conversation=await own_view_to_tell(ctx, id_), requested=False))]
+    welcome = WithConversation(id_, lambda view: [Reply(Joined(conversation=view, requested=False))])
+    match await change_conversation(ctx, id_, work, allow_non_member=True):
+        case MembersAdded() as added:
+            return [AnnounceMembers(id_, added), welcome]
+        case AlreadyMember():
+            return [welcome]
+        case Requested(is_first):
+            deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if is_first else []
+            event = JoinRequested(conversation=id_, user=ctx.user)
+            return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
 
 
-async def check_way_in(here: Change, cmd: JoinConversation) -> None:
-    """Raises Refused."""
+class Requested(Struct, frozen=True):
+    """A request to join is stored. `is_first`: this user had not asked before."""
+
+    is_first: bool
+
+
+class AlreadyMember(Struct, frozen=True):
+    """The user is a member already; nothing was changed."""
+
+
+JoinOutcome = MembersAdded | Requested | AlreadyMember
+
+
+async def use_secret(tx: ConversationTx, secret: str | None) -> None:
+    """Count one use of an invite link. Raises Refused: `not_found` if no use is left."""
+    if secret is not None and await tx.one(SQL.use, digest(secret), tx.now) is None:
+        raise Refused("not_found", "$.secret: no such invite link")
+
+
+async def check_may_join(tx: ConversationTx, cmd: JoinConversation) -> None:
+    """Raises Refused: `not_found`, `forbidden`."""
     if (
-        here.place.kind != "group"
-        or not here.place.members
-        or here.place.joining == "closed"
-        or (cmd.secret is None and here.place.joining != "open")
+        tx.locked.kind != "group"
+        or not tx.locked.members
+        or tx.locked.joining == "closed"
+        or (cmd.secret is None and tx.locked.joining != "open")
     ):
         raise Refused("not_found", "no such conversation")
-    if await here.one(SQL.was_removed, here.user) is not None:
-        raise Refused("forbidden", "you were removed: a member has to add you")
+    if await tx.one(SQL.was_removed, tx.user) is not None:
+        raise Refused("forbidden", "you were removed from this group: only a member can add you again")
 
 
-async def ask(here: Change, text: str | None) -> bool:
-    """Whether it is the first time. Raises Refused: `too_large` when too many do."""
-    found = await here.one(SQL.request_count)
-    if found is not None and found["found"] >= MOST_REQUESTS:
-        raise Refused("too_large", "too many ask to come in")
-    own = await here.one(SQL.own_requests, here.user)
-    if own is not None and own["found"] >= MOST_OWN_REQUESTS:
-        raise Refused("too_large", f"you ask to come into {MOST_OWN_REQUESTS} groups already")
-    row = await here.one(SQL.ask, here.user, text, here.now)
+async def ask(tx: ConversationTx, text: str | None) -> bool:
+    """Store a request to join. Whether it is the first of this user. Raises Refused: `too_large`."""
+    found = await tx.one(SQL.request_count)
+    if found is not None and found["found"] >= MAX_REQUESTS:
+        raise Refused("too_large", "this group has too many requests to join")
+    own = await tx.one(SQL.own_requests, tx.user)
+    if own is not None and own["found"] >= MAX_OWN_REQUESTS:
+        raise Refused("too_large", f"you have asked to join {MAX_OWN_REQUESTS} groups already")
+    row = await tx.one(SQL.ask, tx.user, text, tx.now)
     return row is not None and bool(row["is_new"])
 
 
 class JoinRequested(Event, tag="join.requested"):
-    """Somebody asks to come in. For those who may decide."""
+    """A user asks to join. Sent to the members who may approve it."""
 
     conversation: Id
     user: Id
 
 
 class JoinDeclined(Event, tag="join.declined"):
-    """You are not let in."""
+    """The request of this user to join was declined."""
 
     conversation: Id
     user: Id
 
 
 class Request(Struct, kw_only=True, frozen=True):
-    """Somebody who asks to come in."""
+    """A request to join."""
 
     user: Id
     name: str | None
@@ -119,27 +153,27 @@ class Request(Struct, kw_only=True, frozen=True):
 
 
 class ListRequests(Command, tag="join.list"):
-    """Who asks to come in."""
+    """List the requests to join a group."""
 
     conversation: Id
 
 
 class Requests(Result, tag="join.requests"):
-    """The first ones first, at most 200."""
+    """Requests to join, the earliest first, at most 200."""
 
     items: list[Request]
 
 
 @command(ListRequests, result=Requests, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/requests")
 async def list_requests(ctx: Ctx, cmd: ListRequests) -> Effects:
-    async def work(here: Change) -> list[Request]:
-        return [Request(**dict(row)) for row in await here.all(SQL.requests, 200)]
+    async def work(tx: ConversationTx) -> list[Request]:
+        return [Request(**dict(row)) for row in await tx.all(SQL.requests, 200)]
 
-    return [Reply(Requests(items=await change(ctx, cmd.conversation, work, Right.ADD)))]
+    return [Reply(Requests(items=await change_conversation(ctx, cmd.conversation, work, Right.ADD)))]
 
 
 class DecideRequest(Command, tag="join.decide"):
-    """Let somebody in who asked, or do not."""
+    """Approve or decline a request to join."""
 
     conversation: Id
     user: Id
@@ -151,19 +185,26 @@ class DecideRequest(Command, tag="join.decide"):
     result=Ok,
     refuses=("not_found", "forbidden", "too_large"),
     http="POST /v1/conversations/{conversation}/requests/{user}",
-    lasting=True,
+    uncancellable=True,
 )
 async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
-    """Refused `not_found` for who has not asked."""
+    """`not_found`: this user has not asked to join. `too_large`: the group is full, or the user is in too many conversations."""
 
-    async def work(here: Change) -> tuple[list[Member], Message | None]:
-        if await here.one(SQL.decline, cmd.user) is None:
-            raise Refused("not_found", "$.user: has not asked to come in")
-        members = await enter(here, [cmd.user], ctx.node.config.get(ConversationLimits)) if cmd.approve else []
-        return members, await here.say(named("member.approved", [cmd.user])) if members else None
+    async def work(tx: ConversationTx) -> MembersAdded | AlreadyMember | Declined:
+        if await tx.one(SQL.decline, cmd.user) is None:
+            raise Refused("not_found", "$.user: this user has not asked to join")
+        if not cmd.approve:
+            return Declined()
+        return await add_members(tx, [cmd.user], ctx.node.config.get(ConversationLimits), "member.approved") or AlreadyMember()
 
-    members, said = await change(ctx, cmd.conversation, work, Right.ADD)
-    if said is not None:
-        return [*await told_entered(ctx, cmd.conversation, members, said), Reply(Ok())]
-    declined = [] if cmd.approve else [ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
-    return [Reply(Ok()), *declined]
+    match await change_conversation(ctx, cmd.conversation, work, Right.ADD):
+        case MembersAdded() as added:
+            return [AnnounceMembers(cmd.conversation, added), Reply(Ok())]
+        case AlreadyMember():
+            return [Reply(Ok())]
+        case Declined():
+            return [Reply(Ok()), ToUser(cmd.user, JoinDeclined(conversation=cmd.conversation, user=cmd.user))]
+
+
+class Declined(Struct, frozen=True):
+    """The request was removed."""

@@ -1,12 +1,13 @@
-"""Coming back: what has changed since, as states.
+"""Synchronization of clients that were offline, as states.
 
-`session.sync` says which conversations changed; `conversation.sync` what in one of them. The cursor of the first is the
-horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it
-may be news, and everything else is not. Unlike a timestamp or a sequence it misses nothing that was under way while it was
+`session.sync` answers which conversations changed, `conversation.sync` what changed in one of them. The cursor of the first is
+the horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it may
+be new, and everything else is known. Unlike a timestamp or a sequence, it misses no transaction that was in progress while it was
 taken; it may repeat a state, which does no harm.
 
-A cursor begins with the epoch of the data, which every restore changes (`current_epoch` in SQL). With a cursor of another epoch
-the answer is the whole state, marked `reset`: what was acked after the backup is gone, and its numbers may have been given again.
+A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a cursor of
+another epoch the answer is the whole state, marked `reset`: messages that were acknowledged after the backup are gone, and their
+numbers may have been given again.
 """
 
 import re
@@ -25,15 +26,15 @@ from chatd.db.postgres import Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Millis, Result, Rev, Seq
 
 SQL = queries.load("conversations/sync")
-# Messages after the reader's positions that are counted for one page, which ends early where there are more.
-COUNTED_PER_PAGE = 250_000
+# Unread messages that are counted for one page; a page with more of them ends early.
+MAX_COUNTED_PER_PAGE = 250_000
 
 
 class SyncSession(Command, tag="session.sync"):
-    """Which conversations changed since `cursor`; without one, all of them. Call again with the new cursor while `more`: a page
-    may be shorter than `limit`.
+    """Get the conversations that changed since `cursor`; without a cursor, all of them.
 
-    After the database was restored from a backup, all of them come, with `reset`.
+    While `more` is true, call again with the new cursor: a page may be shorter than `limit`. After the database was restored
+    from a backup, the answer is the whole state, with `reset`.
     """
 
     cursor: Cursor | None = None
@@ -41,7 +42,7 @@ class SyncSession(Command, tag="session.sync"):
 
 
 class Mark(Struct, kw_only=True, frozen=True):
-    """What the asker has done to a message for themselves alone, as it is now."""
+    """The requester's own marks on a message, as they are now."""
 
     conversation: Id
     message: Id
@@ -51,12 +52,14 @@ class Mark(Struct, kw_only=True, frozen=True):
 
 
 class SessionState(Result, tag="session.state"):
-    """States of conversations. Keep `cursor` for the next time. `gone`: those that the asker is no member of any more.
+    """States of conversations. Keep `cursor` for the next call.
 
-    `marks`: messages that were starred or hidden, or are so no more; of more than 1000 some are left out: see message.starred.
-    `own`: the asker's settings, blocks or scheduled messages may have changed: ask user.settings, block.list, schedule.list.
-    `reset`: `cursor` is from before a restore of the database. Drop what you know of every conversation, whatever its rev:
-    messages may be gone, and others may have their numbers. Conversations that are on no page of this sync are gone.
+    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has starred, hidden,
+    or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or scheduled messages of the
+    requester may have changed: call user.settings.get, block.list and schedule.list.
+
+    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever its rev:
+    messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone.
     """
 
     conversations: list[Counters]
@@ -72,7 +75,7 @@ class SessionState(Result, tag="session.state"):
 async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     position = Position.read(cmd.cursor)
     rows = await ctx.node.db.all(
-        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1, COUNTED_PER_PAGE
+        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1, MAX_COUNTED_PER_PAGE
     )
     head = rows[0]
     page = [counters_of(row) for row in rows if row["id"] is not None][: cmd.limit]
@@ -96,9 +99,10 @@ FORM = re.compile(rf"([0-9a-f.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{
 
 
 class Position(Struct, frozen=True):
-    """Where a session.sync stands: all before `since` is known and, within a sync of several pages, all up to `after`.
+    """The position of a session.sync: everything before `since` is known and, in a sync of several pages, all conversations up
+    to `after`.
 
-    `until` is the horizon of the first page, which becomes `since` after the last one.
+    `until` is the horizon of the first page; it becomes `since` after the last one.
     """
 
     epoch: str = ""
@@ -112,7 +116,7 @@ class Position(Struct, frozen=True):
             return cls()
         match = FORM.fullmatch(cursor)
         if match is None:
-            raise Refused("bad_request", "$.cursor: not a cursor of session.sync")
+            raise Refused("bad_request", "$.cursor: expected a cursor from session.sync")
         return cls(*match.groups())
 
     def next(self, epoch: str, horizon: str, after: str | None) -> "Position":
@@ -128,7 +132,7 @@ class Position(Struct, frozen=True):
 
 
 class SyncConversation(Command, tag="conversation.sync"):
-    """What changed in a conversation after `rev`. Call again with the new rev while `more`."""
+    """Get what changed in a conversation after `rev`. While `more` is true, call again with the new rev."""
 
     conversation: Id
     rev: Rev
@@ -136,11 +140,11 @@ class SyncConversation(Command, tag="conversation.sync"):
 
 
 class Changes(Result, tag="changes"):
-    """States of what changed, each in the order of its rev. Everything up to `rev` is known now.
+    """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
 
-    `departures`: who is a member no more. `info`: what all share of the conversation, when that changed.
-    `reset`: the conversation has not come as far as the `rev` that was asked for, because the database was restored from a
-    backup. Drop what you know of it; this answer begins at its beginning.
+    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed. `reset`: the
+    conversation has not reached the requested `rev`, because the database was restored from a backup. Discard the known state;
+    this answer starts from the beginning.
     """
 
     messages: list[Message]
@@ -160,48 +164,47 @@ class Changes(Result, tag="changes"):
     http="GET /v1/conversations/{conversation}/sync",
 )
 async def sync_conversation(ctx: Ctx, cmd: SyncConversation) -> Effects:
-    """Refused `not_found` for who is no member.
+    """`not_found`: the requester is not a member."""
 
-    All of it is read from one snapshot. Else who changes in between would be missing: they have a higher rev by then, and the
-    event with that rev (somebody has read so far) says nothing to a client that does not know whom it is about.
-    """
-
-    top, found = await ctx.node.db.in_snapshot(find_changes, ctx, cmd)
-    return [Reply(changes_of(found, top, cmd))]
-
-
-async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> "tuple[Rev, Found]":
-    """The rev up to which this is everything, and what was found. Raises Refused: `not_found`."""
-    place = (ctx.tenant, cmd.conversation)
-    here = await tx.one(SQL.top, *place, ctx.user)
-    if here is None:
-        raise Refused("not_found", "no such conversation")
-    since = 0 if cmd.rev > here["rev"] else cmd.rev
-    window = (since, here["rev"], cmd.limit + 1)
-    seen = (max(since, here["first_rev"]), here["rev"], cmd.limit + 1)
-    return here["rev"], Found(
-        [message_of(row, ctx.files_url) for row in await tx.all(SQL.messages, *place, ctx.user, *seen)],
-        [member_of(row) for row in await tx.all(SQL.members, *place, ctx.user, *window)],
-        [departure_of(row) for row in await tx.all(SQL.departures, *place, *window)],
-        info_of(here) if here["info_rev"] > since or since < cmd.rev else UNSET,
-    )
+    # One snapshot for all lists. A member who changes between two reads would be missing: the event with their new rev
+    # (such as a receipt) does not describe a member that the client does not know.
+    return [Reply(changes_of(await ctx.node.db.in_snapshot(find_changes, ctx, cmd), cmd))]
 
 
 class Found(Struct, frozen=True):
-    """What has changed: at least one more of each than is told, where there is more."""
+    """The changes up to `rev`: of each kind one more than fits into the answer, if there are more."""
 
+    rev: Rev
     messages: list[Message]
     members: list[Member]
     departures: list[Departure]
     info: Info | UnsetType
 
 
-def changes_of(found: Found, top: int, cmd: SyncConversation) -> Changes:
-    """Cut all lists at one rev, so that what was left out of either comes with the next page."""
+async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> Found:
+    """Raises Refused: `not_found`."""
+    place = (ctx.tenant, cmd.conversation)
+    conversation = await tx.one(SQL.top, *place, ctx.user)
+    if conversation is None:
+        raise Refused("not_found", "no such conversation")
+    since = 0 if cmd.rev > conversation["rev"] else cmd.rev
+    window = (since, conversation["rev"], cmd.limit + 1)
+    seen = (max(since, conversation["first_rev"]), conversation["rev"], cmd.limit + 1)
+    return Found(
+        conversation["rev"],
+        [message_of(row, ctx.files_url) for row in await tx.all(SQL.messages, *place, ctx.user, *seen)],
+        [member_of(row) for row in await tx.all(SQL.members, *place, ctx.user, *window)],
+        [departure_of(row) for row in await tx.all(SQL.departures, *place, *window)],
+        info_of(conversation) if conversation["info_rev"] > since or since < cmd.rev else UNSET,
+    )
+
+
+def changes_of(found: Found, cmd: SyncConversation) -> Changes:
+    """Cut all lists at the same rev: what is left out comes with the next page."""
     limit = cmd.limit
     lists = (found.messages, found.members, found.departures)
     edges = [states[limit - 1].rev for states in lists if len(states) > limit]
-    edge = min(edges, default=top)
+    edge = min(edges, default=found.rev)
     return Changes(
         messages=[message for message in found.messages if message.rev <= edge],
         members=[member for member in found.members if member.rev <= edge],
@@ -209,5 +212,5 @@ def changes_of(found: Found, top: int, cmd: SyncConversation) -> Changes:
         info=found.info,
         rev=edge,
         more=bool(edges),
-        reset=cmd.rev > top,
+        reset=cmd.rev > found.rev,
     )

@@ -1,12 +1,12 @@
-"""What somebody sets for themselves alone, per conversation and for all. Every device of theirs has it; nobody else sees it."""
+"""A user's own settings, for one conversation and for all. All devices of the user see them, and nobody else."""
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToUser
+from chatd.app.effects import Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Conversation, Notify
 from chatd.conversations.quiet_hours import Quiet, is_zone
@@ -15,21 +15,24 @@ from chatd.conversations.settings import PresenceDefaults
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.postgres import Row
 from chatd.db.unnest import columns_of, slices
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.connection_events import SessionBehind
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
 from chatd.wire.times import Moment
 
-SQL = queries.load("conversations/own")
+SQL = queries.load("conversations/user_settings")
 # Conversations with unread messages that `unread.total` counts.
 MAX_UNREAD_CONVERSATIONS = 200
 
 
 class SetConversation(Command, tag="conversation.settings"):
-    """Change what is given, for oneself. `muted_until` in milliseconds (0: not muted, 2^53-1: for ever).
+    """Change the given settings of a conversation for the requester.
 
-    `hidden` lasts until the next message; `draft` "" is none; `notify` "" is as set for all conversations.
+    `muted_until`: in milliseconds; 0: not muted, 2^53-1: for ever. `hidden` lasts until the next message. `draft`: "" deletes
+    it. `notify`: "" means the setting for all conversations.
     """
 
     conversation: Id
@@ -39,10 +42,11 @@ class SetConversation(Command, tag="conversation.settings"):
     hidden: bool | None = None
     draft: Annotated[str, Meta(max_length=20_000, extra=PRIVATE)] | None = None
     notify: Notify | Literal[""] | None = None
+    EXAMPLE: ClassVar = Example(shown=("archived",))
 
 
 class OwnConversation(Result, tag="conversation.settings"):
-    """The conversation as the asker sees it now."""
+    """The conversation as the requester sees it now."""
 
     conversation: Conversation
 
@@ -54,27 +58,35 @@ class OwnConversation(Result, tag="conversation.settings"):
     http="PATCH /v1/conversations/{conversation}/settings",
 )
 async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
-    """Own other devices hear `session.behind`, not what was set: two that set it at once would each end with the other's."""
+    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation."""
     given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify)
     if all(value is None for value in given):
-        raise Refused("bad_request", "$: nothing to change")
+        raise Refused("bad_request", "$: expected at least one field to change")
+    # Other devices get no values: of two that change a setting at once, each would end with the value of the other.
     if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
         raise Refused("not_found", "no such conversation")
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
-    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class SetUser(Command, tag="user.settings"):
-    """Change what is given, for all conversations; without any field it only asks. `loud`: no quiet hours any more."""
+    """Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current
+    settings are returned.
+
+    `loud`: true removes the quiet hours.
+    """
 
     notify: Notify | None = None
     quiet: Quiet | None = None
     loud: bool = False
     show_presence: Literal["nobody", "contacts", "everybody"] | None = None
+    EXAMPLE: ClassVar = Example(shown=("notify",))
 
 
 class UserSettings(Result, tag="user.settings"):
-    """How the asker wants to be notified and seen. Contacts are those one has written to in a direct conversation."""
+    """The settings of the requester for notifications and presence. Contacts are the users the requester started a direct
+    conversation with or replied to in one.
+    """
 
     notify: Notify
     quiet: Quiet | None
@@ -84,32 +96,34 @@ class UserSettings(Result, tag="user.settings"):
 @command(SetUser, result=UserSettings, http="PATCH /v1/me/settings")
 async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     if cmd.quiet is not None and not is_zone(cmd.quiet.zone):
-        raise Refused("bad_request", "$.quiet.zone: no such time zone; expected one such as Europe/Berlin")
-    told: Effects = []
-    if cmd != SetUser():
-        await ctx.node.db.run(SQL.set_user, ctx.tenant, ctx.user, cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
-        if cmd.show_presence is not None:
-            await ctx.node.signals.send(VisibilityChanged(ctx.tenant, [ctx.user]))
-        told = [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
-    return [Reply(await settings_of(ctx)), *told]
+        raise Refused("bad_request", "$.quiet.zone: expected a time zone such as Europe/Berlin")
+    if cmd == SetUser():
+        return [Reply(await read_settings(ctx))]
+    changes = (cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
+    row = await ctx.node.db.one(SQL.set_user, ctx.tenant, ctx.user, *changes)
+    shown: Effects = [] if cmd.show_presence is None else [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user]))]
+    return [*shown, Reply(settings_of(ctx, row)), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class ShowSettings(Command, tag="user.settings.get"):
-    """What `user.settings` has set."""
+    """Get the settings that `user.settings` changes."""
 
 
 @command(ShowSettings, result=UserSettings, http="GET /v1/me/settings")
 async def show_settings(ctx: Ctx, _: ShowSettings) -> Effects:
-    return [Reply(await settings_of(ctx))]
+    return [Reply(await read_settings(ctx))]
+
+
+async def read_settings(ctx: Ctx) -> UserSettings:
+    return settings_of(ctx, await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user))
 
 
 def plain(quiet: Quiet | None) -> dict[str, str] | None:
     return None if quiet is None else {"from": quiet.from_, "to": quiet.to, "zone": quiet.zone}
 
 
-async def settings_of(ctx: Ctx) -> UserSettings:
-    """With what is usual where nothing was set."""
-    row = await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user)
+def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
+    """Settings that are not set have their defaults."""
     known = dict(row) if row is not None else {}
     return UserSettings(
         notify=known.get("notify") or "all",
@@ -119,7 +133,9 @@ async def settings_of(ctx: Ctx) -> UserSettings:
 
 
 class Unread(Struct, kw_only=True, frozen=True):
-    """Messages of others that are unread where it is neither muted nor archived, in how many places, and mentions in all."""
+    """Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and
+    the unread mentions in all conversations.
+    """
 
     unread: int
     conversations: int
@@ -127,11 +143,13 @@ class Unread(Struct, kw_only=True, frozen=True):
 
 
 class AskUnread(Command, tag="unread.total"):
-    """The number for the badge of the app."""
+    """Get the number for the badge of an app."""
 
 
 class UnreadTotal(Result, tag="unread.total"):
-    """Counts stop at 1000 for a conversation. Of more than 200 conversations with unread messages the last active ones count."""
+    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations
+    count.
+    """
 
     total: Unread
 

@@ -1,8 +1,8 @@
-"""Conversations of a share that cannot be committed with the others now. Each is tried alone while the others go on.
+"""Conversations of a shard that cannot be committed together with the others. Each is tried alone while the others go on.
 
-A conversation is set aside when its row stays locked, when one of its entries fails in a way that is a bug, and when nobody
-can say whether something of it was committed. Its later entries follow it, so that nothing overtakes; it returns when all of
-them are settled and nothing is in doubt.
+A conversation is deferred when its row stays locked, when one of its entries fails by a bug, and when it is unknown whether an
+entry was committed. Its later entries follow it, so that nothing overtakes; it returns when all of them are settled and nothing
+is uncertain.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.conversations.log.entries import Advanced, Entry, Key
-from chatd.conversations.log.publisher import Telling
+from chatd.conversations.log.publisher import Publisher
 from chatd.conversations.log.statements import Result, Statement, by_statement
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -23,56 +23,58 @@ from chatd.db.postgres_faults import Locked
 from chatd.db.unnest import columns_of
 
 LOG = log.get(__name__)
-SQL = queries.load("conversations/journal")
+SQL = queries.load("conversations/log")
 RETRY_S = 0.2
 
 
-class Conversation(Struct, eq=False):
-    """One that is set aside. `began`: when an entry was first sent that may have been committed; infinity where none may.
+class DeferredConversation(Struct, eq=False):
+    """`began`: when an entry was first sent that may have been committed; infinity if none may.
 
-    `doubtful`: something may have been committed whose sender was told `unavailable`. `alone`: one entry at a time.
+    `uncertain`: an entry may have been committed whose sender got `unavailable`. `one_by_one`: commit one entry at a time.
     """
 
     entries: list[Entry] = []
     began: float = inf
-    doubtful: bool = False
-    alone: bool = False
+    uncertain: bool = False
+    one_by_one: bool = False
 
 
-class Aside:
-    """See the module. `run` it."""
+class DeferredConversations:
+    """See the module. `run` tries them."""
 
-    def __init__(self, connection: Connection, telling: Telling) -> None:
+    def __init__(self, connection: Connection, publisher: Publisher) -> None:
         self._connection = connection
-        self._telling = telling
+        self._publisher = publisher
         self._work = trio.Event()
-        self.keys: dict[Key, Conversation] = {}
+        self.keys: dict[Key, DeferredConversation] = {}
 
-    def put(self, entries: Iterable[Entry], began: float | None = None, *, alone: bool = False) -> None:
-        """Try these later, each conversation by itself. `began`: since when they may have been committed."""
+    def put(self, entries: Iterable[Entry], began: float | None = None, *, one_by_one: bool = False) -> None:
+        """Try these entries later, each conversation by itself. `began`: since when they may have been committed."""
         for entry in entries:
-            conversation = self.keys.setdefault(entry.key, Conversation())
+            conversation = self.keys.setdefault(entry.key, DeferredConversation())
             conversation.entries.append(entry)
             conversation.began = min(conversation.began, inf if began is None else began)
-            conversation.alone |= alone
+            conversation.one_by_one |= one_by_one
             self._work.set()
 
-    def without_doubtful(self, entries: list[Entry], began: float) -> list[Entry]:
-        """Those whose conversations are not in doubt; the rest is set aside. Too late is what was sent, and has no answer."""
-        doubtful = {entry.key for entry in entries if entry.decided}
-        self.put((entry for entry in entries if entry.key in doubtful), began)
-        return [entry for entry in entries if entry.key not in doubtful]
+    def defer_uncertain(self, entries: list[Entry], began: float) -> list[Entry]:
+        """Defer the conversations of expired entries, which may have been committed. The remaining entries."""
+        uncertain = {entry.key for entry in entries if entry.decided}
+        self.put((entry for entry in entries if entry.key in uncertain), began)
+        return [entry for entry in entries if entry.key not in uncertain]
 
-    def with_doubt(self, results: list[Result]) -> list[Result]:
-        """Sent once more: a receipt that moves nothing now may have moved something the first time, which nobody was told."""
+    def mark_uncertain(self, results: list[Result]) -> list[Result]:
+        """In a second attempt, a receipt that moves nothing may have moved something in the first one, which was not
+        published.
+        """
         for entry, result in results:
             if isinstance(result, Advanced) and result.rev is None:
-                self.keys.setdefault(entry.key, Conversation()).doubtful = True
+                self.keys.setdefault(entry.key, DeferredConversation()).uncertain = True
                 self._work.set()
-        return [(entry, replace(one, doubtful=True) if isinstance(one, Advanced) else one) for entry, one in results]
+        return [(entry, replace(one, uncertain=True) if isinstance(one, Advanced) else one) for entry, one in results]
 
     def began(self, key: Key) -> float:
-        """As `Share.began`."""
+        """As `MessageLog.began`."""
         conversation = self.keys.get(key)
         return conversation.began if conversation is not None else inf
 
@@ -80,7 +82,6 @@ class Aside:
         return [entry for conversation in self.keys.values() for entry in conversation.entries]
 
     async def run(self) -> None:
-        """For ever."""
         while True:
             await self._work.wait()
             for key in tuple(self.keys):
@@ -90,37 +91,37 @@ class Aside:
             else:
                 self._work = trio.Event()
 
-    async def _retry(self, key: Key, conversation: Conversation) -> None:
-        """Its entries first, and then what is in doubt: what comes back now may have been committed before that."""
+    async def _retry(self, key: Key, conversation: DeferredConversation) -> None:
+        """The entries first, then the gap: what comes back now may have been committed before it."""
         try:
             while entries := self._next(conversation):
                 for statement, part in by_statement(entries):
                     await self._commit(conversation, statement, part)
-            if conversation.doubtful:
+            if conversation.uncertain:
                 for row in await self._connection.call(SQL.revs, *columns_of([key], 2)):
-                    await self._telling.put_gap(row["tenant"], row["id"], row["rev"])
-                conversation.doubtful = False
+                    await self._publisher.put_gap(row["tenant"], row["id"], row["rev"])
+                conversation.uncertain = False
         except Refused:
             return
         if not conversation.entries:
             del self.keys[key]
 
-    def _next(self, conversation: Conversation) -> list[Entry]:
-        """What is to be committed; without those that are too late, which are in doubt when they may have been sent."""
+    def _next(self, conversation: DeferredConversation) -> list[Entry]:
+        """The entries to commit. Expired ones are dropped; they are uncertain if they may have been sent."""
         late = [entry for entry in conversation.entries if entry.decided]
-        conversation.doubtful |= bool(late) and conversation.began < inf
+        conversation.uncertain |= bool(late) and conversation.began < inf
         entries = [entry for entry in conversation.entries if not entry.decided]
-        size = 1 if conversation.alone else len(entries)
+        size = 1 if conversation.one_by_one else len(entries)
         conversation.entries = entries[size:]
         return entries[:size]
 
-    async def _commit(self, conversation: Conversation, statement: Statement, entries: list[Entry]) -> None:
-        """Raises Refused: then they are where they were."""
-        with self._telling.flight(entries) as flight:
+    async def _commit(self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]) -> None:
+        """Raises Refused: then the entries are where they were."""
+        with self._publisher.flight(entries) as flight:
             results = await self._results(conversation, statement, entries)
-            await self._telling.put(flight, results)
+            await self._publisher.put(flight, results)
 
-    async def _results(self, conversation: Conversation, statement: Statement, entries: list[Entry]) -> list[Result]:
+    async def _results(self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]) -> list[Result]:
         began = trio.current_time()
         try:
             results = await statement(self._connection, entries)
@@ -131,13 +132,13 @@ class Aside:
             raise
         except Exception:
             return self._failed(conversation, entries)
-        return self.with_doubt(results) if conversation.began < inf else results
+        return self.mark_uncertain(results) if conversation.began < inf else results
 
-    def _failed(self, conversation: Conversation, entries: list[Entry]) -> list[Result]:
-        """One bad row fails alone."""
+    def _failed(self, conversation: DeferredConversation, entries: list[Entry]) -> list[Result]:
+        """An entry that fails alone is refused; of several, each is tried alone."""
         if len(entries) == 1:
-            LOG.exception("an entry of the journal could not be committed")
+            LOG.exception("an entry of the log could not be committed")
             return [(entries[0], Refused("internal"))]
-        conversation.alone = True
+        conversation.one_by_one = True
         conversation.entries[:0] = entries
         return []

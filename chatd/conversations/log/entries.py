@@ -1,4 +1,4 @@
-"""What the journal commits: messages and receipts, each waiting with whoever sent it."""
+"""What the log commits: messages and receipts, each with the tasks that wait for it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,8 +8,8 @@ import trio
 from msgspec import Struct
 
 
-class Append(Struct, frozen=True):
-    """A message that wants a number. `id` is made by the sender's node; `attachments`, `meta` and `extra` are JSON texts.
+class NewMessage(Struct, frozen=True):
+    """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON texts.
 
     `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`.
     """
@@ -27,9 +27,9 @@ class Append(Struct, frozen=True):
 
 
 class Receipt(Struct, frozen=True):
-    """Positions that a member has reached; 0 for a position that is not meant.
+    """The positions that a member has reached; 0: no change.
 
-    In a conversation of more than `shared_up_to` members nobody else is told.
+    In a conversation of more than `shared_up_to` members they are not sent to the others.
     """
 
     tenant: str
@@ -41,9 +41,9 @@ class Receipt(Struct, frozen=True):
 
 
 class Appended(Struct, frozen=True):
-    """What became of a message. `duplicate`: it had been there already, and this is the first result again.
+    """A committed message. `duplicate`: it had been committed before, and this is the first result again.
 
-    `committed_at` is when the commit was known here, of a batch of so many messages. `alias`: the sender's, in a match.
+    `committed_at` is when this node learned of the commit, `batch` the messages in it. `alias`: the sender's in a match.
     """
 
     id: str
@@ -58,10 +58,10 @@ class Appended(Struct, frozen=True):
 
 
 class Advanced(Struct, frozen=True):
-    """What became of a receipt. `rev` is None when there is nothing to tell to others.
+    """A committed receipt. `rev` is None if there is nothing to send to the others.
 
-    `unread` and `mentions` are None when `read` did not move. `doubtful`: this was another attempt, and what moved in one
-    before it may not have been told to the member's own devices. `alias`: the member's, in a match.
+    `unread` and `mentions` are None if `read` did not move. `uncertain`: this is a second attempt, and what the first one moved
+    may not have been sent to the other devices of the member. `alias`: the member's, in a match.
     """
 
     delivered_seq: int
@@ -71,28 +71,30 @@ class Advanced(Struct, frozen=True):
     unread: int | None
     mentions: int | None
     alias: str | None = None
-    doubtful: bool = False
+    uncertain: bool = False
 
 
-Item = Append | Receipt
-Committed = Appended | Advanced
+Item = NewMessage | Receipt
+Outcome = Appended | Advanced
 # Tenant and conversation.
 Key = tuple[str, str]
-Tell = Callable[[Any], Awaitable[None]]
+Publish = Callable[[Any], Awaitable[None]]
 
 
 class Entry(Struct, eq=False):
-    """One item on its way. `deadline` in trio's time. `decided`: it is committed or refused, and no deadline counts any more."""
+    """One item and the tasks that wait for it. `deadline` in trio's time. `decided`: it is committed or refused, and the
+    deadline is over.
+    """
 
     item: Item
-    tell: Tell
+    publish: Publish
     deadline: float
     decided: bool = False
     result: outcome.Outcome[Any] | None = None
     waiters: list[trio.lowlevel.Task] = []
 
     async def wait(self) -> Any:
-        """Until it is committed and told, or refused. Giving up does not take the entry back."""
+        """Until it is committed and published, or refused. Cancelling the wait does not remove the entry."""
         task = trio.lowlevel.current_task()
         self.waiters.append(task)
 

@@ -1,4 +1,4 @@
-"""What a share of the journal has committed, told in the order in which it was committed, one task for all of it."""
+"""One task per shard that publishes committed entries in the order of their commit."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,30 +20,30 @@ Settle = Callable[[Entry, outcome.Outcome[Any]], None]
 Gap = tuple[str, str, int]
 
 
-class Flight(Struct, eq=False):
-    """Entries that are being committed or told, and when that began, in trio's time."""
+class InFlight(Struct, eq=False):
+    """Entries that are being committed or published, since `began` in trio's time."""
 
     began: float
     entries: list[Entry]
 
 
-Committed = tuple[Flight, list[Result], Gap | None]
+Outcome = tuple[InFlight, list[Result], Gap | None]
 
 
-class Telling:
-    """`put` what was committed; `run` tells it. `settle` gives an entry its outcome."""
+class Publisher:
+    """`put` what was committed; `run` publishes it. `settle` gives an entry its outcome."""
 
     def __init__(self, on_gap: OnGap, settle: Settle) -> None:
         self._on_gap = on_gap
         self._settle = settle
-        self._flights: list[Flight] = []
-        self._send, self._receive = trio.open_memory_channel[Committed](0)
+        self._flights: list[InFlight] = []
+        self._send, self._receive = trio.open_memory_channel[Outcome](0)
         self.messages = 0
 
     @contextmanager
-    def flight(self, entries: list[Entry]) -> Iterator[Flight]:
-        """As long as these are being committed, and until what was `put` of it is told."""
-        flight = Flight(trio.current_time(), entries)
+    def flight(self, entries: list[Entry]) -> Iterator[InFlight]:
+        """While these entries are being committed, and until what is `put` of them is published."""
+        flight = InFlight(trio.current_time(), entries)
         self._flights.append(flight)
         try:
             yield flight
@@ -52,36 +52,35 @@ class Telling:
             raise
 
     def began(self, key: Key) -> float:
-        """When the oldest commit began in which the conversation is; infinity when there is none."""
+        """When the oldest commit with this conversation began; infinity if there is none."""
         return min((flight.began for flight in self._flights if any(entry.key == key for entry in flight.entries)), default=inf)
 
     def entries(self) -> list[Entry]:
-        """Those in flight."""
+        """All entries in flight."""
         return [entry for flight in self._flights for entry in flight.entries]
 
-    async def put(self, flight: Flight, results: list[Result]) -> None:
-        """Returns when everything before it is told."""
+    async def put(self, flight: InFlight, results: list[Result]) -> None:
+        """Returns when everything before it is published."""
         await self._send.send((flight, results, None))
 
     async def put_gap(self, tenant: str, conversation: str, rev: int) -> None:
-        """Something up to `rev` may be there that was not told."""
+        """Something up to `rev` may have been committed that was not published."""
         with self.flight([]) as flight:
             await self._send.send((flight, [], (tenant, conversation, rev)))
 
     async def run(self) -> None:
-        """For ever."""
         async for flight, results, gap in self._receive:
             try:
                 for entry, result in results:
-                    await self._tell(entry, result)
+                    await self._publish(entry, result)
                 if gap is not None:
-                    await self._tell_gap(*gap)
+                    await self._publish_gap(*gap)
             finally:
                 self._flights.remove(flight)
 
-    async def _tell(self, entry: Entry, result: Any) -> None:
+    async def _publish(self, entry: Entry, result: Any) -> None:
         if entry.decided:
-            await self._tell_too_late(entry, result)
+            await self._publish_too_late(entry, result)
             return
         entry.decided = True
         if isinstance(result, str | Refused):
@@ -89,21 +88,21 @@ class Telling:
             return
         self.messages += isinstance(result, Appended) and not result.duplicate
         try:
-            await entry.tell(result)
+            await entry.publish(result)
         except Exception:
-            LOG.exception("a committed entry could not be told")
+            LOG.exception("a committed entry could not be published")
         self._settle(entry, outcome.Value(result))
 
-    async def _tell_too_late(self, entry: Entry, result: Any) -> None:
-        """It was committed after its sender was told `unavailable`: all members learn of it by `behind`."""
+    async def _publish_too_late(self, entry: Entry, result: Any) -> None:
+        """An entry that was committed after its sender got `unavailable`: all members get `behind` instead."""
         if isinstance(result, Appended | Advanced) and result.rev is not None and not is_duplicate(result):
-            await self._tell_gap(*entry.key, result.rev)
+            await self._publish_gap(*entry.key, result.rev)
 
-    async def _tell_gap(self, tenant: str, conversation: str, rev: int) -> None:
+    async def _publish_gap(self, tenant: str, conversation: str, rev: int) -> None:
         try:
             await self._on_gap(tenant, conversation, rev)
         except Exception:
-            LOG.exception("a gap could not be told", extra={"conversation": conversation})
+            LOG.exception("a gap could not be published", extra={"conversation": conversation})
 
 
 def is_duplicate(result: Appended | Advanced) -> bool:

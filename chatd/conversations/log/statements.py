@@ -1,45 +1,45 @@
-"""The two statements of the journal: entries go in, and what became of each comes back, in the order in which it is told."""
+"""The two statements of the log: entries go in, and the result of each comes back, in the order in which it is published."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import astuple
 
-from chatd.conversations.log.entries import Advanced, Append, Appended, Committed, Entry, Item, Receipt
+from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Outcome, Receipt
 from chatd.core.clock import now_ms
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Connection
 from chatd.db.unnest import columns_of
 
-SQL = queries.load("conversations/journal")
-# How long one statement waits for a lock. Whoever holds it for longer holds up one conversation, and not the others of its share.
+SQL = queries.load("conversations/log")
+# A lock that is held for longer delays its conversation only, and not the others of the shard.
 LOCK_WAIT_MS = 250
-# One plan for ever, through indexes, whatever the tables looked like when it was made.
+# One plan through indexes, whatever the statistics of the tables were when it was made.
 NESTED = (
     "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
     f"set lock_timeout = {LOCK_WAIT_MS}"
 )
 RULES = {
     "not_found": "no such conversation",
-    "conflict": "$.client_id: it was used in another conversation",
+    "conflict": "$.client_id: this client_id was used in another conversation",
     "blocked": "one of you has blocked the other",
     "forbidden": "only moderators and above may write in this conversation",
 }
-Result = tuple[Entry, Committed | Refused | str]
+Result = tuple[Entry, Outcome | Refused | str]
 Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
 
 async def append_messages(connection: Connection, entries: Sequence[Entry]) -> list[Result]:
-    """Number and insert."""
-    items = [entry.item for entry in entries if isinstance(entry.item, Append)]
+    """Number and insert messages."""
+    items = [entry.item for entry in entries if isinstance(entry.item, NewMessage)]
     columns = transposed(items)
     rows = await connection.call(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
     return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
 
 
-def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused:
+def appended(row: Any, items: Sequence[NewMessage], now: int) -> Appended | Refused:
     if row["outcome"] == "slow":
         return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
     if row["outcome"] not in ("new", "duplicate"):
@@ -49,8 +49,8 @@ def appended(row: Any, items: Sequence[Append], now: int) -> Appended | Refused:
     return Appended(*place, not ours, now, len(items), row["expires_at"], row["alias"])
 
 
-def rule_of(code: str, item: Append) -> str:
-    """Which rule refuses the message."""
+def rule_of(code: str, item: NewMessage) -> str:
+    """The rule that refuses the message."""
     if code == "forbidden" and item.extra is not None and '"everybody"' in item.extra:
         return "only moderators and above may mention everybody"
     return RULES[code]
@@ -71,16 +71,16 @@ def advanced(row: Any) -> Advanced | str:
 
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
-    """A column per field, as the arrays of a statement. One without a value is none at all: unnest fills it up."""
+    """A column per field, as the arrays of a statement. A column without values is null: unnest fills it up."""
     columns = columns_of(map(astuple, items), 0)
     return [column if any(value is not None for value in column) else None for column in columns]
 
 
 def by_statement(entries: Iterable[Entry]) -> list[tuple[Statement, list[Entry]]]:
-    """Messages and receipts, where there are any, each with the statement that commits them."""
+    """Messages and receipts, each with the statement that commits them."""
     messages: list[Entry] = []
     receipts: list[Entry] = []
     for entry in entries:
-        (messages if isinstance(entry.item, Append) else receipts).append(entry)
+        (messages if isinstance(entry.item, NewMessage) else receipts).append(entry)
     both: list[tuple[Statement, list[Entry]]] = [(append_messages, messages), (advance_receipts, receipts)]
     return [(statement, part) for statement, part in both if part]

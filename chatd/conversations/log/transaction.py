@@ -1,8 +1,8 @@
-"""The one road for changes of a conversation that are not messages or receipts: edits, roles, members, titles, pins.
+"""Changes of a conversation other than messages and receipts: edits, roles, members, titles, pins.
 
-The conversation's row is locked first, as the journal does, so that all numbers of a conversation are given one after the other;
-then `work` looks, decides and writes, taking a `rev` for each row it changes; then the counters are written and all is committed.
-What it returns is told afterwards. Whoever may not do it is refused before anything is written.
+`change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation are given
+one after the other. Then `work` reads, decides and writes, taking a `rev` for each row it changes; then the counters are written
+and everything is committed. The effects that `work` returns are delivered afterwards.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,23 +12,24 @@ from msgspec import Struct, convert
 
 from chatd.app.context import Ctx
 from chatd.cluster.control_messages import RecheckConversation
-from chatd.conversations.entities import Json, Message
-from chatd.conversations.message_shapes import SystemAct
+from chatd.conversations.entities import Json, Message, SystemAct
 from chatd.conversations.permissions import Right, may
 from chatd.core.errors import Refused
-from chatd.core.ids import uuid7
+from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.uploads.settings import RemovalSettings
 
-SQL = queries.load("conversations/changes")
+SQL = queries.load("conversations/transaction")
+# The actor of changes that no user has asked for.
+SYSTEM_USER = NIL
 T = TypeVar("T")
 
 
-class Place(Struct, frozen=True):
-    """The conversation as it was when its row was locked. `role` None: who asks is no member.
+class LockedConversation(Struct, frozen=True):
+    """The conversation when its row was locked. `role` None: the requester is not a member.
 
-    `late_seq`: there are members who may see nothing before it. `alias`: of who asks, in a match.
+    `late_seq`: some members may not see messages before it. `alias`: the requester's, in a match.
     """
 
     kind: str
@@ -46,10 +47,10 @@ class Place(Struct, frozen=True):
     alias: str | None = None
 
 
-class Change:
-    """One transaction on one conversation. Its statements run one after the other."""
+class ConversationTx:
+    """A transaction on one conversation. Its statements run one after the other."""
 
-    def __init__(self, tx: Tx, ctx: Ctx, conversation: str, place: Place) -> None:
+    def __init__(self, tx: Tx, ctx: Ctx, conversation: str, place: LockedConversation) -> None:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
@@ -58,7 +59,7 @@ class Change:
         self.now = ctx.now
         self.files_url = ctx.files_url
         self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
-        self.place = place
+        self.locked = place
         self.members = place.members
         self.late_seq = place.late_seq
         self._tx = tx
@@ -67,11 +68,11 @@ class Change:
 
     @property
     def rev(self) -> int:
-        """The last one that was given."""
+        """The last number that was given."""
         return self._rev
 
     def next_rev(self, *, info: bool = False) -> int:
-        """The number of one more change; `info`: of what the row of the conversation itself says."""
+        """The number of the next change. `info`: the change is one of the settings of the conversation."""
         self._rev += 1
         if info:
             self._info_rev = self._rev
@@ -81,14 +82,21 @@ class Change:
         return await self._tx.one(sql, self.tenant, self.conversation, *args)
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
-        """All rows. Tenant and conversation are the first two arguments of every statement."""
+        """All rows. The first two arguments of every statement are the tenant and the conversation."""
         return await self._tx.all(sql, self.tenant, self.conversation, *args)
 
     async def run(self, sql: str, *args: Any) -> None:
         await self._tx.run(sql, self.tenant, self.conversation, *args)
 
-    async def say(self, system: Json) -> Message:
-        """A message that says what happened, in its place of the order. Tell it as `message.new`."""
+    async def message(self, id_: str) -> Row:
+        """A row of `message_states`, if the requester may see it. Raises Refused: `not_found`."""
+        row = await self.one(SQL.message, id_, self.locked.first_seq or 1)
+        if row is None:
+            raise Refused("not_found", "no such message")
+        return row
+
+    async def add_system_message(self, system: Json) -> Message:
+        """A message about what has happened, with the next number. Send it as `message.new`."""
         convert(system, SystemAct)
         self._seq += 1
         id_ = uuid7(self.now)
@@ -105,47 +113,62 @@ class Change:
             meta=None,
             system=system,
         )
-        in_match = True if self.place.alias else None
-        await self.run(SQL.say, message.seq, message.rev, id_, self.user, message.client_id, system, self.now, in_match)
+        in_match = True if self.locked.alias else None
+        values = (message.seq, message.rev, id_, self.user, message.client_id, system, self.now, in_match)
+        await self.run(SQL.add_system_message, *values)
         return message
 
     def check(self, right: Right) -> None:
         """Raises Refused: `forbidden`."""
-        if self.place.role is None or not may(self.place.kind, self.place.role, right):
+        if self.locked.role is None or not may(self.locked.kind, self.locked.role, right):
             raise Refused("forbidden", f"you may not {right.value} here")
 
+    async def check_may_send(self) -> None:
+        """For a change that shows new text of the requester to others.
+
+        Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow mode.
+        """
+        row = await self.one(SQL.may_say, self.user, f"change-{uuid7(self.now)}")
+        if row is None or row["denied"] is not None:
+            raise Refused("not_found" if row is None else row["denied"])
+        if row["early"] is not None:
+            raise Refused("rate_limited", "this conversation is in slow mode", retry_after=row["early"] / 1000)
+
     async def finish(self) -> None:
-        """Write the counters, when anything has changed."""
-        if self._rev != self.place.rev:
-            said = self.now if self._seq != self.place.seq else None
+        """Write the counters, if anything has changed."""
+        if self._rev != self.locked.rev:
+            said = self.now if self._seq != self.locked.seq else None
             await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.late_seq)
 
 
-async def change(
+async def change_conversation(
     ctx: Ctx,
     conversation: str,
-    work: Callable[[Change], Awaitable[T]],
-    needs: Right | None = None,
+    work: Callable[[ConversationTx], Awaitable[T]],
+    right: Right | None = None,
     *,
-    stranger: bool = False,
-    blocked: bool = False,
+    allow_non_member: bool = False,
+    allow_blocked: bool = False,
 ) -> T:
-    """Run `work` on the conversation as one transaction; what it returns.
+    """Run `work` on the locked conversation as one transaction, and return its result.
 
-    Raises Refused: `not_found` for who is no member (but where a `stranger` may come), `forbidden` without the right, `blocked`
-    where one of two has blocked the other (but where that makes no difference), and whatever `work` raises: then nothing has
-    happened. When nobody can say whether it has, whoever hears the conversation is told `behind`.
-    `work` runs in asyncio: it awaits nothing but the change.
+    `right`: what the requester must be allowed to do. `allow_non_member` and `allow_blocked` waive the rules that the requester
+    is a member, and that neither of two members has blocked the other.
+    `work` runs in asyncio: it awaits only methods of the transaction.
+
+    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `work` raises; then nothing is changed. If the outcome of the
+    commit is unknown, the members get `behind`.
     """
     tenant = ctx.tenant
 
     async def transaction(tx: Tx) -> T:
-        place = await hold(tx, tenant, conversation, ctx.user)
-        here = Change(tx, ctx, conversation, let_in(place, stranger=stranger, blocked=blocked))
-        if needs is not None:
-            here.check(needs)
-        result = await work(here)
-        await here.finish()
+        locked = await lock(tx, tenant, conversation, ctx.user)
+        locked = require_access(locked, allow_non_member=allow_non_member, allow_blocked=allow_blocked)
+        change = ConversationTx(tx, ctx, conversation, locked)
+        if right is not None:
+            change.check(right)
+        result = await work(change)
+        await change.finish()
         return result
 
     try:
@@ -156,19 +179,19 @@ async def change(
         raise
 
 
-def let_in(place: Place | None, *, stranger: bool, blocked: bool) -> Place:
-    """The place, for who may change something there. Raises Refused: `not_found`, `blocked`."""
-    if place is None or (place.role is None and not stranger):
+def require_access(locked: LockedConversation | None, *, allow_non_member: bool, allow_blocked: bool) -> LockedConversation:
+    """The conversation, if the requester may change it. Raises Refused: `not_found`, `blocked`."""
+    if locked is None or (locked.role is None and not allow_non_member):
         raise Refused("not_found", "no such conversation")
-    if place.blocked and not blocked:
-        raise Refused("not_found", "no such conversation") if place.role is None else Refused("blocked")
-    return place
+    if locked.blocked and not allow_blocked:
+        raise Refused("not_found", "no such conversation") if locked.role is None else Refused("blocked")
+    return locked
 
 
-async def hold(tx: Tx, tenant: str, conversation: str, user: str) -> Place | None:
-    """The conversation with its row locked; None where there is none."""
-    row = await tx.one(SQL.hold, tenant, conversation)
+async def lock(tx: Tx, tenant: str, conversation: str, user: str) -> LockedConversation | None:
+    """Lock the row of the conversation; None if there is none."""
+    row = await tx.one(SQL.lock, tenant, conversation)
     if row is None:
         return None
     standing = await tx.one(SQL.standing, tenant, conversation, user)
-    return Place(**dict(row), **dict(standing or {}))
+    return LockedConversation(**dict(row), **dict(standing or {}))

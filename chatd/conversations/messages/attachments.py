@@ -1,7 +1,7 @@
-"""Attachments: from what a client names, over what is stored, to what is shown.
+"""Attachments, from what a client names to what is stored and what is shown.
 
-Stored are the type and the facts of the upload, copied from the table of uploads when the message is accepted, but not the
-address: it depends on where clients reach this server, and is added when the message is shown.
+Stored are the type and the facts of the upload, copied when the message is accepted. The address is not stored: it depends on
+the public URL of this server, and is added when the message is read.
 """
 
 import re
@@ -18,7 +18,7 @@ from chatd.db.postgres import Row
 from chatd.uploads.events import PATH
 
 SQL = queries.load("conversations/attachments")
-# A scheme, an authority, and nothing that ends a link or hides where it leads: spaces, controls, backslashes, quotes, brackets.
+# A scheme, an authority, and no character that ends a link or hides its target: spaces, controls, backslashes, quotes, brackets.
 WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
 # An IPv6 address in brackets, or a name; then the port.
 PLACE = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\[\]:%!$&'()*+,;=]+))(?::([0-9]{0,5}))?", re.IGNORECASE)
@@ -42,15 +42,15 @@ def check_form(given: AttachmentInput, path: str) -> None:
         raise Refused("bad_request", f"{path}: expected either upload or url")
     if given.url is None:
         if given.type == "link":
-            raise Refused("bad_request", f"{path}: a link has a url and no upload")
+            raise Refused("bad_request", f"{path}: expected the url of the link, not an upload")
     elif given.type not in (None, "link"):
-        raise Refused("bad_request", f"{path}: only a link has a url; name the upload of a file")
+        raise Refused("bad_request", f"{path}: only a link has a url; a file has an upload")
     elif not is_web_url(given.url):
         raise Refused("bad_request", f"{path}.url: expected an http or https address")
 
 
 def is_web_url(url: str) -> bool:
-    """An http or https address whose characters can all be seen, with a host and a port that can exist."""
+    """Whether this is an http or https URL of visible characters, with a possible host and port."""
     match = WEB_URL.fullmatch(url)
     place = match and PLACE.fullmatch(match[1].rpartition("@")[2])
     if not place or not url.isprintable() or int(place[3] or 0) >= 2**16:
@@ -59,7 +59,7 @@ def is_web_url(url: str) -> bool:
 
 
 def is_label(label: str) -> bool:
-    """A part of a host name, of any script: letters, digits and marks, with one that is no punctuation."""
+    """Whether this can be a part of a host name, in any script: letters, digits and marks, and not only punctuation."""
     return len(label) < 64 and any(map(str.isalnum, label))
 
 
@@ -88,7 +88,7 @@ def fits(type_: str, mime: str) -> bool:
 
 
 def shown(stored: Any, files_url: str) -> list[Attachment]:
-    """Attachments as others see them. Rows are not converted: what is stored has the form of the wire but for the address."""
+    """Attachments as members see them. They are not converted: the stored form is the wire form without the address."""
     return cast(list[Attachment], [with_address(one, files_url) for one in attachments_in(stored)])
 
 

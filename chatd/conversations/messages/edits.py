@@ -1,7 +1,7 @@
-"""Changing what was said: edits with their history, and deletion, for everybody or for oneself.
+"""Edits with their history, and deletion: for all members, or for the requester only.
 
-A deleted message leaves a tombstone: its place in the order stays, and everything it held is gone from the database, what it said
-before edits too. Who comes back later gets the tombstone as its state.
+A deleted message leaves a tombstone: its place in the order stays, and its content is removed, earlier versions included.
+Clients that come back later get the tombstone as its state.
 """
 
 import re
@@ -11,14 +11,15 @@ from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation, ToUser
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
+from chatd.conversations.effects import update_event
 from chatd.conversations.entities import Message
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import check_text, message_in, screened, told_update
-from chatd.conversations.messages.deletion import bury
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.messages.deletion import delete_messages, deletion_events
+from chatd.conversations.messages.screening import screen
+from chatd.conversations.messages.sending import check_text
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of, page_of
-from chatd.conversations.send_permission import check_may_say
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -32,7 +33,6 @@ from chatd.wire.texts import MESSAGE
 SQL = queries.load("conversations/edits")
 MINUTE_MS = 60_000
 CURSOR = re.compile("[0-9]{1,18}")
-Told = tuple[Message, Event]
 
 
 class MessageResult(Result, tag="message"):
@@ -42,9 +42,9 @@ class MessageResult(Result, tag="message"):
 
 
 class EditMessage(Command, tag="message.edit"):
-    """Say it in other words. Only who wrote it may, as long as `messages.edit_window` lasts.
+    """Change the text of a message that the requester has sent, within `messages.edit_window`.
 
-    A tombstone stays one, and what was forwarded stays as it was said.
+    Deleted and forwarded messages cannot be edited.
     """
 
     conversation: Id
@@ -57,59 +57,65 @@ class EditMessage(Command, tag="message.edit"):
     result=MessageResult,
     refuses=("not_found", "forbidden", "conflict", "too_large", "blocked"),
     http="PATCH /v1/conversations/{conversation}/messages/{message}",
-    lasting=True,
+    uncancellable=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """Refused `forbidden` for a message of somebody else, a forwarded or too old a one, `conflict` for a deleted one.
-
-    `too_large` after `messages.edits` of them, `rate_limited` after `messages.edits_per_minute`. Where only announcements are
-    allowed, and in slow mode, an edit is refused as a message would be.
+    """`forbidden`: another user has sent the message, it was forwarded, or it is too old; or a filter refuses the text.
+    `conflict`: the message was deleted. `too_large`: it was edited `messages.edits` times. `rate_limited`: more than
+    `messages.edits_per_minute`. Slow mode and announcement mode apply as to a new message.
     """
     check_text(ctx.node.config, cmd.text)
     if is_blank(cmd.text):
         raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
-    text = (await screened(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
+    text = (await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
 
-    async def work(here: Change) -> Told:
-        row = await message_in(here, cmd.message)
+    async def work(tx: ConversationTx) -> Edited:
+        row = await tx.message(cmd.message)
         check_edit(ctx, row)
-        await check_pace(here, row["seq"], ctx.node.config.get(MessageSettings))
-        await check_may_say(here)
-        await here.run(SQL.keep_edit, row["seq"], row["rev"], here.now)
-        await here.run(SQL.edit, row["seq"], here.next_rev(), text, here.now)
-        message = message_of(await message_in(here, cmd.message), here.files_url)
-        return message, told_update(here, message, "edit")
+        await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
+        await tx.check_may_send()
+        await tx.run(SQL.keep_edit, row["seq"], row["rev"], tx.now)
+        await tx.run(SQL.edit, row["seq"], tx.next_rev(), text, tx.now)
+        message = message_of(await tx.message(cmd.message), tx.files_url)
+        return Edited(message, update_event(tx, message, "edit"))
 
-    message, event = await change(ctx, cmd.conversation, work)
-    return [ToConversation(cmd.conversation, event), Reply(MessageResult(message=message))]
+    edited = await change_conversation(ctx, cmd.conversation, work)
+    return [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
+
+
+class Edited(Struct, frozen=True):
+    """A message as it is now, and the event for the members."""
+
+    message: Message
+    event: Event
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
-    """Raises Refused."""
+    """Raises Refused: `forbidden`, `conflict`."""
     if row["author"] != ctx.user or row["system"] is not None:
-        raise Refused("forbidden", "only who wrote a message can edit it")
+        raise Refused("forbidden", "you can only edit messages that you have sent")
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
     if row["forwarded"] is not None:
-        raise Refused("forbidden", "a forwarded message says what somebody else has said")
+        raise Refused("forbidden", "forwarded messages cannot be edited")
     window = ctx.node.config.get(MessageSettings).edit_window
     if window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
 
 
-async def check_pace(here: Change, seq: int, settings: MessageSettings) -> None:
-    """Raises Refused: `too_large`, `rate_limited`. Each form is kept, so that there must not be many of them."""
-    row = await here.one(SQL.edited_so_far, seq, here.now - MINUTE_MS)
+async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:
+    """Raises Refused: `too_large`, `rate_limited`. Every earlier version is kept, so their number is bounded."""
+    row = await tx.one(SQL.edited_so_far, seq, tx.now - MINUTE_MS)
     assert row is not None
     if row["total"] >= settings.edits:
-        raise Refused("too_large", f"a message can be edited {settings.edits} times")
+        raise Refused("too_large", f"a message can be edited at most {settings.edits} times")
     if row["lately"] >= settings.edits_per_minute:
-        wait = max(1.0, (row["first"] + MINUTE_MS - here.now) / 1000)
+        wait = max(1.0, (row["first"] + MINUTE_MS - tx.now) / 1000)
         raise Refused("rate_limited", "this message was edited too often in a minute", retry_after=wait)
 
 
 class DeleteMessage(Command, tag="message.delete"):
-    """Take a message back: for everybody (a tombstone stays), or only for oneself (it is hidden on all own devices)."""
+    """Delete a message: for all members (a tombstone stays), or hide it on all devices of the requester only."""
 
     conversation: Id
     message: Id
@@ -121,45 +127,45 @@ class DeleteMessage(Command, tag="message.delete"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/messages/{message}",
-    lasting=True,
+    uncancellable=True,
 )
 async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
-    """Refused `forbidden` for a message of somebody else, but for those with the right. Deleting it again is fine."""
+    """`forbidden`: another user has sent the message, and the requester may not delete messages of others. Deleting a deleted
+    message changes nothing.
+    """
     if cmd.scope == "me":
         return await hide(ctx, cmd)
 
-    async def work(here: Change) -> Told | None:
-        row = await message_in(here, cmd.message)
+    async def work(tx: ConversationTx) -> Effects:
+        row = await tx.message(cmd.message)
         if row["author"] != ctx.user or row["system"] is not None:
-            here.check(Right.DELETE_ANY)
+            tx.check(Right.DELETE_ANY)
         if row["deleted_at"] is not None:
-            return None
-        (message,) = await bury(here, [row["seq"]])
-        return message, told_update(here, message, "delete")
+            return []
+        return deletion_events(tx, await delete_messages(tx, [row["seq"]]), "delete")
 
-    done = await change(ctx, cmd.conversation, work, blocked=True)
-    return [*([ToConversation(cmd.conversation, done[1])] if done else []), Reply(Ok())]
+    return [*await change_conversation(ctx, cmd.conversation, work, allow_blocked=True), Reply(Ok())]
 
 
 async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
-    """From the asker alone."""
+    """Hide a message from the requester."""
     seq = await ctx.node.db.value(SQL.hide, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if seq is None:
         raise Refused("not_found", "no such message")
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class Edit(Struct, kw_only=True, frozen=True):
-    """What a message said until `until`."""
+    """The text of a message until the time `until`."""
 
     text: str | None
     until: Millis
 
 
 class MessageEdits(Command, tag="message.edits"):
-    """What a message said before, the oldest first, for those whom `messages.edit_history` lets see it.
+    """Get the earlier versions of a message, the oldest first. `messages.edit_history` decides who may.
 
-    `cursor` from the page before.
+    `cursor`: from the page before.
     """
 
     conversation: Id
@@ -169,7 +175,7 @@ class MessageEdits(Command, tag="message.edits"):
 
 
 class Edits(Result, tag="message.edits"):
-    """A page of the earlier forms of a message. `cursor` is null on the last one."""
+    """A page of earlier versions of a message. `cursor` is null on the last page."""
 
     items: list[Edit]
     cursor: str | None
@@ -178,18 +184,18 @@ class Edits(Result, tag="message.edits"):
 @command(
     MessageEdits,
     result=Edits,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     refuses=("not_found", "forbidden"),
     http="GET /v1/conversations/{conversation}/messages/{message}/edits",
 )
 async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
-    """Refused `forbidden` where earlier forms are not for the asker."""
+    """`forbidden`: the configuration does not show earlier versions to the requester."""
     sender = await ctx.node.db.value(SQL.sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if sender is None:
         raise Refused("not_found", "no such message")
     seen_by = ctx.node.config.get(MessageSettings).edit_history
     if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
-        raise Refused("forbidden", "earlier forms of messages are not shown here")
+        raise Refused("forbidden", "this server does not show you earlier versions of messages")
     after = read_cursor(cmd.cursor)
     rows = await ctx.node.db.all(SQL.edits, ctx.tenant, cmd.conversation, cmd.message, after, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
@@ -198,9 +204,9 @@ async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
 
 
 def read_cursor(cursor: str | None) -> int:
-    """The rev of the last form of the page before. Raises Refused: `bad_request`."""
+    """The rev of the last version on the page before. Raises Refused: `bad_request`."""
     if cursor is None:
         return 0
     if CURSOR.fullmatch(cursor) is None:
-        raise Refused("bad_request", "$.cursor: not a cursor of message.edits")
+        raise Refused("bad_request", "$.cursor: expected a cursor from message.edits")
     return int(cursor)

@@ -21,7 +21,7 @@ from chatd.core.health import Condition
 from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.db.http_client import Outbound, OutboundError, check_url, open_outbound
 
-LONGEST_REASON = 200
+MAX_REASON_LENGTH = 200
 
 
 class Question(Struct, frozen=True):
@@ -118,7 +118,7 @@ def signature(secret: str, stamp: int, body: bytes) -> str:
 
 def details_of(verdict: Verdict) -> dict[str, Any]:
     details: dict[str, Any] = {"filter": "hook"}
-    return details | ({"reason": verdict.reason[:LONGEST_REASON]} if verdict.reason else {})
+    return details | ({"reason": verdict.reason[:MAX_REASON_LENGTH]} if verdict.reason else {})
 
 
 def check_settings(settings: HookSettings) -> None:

@@ -1,19 +1,19 @@
-"""Messages that are pinned in a conversation, for all its members."""
+"""Pinned messages of a conversation."""
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
-from chatd.app.registry import Needs, command
+from chatd.app.registry import Guard, command
+from chatd.conversations.effects import message_event, update_event
 from chatd.conversations.entities import Message
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import message_in, told_message, told_update
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.core.errors import Refused
 from chatd.db import queries
-from chatd.wire.base import Command, Event, Id, Ok, Result
+from chatd.wire.base import Command, Id, Ok, Result
 
 SQL = queries.load("conversations/pins")
-MOST = 100
+MAX_PINS = 100
 
 
 class PinMessage(Command, tag="message.pin"):
@@ -28,15 +28,15 @@ class PinMessage(Command, tag="message.pin"):
     result=Ok,
     refuses=("not_found", "forbidden", "conflict", "too_large", "blocked"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/pin",
-    lasting=True,
+    uncancellable=True,
 )
 async def pin_message(ctx: Ctx, cmd: PinMessage) -> Effects:
-    """Refused `conflict` for a deleted message, `too_large` for too many."""
+    """`conflict`: the message was deleted. `too_large`: the conversation has 100 pinned messages."""
     return [*await set_pin(ctx, cmd.conversation, cmd.message, on=True), Reply(Ok())]
 
 
 class UnpinMessage(Command, tag="message.unpin"):
-    """Take the pin back."""
+    """Unpin a message."""
 
     conversation: Id
     message: Id
@@ -47,43 +47,40 @@ class UnpinMessage(Command, tag="message.unpin"):
     result=Ok,
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/conversations/{conversation}/messages/{message}/pin",
-    lasting=True,
+    uncancellable=True,
 )
 async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
     return [*await set_pin(ctx, cmd.conversation, cmd.message, on=False), Reply(Ok())]
 
 
 async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Effects:
-    """Nothing happens where it is so already."""
-
-    async def work(here: Change) -> tuple[Event, Message | None] | None:
-        row = await message_in(here, message)
+    async def work(tx: ConversationTx) -> Effects:
+        row = await tx.message(message)
         if (row["pinned_at"] is not None) == on:
-            return None
+            return []
         if on:
-            await check_room(here, row["deleted_at"] is not None)
-        await here.run(SQL.set, row["seq"], here.next_rev(), here.now if on else None)
-        event = told_update(here, message_of(await message_in(here, message), here.files_url), "pin", on=on)
-        return event, await here.say({"act": "message.pinned", "message": message}) if on else None
+            await check_limit(tx, row["deleted_at"] is not None)
+        await tx.run(SQL.set, row["seq"], tx.next_rev(), tx.now if on else None)
+        event = update_event(tx, message_of(await tx.message(message), tx.files_url), "pin", on=on)
+        update = ToConversation(conversation, event)
+        if not on:
+            return [update]
+        return [update, message_event(conversation, await tx.add_system_message({"act": "message.pinned", "message": message}))]
 
-    done = await change(ctx, conversation, work, Right.PIN, blocked=not on)
-    if done is None:
-        return []
-    event, said = done
-    return [ToConversation(conversation, event), *([told_message(conversation, said)] if said else [])]
+    return await change_conversation(ctx, conversation, work, Right.PIN, allow_blocked=not on)
 
 
-async def check_room(here: Change, deleted: bool) -> None:
-    """Raises Refused."""
+async def check_limit(tx: ConversationTx, deleted: bool) -> None:
+    """Raises Refused: `conflict`, `too_large`."""
     if deleted:
         raise Refused("conflict", "the message was deleted")
-    found = await here.one(SQL.count)
-    if found is not None and found["found"] >= MOST:
-        raise Refused("too_large", f"at most {MOST} pinned messages")
+    found = await tx.one(SQL.count)
+    if found is not None and found["found"] >= MAX_PINS:
+        raise Refused("too_large", f"a conversation has at most {MAX_PINS} pinned messages: unpin one first")
 
 
 class ListPins(Command, tag="message.pins"):
-    """What is pinned."""
+    """List the pinned messages of a conversation."""
 
     conversation: Id
 
@@ -97,10 +94,10 @@ class Pins(Result, tag="message.pins"):
 @command(
     ListPins,
     result=Pins,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/pins",
 )
 async def list_pins(ctx: Ctx, cmd: ListPins) -> Effects:
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, MOST)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, ctx.user, MAX_PINS)
     return [Reply(Pins(items=[message_of(row, ctx.files_url) for row in rows]))]

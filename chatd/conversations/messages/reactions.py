@@ -1,4 +1,4 @@
-"""Reactions to messages: any emoji, one or many per user as configured, counted in the message itself."""
+"""Reactions to messages. A user has one or several on a message, as configured; the counts lie in the message itself."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
-from chatd.app.registry import Needs, command
-from chatd.conversations.log.transaction import Change, change
-from chatd.conversations.messages.access import message_in, told_update
-from chatd.conversations.read_model import message_of, page_of, seen_message
+from chatd.app.registry import Guard, command
+from chatd.conversations.effects import update_event
+from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.read_model import message_of, page_of, visible_message
 from chatd.conversations.settings import MessageSettings
 from chatd.core.emoji import MAX_LENGTH, is_emoji
 from chatd.core.errors import Refused
@@ -19,14 +19,17 @@ from chatd.wire.base import Command, Event, Id, Limit, Name, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP
 
 SQL = queries.load("conversations/reactions")
-# Different emoji of one message, and of one user on it.
-MOST_KINDS, MOST_OWN = 64, 16
+# Different emoji on one message, and those of one user.
+MAX_KINDS, MAX_OWN = 64, 16
 Emoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=KEY)]
 NamedEmoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=LOOKUP)]
 
 
 class AddReaction(Command, tag="reaction.add"):
-    """React to a message. The same emoji twice is once; where only one is allowed it takes the place of the one before."""
+    """React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the requester.
+
+    Adding the same reaction again changes nothing.
+    """
 
     conversation: Id
     message: Id
@@ -38,57 +41,59 @@ class AddReaction(Command, tag="reaction.add"):
     result=Ok,
     refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="PUT /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
-    lasting=True,
+    uncancellable=True,
 )
 async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
-    """Refused `conflict` for a deleted message, `too_large` for too many different ones, `forbidden` by a filter."""
+    """`conflict`: the message was deleted. `too_large`: the message has too many different reactions, or too many of the
+    requester. `forbidden`: a filter refuses the emoji.
+    """
     if not is_emoji(cmd.emoji):
         raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")
 
-    async def work(here: Change) -> list[Event]:
-        row = await reactable(here, cmd.message)
-        own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
+    async def work(tx: ConversationTx) -> list[Event]:
+        row = await reactable(tx, cmd.message)
+        own = [found["emoji"] for found in await tx.all(SQL.own, row["seq"], tx.user)]
         if cmd.emoji in own:
             return []
         replaced = own if ctx.node.config.get(MessageSettings).reactions == "one" else []
-        taken = [await take_back(here, cmd, row["seq"], emoji) for emoji in replaced]
-        check_room(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
-        await here.run(SQL.add, row["seq"], here.user, cmd.emoji, here.now, here.next_rev())
-        return [*taken, await update_of(here, cmd.message, cmd.emoji, on=True)]
+        taken = [await remove(tx, cmd, row["seq"], emoji) for emoji in replaced]
+        check_limits(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
+        await tx.run(SQL.add, row["seq"], tx.user, cmd.emoji, tx.now, tx.next_rev())
+        return [*taken, await update_of(tx, cmd.message, cmd.emoji, on=True)]
 
-    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work)), Reply(Ok())]
+    return [*reaction_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work)), Reply(Ok())]
 
 
-async def reactable(here: Change, message: str) -> Row:
-    """Raises Refused."""
-    row = await message_in(here, message)
+async def reactable(tx: ConversationTx, message: str) -> Row:
+    """Raises Refused: `not_found`, `conflict`."""
+    row = await tx.message(message)
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
     return row
 
 
-def check_room(counts: dict[str, int], own: list[str], emoji: str) -> None:
+def check_limits(counts: dict[str, int], own: list[str], emoji: str) -> None:
     """Raises Refused: `too_large`."""
-    if len(own) >= MOST_OWN or (emoji not in counts and len(counts) >= MOST_KINDS):
-        raise Refused("too_large", f"at most {MOST_KINDS} different reactions, and {MOST_OWN} of one user")
+    if len(own) >= MAX_OWN or (emoji not in counts and len(counts) >= MAX_KINDS):
+        raise Refused("too_large", f"a message has at most {MAX_KINDS} different reactions, and {MAX_OWN} of one user")
 
 
-async def take_back(here: Change, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> Event:
-    await here.run(SQL.remove, seq, here.user, emoji, here.next_rev())
-    return await update_of(here, cmd.message, emoji, on=False)
+async def remove(tx: ConversationTx, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> Event:
+    await tx.run(SQL.remove, seq, tx.user, emoji, tx.next_rev())
+    return await update_of(tx, cmd.message, emoji, on=False)
 
 
-async def update_of(here: Change, message: str, emoji: str, *, on: bool) -> Event:
-    """What is told of it."""
-    return told_update(here, message_of(await message_in(here, message), here.files_url), "reaction", emoji=emoji, on=on)
+async def update_of(tx: ConversationTx, message: str, emoji: str, *, on: bool) -> Event:
+    """The event for the members."""
+    return update_event(tx, message_of(await tx.message(message), tx.files_url), "reaction", emoji=emoji, on=on)
 
 
-def told(conversation: str, updates: list[Event]) -> Effects:
+def reaction_events(conversation: str, updates: list[Event]) -> Effects:
     return [ToConversation(conversation, update) for update in updates]
 
 
 class RemoveReaction(Command, tag="reaction.remove"):
-    """Take a reaction back."""
+    """Remove a reaction of the requester."""
 
     conversation: Id
     message: Id
@@ -100,21 +105,24 @@ class RemoveReaction(Command, tag="reaction.remove"):
     result=Ok,
     refuses=("not_found",),
     http="DELETE /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
-    lasting=True,
+    uncancellable=True,
 )
 async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
-    """One that is not there need not be taken back."""
+    """Removing a reaction that does not exist changes nothing."""
 
-    async def work(here: Change) -> list[Event]:
-        row = await message_in(here, cmd.message)
-        own = [found["emoji"] for found in await here.all(SQL.own, row["seq"], here.user)]
-        return [await take_back(here, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
+    async def work(tx: ConversationTx) -> list[Event]:
+        row = await tx.message(cmd.message)
+        own = [found["emoji"] for found in await tx.all(SQL.own, row["seq"], tx.user)]
+        return [await remove(tx, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
-    return [*told(cmd.conversation, await change(ctx, cmd.conversation, work, blocked=True)), Reply(Ok())]
+    return [
+        *reaction_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, allow_blocked=True)),
+        Reply(Ok()),
+    ]
 
 
 class Reactor(Struct, kw_only=True, frozen=True):
-    """Somebody who has reacted, and with what, the first one first."""
+    """A user with their reactions to a message, the earliest first."""
 
     user: Id
     name: Name | None
@@ -122,7 +130,7 @@ class Reactor(Struct, kw_only=True, frozen=True):
 
 
 class ListReactions(Command, tag="reaction.list"):
-    """Who has reacted to a message, with this emoji or with any. `cursor` from the page before."""
+    """List the users who reacted to a message, with this emoji or with any. `cursor`: from the page before."""
 
     conversation: Id
     message: Id
@@ -132,7 +140,7 @@ class ListReactions(Command, tag="reaction.list"):
 
 
 class Reactions(Result, tag="reactions"):
-    """By user id. `cursor` is null on the last page."""
+    """Users with their reactions, ordered by id. `cursor` is null on the last page."""
 
     items: list[Reactor]
     cursor: Id | None
@@ -141,13 +149,13 @@ class Reactions(Result, tag="reactions"):
 @command(
     ListReactions,
     result=Reactions,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/messages/{message}/reactions",
 )
 async def list_reactions(ctx: Ctx, cmd: ListReactions) -> Effects:
-    """Refused `not_found` for a message that the asker may not see."""
-    found = await seen_message(ctx, cmd.conversation, cmd.message)
+    """`not_found`: the requester may not see the message."""
+    found = await visible_message(ctx, cmd.conversation, cmd.message)
     window = (found["seq"], cmd.emoji, cmd.cursor, cmd.limit + 1)
     statement = SQL.page_in_match if found["in_match"] else SQL.page
     rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, *window)

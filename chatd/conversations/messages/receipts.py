@@ -1,39 +1,43 @@
-"""How far somebody has received and read. Two positions per member, which only move forward."""
+"""Delivery and read receipts: two positions per member, which only move forward."""
+
+from functools import partial
+from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation, deliver
+from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
 from chatd.app.registry import command
+from chatd.conversations.log.effects import Advance
 from chatd.conversations.log.entries import Advanced, Receipt
-from chatd.conversations.log.writer import Journal
-from chatd.conversations.read_model import page_of, seen_message
+from chatd.conversations.read_model import page_of, visible_message
 from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("conversations/receipts")
 
 
 class ReceiptDelivered(Command, tag="receipt.delivered"):
-    """This user's devices have all messages up to `seq`."""
+    """Report that the requester's devices have all messages up to `seq`."""
 
     conversation: Id
     seq: Seq
 
 
 class ReceiptRead(Command, tag="receipt.read"):
-    """This user has read all messages up to `seq`; that they were delivered goes with it."""
+    """Report that the requester has read all messages up to `seq`. It counts as delivered, too."""
 
     conversation: Id
     seq: Seq
 
 
 class MessageDelivered(Event, tag="message.delivered"):
-    """A member has all messages up to `seq`.
+    """A member has received all messages up to `seq`.
 
-    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told.
+    It is not sent in groups of more than `messages.receipts_up_to` members, nor in a direct conversation with a block.
     """
 
     conversation: Id
@@ -43,12 +47,12 @@ class MessageDelivered(Event, tag="message.delivered"):
 
 
 class MessageRead(Event, tag="message.read"):
-    """A member has read all messages up to `seq`. `unread` is what is left for that member, up to 1000, `mentions` part of it.
+    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part
+    of it.
 
-    `delivered`: the member has received all messages up to this one, where that is more than `seq`.
-
-    In groups of more than `messages.receipts_up_to` members, and in a direct conversation with a block, nobody is told; the
-    member's own devices get `conversation.update`.
+    `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
+    `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get
+    `conversation.update`.
     """
 
     conversation: Id
@@ -58,6 +62,7 @@ class MessageRead(Event, tag="message.read"):
     unread: int
     mentions: int
     delivered: Seq | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(absent_if_missed=("unread", "mentions"))
 
 
 @command(
@@ -68,34 +73,30 @@ class MessageRead(Event, tag="message.read"):
     http="POST /v1/conversations/{conversation}/delivered",
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
-    return await advance(ctx, cmd.conversation, delivered=cmd.seq)
+    """`not_found`: the requester is not a member, or there is no message with this `seq`."""
+    return advance(ctx, cmd.conversation, delivered=cmd.seq)
 
 
 @command(ReceiptRead, result=Ok, refuses=("not_found",), cost=0.2, http="POST /v1/conversations/{conversation}/read")
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
-    return await advance(ctx, cmd.conversation, read=cmd.seq)
+    """`not_found`: the requester is not a member, or there is no message with this `seq`."""
+    return advance(ctx, cmd.conversation, read=cmd.seq)
 
 
-async def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
-    """Refused `not_found` for who is no member, and for a seq that no message has yet.
-
-    Own other devices get `conversation.update` when `read` has moved; in a group that is too large for the others to be told,
-    that is all anybody is told.
-    """
-
-    async def tell(done: Advanced) -> None:
-        told: list[Effect] = []
-        if done.rev is not None or done.unread is not None:
-            ctx.node.hub.traces.receipts((conversation, ctx.user, done.delivered_seq, done.read_seq, ctx.node.clock()))
-        if done.rev is not None:
-            told.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
-        if done.unread is not None or done.doubtful:
-            told.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
-        await deliver(ctx, told)
-
+def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
     up_to = ctx.node.config.get(MessageSettings).receipts_up_to
-    await ctx.node.get(Journal).append(Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to), tell, ctx.began)
-    return [Reply(Ok())]
+    receipt = Receipt(ctx.tenant, conversation, ctx.user, delivered, read, up_to)
+    return [Advance(receipt, partial(receipt_effects, ctx, conversation)), Reply(Ok())]
+
+
+def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
+    """The event for the other members, and the new counters for the reader's other devices."""
+    effects: list[Effect] = []
+    if done.rev is not None:
+        effects.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
+    if done.unread is not None or done.uncertain:
+        effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
+    return effects
 
 
 def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
@@ -114,7 +115,7 @@ def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
 
 
 class AskReceipts(Command, tag="message.receipts"):
-    """Who has read a message, and who has received it."""
+    """Get the members who have read or received a message. `cursor`: from the page before."""
 
     conversation: Id
     message: Id
@@ -123,14 +124,14 @@ class AskReceipts(Command, tag="message.receipts"):
 
 
 class Recipient(Struct, kw_only=True, frozen=True):
-    """Somebody whom a message was for."""
+    """A recipient of a message."""
 
     user: Id
     name: str | None
 
 
 class ReceiptCounts(Struct, kw_only=True, frozen=True):
-    """Of `members` whom a message was for, so many have read it, and so many have received it and not read it."""
+    """Of the `members` that received the message, how many have read it, and how many have it delivered but not read."""
 
     members: int
     read: int
@@ -138,9 +139,10 @@ class ReceiptCounts(Struct, kw_only=True, frozen=True):
 
 
 class Receipts(Result, tag="message.receipts"):
-    """Members who have a message, by their id: those who have read it, and those who have not yet. `counts` is about all of them.
+    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all
+    of them.
 
-    It was for those who were members when it was sent, but who wrote it. `cursor` is null on the last page.
+    The recipients are the members at the time of sending, except the sender. `cursor` is null on the last page.
     """
 
     read: list[Recipient]
@@ -157,8 +159,8 @@ class Receipts(Result, tag="message.receipts"):
     http="GET /v1/conversations/{conversation}/messages/{message}/receipts",
 )
 async def message_receipts(ctx: Ctx, cmd: AskReceipts) -> Effects:
-    """Refused `not_found` for what the asker may not see."""
-    db, found = ctx.node.db, await seen_message(ctx, cmd.conversation, cmd.message)
+    """`not_found`: the requester may not see the message."""
+    db, found = ctx.node.db, await visible_message(ctx, cmd.conversation, cmd.message)
     message = (ctx.tenant, cmd.conversation, found["seq"], found["sender"], ctx.user)
     counts = await db.one(SQL.counts, *message)
     rows = await db.all(SQL.page, *message, cmd.cursor, cmd.limit + 1)

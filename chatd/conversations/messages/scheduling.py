@@ -1,44 +1,51 @@
-"""Messages that are sent later. See chatd/conversations/messages/scheduler.py for how they are."""
+"""Scheduled messages: planning them, and sending them at their time.
 
-from typing import Annotated
+A node takes a few due messages for 20 seconds, sends them as any other message, and removes them. If the node dies in between,
+another node takes them afterwards and sends them with the same client_id: a committed message is recognized by it and not sent
+twice.
+"""
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from contextlib import suppress
+from typing import Annotated, Any
+
+import trio
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from msgspec.structs import replace
 
-from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToUser
-from chatd.app.registry import Needs, command
+from chatd.app.context import Ctx, Node, system_context
+from chatd.app.effects import Effects, Reply, ToUser, deliver
+from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.scheduler import body_of, readable
-from chatd.conversations.messages.sending import MessageText, Outgoing, check
+from chatd.conversations.messages.sending import MessageInput, MessageText, check, prepare
 from chatd.conversations.read_model import page_of
 from chatd.conversations.settings import MessageSettings
+from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
-from chatd.wire.connection_events import SessionBehind
+from chatd.wire.connection_events import ScheduleFailed, SessionBehind
 from chatd.wire.times import TIME
 
+LOG = log.get(__name__)
 SQL = queries.load("conversations/scheduling")
-# Milliseconds.
-LONGEST = 366 * 86_400_000
+MAX_AHEAD_MS = 366 * 86_400_000
 At = Annotated[int, Meta(ge=0, le=2**53 - 1, extra=TIME, description="Milliseconds since 1970 UTC, at most a year ahead")]
 
 
-class ScheduleMessage(Outgoing, tag="message.schedule", kw_only=True):
-    """Send this at a later time. The fields are those of message.send; whether it may be sent is judged again at that time.
+class ScheduleMessage(MessageInput, tag="message.schedule", kw_only=True):
+    """Send a message at a later time. The fields are those of message.send; the permission to send is checked at that time.
 
-    It is sent exactly once, under this `client_id`; scheduling it again gives the same answer and no second message.
+    It is sent exactly once, under this `client_id`. Scheduling it again gives the same answer and no second message.
     """
 
     at: At
 
 
 class Scheduled(Result, tag="message.scheduled"):
-    """It will be sent at this time, or as soon after it as the server runs."""
+    """The message will be sent at the time `at`, or as soon after it as the server runs."""
 
     id: Id
     at: Millis
@@ -47,51 +54,52 @@ class Scheduled(Result, tag="message.scheduled"):
 @command(
     ScheduleMessage,
     result=Scheduled,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=2,
     refuses=("not_found", "conflict", "too_large"),
     http="POST /v1/conversations/{conversation}/scheduled",
 )
 async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
-    """Refused `conflict` for a client_id that was sent already, `too_large` for too long a text, or for too many."""
+    """`conflict`: a message with this client_id was sent already. `too_large`: the text is too long, or too many messages are
+    scheduled (`messages.scheduled_per_user`).
+    """
     known = await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, cmd.client_id)
     if known is None:
         check_time(ctx, cmd.at)
         await check(ctx, cmd)
-        known = await keep(ctx, cmd)
-    return [told_known(known), *others(ctx)]
+        known = await store(ctx, cmd)
+    return [scheduled_reply(known), *sync_other_devices(ctx)]
 
 
 def check_time(ctx: Ctx, at: int) -> None:
     """Raises Refused: `bad_request`."""
-    if not ctx.now < at <= ctx.now + LONGEST:
-        raise Refused("bad_request", "$.at: expected a time to come within a year, in milliseconds")
+    if not ctx.now < at <= ctx.now + MAX_AHEAD_MS:
+        raise Refused("bad_request", "$.at: expected a time in the future, at most a year ahead, in milliseconds since 1970")
 
 
-def told_known(row: Row) -> Reply:
+def scheduled_reply(row: Row) -> Reply:
     """Raises Refused: `conflict`."""
     if row["sent"]:
-        raise Refused("conflict", "$.client_id: a message with it was sent already")
+        raise Refused("conflict", "$.client_id: a message with this client_id was sent already")
     return Reply(Scheduled(id=row["id"], at=row["due_at"]))
 
 
-def others(ctx: Ctx) -> Effects:
-    """The own other devices look again."""
-    return [ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+def sync_other_devices(ctx: Ctx) -> Effects:
+    return [ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
-async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
-    """What is known of it then, also when somebody was faster. Raises Refused: `too_large`, `not_found`."""
+async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
+    """The stored message, also if it was stored before. Raises Refused: `too_large`, `not_found`."""
     tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.get(MessageSettings).scheduled_per_user
-    row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, body_of(cmd), cmd.at, ctx.now, uploads_of(cmd))
+    row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
     async def work(tx: Tx) -> Row:
-        await tx.run(SQL.hold, tenant, user)
+        await tx.run(SQL.lock, tenant, user)
         known: Row | None = await tx.one(SQL.known, tenant, user, cmd.client_id)
         if known is not None:
             return known
         if await tx.value(SQL.count, tenant, user) >= most:
-            raise Refused("too_large", f"at most {most} messages can be scheduled")
+            raise Refused("too_large", f"you can schedule at most {most} messages: cancel one first")
         await tx.run(SQL.add, tenant, *row)
         added = await tx.one(SQL.known, tenant, user, cmd.client_id)
         assert added is not None
@@ -103,15 +111,15 @@ async def keep(ctx: Ctx, cmd: ScheduleMessage) -> Row:
         raise Refused("not_found", "no such conversation") from None
 
 
-def uploads_of(out: Outgoing) -> list[str]:
-    """The files that it names: they are in use until it is sent."""
+def uploads_of(out: MessageInput) -> list[str]:
+    """The uploads it names: they are in use until it is sent."""
     return [one.upload for one in out.attachments if one.upload is not None]
 
 
 class ScheduledMessage(Struct, kw_only=True, frozen=True):
-    """A message that is to be sent `at` a time, with its attachments as they were named.
+    """A message that will be sent at the time `at`, with its attachments as the client named them.
 
-    `failed`: the code with which it was refused then; null as long as it waits.
+    `failed`: the code of the refusal at that time; null while it waits.
     """
 
     id: Id
@@ -130,19 +138,19 @@ class ScheduledMessage(Struct, kw_only=True, frozen=True):
 
 def scheduled_of(row: Row) -> ScheduledMessage:
     names = ("id", "conversation", "client_id", "failed", "created_at")
-    body = body_of(readable(row["conversation"], row["client_id"], row["body"]))
+    body = to_body(to_input_or_empty(row["conversation"], row["client_id"], row["body"]))
     return ScheduledMessage(**{name: row[name] for name in names}, **body, at=row["due_at"])
 
 
 class ListScheduled(Command, tag="schedule.list"):
-    """What one has scheduled and was not sent yet. `cursor` from the page before."""
+    """List the scheduled messages of the requester. `cursor`: from the page before."""
 
     cursor: Id | None = None
     limit: Limit = 100
 
 
 class ScheduledMessages(Result, tag="schedule.list"):
-    """In the order in which they were scheduled. `cursor` is null on the last page."""
+    """Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page."""
 
     items: list[ScheduledMessage]
     cursor: Id | None
@@ -157,35 +165,35 @@ async def list_scheduled(ctx: Ctx, cmd: ListScheduled) -> Effects:
 
 
 class CancelScheduled(Command, tag="schedule.cancel"):
-    """Do not send it."""
+    """Cancel a scheduled message."""
 
     id: Id
 
 
 @command(CancelScheduled, result=Ok, refuses=("not_found", "conflict"), http="DELETE /v1/scheduled/{id}")
 async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
-    """Refused `conflict` for one that is being sent, `not_found` for one that was."""
+    """`conflict`: the message is being sent. `not_found`: it was sent already, or does not exist."""
 
     async def work(tx: Tx) -> None:
-        await held(tx, ctx, cmd.id)
+        await lock_scheduled(tx, ctx, cmd.id)
         await tx.run(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
 
     await ctx.node.db.in_transaction(work)
-    return [Reply(Ok()), *others(ctx)]
+    return [Reply(Ok()), *sync_other_devices(ctx)]
 
 
-async def held(tx: Tx, ctx: Ctx, id_: str) -> Row:
-    """A scheduled message of the asker that nobody sends meanwhile. Raises Refused: `not_found`, `conflict`."""
+async def lock_scheduled(tx: Tx, ctx: Ctx, id_: str) -> Row:
+    """Lock a scheduled message of the requester. Raises Refused: `not_found`, `conflict` while it is being sent."""
     row: Row | None = await tx.one(SQL.one, ctx.tenant, ctx.user, id_)
     if row is None:
-        raise Refused("not_found", "$.id: no such scheduled message of yours")
+        raise Refused("not_found", "$.id: no such scheduled message")
     if row["sent"]:
-        raise Refused("conflict", "it is being sent")
+        raise Refused("conflict", "$.id: this message is being sent")
     return row
 
 
 class EditScheduled(Command, tag="schedule.edit"):
-    """Change the text or the time, or both. One that had failed is tried again."""
+    """Change the text or the time of a scheduled message, or both. A failed one is scheduled again."""
 
     id: Id
     text: MessageText | UnsetType | None = UNSET
@@ -193,7 +201,7 @@ class EditScheduled(Command, tag="schedule.edit"):
 
 
 class ScheduleResult(Result, tag="schedule.edit"):
-    """As it is now."""
+    """The scheduled message as it is now."""
 
     scheduled: ScheduledMessage
 
@@ -205,9 +213,9 @@ class ScheduleResult(Result, tag="schedule.edit"):
     http="PATCH /v1/scheduled/{id}",
 )
 async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
-    """Refused `conflict` for one that is being sent. A failed one needs a time to come."""
-    row = await ctx.node.db.in_transaction(held, ctx, cmd.id)
-    out = readable(row["conversation"], row["client_id"], row["body"])
+    """`conflict`: the message is being sent. A failed message needs a time in the future."""
+    row = await ctx.node.db.in_transaction(lock_scheduled, ctx, cmd.id)
+    out = to_input_or_empty(row["conversation"], row["client_id"], row["body"])
     if cmd.text is not UNSET:
         out = replace(out, text=cmd.text)
     at = row["due_at"] if cmd.at is None else cmd.at
@@ -215,9 +223,74 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     await check(ctx, out)
 
     async def work(tx: Tx) -> Row:
-        await held(tx, ctx, cmd.id)
-        await tx.run(SQL.edit, ctx.tenant, ctx.user, cmd.id, body_of(out), at)
-        return await held(tx, ctx, cmd.id)
+        await lock_scheduled(tx, ctx, cmd.id)
+        await tx.run(SQL.edit, ctx.tenant, ctx.user, cmd.id, to_body(out), at)
+        return await lock_scheduled(tx, ctx, cmd.id)
 
     changed = await ctx.node.db.in_transaction(work)
-    return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *others(ctx)]
+    return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *sync_other_devices(ctx)]
+
+
+# --- sending due messages
+ROUND_SIZE = 50
+# How long a node has for the messages it has taken, and when a message is retried whose outcome is unknown.
+LEASE_MS, RETRY_MS = 20_000, 5_000
+
+
+def to_body(out: MessageInput) -> Json:
+    """The stored form of a message."""
+    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody")
+    return {name: getattr(out, name) for name in names}
+
+
+def to_input(conversation: str, client_id: str, body: Json) -> MessageInput:
+    """The message of a stored form. Raises ValidationError."""
+    return convert({"conversation": conversation, "client_id": client_id, **body}, MessageInput)
+
+
+def to_input_or_empty(conversation: str, client_id: str, body: Any) -> MessageInput:
+    """As `to_input`; a form that other programs have stored and that cannot be read gives an empty message."""
+    try:
+        return to_input(conversation, client_id, body)
+    except (ValidationError, TypeError):
+        return MessageInput(conversation=conversation, client_id=client_id)
+
+
+async def send_due(node: Node) -> bool:
+    """Send due messages, all at once. Whether there may be more."""
+    rows = await node.db.all(SQL.take, LEASE_MS, ROUND_SIZE)
+    async with trio.open_nursery() as nursery:
+        for row in rows:
+            nursery.start_soon(send_one, node, row)
+    return len(rows) == ROUND_SIZE
+
+
+async def send_one(node: Node, row: Row) -> None:
+    """If the database is unavailable, the message is taken again after the lease."""
+    with suppress(Refused):
+        await send_scheduled(node, row)
+
+
+async def send_scheduled(node: Node, row: Row) -> None:
+    ctx = system_context(node, row["tenant"], row["sender"])
+    try:
+        if row["banned"]:
+            raise Refused("banned")
+        await deliver(ctx, [await prepare(ctx, to_input(row["conversation"], row["client_id"], row["body"]))])
+    except Refused as refused:
+        if refused.row.retryable:
+            await node.db.run(SQL.retry_later, row["tenant"], row["id"], RETRY_MS)
+        else:
+            await mark_failed(node, row, refused.code)
+    except Exception:
+        LOG.exception("a scheduled message could not be sent", extra={"scheduled": row["id"]})
+        await mark_failed(node, row, "internal")
+    else:
+        await node.db.run(SQL.done, row["tenant"], row["id"])
+
+
+async def mark_failed(node: Node, row: Row, code: str) -> None:
+    """Store the refusal for the list of the author, and send it to them."""
+    if await node.db.value(SQL.failed, row["tenant"], row["id"], code) is not None:
+        event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
+        await deliver(system_context(node, row["tenant"], row["sender"]), [ToUser(row["sender"], event)])

@@ -7,13 +7,15 @@ The same message sent again gets its first answer again, whatever the filters sa
 stored already is let through to the journal, which knows it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chatd.app.context import Ctx
+from chatd.conversations.entities import Json
 from chatd.conversations.messages.link_filter import LinkFilter
 from chatd.conversations.messages.moderation_hook import Hook, Question, check_settings, open_hook
 from chatd.conversations.messages.word_filter import WordFilter
@@ -32,7 +34,7 @@ class CannotScreen(OperatorError):
     """The configuration of filters or hook cannot be used; the text says why."""
 
 
-class Draft(Struct, frozen=True):
+class MessageToScreen(Struct, frozen=True):
     """A message that is not stored yet."""
 
     tenant: str
@@ -73,16 +75,16 @@ class Filter:
             raise Refused("forbidden", f"{path}: such words are not allowed here", details={"filter": "words"})
         return text
 
-    def apply_to(self, draft: Draft) -> Sliced[Draft]:
+    def apply_to(self, to_screen: MessageToScreen) -> Sliced[MessageToScreen]:
         """A message with all its texts as they are to be stored. Raises Refused: `forbidden`."""
         if not self.is_needed:
-            return draft
-        text = (yield from self.apply(draft.text, "$.text")) if draft.text else draft.text
+            return to_screen
+        text = (yield from self.apply(to_screen.text, "$.text")) if to_screen.text else to_screen.text
         attachments = list[dict[str, Any]]()
-        for index, one in enumerate(draft.attachments):
+        for index, one in enumerate(to_screen.attachments):
             attachments.append((yield from self._attachment(one, f"$.attachments[{index}]")))
-        meta = None if draft.meta is None else (yield from self._free_form(draft.meta, "$.meta"))
-        return replace(draft, text=text, attachments=attachments, meta=meta)
+        meta = None if to_screen.meta is None else (yield from self._free_form(to_screen.meta, "$.meta"))
+        return replace(to_screen, text=text, attachments=attachments, meta=meta)
 
     def _attachment(self, stored: dict[str, Any], path: str) -> Sliced[dict[str, Any]]:
         if stored["type"] == "link":
@@ -118,43 +120,58 @@ class Screening:
     def filter_of(self, tenant: str) -> Filter:
         return self._filters.get(tenant, self._general)
 
-    async def screen(self, draft: Draft) -> Draft:
+    async def screen(self, to_screen: MessageToScreen) -> MessageToScreen:
         """What to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
         if self._hook is None:
-            return await self._filtered(draft)
-        row = await self._look(draft)
+            return await self._filtered(to_screen)
+        row = await self._look(to_screen)
         if row["known"]:
-            return draft
+            return to_screen
         if row["kind"] is None:
             raise Refused("not_found", "no such conversation")
-        filtered = await in_turns(self.filter_of(draft.tenant).apply_to(draft))
+        filtered = await in_turns(self.filter_of(to_screen.tenant).apply_to(to_screen))
         return replace(filtered, text=await self._hook.ask(question_of(filtered, row["kind"])))
 
-    async def _filtered(self, draft: Draft) -> Draft:
+    async def _filtered(self, to_screen: MessageToScreen) -> MessageToScreen:
         try:
-            return await in_turns(self.filter_of(draft.tenant).apply_to(draft))
+            return await in_turns(self.filter_of(to_screen.tenant).apply_to(to_screen))
         except Refused:
-            if (await self._look(draft))["known"]:
-                return draft
+            if (await self._look(to_screen))["known"]:
+                return to_screen
             raise
 
-    async def _look(self, draft: Draft) -> Row:
-        row = await self._db.one(SQL.look, draft.tenant, draft.conversation, draft.sender, draft.client_id)
+    async def _look(self, to_screen: MessageToScreen) -> Row:
+        row = await self._db.one(SQL.look, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id)
         assert row is not None
         return row
 
 
-def question_of(draft: Draft, kind: str) -> Question:
+async def screen(
+    ctx: Ctx,
+    conversation: str,
+    client_id: str,
+    text: str | None,
+    attachments: Sequence[Json] = (),
+    reply_to: str | None = None,
+    meta: Json | None = None,
+) -> MessageToScreen:
+    """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
+    to_screen = MessageToScreen(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
+    screening = ctx.node.services.find(Screening)
+    return to_screen if screening is None else await screening.screen(to_screen)
+
+
+def question_of(to_screen: MessageToScreen, kind: str) -> Question:
     return Question(
-        tenant=draft.tenant,
-        conversation=draft.conversation,
+        tenant=to_screen.tenant,
+        conversation=to_screen.conversation,
         kind=kind,
-        sender=draft.sender,
-        text=draft.text,
-        attachments=draft.attachments,
-        reply_to=draft.reply_to,
-        meta=draft.meta,
-        client_id=draft.client_id,
+        sender=to_screen.sender,
+        text=to_screen.text,
+        attachments=to_screen.attachments,
+        reply_to=to_screen.reply_to,
+        meta=to_screen.meta,
+        client_id=to_screen.client_id,
     )
 
 

@@ -1,21 +1,23 @@
-"""The one road of a message that somebody has written, whether it is sent now or was scheduled for now."""
+"""Sending messages, and reading them back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal, TypeVar
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Reply, ToConversation, deliver
+from chatd.app.effects import Effects, Reply
+from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
 from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
-from chatd.conversations.log.entries import Append, Appended
-from chatd.conversations.log.writer import Journal
-from chatd.conversations.messages.access import check_text, screened
+from chatd.conversations.log.effects import Append
+from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
-from chatd.conversations.messages.screening import Screening
+from chatd.conversations.messages.screening import Screening, screen
+from chatd.conversations.read_model import message_of, page_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
@@ -23,11 +25,12 @@ from chatd.core.ids import NIL, uuid7
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
-from chatd.wire.base import ClientId, Command, Id, Millis, Result, Rev, Seq
+from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
+from chatd.wire.reference import examples
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("conversations/sending")
-# What stands for everybody in the table of mentions is nobody's id.
+# Stands for all members in the table of mentions; no user has this id.
 EVERYBODY = NIL
 
 
@@ -35,8 +38,8 @@ MessageText = Annotated[str, Meta(extra=MESSAGE)]
 MessageMeta = Annotated[Json, Meta(extra=MESSAGE)]
 
 
-class Outgoing(Command):
-    """What somebody wants to say, and where."""
+class MessageInput(Command):
+    """A message to send, and its conversation."""
 
     conversation: Id
     client_id: ClientId
@@ -48,8 +51,8 @@ class Outgoing(Command):
     everybody: bool = False
 
 
-class Committed(Result):
-    """What the sender is told of a message that is committed."""
+class SentAck(Result):
+    """The acknowledgement of a committed message."""
 
     client_id: ClientId
     message: Id
@@ -62,24 +65,27 @@ class Committed(Result):
     text: str | UnsetType = UNSET
 
 
-Ack = TypeVar("Ack", bound=Committed)
+Ack = TypeVar("Ack", bound=SentAck)
 
 
 class Content(Struct, frozen=True):
-    """What a message says once it was checked and screened. `attachments` in their stored form.
+    """The checked and screened content of a message. `attachments` are in their stored form.
 
-    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is what it replies to.
+    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is an excerpt of `reply_to`.
     """
 
     text: str | None = None
     attachments: list[Json] = []
     meta: Json | None = None
-    mentions: Mapping[str, str] = {}
+    reply_to: str | None = None
     quote: Quote | UnsetType = UNSET
+    mentions: Mapping[str, str] = {}
+    everybody: bool = False
+    forwarded: Json | UnsetType = UNSET
 
 
 def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
-    """Of a text that was `asked` for, and is `said` as filters have left it."""
+    """The ack of a message. `asked`: the text in the command; `said`: the text that the filters left."""
     return kind(
         client_id=client_id,
         message=done.id,
@@ -92,77 +98,76 @@ def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None,
     )
 
 
-async def send(ctx: Ctx, out: Outgoing, ack_of: Callable[[str | None, Appended], Result] | None = None) -> Appended:
-    """Check it, commit it, tell it. `ack_of` makes the sender's answer, of the text that was committed and its place.
+async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None) -> Append:
+    """The effect that sends a message, checked and screened. `kind`: the type of the ack for the sender, None for no ack.
 
-    Raises Refused: `bad_request`, `too_large`, `not_found` for who is no member, `conflict` for a client_id of another
-    conversation, `blocked`, `forbidden`, `unavailable`.
+    Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `unavailable`.
     """
     try:
-        said = await check(ctx, out)
+        content = await check(ctx, out)
     except Refused:
-        # What it names may be gone by now. A message that is committed is never refused: it gets its first answer again.
+        # A committed message is never refused: the log repeats its first ack, although its parts may be gone by now.
         if not await is_known(ctx, out.client_id):
             raise
-        said, out = Content(out.text, [], out.meta), msgspec.structs.replace(out, reply_to=None)
+        content = Content(out.text, [], out.meta, everybody=out.everybody)
     if ctx.node.services.find(Screening) is not None:
-        draft = await screened(ctx, out.conversation, out.client_id, said.text, said.attachments, out.reply_to, out.meta)
-        said = msgspec.structs.replace(said, text=draft.text, attachments=draft.attachments, meta=draft.meta)
-
-    async def tell(done: Appended) -> None:
-        ack = ack_of(said.text, done) if ack_of is not None else None
-        if not done.duplicate:
-            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
-        news = ToConversation(out.conversation, news_of(ctx, out, said, done), but=ctx.session, ack=ack)
-        again = [Reply(ack)] if ack is not None else []
-        await deliver(ctx, again if done.duplicate else [news])
-
-    return await ctx.node.get(Journal).append(entry_of(ctx, out, said), tell, ctx.began)
+        screened = await screen(
+            ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
+        )
+        content = msgspec.structs.replace(content, text=screened.text, attachments=screened.attachments, meta=screened.meta)
+    ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
+    return append(ctx, out.conversation, out.client_id, content, ack)
 
 
-async def check(ctx: Ctx, out: Outgoing) -> Content:
-    """That it may be said, as far as it can be known before it is committed. Raises Refused."""
+async def check(ctx: Ctx, out: MessageInput) -> Content:
+    """Check what can be known before the commit. Raises Refused."""
     check_content(ctx, out)
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
     mentions = await existing(ctx, out.conversation, out.mentions) if out.mentions else {}
-    return Content(out.text, attachments, out.meta, mentions, quote)
+    return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody)
 
 
 async def existing(ctx: Ctx, conversation: str, ids: Sequence[str]) -> dict[str, str]:
-    """Users by their ids, in a match by the aliases of its members, in this order: an unknown id is not stored."""
+    """Users by their ids, in a match by the aliases of its members, in this order. Unknown ids are not stored."""
     rows = await ctx.node.db.all(SQL.existing, ctx.tenant, conversation, ctx.user, list(ids))
     known = {row["id"]: row["user"] for row in rows}
     return {id_: known[id_] for id_ in ids if id_ in known}
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
-    """Whether the asker has sent a message under it already."""
+    """Whether the requester has sent a message under this client_id already."""
     return await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, client_id) is not None
 
 
-def check_content(ctx: Ctx, out: Outgoing) -> None:
+def check_content(ctx: Ctx, out: MessageInput) -> None:
+    """Raises Refused: `bad_request`, `too_large`."""
     if not out.attachments and is_blank(out.text or ""):
-        raise Refused("bad_request", "$: a message needs a visible text or an attachment")
+        raise Refused("bad_request", "$: expected a visible text or an attachment")
     if EVERYBODY in out.mentions:
-        raise Refused("bad_request", "$.mentions: `everybody` is a field of its own")
+        raise Refused("bad_request", "$.mentions: expected ids of users; to mention all members, set `everybody`")
     if out.text:
         check_text(ctx.node.config, out.text)
     check_payload(ctx.node.config, out)
 
 
-def check_payload(config: Config, out: Outgoing) -> None:
-    """Raises Refused: `too_large`. Every node and every member gets it, and Redis keeps it for a while."""
+def check_text(config: Config, text: str) -> None:
+    """Raises Refused: `too_large`."""
+    most = config.limits.text_bytes
+    if len(text) * 4 > most and len(text.encode()) > most:
+        raise Refused("too_large", f"$.text: expected at most {most} bytes in UTF-8")
+
+
+def check_payload(config: Config, out: MessageInput) -> None:
+    """Raises Refused: `too_large`. Every node and every member receives the payload, and Redis keeps it for a while."""
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
-    if size > config.get(ConversationLimits).payload_bytes:
-        raise Refused(
-            "too_large",
-            f"$: meta and attachments have at most {config.get(ConversationLimits).payload_bytes} bytes together, as JSON",
-        )
+    most = config.get(ConversationLimits).payload_bytes
+    if size > most:
+        raise Refused("too_large", f"$: expected at most {most} bytes in meta and attachments together, as JSON")
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
-    """What is quoted to all; nothing when not all of them may see it. Raises Refused: `not_found`."""
+    """The quote that all members get; UNSET if some of them may not see the quoted message. Raises Refused: `not_found`."""
     row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
     if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
@@ -170,43 +175,126 @@ async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetTy
     return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
 
 
-def entry_of(ctx: Ctx, out: Outgoing, said: Content) -> Append:
-    return Append(
+def append(ctx: Ctx, conversation: str, client_id: str, content: Content, ack: Callable[[Appended], Result] | None) -> Append:
+    """The effect that commits and sends a message."""
+    message = NewMessage(
         ctx.tenant,
-        out.conversation,
+        conversation,
         ctx.user,
-        out.client_id,
+        client_id,
         uuid7(ctx.now),
-        said.text,
-        to_jsonb(said.attachments) if said.attachments else None,
-        out.reply_to,
-        to_jsonb(said.meta) if said.meta is not None else None,
-        extra_of(list(said.mentions.values()), out.everybody),
+        content.text,
+        to_jsonb(content.attachments) if content.attachments else None,
+        content.reply_to,
+        to_jsonb(content.meta) if content.meta is not None else None,
+        extra_of(content),
     )
+    return Append(message, partial(event_of, ctx, message, content), ack)
 
 
-def extra_of(mentions: Sequence[str], everybody: bool) -> str | None:
-    """What the journal keeps beside the text. `everybody` is there only when it is true."""
-    named = {"mentions": mentions} if mentions else {}
-    extra = {**named, **({"everybody": True} if everybody else {})}
+def extra_of(content: Content) -> str | None:
+    """See `NewMessage.extra`."""
+    extra = dict[str, Any]()
+    if content.mentions:
+        extra["mentions"] = list(content.mentions.values())
+    if content.everybody:
+        extra["everybody"] = True
+    if content.forwarded is not UNSET:
+        extra["forwarded"] = content.forwarded
     return to_jsonb(extra) if extra else None
 
 
-def news_of(ctx: Ctx, out: Outgoing, said: Content, done: Appended) -> MessageNew:
+def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
+    """The event for the other sessions. In a match, the sender is known by an alias."""
+    sender, forwarded = done.alias or new.sender, content.forwarded
+    if forwarded is not UNSET and forwarded.get("sender") == new.sender:
+        forwarded = {**forwarded, "sender": sender}
     message = Message(
         id=done.id,
         seq=done.seq,
         rev=done.rev,
-        sender=done.alias or ctx.user,
-        client_id=out.client_id,
-        text=said.text,
-        attachments=shown(said.attachments, ctx.files_url),
-        reply_to=out.reply_to,
+        sender=sender,
+        client_id=new.client_id,
+        text=content.text,
+        attachments=shown(content.attachments, ctx.files_url),
+        reply_to=content.reply_to,
         created_at=done.created_at,
-        meta=said.meta,
-        quote=said.quote,
-        mentions=list(said.mentions) or UNSET,
-        mentions_everybody=out.everybody or UNSET,
+        meta=content.meta,
+        quote=content.quote,
+        mentions=list(content.mentions) or UNSET,
+        mentions_everybody=content.everybody or UNSET,
+        forwarded=forwarded,
         expires_at=done.expires_at or UNSET,
     )
-    return MessageNew(conversation=out.conversation, rev=done.rev, message=message)
+    return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
+
+
+class SendMessage(MessageInput, tag="message.send"):
+    """Send a message. It needs a text or an attachment.
+
+    Sending it again with the same `client_id` gives the same ack and no second message, for ever. An attachment names an
+    `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of others are ignored.
+    `everybody`: mention all members; in a group this needs a right.
+    """
+
+
+class MessageAck(SentAck, tag="message.ack"):
+    """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
+
+    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of a
+    duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
+    has changed it. Neither comes with a duplicate.
+    """
+
+    EXAMPLE: ClassVar = examples.Example(message=examples.MESSAGE)
+
+
+@command(
+    SendMessage,
+    result=MessageAck,
+    refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
+    http="POST /v1/conversations/{conversation}/messages",
+)
+async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
+    """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
+    `client_id` was used in another conversation. `too_large`: the text is too long, or `meta` and `attachments` have more
+    than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the message, or only
+    moderators and above may write or mention everybody.
+    """
+    return [await prepare(ctx, cmd, MessageAck)]
+
+
+class MessageHistory(Command, tag="message.history"):
+    """Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of
+    `seq`.
+    """
+
+    conversation: Id
+    before: Seq | None = None
+    after: Seq | None = None
+    limit: Limit = 50
+
+
+class Messages(Result, tag="messages"):
+    """A page of messages. `more`: there are further messages in the requested direction."""
+
+    items: list[Message]
+    more: bool
+
+
+@command(
+    MessageHistory,
+    result=Messages,
+    guard=Guard.MEMBER,
+    refuses=("not_found",),
+    http="GET /v1/conversations/{conversation}/messages",
+)
+async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
+    if cmd.before is not None and cmd.after is not None:
+        raise Refused("bad_request", "$: expected before or after, not both")
+    statement = SQL.history_before if cmd.after is None else SQL.history_after
+    edge = cmd.before if cmd.after is None else cmd.after
+    rows = await ctx.node.db.all(statement, ctx.tenant, cmd.conversation, ctx.user, edge, cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
+    items = sorted((message_of(row, ctx.files_url) for row in page), key=lambda message: message.seq)
+    return [Reply(Messages(items=items, more=more))]

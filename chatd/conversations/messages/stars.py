@@ -1,4 +1,4 @@
-"""Messages that somebody has starred for themselves; nobody else knows."""
+"""Starred messages. A star is private."""
 
 import re
 
@@ -22,7 +22,7 @@ CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})\.([0-9]{{1,18}})")
 
 
 class StarMessage(Command, tag="message.star"):
-    """Star a message, for oneself."""
+    """Star a message, for the requester only."""
 
     conversation: Id
     message: Id
@@ -35,12 +35,12 @@ class StarMessage(Command, tag="message.star"):
     http="PUT /v1/conversations/{conversation}/messages/{message}/star",
 )
 async def star_message(ctx: Ctx, cmd: StarMessage) -> Effects:
-    """Refused `too_large` for too many stars."""
+    """`too_large`: the requester has too many stars (`limits.stars_per_user`)."""
     return await set_star(ctx, cmd.conversation, cmd.message, ctx.now)
 
 
 class UnstarMessage(Command, tag="message.unstar"):
-    """Take the star back."""
+    """Remove the star of a message."""
 
     conversation: Id
     message: Id
@@ -57,36 +57,36 @@ async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
 
 
 async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
-    """Own devices learn it by session.sync."""
+    """The other devices of the requester get it by session.sync."""
 
     async def work(tx: Tx) -> None:
-        await tx.run(SQL.hold, ctx.tenant, ctx.user)
+        await tx.run(SQL.lock, ctx.tenant, ctx.user)
         if await tx.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
             raise Refused("not_found", "no such message")
         most = ctx.node.config.get(ConversationLimits).stars_per_user
         if at is not None and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
-            raise Refused("too_large", f"at most {most} starred messages")
+            raise Refused("too_large", f"you can star at most {most} messages: remove a star first")
 
     await ctx.node.db.in_transaction(work)
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), but=ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
 class Starred(Struct, kw_only=True, frozen=True):
-    """A starred message and where it is."""
+    """A starred message and its conversation."""
 
     conversation: Id
     message: Message
 
 
 class ListStarred(Command, tag="message.starred"):
-    """One's starred messages in all conversations, the latest star first."""
+    """List the requester's starred messages of all conversations, the latest star first."""
 
     cursor: Cursor | None = None
     limit: Limit = 50
 
 
 class StarredMessages(Result, tag="message.starred"):
-    """A page. `cursor` is null on the last one."""
+    """A page of starred messages. `cursor` is null on the last page."""
 
     items: list[Starred]
     cursor: str | None
@@ -102,10 +102,10 @@ async def list_starred(ctx: Ctx, cmd: ListStarred) -> Effects:
 
 
 def read_cursor(cursor: str | None) -> tuple[int | None, str | None, int | None]:
-    """When it was starred, its conversation, its seq. Raises Refused: `bad_request`."""
+    """The time of the star, the conversation and the seq. Raises Refused: `bad_request`."""
     if cursor is None:
         return None, None, None
     match = CURSOR.fullmatch(cursor)
     if match is None:
-        raise Refused("bad_request", "$.cursor: not a cursor of message.starred")
+        raise Refused("bad_request", "$.cursor: expected a cursor from message.starred")
     return int(match[1]), match[2], int(match[3])

@@ -16,7 +16,7 @@ import msgspec
 
 from chatd.core.slices import SLICE_CHARS, Sliced
 
-MOST_KNOWN = 50_000
+MAX_KNOWN = 50_000
 
 # Accents, what cannot be seen, variation selectors, skin tones, and the vowel points of Arabic and Hebrew.
 DROPPED = frozenset(
@@ -126,12 +126,12 @@ class Table:
         points = set(map(ord, text))
         if points <= self._known.keys():
             return self._known
-        if len(self._known) + len(points) > MOST_KNOWN:
+        if len(self._known) + len(points) > MAX_KNOWN:
             self.forget()
         unknown = sorted(points - self._known.keys() - {ord(SEPARATOR)})
         converted = self._convert(SEPARATOR.join(map(chr, unknown))).split(SEPARATOR)
         known = {**dict(zip(unknown, converted, strict=False)), ord(SEPARATOR): SEPARATOR}
-        if len(known) > MOST_KNOWN:
+        if len(known) > MAX_KNOWN:
             return known
         self._known.update(known)
         return self._known

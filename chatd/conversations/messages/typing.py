@@ -1,109 +1,112 @@
-"""Somebody is typing. Nothing of it is kept, and it ends by itself.
+"""Typing indicators. They are not stored, and expire by themselves.
 
-It is told to those who are members at that moment, and to nobody later: what cannot be told at once is dropped. In a large group
-it is told to nobody.
+They are sent to the connected members at that moment; a slow reader does not get them. In a group of more than
+`presence.typing_members` members they are not sent.
 """
+
+from typing import ClassVar
 
 import trio
 
-from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToConversation
-from chatd.app.registry import Needs, command
-from chatd.cluster.cluster import Cluster
+from chatd.app.context import Ctx, Node, system_context
+from chatd.app.effects import Effects, Reply, ToConversation, deliver
+from chatd.app.registry import Guard, command
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.feeds import Members
 from chatd.realtime.signals import SessionClosed
 from chatd.wire.base import Command, Event, Id, Ok
+from chatd.wire.reference.examples import Example
 
-# Seconds after which a receiver forgets it, unless it is repeated.
-EXPIRES_IN = 6
+# Clients drop the indicator after this time, unless it is repeated.
+EXPIRES_IN_S = 6
 
 SQL = queries.load("conversations/typing")
 
 
 class TypingStart(Command, tag="typing.start"):
-    """I am typing. Repeat it every few seconds while it is so. In large groups nobody is told."""
+    """Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no effect."""
 
     conversation: Id
 
 
 class TypingStop(Command, tag="typing.stop"):
-    """I am not typing any more. Sending a message says so as well."""
+    """Show the other members that the requester has stopped typing. Sending a message does so, too."""
 
     conversation: Id
 
 
 class TypingStarted(Event, tag="typing.start"):
-    """A member is typing; forget it after `expires_in` seconds, and when a message of theirs comes."""
+    """A member is typing. It ends after `expires_in` seconds, and when a message of theirs arrives."""
 
     conversation: Id
     user: Id
     expires_in: int
+    EXAMPLE: ClassVar = Example(expires_in=6)
 
 
 class TypingStopped(Event, tag="typing.stop"):
-    """A member is not typing any more, or the connection they typed on has ended."""
+    """A member has stopped typing, or the connection that they typed on has ended."""
 
     conversation: Id
     user: Id
     expires_in: int = 0
+    EXAMPLE: ClassVar = Example(expires_in=0)
 
 
 @command(
     TypingStart,
     result=Ok,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=0.2,
     refuses=("not_found",),
     http="POST /v1/conversations/{conversation}/typing",
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
-    return await told(ctx, cmd.conversation, typing=True)
+    return await typing_effects(ctx, cmd.conversation, typing=True)
 
 
 @command(
     TypingStop,
     result=Ok,
-    needs=Needs.MEMBER,
+    guard=Guard.MEMBER,
     cost=0.2,
     refuses=("not_found",),
     http="DELETE /v1/conversations/{conversation}/typing",
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     ctx.node.hub.typing.stop(ctx.session, cmd.conversation)
-    return await told(ctx, cmd.conversation, typing=False)
+    return await typing_effects(ctx, cmd.conversation, typing=False)
 
 
-async def told(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
-    """To the others, where they are few enough."""
+async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
     hub = ctx.node.hub
-    members = hub.subscriptions.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    members = hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
     if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     user = members.aliases.get(ctx.user, ctx.user)
     if not typing:
         stopped = TypingStopped(conversation=conversation, user=user)
-        return [Reply(Ok()), ToConversation(conversation, stopped, but=ctx.session, volatile=True)]
-    hub.typing.start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN)
-    started = TypingStarted(conversation=conversation, user=user, expires_in=EXPIRES_IN)
-    return [Reply(Ok()), ToConversation(conversation, started, but=ctx.session, volatile=True)]
+        return [Reply(Ok()), ToConversation(conversation, stopped, ctx.session, ephemeral=True)]
+    hub.typing.start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN_S)
+    started = TypingStarted(conversation=conversation, user=user, expires_in=EXPIRES_IN_S)
+    return [Reply(Ok()), ToConversation(conversation, started, ctx.session, ephemeral=True)]
 
 
-async def end_typing(cluster: Cluster, signal: SessionClosed) -> None:
-    """The connection on which a user typed has ended: tell the others, on all nodes."""
+async def end_typing(node: Node, signal: SessionClosed) -> None:
+    """Send `typing.stop` when the connection on which a user typed has ended."""
+    stopped = (TypingStopped(conversation=conversation, user=user) for conversation, user in signal.typing_in.items())
     with trio.CancelScope(shield=True):
-        for conversation, user in signal.typing_in.items():
-            event = TypingStopped(conversation=conversation, user=user)
-            await cluster.deliver_to_conversation(signal.tenant, conversation, event, ephemeral=True)
+        ctx = system_context(node, signal.tenant, signal.user)
+        await deliver(ctx, [ToConversation(event.conversation, event, ephemeral=True) for event in stopped])
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
-    """Asked once, until somebody joins or parts. Raises Refused: `not_found` for who is no member any more."""
+    """Ask the database, once until a membership begins or ends. Raises Refused: `not_found` if the requester is not a member."""
     row = await ctx.node.db.one(SQL.members, ctx.tenant, conversation, ctx.user)
     if row is None:
         raise Refused("not_found", "no such conversation")
     members = Members(row["members"], row["aliases"] or {})
-    ctx.node.hub.subscriptions.note_members(ctx.tenant, conversation, members)
+    ctx.node.hub.memberships.note_members(ctx.tenant, conversation, members)
     return members

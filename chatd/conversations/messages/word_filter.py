@@ -15,15 +15,15 @@ from typing import Any
 from chatd.conversations.messages.text_folding import UNSPACED, Folded, fold, fold_loosely
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
 
-LONGEST_WORD = 100
+MAX_WORD_LENGTH = 100
 # What goes on in a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not count in.
 INSIDE_BEFORE = rf"(?<![^\W_{UNSPACED}])(?<![\u0900-\u0963\u0966-\u0dff])"
 INSIDE_AFTER = rf"(?![^\W_{UNSPACED}])(?![\u0900-\u0963\u0966-\u0dff])"
 # Final consonants and voice marks belong to the character before them, which is another one then.
 NOTHING_JOINS = r"(?![\u11a8-\u11ff\u3099\u309a])"
 SPACED = re.compile(rf"[^\W_{UNSPACED}]|[\u0900-\u0dff]")
-MOST_BETWEEN = 8
-BETWEEN = rf"[\W_]{{1,{MOST_BETWEEN}}}"
+MAX_BETWEEN = 8
+BETWEEN = rf"[\W_]{{1,{MAX_BETWEEN}}}"
 END = ""
 Trie = dict[str, Any]
 
@@ -35,7 +35,7 @@ class WordFilter:
         given = list(words)
         self._pattern = re.compile(pattern_of({checked(word) for word in given}))
         # Characters of the longest match, and the one after it.
-        self._longest = max((len(word) + word.count(" ") * (MOST_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
+        self._longest = max((len(word) + word.count(" ") * (MAX_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
         # Words without a letter count as they are written.
         self._literal = {fold(word.strip()) for word in given if not has_letter(word)}
 
@@ -111,8 +111,8 @@ def has_letter(text: str) -> bool:
 def checked(word: str) -> str:
     """A word as it is compared, with one space between the words of a phrase. Raises ValueError."""
     folded = " ".join(fold_loosely(word).split())
-    if not folded or max(len(word), len(folded)) > LONGEST_WORD:
-        raise ValueError(f"not a word: {word[:LONGEST_WORD]!r} (1 to {LONGEST_WORD} characters that can be seen)")
+    if not folded or max(len(word), len(folded)) > MAX_WORD_LENGTH:
+        raise ValueError(f"not a word: {word[:MAX_WORD_LENGTH]!r} (1 to {MAX_WORD_LENGTH} characters that can be seen)")
     return folded
 
 

@@ -31,7 +31,8 @@ def doc_of(kind: Any) -> str:
 
 
 def summary_of(kind: Any) -> str:
-    return doc_of(kind).partition("\n")[0]
+    """The first paragraph, on one line."""
+    return doc_of(kind).partition("\n\n")[0].replace("\n", " ")
 
 
 def components(described: Description, template: str, *more: type[Result]) -> Schemas:
@@ -100,7 +101,7 @@ def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
 
 def is_for_admins(row: Declared) -> bool:
     """Whether the command is for admins."""
-    return bool(row.needs.name == "ADMIN")
+    return bool(row.guard.name == "ADMIN")
 
 
 def in_order(described: Description) -> Description:

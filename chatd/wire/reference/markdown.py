@@ -151,7 +151,7 @@ def request(row: Declared) -> str:
 
 
 def needed(row: Declared) -> str:
-    return "no sign-in" if row.needs.name == "NOTHING" else str(row.needs.value)
+    return "no sign-in" if row.guard.name == "NOTHING" else str(row.guard.value)
 
 
 def message_text(kind: type[Struct], frame_id: int, schemas: Schemas) -> str:

@@ -72,7 +72,7 @@ def operation(row: Declared, schemas: Schemas, condition: Schema) -> dict[str, A
         "parameters": [parameter(name, fields[name], "path", True) for name in in_path],
         "responses": responses(row),
     }
-    if row.needs.name != "NOTHING":
+    if row.guard.name != "NOTHING":
         described["security"] = [{"admin" if is_for_admins(row) else "bearer": []}]
     if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
@@ -95,7 +95,7 @@ def responses(row: Declared) -> dict[str, Any]:
     codes: dict[str, list[str]] = {}
     if row.http.split(" ")[0] not in WITH_QUERY:
         codes = {status: list(names) for status, names in OF_BODIES.items()}
-    own = row.refuses if row.needs.name == "NOTHING" else (*row.refuses, "unauthenticated")
+    own = row.refuses if row.guard.name == "NOTHING" else (*row.refuses, "unauthenticated")
     for code in dict.fromkeys((*OF_ADMINS, *own) if is_for_admins(row) else (*ALWAYS, *own)):
         names = codes.setdefault(str(REFUSALS[code].status), [])
         names += [] if code in names else [code]

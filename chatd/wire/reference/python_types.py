@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from chatd.wire.base import Error, Result
+from msgspec import Struct
+
+from chatd.wire.base import Error, Result, classes_below
 from chatd.wire.reference.description import Declared, Description
+from chatd.wire.reference.examples import example_of
 from chatd.wire.reference.json_schema import Schemas, all_events, components, in_order, is_for_admins
 from chatd.wire.reference.schema_text import ANY, name_of
 
@@ -46,15 +49,6 @@ REQUEST = '''\
         raise NotImplementedError
 
 '''
-# What an event lacks when the client makes it of a state that it synced: see chatd/client/states.py.
-LACKING_WHEN_MISSED = {
-    ("MessageUpdate", "change"),
-    ("MessageRead", "unread"),
-    ("MessageRead", "mentions"),
-    ("Conversation", "kind"),
-    ("Conversation", "created_at"),
-    ("ConversationGone", "rev"),
-}
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
@@ -142,17 +136,23 @@ def struct(name: str, base: str, schema: dict[str, Any]) -> str:
         else f"class {name}({base}, kw_only=True, frozen=True):"
     )
     lines = [f'\n{head}\n    """{quoted(schema["description"])}"""\n']
-    lines += [f"    {attribute(name, field, kind, schema)}\n" for field, kind in fields.items()]
+    required = set(schema.get("required", ())) - absent_if_missed(name)
+    lines += [f"    {attribute(field, kind, is_required=field in required)}\n" for field, kind in fields.items()]
     return "\n".join([lines[0], "".join(lines[1:])]) if fields else lines[0] + "\n"
 
 
-def attribute(name: str, field: str, kind: dict[str, Any], schema: dict[str, Any]) -> str:
+def attribute(field: str, kind: dict[str, Any], *, is_required: bool) -> str:
     annotation, default = in_python(kind), ""
-    if field not in schema.get("required", []) or (name, field) in LACKING_WHEN_MISSED:
+    if not is_required:
         annotation, default = or_none(annotation), "None"
     if keyword.iskeyword(field):
         default = f'field(name="{field}"' + (f", default={default})" if default else ")")
     return f"{python_name(field)}: {annotation} = {default}" if default else f"{field}: {annotation}"
+
+
+def absent_if_missed(name: str) -> set[str]:
+    """The fields of the type of this name that it declares so."""
+    return {field for kind in classes_below(Struct) if kind.__name__ == name for field in example_of(kind).absent_if_missed}
 
 
 def python_name(field: str) -> str:

@@ -1,4 +1,4 @@
--- name: hold
+-- name: lock
 -- The conversation with its row locked: nobody else numbers anything in it until the end of the transaction: tenant, conversation.
 select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.late_seq, c.members, c.seq, c.rev
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
@@ -16,8 +16,23 @@ set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_
     changed = pg_current_xact_id()
 where tenant = $1 and id = $2
 
--- name: say
+-- name: add_system_message
 -- A message that says what happened: tenant, conversation, seq, rev, id, who did it, client id, what, now,
 -- whether it is in a match (null: it is not).
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, system, created_at, in_match)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- name: message
+-- A message as everybody sees it, for who has seen it already: tenant, conversation, message, first seq that may be seen.
+select s.* from message_states s
+join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4
+
+-- name: may_say
+-- Whether a user may say something here now, for who holds the conversation: tenant, conversation, user, an id of what they say.
+-- `denied`: the code of a refusal; `early`: how many milliseconds it is too early, which counts as having said it when it is not.
+select refusal_to_say(b.role, c.kind, c.announce, c.blocked, false) as denied,
+    (slow_down(array[$1::text], array[$2::uuid], array[$3::uuid], array[$4::text]))[1] as early
+from conversations c
+left join members b on b.tenant = c.tenant and b.conversation = c.id and b.user_id = $3
+where c.tenant = $1 and c.id = $2

@@ -20,7 +20,7 @@ async def hears(person: Person, kind: str, count: int) -> None:
             await trio.sleep(0.02)
 
 
-async def test_each_beginning_and_each_end_is_heard_once(tmp_path: Path) -> None:
+async def test_each_beginning_and_end_is_announced_once(tmp_path: Path) -> None:
     """The first node owns the pool. Each node is cut from Redis in turn and reconnected."""
     async with open_fleet(tmp_path, 2, random.Random(1)) as fleet:
         one, two = map(daemon_of, fleet.nodes)

@@ -62,7 +62,7 @@ async def test_a_ban_takes_the_banned_out_of_the_queue(patient: Config, moderato
         await sam.found(tom)
 
 
-async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, moderator: Postgres) -> None:
+async def test_a_ban_of_a_user_who_just_disconnected_counts(patient: Config, moderator: Postgres) -> None:
     """No node has a connection of the user: neither the ticket nor the match waits for the grace period."""
     async with nodes(patient) as (one, two), two.person() as ben, one.person() as sam:
         await own_the_pool(one)
@@ -78,7 +78,7 @@ async def test_a_ban_of_who_has_just_gone_counts_as_well(patient: Config, modera
         await sam.found(ben)
 
 
-async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient: Config, moderator: Postgres) -> None:
+async def test_a_proposal_is_withdrawn_without_mention_of_the_ban(patient: Config, moderator: Postgres) -> None:
     """The partner gets the same event as if the user had cancelled."""
     async with nodes(patient) as (one, two), two.person() as ben:
         for banned in (False, True):
@@ -90,7 +90,7 @@ async def test_what_was_proposed_is_taken_back_without_a_word_of_the_ban(patient
                 assert (await ben.event("match.requeued"))["reason"] == "cancelled"
 
 
-async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: Config, moderator: Postgres) -> None:
+async def test_a_ban_without_a_control_message_ends_the_match(patient: Config, moderator: Postgres) -> None:
     """The node that checks bans finds it; it need not be the owner of the pool."""
     async with nodes(patient) as (one, two), one.person() as ben, two.person() as ann:
         await own_the_pool(one)
@@ -103,7 +103,7 @@ async def test_a_ban_that_no_order_told_of_ends_the_match_all_the_same(patient: 
 
 
 @pytest.mark.parametrize("owner_dies", [True, False])
-async def test_a_node_that_is_never_replaced_leaves_nobody_in_a_match(config: Config, owner_dies: bool) -> None:
+async def test_a_node_that_is_never_replaced_leaves_no_match(config: Config, owner_dies: bool) -> None:
     """The node is killed, and no other node knew which users were connected to it."""
     quick = config.using(MatchSettings(relax=0.3, grace=1.0))
     async with trio.open_nursery() as nursery:
@@ -127,7 +127,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
     await mortal(config, task_status)
 
 
-async def test_who_is_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many checks no match has ended."""
     monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
     async with nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
@@ -188,7 +188,7 @@ async def gone(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("owner", [0, 1])
-async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient: Config, owner: int) -> None:
+async def test_a_second_connection_keeps_the_user_waiting(patient: Config, owner: int) -> None:
     async with nodes(patient) as (one, two), one.person("sam") as sam:
         await own_the_pool((one, two)[owner])
         async with one.person("eve") as eve, two.connected(eve.account) as also_eve:
@@ -200,7 +200,7 @@ async def test_who_is_connected_twice_waits_on_when_one_connection_goes(patient:
             await also_eve.found(sam)
 
 
-async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config) -> None:
+async def test_the_later_request_counts_on_any_node(patient: Config) -> None:
     """The ticket that another node still holds for the user is not her current one."""
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         await own_the_pool(two)
@@ -216,7 +216,7 @@ async def test_what_was_asked_later_counts_wherever_it_was_asked(patient: Config
                 assert (await back.event("match.found"))["relaxed"] == []
 
 
-async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config) -> None:
+async def test_a_skip_on_another_node_searches_for_the_same(config: Config) -> None:
     quick = config.using(MatchSettings(relax=60.0))
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         await own_the_pool(one)
@@ -235,7 +235,7 @@ async def test_who_skips_on_another_node_looks_for_the_same_again(config: Config
 ROUNDS = 40
 
 
-async def test_who_asks_on_two_nodes_at_once_is_in_one_pair(config: Config, moderator: Postgres) -> None:
+async def test_a_user_who_searches_on_two_nodes_is_in_one_pair(config: Config, moderator: Postgres) -> None:
     """E6: 240 times, with two possible partners at any moment."""
     quick = config.using(MatchSettings(relax=0.01))
     async with AsyncExitStack() as stack:

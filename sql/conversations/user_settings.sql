@@ -22,6 +22,7 @@ set notify = coalesce($3, user_settings.notify),
     quiet = case when $5::boolean then null else coalesce($4, user_settings.quiet) end,
     show_presence = coalesce($6, user_settings.show_presence),
     changed = pg_current_xact_id()
+returning notify, quiet, show_presence
 
 -- name: user
 -- Tenant, user.

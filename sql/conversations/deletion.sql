@@ -1,4 +1,4 @@
--- name: bury
+-- name: delete_messages
 -- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
 -- take up what was said (not after now: it is not kept).
 with withheld as (

@@ -1,7 +1,7 @@
-"""Turns to make an answer in memory, for requests that only read.
+"""Limits on requests that read, while their response is made in memory.
 
-How long a list is, is known when it is in memory: without a bound, parallel requests for long lists take their memory before
-`long_answers` can refuse them. A turn ends before the answer is written, so a client that does not read keeps none.
+The size of a list is known only when it is in memory: without a limit, parallel requests for long lists would use memory before
+`long_answers` can refuse them. A turn ends before the response is written, so a client that does not read holds none.
 """
 
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from chatd.http.slots import Bounds, Owner, Owners, Slots
 BOUNDS = Bounds(per_user=4, per_address=32, total=64)
 
 
-class Building:
-    """The answers that are being made."""
+class ReadTurns:
+    """The requests that make their response."""
 
     def __init__(self, config: Config) -> None:
         self.owners = Owners(config)
@@ -24,7 +24,7 @@ class Building:
 
     @asynccontextmanager
     async def turn(self, owner: Owner) -> AsyncIterator[None]:
-        """Wait for a turn. A long answer counts for this owner (`g.reader`). Raises Refused."""
+        """Wait for a turn. A long response counts for this owner (`g.reader`). Raises Refused."""
         async with self._slots.turn(owner):
             g.reader = owner
             yield

@@ -1,0 +1,52 @@
+"""Effects that go through the log of messages, which numbers them and publishes them in the order of `rev`."""
+
+from collections.abc import Callable
+from functools import partial
+
+from chatd.app.context import Ctx
+from chatd.app.effects import Effect, Effects, Reply, ToConversation, deliver
+from chatd.conversations.events import MessageNew
+from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt
+from chatd.conversations.log.writer import MessageLog
+from chatd.wire.base import Result
+
+
+class Append(Effect, frozen=True):
+    """Commit a message, send `event` of it to the other sessions of the members, and answer the sender with `ack`.
+
+    Both are pure functions that the log calls after the commit. A duplicate is acknowledged and not sent again. Raises Refused:
+    `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`, or `unavailable` at the deadline.
+    """
+
+    message: NewMessage
+    event: Callable[[Appended], MessageNew]
+    ack: Callable[[Appended], Result] | None = None
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began)
+
+    async def publish(self, ctx: Ctx, done: Appended) -> None:
+        """In the place of the message in the order of the log."""
+        ack = self.ack(done) if self.ack is not None else None
+        if not done.duplicate:
+            ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
+            await ToConversation(self.message.conversation, self.event(done), ctx.session, ack=ack).deliver(ctx)
+        elif ack is not None:
+            await Reply(ack).deliver(ctx)
+
+
+class Advance(Effect, frozen=True):
+    """Move the positions of a member forward, and carry out `effects` of it. Raises Refused: `not_found`, `unavailable`."""
+
+    receipt: Receipt
+    effects: Callable[[Advanced], Effects]
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began)
+
+    async def publish(self, ctx: Ctx, done: Advanced) -> None:
+        """In the place of the receipt in the order of the log."""
+        if done.rev is not None or done.unread is not None:
+            conversation, now = self.receipt.conversation, ctx.node.clock()
+            ctx.node.hub.traces.receipts((conversation, self.receipt.user, done.delivered_seq, done.read_seq, now))
+        await deliver(ctx, self.effects(done))

@@ -1,3 +1,0 @@
--- name: is_member
--- A row when the user is a member of the conversation.
-select 1 from members where tenant = $1 and conversation = $2 and user_id = $3
